@@ -1,0 +1,62 @@
+"""The values that cross module borders, and names for their arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+SR = 16_000
+"""The one sampling rate inside the package, in Hz."""
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+Float32Array: TypeAlias = npt.NDArray[np.float32]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Waveform:
+    """A mono recording at `SR`.
+
+    Parameters
+    ----------
+    samples
+        Shape (n_samples,), float32, finite, full scale is 1; read-only.
+    sr
+        Sampling rate in Hz.
+    digest
+        SHA-256 (hex) of the file's bytes, or of the samples where there was no file.
+    warnings
+        `code: text` lines of the reader ("truncated", "silent").
+    """
+
+    samples: Float32Array
+    sr: int = SR
+    digest: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sr
+
+
+@dataclass(frozen=True, eq=False)
+class AnomalyMap:
+    """Where in time and frequency a detector hears something strange.
+
+    Parameters
+    ----------
+    values
+        Shape (n_steps, n_bands) or (n_steps, 1); higher is stranger. Comparable within one detector only.
+    times_s
+        Shape (n_steps,): the centre of each step in seconds.
+    bands_hz
+        Shape (n_bands,): centre frequencies in Hz; shape (1,) with NaN for a map over time only.
+    """
+
+    values: FloatArray
+    times_s: FloatArray
+    bands_hz: FloatArray
