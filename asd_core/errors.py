@@ -12,7 +12,8 @@
     |-- UndefinedMetricError  a figure that does not exist for these scores (one class only, ...)
     |-- ThresholdError        a rule that cannot give a threshold from these scores
     |-- ArtifactError         a saved detector that is damaged, unknown or unsafe
-    `-- BusyError             another process holds the lock
+    |-- BusyError             another process holds the lock
+    `-- TrainingStopped       `should_stop` said so; finished epochs are in the checkpoint
 """
 
 from __future__ import annotations
@@ -76,3 +77,7 @@ class ArtifactError(AsdError):
 
 class BusyError(AsdError):
     """Another process holds the lock; try again later."""
+
+
+class TrainingStopped(AsdError):  # noqa: N818 - not a fault, a wish
+    """`should_stop` ended the training; finished epochs are in the checkpoint."""

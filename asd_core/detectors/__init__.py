@@ -1,0 +1,30 @@
+"""The registry of detectors: a new one is one file here and one line in `_CLASSES`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from asd_core.detector import Detector
+from asd_core.errors import UsageError
+
+_CLASSES = {
+    "vggish_ocsvm": "VggishOcsvm",
+    "lstm_predictor": "LstmPredictor",
+    "gru_autoencoder": "GruAutoencoder",
+}
+
+DETECTOR_NAMES = tuple(_CLASSES)
+
+
+def detector_class(name: str) -> type[Detector]:
+    """Return the class of that name; its module is imported only now.
+
+    Raises
+    ------
+    UsageError
+        Unknown name.
+    """
+    if name not in _CLASSES:
+        raise UsageError(f"detector must be one of {', '.join(_CLASSES)}; got {name!r}")
+    found: type[Detector] = getattr(import_module(f"asd_core.detectors.{name}"), _CLASSES[name])
+    return found

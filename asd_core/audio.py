@@ -1,0 +1,422 @@
+"""Reading recordings that nobody vouches for, and writing clips for playback.
+
+Accepted, by content and never by extension: RIFF/WAVE (PCM 8, 16, 24, 32 bit; float 32, 64 bit) and FLAC,
+1 to 8 channels, 8 to 192 kHz, 0.5 to 600 s. Everything else is refused with `AudioError`, whose `code` is one of
+`REFUSAL_CODES`. WAV headers are checked here before libsndfile sees them, because its parsers for other formats
+and codecs are where its open advisories are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import stat
+import struct
+import wave
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from asd_core.errors import AudioError, InputError
+from asd_core.types import SR, Float32Array, Waveform
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+REFUSAL_CODES: tuple[str, ...] = (
+    "open",
+    "not_file",
+    "too_big",
+    "empty",
+    "magic",
+    "fmt",
+    "chunks",
+    "codec",
+    "channels",
+    "rate",
+    "decode",
+    "too_long",
+    "too_short",
+    "nonfinite",
+    "range",
+)
+"""Every `AudioError.code`; stable, programs may rely on them."""
+
+MAX_FILE_BYTES = 64 * 2**20
+MAX_UPLOAD_BYTES = 32 * 2**20
+MIN_BYTES = 44
+MAX_CHUNKS = 1000
+MAX_CHANNELS = 8
+MIN_RATE_HZ, MAX_RATE_HZ = 8_000, 192_000
+MIN_DURATION_S, MAX_DURATION_S = 0.5, 600
+MAX_FRAMES = 30_000_000
+MAX_ABS = 16.0
+"""Largest magnitude of a sample before resampling: +24 dB above full scale."""
+SILENT_BELOW = 1e-6
+
+_BLOCK_FRAMES = 65_536
+# Windows has no O_NOFOLLOW, O_NONBLOCK and O_CLOEXEC, but needs O_BINARY.
+_OPEN_FLAGS = os.O_RDONLY
+for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+    _OPEN_FLAGS |= getattr(os, _flag, 0)
+
+_FMT_BYTES = (16, 4096)
+_EXTENSIBLE = 0xFFFE
+_EXTENSIBLE_BYTES = 40
+_GUID_TAIL = b"\x00\x00\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
+_WAV_SUBTYPES = {
+    (1, 8): "PCM_U8",
+    (1, 16): "PCM_16",
+    (1, 24): "PCM_24",
+    (1, 32): "PCM_32",
+    (3, 32): "FLOAT",
+    (3, 64): "DOUBLE",
+}
+# FLAC counts frames in 36 bits; libsndfile gives more where the header states none.
+_UNKNOWN_FRAMES = 2**36
+_FLAC_SUBTYPES = ("PCM_S8", "PCM_16", "PCM_24")
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Where a RIFF chunk's body starts, and how long it claims to be."""
+
+    start: int
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class _WavHeader:
+    """What the RIFF walk found; libsndfile has to agree."""
+
+    subtype: str
+    channels: int
+    sr: int
+    n_frames: int
+    warnings: tuple[str, ...]
+
+
+def read_waveform(path: str | os.PathLike[str], *, channel: int | None = None) -> Waveform:
+    """Read a recording as mono float32 at `SR`.
+
+    Links, folders, pipes and devices are refused without blocking.
+
+    Parameters
+    ----------
+    path
+        A regular file of at most `MAX_FILE_BYTES`.
+    channel
+        Channel to take, from 0; None takes the mean of all channels.
+
+    Returns
+    -------
+    Waveform
+        Samples of shape (n_samples,), finite, read-only; `digest` is the SHA-256 of the file's bytes; `warnings`
+        holds "truncated: ..." where the header claims more than the file has, "silent: ..." where
+        max |x - mean| < `SILENT_BELOW`.
+
+    Raises
+    ------
+    AudioError
+        For anything that can be wrong with the file or the channel; `code` is one of `REFUSAL_CODES`.
+    """
+    with _naming(os.fspath(path)):
+        return _decoded(_read_bytes(path), channel)
+
+
+def decode_waveform(
+    content: bytes, *, name: str = "upload", channel: int | None = None, max_bytes: int = MAX_UPLOAD_BYTES
+) -> Waveform:
+    """Decode the bytes of an uploaded recording; otherwise as `read_waveform`.
+
+    Parameters
+    ----------
+    content
+        The whole file.
+    name
+        What error messages call it, escaped.
+    channel
+        Channel to take, from 0; None takes the mean of all channels.
+    max_bytes
+        Largest accepted size.
+
+    Raises
+    ------
+    AudioError
+        For anything that can be wrong with the bytes or the channel.
+    """
+    with _naming(name):
+        if len(content) > max_bytes:
+            raise _too_big(len(content), max_bytes)
+        return _decoded(content, channel)
+
+
+def encode_wav(samples: npt.ArrayLike, *, sr: int = SR) -> bytes:
+    """Encode a mono signal as 16-bit PCM WAV, for playback.
+
+    Values outside [-1, 1) are clipped, not scaled; samples that came from a 16-bit file survive unchanged.
+
+    Parameters
+    ----------
+    samples
+        Shape (n_samples,), finite, full scale is 1.
+    sr
+        Sampling rate in Hz.
+
+    Raises
+    ------
+    InputError
+        If the samples are not one-dimensional or not finite.
+    """
+    signal = np.asarray(samples, dtype=np.float64)
+    if signal.ndim != 1 or not np.isfinite(signal).all():
+        raise InputError(f"samples must be finite and of shape (n_samples,), got shape {signal.shape}")
+    pcm = np.clip(np.rint(signal * 32768), -32768, 32767).astype("<i2")
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(sr)
+        out.writeframes(pcm.tobytes())
+    return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Put the file's name before a refusal's text, in ASCII: names may hold line breaks or be no UTF-8."""
+    try:
+        yield
+    except AudioError as refusal:
+        raise AudioError(refusal.code, f"{name!a}: {refusal}") from refusal
+
+
+def _too_big(n_bytes: int, max_bytes: int) -> AudioError:
+    return AudioError("too_big", f"files must have at most {max_bytes} bytes, got {n_bytes}; cut the file")
+
+
+def _read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read a regular file without following links or waiting for a writer."""
+    try:
+        descriptor = os.open(path, _OPEN_FLAGS)
+    except (OSError, ValueError) as error:
+        raise _open_refusal(error) from error
+    try:
+        return _read_regular(descriptor)
+    except OSError as error:
+        raise _open_refusal(error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _open_refusal(error: OSError | ValueError) -> AudioError:
+    if not isinstance(error, OSError):  # NUL or unencodable characters in the path
+        return AudioError("open", "no file can have this name")
+    if error.errno in (errno.ELOOP, errno.ENXIO):
+        return AudioError("not_file", "must be a regular file, got a link or a socket; name the file itself")
+    return AudioError("open", f"cannot be read: {error.strerror}")
+
+
+def _read_regular(descriptor: int) -> bytes:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise AudioError("not_file", "must be a regular file, got a folder, pipe or device")
+    if status.st_size > MAX_FILE_BYTES:
+        raise _too_big(status.st_size, MAX_FILE_BYTES)
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
+        content = file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:  # it grew in the meantime
+        raise _too_big(len(content), MAX_FILE_BYTES)
+    return content
+
+
+def _decoded(content: bytes, channel: int | None) -> Waveform:
+    if len(content) < MIN_BYTES:
+        raise AudioError("empty", f"must have at least {MIN_BYTES} bytes, got {len(content)}")
+    header = _wav_header(content) if _is_wav(content) else None
+    samples, sr = _decode_samples(content, header, channel)
+    warnings = (header.warnings if header else ()) + _silence_warnings(samples)
+    samples = _resampled(samples, sr)
+    samples.setflags(write=False)
+    return Waveform(samples=samples, digest=hashlib.sha256(content).hexdigest(), warnings=warnings)
+
+
+def _is_wav(content: bytes) -> bool:
+    """Tell WAV from FLAC by the first bytes; anything else is refused."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WAVE":
+        return True
+    if content[:4] == b"fLaC":
+        return False
+    raise AudioError(
+        "magic", f"content must be WAV or FLAC, got {content[:12]!r} as first bytes; convert the file first"
+    )
+
+
+def _wav_header(content: bytes) -> _WavHeader:
+    """Walk the RIFF chunks and check all that libsndfile would act on."""
+    fmt, sound = _fmt_and_sound(content)
+    subtype, channels, sr, frame_bytes = _parse_fmt(content, fmt)
+    n_present = min(sound.n_bytes, len(content) - sound.start)
+    if n_present == 0:
+        rule = f"data chunk must hold samples, it claims {sound.n_bytes} bytes and {len(content) - sound.start} follow"
+        raise AudioError("empty", f"{rule}; save a streamed recording again")
+    warnings: tuple[str, ...] = ()
+    if n_present < sound.n_bytes:
+        text = f"truncated: the header claims {sound.n_bytes} bytes of sound, {n_present} are there"
+        warnings = (text,)
+    return _WavHeader(subtype, channels, sr, n_present // frame_bytes, warnings)
+
+
+def _fmt_and_sound(content: bytes) -> tuple[_Chunk, _Chunk]:
+    """Return the only fmt chunk and the only data chunk, which follows it."""
+    found: dict[bytes, list[_Chunk]] = {b"fmt ": [], b"data": []}
+    for identity, chunk in _chunks(content):
+        if identity in found:
+            found[identity].append(chunk)
+    n_fmt, n_data = len(found[b"fmt "]), len(found[b"data"])
+    if (n_fmt, n_data) != (1, 1):
+        raise AudioError("chunks", f"WAV must have one fmt and one data chunk, got {n_fmt} and {n_data}")
+    fmt, sound = found[b"fmt "][0], found[b"data"][0]
+    if sound.start < fmt.start:
+        raise AudioError("chunks", "WAV must have its fmt chunk before its data chunk")
+    return fmt, sound
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, _Chunk]]:
+    """Yield identity and place of each chunk until one reaches past the end."""
+    at = 12
+    for _ in range(MAX_CHUNKS):
+        if at + 8 > len(content):
+            return
+        identity, n_bytes = struct.unpack_from("<4sI", content, at)
+        yield identity, _Chunk(at + 8, n_bytes)
+        at += 8 + n_bytes + (n_bytes & 1)
+    if at + 8 <= len(content):
+        raise AudioError("chunks", f"WAV must have at most {MAX_CHUNKS} chunks, got more")
+
+
+def _parse_fmt(content: bytes, fmt: _Chunk) -> tuple[str, int, int, int]:
+    """Return subtype, channels, rate in Hz and bytes per frame."""
+    low, high = _FMT_BYTES
+    if not low <= fmt.n_bytes <= high or fmt.start + fmt.n_bytes > len(content):
+        raise AudioError("fmt", f"fmt chunk must have {low}..{high} bytes, all present; it claims {fmt.n_bytes}")
+    tag, channels, sr, _, frame_bytes, bits = struct.unpack_from("<HHIIHH", content, fmt.start)
+    if tag == _EXTENSIBLE:
+        tag = _extensible_tag(content[fmt.start : fmt.start + fmt.n_bytes])
+    if (tag, bits) not in _WAV_SUBTYPES:
+        raise AudioError("codec", f"must be PCM of 8/16/24/32 or float of 32/64 bits, got tag {tag:#06x}, {bits} bits")
+    _check_layout(channels, sr)
+    if frame_bytes != channels * bits // 8:
+        rule = f"block align must be {channels * bits // 8} ({channels} channels x {bits} bits)"
+        raise AudioError("fmt", f"{rule}, got {frame_bytes}")
+    return _WAV_SUBTYPES[tag, bits], channels, sr, frame_bytes
+
+
+def _extensible_tag(body: bytes) -> int:
+    """Return the format tag inside the sub-format GUID of WAVE_FORMAT_EXTENSIBLE."""
+    if len(body) < _EXTENSIBLE_BYTES:
+        rule = f"fmt chunk of the extensible form must have {_EXTENSIBLE_BYTES} bytes"
+        raise AudioError("fmt", f"{rule}, got {len(body)}")
+    if body[26:40] != _GUID_TAIL:
+        raise AudioError("codec", f"sub-format must be PCM or float, got {body[24:40].hex()}")
+    return int.from_bytes(body[24:26], "little")
+
+
+def _check_layout(channels: int, sr: int) -> None:
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise AudioError("channels", f"must have 1..{MAX_CHANNELS} channels, got {channels}")
+    if not MIN_RATE_HZ <= sr <= MAX_RATE_HZ:
+        raise AudioError(
+            "rate", f"sample rate must be {MIN_RATE_HZ}..{MAX_RATE_HZ} Hz, got {sr}; convert the file first"
+        )
+
+
+def _decode_samples(content: bytes, header: _WavHeader | None, channel: int | None) -> tuple[Float32Array, int]:
+    """Return the down-mixed samples and their rate in Hz; `header` is None for FLAC."""
+    import soundfile as sf
+
+    try:
+        with sf.SoundFile(io.BytesIO(content)) as sound:
+            _check_codec(sound, header)
+            _check_layout(sound.channels, sound.samplerate)
+            _check_duration(sound.frames, sound.samplerate)
+            _check_channel(channel, sound.channels)
+            return _read_blocks(sound, channel), sound.samplerate
+    except sf.SoundFileError as error:
+        reason = getattr(error, "error_string", "")
+        raise AudioError("decode", f"damaged or unreadable: {reason or 'no reason given'!a}") from error
+
+
+def _check_codec(sound: Any, header: _WavHeader | None) -> None:
+    """Hold what libsndfile understood against the whitelist and against our own walk."""
+    if header is None:
+        if sound.format != "FLAC" or sound.subtype not in _FLAC_SUBTYPES:
+            raise AudioError("codec", f"must be FLAC of 8/16/24 bits, got {sound.format}/{sound.subtype}")
+        return
+    if sound.format not in ("WAV", "WAVEX"):
+        raise AudioError("codec", f"must be WAV, got {sound.format}/{sound.subtype}")
+    walked = (header.subtype, header.channels, header.sr, header.n_frames)
+    decoded = (sound.subtype, sound.channels, sound.samplerate, sound.frames)
+    if walked != decoded:
+        raise AudioError("decode", f"header can be read in two ways: {walked} and {decoded}")
+
+
+def _check_duration(n_frames: int, sr: int) -> None:
+    if n_frames <= 0:
+        raise AudioError("empty", "no samples in the file")
+    if n_frames >= _UNKNOWN_FRAMES:
+        raise AudioError("empty", "header must state the length, this one was streamed; encode the file again")
+    if n_frames > min(MAX_DURATION_S * sr, MAX_FRAMES):
+        rule = f"must last at most {MAX_DURATION_S} s and {MAX_FRAMES} frames"
+        raise AudioError("too_long", f"{rule}, got {n_frames} frames at {sr} Hz; cut the file")
+    if n_frames < MIN_DURATION_S * sr:
+        raise AudioError("too_short", f"must last at least {MIN_DURATION_S} s, got {n_frames} frames at {sr} Hz")
+
+
+def _check_channel(channel: int | None, n_channels: int) -> None:
+    if channel is not None and not 0 <= channel < n_channels:
+        raise AudioError("channels", f"channel must be 0..{n_channels - 1}, got {channel}; or take the mean")
+
+
+def _read_blocks(sound: Any, channel: int | None) -> Float32Array:
+    """Decode, check and down-mix block by block, so that the channels never lie in memory as a whole."""
+    samples = np.empty(sound.frames, dtype=np.float32)
+    block = np.empty((_BLOCK_FRAMES, sound.channels), dtype=np.float32)
+    for at in range(0, len(samples), _BLOCK_FRAMES):
+        n_wanted = min(_BLOCK_FRAMES, len(samples) - at)
+        frames = sound.read(n_wanted, out=block)[:n_wanted]  # (n_frames, n_channels)
+        if len(frames) < n_wanted:
+            got = at + len(frames)
+            raise AudioError("decode", f"damaged: header claims {len(samples)} frames, {got} can be decoded")
+        _check_values(frames)
+        samples[at : at + n_wanted] = frames.mean(axis=1) if channel is None else frames[:, channel]
+    return samples
+
+
+def _check_values(frames: Float32Array) -> None:
+    lowest, highest = float(frames.min()), float(frames.max())  # both are NaN where any sample is
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        raise AudioError("nonfinite", "samples must be finite, got NaN or infinity")
+    peak = max(-lowest, highest)
+    if peak > MAX_ABS:
+        raise AudioError("range", f"samples must be within +-{MAX_ABS:g} (full scale is 1), got {peak:.3g}")
+
+
+def _silence_warnings(samples: Float32Array) -> tuple[str, ...]:
+    mean = float(samples.mean(dtype=np.float64))
+    swing = max(float(samples.max()) - mean, mean - float(samples.min()))
+    if swing >= SILENT_BELOW:
+        return ()
+    return (f"silent: no sample is further than {SILENT_BELOW:g} from the mean",)
+
+
+def _resampled(samples: Float32Array, sr: int) -> Float32Array:
+    if sr == SR:
+        return samples
+    import soxr
+
+    return np.ascontiguousarray(soxr.resample(samples, sr, SR), dtype=np.float32)

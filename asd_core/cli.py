@@ -1,0 +1,416 @@
+"""The command line: arguments in, one call of the package, lines and exit code out. `python -m asd_core --help`.
+
+Exit codes: 0 done; 1 unexpected; 2 usage, or nothing could be done; 3 done, but some clips were refused (listed);
+4 busy; 130 interrupted. Progress goes to standard error, results to standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asd_core.errors import AsdError, BusyError
+
+if TYPE_CHECKING:
+    from asd_core.detector import Progress
+    from asd_core.pipeline import ScoreRow
+
+DONE, UNEXPECTED, USAGE, SOME_REFUSED, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; a user's mistake is one line, never a traceback."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # names need not be UTF-8
+    sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+    except BusyError as error:
+        return _fail(error, BUSY)
+    except (AsdError, OSError) as error:
+        return _fail(error, USAGE)
+    except KeyboardInterrupt:
+        return _fail("interrupted; `--resume` goes on from the last finished epoch of a training", INTERRUPTED)
+    return code
+
+
+def _fail(message: object, code: int) -> int:
+    print(f"asd_core: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m asd_core",
+        description="Detect anomalous machine sound with detectors that know only normal sound.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for add in (_add_simulate, _add_index, _add_train, _add_evaluate, _add_score, _add_evaluate_dcase):
+        add(commands)
+    _command(commands, "doctor", _doctor, "check what this machine has and lacks")
+    verify = _command(commands, "verify-vggish", _verify_vggish, "check numerically that a SavedModel is VGGish")
+    verify.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="a SavedModel; default: TF-Hub's cache")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser, *, positional: bool = False) -> None:
+    if positional:
+        parser.add_argument("data", type=Path, metavar="DIR", help="a folder of machines, or of one machine")
+    else:
+        parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="a folder of machines, or of one")
+    parser.add_argument("--machine", metavar="M", help="which machine, where the folder holds several")
+    parser.add_argument("--normal", metavar="NAME", help="own recordings: the folder of normal clips")
+
+
+def _id_list(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
+
+
+def _add_simulate(commands: Any) -> None:
+    parser = _command(commands, "simulate", _simulate, "write a simulated slide rail as a DCASE data set")
+    parser.add_argument("dir", type=Path, metavar="DIR")
+    parser.add_argument("--size", default="small", choices=("small", "calibration", "report"))
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    from asd_core.datasets.bench import read_simulated, write_bench
+
+    root = write_bench(
+        arguments.dir,
+        size=arguments.size,
+        seed=arguments.seed,
+        on_progress=lambda done, total: _progress_line(f"simulated {done} of {total} clips", done == total),
+    )
+    record = read_simulated(root) or {}
+    _write_json(arguments.json, {key: value for key, value in record.items() if key != "anomalous"})
+    print(root)
+    return DONE
+
+
+def _add_index(commands: Any) -> None:
+    parser = _command(commands, "index", _index, "list what a data set holds: counts, kinds, duplicates, refused clips")
+    _add_data(parser, positional=True)
+
+
+def _index(arguments: argparse.Namespace) -> int:
+    from asd_core.pipeline import describe_index, open_data_set
+
+    report = describe_index(open_data_set(arguments.data, machine=arguments.machine, normal=arguments.normal))
+    _write_json(arguments.json, report)
+    print(f"{report['machine']}: {report['n_clips']} clips, layout {report['layout']}{_simulated_mark(report)}")
+    for machine_id, splits in report["counts"].items():
+        for split, labels in splits.items():
+            if sum(labels.values()):
+                print(f"  id {machine_id} {split}: " + ", ".join(f"{n} {label}" for label, n in labels.items() if n))
+    for paths in report["duplicates"]:
+        print("  same file: " + ", ".join(paths))
+    return _list_refused(report["refused"])
+
+
+def _add_train(commands: Any) -> None:
+    parser = _command(commands, "train", _train, "train a detector on normal clips and publish it")
+    parser.add_argument("detector", metavar="DETECTOR", help="vggish_ocsvm, lstm_predictor or gru_autoencoder")
+    _add_data(parser)
+    parser.add_argument("--ids", type=_id_list, metavar="00,02", help="machine ids to train on; default all")
+    parser.add_argument("--name", metavar="DATASET", help="name of the data set; default the folder's")
+    parser.add_argument("--preset", default="quick", help="paper (the report's values) or quick")
+    parser.add_argument("--set", action="append", default=[], metavar="k=v", help="a hyper-parameter")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="of the arithmetic; more than 1 needs an idle machine")
+    parser.add_argument("--channel", type=_channel, default=None, metavar="mean|N", help="of recordings with several")
+    parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch of a killed training")
+    parser.add_argument("--out", type=Path, default=Path("artifacts"), metavar="DIR")
+    _add_vggish(parser)
+
+
+def _channel(text: str) -> int | None:
+    return None if text == "mean" else int(text)
+
+
+def _add_vggish(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--vggish", type=Path, metavar="DIR", help="a local SavedModel of VGGish")
+
+
+def _use_vggish(arguments: argparse.Namespace) -> None:
+    if arguments.vggish is not None:
+        os.environ["ASD_VGGISH_DIR"] = str(arguments.vggish)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from asd_core.detectors import detector_class
+    from asd_core.pipeline import TrainingRequest, train
+
+    _use_vggish(arguments)
+    kind = detector_class(arguments.detector)
+    pairs = [_key_value(text) for text in arguments.set]
+    result = train(
+        TrainingRequest(
+            detector=arguments.detector,
+            data=arguments.data,
+            machine=arguments.machine,
+            ids=arguments.ids,
+            normal=arguments.normal,
+            name=arguments.name,
+            preset=arguments.preset,
+            settings={key: kind.parse_setting(key, value) for key, value in pairs},
+            seed=arguments.seed,
+            threads=arguments.threads,
+            channel=arguments.channel,
+            resume=arguments.resume,
+            out=arguments.out,
+        ),
+        on_progress=_print_epoch,
+    )
+    report = result.to_json()
+    _write_json(arguments.json, report)
+    for line in result.warnings[:20]:
+        print(f"warning: {line}", file=sys.stderr)
+    threshold = report["threshold"]["value"]
+    shown = f"{threshold:.4g}" if threshold is not None else "none"
+    print(
+        f"{report['title']}: {report['n_train']} clips fitted, {report['n_heldout']} held out, "
+        f"{report['seconds']:.1f} s, threshold {shown}{_simulated_mark(report)}",
+        file=sys.stderr,
+    )
+    code = _list_refused(report["refused"])
+    print(report["model"])
+    return code
+
+
+def _key_value(text: str) -> tuple[str, str]:
+    from asd_core.errors import UsageError
+
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise UsageError(f"--set takes name=value, got {text!r}")
+    return key.strip(), value.strip()
+
+
+def _print_epoch(progress: Progress) -> None:
+    parts = [f"epoch {progress.epoch}/{progress.epochs}"]
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.6f}")
+    if progress.heldout_loss is not None:
+        parts.append(f"held-out {progress.heldout_loss:.6f}")
+    print(", ".join([*parts, f"{progress.elapsed_s:.1f} s, {progress.eta_s:.0f} s left"]), file=sys.stderr)
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = _command(commands, "evaluate", _evaluate, "score labelled test clips and sum up: AUC, threshold, matrix")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a detector folder, or one version in it")
+    _add_data(parser)
+    parser.add_argument("--ids", type=_id_list, metavar="00,02")
+    parser.add_argument("--rule", help="threshold rule; default the detector's saved threshold")
+    parser.add_argument("--rule-value", type=float, metavar="X", help="of the rule: alpha, k, a rate, a threshold")
+    parser.add_argument("--seed", type=int, default=0, help="of the intervals")
+    _add_vggish(parser)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from asd_core.pipeline import evaluate
+
+    _use_vggish(arguments)
+    report = evaluate(
+        arguments.model,
+        arguments.data,
+        machine=arguments.machine,
+        ids=arguments.ids,
+        normal=arguments.normal,
+        rule=arguments.rule,
+        rule_value=arguments.rule_value,
+        seed=arguments.seed,
+    )
+    _write_json(arguments.json, report)
+    _print_evaluation(report)
+    return _list_refused(report["refused"])
+
+
+def _print_evaluation(report: dict[str, Any]) -> None:
+    print(f"{report['title']}{_simulated_mark(report)}")
+    print(
+        f"  {report['n_normal']} normal and {report['n_anomalous']} anomalous test clips, "
+        f"{report['n_excluded']} left out (trained on)"
+    )
+    for key, text in (
+        ("auc_pooled", "AUC, all ids pooled"),
+        ("auc_mean", "AUC, mean over ids"),
+        ("pauc_mean", "pAUC mean"),
+    ):
+        print(f"  {text}: {_figure(report[key])}{_interval(report.get(key + '_ci'))}")
+    for machine_id, each in report["per_id"].items():
+        counts = f"{each['n_normal']} normal, {each['n_anomalous']} anomalous"
+        print(f"  id {machine_id}: AUC {_figure(each['auc'])}, pAUC {_figure(each['pauc'])} ({counts})")
+    threshold = report["threshold"]
+    labels = ", chosen on test labels" if threshold["uses_test_labels"] else ""
+    print(
+        f"  threshold {_figure(threshold['value'], '.4g')} by {threshold['rule']}{labels}: false alarms promised "
+        f"{_figure(threshold['promised_fpr'])}, observed {_figure(threshold['observed_fpr'])}"
+    )
+    if report["confusion"] is not None:
+        print("  " + ", ".join(f"{name} {n}" for name, n in report["confusion"].items()))
+        for name, each in report["per_class"].items():
+            values = ", ".join(f"{key} {_figure(each[key], '.2f')}" for key in ("precision", "recall", "f1"))
+            print(f"  {name}: {values}, {each['support']} clips")
+    for line in report["warnings"][:20]:
+        print(f"warning: {line}", file=sys.stderr)
+
+
+def _figure(value: float | None, form: str = ".3f") -> str:
+    return "not defined" if value is None else format(value, form)
+
+
+def _interval(limits: Sequence[float] | None) -> str:
+    return "" if limits is None else f" [{limits[0]:.3f}, {limits[1]:.3f}]"
+
+
+def _simulated_mark(report: dict[str, Any]) -> str:
+    return " (simulated data)" if report.get("simulated") else ""
+
+
+def _add_score(commands: Any) -> None:
+    parser = _command(commands, "score", _score, "score recordings with one or more detectors")
+    parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files, or folders of .wav and .flac files")
+    parser.add_argument("--model", type=Path, action="append", required=True, metavar="MODEL")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the rows here instead of standard output")
+    _add_vggish(parser)
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    from asd_core.pipeline import score_clips
+
+    _use_vggish(arguments)
+    rows = score_clips(
+        arguments.paths,
+        arguments.model,
+        on_progress=lambda done, total: _progress_line(f"scored {done} of {total} clips", done == total),
+    )
+    text = format_score_csv(rows)
+    if arguments.csv is not None:
+        _replace_text(arguments.csv, text)
+    else:
+        sys.stdout.write(text)
+    refused = [{"path": row.path, "reason": row.reason} for row in rows if row.status == "refused"]
+    _write_json(
+        arguments.json,
+        {"schema": 1, "command": "score", "warnings": [], "rows": [vars(row) for row in rows]},
+    )
+    return _list_refused(refused)
+
+
+def format_score_csv(rows: Sequence[ScoreRow]) -> str:
+    """Write score rows as CSV; text cells that a spreadsheet would run as a formula get a leading `'`."""
+    from asd_core.pipeline import ScoreRow
+
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    columns = [field.name for field in fields(ScoreRow)]
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(getattr(row, column)) for column in columns])
+    return stream.getvalue()
+
+
+def _cell(value: str | float | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return repr(value)
+    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def _add_evaluate_dcase(commands: Any) -> None:
+    text = "score anomaly_score_*.csv files as the official DCASE 2020 Task 2 evaluator does"
+    parser = _command(commands, "evaluate-dcase", _evaluate_dcase, text)
+    parser.add_argument("dir", type=Path, metavar="DIR", help="folder of anomaly_score_<machine>_id_<NN>.csv files")
+    parser.add_argument("--truth", type=Path, required=True, metavar="FILE", help="the label list")
+
+
+def _evaluate_dcase(arguments: argparse.Namespace) -> int:
+    from asd_core.evaluation.dcase import evaluate_folder
+
+    report = {"schema": 1, "command": "evaluate-dcase", **evaluate_folder(arguments.dir, arguments.truth)}
+    _write_json(arguments.json, report)
+    for machine, figures in report["machines"].items():
+        for machine_id, each in figures["per_id"].items():
+            print(f"{machine} id {machine_id}: AUC {_figure(each['auc'], '.4f')}, pAUC {_figure(each['pauc'], '.4f')}")
+        mean = f"AUC {_figure(figures['auc_mean'], '.4f')}, pAUC {_figure(figures['pauc_mean'], '.4f')}"
+        print(f"{machine} mean: {mean}{' (partial)' if figures['partial'] else ''}")
+    for line in report["warnings"]:
+        print(f"warning: {line}", file=sys.stderr)
+    return DONE
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from asd_core.doctor import checks
+
+    found = checks()
+    _write_json(
+        arguments.json, {"schema": 1, "command": "doctor", "warnings": [], "checks": [vars(check) for check in found]}
+    )
+    for check in found:
+        mark = "ok  " if check.ok else ("FAIL" if check.required else "no  ")
+        print(f"{mark} {check.name}: {check.detail}")
+    return DONE if all(check.ok for check in found if check.required) else UNEXPECTED
+
+
+def _verify_vggish(arguments: argparse.Namespace) -> int:
+    from asd_core.encoders.vggish import Vggish
+
+    encoder = Vggish(None if arguments.folder is None else str(arguments.folder))
+    check = encoder.check
+    _write_json(
+        arguments.json,
+        {
+            "schema": 1,
+            "command": "verify-vggish",
+            "warnings": [],
+            "genuine": check.genuine,
+            "title": encoder.identity.title,
+            "digest": encoder.identity.digest,
+            "shape": list(check.shape),
+            "mean": check.mean,
+            "std": check.std,
+        },
+    )
+    verdict = "this is VGGish" if check.genuine else "this is not VGGish"
+    print(f"{verdict}: 1 kHz sine gives shape {check.shape}, mean {check.mean:.6f}, std {check.std:.4f}")
+    return DONE if check.genuine else USAGE
+
+
+def _list_refused(refused: Sequence[dict[str, str]]) -> int:
+    for entry in refused:
+        print(f"refused {entry['path']}: {entry['reason']}", file=sys.stderr)
+    return SOME_REFUSED if refused else DONE
+
+
+def _progress_line(text: str, last: bool) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{text}", end="\n" if last else "", file=sys.stderr, flush=True)
+
+
+def _write_json(path: Path | None, report: dict[str, Any]) -> None:
+    if path is not None:
+        _replace_text(path, json.dumps(report, allow_nan=False, indent=1) + "\n")
+
+
+def _replace_text(path: Path, text: str) -> None:
+    from asd_core.artifacts import replace_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, text.encode("utf-8", "backslashreplace"))

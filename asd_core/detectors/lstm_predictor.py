@@ -1,0 +1,70 @@
+"""LSTM next-frame predictor: what it cannot foresee is strange (the report's second method)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from asd_core.features import N_MELS, frame_times_s
+from asd_core.network import NetworkDetector, recurrent_shapes
+from asd_core.types import Float32Array, FloatArray, Waveform
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass
+class LstmPredictor(NetworkDetector):
+    """Ten log-mel frames predict the eleventh; the score is the pooled squared error over all predictions.
+
+    A 10-s clip has 303 predictions; the map is (303, 128), at the times of the predicted frames.
+    """
+
+    name: ClassVar[str] = "lstm_predictor"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "quick": {"epochs": 8, "windows_per_epoch": 8192, "learning_rate": 2e-3, "schedule": "cosine"},
+    }
+
+    @property
+    def title(self) -> str:
+        """Name for people."""
+        return "LSTM next-frame predictor"
+
+    def predict_frames(self, clip: Waveform) -> tuple[Float32Array, Float32Array]:
+        """Predicted and true scaled frames, each (n_steps, 128). Raises as `anomaly_map`."""
+        import torch
+
+        frames = self.scaled_frames(clip)
+        windows = torch.from_numpy(frames).unfold(0, self._window_frames, 1).transpose(1, 2)
+        _, network = self._learned
+        with torch.inference_mode():
+            predicted = self._predict(network, windows[:, : self.window])
+        return predicted.numpy(), frames[self.window :]
+
+    @property
+    def _window_frames(self) -> int:
+        return self.window + 1
+
+    def _build(self) -> torch.nn.Module:
+        import torch
+
+        recurrent = torch.nn.LSTM(N_MELS, self.hidden, self.layers, batch_first=True)
+        return torch.nn.ModuleDict({"lstm": recurrent, "output": torch.nn.Linear(self.hidden, N_MELS)})
+
+    def _weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes = recurrent_shapes("lstm", gates=4, inputs=N_MELS, hidden=self.hidden, layers=self.layers)
+        return shapes | {"output.weight": (N_MELS, self.hidden), "output.bias": (N_MELS,)}
+
+    def _predict(self, network: torch.nn.Module, seen: torch.Tensor) -> torch.Tensor:
+        hidden, _ = network.get_submodule("lstm")(seen)  # (n, window, hidden)
+        predicted: torch.Tensor = network.get_submodule("output")(hidden[:, -1])  # (n, n_mels)
+        return predicted
+
+    def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
+        predicted = self._predict(network, windows[:, : self.window])
+        return (predicted - windows[:, self.window]).square()
+
+    def _step_times_s(self, n_steps: int) -> FloatArray:
+        return frame_times_s(n_steps + self.window)[self.window :]

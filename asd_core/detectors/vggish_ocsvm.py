@@ -1,0 +1,212 @@
+"""One-class SVM on a clip's patch embeddings (the report's first method).
+
+scikit-learn only trains; scoring is NumPy on the stored arrays, so that no pickle and no library version stands between
+a saved detector and its scores. The decision value's sign is turned here: higher is stranger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, ClassVar
+
+import numpy as np
+
+from asd_core.detector import Checkpoint, Detector, Progress, State, TensorSpec
+from asd_core.encoder import Encoder, EncoderIdentity
+from asd_core.encoders import ENCODER_IDS, load_encoder
+from asd_core.errors import InputError, TrainingStopped, UsageError
+from asd_core.features import VGGISH_FRAME, VGGISH_HOP, VGGISH_PATCH
+from asd_core.types import SR, AnomalyMap, FloatArray, Waveform
+
+BLOCK_PATCHES = 10
+MAX_TRAINING_BLOCKS = 20_000
+"""Above this a seeded subsample is fitted: the SVM's time grows with the square of the rows."""
+PATCH_S = VGGISH_PATCH * VGGISH_HOP / SR
+CONSTANT_STD = 1e-8
+
+
+@dataclass
+class VggishOcsvm(Detector):
+    """Ten patches of 128 numbers, standardised, against an RBF one-class SVM; longer clips are cut in such blocks.
+
+    The score is the mean over blocks of the negated decision value. The map is an explanation and does not pool to the
+    score: how much the score falls when one patch is replaced by the training mean, at each patch's centre.
+
+    Parameters
+    ----------
+    encoder
+        `vggish` (the report's) or `logmel_stats` (no weights needed).
+    nu
+        Upper bound on the share of training clips outside the boundary, in (0, 1].
+    gamma
+        Width of the RBF kernel, `exp(-gamma * distance**2)`: a positive number, or `scale` for
+        1 / (n_features * variance).
+    """
+
+    encoder: str = "logmel_stats"
+    nu: float = 0.1
+    gamma: str | float = "scale"
+
+    name: ClassVar[str] = "vggish_ocsvm"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"encoder": "vggish"},
+        "quick": {"encoder": "logmel_stats"},
+    }
+    _arrays: State | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.encoder not in ENCODER_IDS:
+            raise UsageError(f"encoder must be one of {', '.join(ENCODER_IDS)}; got {self.encoder!r}")
+        if not 0 < self.nu <= 1:
+            raise UsageError(f"nu must be in (0, 1], got {self.nu}")
+        if self.gamma != "scale" and not (isinstance(self.gamma, int | float) and 0 < self.gamma < np.inf):
+            raise UsageError(f"gamma must be 'scale' or a positive number, got {self.gamma!r}")
+
+    @property
+    def title(self) -> str:
+        """Name built from the encoder that runs."""
+        return f"{self._encoder.identity.title} + one-class SVM"
+
+    @property
+    def encoder_identity(self) -> EncoderIdentity:
+        """The encoder that runs."""
+        return self._encoder.identity
+
+    @property
+    def min_samples(self) -> int:
+        """One sample: shorter than a block is repeated, shorter than a patch padded."""
+        return 1
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there are support vectors to score with."""
+        return self._arrays is not None
+
+    def state_spec(self) -> dict[str, TensorSpec]:
+        """Names, types and shapes of scaling, support vectors and their weights."""
+        width = BLOCK_PATCHES * self._encoder.dimension
+        return {
+            "mean": TensorSpec("float64", (width,)),
+            "scale": TensorSpec("float64", (width,)),
+            "support_vectors": TensorSpec("float64", (None, width)),
+            "dual_coef": TensorSpec("float64", (None,)),
+            "intercept": TensorSpec("float64", (1,)),
+            "gamma": TensorSpec("float64", (1,)),
+        }
+
+    def embed(self, clip: Waveform) -> FloatArray:
+        """Blocks of a clip, shape (n_blocks, 1280): what the SVM sees before standardising."""
+        return patch_blocks(self._encoder.encode(clip)).reshape(-1, BLOCK_PATCHES * self._encoder.dimension)
+
+    def input_warnings(self, clip: Waveform) -> tuple[str, ...]:
+        """Say when a clip is shorter than the ten patches (9.6 s) of a block."""
+        if len(clip.samples) >= BLOCK_PATCHES * VGGISH_PATCH * VGGISH_HOP + VGGISH_FRAME - VGGISH_HOP:
+            return ()
+        return (f"short: {clip.duration_s:.2f} s repeated to {BLOCK_PATCHES} patches",)
+
+    @property
+    def _learned(self) -> State:
+        if self._arrays is None:
+            raise self._not_fitted()
+        return self._arrays
+
+    @property
+    def _encoder(self) -> Encoder:
+        return load_encoder(self.encoder)
+
+    def _forget(self) -> None:
+        self._arrays = None
+
+    def _fit(
+        self,
+        clips: Sequence[Waveform],
+        heldout: Sequence[Waveform],  # noqa: ARG002 - has no loss to report
+        on_progress: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+        checkpoint: Checkpoint | None,  # noqa: ARG002 - over in seconds
+    ) -> None:
+        began = monotonic()
+        blocks = []
+        for clip in clips:
+            if should_stop():
+                raise TrainingStopped("stopped while embedding the training clips")
+            blocks.append(self.embed(clip))
+        self._arrays = self._fit_blocks(np.concatenate(blocks))
+        on_progress(Progress(1, 1, None, None, monotonic() - began, 0.0))
+
+    def _fit_blocks(self, blocks: FloatArray) -> State:
+        from sklearn.svm import OneClassSVM
+
+        if len(blocks) > MAX_TRAINING_BLOCKS:
+            rows = np.random.default_rng(self.seed).choice(len(blocks), MAX_TRAINING_BLOCKS, replace=False)
+            blocks = blocks[np.sort(rows)]
+        mean, std = blocks.mean(axis=0), blocks.std(axis=0)
+        if not (std > CONSTANT_STD).any():
+            raise InputError("the training clips' embeddings never change: nothing can be learned from them")
+        scale = np.where(std > CONSTANT_STD, std, 1.0)
+        scaled = (blocks - mean) / scale
+        gamma = 1.0 / (scaled.shape[1] * scaled.var()) if self.gamma == "scale" else float(self.gamma)
+        svm = OneClassSVM(kernel="rbf", nu=self.nu, gamma=gamma).fit(scaled)
+        return {
+            "mean": mean,
+            "scale": scale,
+            "support_vectors": np.ascontiguousarray(svm.support_vectors_, dtype=np.float64),
+            "dual_coef": np.ascontiguousarray(svm.dual_coef_[0], dtype=np.float64),
+            "intercept": np.asarray(svm.intercept_, dtype=np.float64),
+            "gamma": np.array([gamma], dtype=np.float64),
+        }
+
+    def _block_scores(self, blocks: FloatArray) -> FloatArray:
+        """Negated decision values of unscaled blocks (n, 1280), shape (n,)."""
+        arrays = self._learned
+        scaled = (blocks - arrays["mean"]) / arrays["scale"]
+        vectors = arrays["support_vectors"]
+        distances = np.square(scaled).sum(1)[:, None] + np.square(vectors).sum(1) - 2.0 * (scaled @ vectors.T)
+        kernel = np.exp(-arrays["gamma"] * np.maximum(distances, 0.0))
+        scores: FloatArray = -(kernel @ arrays["dual_coef"] + arrays["intercept"])
+        return scores
+
+    def _anomaly_score(self, clip: Waveform) -> float:
+        return float(self._block_scores(self.embed(clip)).mean())
+
+    def _anomaly_map(self, clip: Waveform) -> AnomalyMap:
+        patches = self._encoder.encode(clip)
+        starts = block_starts(len(patches))
+        training_mean = self._learned["mean"].reshape(BLOCK_PATCHES, -1)
+        total = np.zeros(len(patches), dtype=np.float64)
+        counted = np.zeros_like(total)
+        for start, block in zip(starts, patch_blocks(patches), strict=True):
+            occluded = np.repeat(block[None], BLOCK_PATCHES, axis=0)  # (10 variants, 10 patches, dimension)
+            occluded[np.arange(BLOCK_PATCHES), np.arange(BLOCK_PATCHES)] = training_mean
+            falls = self._block_scores(block.reshape(1, -1)) - self._block_scores(occluded.reshape(BLOCK_PATCHES, -1))
+            np.add.at(total, (start + np.arange(BLOCK_PATCHES)) % len(patches), falls)
+            np.add.at(counted, (start + np.arange(BLOCK_PATCHES)) % len(patches), 1)
+        times_s: FloatArray = (np.arange(len(patches), dtype=np.float64) + 0.5) * PATCH_S
+        falls_per_patch: FloatArray = (total / counted)[:, None]  # (n_patches, 1)
+        return AnomalyMap(falls_per_patch, times_s, np.array([np.nan]))
+
+    def _state(self) -> State:
+        return {name: array.copy() for name, array in self._learned.items()}
+
+    def _restore(self, state: State) -> None:
+        if len(state["dual_coef"]) != len(state["support_vectors"]):
+            raise InputError("dual_coef must hold one weight a support vector")
+        if not (state["gamma"] > 0).all() or not (state["scale"] > 0).all():
+            raise InputError("gamma and scale must be positive")
+        self._arrays = {name: np.array(array) for name, array in state.items()}
+
+
+def block_starts(n_patches: int) -> list[int]:
+    """First patch of each block of 10: hop 10, the last block ending at the clip's end; one block for a short clip."""
+    if n_patches <= BLOCK_PATCHES:
+        return [0]
+    starts = list(range(0, n_patches - BLOCK_PATCHES + 1, BLOCK_PATCHES))
+    return starts if starts[-1] == n_patches - BLOCK_PATCHES else [*starts, n_patches - BLOCK_PATCHES]
+
+
+def patch_blocks(patches: FloatArray) -> FloatArray:
+    """Blocks of ten patches, shape (n_blocks, 10, dimension); a shorter clip is repeated to ten."""
+    rows = [(start + np.arange(BLOCK_PATCHES)) % len(patches) for start in block_starts(len(patches))]
+    return patches[np.stack(rows)]

@@ -1,0 +1,188 @@
+"""What the detectors made of a neural network over windows of log-mel frames share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from asd_core.detector import POOLINGS, Checkpoint, Detector, Progress, State, TensorSpec, pool
+from asd_core.errors import UsageError
+from asd_core.features import HOP_LENGTH, N_MELS, checked_samples, log_mel, mel_band_centres_hz
+from asd_core.training import (
+    MinMaxScale,
+    TrainingPlan,
+    WindowSet,
+    initialise,
+    load_network_state,
+    network_state,
+    torch_threads,
+    train_network,
+)
+from asd_core.types import AnomalyMap, Float32Array, FloatArray, Waveform
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_WINDOW, MAX_HIDDEN, MAX_LAYERS = 64, 1024, 4
+
+
+@dataclass
+class NetworkDetector(Detector):
+    """A network that predicts or rebuilds log-mel frames; the squared error is the anomaly map.
+
+    Parameters
+    ----------
+    window
+        Frames a window holds (32 ms each).
+    hidden, layers
+        Size and number of recurrent layers.
+    epochs, batch_size, learning_rate, schedule, windows_per_epoch
+        See `asd_core.training.TrainingPlan`; 0 windows per epoch means all.
+    pooling
+        How the error over time becomes one score: mean (the report), std, max or gwrp.
+    """
+
+    window: int = 10
+    hidden: int = 256
+    layers: int = 2
+    epochs: int = 10
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    windows_per_epoch: int = 0
+    pooling: str = "mean"
+    _fitted: tuple[MinMaxScale, torch.nn.Module] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        limits = {"window": MAX_WINDOW, "hidden": MAX_HIDDEN, "layers": MAX_LAYERS}
+        for name, most in limits.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise UsageError(f"{name} must be 1..{most}, got {getattr(self, name)}")
+        if self.pooling not in POOLINGS:
+            raise UsageError(f"pooling must be one of {', '.join(POOLINGS)}; got {self.pooling!r}")
+        self._plan()
+
+    @property
+    def min_samples(self) -> int:
+        """Shortest clip with one whole window, in samples."""
+        return (self._window_frames - 1) * HOP_LENGTH
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there are weights to score with."""
+        return self._fitted is not None
+
+    def state_spec(self) -> dict[str, TensorSpec]:
+        """Names, types and shapes of weights and scale."""
+        spec = {name: TensorSpec("float32", shape) for name, shape in self._weight_shapes().items()}
+        return spec | {"scale": TensorSpec("float64", (2,))}
+
+    def scaled_frames(self, clip: Waveform) -> Float32Array:
+        """Log-mel frames as the network sees them, shape (n_frames, 128); the training clips span [0, 1]."""
+        scale, _ = self._learned
+        return scale(self._frames(clip))
+
+    @property
+    def _learned(self) -> tuple[MinMaxScale, torch.nn.Module]:
+        if self._fitted is None:
+            raise self._not_fitted()
+        return self._fitted
+
+    def _frames(self, clip: Waveform) -> Float32Array:
+        return log_mel(checked_samples(clip, min_samples=self.min_samples))
+
+    @property
+    @abstractmethod
+    def _window_frames(self) -> int:
+        """Frames one prediction needs, its target included."""
+
+    @abstractmethod
+    def _build(self) -> torch.nn.Module: ...
+
+    @abstractmethod
+    def _weight_shapes(self) -> dict[str, tuple[int, ...]]: ...
+
+    @abstractmethod
+    def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
+        """Squared errors of windows (n, window_frames, n_mels), shape (n, ..., n_mels)."""
+
+    @abstractmethod
+    def _step_times_s(self, n_steps: int) -> FloatArray: ...
+
+    def _plan(self) -> TrainingPlan:
+        return TrainingPlan(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            schedule=self.schedule,
+            windows_per_epoch=self.windows_per_epoch,
+            seed=self.seed,
+            threads=self.threads,
+        )
+
+    def _forget(self) -> None:
+        self._fitted = None
+
+    def _fit(
+        self,
+        clips: Sequence[Waveform],
+        heldout: Sequence[Waveform],
+        on_progress: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        frames = [self._frames(clip) for clip in clips]
+        scale = MinMaxScale.fit(frames)
+        network = self._build()
+        initialise(network, seed=self.seed)
+        train_network(
+            network,
+            lambda windows: self._errors(network, windows).mean(),
+            WindowSet.of([scale(clip) for clip in frames], length=self._window_frames),
+            WindowSet.of([scale(self._frames(clip)) for clip in heldout], length=self._window_frames),
+            self._plan(),
+            on_progress=on_progress,
+            should_stop=should_stop,
+            checkpoint=checkpoint,
+        )
+        self._fitted = scale, network.eval()
+
+    def _anomaly_map(self, clip: Waveform) -> AnomalyMap:
+        import torch
+
+        _, network = self._learned
+        frames = self.scaled_frames(clip)
+        windows = WindowSet.of([frames], length=self._window_frames)
+        with torch_threads(self.threads), torch.inference_mode():
+            errors = self._errors(network, windows.batch(torch.arange(len(windows.starts))))
+            per_step = errors.reshape(len(errors), -1, N_MELS).mean(dim=1)  # (n_steps, n_mels)
+        values = per_step.numpy().astype(np.float64)
+        return AnomalyMap(values, self._step_times_s(len(values)), mel_band_centres_hz())
+
+    def _anomaly_score(self, clip: Waveform) -> float:
+        return pool(self._anomaly_map(clip).values.mean(axis=1), pooling=self.pooling)
+
+    def _state(self) -> State:
+        scale, network = self._learned
+        return network_state(network) | {"scale": np.array([scale.low, scale.high], dtype=np.float64)}
+
+    def _restore(self, state: State) -> None:
+        low, high = state["scale"]
+        network = self._build()
+        load_network_state(network, {name: array for name, array in state.items() if name != "scale"})
+        self._fitted = MinMaxScale(float(low), float(high)), network.eval()
+
+
+def recurrent_shapes(prefix: str, *, gates: int, inputs: int, hidden: int, layers: int) -> dict[str, tuple[int, ...]]:
+    """Weight shapes of a stacked LSTM (4 gates) or GRU (3 gates) as torch names them."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in range(layers):
+        shapes[f"{prefix}.weight_ih_l{layer}"] = (gates * hidden, inputs if layer == 0 else hidden)
+        shapes[f"{prefix}.weight_hh_l{layer}"] = (gates * hidden, hidden)
+        shapes[f"{prefix}.bias_ih_l{layer}"] = (gates * hidden,)
+        shapes[f"{prefix}.bias_hh_l{layer}"] = (gates * hidden,)
+    return shapes

@@ -1,0 +1,702 @@
+"""train(), evaluate() and score_clips(): the only place where sound, detectors, thresholds and files meet."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from asd_core.artifacts import (
+    DIGEST_PREFIX,
+    KIND,
+    MAX_TRAINING_CLIPS,
+    Artifact,
+    CheckpointFile,
+    ScoredClip,
+    Scores,
+    locked,
+    open_artifact,
+    publish,
+    settings_json,
+)
+from asd_core.audio import read_waveform
+from asd_core.clips import Clip, ClipIndex, find_audio, index_clips, split_heldout
+from asd_core.datasets.bench import read_simulated
+from asd_core.detector import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
+from asd_core.detectors import detector_class
+from asd_core.errors import AudioError, DataSetError, InputError, UndefinedMetricError, UsageError
+from asd_core.evaluation import metrics, thresholds, uncertainty
+from asd_core.evaluation.thresholds import RULES, Threshold
+from asd_core.features import FEATURE_CONFIG
+from asd_core.types import BoolArray, FloatArray, Waveform
+
+DEFAULT_RULE = "conformal"
+READ_ONLY_MARK = "READ_ONLY"
+OWN_SUFFIX = "-own"
+_PACKAGES = ("asd_core", "numpy", "scipy", "scikit-learn", "torch", "soundfile", "soxr", "safetensors")
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One machine's clips, the name its detectors are kept under, and what the bench knows of them.
+
+    Parameters
+    ----------
+    name
+        Slug of the root's last part, or as given.
+    simulated
+        The bench's record, or None for recordings.
+    """
+
+    name: str
+    index: ClipIndex
+    simulated: Mapping[str, Any] | None
+
+
+def open_data_set(
+    data: Path,
+    *,
+    machine: str | None = None,
+    ids: Sequence[str] | None = None,
+    normal: str | None = None,
+    name: str | None = None,
+    seed: int = 0,
+) -> DataSet:
+    """Index the clips below `data`; kinds of simulated anomalies come from the bench's record.
+
+    Raises
+    ------
+    DataSetError
+        See `asd_core.clips.index_clips`.
+    """
+    index = index_clips(data, machine=machine, normal=normal, ids=ids, seed=seed)
+    layered = index.layout in ("dcase2020", "dcase2021", "mimii")
+    root = index.root.resolve().parent if layered else index.root.resolve()
+    record = read_simulated(root)
+    if record is not None:
+        kinds = {path: entry["kind"] for path, entry in record["anomalous"].items()}
+        prefix = "" if root == index.root.resolve() else f"{index.root.resolve().name}/"
+        clips = tuple(replace(clip, kind=kinds.get(prefix + clip.relative)) for clip in index.clips)
+        index = replace(index, clips=clips)
+    return DataSet(slug(name or root.name), index, record)
+
+
+def slug(text: str) -> str:
+    """Lower-case letters, digits, `_` and `-` only: fit for a folder's name, never empty."""
+    return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-") or "data"
+
+
+@dataclass(frozen=True)
+class FileClips(Sequence[Waveform]):
+    """Clips that are read anew at each access, so that a whole data set never stands in memory."""
+
+    clips: tuple[Clip, ...]
+    channel: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, position: Any) -> Any:
+        if isinstance(position, slice):
+            return FileClips(self.clips[position], self.channel)
+        return read_waveform(self.clips[position].path, channel=self.channel)
+
+
+@dataclass(frozen=True)
+class ReadableClips:
+    """Clips that the reader takes, their digests, and what it refused or warned of."""
+
+    clips: tuple[Clip, ...]
+    digests: tuple[str, ...]
+    refused: tuple[dict[str, str], ...]
+    warnings: tuple[str, ...]
+
+
+def readable(clips: Iterable[Clip], *, channel: int | None) -> ReadableClips:
+    """Read each clip once and keep those that pass."""
+    good: list[Clip] = []
+    digests: list[str] = []
+    refused: list[dict[str, str]] = []
+    warnings: list[str] = []
+    for clip in clips:
+        try:
+            waveform = read_waveform(clip.path, channel=channel)
+        except AudioError as error:
+            refused.append({"path": clip.relative, "reason": f"{error.code}: {error}"})
+            continue
+        good.append(clip)
+        digests.append(waveform.digest)
+        warnings += [f"{clip.relative}: {text}" for text in waveform.warnings]
+    return ReadableClips(tuple(good), tuple(digests), tuple(refused), tuple(warnings))
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What to train on what; see the `train` command."""
+
+    detector: str
+    data: Path
+    machine: str | None = None
+    ids: tuple[str, ...] | None = None
+    normal: str | None = None
+    name: str | None = None
+    preset: str = "quick"
+    settings: Mapping[str, Any] | None = None
+    seed: int = 0
+    threads: int = 1
+    channel: int | None = None
+    resume: bool = False
+    out: Path = Path("artifacts")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A published detector and what training it gave."""
+
+    artifact: Artifact
+    model: Path
+    refused: tuple[dict[str, str], ...]
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Keys of the `train` command."""
+        manifest = self.artifact.manifest
+        return {
+            "schema": 1,
+            "command": "train",
+            "warnings": list(self.warnings),
+            "model": str(self.model),
+            "version": self.artifact.version,
+            "detector": self.artifact.detector_name,
+            "title": self.artifact.title,
+            "encoder": self.artifact.encoder_id,
+            "simulated": self.artifact.simulated,
+            "n_train": len(manifest["data"]["fitted_digests"]),
+            "n_heldout": len(manifest["data"]["heldout_digests"]),
+            "seconds": manifest["training"]["seconds"],
+            "heldout_loss": manifest["training"]["heldout_loss"],
+            "threshold": dict(manifest["threshold"]),
+            "refused": list(self.refused),
+        }
+
+
+def train(
+    request: TrainingRequest,
+    *,
+    on_progress: Callable[[Progress], None] = ignore_progress,
+    should_stop: Callable[[], bool] = never_stop,
+) -> TrainingResult:
+    """Train one detector on normal training clips, calibrate it on held-out ones, score the test clips, publish.
+
+    Nothing is learned or chosen from test clips; their scores are stored so that a ROC can be shown at once.
+
+    Raises
+    ------
+    UsageError
+        Unknown detector, preset or setting; a data set without normal training clips.
+    InputError
+        Too few clips, or features or scores that never change.
+    BusyError
+        Another process trains the same detector.
+    TrainingStopped
+        `should_stop` said so; `resume` goes on from the last finished epoch.
+    """
+    kind = detector_class(request.detector)
+    settings = {"seed": request.seed, "threads": request.threads, **(request.settings or {})}
+    detector = kind.from_preset(request.preset, **settings)
+    data_set = open_data_set(
+        request.data,
+        machine=request.machine,
+        ids=request.ids,
+        normal=request.normal,
+        name=request.name,
+        seed=request.seed,
+    )
+    folder = detector_folder(request.out, data_set, request.detector)
+    with locked(folder):
+        return _train(detector, data_set, folder, request, on_progress, should_stop)
+
+
+def detector_folder(out: Path, data_set: DataSet, detector: str) -> Path:
+    """Where a detector's versions go; a data set whose folder is marked read-only gets a folder beside it."""
+    name = data_set.name
+    if (out / name / READ_ONLY_MARK).exists():
+        name += OWN_SUFFIX
+    return out / name / slug(data_set.index.machine) / detector
+
+
+def _train(
+    detector: Detector,
+    data_set: DataSet,
+    folder: Path,
+    request: TrainingRequest,
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> TrainingResult:
+    began = monotonic()
+    normal = readable(data_set.index.select(split="train", label="normal"), channel=request.channel)
+    _check_training_clips(normal, data_set)
+    fitted_rows, heldout_rows = split_heldout(normal.clips, normal.digests, seed=request.seed)
+    fitted = FileClips(tuple(normal.clips[row] for row in fitted_rows), request.channel)
+    heldout = FileClips(tuple(normal.clips[row] for row in heldout_rows), request.channel)
+    history: list[Progress] = []
+
+    def note(progress: Progress) -> None:
+        history.append(progress)
+        on_progress(progress)
+
+    checkpoint = _checkpoint(folder, detector, request, normal.digests)
+    if not request.resume:
+        checkpoint.remove()
+    detector.fit(fitted, heldout=heldout, on_progress=note, should_stop=should_stop, checkpoint=checkpoint)
+    fit_seconds = monotonic() - began
+    heldout_scores = _scored(detector, heldout, "heldout", [normal.digests[row] for row in heldout_rows])
+    threshold = _calibrate(heldout_scores)
+    test = readable(data_set.index.select(split="test"), channel=request.channel)
+    test_scores = _scored(detector, FileClips(test.clips, request.channel), "test", test.digests)
+    warnings = _training_warnings(normal, len(fitted), threshold) + test.warnings
+    manifest = {
+        "kind": KIND,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "detector": detector.name,
+        "title": detector.title,
+        "encoder": _encoder_json(detector),
+        "preset": request.preset,
+        "settings": settings_json(detector),
+        "features": FEATURE_CONFIG,
+        "channel": request.channel,
+        "threshold": threshold.to_json(),
+        "calibration": _calibration_json(heldout_scores),
+        "data": {
+            "data_set": data_set.name,
+            "machine": data_set.index.machine,
+            "layout": data_set.index.layout,
+            "ids": sorted({clip.machine_id for clip in normal.clips}),
+            "simulated": data_set.simulated is not None,
+            "fingerprint": _fingerprint(normal.digests),
+            "fitted_digests": [normal.digests[row][:DIGEST_PREFIX] for row in fitted_rows],
+            "heldout_digests": [normal.digests[row][:DIGEST_PREFIX] for row in heldout_rows],
+        },
+        "training": _training_json(history, fit_seconds),
+        "versions": _versions(),
+        "warnings": list(warnings),
+        "parent": None,
+    }
+    artifact = publish(
+        folder, manifest=manifest, state=detector.state, scores=[*heldout_scores.clips, *test_scores.clips]
+    )
+    checkpoint.remove()
+    return TrainingResult(artifact, folder, normal.refused + test.refused, warnings)
+
+
+def _check_training_clips(normal: ReadableClips, data_set: DataSet) -> None:
+    if not normal.clips:
+        raise DataSetError(
+            f"{data_set.index.root} has no readable normal training clips "
+            f"({len(normal.refused)} refused); the layout found is {data_set.index.layout}"
+        )
+    if len(normal.clips) > MAX_TRAINING_CLIPS:
+        raise UsageError(f"at most {MAX_TRAINING_CLIPS} training clips, got {len(normal.clips)}: name fewer ids")
+
+
+def _scored(detector: Detector, clips: FileClips, split: str, digests: Sequence[str]) -> Scores:
+    anomaly_scores = detector.anomaly_scores(clips)
+    return Scores(
+        tuple(
+            ScoredClip(clip.relative, clip.machine_id, split, clip.label, clip.kind or "", digest, float(score))
+            for clip, digest, score in zip(clips.clips, digests, anomaly_scores, strict=True)
+        )
+    )
+
+
+def _calibrate(heldout: Scores) -> Threshold:
+    scores = heldout.anomaly_scores
+    if len(scores) >= 2 and not np.ptp(scores) > 0:
+        raise InputError(
+            f"all {len(scores)} held-out clips have the same score {scores[0]!r}: the detector has learned nothing"
+        )
+    return thresholds.from_normal_scores(DEFAULT_RULE, scores, machine_ids=heldout.machine_ids)
+
+
+def _training_warnings(normal: ReadableClips, n_fitted: int, threshold: Threshold) -> tuple[str, ...]:
+    found = list(normal.warnings)
+    if n_fitted < FEW_TRAINING_CLIPS:
+        found.append(f"few_clips: only {n_fitted} training clips; below {FEW_TRAINING_CLIPS} scores are unsteady")
+    if threshold.value is None:
+        found.append(f"no_threshold: {threshold.reason}")
+    if normal.refused:
+        found.append(f"refused: {len(normal.refused)} training clips could not be read")
+    return tuple(found)
+
+
+def _checkpoint(folder: Path, detector: Detector, request: TrainingRequest, digests: Sequence[str]) -> CheckpointFile:
+    """One file for each detector, settings and data: a training goes on only from its own epochs."""
+    parts = [detector.name, repr(sorted(settings_json(detector).items())), str(request.channel), *sorted(digests)]
+    return CheckpointFile(folder / f".checkpoint-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
+
+
+def _encoder_json(detector: Detector) -> dict[str, Any] | None:
+    identity = detector.encoder_identity
+    if identity is None:
+        return None
+    return {field.name: getattr(identity, field.name) for field in fields(identity)}
+
+
+def _calibration_json(heldout: Scores) -> dict[str, Any]:
+    scores = heldout.anomaly_scores
+    if not len(scores):
+        return {"n": 0}
+    return {
+        "n": len(scores),
+        "mean": float(scores.mean()),
+        "std": float(scores.std()),
+        "min": float(scores.min()),
+        "median": float(np.median(scores)),
+        "max": float(scores.max()),
+    }
+
+
+def _training_json(history: Sequence[Progress], seconds: float) -> dict[str, Any]:
+    return {
+        "seconds": round(seconds, 3),
+        "heldout_loss": history[-1].heldout_loss if history else None,
+        "loss": [progress.loss for progress in history],
+        "heldout_losses": [progress.heldout_loss for progress in history],
+    }
+
+
+def _fingerprint(digests: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def save_threshold(artifact: Artifact, threshold: Threshold, *, folder: Path, reason: str = "") -> Artifact:
+    """Publish a new version with the same arrays and scores and another threshold.
+
+    Parameters
+    ----------
+    folder
+        The detector folder to publish in: usually the version's own.
+    reason
+        Why, in the user's words; kept in the manifest.
+
+    Raises
+    ------
+    BusyError
+        Another process trains or saves this detector.
+    """
+    manifest = {
+        **artifact.manifest,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "threshold": threshold.to_json(),
+        "threshold_reason": reason,
+        "parent": artifact.version,
+    }
+    with locked(folder):
+        return publish(folder, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
+
+
+# --- evaluation ---
+
+
+def evaluate(
+    model: Path,
+    data: Path,
+    *,
+    machine: str | None = None,
+    ids: Sequence[str] | None = None,
+    normal: str | None = None,
+    rule: str | None = None,
+    rule_value: float | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Score a data set's labelled test clips and sum up; keys of the `evaluate` command.
+
+    Clips that the detector was fitted or calibrated on are left out and counted.
+
+    Raises
+    ------
+    DataSetError
+        No labelled test clips.
+    ArtifactError
+        A damaged detector.
+    UsageError, ThresholdError
+        An unknown rule, or one that cannot work on these scores.
+    """
+    artifact = open_artifact(model)
+    own_machine = machine or str(artifact.manifest["data"]["machine"])
+    data_set = _open_for_evaluation(data, machine, own_machine, ids=ids, normal=normal, seed=seed)
+    found = readable(data_set.index.select(split="test"), channel=artifact.channel)
+    labelled = [row for row, clip in enumerate(found.clips) if clip.label != "unlabelled"]
+    kept = [row for row in labelled if not artifact.was_trained_on(found.digests[row])]
+    if not kept:
+        raise DataSetError(f"{data_set.index.root} has no labelled test clips that the detector was not trained on")
+    clips = FileClips(tuple(found.clips[row] for row in kept), artifact.channel)
+    scores = _scored(artifact.detector(), clips, "test", [found.digests[row] for row in kept])
+    warnings = list(found.warnings)
+    if data_set.index.machine != artifact.manifest["data"]["machine"]:
+        warnings.append(f"other_machine: trained on {artifact.manifest['data']['machine']}")
+    summary = summarise(artifact, scores, rule=rule, rule_value=rule_value, seed=seed)
+    return {
+        "schema": 1,
+        "command": "evaluate",
+        "warnings": warnings + summary.pop("warnings"),
+        "model": str(model),
+        "version": artifact.version,
+        "detector": artifact.detector_name,
+        "title": artifact.title,
+        "encoder": artifact.encoder_id,
+        "simulated": data_set.simulated is not None,
+        "n_excluded": len(labelled) - len(kept),
+        "refused": list(found.refused),
+        **summary,
+    }
+
+
+def _open_for_evaluation(data: Path, machine: str | None, trained_on: str, **options: Any) -> DataSet:
+    """Take the detector's own machine where the root holds several and none is named."""
+    try:
+        return open_data_set(data, machine=machine, **options)
+    except DataSetError:
+        if machine is not None or not (data / trained_on).is_dir():
+            raise
+        return open_data_set(data, machine=trained_on, **options)
+
+
+def choose_threshold(
+    artifact: Artifact, scores: Scores, *, rule: str | None = None, rule_value: float | None = None
+) -> Threshold:
+    """Return the saved threshold, or the one a rule gives.
+
+    A label-free rule is taken from the detector's held-out normal scores; one that uses labels from `scores`.
+
+    Raises
+    ------
+    UsageError, ThresholdError, UndefinedMetricError
+        Unknown rule, or one that cannot work on these scores.
+    """
+    if rule is None:
+        return artifact.threshold
+    if rule not in RULES:
+        raise UsageError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
+    if RULES[rule].uses_test_labels:
+        return thresholds.from_labelled_scores(rule, scores.is_anomalous, scores.anomaly_scores, rule_value=rule_value)
+    heldout = artifact.scores.of("heldout")
+    return thresholds.from_normal_scores(
+        rule, heldout.anomaly_scores, rule_value=rule_value, machine_ids=heldout.machine_ids
+    )
+
+
+def summarise(
+    artifact: Artifact,
+    scores: Scores,
+    *,
+    rule: str | None = None,
+    rule_value: float | None = None,
+    seed: int = 0,
+    intervals: bool = True,
+) -> dict[str, Any]:
+    """Sum up labelled scores: AUCs with intervals, per id, threshold, confusion matrix, per class; JSON values only."""
+    labels, values, ids = scores.is_anomalous, scores.anomaly_scores, scores.machine_ids
+    threshold = choose_threshold(artifact, scores, rule=rule, rule_value=rule_value)
+    figures = metrics.per_id(labels, values, ids)
+    mean = metrics.mean_over_ids(figures)
+    warnings = [f"id {name}: {each.reason}" for name, each in figures.items() if each.reason]
+    pooled: float | None = None
+    try:
+        pooled = metrics.auc(labels, values)
+    except UndefinedMetricError as error:
+        warnings.append(f"auc_pooled: {error}")
+    summary: dict[str, Any] = {
+        "n_normal": int((~labels).sum()),
+        "n_anomalous": int(labels.sum()),
+        "auc_pooled": pooled,
+        "auc_mean": mean.auc_mean,
+        "pauc_mean": mean.pauc_mean,
+        "ids_excluded": list(mean.ids_excluded),
+        "per_id": {name: _id_json(each) for name, each in figures.items()},
+        "warnings": warnings,
+    }
+    if intervals and pooled is not None:
+        summary |= _intervals_json(labels, values, ids, seed=seed)
+    return summary | decisions(labels, values, threshold)
+
+
+def decisions(labels: BoolArray, values: FloatArray, threshold: Threshold) -> dict[str, Any]:
+    """Sum up what a threshold decides: threshold, confusion, accuracy and per-class figures as JSON values."""
+    stored = {**threshold.to_json(), "observed_fpr": None}
+    if threshold.value is None:
+        return {"threshold": stored, "confusion": None, "accuracy": None, "per_class": None}
+    confusion = metrics.confusion_at(labels, values, threshold.value)
+    stored["observed_fpr"] = confusion.fpr
+    per_class = {
+        name: {field.name: getattr(each, field.name) for field in fields(each)}
+        for name, each in confusion.per_class().items()
+    }
+    return {
+        "threshold": stored,
+        "confusion": {"tn": confusion.tn, "fp": confusion.fp, "fn": confusion.fn, "tp": confusion.tp},
+        "accuracy": confusion.accuracy,
+        "per_class": per_class,
+    }
+
+
+def _id_json(figures: metrics.IdFigures) -> dict[str, Any]:
+    return {
+        "auc": figures.auc,
+        "pauc": figures.pauc,
+        "n_normal": figures.n_normal,
+        "n_anomalous": figures.n_anomalous,
+    }
+
+
+def _intervals_json(labels: BoolArray, values: FloatArray, ids: Sequence[str], *, seed: int) -> dict[str, Any]:
+    intervals = uncertainty.bootstrap(labels, values, machine_ids=ids, seed=seed)
+    names = ("auc_pooled", "auc_mean", "pauc_mean")
+    return {f"{name}_ci": [intervals[name].low, intervals[name].high] for name in names if name in intervals}
+
+
+# --- scoring ---
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One clip under one detector; the columns of the `score` command."""
+
+    path: str
+    model: str
+    encoder: str
+    status: str
+    reason: str
+    anomaly_score: float | None
+    threshold: float | None
+    verdict: str
+
+    @classmethod
+    def refused(cls, path: str, model: str, encoder: str, reason: str) -> ScoreRow:
+        """Build the row of a clip that could not be scored."""
+        return cls(path, model, encoder, "refused", reason, None, None, "")
+
+
+def score_clips(
+    paths: Sequence[Path], models: Sequence[Path], *, on_progress: Callable[[int, int], None] | None = None
+) -> list[ScoreRow]:
+    """Score files and all audio files below folders with each model; rows sorted by path, then model.
+
+    Raises
+    ------
+    UsageError
+        No such file or folder, or no audio in any of them.
+    ArtifactError, EncoderUnavailableError
+        A model that cannot be loaded.
+    """
+    files = expand(paths)
+    opened = [(model, open_artifact(model)) for model in models]
+    scorers = [(model, artifact, artifact.detector()) for model, artifact in opened]
+    rows: list[ScoreRow] = []
+    for done, path in enumerate(files, start=1):
+        rows += list(_score_file(path, scorers))
+        if on_progress is not None:
+            on_progress(done, len(files))
+    return sorted(rows, key=lambda row: (row.path, row.model))
+
+
+def expand(paths: Sequence[Path]) -> list[Path]:
+    """Files named, and .wav and .flac files below folders named; sorted, each once.
+
+    Raises
+    ------
+    UsageError
+        A path that does not exist, or no file at all.
+    """
+    found: set[Path] = set()
+    for path in paths:
+        if not os.path.lexists(path):
+            raise UsageError(f"{str(path)!r} does not exist")
+        found.update(find_audio(path) if path.is_dir() and not path.is_symlink() else [path])
+    if not found:
+        raise UsageError("no .wav or .flac file in the folders named")
+    return sorted(found, key=os.fspath)
+
+
+def _score_file(path: Path, scorers: Sequence[tuple[Path, Artifact, Detector]]) -> Iterator[ScoreRow]:
+    waveforms: dict[int | None, Waveform | AudioError] = {}
+    for model, artifact, detector in scorers:
+        channel = artifact.channel
+        if channel not in waveforms:
+            waveforms[channel] = _read_or_refuse(path, channel)
+        yield score_waveform(waveforms[channel], artifact, detector, path=os.fspath(path), model=str(model))
+
+
+def _read_or_refuse(path: Path, channel: int | None) -> Waveform | AudioError:
+    try:
+        return read_waveform(path, channel=channel)
+    except AudioError as error:
+        return error
+
+
+def score_waveform(
+    waveform: Waveform | AudioError, artifact: Artifact, detector: Detector, *, path: str, model: str
+) -> ScoreRow:
+    """Score one read clip, or write down why it was refused."""
+    encoder = artifact.encoder_id or ""
+    if isinstance(waveform, AudioError):
+        return ScoreRow.refused(path, model, encoder, f"{waveform.code}: {waveform}")
+    try:
+        anomaly_score = detector.anomaly_score(waveform)
+    except InputError as error:
+        return ScoreRow.refused(path, model, encoder, f"input: {error}")
+    warnings = waveform.warnings + detector.input_warnings(waveform)
+    value = artifact.threshold.value
+    verdict = "" if value is None else _verdict(anomaly_score, value)
+    status = "warning" if warnings else "ok"
+    return ScoreRow(path, model, encoder, status, "; ".join(warnings), anomaly_score, value, verdict)
+
+
+def _verdict(anomaly_score: float, threshold: float) -> str:
+    return "anomalous" if bool(thresholds.is_anomalous(anomaly_score, threshold)) else "normal"
+
+
+# --- the index ---
+
+
+def describe_index(data_set: DataSet) -> dict[str, Any]:
+    """Read every clip and report counts, kinds, duplicates and refusals; keys of the `index` command."""
+    index = data_set.index
+    found = readable(index.clips, channel=None)
+    groups: dict[str, list[str]] = {}
+    for clip, digest in zip(found.clips, found.digests, strict=True):
+        groups.setdefault(digest, []).append(clip.relative)
+    return {
+        "schema": 1,
+        "command": "index",
+        "warnings": list(found.warnings),
+        "machine": index.machine,
+        "data_set": data_set.name,
+        "simulated": data_set.simulated is not None,
+        "layout": index.layout,
+        "n_clips": len(index.clips),
+        "counts": index.counts(),
+        "kinds": list(index.kinds()),
+        "duplicates": [paths for paths in groups.values() if len(paths) > 1],
+        "refused": list(found.refused),
+    }

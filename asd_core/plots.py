@@ -1,0 +1,489 @@
+"""Arrays in, figures out: envelopes, heatmap pictures, histograms, ROC overlays and learning curves.
+
+Nothing here knows of detectors, files or pages. Text and grid colours are left to the page's theme; only marks
+that carry a meaning have a colour of their own. Plotly and Altair are imported where used.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from asd_core.errors import InputError
+from asd_core.types import BoolArray, Float32Array, FloatArray
+
+if TYPE_CHECKING:
+    import altair as alt
+    import plotly.graph_objects as go
+
+NORMAL_COLOUR = "#0072B2"
+"""Blue of Okabe and Ito (2008), for whatever belongs to normal clips."""
+ANOMALOUS_COLOUR = "#D55E00"
+"""Vermilion of Okabe and Ito (2008), for whatever belongs to anomalous clips."""
+NEUTRAL_COLOUR = "#7B7F87"
+"""Thresholds and reference lines: at least 4:1 on white and on the dark theme's background."""
+
+DETECTOR_COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        "vggish_ocsvm": "#009E73",
+        "lstm_predictor": "#CC79A7",
+        "gru_autoencoder": "#56B4E9",
+        "dcase_autoencoder": "#E69F00",
+    }
+)
+"""Detector name -> colour (Okabe and Ito), none of them the normal or the anomalous one."""
+
+DETECTOR_DASHES: Mapping[str, str] = MappingProxyType(
+    {
+        "vggish_ocsvm": "solid",
+        "lstm_predictor": "dash",
+        "gru_autoencoder": "dot",
+        "dcase_autoencoder": "dashdot",
+    }
+)
+"""Detector name -> dash pattern of Plotly, so that curves differ by more than colour."""
+
+PALETTES = ("viridis", "cividis", "magma")
+"""Palettes for heatmaps: even in lightness, safe for colour-blind readers."""
+
+_LEARNING_COLOURS = {"training": "#009E73", "validation": "#CC79A7"}
+_MARGIN = {"l": 56, "r": 16, "t": 32, "b": 48}
+
+
+@dataclass(frozen=True, eq=False)
+class RocCurve:
+    """One detector's ROC as drawn by `roc_overlay`.
+
+    Parameters
+    ----------
+    label
+        For the legend; say the AUC here.
+    false_positive_rate, true_positive_rate
+        Shape (n_points,), each from 0 to 1, in order of falling threshold.
+    colour, dash
+        A CSS colour and a dash pattern of Plotly.
+    point
+        (FPR, TPR) of an operating point to mark, if any.
+    """
+
+    label: str
+    false_positive_rate: FloatArray
+    true_positive_rate: FloatArray
+    colour: str
+    dash: str = "solid"
+    point: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Bins:
+    """Edges of a histogram and what lies beyond them."""
+
+    edges: FloatArray
+    threshold: float | None
+    remarks: tuple[str, ...] = field(default=())
+
+
+def waveform_envelope(samples: npt.ArrayLike, *, n_points: int = 2000) -> tuple[Float32Array, Float32Array]:
+    """Smallest and largest sample of each of `n_points` equal stretches of a signal.
+
+    Parameters
+    ----------
+    samples
+        Shape (n_samples,), full scale is 1.
+    n_points
+        Number of stretches; a shorter signal has one for each sample.
+
+    Returns
+    -------
+    lowest, highest
+        Each of shape (min(n_points, n_samples),), float32.
+    """
+    signal = np.asarray(samples, dtype=np.float32)
+    if signal.ndim != 1 or signal.size == 0:
+        raise InputError(f"a waveform must have shape (n_samples,) with at least 1 sample, got {signal.shape}")
+    if n_points < 1:
+        raise InputError(f"an envelope needs at least 1 point, got {n_points}")
+    n = min(n_points, signal.size)
+    starts = np.arange(n) * signal.size // n
+    return np.minimum.reduceat(signal, starts), np.maximum.reduceat(signal, starts)
+
+
+def waveform_figure(
+    samples: npt.ArrayLike, sr: int, *, colour: str = NORMAL_COLOUR, n_points: int = 2000, height_px: int = 160
+) -> go.Figure:
+    """Draw a waveform's envelope over time with Plotly; about 30 kB at 2000 points. Full scale is 1.
+
+    Parameters
+    ----------
+    samples
+        Shape (n_samples,), full scale is 1.
+    sr
+        Sampling rate in Hz.
+    """
+    import plotly.graph_objects as go
+
+    lowest, highest = waveform_envelope(samples, n_points=n_points)
+    step_s = np.size(samples) / sr / lowest.size
+    shared: dict[str, Any] = {
+        "x0": step_s / 2,
+        "dx": step_s,
+        "mode": "lines",
+        "line": {"width": 1, "color": colour},
+        "showlegend": False,
+    }
+    figure = go.Figure()
+    figure.add_scatter(y=lowest, hoverinfo="skip", **shared)
+    figure.add_scatter(
+        y=highest, fill="tonexty", fillcolor=colour, hovertemplate="%{x:.2f} s: %{y:.3f}<extra></extra>", **shared
+    )
+    figure.update_xaxes(title_text="Time (s)", range=[0, np.size(samples) / sr], showgrid=False)
+    figure.update_yaxes(title_text="Amplitude", zeroline=True)
+    figure.update_layout(height=height_px, margin={**_MARGIN, "t": 8})
+    return figure
+
+
+def palette_stops(palette: str = "viridis") -> tuple[str, ...]:
+    """Evenly spaced colours of a palette from low to high, as CSS hex colours."""
+    from plotly.colors import sequential
+
+    if palette not in PALETTES:
+        raise InputError(f"palette must be one of {', '.join(PALETTES)}, got {palette!r}")
+    return tuple(_hex_colour(stop) for stop in getattr(sequential, palette.capitalize()))
+
+
+def heatmap_png(
+    values: npt.ArrayLike,
+    *,
+    low: float,
+    high: float,
+    palette: str = "viridis",
+    height_px: int | None = None,
+) -> bytes:
+    """PNG of a map over time and frequency: time to the right, low bands at the bottom.
+
+    One pixel a step and, unless `height_px` asks for more, one pixel a band: browsers scale it without loss of
+    position. Values that are not finite are drawn like `low` (NaN, -inf) or `high` (+inf).
+
+    Parameters
+    ----------
+    values
+        Shape (n_steps, n_bands), any unit; one band gives a strip.
+    low, high
+        Values drawn in the first and last colour; everything beyond is clipped.
+    palette
+        One of `PALETTES`.
+    height_px
+        Height of the picture; a band is repeated over whole rows.
+    """
+    cells = np.asarray(values, dtype=np.float64)
+    if cells.ndim != 2 or cells.size == 0:
+        raise InputError(f"a heatmap needs shape (n_steps, n_bands), none of them 0, got {cells.shape}")
+    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
+        raise InputError(f"a heatmap needs finite limits with low <= high, got {low} and {high}")
+    span = high - low or 1.0
+    levels = np.nan_to_num((cells - low) / span, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1) * 255
+    rows = np.round(levels).astype(np.uint8).T[::-1]  # (n_bands, n_steps), top row = highest band
+    if height_px is not None:
+        rows = rows[np.arange(height_px) * len(rows) // height_px]
+    picture = Image.fromarray(np.ascontiguousarray(rows))
+    picture.putpalette(_lookup_table(palette).tobytes())
+    png = io.BytesIO()
+    picture.save(png, format="PNG", optimize=False)
+    return png.getvalue()
+
+
+def frequency_ticks(
+    bands_hz: npt.ArrayLike, *, ticks_hz: Sequence[float] = (250, 500, 1000, 2000, 4000)
+) -> tuple[tuple[float, str], ...]:
+    """Where round frequencies lie on a picture of bands.
+
+    Parameters
+    ----------
+    bands_hz
+        Shape (n_bands,): rising centre frequencies in Hz.
+    ticks_hz
+        Frequencies to mark; those outside the bands are left out.
+
+    Returns
+    -------
+    tuple of (relative position, text)
+        Position from 0 (bottom edge) to 1 (top edge); text such as `500 Hz` or `2 kHz`.
+    """
+    centres = np.asarray(bands_hz, dtype=np.float64)
+    positions = (np.arange(centres.size) + 0.5) / centres.size
+    inside = [hz for hz in ticks_hz if centres[0] <= hz <= centres[-1]]
+    return tuple((float(np.interp(hz, centres, positions)), _frequency_text(hz)) for hz in inside)
+
+
+def score_histogram(
+    normal_scores: npt.ArrayLike,
+    anomalous_scores: npt.ArrayLike,
+    *,
+    threshold: float | None = None,
+    n_bins: int = 40,
+    log_axis: bool = False,
+    central_share: float = 0.99,
+    height_px: int = 280,
+) -> alt.LayerChart:
+    """Draw the anomaly scores of both classes with Altair, the threshold as a vertical rule.
+
+    Bars show the share of each class, so that 300 normal and 800 anomalous clips compare. Only the central share
+    of all scores is drawn; the chart's subtitle states how many lie outside.
+
+    Parameters
+    ----------
+    normal_scores, anomalous_scores
+        Shape (n_clips,) each, higher is stranger; one of them may be empty.
+    threshold
+        Scores at or above it are anomalous; not drawn if it is None or infinite.
+    log_axis
+        Bins of equal ratio on a logarithmic axis; all scores must be positive.
+    central_share
+        Share of all scores that the axis must cover, from 0 to 1; the rest is cut off evenly at both ends.
+    """
+    import altair as alt
+
+    classes = {"Normal": _finite_scores(normal_scores), "Anomalous": _finite_scores(anomalous_scores)}
+    bins = _score_bins(classes, threshold, n_bins=n_bins, log_axis=log_axis, central_share=central_share)
+    edges = bins.edges
+    x_scale = alt.Scale(type="log" if log_axis else "linear", domain=[edges[0], edges[-1]], nice=False)
+    x_axis = alt.Axis(format="~g", tickCount=8, labelFlush=True)
+    base = alt.Chart({"values": _bar_rows(classes, edges)})
+    x = alt.X("low:Q", title="Anomaly score (higher = more anomalous)", scale=x_scale, axis=x_axis)
+    y = alt.Y(
+        "share:Q",
+        title="Share of the class",
+        stack=None,
+        axis=alt.Axis(format=".0%", tickCount=5),
+        scale=alt.Scale(zero=True),
+    )
+    legend = alt.Legend(orient="top-right")
+    colour = alt.Color(
+        "class:N",
+        title=None,
+        scale=alt.Scale(domain=list(classes), range=[NORMAL_COLOUR, ANOMALOUS_COLOUR]),
+        legend=legend,
+    )
+    bars = base.transform_filter("datum.high !== null").mark_bar(opacity=0.4)
+    outline = base.mark_line(interpolate="step-after", strokeWidth=1.5)
+    dash = alt.StrokeDash(
+        "class:N", title=None, legend=legend, scale=alt.Scale(domain=list(classes), range=[[1, 0], [5, 2]])
+    )
+    layers: list[Any] = [
+        bars.encode(
+            x=x,
+            x2="high:Q",
+            y=y,
+            y2=alt.datum(0),
+            color=colour,
+            tooltip=["class:N", alt.Tooltip("text:N", title="clips")],
+        ),
+        outline.encode(x=x, y=y, color=colour, strokeDash=dash),
+    ]
+    layers += _threshold_layers(bins.threshold)
+    title = alt.Title(text="", subtitle=list(bins.remarks), anchor="start") if bins.remarks else alt.Undefined
+    return alt.LayerChart(layer=layers, height=height_px, title=title)
+
+
+def roc_overlay(curves: Sequence[RocCurve], *, max_fpr: float | None = 0.1, height_px: int = 460) -> go.Figure:
+    """Draw several ROC curves on one Plotly square, chance as the diagonal.
+
+    Parameters
+    ----------
+    curves
+        Drawn in this order; the last lies on top.
+    max_fpr
+        Right end of the lightly shaded band that the partial AUC looks at; None for no band.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    if max_fpr is not None:
+        figure.add_vrect(x0=0, x1=max_fpr, fillcolor=NEUTRAL_COLOUR, opacity=0.14, line_width=0, layer="below")
+    figure.add_scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        line={"color": NEUTRAL_COLOUR, "width": 1, "dash": "dot"},
+        name="chance",
+        hoverinfo="skip",
+    )
+    for curve in curves:
+        _add_curve(figure, curve)
+    percent = {"tickformat": ".0%", "dtick": 0.2, "zeroline": False}
+    figure.update_xaxes(title_text="False-positive rate", range=[-0.01, 1.01], constrain="domain", **percent)
+    figure.update_yaxes(title_text="True-positive rate", range=[-0.01, 1.01], scaleanchor="x", **percent)
+    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"}
+    figure.update_layout(height=height_px, margin=_MARGIN, legend=legend, hovermode="closest")
+    return figure
+
+
+def learning_curves(
+    losses: Mapping[str, Sequence[float]], *, log_axis: bool = False, unit: str = "MSE", height_px: int = 280
+) -> go.Figure:
+    """Draw losses over epochs with Plotly, one line for each name.
+
+    Parameters
+    ----------
+    losses
+        Name ("training", "validation") -> loss of epoch 1, 2, ...; lines may differ in length.
+    log_axis
+        Losses on a logarithmic axis.
+    unit
+        What the loss is, for the axis.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for name, values in losses.items():
+        figure.add_scatter(
+            x=list(range(1, len(values) + 1)),
+            y=[float(value) for value in values],
+            name=name,
+            mode="lines+markers",
+            line={"color": _LEARNING_COLOURS.get(name), "dash": "dash" if name == "validation" else "solid"},
+            marker={"size": 6, "symbol": "diamond" if name == "validation" else "circle"},
+            hovertemplate="epoch %{x}: %{y:.4g}",
+        )
+    n_epochs = max((len(values) for values in losses.values()), default=1)
+    figure.update_xaxes(title_text="Epoch", range=[0.5, n_epochs + 0.5], tickformat="d", nticks=12)
+    figure.update_yaxes(title_text=f"Loss ({unit})", type="log" if log_axis else "linear", exponentformat="power")
+    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+    figure.update_layout(height=height_px, margin=_MARGIN, legend=legend, hovermode="x unified", showlegend=True)
+    return figure
+
+
+def _hex_colour(text: str) -> str:
+    """`rgb(1, 2, 3)` or `#010203` as `#010203`."""
+    if text.startswith("#"):
+        return text.lower()
+    red, green, blue = (int(part) for part in text.removeprefix("rgb(").removesuffix(")").split(","))
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _lookup_table(palette: str) -> npt.NDArray[np.uint8]:
+    """Shape (256, 3): red, green and blue of a palette from low to high."""
+    stops = np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in palette_stops(palette)])
+    at = np.linspace(0, len(stops) - 1, 256)
+    channels = [np.interp(at, np.arange(len(stops)), stops[:, i]) for i in range(3)]
+    return np.round(np.stack(channels, axis=1)).astype(np.uint8)
+
+
+def _frequency_text(hz: float) -> str:
+    return f"{hz / 1000:g} kHz" if hz >= 1000 else f"{hz:g} Hz"
+
+
+def _finite_scores(scores: npt.ArrayLike) -> FloatArray:
+    finite = np.asarray(scores, dtype=np.float64)
+    if finite.ndim != 1 or not np.isfinite(finite).all():
+        raise InputError(f"scores must be finite and of shape (n_clips,), got shape {finite.shape}")
+    return finite
+
+
+def _score_bins(
+    classes: Mapping[str, FloatArray], threshold: float | None, *, n_bins: int, log_axis: bool, central_share: float
+) -> _Bins:
+    """Edges over the central scores; the threshold is taken in where that costs no more than half of the axis."""
+    scores = np.concatenate(list(classes.values()))
+    if scores.size == 0:
+        raise InputError("a histogram needs at least 1 score, got none")
+    if log_axis and scores.min() <= 0:
+        raise InputError(f"a logarithmic axis needs positive scores, got {scores.min():.4g}; use the linear axis")
+    tail = (1 - central_share) / 2
+    low, high = (float(q) for q in np.quantile(_scaled(scores, log_axis), [tail, 1 - tail]))
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-12):
+        low, high = low - 0.05 * (abs(low) or 1.0), high + 0.05 * (abs(high) or 1.0)
+    drawable = threshold is not None and np.isfinite(threshold) and (threshold > 0 or not log_axis)
+    at = float(_scaled(np.array([threshold]), log_axis)[0]) if drawable else low
+    if low - (high - low) <= at <= high + (high - low):
+        low, high = min(low, at), max(high, at)
+    margin = 0.01 * (high - low)
+    edges = np.linspace(low - margin, high + margin, n_bins + 1)
+    edges = np.power(10.0, edges) if log_axis else edges
+    shown = threshold if drawable and threshold is not None and edges[0] <= threshold <= edges[-1] else None
+    return _Bins(edges, shown, _remarks(classes, edges, threshold, shown))
+
+
+def _scaled(scores: FloatArray, log_axis: bool) -> FloatArray:
+    return np.log10(scores) if log_axis else scores
+
+
+def _remarks(
+    classes: Mapping[str, FloatArray], edges: FloatArray, threshold: float | None, shown: float | None
+) -> tuple[str, ...]:
+    """Say in words what the axis does not show."""
+    beyond: list[tuple[str, float, list[BoolArray]]] = [
+        ("below", float(edges[0]), [scores < edges[0] for scores in classes.values()]),
+        ("above", float(edges[-1]), [scores > edges[-1] for scores in classes.values()]),
+    ]
+    lines = []
+    for side, edge, outside in beyond:
+        counts = [f"{int(mask.sum()):,} {name.lower()}" for name, mask in zip(classes, outside, strict=True)]
+        if any(mask.any() for mask in outside):
+            lines.append(f"Not drawn {side} {edge:.4g}: {', '.join(counts)}")
+    if threshold is not None and shown is None:
+        lines.append(f"The threshold {threshold:.4g} lies outside the axis")
+    return tuple(lines)
+
+
+def _bar_rows(classes: Mapping[str, FloatArray], edges: FloatArray) -> list[dict[str, Any]]:
+    """One row a class and bin, and one for the right end of each outline (`high` is None there)."""
+    rows: list[dict[str, Any]] = []
+    for name, scores in classes.items():
+        if scores.size == 0:
+            continue
+        counts, _ = np.histogram(scores, bins=edges)
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
+            share = 100 * count / scores.size
+            text = f"{share:.1f} % ({count:,}/{scores.size:,}) from {low:.4g} to {high:.4g}"
+            row = {"class": name, "low": _short(low), "high": _short(high), "share": _short(share / 100), "text": text}
+            rows.append(row)
+        rows.append({"class": name, "low": _short(edges[-1]), "high": None, "share": 0.0, "text": ""})
+    return rows
+
+
+def _short(number: float) -> float:
+    """Six significant digits: enough for a pixel, half the payload."""
+    return float(f"{number:.6g}")
+
+
+def _threshold_layers(threshold: float | None) -> list[Any]:
+    import altair as alt
+
+    if threshold is None:
+        return []
+    base = alt.Chart({"values": [{"at": threshold, "label": f"threshold {threshold:.4g}"}]})
+    rule = base.mark_rule(color=NEUTRAL_COLOUR, strokeWidth=2, strokeDash=[6, 3]).encode(x="at:Q", tooltip="label:N")
+    text = base.mark_text(color=NEUTRAL_COLOUR, align="center", baseline="bottom", dy=-4, fontWeight="bold")
+    return [rule, text.encode(x="at:Q", y=alt.value(0), text="label:N")]
+
+
+def _add_curve(figure: go.Figure, curve: RocCurve) -> None:
+    figure.add_scatter(
+        x=np.asarray(curve.false_positive_rate, dtype=np.float32),
+        y=np.asarray(curve.true_positive_rate, dtype=np.float32),
+        mode="lines",
+        line={"color": curve.colour, "dash": curve.dash, "width": 2.5},
+        name=curve.label,
+        legendgroup=curve.label,
+        hovertemplate="FPR %{x:.1%}, TPR %{y:.1%}",
+    )
+    if curve.point is None:
+        return
+    figure.add_scatter(
+        x=[curve.point[0]],
+        y=[curve.point[1]],
+        mode="markers",
+        marker={"color": curve.colour, "size": 11, "symbol": "diamond", "line": {"width": 1.5, "color": "white"}},
+        name=f"{curve.label}: operating point",
+        legendgroup=curve.label,
+        showlegend=False,
+        hovertemplate="operating point: FPR %{x:.1%}, TPR %{y:.1%}",
+    )

@@ -1,0 +1,348 @@
+"""The ROC to drag and the synced player, alone in a small app, in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+ROC_APP = """
+import numpy as np
+import streamlit as st
+from pages.shared.roc import DimmedCurve, RocMarker, roc_control
+
+st.set_page_config(layout="wide")
+st.session_state["runs"] = st.session_state.get("runs", 0) + 1
+rng = np.random.default_rng(0)
+curve = st.radio("Curve", ["first", "second"], horizontal=True)
+scale = 1.0 if curve == "first" else 2.0
+scores = np.concatenate([rng.lognormal(-6.5, 0.4, 300), rng.lognormal(-5.7, 0.5, 801) * scale])
+anomalous = np.arange(scores.size) >= 300
+order = np.argsort(-scores)
+tp = np.concatenate([[0], np.cumsum(anomalous[order])])
+fp = np.concatenate([[0], np.cumsum(~anomalous[order])])
+thresholds = np.concatenate([[np.inf], scores[order]])
+index = st.slider("Point", 0, 1101, 700, key="index")
+
+def take(point):
+    st.session_state["index"] = point
+
+point = roc_control(
+    false_positives=fp, true_positives=tp, thresholds=thresholds, n_normal=300, n_anomalous=801,
+    index=index, title=f"LSTM next-frame predictor, {curve}", colour="#CC79A7", key="roc", on_release=take,
+    markers=[RocMarker(720, "conformal, false alarms at most 5 %"), RocMarker(735, "nearest to (0, 1)", True)],
+    comparison=DimmedCurve("GRU autoencoder", np.linspace(0, 1, 50), np.linspace(0, 1, 50) ** 0.3),
+)
+st.text(f"runs={st.session_state['runs']} index={index} released={point}")
+"""
+
+PLAYER_APP = """
+import io
+import numpy as np
+import soundfile
+import streamlit as st
+from asd_core.plots import DETECTOR_COLOURS, frequency_ticks, heatmap_png, palette_stops
+from pages.shared.player import ColourScale, Panel, Trace, synced_player
+
+st.set_page_config(layout="wide")
+st.session_state["runs"] = st.session_state.get("runs", 0) + 1
+st.button("Rerun")
+clip = st.radio("Clip", ["one", "two"], horizontal=True)
+maps = st.checkbox("Maps", value=True)
+rng = np.random.default_rng(len(clip))
+time = np.arange(160000) / 16000
+knocks = np.exp(-40 * ((time - 0.7) % 2.5)) * np.sin(2 * np.pi * 900 * time)
+sound = 0.02 * rng.normal(size=time.size) + 0.3 * knocks + (0.05 if clip == "two" else 0)
+wav = io.BytesIO()
+soundfile.write(wav, sound, 16000, format="WAV", subtype="PCM_16")
+stft = np.abs(np.lib.stride_tricks.sliding_window_view(np.pad(sound, 256), 512)[::512] @ np.exp(
+    -2j * np.pi * np.outer(np.arange(512), np.arange(128)) / 512))
+db = 20 * np.log10(stft + 1e-6)
+bands = np.arange(128) * 31.25
+panels = [Panel(
+    "Log-mel spectrogram", heatmap_png(db, low=db.max() - 60, high=db.max()), "Spectrogram with four knocks", 170,
+    frequency_ticks(bands), scale=ColourScale(palette_stops(), "-60 dB", "0 dB re max"))]
+error = np.maximum(0, stft - np.median(stft)) ** 0.5
+if maps:
+    high = error.max()
+    panels += [
+        Panel("LSTM next-frame predictor", heatmap_png(error[10:], low=0, high=high, palette="magma"), "LSTM map", 72,
+              frequency_ticks(bands, ticks_hz=(500, 1000, 2000)), DETECTOR_COLOURS["lstm_predictor"],
+              "score 0.00212, anomalous", (0.32, 10.0)),
+        Panel("VGGish + one-class SVM", heatmap_png(error[:310].reshape(10, -1).max(1)[:, None], low=0, high=high,
+              palette="magma"), "VGGish strip", 24, (), DETECTOR_COLOURS["vggish_ocsvm"], "score 0.13", (0, 9.6)),
+    ]
+    level = error.mean(1) * 1e-3
+    panels.append(Trace("LSTM score over time", np.arange(len(level)) * 0.032, level, "LSTM score", "#CC79A7",
+                        threshold=float(np.quantile(level, 0.95))))
+cursor = synced_player(clip=clip, title=f"section 00, {clip}.wav", wav=wav.getvalue(), duration_s=10.0,
+                       panels=panels, key="player")
+st.text(f"runs={st.session_state['runs']} cursor={cursor}")
+"""
+
+
+@pytest.fixture(scope="module")
+def apps(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("playground")
+    (folder / "roc.py").write_text(ROC_APP, encoding="utf-8")
+    (folder / "player.py").write_text(PLAYER_APP, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def open_roc(apps, serve, open_page):
+    def open_(**options):
+        page = open_page(serve(apps / "roc.py"), **options)
+        page.locator(".handle").wait_for()
+        wait_for_status(page, "runs=1")
+        return page
+
+    return open_
+
+
+@pytest.fixture
+def open_player(apps, serve, open_page):
+    def open_(**options):
+        page = open_page(serve(apps / "player.py"), **options)
+        page.locator(".lane").wait_for()
+        wait_until(page, "audio => audio.readyState >= 2")
+        return page
+
+    return open_
+
+
+def status(page) -> dict[str, str]:
+    """What the app says after its latest run: runs, index, released, cursor."""
+    return dict(part.split("=") for part in page.get_by_text("runs=").inner_text().split())
+
+
+def wait_for_status(page, text: str) -> None:
+    page.get_by_text(re.compile(rf"\b{re.escape(text)}(\s|$)")).wait_for()
+
+
+def wait_until(page, claim: str) -> None:
+    """Wait until a claim about the player's audio element holds."""
+    for _ in range(100):
+        if page.locator("audio").evaluate(claim):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"never true: {claim}")
+
+
+def audio_time(page) -> float:
+    return page.locator("audio").evaluate("audio => audio.currentTime")
+
+
+def shown_point(page) -> int:
+    return int(page.locator(".handle").get_attribute("aria-valuenow"))
+
+
+def plot_spot(page, fpr: float, tpr: float) -> tuple[float, float]:
+    box = page.locator(".plot").bounding_box()
+    return box["x"] + fpr * box["width"], box["y"] + (1 - tpr) * box["height"]
+
+
+def figure(page, name: str) -> str:
+    return page.locator(f"[data-out={name}]").inner_text()
+
+
+def cell(page, name: str) -> int:
+    return int(page.locator(f"[data-cell={name}] strong").inner_text().replace(",", ""))
+
+
+def test_dragging_moves_the_matrix_before_python_hears_of_it(open_roc):
+    page = open_roc()
+    matrix, threshold = cell(page, "fp"), figure(page, "threshold")
+    page.mouse.move(*plot_spot(page, 0.18, 0.8))
+    page.mouse.down()
+    page.mouse.move(*plot_spot(page, 0.5, 0.95), steps=8)
+    assert cell(page, "fp") > matrix
+    assert figure(page, "threshold") != threshold
+    page.wait_for_timeout(300)
+    assert status(page) == {"runs": "1", "index": "700", "released": "None"}
+    point = shown_point(page)
+    page.mouse.up()
+    wait_for_status(page, f"released={point}")
+    assert status(page) == {"runs": "2", "index": str(point), "released": str(point)}
+    assert shown_point(page) == point
+
+
+def test_figures_follow_from_the_counts(open_roc):
+    page = open_roc()
+    fp, fn, tn, tp = (cell(page, name) for name in ("fp", "fn", "tn", "tp"))
+    assert (fp + tn, fn + tp, fp + tp) == (300, 801, 700)
+    assert figure(page, "fpr") == f"{100 * fp / 300:.1f} % ({fp}/300)"
+    assert figure(page, "tpr") == f"{100 * tp / 801:.1f} % ({tp}/801)"
+    assert figure(page, "accuracy") == f"{100 * (tn + tp) / 1101:.1f} % ({tn + tp}/1,101)"
+    assert figure(page, "anomalous-precision") == f"{100 * tp / 700:.1f} % ({tp}/700)"
+    assert figure(page, "normal-recall") == f"{100 * tn / 300:.1f} % ({tn}/300)"
+    assert figure(page, "anomalous-f1") == f"{2 * tp / (700 + 801):.3f}"
+    assert f"({fp}/300)" in page.locator(".handle").get_attribute("aria-valuetext")
+
+
+def test_keys_move_the_point_and_report_on_release(open_roc):
+    page = open_roc()
+    page.locator(".handle").focus()
+    page.keyboard.down("ArrowRight")
+    page.keyboard.down("ArrowRight")
+    assert shown_point(page) == 702
+    assert status(page)["runs"] == "1"
+    page.keyboard.up("ArrowRight")
+    wait_for_status(page, "index=702")
+    page.keyboard.press("PageDown")
+    wait_for_status(page, "index=647")
+    page.keyboard.press("Home")
+    wait_for_status(page, "index=0")
+    assert figure(page, "threshold") == "above every score"
+    assert figure(page, "anomalous-precision") == "\N{EN DASH} (0/0)"
+    page.keyboard.press("End")
+    wait_for_status(page, "index=1101")
+    assert (cell(page, "tn"), cell(page, "fn")) == (0, 0)
+    assert status(page)["runs"] == "5"
+
+
+def test_point_set_from_python_is_followed(open_roc):
+    page = open_roc()
+    page.locator(".handle").focus()
+    page.keyboard.press("ArrowLeft")
+    wait_for_status(page, "index=699")
+    page.locator("[data-testid=stSlider] [role=slider], [data-testid=stSlider] input").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.locator(".handle[aria-valuenow='700']").wait_for()
+    wait_for_status(page, "index=700")
+    assert status(page)["released"] == "None"
+
+
+def test_point_set_from_python_does_not_disturb_a_drag(open_roc):
+    page = open_roc()
+    page.mouse.move(*plot_spot(page, 0.18, 0.8))
+    page.mouse.down()
+    page.mouse.move(*plot_spot(page, 0.6, 0.97), steps=4)
+    point = shown_point(page)
+    page.locator("[data-testid=stSlider] [role=slider], [data-testid=stSlider] input").first.focus()
+    page.keyboard.press("ArrowRight")
+    wait_for_status(page, "index=701")
+    page.wait_for_timeout(300)
+    assert shown_point(page) == point
+    page.mouse.up()
+    wait_for_status(page, f"released={point}")
+
+
+def test_marker_is_a_button_that_moves_the_point(open_roc):
+    page = open_roc()
+    button = page.get_by_role("button", name="nearest to (0, 1)")
+    assert "uses test labels" in button.inner_text()
+    button.click()
+    wait_for_status(page, "released=735")
+    assert shown_point(page) == 735
+
+
+def test_another_curve_starts_from_pythons_point(open_roc):
+    page = open_roc()
+    page.locator(".handle").focus()
+    page.keyboard.press("Home")
+    wait_for_status(page, "released=0")
+    page.get_by_text("second", exact=True).click()
+    page.get_by_text("LSTM next-frame predictor, second").wait_for()
+    assert status(page) == {"runs": "3", "index": "0", "released": "None"}
+    assert shown_point(page) == 0
+
+
+def test_touch_drags_the_handle(open_roc):
+    page = open_roc(width=400, has_touch=True, is_mobile=True)
+    page.locator(".plot").scroll_into_view_if_needed()
+    page.touchscreen.tap(*plot_spot(page, 0.6, 0.97))
+    wait_for_status(page, "runs=2")
+    assert shown_point(page) == int(status(page)["index"]) > 800
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["roc", "player"])
+def test_narrow_page_does_not_scroll_sideways(apps, serve, open_page, name, theme):
+    page = open_page(serve(apps / f"{name}.py", "--theme.base", theme), width=400)
+    page.locator(".handle, .lane").wait_for()
+    part = page.locator(".roc, .player")
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    assert part.evaluate("part => part.scrollWidth <= part.clientWidth + 1")
+    if name == "roc":
+        plot, matrix = page.locator(".plot").bounding_box(), page.locator(".matrix").bounding_box()
+        assert matrix["y"] > plot["y"] + plot["height"]
+
+
+def test_click_seeks_on_every_panel(open_player):
+    page = open_player()
+    lane = page.locator(".lane").bounding_box()
+    for share, height in ((0.25, 0.1), (0.8, 0.9)):
+        page.mouse.click(lane["x"] + share * lane["width"], lane["y"] + height * lane["height"])
+        assert audio_time(page) == pytest.approx(10 * share, abs=0.03)
+    head = page.locator(".lane .head").bounding_box()
+    assert head["x"] + head["width"] / 2 == pytest.approx(lane["x"] + 0.8 * lane["width"], abs=2)
+    assert page.locator(".time").inner_text().startswith("8.0")
+
+
+def test_space_and_arrows_work_and_the_pause_tells_python(open_player):
+    page = open_player()
+    page.locator(".lane").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert audio_time(page) == pytest.approx(1.0, abs=0.01)
+    page.keyboard.press("Space")
+    wait_until(page, "audio => !audio.paused && audio.currentTime > 1.2")
+    assert page.get_by_role("button", name="Pause").is_visible()
+    assert status(page) == {"runs": "1", "cursor": "None"}
+    page.keyboard.press("Space")
+    wait_until(page, "audio => audio.paused")
+    wait_for_status(page, "runs=2")
+    assert float(status(page)["cursor"]) == pytest.approx(audio_time(page), abs=0.01)
+
+
+def test_playback_survives_a_rerun_and_a_change_of_panels(open_player):
+    page = open_player()
+    assert page.locator(".panel").count() == 5
+    page.get_by_role("button", name="Play").click()
+    wait_until(page, "audio => audio.currentTime > 0.2")
+    page.get_by_role("button", name="Rerun").click()
+    wait_for_status(page, "runs=2")
+    page.get_by_text("Maps", exact=True).click()
+    wait_for_status(page, "runs=3")
+    page.locator(".panel").nth(1).wait_for()
+    assert page.locator(".panel").count() == 2
+    before = audio_time(page)
+    wait_until(page, f"audio => !audio.paused && audio.currentTime > {before} + 0.2")
+
+
+def test_cursor_of_another_clip_is_not_returned(open_player):
+    page = open_player()
+    page.locator(".lane").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    page.keyboard.press("Space")
+    wait_for_status(page, "runs=2")
+    assert status(page)["cursor"] != "None"
+    page.get_by_text("two", exact=True).click()
+    page.get_by_text("section 00, two.wav").wait_for()
+    wait_for_status(page, "cursor=None")
+    assert audio_time(page) == 0
+
+
+def test_everything_in_the_player_has_a_name(open_player):
+    page = open_player()
+    names = page.locator(".view img, .view svg").evaluate_all(
+        "nodes => nodes.map(node => node.alt || node.getAttribute('aria-label'))"
+    )
+    assert names[1:] == ["Spectrogram with four knocks", "LSTM map", "VGGish strip", "LSTM score"]
+    assert names[0].startswith("Waveform of section 00, one.wav, peak")
+    assert page.get_by_role("slider", name="Playback position: section 00, one.wav").is_visible()
+
+
+def test_components_ask_no_other_host(apps, serve, open_page):
+    url = serve(apps / "player.py")
+    page = open_page("about:blank")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(url)
+    page.locator(".lane").wait_for()
+    wait_until(page, "audio => audio.readyState >= 2")
+    assert [one for one in asked if not one.startswith((url, "data:", "blob:"))] == []

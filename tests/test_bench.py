@@ -1,0 +1,293 @@
+"""The simulated bench: the same everywhere, complete or absent, and faults that fade into health."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile as sf
+from sklearn.metrics import roc_auc_score
+
+from asd_core.datasets import bench
+from asd_core.datasets.bench import SIZES, BenchSize, ClipKey, IdCounts, load_mask, read_simulated, render_clip
+from asd_core.datasets.slide_rail import KINDS, MACHINES, render
+from asd_core.errors import DataSetError
+from asd_core.features import log_mel, mel_band_centres_hz
+
+TINY = BenchSize("tiny", {"00": IdCounts(2, 2, 3), "06": IdCounts(1, 1, 3)})
+STEP = 1 / 32768
+
+
+def anomaly(index: int, machine_id: str = "00") -> ClipKey:
+    return ClipKey(machine_id, "test", "anomaly", index)
+
+
+def digests(root):
+    return {
+        p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(root.rglob("*"))
+        if p.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return bench.write_bench(tmp_path_factory.mktemp("bench") / "tiny", size=TINY, seed=3)
+
+
+def test_the_layout_is_dcase_2020_with_the_asked_counts(tiny):
+    names = sorted(p.relative_to(tiny).as_posix() for p in tiny.rglob("*.wav"))
+    assert len(names) == TINY.n_clips == 12
+    assert "slider/train/normal_id_00_00000001.wav" in names
+    assert "slider/test/normal_id_06_00000000.wav" in names
+    assert "slider/test/anomaly_id_06_00000002.wav" in names
+    assert {p.name for p in tiny.iterdir()} == {"slider", "SIMULATED.json", "masks.npz"}
+
+
+def test_clips_are_ten_seconds_of_mono_pcm16_at_16_khz(tiny):
+    for path in tiny.rglob("*.wav"):
+        header = sf.info(path)
+        assert (header.samplerate, header.channels, header.subtype, header.frames) == (16_000, 1, "PCM_16", 160_000)
+
+
+def test_the_marker_says_that_the_bench_is_simulated(tiny):
+    marker = read_simulated(tiny)
+    assert marker["schema"] == 1
+    assert marker["simulated"] is True
+    assert (marker["size"], marker["seed"], marker["machine"]) == ("tiny", 3, "slider")
+    assert marker["ids"]["06"] == {"train_normal": 1, "test_normal": 1, "test_anomalous": 3}
+    fault = marker["anomalous"]["slider/test/anomaly_id_00_00000001.wav"]
+    assert fault["kind"] == "grease"
+    assert fault["severity_db"] == round(render_clip(anomaly(1), seed=3).severity_db, 3)
+
+
+def test_named_sizes_have_the_documented_counts():
+    assert SIZES["small"].n_clips == 480
+    assert SIZES["calibration"].n_clips == 1200
+    assert [c.train_normal for c in SIZES["report"].ids.values()] == [968, 968, 434]
+    assert [c.test_anomalous for c in SIZES["report"].ids.values()] == [356, 267, 178]
+    assert IdCounts(434, 100, 89) == bench.ID_06_REPORT_COUNTS
+
+
+def test_the_same_seed_gives_the_same_bytes(tiny, tmp_path):
+    again = bench.write_bench(tmp_path / "again", size=TINY, seed=3)
+    assert digests(again) == digests(tiny)
+
+
+def test_another_seed_gives_other_clips():
+    key = ClipKey("00", "train", "normal", 0)
+    assert not np.array_equal(render_clip(key, seed=3).samples, render_clip(key, seed=4).samples)
+
+
+def test_a_clip_does_not_depend_on_the_clips_before_it(tiny):
+    last_first = render_clip(anomaly(2, "06"), seed=3)
+    written, _ = sf.read(tiny / anomaly(2, "06").relative_path, dtype="int16")
+    assert np.array_equal(bench.to_pcm16(last_first.samples), written)
+
+
+def test_all_clips_differ(tiny):
+    wavs = [digest for name, digest in digests(tiny).items() if name.endswith(".wav")]
+    assert len(set(wavs)) == len(wavs)
+
+
+def test_rendered_statistics_stay_the_same():
+    samples = render_clip(anomaly(0, "02"), seed=0).samples
+    levels = log_mel(samples).mean(axis=0)
+    assert float(np.sqrt(np.mean(samples**2))) == pytest.approx(GOLDEN_RMS, rel=1e-3)
+    assert levels[[8, 16, 40, 80, 120]] == pytest.approx(GOLDEN_LEVELS_DB, abs=0.01)
+
+
+GOLDEN_RMS = 0.008475
+GOLDEN_LEVELS_DB = [-20.82, -16.883, -30.317, -33.234, -40.955]
+
+
+class InterruptedRunError(Exception):
+    pass
+
+
+def test_an_interrupted_run_leaves_nothing_and_can_be_repeated(tmp_path):
+    def stop(n_done, n_clips):
+        if n_done == 3:
+            raise InterruptedRunError
+
+    with pytest.raises(InterruptedRunError):
+        bench.write_bench(tmp_path / "b", size=TINY, on_progress=stop)
+    assert list(tmp_path.iterdir()) == []
+    calls = []
+    root = bench.write_bench(tmp_path / "b", size=TINY, on_progress=lambda *done: calls.append(done))
+    assert read_simulated(root) is not None
+    assert calls == [(i, 12) for i in range(1, 13)]
+
+
+def test_a_complete_bench_is_not_written_again(tiny):
+    def fail(n_done, n_clips):
+        raise AssertionError
+
+    assert bench.write_bench(tiny, size=TINY, seed=3, on_progress=fail) == tiny
+
+
+def test_an_empty_folder_is_filled(tmp_path):
+    (tmp_path / "b").mkdir()
+    assert read_simulated(bench.write_bench(tmp_path / "b", size=TINY)) is not None
+
+
+def test_folders_that_hold_something_else_are_refused(tiny, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(DataSetError, match="something else"):
+        bench.write_bench(tmp_path, size=TINY)
+    with pytest.raises(DataSetError, match="something else"):
+        bench.write_bench(tmp_path / "notes.txt", size=TINY)
+    with pytest.raises(DataSetError, match="differs in seed"):
+        bench.write_bench(tiny, size=TINY, seed=4)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_bench_with_a_clip_missing_is_refused(tmp_path):
+    root = bench.write_bench(tmp_path / "b", size=TINY)
+    (root / "slider/train/normal_id_00_00000000.wav").unlink()
+    with pytest.raises(DataSetError, match="files missing"):
+        bench.write_bench(root, size=TINY)
+
+
+def test_a_place_that_cannot_be_written_is_a_plain_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataSetError, match="cannot write"):
+        bench.write_bench(tmp_path / "file" / "bench", size=TINY)
+
+
+def test_unknown_sizes_ids_and_seeds_are_refused(tmp_path):
+    with pytest.raises(DataSetError, match="size must be one of small"):
+        bench.write_bench(tmp_path / "b", size="huge")
+    with pytest.raises(DataSetError, match="simulated ids"):
+        render_clip(ClipKey("07", "train", "normal", 0))
+    with pytest.raises(DataSetError, match="negative"):
+        render_clip(anomaly(0), seed=-1)
+
+
+def test_a_folder_without_marker_is_not_simulated(tmp_path):
+    assert read_simulated(tmp_path) is None
+    for text in ("{", "[]", '{"schema": 2, "simulated": true}', '{"schema": 1, "simulated": false}'):
+        (tmp_path / "SIMULATED.json").write_text(text)
+        with pytest.raises(DataSetError):
+            read_simulated(tmp_path)
+
+
+def test_masks_mark_what_the_fault_changes(tiny):
+    for path in json.loads((tiny / "SIMULATED.json").read_text())["anomalous"]:
+        mask = load_mask(tiny, path)
+        assert mask.shape == (313, 128)
+        assert mask.dtype == np.bool_
+        assert 0 < mask.mean() < 0.6
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_strong_faults_have_their_energy_inside_the_mask(index):
+    clip = render_clip(anomaly(index), severity_offset_db=6.0)
+    mask = bench.anomaly_mask(clip)
+    change = np.abs(10 ** (log_mel(clip.samples) / 10) - 10 ** (log_mel(clip.twin) / 10))
+    assert mask.mean() > 0.003
+    assert change[mask].mean() > 5 * change[~mask].mean()
+
+
+def test_masks_that_are_absent_or_damaged_are_plain_errors(tiny, tmp_path):
+    with pytest.raises(DataSetError, match="no mask of"):
+        load_mask(tiny, "slider/test/normal_id_00_00000000.wav")
+    with pytest.raises(DataSetError, match="cannot be read"):
+        load_mask(tmp_path, "x")
+    (tmp_path / "masks.npz").write_bytes(b"PK\x03\x04 not a zip")
+    with pytest.raises(DataSetError, match="cannot be read"):
+        load_mask(tmp_path, "x")
+    np.savez(tmp_path / "masks.npz", x=np.zeros(3, np.uint8), y=np.asarray([{}], object))
+    with pytest.raises(DataSetError, match="damaged"):
+        load_mask(tmp_path, "x")
+    with pytest.raises(DataSetError, match="cannot be read"):
+        load_mask(tmp_path, "y")  # a pickle is never opened
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("machine_id", MACHINES)
+def test_every_fault_fades_into_the_healthy_machine(kind, machine_id):
+    scene = bench._scene(anomaly(KINDS.index(kind), machine_id), 0, 0.0)
+    differences = []
+    for severity_db in (10.0, -20.0, -60.0):
+        samples, twin = render(replace(scene, severity_db=severity_db))
+        differences.append(np.sqrt(np.mean((samples - twin) ** 2)))
+        if severity_db == -60.0:
+            assert np.abs(samples - twin).max() < STEP
+            assert differences[-1] < 0.1 * STEP
+    assert differences[0] > 5 * differences[1] > 25 * differences[2]
+
+
+def test_the_twin_of_a_faulty_clip_is_a_healthy_scene():
+    scene = bench._scene(anomaly(2), 0, 0.0)
+    assert np.array_equal(render(scene)[1], render(replace(scene, kind=None))[0])
+
+
+def clip_statistics(keys, **options):
+    frames = (log_mel(render_clip(key, **options).samples) for key in keys)
+    bands = [f.reshape(len(f), 16, 8).mean(axis=2) for f in frames]
+    return np.stack([np.concatenate([b.mean(axis=0), b.std(axis=0)]) for b in bands])
+
+
+def neighbour_auc(n_clips, severity_offset_db):
+    """AUC of the distance to the nearest training clip, over mean and std of the bands."""
+    auc = []
+    for machine_id in ("00", "04"):
+        train = clip_statistics([ClipKey(machine_id, "train", "normal", i) for i in range(n_clips)])
+        normal = clip_statistics([ClipKey(machine_id, "test", "normal", i) for i in range(n_clips)])
+        keys = [anomaly(i, machine_id) for i in range(n_clips)]
+        anomalous = clip_statistics(keys, severity_offset_db=severity_offset_db)
+        test = (np.concatenate([normal, anomalous])[:, None] - train) / train.std(axis=0)
+        labels = np.repeat([0, 1], n_clips)
+        auc.append(roc_auc_score(labels, np.sqrt((test**2).sum(axis=2)).min(axis=1)))
+    return float(np.mean(auc))
+
+
+def test_no_label_leaks_when_the_faults_are_inaudible():
+    n_clips = 60
+    standard_error = np.sqrt((2 * n_clips + 1) / (12 * n_clips**2)) / np.sqrt(2)  # of the mean of two ids
+    assert abs(neighbour_auc(n_clips, -60.0) - 0.5) < 3 * standard_error
+
+
+def test_the_faults_are_neither_blatant_nor_hopeless():
+    assert 0.75 < neighbour_auc(45, 0.0) < 0.999
+
+
+def test_levels_are_near_those_of_real_slide_rails():
+    clips = [render_clip(ClipKey("00", "train", "normal", i)).samples for i in range(42)]
+    levels = np.mean([log_mel(samples).mean(axis=0) for samples in clips], axis=0)
+    at = [int(np.argmin(np.abs(mel_band_centres_hz() - hz))) for hz in (250, 490, 1000, 2500, 4300, 8000)]
+    assert levels[at] == pytest.approx([-15, -23, -28, -33, -38, -46], abs=3.5)
+    assert np.mean([np.sqrt(np.mean(samples**2)) for samples in clips]) == pytest.approx(0.0102, rel=0.15)
+    assert max(np.abs(samples).max() for samples in clips) < 0.5
+
+
+@pytest.mark.parametrize("machine_id", MACHINES)
+@pytest.mark.parametrize("label", ["normal", "anomaly"])
+def test_trouble_is_shared_out_evenly_in_normal_and_anomalous_clips(machine_id, label):
+    machine = MACHINES[machine_id]
+    for seed in range(5):
+        scenes = [bench._scene(ClipKey(machine_id, "test", label, i), seed, 0.0) for i in range(100)]
+        sessions = [s.session for s in scenes if s.session is not None]
+        assert abs(100 - len(sessions) - 100 * machine.novel_share) <= 3
+        assert abs(sum(s.busy_db is not None for s in scenes) - 100 * machine.busy_share) <= 3
+        assert abs(np.mean([s.n_events for s in scenes]) - machine.event_rate) < 0.2
+        assert np.bincount(sessions, minlength=7).min() >= 8
+
+
+def test_kinds_come_in_equal_thirds_and_grades_follow_their_normal_quantiles():
+    scenes = [bench._scene(anomaly(i), 0, 0.0) for i in range(99)]
+    machine = MACHINES["00"]
+    for kind in KINDS:
+        grades = np.asarray([s.severity_db for s in scenes if s.kind == kind])
+        assert len(grades) == 33
+        assert grades.mean() == pytest.approx(machine.severity_db, abs=0.5)
+        assert grades.std() == pytest.approx(machine.severity_sd_db, rel=0.15)
+
+
+def test_a_smaller_bench_is_the_beginning_of_a_larger_one():
+    small = [k for k in bench.clip_keys(SIZES["small"]) if k.machine_id == "02"]
+    assert set(small) < set(bench.clip_keys(SIZES["calibration"]))
