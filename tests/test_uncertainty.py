@@ -184,7 +184,7 @@ def test_the_paired_bootstrap_uses_the_same_clips_for_both():
 
 
 def test_the_f1_interval_equals_resampled_clips():
-    labels, scores = simulated(120, 40)
+    labels, scores = simulated(120, 40, shift=3.0)
     confusion = metrics.confusion_at(labels, scores, 0.5)
     found = uncertainty.f1_interval(confusion, n_draws=4000)
 

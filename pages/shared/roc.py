@@ -241,16 +241,17 @@ function drawFrame(root, { data }) {
 
 function drawMarkers(root, memory, choose) {
   const { data } = memory;
-  const marks = [], rows = [], seen = [];
+  const marks = [], rows = [];
+  const places = data.markers.map((marker) => place(memory, marker.index));
   data.markers.forEach((marker, n) => {
-    const [x, y] = place(memory, marker.index);
+    const [x, y] = places[n];
     const letter = String.fromCharCode(65 + n);
-    const taken = seen.filter(([a, b]) => Math.abs(a - x) < 0.08 && Math.abs(b - y) < 0.08).length;
-    seen.push([x, y]);
+    const near = ([a, b], k) => Math.abs(a - x) < 0.08 && Math.abs(b - y) < 0.08 && (a > x || (a === x && k > n));
+    const right = places.filter(near).length; // of two close markers, the left one has its letter above
     const at = { left: `${100 * x}%`, top: `${100 - 100 * y}%` };
     const [dot, tag] = [make("i"), make("b", letter)];
     Object.assign(dot.style, at);
-    Object.assign(tag.style, at, { translate: ["7px 5px", "-24px -20px", "29px 5px"][Math.min(taken, 2)] });
+    Object.assign(tag.style, at, { translate: ["7px 5px", "-24px -20px", "-24px -38px"][Math.min(right, 2)] });
     marks.push(dot, tag);
     const button = make("button", "", { type: "button", onclick: () => choose(marker.index) });
     button.append(make("b", letter), make("span", marker.label, { className: "name" }));

@@ -6,6 +6,9 @@ import re
 
 import pytest
 
+from asd_core.errors import InputError
+from pages.shared import player, roc
+
 pytestmark = pytest.mark.browser
 
 ROC_APP = """
@@ -228,6 +231,45 @@ def test_point_set_from_python_does_not_disturb_a_drag(open_roc):
     assert shown_point(page) == point
     page.mouse.up()
     wait_for_status(page, f"released={point}")
+
+
+@pytest.mark.parametrize(
+    ("sent", "chosen"),
+    [
+        (None, None),
+        ({"curve": "this", "index": 3}, 3),
+        ({"curve": "another", "index": 3}, None),
+        ({"curve": "this", "index": 9}, None),
+        ({"curve": "this", "index": "3"}, None),
+    ],
+)
+def test_messages_about_another_curve_or_point_are_ignored(sent, chosen):
+    assert roc._chosen(sent, "this", 9) == chosen
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"thresholds": [1.0]}, "equally long"),
+        ({"n_normal": 0}, "both classes"),
+        ({"index": 2}, "0 to 1, got 2"),
+        ({"markers": [roc.RocMarker(-1, "rule")]}, "0 to 1, got -1"),
+        ({"comparison": roc.DimmedCurve("GRU", [0.0], [0.0, 1.0])}, "GRU"),
+    ],
+)
+def test_roc_refuses_what_is_no_curve(change, words):
+    curve = {"false_positives": [0, 1], "true_positives": [0, 1], "thresholds": [float("inf"), 1.0]}
+    sound = {**curve, "n_normal": 1, "n_anomalous": 1, "index": 0, "title": "ROC", "colour": "red", "key": "roc"}
+    with pytest.raises(InputError, match=words):
+        roc.roc_control(**{**sound, **change})
+
+
+def test_player_refuses_a_clip_without_length_and_a_line_without_times():
+    clip = {"clip": "a", "title": "a.wav", "wav": b"", "key": "player"}
+    with pytest.raises(InputError, match=r"a\.wav.*longer than 0 s"):
+        player.synced_player(**clip, duration_s=0.0, panels=[])
+    with pytest.raises(InputError, match="equally long"):
+        player.synced_player(**clip, duration_s=1.0, panels=[player.Trace("LSTM", [0.1], [], "", "red")])
 
 
 def test_marker_is_a_button_that_moves_the_point(open_roc):

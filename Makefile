@@ -1,0 +1,48 @@
+# Two commands do everything: `make app` and `make test`. Each sets up .venv by itself.
+PYTHON ?= python3
+BIN := .venv/bin
+BENCH_DATA ?= build/simulated-small
+
+.PHONY: app test test-all check fix bench artifacts screenshots clean
+
+app: .venv/.app
+	$(BIN)/python -m streamlit run app.py
+
+test: .venv/.dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: .venv/.dev
+	$(BIN)/python -m pytest
+
+check: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports
+	$(BIN)/deptry .
+
+fix: .venv/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.dev
+	$(BIN)/python -m benchmarks.run
+
+# Trains the detectors that come with the project anew (about 5 minutes).
+artifacts: .venv/.app
+	$(BIN)/python -m benchmarks.embedded --data $(BENCH_DATA)
+
+screenshots: .venv/.dev
+	$(BIN)/python -m benchmarks.screenshots
+
+clean:
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/.app: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/.dev: .venv/.app requirements-dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+	touch $@

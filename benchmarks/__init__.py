@@ -1,0 +1,1 @@
+"""What is measured, and how the files that come with the project are made."""
