@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+__version__ = "0.1.0"
+
 _EXPORTS = {
     "AnomalyMap": "asd_core.types",
     "Artifact": "asd_core.artifacts",

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from asd_core import __version__
 from asd_core.artifacts import (
     DIGEST_PREFIX,
     KIND,
@@ -43,7 +44,7 @@ from asd_core.types import BoolArray, FloatArray, Waveform
 DEFAULT_RULE = "conformal"
 READ_ONLY_MARK = "READ_ONLY"
 OWN_SUFFIX = "-own"
-_PACKAGES = ("asd_core", "numpy", "scipy", "scikit-learn", "torch", "soundfile", "soxr", "safetensors")
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "soundfile", "soxr", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -380,7 +381,7 @@ def _fingerprint(digests: Sequence[str]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    found = {"asd_core": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)

@@ -20,6 +20,12 @@ def data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "asd_core"
 
 
+def artifacts_dir(project: Path) -> Path:
+    """Folder of the trained detectors that the dashboard shows: `ASD_ARTIFACTS_DIR`, else the project's."""
+    named = os.environ.get("ASD_ARTIFACTS_DIR")
+    return Path(named).expanduser() if named else project / "artifacts"
+
+
 def vggish_dir() -> Path | None:
     """Folder of the operator's own VGGish SavedModel (`ASD_VGGISH_DIR`), or None."""
     named = os.environ.get("ASD_VGGISH_DIR")

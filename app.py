@@ -1,0 +1,33 @@
+"""Overview: what this is, which detectors are trained, and how good each one is."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.shared.cache import artifacts, summary
+from pages.shared.cards import detector_card
+from pages.shared.frame import no_detectors, open_page
+
+with open_page("app.py") as chosen:
+    st.markdown(
+        "A failing machine sounds different before it stops. These detectors learned from **normal** sound only, show "
+        "where in a recording they hear something strange, and let you decide how strange is worth an alarm."
+    )
+    if not chosen.detectors:
+        no_detectors()
+    good, bad = artifacts(chosen)
+    if any(artifact.simulated for artifact in good.values()):
+        st.caption(
+            ":material/science: Simulated data: every clip and every figure on this page comes from generated sound, "
+            "not from recordings."
+        )
+    for column, artifact in zip(st.columns(max(1, len(good))), good.values(), strict=False):
+        with column:
+            detector_card(artifact, summary(str(artifact.folder), artifact))
+    for name, error in bad.items():
+        st.error(f"{name} cannot be used:", icon=":material/error:")
+        st.text(str(error))
+    st.subheader("Next")
+    left, right = st.columns(2)
+    left.page_link("pages/check.py", label="Check a clip: upload or pick one, and see and hear what is strange")
+    right.page_link("pages/threshold.py", label="Move the threshold: drag the point on the ROC, hear which clips flip")

@@ -1,0 +1,36 @@
+"""How numbers are written for people, the same on every page and in every report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MISSING = "–"
+
+
+def rate_text(part: int, whole: int) -> str:
+    """Write a share with its counts: `92.3 % (180/195)`."""
+    return f"{100 * part / whole:.1f} % ({part}/{whole})" if whole else f"{MISSING} (0 clips)"
+
+
+def area_text(value: float | None, interval: Sequence[float] | None = None) -> str:
+    """Write an AUC with three decimals and its 95 % interval: `0.941 [0.920, 0.958]`."""
+    if value is None:
+        return "not defined"
+    return f"{value:.3f}" if interval is None else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def score_text(value: float | None) -> str:
+    """Write a score or threshold with four significant digits."""
+    return MISSING if value is None else f"{value:.4g}"
+
+
+def share_text(value: float | None) -> str:
+    """Write a rate or a precision as a percentage with one decimal, without counts."""
+    return MISSING if value is None else f"{100 * value:.1f} %"
+
+
+def seconds_text(seconds: float) -> str:
+    """Write a duration: `4.25 s`, `3 min 20 s`."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s"

@@ -1,0 +1,97 @@
+"""Cached wrappers around `asd_core`, keyed by versions and digests, and nothing else.
+
+Arrays and objects go in behind an underscore and never into a key: Streamlit hashes large arrays from a sample.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from asd_core.artifacts import Artifact, open_artifact
+from asd_core.audio import read_waveform
+from asd_core.datasets.bench import write_bench
+from asd_core.detector import Detector
+from asd_core.errors import AsdError
+from asd_core.pipeline import summarise
+from asd_core.places import data_dir
+from asd_core.types import AnomalyMap, Waveform
+from pages.shared.frame import EMBEDDED_NAME, Chosen
+
+_BENCH_LOCK = threading.Lock()
+
+
+def artifacts(chosen: Chosen) -> tuple[dict[str, Artifact], dict[str, AsdError]]:
+    """Open the current version of each detector; damaged ones come back as their errors."""
+    good: dict[str, Artifact] = {}
+    bad: dict[str, AsdError] = {}
+    for name, folder in chosen.detectors.items():
+        try:
+            good[name] = _artifact(str(folder), (folder / "current").read_text("ascii", "replace"))
+        except AsdError as error:
+            bad[name] = error
+    return good, bad
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _artifact(folder: str, current: str) -> Artifact:  # noqa: ARG001 - `current` is the key that changes
+    return open_artifact(Path(folder))
+
+
+def detector(artifact: Artifact) -> Detector:
+    """Load a version's trained detector; shared by all sessions and never changed."""
+    return _detector(str(artifact.folder), artifact)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Loading the detector …")
+def _detector(folder: str, _artifact: Artifact) -> Detector:  # noqa: ARG001 - the folder is the key
+    return _artifact.detector()
+
+
+@st.cache_data(max_entries=256, show_spinner="Computing intervals …")
+def summary(folder: str, _artifact: Artifact) -> dict[str, Any]:  # noqa: ARG001 - the folder is the key
+    """Figures of a version's own test scores, with intervals."""
+    return summarise(_artifact, _artifact.scores.of("test").labelled())
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What a detector makes of a clip."""
+
+    anomaly_score: float
+    anomaly_map: AnomalyMap
+    warnings: tuple[str, ...]
+
+
+def heard(artifact: Artifact, waveform: Waveform) -> Heard:
+    """Score and map of a clip; computed once for each version and clip."""
+    return _heard(str(artifact.folder), waveform.digest, artifact, waveform)
+
+
+@st.cache_resource(max_entries=256, show_spinner="Listening …")
+def _heard(folder: str, digest: str, _artifact: Artifact, _waveform: Waveform) -> Heard:  # noqa: ARG001 - keys
+    trained = detector(_artifact)
+    return Heard(trained.anomaly_score(_waveform), trained.anomaly_map(_waveform), trained.input_warnings(_waveform))
+
+
+def clips_root(chosen: Chosen) -> Path | None:
+    """Folder of the machine's clips, generated first where they are simulated; None where it is not known."""
+    if not chosen.embedded:
+        return None
+    root = data_dir() / EMBEDDED_NAME
+    if not root.is_dir():
+        with _BENCH_LOCK, st.container():
+            bar = st.progress(0.0, "Generating the simulated clips, once …")
+            write_bench(root, on_progress=lambda done, total: bar.progress(done / total, f"{done} of {total} clips"))
+            bar.empty()
+    return root / chosen.machine
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def clip(path: str, digest: str, channel: int | None) -> Waveform:  # noqa: ARG001 - the digest is part of the key
+    """Read a clip whose digest is known."""
+    return read_waveform(path, channel=channel)

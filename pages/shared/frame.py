@@ -1,0 +1,129 @@
+"""The frame around every page: links, the choice of data set, and what is shown when something is refused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from asd_core.artifacts import find_artifacts
+from asd_core.detectors import DETECTOR_NAMES
+from asd_core.errors import AsdError
+from asd_core.places import artifacts_dir
+
+PROJECT = Path(__file__).resolve().parents[2]
+EMBEDDED_NAME = "simulated-small"
+
+
+@dataclass(frozen=True)
+class Link:
+    """A page and how its link looks."""
+
+    path: str
+    title: str
+    icon: str
+
+
+PAGES = (
+    Link("app.py", "Overview", ":material/home:"),
+    Link("pages/check.py", "Check a clip", ":material/hearing:"),
+    Link("pages/threshold.py", "Threshold", ":material/tune:"),
+)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the sidebar's choice stands for.
+
+    Parameters
+    ----------
+    data_set, machine
+        Names of the folders below `artifacts`; empty where nothing is trained.
+    detectors
+        Registry name to detector folder, in the registry's order.
+    """
+
+    data_set: str
+    machine: str
+    detectors: dict[str, Path]
+
+    @property
+    def embedded(self) -> bool:
+        """Whether these are the detectors that come with the project."""
+        return self.data_set == EMBEDDED_NAME
+
+
+@contextmanager
+def open_page(path: str) -> Iterator[Chosen]:
+    """Set the page up, draw links and the data set's choice, and turn refusals into a plain message.
+
+    Parameters
+    ----------
+    path
+        The page's own path, as in `PAGES`.
+    """
+    link = next(page for page in PAGES if page.path == path)
+    st.set_page_config(page_title=f"{link.title} · machine sounds", page_icon="🔊", layout="wide")
+    chosen = _sidebar()
+    st.title(link.title)
+    try:
+        yield chosen
+    except AsdError as error:
+        logging.getLogger("asd_core.pages").info("%s: %s", path, error)
+        st.error("This could not be done:", icon=":material/error:")
+        st.text(str(error))
+
+
+def keep(key: str) -> None:
+    """Keep a keyed widget's value over a change of page; call it just before the widget is drawn."""
+    if key in st.session_state:
+        st.session_state[key] = st.session_state[key]
+
+
+def no_detectors() -> None:
+    """Say what to do where nothing is trained yet, and stop the page."""
+    st.info("No trained detector is here yet. Train one from the shell, then reload this page:", icon=":material/info:")
+    st.code("python -m asd_core train lstm_predictor --data FOLDER_OF_RECORDINGS", language="shell")
+    st.stop()
+
+
+def _sidebar() -> Chosen:
+    groups = _groups()
+    with st.sidebar:
+        for page in PAGES:
+            st.page_link(page.path, label=page.title, icon=page.icon)
+        if not groups:
+            return Chosen("", "", {})
+        keep("set")
+        name = st.selectbox(
+            "Data set and machine",
+            list(groups),
+            key="set",
+            bind="query-params",
+            persist_state="session",
+            help="Every page shows the detectors trained on this data set. 'Simulated' means generated sound, "
+            "not recordings.",
+        )
+    return groups[name]
+
+
+def _groups() -> dict[str, Chosen]:
+    found: dict[str, Chosen] = {}
+    for folder in find_artifacts(artifacts_dir(PROJECT)):
+        machine, data_set = folder.parent.name, folder.parents[1].name
+        group = found.setdefault(f"{data_set} · {machine}", Chosen(data_set, machine, {}))
+        group.detectors[folder.name] = folder
+    return {label: _in_order(group) for label, group in sorted(found.items(), key=_embedded_first)}
+
+
+def _in_order(group: Chosen) -> Chosen:
+    ordered = {name: group.detectors[name] for name in DETECTOR_NAMES if name in group.detectors}
+    return Chosen(group.data_set, group.machine, ordered)
+
+
+def _embedded_first(item: tuple[str, Chosen]) -> tuple[bool, str]:
+    return not item[1].embedded, item[0]
