@@ -28,7 +28,7 @@ import secrets
 import stat
 import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,7 @@ from typing import Any
 
 import numpy as np
 
+from asd_core.clips import LABELS
 from asd_core.detector import Detector, State
 from asd_core.detectors import DETECTOR_NAMES, detector_class
 from asd_core.errors import ArtifactError, BusyError, InputError, UsageError
@@ -61,7 +62,8 @@ MAX_TRAINING_CLIPS = 10_000
 STALE_S = 3600.0
 SCORE_COLUMNS = ("path", "machine_id", "split", "label", "kind", "digest", "anomaly_score")
 
-_CURRENT = re.compile(r"(v\d{4,9}-[0-9a-f]{8}) ([0-9a-f]{64})\n?")
+_CURRENT = re.compile(r"(v\d{4,9}-[0-9a-f]{8}) ([0-9a-f]{64})\n")
+_DIGEST = re.compile(r"([0-9a-f]{64})\n")
 _VERSION = re.compile(r"v(\d{4,9})-[0-9a-f]{8}")
 _DTYPES = {"F32": "float32", "F64": "float64", "I64": "int64"}
 
@@ -229,8 +231,7 @@ def open_artifact(model: Path) -> Artifact:
         Missing, damaged, of an unknown schema, or with other files than it should have.
     """
     if _VERSION.fullmatch(model.name):
-        digest = _read_file(model / MANIFEST_DIGEST, at_most=200).decode("ascii", "replace").strip()
-        return _open_version(model, digest)
+        return _open_version(model, _recorded_digest(model))
     text = _read_file(model / CURRENT, at_most=200).decode("ascii", "replace")
     match = _CURRENT.fullmatch(text)
     if match is None:
@@ -307,9 +308,23 @@ def publish(
 def replace_file(path: Path, content: bytes) -> None:
     """Replace a file, all or nothing, and sync it."""
     staged = path.with_name(f".tmp-{path.name}-{secrets.token_hex(4)}")
-    _write_synced(staged, content)
-    staged.replace(path)
+    try:
+        _write_synced(staged, content)
+        staged.replace(path)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise
     _sync_folder(path.parent)
+
+
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    """Write rows as CSV that reads back equal: a carriage return is quoted, which Python 3.11's writer leaves bare."""
+    stream = io.StringIO(newline="")
+    plain = csv.writer(stream, lineterminator="\n")
+    quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
+        (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
+    return stream.getvalue()
 
 
 def settings_json(detector: Detector) -> dict[str, int | str]:
@@ -335,7 +350,10 @@ class CheckpointFile:
         content = self.path.read_bytes()
         if hashlib.sha256(content[32:]).digest() != content[:32]:
             return None
-        return _parse_safetensors(content[32:], spec_names=None)
+        try:
+            return _parse_safetensors(content[32:], spec_names=None)
+        except ArtifactError:
+            return None
 
     def write(self, state: State) -> None:
         """Replace them, all or nothing."""
@@ -350,18 +368,32 @@ class CheckpointFile:
         self.path.unlink(missing_ok=True)
 
 
+def _recorded_digest(folder: Path) -> str:
+    match = _DIGEST.fullmatch(_read_file(folder / MANIFEST_DIGEST, at_most=200).decode("ascii", "replace"))
+    if match is None:
+        raise ArtifactError(f"{folder}: {MANIFEST_DIGEST} is damaged: it must hold a SHA-256")
+    return match[1]
+
+
 def _open_version(folder: Path, digest: str) -> Artifact:
+    if folder.is_symlink():
+        raise ArtifactError(f"{folder} is a link; a version is a folder of its own")
     text = _read_file(folder / MANIFEST, at_most=MAX_MANIFEST_BYTES)
     if hashlib.sha256(text).hexdigest() != digest:
         raise ArtifactError(f"{folder}: {MANIFEST} is damaged: its SHA-256 is not the recorded one")
     manifest = _parse_manifest(text, folder)
-    names = {path.name for path in folder.iterdir()}
-    if names != VERSION_FILES:
-        raise ArtifactError(f"{folder} must hold exactly {sorted(VERSION_FILES)}, got {sorted(names)}")
+    try:
+        sizes = {path.name: path.lstat().st_size for path in folder.iterdir()}
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be listed: {error.strerror}") from error
+    if set(sizes) != VERSION_FILES:
+        raise ArtifactError(f"{folder} must hold exactly {sorted(VERSION_FILES)}, got {sorted(sizes)[:20]}")
     for name in PAYLOAD_FILES:
-        size = (folder / name).lstat().st_size
-        if size != manifest["files"][name]["bytes"]:
-            raise ArtifactError(f"{folder}: {name} is damaged: {size} bytes, not {manifest['files'][name]['bytes']}")
+        wanted = manifest["files"][name]["bytes"]
+        if sizes[name] != wanted:
+            raise ArtifactError(f"{folder}: {name} is damaged: {sizes[name]} bytes, not {wanted}")
+    if _recorded_digest(folder) != digest:
+        raise ArtifactError(f"{folder}: {MANIFEST_DIGEST} is damaged: it differs from {CURRENT}")
     return Artifact(folder, manifest)
 
 
@@ -393,20 +425,23 @@ _REQUIRED_DATA: Mapping[str, type | tuple[type, ...]] = {
     "fitted_digests": list,
     "heldout_digests": list,
 }
+_REQUIRED_ENCODER: Mapping[str, type | tuple[type, ...]] = {"id": str, "title": str, "dimension": int, "digest": str}
 KIND = "asd_core detector"
 
 
 def _parse_manifest(text: bytes, folder: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(text, parse_constant=_no_constant)
+        manifest = json.loads(text, parse_constant=_no_constant, parse_float=_finite_float, parse_int=_bounded_integer)
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{folder}: {MANIFEST} is not valid JSON: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
         raise ArtifactError(f"{folder}: {MANIFEST} does not describe an {KIND}")
-    if manifest.get("schema") != SCHEMA:
+    if type(manifest.get("schema")) is not int or manifest["schema"] != SCHEMA:
         raise ArtifactError(f"{folder}: schema {manifest.get('schema')!r} is unknown; this version reads {SCHEMA}")
     _check_types(manifest, _REQUIRED, folder)
     _check_types(manifest["data"], _REQUIRED_DATA, folder)
+    if manifest["encoder"] is not None:
+        _check_types(manifest["encoder"], _REQUIRED_ENCODER, folder)
     _check_values(manifest, folder)
     return manifest
 
@@ -423,13 +458,22 @@ def _check_values(manifest: Mapping[str, Any], folder: Path) -> None:
     if set(manifest["files"]) != set(PAYLOAD_FILES):
         raise ArtifactError(f"{folder}: {MANIFEST} must list exactly {PAYLOAD_FILES}")
     for name, entry in manifest["files"].items():
-        size, digest = entry.get("bytes"), entry.get("sha256")
-        if not (isinstance(size, int) and 0 < size <= MAX_PAYLOAD_BYTES and isinstance(digest, str)):
+        if not (
+            isinstance(entry, dict) and _is_payload_size(entry.get("bytes")) and isinstance(entry.get("sha256"), str)
+        ):
             raise ArtifactError(f"{folder}: {MANIFEST} has no proper size and SHA-256 of {name}")
-    value = manifest["threshold"].get("value")
-    if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
-        raise ArtifactError(f"{folder}: the threshold must be a finite number or null, got {value!r}")
+    for name in ("ids", "fitted_digests", "heldout_digests"):
+        if not all(isinstance(entry, str) for entry in manifest["data"][name]):
+            raise ArtifactError(f"{folder}: {name} must hold text only")
+    channel = manifest["channel"]
+    if isinstance(channel, bool) or (channel is not None and channel < 0):
+        raise ArtifactError(f"{folder}: channel must be null or a number from 0, got {channel!r}")
+    Threshold.from_json(manifest["threshold"])
     _build_detector(manifest)
+
+
+def _is_payload_size(size: object) -> bool:
+    return type(size) is int and 0 < size <= MAX_PAYLOAD_BYTES
 
 
 def _build_detector(manifest: Mapping[str, Any]) -> Detector:
@@ -445,6 +489,18 @@ def _build_detector(manifest: Mapping[str, Any]) -> Detector:
 
 def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is not a number")
+
+
+def _finite_float(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text[:20]} is out of range")
+    return value
+
+
+def _bounded_integer(text: str) -> int:
+    if len(text) > 19:
+        raise ValueError(f"{text[:20]}... is out of range")
+    return int(text)
 
 
 def _format_manifest(manifest: Mapping[str, Any]) -> bytes:
@@ -478,15 +534,13 @@ def _parse_safetensors(content: bytes, *, spec_names: set[str] | None) -> State:
 
 
 def _format_scores(scores: Sequence[ScoredClip]) -> bytes:
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(SCORE_COLUMNS)
+    rows: list[Sequence[str]] = [SCORE_COLUMNS]
     for clip in scores:
         if not math.isfinite(clip.anomaly_score):
             raise InputError(f"the score of {clip.path!r} is not finite")
         *text, score = (getattr(clip, column) for column in SCORE_COLUMNS)
-        writer.writerow([*text, repr(float(score))])
-    return stream.getvalue().encode("utf-8", "backslashreplace")
+        rows.append([*text, repr(float(score))])
+    return csv_text(rows).encode("utf-8", "backslashreplace")
 
 
 def _parse_scores(content: bytes) -> Scores:
@@ -502,7 +556,9 @@ def _parse_scores(content: bytes) -> Scores:
 
 def _scored_clip(row: Sequence[str]) -> ScoredClip:
     path, machine_id, split, label, kind, digest, score = row
-    return ScoredClip(path, machine_id, split, label, kind, digest, float(score))
+    if split not in ("heldout", "test") or label not in LABELS:
+        raise ValueError(f"{path!r} has the split {split!r} and the label {label!r}")
+    return ScoredClip(path, machine_id, split, label, kind, digest, _finite_float(score))
 
 
 def _read_file(path: Path, *, at_most: int) -> bytes:
@@ -512,13 +568,18 @@ def _read_file(path: Path, *, at_most: int) -> bytes:
         descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(stream.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ArtifactError(f"{path} is not a regular file")
         if status.st_size > at_most:
             raise ArtifactError(f"{path} must be at most {at_most} bytes, it has {status.st_size}")
-        return stream.read(at_most + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read(at_most + 1)
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
 
 
 def _write_synced(path: Path, content: bytes) -> None:

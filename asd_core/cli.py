@@ -7,8 +7,6 @@ Exit codes: 0 done; 1 unexpected; 2 usage, or nothing could be done; 3 done, but
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import os
 import sys
@@ -315,15 +313,11 @@ def _score(arguments: argparse.Namespace) -> int:
 
 def format_score_csv(rows: Sequence[ScoreRow]) -> str:
     """Write score rows as CSV; text cells that a spreadsheet would run as a formula get a leading `'`."""
+    from asd_core.artifacts import csv_text
     from asd_core.pipeline import ScoreRow
 
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
     columns = [field.name for field in fields(ScoreRow)]
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_cell(getattr(row, column)) for column in columns])
-    return stream.getvalue()
+    return csv_text([columns, *([_cell(getattr(row, column)) for column in columns] for row in rows)])
 
 
 def _cell(value: str | float | None) -> str:
@@ -412,5 +406,9 @@ def _write_json(path: Path | None, report: dict[str, Any]) -> None:
 def _replace_text(path: Path, text: str) -> None:
     from asd_core.artifacts import replace_file
 
+    content = text.encode("utf-8", "backslashreplace")
+    if path.is_symlink() or (path.exists() and not path.is_file()):  # such as /dev/stdout: never to be replaced
+        path.write_bytes(content)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, text.encode("utf-8", "backslashreplace"))
+    replace_file(path, content)

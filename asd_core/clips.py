@@ -175,7 +175,10 @@ def file_digest(path: Path) -> str:
 
 
 def find_audio(folder: Path) -> list[Path]:
-    """Audio files below a folder by suffix in any case, sorted; links and hidden folders are left out."""
+    """Audio files below a folder by suffix in any case, sorted.
+
+    Hidden and linked folders are left out; a linked file is listed, so that the reader's refusal of it is seen.
+    """
     found = []
     for parent, folders, names in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

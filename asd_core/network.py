@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asd_core.detector import POOLINGS, Checkpoint, Detector, Progress, State, TensorSpec, pool
-from asd_core.errors import UsageError
+from asd_core.errors import InputError, UsageError
 from asd_core.features import HOP_LENGTH, N_MELS, checked_samples, log_mel, mel_band_centres_hz
 from asd_core.training import (
     MinMaxScale,
@@ -172,6 +172,8 @@ class NetworkDetector(Detector):
 
     def _restore(self, state: State) -> None:
         low, high = state["scale"]
+        if not high > low:
+            raise InputError("scale must rise: its second value above its first")
         network = self._build()
         load_network_state(network, {name: array for name, array in state.items() if name != "scale"})
         self._fitted = MinMaxScale(float(low), float(high)), network.eval()

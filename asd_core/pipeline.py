@@ -44,6 +44,9 @@ from asd_core.types import BoolArray, FloatArray, Waveform
 DEFAULT_RULE = "conformal"
 READ_ONLY_MARK = "READ_ONLY"
 OWN_SUFFIX = "-own"
+GENERAL_WARNINGS = ("few_clips: ", "no_threshold: ", "refused: ")
+MAX_CLIP_WARNINGS = 50
+"""A manifest has a size limit: what the reader said of further clips is counted, not kept."""
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "soundfile", "soxr", "safetensors")
 
 
@@ -123,8 +126,8 @@ class ReadableClips:
     warnings: tuple[str, ...]
 
 
-def readable(clips: Iterable[Clip], *, channel: int | None) -> ReadableClips:
-    """Read each clip once and keep those that pass."""
+def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1) -> ReadableClips:
+    """Read each clip once and keep those that pass and have at least `min_samples`."""
     good: list[Clip] = []
     digests: list[str] = []
     refused: list[dict[str, str]] = []
@@ -134,6 +137,10 @@ def readable(clips: Iterable[Clip], *, channel: int | None) -> ReadableClips:
             waveform = read_waveform(clip.path, channel=channel)
         except AudioError as error:
             refused.append({"path": clip.relative, "reason": f"{error.code}: {error}"})
+            continue
+        if len(waveform.samples) < min_samples:
+            reason = f"input: a clip needs at least {min_samples} samples, got {len(waveform.samples)}"
+            refused.append({"path": clip.relative, "reason": reason})
             continue
         good.append(clip)
         digests.append(waveform.digest)
@@ -215,13 +222,15 @@ def train(
     kind = detector_class(request.detector)
     settings = {"seed": request.seed, "threads": request.threads, **(request.settings or {})}
     detector = kind.from_preset(request.preset, **settings)
+    if detector.seed < 0 or detector.threads < 1:
+        raise UsageError(f"seed must be 0 or more and threads 1 or more, got {detector.seed} and {detector.threads}")
     data_set = open_data_set(
         request.data,
         machine=request.machine,
         ids=request.ids,
         normal=request.normal,
         name=request.name,
-        seed=request.seed,
+        seed=detector.seed,
     )
     folder = detector_folder(request.out, data_set, request.detector)
     with locked(folder):
@@ -245,26 +254,28 @@ def _train(
     should_stop: Callable[[], bool],
 ) -> TrainingResult:
     began = monotonic()
-    normal = readable(data_set.index.select(split="train", label="normal"), channel=request.channel)
+    channel, shortest = request.channel, detector.min_samples
+    training_clips = data_set.index.select(split="train", label="normal")
+    normal = readable(training_clips, channel=channel, min_samples=shortest)
     _check_training_clips(normal, data_set)
-    fitted_rows, heldout_rows = split_heldout(normal.clips, normal.digests, seed=request.seed)
-    fitted = FileClips(tuple(normal.clips[row] for row in fitted_rows), request.channel)
-    heldout = FileClips(tuple(normal.clips[row] for row in heldout_rows), request.channel)
+    fitted_rows, heldout_rows = split_heldout(normal.clips, normal.digests, seed=detector.seed)
+    fitted = FileClips(tuple(normal.clips[row] for row in fitted_rows), channel)
+    heldout = FileClips(tuple(normal.clips[row] for row in heldout_rows), channel)
     history: list[Progress] = []
 
     def note(progress: Progress) -> None:
         history.append(progress)
         on_progress(progress)
 
-    checkpoint = _checkpoint(folder, detector, request, normal.digests)
+    checkpoint = _checkpoint(folder, detector, request, [normal.digests[row] for row in (*fitted_rows, *heldout_rows)])
     if not request.resume:
         checkpoint.remove()
     detector.fit(fitted, heldout=heldout, on_progress=note, should_stop=should_stop, checkpoint=checkpoint)
     fit_seconds = monotonic() - began
     heldout_scores = _scored(detector, heldout, "heldout", [normal.digests[row] for row in heldout_rows])
     threshold = _calibrate(heldout_scores)
-    test = readable(data_set.index.select(split="test"), channel=request.channel)
-    test_scores = _scored(detector, FileClips(test.clips, request.channel), "test", test.digests)
+    test = readable(data_set.index.select(split="test"), channel=channel, min_samples=shortest)
+    test_scores = _scored(detector, FileClips(test.clips, channel), "test", test.digests)
     warnings = _training_warnings(normal, len(fitted), threshold) + test.warnings
     manifest = {
         "kind": KIND,
@@ -275,7 +286,7 @@ def _train(
         "preset": request.preset,
         "settings": settings_json(detector),
         "features": FEATURE_CONFIG,
-        "channel": request.channel,
+        "channel": channel,
         "threshold": threshold.to_json(),
         "calibration": _calibration_json(heldout_scores),
         "data": {
@@ -290,7 +301,7 @@ def _train(
         },
         "training": _training_json(history, fit_seconds),
         "versions": _versions(),
-        "warnings": list(warnings),
+        "warnings": _shortened(warnings),
         "parent": None,
     }
     artifact = publish(
@@ -340,9 +351,17 @@ def _training_warnings(normal: ReadableClips, n_fitted: int, threshold: Threshol
     return tuple(found)
 
 
+def _shortened(warnings: Sequence[str]) -> list[str]:
+    """Fit for a manifest: those of the training first, then the first of the single clips'."""
+    general = [text for text in warnings if text.startswith(GENERAL_WARNINGS)]
+    single = [text[:300] for text in warnings if not text.startswith(GENERAL_WARNINGS)]
+    more = [f"more: {len(single) - MAX_CLIP_WARNINGS} clips with warnings"] if len(single) > MAX_CLIP_WARNINGS else []
+    return [*general, *single[:MAX_CLIP_WARNINGS], *more]
+
+
 def _checkpoint(folder: Path, detector: Detector, request: TrainingRequest, digests: Sequence[str]) -> CheckpointFile:
-    """One file for each detector, settings and data: a training goes on only from its own epochs."""
-    parts = [detector.name, repr(sorted(settings_json(detector).items())), str(request.channel), *sorted(digests)]
+    """One file for each detector, settings and split: a training goes on only from its own epochs."""
+    parts = [detector.name, repr(sorted(settings_json(detector).items())), str(request.channel), *digests]
     return CheckpointFile(folder / f".checkpoint-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
 
 
@@ -445,14 +464,15 @@ def evaluate(
     """
     artifact = open_artifact(model)
     own_machine = machine or str(artifact.manifest["data"]["machine"])
-    data_set = _open_for_evaluation(data, machine, own_machine, ids=ids, normal=normal, seed=seed)
-    found = readable(data_set.index.select(split="test"), channel=artifact.channel)
+    detector = artifact.detector()
+    data_set = _open_for_evaluation(data, machine, own_machine, ids=ids, normal=normal, seed=detector.seed)
+    found = readable(data_set.index.select(split="test"), channel=artifact.channel, min_samples=detector.min_samples)
     labelled = [row for row, clip in enumerate(found.clips) if clip.label != "unlabelled"]
     kept = [row for row in labelled if not artifact.was_trained_on(found.digests[row])]
     if not kept:
         raise DataSetError(f"{data_set.index.root} has no labelled test clips that the detector was not trained on")
     clips = FileClips(tuple(found.clips[row] for row in kept), artifact.channel)
-    scores = _scored(artifact.detector(), clips, "test", [found.digests[row] for row in kept])
+    scores = _scored(detector, clips, "test", [found.digests[row] for row in kept])
     warnings = list(found.warnings)
     if data_set.index.machine != artifact.manifest["data"]["machine"]:
         warnings.append(f"other_machine: trained on {artifact.manifest['data']['machine']}")

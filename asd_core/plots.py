@@ -264,7 +264,7 @@ def score_histogram(
         axis=alt.Axis(format=".0%", tickCount=5),
         scale=alt.Scale(zero=True),
     )
-    legend = alt.Legend(orient="top-right")
+    legend = alt.Legend(orient="bottom")
     colour = alt.Color(
         "class:N",
         title=None,

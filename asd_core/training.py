@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 SCHEDULES = ("constant", "cosine")
+MAX_THREADS = 256
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,14 @@ class TrainingPlan:
     def __post_init__(self) -> None:
         positive = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
         for name, value in positive.items():
-            if not (math.isfinite(value) and value > 0):
+            if not 0 < value < math.inf:
                 raise UsageError(f"{name} must be positive, got {value}")
+        if self.windows_per_epoch < 0:
+            raise UsageError(f"windows_per_epoch must not be negative (0 takes all), got {self.windows_per_epoch}")
+        if self.seed < 0:
+            raise UsageError(f"seed must not be negative, got {self.seed}")
+        if not 1 <= self.threads <= MAX_THREADS:
+            raise UsageError(f"threads must be 1..{MAX_THREADS}, got {self.threads}")
         if self.schedule not in SCHEDULES:
             raise UsageError(f"schedule must be one of {', '.join(SCHEDULES)}; got {self.schedule!r}")
 

@@ -17,8 +17,9 @@ from asd_core.pipeline import READ_ONLY_MARK, TrainingRequest, summarise, train
 
 PROJECT = Path(__file__).resolve().parents[1]
 NAME = "simulated-small"
-MARK = """The trained detectors in this folder come with the project and are read-only: what you train on the same data set
-goes to a folder beside it. `make artifacts` makes them anew.
+MARK = """The trained detectors in this folder come with the project and are read-only.
+
+What you train on the same data set goes to a folder beside it. `make artifacts` makes these anew.
 """
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
-from conftest import hum
+from sounds import hum
 
 from asd_core.detector import pool
 from asd_core.detectors import DETECTOR_NAMES, detector_class
@@ -197,10 +198,10 @@ class Memory:
 
 
 def test_a_resumed_training_ends_with_the_same_state(name, training_clips):
-    checkpoint, polls = Memory(), iter(range(10**6))
+    checkpoint, polls = Memory(), itertools.count()
+    stop_at = 5 if name == "vggish_ocsvm" else 40  # the second epoch of a network; the SVM has no epochs
     with pytest.raises(TrainingStopped):
-        small(name).fit(training_clips, should_stop=lambda: next(polls) == 40, checkpoint=checkpoint)
-        raise TrainingStopped("over before the 40th poll: nothing to resume")
+        small(name).fit(training_clips, should_stop=lambda: next(polls) == stop_at, checkpoint=checkpoint)
     resumed = small(name).fit(training_clips, checkpoint=checkpoint).state
     straight = small(name).fit(training_clips).state
     assert all(np.array_equal(resumed[key], straight[key]) for key in straight)

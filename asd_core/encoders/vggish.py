@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,7 +84,7 @@ class Vggish(Encoder):
         model = self._model
         try:
             embedding = np.asarray(model(samples), dtype=np.float64)
-        except (ValueError, TypeError, RuntimeError) as error:
+        except (ValueError, TypeError, RuntimeError, _tensorflow_error()) as error:
             raise EncoderUnavailableError(
                 f"the model does not take float32[n_samples] at 16 kHz as VGGish does: {_first_line(error)}"
             ) from error
@@ -110,12 +112,15 @@ def _load_from_hub() -> Callable[[Any], Any]:
         return _load_saved_model(folder)
     try:
         os.environ.setdefault("TFHUB_CACHE_DIR", str(tfhub_cache_dir()))
-        import tensorflow_hub
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it imports pkg_resources, which warns of its own end
+            _quiet_tensorflow()
+            import tensorflow_hub
 
         model: Callable[[Any], Any] = tensorflow_hub.load(HANDLE)
     except ImportError as error:
         raise _missing_package(error) from error
-    except (OSError, ValueError, RuntimeError) as error:  # URLError is an OSError
+    except (OSError, ValueError, RuntimeError, _tensorflow_error()) as error:  # URLError is an OSError
         raise EncoderUnavailableError(
             f"VGGish could not be fetched from {HANDLE} ({_first_line(error)}). Connect to the network once, or name a "
             "folder with its SavedModel by --vggish or ASD_VGGISH_DIR, or use the encoder logmel_stats."
@@ -130,18 +135,31 @@ def _load_saved_model(folder: Path) -> Callable[[Any], Any]:
             "or delete the folder if it is TF-Hub's cache"
         )
     try:
+        _quiet_tensorflow()
         import tensorflow as tf
 
         model: Callable[[Any], Any] = tf.saved_model.load(str(folder))
     except ImportError as error:
         raise _missing_package(error) from error
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RuntimeError, LookupError, _tensorflow_error()) as error:
         raise EncoderUnavailableError(
             f"the SavedModel in {folder} cannot be loaded ({_first_line(error)}); delete the folder and fetch it again"
         ) from error
     if not callable(model):
         raise EncoderUnavailableError(f"the SavedModel in {folder} is not callable as VGGish is")
     return model
+
+
+def _quiet_tensorflow() -> None:
+    """Ask TensorFlow for errors only, unless the user chose otherwise."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def _tensorflow_error() -> type[Exception]:
+    """Base of TensorFlow's own errors, which are no RuntimeError; OSError where TensorFlow is not imported."""
+    tensorflow = sys.modules.get("tensorflow")
+    found: type[Exception] = OSError if tensorflow is None else tensorflow.errors.OpError
+    return found
 
 
 def _missing_package(error: ImportError) -> EncoderUnavailableError:

@@ -44,3 +44,9 @@ def share_below(reference_scores: npt.ArrayLike, anomaly_score: float) -> float 
     """Return the share of reference scores that lie below a score, or None without any."""
     reference = np.asarray(reference_scores, dtype=np.float64)
     return float((reference < anomaly_score).mean()) if reference.size else None
+
+
+def threshold_at(thresholds: npt.ArrayLike, point: int) -> float:
+    """Return a finite threshold for a ROC point; point 0 (no alarm) lies just above the highest score."""
+    falling = np.asarray(thresholds, dtype=np.float64)
+    return float(falling[point]) if point else float(np.nextafter(falling[1], np.inf))

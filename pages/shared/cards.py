@@ -10,14 +10,19 @@ from asd_core.artifacts import Artifact
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.formats import area_text, score_text, seconds_text, share_text
 
-DETECTOR_MARKS = {"vggish_ocsvm": "🟩", "lstm_predictor": "🟪", "gru_autoencoder": "🟦", "dcase_autoencoder": "🟧"}
-"""The detectors' colours as signs, for places that take text only."""
+DETECTOR_MARKS = {
+    "vggish_ocsvm": ":green[■]",
+    "lstm_predictor": ":violet[■]",
+    "gru_autoencoder": ":blue[■]",
+    "dcase_autoencoder": ":orange[■]",
+}
+"""The detectors' colours as Markdown signs, for places that take text only."""
 
 
 def detector_card(artifact: Artifact, figures: dict[str, Any]) -> None:
     """Title, AUCs with intervals, threshold with its origin, and what it was trained on."""
     training, data = artifact.manifest["training"], artifact.manifest["data"]
-    with st.container(border=True):
+    with st.container(border=True, height="stretch"):
         st.markdown(f"#### {DETECTOR_MARKS[artifact.detector_name]} {artifact.title}")
         st.metric(
             "AUC, mean over machine ids",
@@ -41,11 +46,11 @@ def detector_card(artifact: Artifact, figures: dict[str, Any]) -> None:
 
 def threshold_origin(threshold: Threshold) -> str:
     """Say which rule and which clips chose a threshold."""
-    rule = RULES[threshold.rule].title.split(":")[0].lower()
+    rule = RULES[threshold.rule].title.split(":")[0]
     if threshold.uses_test_labels:
-        return f"chosen by {rule} on labelled test clips (optimistic)"
+        return f"chosen on labelled test clips (optimistic): {rule}"
     promised = "" if threshold.promised_fpr is None else f"; promises {share_text(threshold.promised_fpr)} false alarms"
-    return f"from {threshold.n_calibration} held-out normal clips by {rule}{promised}"
+    return f"from {threshold.n_calibration} held-out normal clips ({rule}{promised})"
 
 
 def _interval(limits: list[float] | None) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 
 import streamlit as st
@@ -70,18 +71,51 @@ def open_page(path: str) -> Iterator[Chosen]:
     st.set_page_config(page_title=f"{link.title} · machine sounds", page_icon="🔊", layout="wide")
     chosen = _sidebar()
     st.title(link.title)
-    try:
+    with _boundary(path):
         yield chosen
+
+
+def fragment(draw: Callable[[], None]) -> Callable[[], None]:
+    """Make a part of a page that runs again by itself, inside the same boundary."""
+
+    @wraps(draw)
+    def guarded() -> None:
+        with _boundary(draw.__name__):
+            draw()
+
+    return st.fragment(guarded)
+
+
+@contextmanager
+def _boundary(place: str) -> Iterator[None]:
+    """Turn a refusal into a plain message; anything else is a fault and goes to the log with its trace."""
+    try:
+        yield
     except AsdError as error:
-        logging.getLogger("asd_core.pages").info("%s: %s", path, error)
+        logging.getLogger("asd_core.pages").info("%s: %s", place, error)
         st.error("This could not be done:", icon=":material/error:")
         st.text(str(error))
 
 
-def keep(key: str) -> None:
-    """Keep a keyed widget's value over a change of page; call it just before the widget is drawn."""
-    if key in st.session_state:
-        st.session_state[key] = st.session_state[key]
+def keep(key: str, options: Iterable[str] | None = None) -> None:
+    """Keep a keyed widget's value over a change of page; call it just before the widget is drawn.
+
+    With `options`, a value that the URL names counts on a session's first visit, and the first option stands in for one
+    that is missing or gone. `link` writes the URL. (Streamlit's own binding would put labels into it, not names.)
+    """
+    known = None if options is None else tuple(options)
+    value = st.session_state.get(key, st.query_params.get(key) if known else None)
+    if known and value not in known:
+        value = known[0]
+    if value is not None:
+        st.session_state[key] = value
+
+
+def link(key: str) -> None:
+    """Write a keyed widget's value into the URL, so that the page can be linked to as it is."""
+    value = st.session_state.get(key)
+    if value is not None and st.query_params.get(key) != value:
+        st.query_params[key] = value
 
 
 def no_detectors() -> None:
@@ -98,16 +132,17 @@ def _sidebar() -> Chosen:
             st.page_link(page.path, label=page.title, icon=page.icon)
         if not groups:
             return Chosen("", "", {})
-        keep("set")
+        keep("set", groups)
         name = st.selectbox(
             "Data set and machine",
             list(groups),
             key="set",
-            bind="query-params",
+            format_func=lambda name: name.replace("/", " · "),
             persist_state="session",
             help="Every page shows the detectors trained on this data set. 'Simulated' means generated sound, "
             "not recordings.",
         )
+        link("set")
     return groups[name]
 
 
@@ -115,7 +150,7 @@ def _groups() -> dict[str, Chosen]:
     found: dict[str, Chosen] = {}
     for folder in find_artifacts(artifacts_dir(PROJECT)):
         machine, data_set = folder.parent.name, folder.parents[1].name
-        group = found.setdefault(f"{data_set} · {machine}", Chosen(data_set, machine, {}))
+        group = found.setdefault(f"{data_set}/{machine}", Chosen(data_set, machine, {}))
         group.detectors[folder.name] = folder
     return {label: _in_order(group) for label, group in sorted(found.items(), key=_embedded_first)}
 

@@ -389,13 +389,16 @@ function bindLane(root, memory) {
     audio.currentTime = Math.max(0, Math.min(seconds, memory.data.duration - 0.001));
     draw(root, memory);
   };
-  const toggle = () => { if (audio.paused) audio.play(); else audio.pause(); };
+  const play = () => audio.play().catch((error) => { // a pause right after is no fault
+    if (error.name !== "AbortError") find(root, ".time").textContent = "This sound cannot be played";
+  });
+  const toggle = () => { if (audio.paused) play(); else audio.pause(); };
   const share = (event) => {
     const box = lane.getBoundingClientRect();
     return Math.max(0, Math.min(1, (event.clientX - box.left) / box.width));
   };
   lane.onclick = (event) => seek(share(event) * memory.data.duration);
-  lane.ondblclick = () => { if (audio.paused) audio.play(); };
+  lane.ondblclick = () => { if (audio.paused) play(); };
   lane.onpointermove = (event) => {
     lane.classList.toggle("hover", event.pointerType === "mouse");
     ghost.style.left = `${100 * share(event)}%`;

@@ -297,7 +297,8 @@ function draw(root, memory) {
   const { data, index } = memory;
   const [x, y] = place(memory, index);
   const found = counts(memory, index);
-  const threshold = number(data.thresholds[index]);
+  const exact = data.exact !== null && index === data.index;
+  const threshold = number(exact ? data.exact : data.thresholds[index]);
   const handle = find(root, ".handle");
   Object.assign(handle.style, { left: `${100 * x}%`, top: `${100 - 100 * y}%` });
   find(root, ".cross").setAttribute("d", `M0 ${1000 - 1000 * y}H${1000 * x}V1000`);
@@ -403,6 +404,7 @@ def roc_control(
     colour: str,
     markers: Sequence[RocMarker] = (),
     comparison: DimmedCurve | None = None,
+    exact_threshold: float | None = None,
     on_release: Callable[[int], None] | None = None,
     key: str,
 ) -> int | None:
@@ -421,6 +423,8 @@ def roc_control(
         The operating point, 0 to `len(thresholds) - 1`.
     comparison
         Another curve to draw faintly.
+    exact_threshold
+        The threshold in force at `index`, where a rule put it between two scores; shown instead of the point's own.
     on_release
         Called with the chosen point before the run starts, where widgets may still be set.
 
@@ -442,6 +446,7 @@ def roc_control(
         **curve,
         "curve": digest,
         "index": int(index),
+        "exact": exact_threshold,
         "title": title,
         "colours": {"curve": colour, "normal": NORMAL_COLOUR, "anomalous": ANOMALOUS_COLOUR},
         "markers": [_marker_message(marker) for marker in markers],

@@ -1,0 +1,56 @@
+"""Where a page's clips come from: examples of the data set, or files of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+import streamlit as st
+
+from asd_core.artifacts import Artifact, ScoredClip
+from asd_core.types import Waveform
+from pages.shared.cache import clip, clips_root
+from pages.shared.frame import Chosen, keep, link
+
+SHOWN_NAME = 120
+
+
+def shown_name(name: str) -> str:
+    """Make a user's file name fit to show: printable and short; it is never used as a path."""
+    printable = "".join(letter if letter.isprintable() else "�" for letter in name)
+    return printable if len(printable) <= SHOWN_NAME else printable[: SHOWN_NAME - 1] + "…"
+
+
+def clip_title(scored: ScoredClip) -> str:
+    """Say what a clip of the data set is: label, id, kind, number."""
+    kind = f" ({scored.kind})" if scored.kind else ""
+    return f"{scored.label}{kind} · id {scored.machine_id} · {shown_name(PurePosixPath(scored.path).stem)}"
+
+
+def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
+    """Let the user pick one of the data set's test clips; returns its sound and title."""
+    if not artifacts:
+        return None, ""
+    scored = {each.path: each for each in next(iter(artifacts.values())).scores.of("test").clips}
+    root = clips_root(chosen)
+    if root is None or not scored:
+        st.info("The clips of this data set are not known here: upload one.", icon=":material/info:")
+        return None, ""
+    paths = sorted(scored, key=lambda path: (scored[path].label, scored[path].machine_id, path))
+    keep("clip", paths)
+    path = st.selectbox(
+        "Test clip",
+        paths,
+        key="clip",
+        format_func=lambda path: clip_title(scored[path]),
+        persist_state="session",
+        help="Clips that no detector was trained on, with their true label.",
+    )
+    link("clip")
+    return load_scored(chosen, scored[path]), clip_title(scored[path])
+
+
+def load_scored(chosen: Chosen, scored: ScoredClip) -> Waveform | None:
+    """Read a clip of the data set, or None where its sound is not at hand."""
+    root = clips_root(chosen)
+    return None if root is None else clip(str(root / scored.path), scored.digest, None)

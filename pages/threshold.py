@@ -1,0 +1,57 @@
+"""Threshold: drag the operating point along the ROC; see the confusion matrix follow and hear the clips that flip."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from asd_core.plots import score_histogram
+from pages.shared.cache import artifacts
+from pages.shared.cards import DETECTOR_MARKS
+from pages.shared.frame import fragment, keep, link, no_detectors, open_page
+from pages.shared.operating_point import (
+    operating_point,
+    per_id_table,
+    promise_line,
+    roc,
+    rule_controls,
+)
+from pages.shared.playlist import clip_lists
+
+with open_page("pages/threshold.py") as chosen:
+    st.markdown(
+        "A clip is called anomalous when its score reaches the threshold. Drag the point along the curve, press the "
+        "arrow keys, or choose a rule: a lower threshold finds more faults and raises more false alarms."
+    )
+    if not chosen.detectors:
+        no_detectors()
+    good, _ = artifacts(chosen)
+    keep("detector", good)
+    name = st.segmented_control(
+        "Detector",
+        list(good),
+        key="detector",
+        format_func=lambda name: f"{DETECTOR_MARKS[name]} {good[name].title}",
+        persist_state="session",
+        required=True,
+    )
+    link("detector")
+
+    @fragment
+    def workbench() -> None:
+        """Everything that follows the threshold: only this part runs again when it moves."""
+        artifact = good[name]
+        scores = artifact.scores.of("test").labelled()
+        rule_controls(artifact, scores)
+        point = operating_point(artifact, scores)
+        roc(point)
+        promise_line(point)
+        left, right = st.columns([3, 2])
+        with left:
+            st.subheader("Scores of the test clips")
+            normal, anomalous = scores.anomaly_scores[~scores.is_anomalous], scores.anomaly_scores[scores.is_anomalous]
+            st.altair_chart(score_histogram(normal, anomalous, threshold=point.threshold), width="stretch")
+        with right:
+            per_id_table(point)
+        clip_lists(chosen, point)
+
+    workbench()

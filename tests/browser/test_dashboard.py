@@ -1,0 +1,80 @@
+"""The real dashboard in headless Chromium: what AppTest cannot see."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from sounds import PROJECT
+
+pytestmark = pytest.mark.browser
+WAIT_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def url(serve):
+    return serve(PROJECT / "app.py")
+
+
+def wait_for_text(page, text):
+    page.get_by_text(re.compile(text)).first.wait_for(timeout=WAIT_MS)
+
+
+def test_the_overview_shows_three_detectors_and_links_on(url, open_page):
+    page = open_page(url)
+    wait_for_text(page, "GRU autoencoder")
+    assert page.get_by_test_id("stMetric").count() == 3
+    page.get_by_role("link", name=re.compile("Check a clip: upload")).click()
+    page.get_by_role("heading", name="Check a clip").wait_for(timeout=WAIT_MS)
+
+
+def test_an_uploaded_clip_shows_three_verdicts_and_plays(url, open_page, tmp_path):
+    from asd_core.audio import encode_wav
+    from asd_core.datasets.bench import ClipKey, render_clip
+
+    clip = tmp_path / "clip.wav"
+    clip.write_bytes(encode_wav(render_clip(ClipKey("00", "test", "anomaly", 3), seed=9).samples))
+    page = open_page(f"{url}/check?source=Upload")
+    page.locator("input[type=file]").set_input_files(str(clip))
+    page.get_by_role("button", name="Play").wait_for(timeout=WAIT_MS)
+    assert page.get_by_text(re.compile("^(warning anomalous|check normal)$")).count() == 3
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Pause").wait_for(timeout=WAIT_MS)
+
+
+@pytest.mark.real_data
+def test_a_real_slider_clip_shows_three_verdicts(url, open_page, real_clips):
+    page = open_page(f"{url}/check?source=Upload")
+    page.locator("input[type=file]").set_input_files(str(real_clips / "slider/test/anomaly_id_00_00000096.wav"))
+    wait_for_text(page, r"0\.00 / 10\.00 s")
+    assert page.get_by_text(re.compile("^(warning anomalous|check normal)$")).count() == 3
+
+
+def test_dragging_the_point_moves_the_matrix_and_lists_the_clips_that_flip(url, open_page):
+    page = open_page(f"{url}/threshold", height=1600)
+    handle = page.get_by_role("slider").first
+    handle.wait_for(timeout=WAIT_MS)
+    before = handle.get_attribute("aria-valuetext")
+    box = handle.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 60, box["y"] - 40, steps=8)
+    assert handle.get_attribute("aria-valuetext") != before
+    page.mouse.up()
+    wait_for_text(page, r"Changed class by the last move \([1-9]")
+    wait_for_text(page, "set by hand")
+    page.get_by_test_id("stAudio").wait_for(timeout=WAIT_MS)
+
+
+def test_a_deep_link_opens_the_detector_and_rule_it_names(url, open_page):
+    page = open_page(f"{url}/threshold?detector=lstm_predictor&rule=youden")
+    wait_for_text(page, "chosen on the labels of the clips it is judged by")
+    wait_for_text(page, "LSTM next-frame predictor")
+
+
+@pytest.mark.parametrize("path", ["", "/check", "/threshold"])
+def test_a_narrow_screen_needs_no_horizontal_scroll(url, open_page, path):
+    page = open_page(url + path, width=400)
+    page.get_by_role("heading", level=1).wait_for(timeout=WAIT_MS)
+    page.wait_for_timeout(3000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400

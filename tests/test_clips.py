@@ -1,0 +1,242 @@
+"""What the index makes of each layout, and how normal clips are parted."""
+
+from __future__ import annotations
+
+import collections
+import random
+
+import pytest
+
+from asd_core.clips import Clip, find_audio, index_clips, split_heldout
+from asd_core.errors import DataSetError
+
+
+def touch(root, *relatives, content=None):
+    """Write small files, each of its own content unless one is given."""
+    for relative in relatives:
+        path = root / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if content is not None else str(relative).encode())
+    return root
+
+
+def dcase2020(root, machine="slider"):
+    return touch(
+        root,
+        f"{machine}/train/normal_id_00_00000000.wav",
+        f"{machine}/train/normal_id_02_00000000.wav",
+        f"{machine}/test/normal_id_00_00000000.wav",
+        f"{machine}/test/anomaly_id_00_00000000.wav",
+        f"{machine}/test/id_02_00000007.wav",
+    )
+
+
+def rows(index):
+    return {clip.relative: (clip.machine_id, clip.split, clip.label, clip.kind) for clip in index.clips}
+
+
+@pytest.mark.parametrize("inner", ["", "slider"])
+def test_dcase2020_is_read_as_a_root_and_as_a_machine_folder(tmp_path, inner):
+    index = index_clips(dcase2020(tmp_path) / inner)
+    assert (index.machine, index.layout, index.machine_ids) == ("slider", "dcase2020", ("00", "02"))
+    assert rows(index) == {
+        "train/normal_id_00_00000000.wav": ("00", "train", "normal", None),
+        "train/normal_id_02_00000000.wav": ("02", "train", "normal", None),
+        "test/normal_id_00_00000000.wav": ("00", "test", "normal", None),
+        "test/anomaly_id_00_00000000.wav": ("00", "test", "anomalous", None),
+        "test/id_02_00000007.wav": ("02", "test", "unlabelled", None),
+    }
+
+
+def test_a_machine_folder_can_be_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(dcase2020(tmp_path) / "slider")
+    index = index_clips(type(tmp_path)("."))
+    assert (index.machine, len(index.clips)) == ("slider", 5)
+
+
+def test_dcase2021_takes_split_and_section_from_the_name(tmp_path):
+    touch(
+        tmp_path,
+        "valve/train/section_00_source_train_normal_0000_strength_1.wav",
+        "valve/target_test/section_01_target_test_anomaly_0003.wav",
+        "valve/source_test/section_01_source_test_normal_0003.WAV",
+    )
+    index = index_clips(tmp_path)
+    assert (index.machine, index.layout) == ("valve", "dcase2021")
+    assert [value[:3] for value in rows(index).values()] == [
+        ("01", "test", "normal"),
+        ("01", "test", "anomalous"),
+        ("00", "train", "normal"),
+    ]
+
+
+def test_raw_mimii_gets_a_training_split_of_its_normal_clips(tmp_path):
+    touch(tmp_path, *(f"fan/id_0{i % 2}/normal/{i:08d}.wav" for i in range(20)))
+    touch(tmp_path, *(f"fan/id_00/abnormal/{i:08d}.wav" for i in range(3)))
+    index = index_clips(tmp_path)
+    assert (index.machine, index.layout) == ("fan", "mimii")
+    assert index.counts()["00"] == {
+        "train": {"normal": 6, "anomalous": 0, "unlabelled": 0},
+        "test": {"normal": 4, "anomalous": 3, "unlabelled": 0},
+    }
+
+
+def test_equal_names_across_splits_and_ids_never_collide(tmp_path):
+    touch(tmp_path / "a", *(f"fan/id_0{i}/{label}/00000000.wav" for i in range(3) for label in ("normal", "abnormal")))
+    assert len({clip.relative for clip in index_clips(tmp_path / "a").clips}) == 6
+    index = index_clips(dcase2020(tmp_path / "b"))
+    assert len({clip.relative for clip in index.clips}) == len(index.clips) == 5
+
+
+def test_own_recordings_without_ids(tmp_path):
+    touch(tmp_path / "Pump 3", *(f"Normal/{i}.WAV" for i in range(10)), "Worn bearing/a.FLAC", "leak/b.Wav")
+    index = index_clips(tmp_path / "Pump 3")
+    assert (index.machine, index.layout, index.machine_ids) == ("Pump 3", "folders", ("00",))
+    assert index.kinds() == ("Worn bearing", "leak")
+    assert index.counts()["00"]["train"] == {"normal": 6, "anomalous": 0, "unlabelled": 0}
+    assert index.counts()["00"]["test"] == {"normal": 4, "anomalous": 2, "unlabelled": 0}
+
+
+def test_own_recordings_with_ids(tmp_path):
+    touch(tmp_path, *(f"ok/north/{i}.wav" for i in range(5)), *(f"ok/south/{i}.wav" for i in range(10)))
+    touch(tmp_path, "broken/south/1.wav", "loose.wav", "ok/north/deep/er/1.wav")
+    index = index_clips(tmp_path)
+    assert index.machine_ids == ("00", "north", "south")
+    assert index.counts()["north"]["train"]["normal"] == 3
+    assert index.counts()["south"]["train"]["normal"] == 6
+    assert rows(index)["broken/south/1.wav"] == ("south", "test", "anomalous", "broken")
+    assert rows(index)["loose.wav"][2] == rows(index)["ok/north/deep/er/1.wav"][2] == "unlabelled"
+
+
+def test_the_normal_label_can_be_named(tmp_path):
+    touch(tmp_path, "Gut/1.wav", "normal/1.wav")
+    labels = {clip.relative: clip.label for clip in index_clips(tmp_path, normal="gut").clips}
+    assert labels == {"Gut/1.wav": "normal", "normal/1.wav": "anomalous"}
+
+
+def test_no_normal_label_lists_the_folders(tmp_path):
+    touch(tmp_path, "broken/1.wav", "Gut/1.wav")
+    with pytest.raises(DataSetError, match="it has Gut, broken; name the normal one with --normal"):
+        index_clips(tmp_path)
+    with pytest.raises(DataSetError, match="it has Gut, broken"):
+        index_clips(tmp_path, normal="healthy")
+
+
+def test_loose_files_are_unlabelled_test_clips(tmp_path):
+    index = index_clips(touch(tmp_path, "normal_1.wav", "b.FLAC", "notes.txt"))
+    assert index.layout == "loose"
+    assert {value[1:3] for value in rows(index).values()} == {("test", "unlabelled")}
+    assert len(index.clips) == 2
+
+
+def test_several_machines_are_named_and_one_can_be_chosen(tmp_path):
+    dcase2020(dcase2020(tmp_path, "fan"), "slider")
+    with pytest.raises(DataSetError, match=r"several machines \(fan, slider\).*--machine"):
+        index_clips(tmp_path)
+    assert index_clips(tmp_path, machine="fan").root == tmp_path / "fan"
+
+
+def test_an_unknown_machine_or_id_is_refused_by_name(tmp_path):
+    dcase2020(tmp_path)
+    with pytest.raises(DataSetError, match="no machine 'gearbox'; it has slider"):
+        index_clips(tmp_path, machine="gearbox")
+    with pytest.raises(DataSetError, match="slider has no id 06; it has 00, 02"):
+        index_clips(tmp_path, ids=("00", "06"))
+    assert index_clips(tmp_path, ids=("02",)).machine_ids == ("02",)
+
+
+def test_no_folder_and_no_audio_are_refused(tmp_path):
+    with pytest.raises(DataSetError, match="is not a folder"):
+        index_clips(tmp_path / "missing")
+    with pytest.raises(DataSetError, match=r"holds no \.wav or \.flac"):
+        index_clips(touch(tmp_path, "readme.txt"))
+
+
+def test_hidden_and_linked_folders_are_left_out_and_a_linked_file_is_shown(tmp_path):
+    touch(tmp_path / "elsewhere", "far.wav")
+    touch(tmp_path / "here", "a.wav", ".hidden/b.wav", "sub/.git/c.wav")
+    (tmp_path / "here" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "here" / "link.wav").symlink_to(tmp_path / "elsewhere" / "far.wav")
+    assert [path.name for path in find_audio(tmp_path / "here")] == ["a.wav", "link.wav"]
+
+
+def test_a_loop_of_links_ends(tmp_path):
+    touch(tmp_path, "a.wav")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert len(find_audio(tmp_path)) == 1
+
+
+def test_a_linked_recording_is_never_a_training_clip_of_unread_bytes(tmp_path):
+    touch(tmp_path / "data", *(f"normal/{i}.wav" for i in range(5)))
+    (tmp_path / "data" / "normal" / "missing.wav").symlink_to(tmp_path / "nowhere")
+    assert len(index_clips(tmp_path / "data").clips) == 6
+
+
+def normal_clips(tmp_path, n, machine_id="00"):
+    return [Clip(tmp_path / f"{i}", f"{machine_id}/{i:05d}.wav", machine_id, "train", "normal") for i in range(n)]
+
+
+@pytest.mark.parametrize(("n", "n_heldout"), [(10, 2), (60, 12), (999, 200), (1000, 100), (1500, 150), (2, 0)])
+def test_a_fifth_is_held_out_and_a_tenth_from_a_thousand_on(tmp_path, n, n_heldout):
+    clips = normal_clips(tmp_path, n)
+    fitted, heldout = split_heldout(clips, [str(i) for i in range(n)], seed=0)
+    assert len(heldout) == n_heldout
+    assert sorted(fitted + heldout) == list(range(n))
+
+
+def test_the_share_counts_for_each_id(tmp_path):
+    clips = normal_clips(tmp_path, 1000, "00") + normal_clips(tmp_path, 10, "02")
+    _, heldout = split_heldout(clips, [clip.relative for clip in clips], seed=0)
+    assert collections.Counter(clips[row].machine_id for row in heldout) == {"00": 100, "02": 2}
+
+
+def test_the_split_is_a_function_of_the_seed(tmp_path):
+    clips, digests = normal_clips(tmp_path, 50), [str(i) for i in range(50)]
+    assert split_heldout(clips, digests, seed=4) == split_heldout(clips, digests, seed=4)
+    assert split_heldout(clips, digests, seed=4) != split_heldout(clips, digests, seed=5)
+
+
+def test_duplicates_stand_on_one_side_even_across_ids(tmp_path):
+    clips = normal_clips(tmp_path, 40, "00") + normal_clips(tmp_path, 40, "02")
+    digests = [f"{i % 25}" for i in range(80)]
+    for seed in range(20):
+        fitted, heldout = split_heldout(clips, digests, seed=seed)
+        assert heldout
+        assert fitted
+        assert not {digests[row] for row in fitted} & {digests[row] for row in heldout}
+
+
+def test_the_training_split_of_own_recordings_does_not_depend_on_the_order_of_writing(tmp_path):
+    names = [f"normal/{i}.wav" for i in range(30)]
+    first = index_clips(touch(tmp_path / "a" / "m", *names), seed=3)
+    random.Random(1).shuffle(names)
+    second = index_clips(touch(tmp_path / "b" / "m", *names), seed=3)
+    assert rows(first) == rows(second)
+    assert rows(first) != rows(index_clips(tmp_path / "a" / "m", seed=4))
+    assert len(first.select(split="train")) == 18
+
+
+def test_copies_among_own_recordings_stand_on_one_side(tmp_path):
+    for copy in range(2):
+        for i in range(20):
+            touch(tmp_path, f"normal/0{copy}/{i}.wav", content=str(i).encode())
+    for seed in range(10):
+        split_of = collections.defaultdict(set)
+        for clip in index_clips(tmp_path, seed=seed).clips:
+            split_of[clip.path.read_bytes()].add(clip.split)
+        assert all(len(splits) == 1 for splits in split_of.values())
+
+
+@pytest.mark.real_data
+def test_the_real_slider_has_75_training_and_6_test_clips(real_clips):
+    index = index_clips(real_clips, machine="slider")
+    assert index.layout == "dcase2020"
+    assert len(index.select(split="train", label="normal")) == 75
+    assert len(index.select(split="test", label="normal")) == 3
+    assert len(index.select(split="test", label="anomalous")) == 3
+
+
+@pytest.mark.real_data
+def test_the_real_root_names_its_machines(real_clips):
+    with pytest.raises(DataSetError, match="ToyCar.*slider"):
+        index_clips(real_clips)

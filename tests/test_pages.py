@@ -1,0 +1,173 @@
+"""Every page as Streamlit runs it, without a browser: with trained detectors, without any, and with bad input."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from sounds import PROJECT, hum
+from streamlit.testing.v1 import AppTest
+
+PAGES = ("pages/check.py", "pages/threshold.py")
+EMBEDDED = PROJECT / "artifacts" / "simulated-small"
+HOSTILE = "<img src=x onerror=alert(1)>[l](javascript:alert(1))\n=cmd|' /C calc'!A0\u202e.wav"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A copy of the detectors that come with the project."""
+    out = tmp_path_factory.mktemp("artifacts")
+    shutil.copytree(EMBEDDED, out / "simulated-small")
+    return out
+
+
+@pytest.fixture
+def app(monkeypatch, trained):
+    """Return a function that opens a page over some artifacts."""
+
+    def open_(page: str = "app.py", artifacts: Path = trained) -> AppTest:
+        monkeypatch.setenv("ASD_ARTIFACTS_DIR", str(artifacts))
+        monkeypatch.syspath_prepend(str(PROJECT))
+        test = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=60).run()
+        return test if page == "app.py" else test.switch_page(page).run()
+
+    return open_
+
+
+def text_of(app: AppTest) -> str:
+    kinds = ("markdown", "caption", "text", "error", "warning", "info", "title", "metric")
+    return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
+
+
+def wav_bytes(samples, sr=16000) -> bytes:
+    stream = io.BytesIO()
+    sf.write(stream, samples, sr, format="WAV", subtype="PCM_16")
+    return stream.getvalue()
+
+
+def test_the_overview_shows_every_detector_with_interval_threshold_and_origin(app):
+    page = app()
+    assert not page.exception
+    text = text_of(page)
+    for title in ("Log-mel statistics + one-class SVM", "LSTM next-frame predictor", "GRU autoencoder"):
+        assert title in text
+    assert "VGGish" not in text
+    assert text.count("95 % interval") == 3
+    assert text.count("held-out normal clips (Split-conformal") == 3
+    assert "Simulated data" in text
+
+
+@pytest.mark.parametrize("path", ["app.py", *PAGES])
+def test_without_detectors_a_page_says_what_to_do(app, tmp_path, path):
+    page = app(path, artifacts=tmp_path)
+    assert not page.exception
+    assert "No trained detector is here yet" in text_of(page)
+    assert "python -m asd_core train" in page.get("code")[0].value
+
+
+def test_a_damaged_detector_is_named_and_the_others_stay(app, tmp_path):
+    shutil.copytree(EMBEDDED, tmp_path / "simulated-small")
+    current = tmp_path / "simulated-small" / "slider" / "lstm_predictor" / "current"
+    current.write_text("nonsense")
+    page = app(artifacts=tmp_path)
+    assert not page.exception
+    assert "lstm_predictor cannot be used" in text_of(page)
+    assert "GRU autoencoder" in text_of(page)
+
+
+def test_checking_an_example_gives_a_verdict_of_each_detector(app):
+    page = app("pages/check.py")
+    assert not page.exception
+    verdicts = [m.value for m in page.markdown if "badge" in m.value]
+    assert len(verdicts) == 3
+    assert all("anomalous" in verdict or "normal" in verdict for verdict in verdicts)
+    assert text_of(page).count("normal clips that were not trained on") == 3
+
+
+def test_an_uploaded_clip_gets_three_verdicts_and_its_name_stays_text(app):
+    page = app("pages/check.py")
+    page.segmented_control(key="source").set_value("Upload").run()
+    page.file_uploader(key="upload").upload(HOSTILE, wav_bytes(hum(1, seconds=10.0).samples), "audio/wav").run()
+    assert not page.exception
+    assert len([m for m in page.markdown if "badge" in m.value]) == 3
+    assert not any("<img" in element.value for element in [*page.markdown, *page.caption])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"not audio at all" * 10, "must be WAV or FLAC"),
+        (wav_bytes(np.zeros(1000)), "0.5"),
+        (b"", "bytes"),
+    ],
+)
+def test_a_bad_upload_is_refused_with_a_reason(app, content, reason):
+    page = app("pages/check.py")
+    page.segmented_control(key="source").set_value("Upload").run()
+    page.file_uploader(key="upload").upload("clip.wav", content, "audio/wav").run()
+    assert not page.exception
+    assert "This could not be done" in text_of(page)
+    assert reason in text_of(page)
+
+
+def test_the_threshold_page_states_promise_and_observation(app):
+    page = app("pages/threshold.py")
+    assert not page.exception
+    text = text_of(page)
+    assert "promises 10.0 % false alarms" in text
+    assert "Observed false alarms" in text
+    assert "95 % interval" in text
+
+
+@pytest.mark.parametrize("rule", ["conformal", "quantile", "gamma", "mean_std", "manual"])
+def test_label_free_rules_are_not_marked(app, rule):
+    page = app("pages/threshold.py")
+    page.selectbox(key="rule").set_value(rule).run()
+    assert not page.exception
+    assert not page.warning
+
+
+@pytest.mark.parametrize("rule", ["closest_topleft", "youden", "best_f1", "target_tpr", "target_fpr", "cost"])
+def test_rules_that_use_test_labels_are_marked(app, rule):
+    page = app("pages/threshold.py")
+    page.selectbox(key="rule").set_value(rule).run()
+    assert not page.exception
+    assert "chosen on the labels of the clips it is judged by" in page.warning[0].value
+
+
+def test_the_zero_rule_belongs_to_the_svm_alone(app):
+    page = app("pages/threshold.py")
+    assert any("Zero" in option for option in page.selectbox(key="rule").options)
+    page.segmented_control(key="detector").set_value("lstm_predictor").run()
+    assert not page.exception
+    assert not any("Zero" in option for option in page.selectbox(key="rule").options)
+
+
+def test_moving_the_threshold_lists_the_clips_that_flip(app):
+    page = app("pages/threshold.py")
+    page.selectbox(key="rule").set_value("target_tpr").run()
+    assert not page.exception
+    moved = next(o for o in page.segmented_control(key="list").options if "Changed class" in str(o))
+    assert "(0)" not in str(moved)
+    assert page.get("dataframe")
+
+
+def test_one_class_only_still_gives_threshold_and_promise(app, tmp_path):
+    from asd_core.artifacts import open_artifact, publish
+
+    shutil.copytree(EMBEDDED, tmp_path / "simulated-small")
+    folder = tmp_path / "simulated-small" / "slider" / "vggish_ocsvm"
+    artifact = open_artifact(folder)
+    normal = [clip for clip in artifact.scores.clips if clip.label == "normal"]
+    publish(folder, manifest=artifact.manifest, state=artifact.detector().state, scores=normal)
+    page = app("pages/threshold.py", artifacts=tmp_path)
+    assert not page.exception
+    assert "A ROC needs normal and anomalous test clips" in text_of(page)
+    assert "Observed false alarms" in text_of(page)
+    overview = app(artifacts=tmp_path)
+    assert not overview.exception
+    assert "not defined" in text_of(overview)
