@@ -1,0 +1,66 @@
+"""Take the README's pictures of the real dashboard: `make screenshots` (needs Debian's chromium)."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+PROJECT = Path(__file__).resolve().parents[1]
+PICTURES = PROJECT / "docs" / "images"
+CHROMIUM = "/usr/bin/chromium"
+ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+WAIT_MS = 60_000
+PAGES = {"overview": "", "check": "check", "threshold": "threshold?detector=lstm_predictor"}
+
+
+def main() -> None:
+    """Start the dashboard, open each page, write one PNG a page."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
+    server = subprocess.Popen([*command, "--server.port", url.rpartition(":")[2]], cwd=PROJECT)
+    try:
+        wait_until_up(url)
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+            page = chromium.new_page(viewport={"width": 1280, "height": 960})
+            for name, path in PAGES.items():
+                picture(page, f"{url}/{path}", PICTURES / f"{name}.png")
+            chromium.close()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def wait_until_up(url: str) -> None:
+    """Wait at most a minute for the server's health page."""
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2):  # noqa: S310 - our own server
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise SystemExit(f"the dashboard at {url} did not start")
+
+
+def picture(page: Page, url: str, path: Path) -> None:
+    """Wait until the page stands still, then take its picture."""
+    page.goto(url)
+    page.get_by_role("heading", level=1).wait_for(timeout=WAIT_MS)
+    page.get_by_test_id("stStatusWidget").wait_for(state="detached", timeout=WAIT_MS)
+    page.wait_for_timeout(2500)
+    page.screenshot(path=path)
+    sys.stdout.write(f"{path.relative_to(PROJECT)}\n")
+
+
+if __name__ == "__main__":
+    main()
