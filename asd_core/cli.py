@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from asd_core.errors import AsdError, BusyError
 
 if TYPE_CHECKING:
+    from asd_core.datasets.download import DownloadReport, Step
     from asd_core.detector import Progress
-    from asd_core.pipeline import ScoreRow
+    from asd_core.scoring import ScoreRow
 
 DONE, UNEXPECTED, USAGE, SOME_REFUSED, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -51,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Detect anomalous machine sound with detectors that know only normal sound.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (_add_simulate, _add_index, _add_train, _add_evaluate, _add_score, _add_evaluate_dcase):
+    for add in (_add_simulate, _add_index, _add_download, _add_train, _add_evaluate, _add_score, _add_evaluate_dcase):
         add(commands)
     _command(commands, "doctor", _doctor, "check what this machine has and lacks")
     verify = _command(commands, "verify-vggish", _verify_vggish, "check numerically that a SavedModel is VGGish")
@@ -119,6 +120,55 @@ def _index(arguments: argparse.Namespace) -> int:
     for paths in report["duplicates"]:
         print("  same file: " + ", ".join(paths))
     return _list_refused(report["refused"])
+
+
+def _add_download(commands: Any) -> None:
+    text = "fetch, verify and unpack DCASE 2020 Task 2 data (CC BY-NC-SA 4.0; about 1 GB a machine)"
+    parser = _command(commands, "download", _download, text)
+    names = "slider (default), fan, pump, valve, ToyCar or ToyConveyor"
+    parser.add_argument("machines", nargs="*", metavar="MACHINE", help=names)
+    parser.add_argument("--part", default="dev", choices=("dev", "additional", "eval"))
+    parser.add_argument("--to", type=Path, metavar="DIR", help="folder of machine folders; default in the data folder")
+
+
+def _download(arguments: argparse.Namespace) -> int:
+    from asd_core.datasets.download import download
+
+    begun: set[tuple[str, str]] = set()
+
+    def show(step: Step) -> None:
+        size = f"{step.total / 1e6:.1f} MB" if step.stage == "download" else f"{step.total} clips"
+        if (step.stage, step.name) not in begun:
+            begun.add((step.stage, step.name))
+            print(f"{step.stage} {step.name}: {size}", file=sys.stderr, flush=True)
+        share = step.done / max(step.total, 1)
+        _progress_line(f"{step.stage} {step.name}: {share:6.1%} of {size}", step.done == step.total)
+
+    try:
+        report = download(arguments.machines or ["slider"], part=arguments.part, to=arguments.to, on_progress=show)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on from what has been fetched", INTERRUPTED)
+    counts = {
+        machine: [dict(zip(("id", "split", "label", "expected", "found"), row, strict=True)) for row in rows]
+        for machine, rows in report.counts.items()
+    }
+    files = [vars(file) for file in report.files]
+    head = {"schema": 1, "command": "download", "warnings": list(report.warnings)}
+    _write_json(arguments.json, {**head, "folder": os.fspath(report.folder), "files": files, "counts": counts})
+    _print_download(report)
+    return USAGE if any(file.status == "kept" for file in report.files) else DONE
+
+
+def _print_download(report: DownloadReport) -> None:
+    for file in report.files:
+        print(f"{file.name}: {file.status}")
+    for machine, rows in report.counts.items():
+        for row in rows:
+            mark = "" if row.found == row.expected else " (differs)"
+            print(f"  {machine} id {row.machine_id} {row.split} {row.label}: {row.found} of {row.expected}{mark}")
+    for line in report.warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    print(report.folder)
 
 
 def _add_train(commands: Any) -> None:
@@ -216,12 +266,17 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--ids", type=_id_list, metavar="00,02")
     parser.add_argument("--rule", help="threshold rule; default the detector's saved threshold")
     parser.add_argument("--rule-value", type=float, metavar="X", help="of the rule: alpha, k, a rate, a threshold")
+    parser.add_argument("--normalise-ids", action="store_true", help="bring ids to one scale by held-out normal clips")
+    parser.add_argument(
+        "--scores", type=Path, metavar="FILE.csv", help="another method's scores (path, score) to compare"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the intervals")
     _add_vggish(parser)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from asd_core.pipeline import evaluate
+    from asd_core.assess import evaluate
+    from asd_core.imported import read_scores
 
     _use_vggish(arguments)
     report = evaluate(
@@ -232,6 +287,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         normal=arguments.normal,
         rule=arguments.rule,
         rule_value=arguments.rule_value,
+        normalise=arguments.normalise_ids,
+        imported=None if arguments.scores is None else read_scores(arguments.scores),
+        imported_name="" if arguments.scores is None else arguments.scores.stem,
         seed=arguments.seed,
     )
     _write_json(arguments.json, report)
@@ -241,32 +299,49 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _print_evaluation(report: dict[str, Any]) -> None:
     print(f"{report['title']}{_simulated_mark(report)}")
-    print(
-        f"  {report['n_normal']} normal and {report['n_anomalous']} anomalous test clips, "
-        f"{report['n_excluded']} left out (trained on)"
-    )
-    for key, text in (
-        ("auc_pooled", "AUC, all ids pooled"),
-        ("auc_mean", "AUC, mean over ids"),
-        ("pauc_mean", "pAUC mean"),
-    ):
+    _print_figures(report, left_out=report["n_excluded"])
+    if "imported" in report:
+        other = report["imported"]
+        print(f"{other['title']} (imported scores)")
+        _print_figures(other, left_out=report["n_excluded"])
+        if other["difference"] is not None:
+            gap = other["difference"]
+            print(
+                f"  pooled AUC of {report['title']} minus imported: {gap['auc_pooled']:+.3f}"
+                f"{_interval(gap['auc_pooled_ci'])}, DeLong p {_figure(gap['p_delong'], '.2g')}"
+            )
+    for line in report["warnings"][:20]:
+        print(f"warning: {line}", file=sys.stderr)
+
+
+def _print_figures(report: dict[str, Any], *, left_out: int) -> None:
+    counts = f"{report['n_normal']} normal and {report['n_anomalous']} anomalous test clips"
+    print(f"  {counts}, {left_out} left out (trained on)")
+    areas = {"auc_pooled": "AUC, all ids pooled", "auc_mean": "AUC, mean over ids", "pauc_mean": "pAUC, mean over ids"}
+    for key, text in areas.items():
         print(f"  {text}: {_figure(report[key])}{_interval(report.get(key + '_ci'))}")
     for machine_id, each in report["per_id"].items():
         counts = f"{each['n_normal']} normal, {each['n_anomalous']} anomalous"
         print(f"  id {machine_id}: AUC {_figure(each['auc'])}, pAUC {_figure(each['pauc'])} ({counts})")
+    _print_threshold(report)
+
+
+def _print_threshold(report: dict[str, Any]) -> None:
     threshold = report["threshold"]
     labels = ", chosen on test labels" if threshold["uses_test_labels"] else ""
     print(
         f"  threshold {_figure(threshold['value'], '.4g')} by {threshold['rule']}{labels}: false alarms promised "
         f"{_figure(threshold['promised_fpr'])}, observed {_figure(threshold['observed_fpr'])}"
+        f"{_interval(threshold.get('observed_fpr_ci'))}"
     )
+    if report.get("optimism"):
+        naive, honest = report["optimism"]["naive"], report["optimism"]["honest"]
+        print(f"  optimistic: F1 {naive['f1']:.3f} on the clips it was chosen on, {honest['f1']:.3f} on others")
     if report["confusion"] is not None:
         print("  " + ", ".join(f"{name} {n}" for name, n in report["confusion"].items()))
         for name, each in report["per_class"].items():
             values = ", ".join(f"{key} {_figure(each[key], '.2f')}" for key in ("precision", "recall", "f1"))
             print(f"  {name}: {values}, {each['support']} clips")
-    for line in report["warnings"][:20]:
-        print(f"warning: {line}", file=sys.stderr)
 
 
 def _figure(value: float | None, form: str = ".3f") -> str:
@@ -290,7 +365,7 @@ def _add_score(commands: Any) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    from asd_core.pipeline import score_clips
+    from asd_core.scoring import score_clips
 
     _use_vggish(arguments)
     rows = score_clips(
@@ -314,7 +389,7 @@ def _score(arguments: argparse.Namespace) -> int:
 def format_score_csv(rows: Sequence[ScoreRow]) -> str:
     """Write score rows as CSV; text cells that a spreadsheet would run as a formula get a leading `'`."""
     from asd_core.artifacts import csv_text
-    from asd_core.pipeline import ScoreRow
+    from asd_core.scoring import ScoreRow
 
     columns = [field.name for field in fields(ScoreRow)]
     return csv_text([columns, *([_cell(getattr(row, column)) for column in columns] for row in rows)])

@@ -1,12 +1,11 @@
-"""train(), evaluate() and score_clips(): the only place where sound, detectors, thresholds and files meet."""
+"""From a folder of clips to a published detector: data sets, training, calibration, thresholds saved later."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -26,20 +25,19 @@ from asd_core.artifacts import (
     ScoredClip,
     Scores,
     locked,
-    open_artifact,
     publish,
     settings_json,
 )
 from asd_core.audio import read_waveform
-from asd_core.clips import Clip, ClipIndex, find_audio, index_clips, split_heldout
+from asd_core.clips import Clip, ClipIndex, index_clips, split_heldout
 from asd_core.datasets.bench import read_simulated
 from asd_core.detector import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
 from asd_core.detectors import detector_class
-from asd_core.errors import AudioError, DataSetError, InputError, UndefinedMetricError, UsageError
-from asd_core.evaluation import metrics, thresholds, uncertainty
-from asd_core.evaluation.thresholds import RULES, Threshold
+from asd_core.errors import AudioError, DataSetError, InputError, UsageError
+from asd_core.evaluation import thresholds
+from asd_core.evaluation.thresholds import Threshold
 from asd_core.features import FEATURE_CONFIG
-from asd_core.types import BoolArray, FloatArray, Waveform
+from asd_core.types import Waveform
 
 DEFAULT_RULE = "conformal"
 READ_ONLY_MARK = "READ_ONLY"
@@ -272,10 +270,10 @@ def _train(
         checkpoint.remove()
     detector.fit(fitted, heldout=heldout, on_progress=note, should_stop=should_stop, checkpoint=checkpoint)
     fit_seconds = monotonic() - began
-    heldout_scores = _scored(detector, heldout, "heldout", [normal.digests[row] for row in heldout_rows])
+    heldout_scores = scored(detector, heldout, "heldout", [normal.digests[row] for row in heldout_rows])
     threshold = _calibrate(heldout_scores)
     test = readable(data_set.index.select(split="test"), channel=channel, min_samples=shortest)
-    test_scores = _scored(detector, FileClips(test.clips, channel), "test", test.digests)
+    test_scores = scored(detector, FileClips(test.clips, channel), "test", test.digests)
     warnings = _training_warnings(normal, len(fitted), threshold) + test.warnings
     manifest = {
         "kind": KIND,
@@ -295,12 +293,12 @@ def _train(
             "layout": data_set.index.layout,
             "ids": sorted({clip.machine_id for clip in normal.clips}),
             "simulated": data_set.simulated is not None,
-            "fingerprint": _fingerprint(normal.digests),
+            "fingerprint": fingerprint(normal.digests),
             "fitted_digests": [normal.digests[row][:DIGEST_PREFIX] for row in fitted_rows],
             "heldout_digests": [normal.digests[row][:DIGEST_PREFIX] for row in heldout_rows],
         },
         "training": _training_json(history, fit_seconds),
-        "versions": _versions(),
+        "versions": versions(),
         "warnings": _shortened(warnings),
         "parent": None,
     }
@@ -321,7 +319,8 @@ def _check_training_clips(normal: ReadableClips, data_set: DataSet) -> None:
         raise UsageError(f"at most {MAX_TRAINING_CLIPS} training clips, got {len(normal.clips)}: name fewer ids")
 
 
-def _scored(detector: Detector, clips: FileClips, split: str, digests: Sequence[str]) -> Scores:
+def scored(detector: Detector, clips: FileClips, split: str, digests: Sequence[str]) -> Scores:
+    """Score clips and keep the scores with what their places say of them."""
     anomaly_scores = detector.anomaly_scores(clips)
     return Scores(
         tuple(
@@ -395,11 +394,13 @@ def _training_json(history: Sequence[Progress], seconds: float) -> dict[str, Any
     }
 
 
-def _fingerprint(digests: Sequence[str]) -> str:
+def fingerprint(digests: Sequence[str]) -> str:
+    """One digest for a set of clips, whatever their order."""
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that figures depend on."""
     found = {"asd_core": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -433,271 +434,6 @@ def save_threshold(artifact: Artifact, threshold: Threshold, *, folder: Path, re
     }
     with locked(folder):
         return publish(folder, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
-
-
-# --- evaluation ---
-
-
-def evaluate(
-    model: Path,
-    data: Path,
-    *,
-    machine: str | None = None,
-    ids: Sequence[str] | None = None,
-    normal: str | None = None,
-    rule: str | None = None,
-    rule_value: float | None = None,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Score a data set's labelled test clips and sum up; keys of the `evaluate` command.
-
-    Clips that the detector was fitted or calibrated on are left out and counted.
-
-    Raises
-    ------
-    DataSetError
-        No labelled test clips.
-    ArtifactError
-        A damaged detector.
-    UsageError, ThresholdError
-        An unknown rule, or one that cannot work on these scores.
-    """
-    artifact = open_artifact(model)
-    own_machine = machine or str(artifact.manifest["data"]["machine"])
-    detector = artifact.detector()
-    data_set = _open_for_evaluation(data, machine, own_machine, ids=ids, normal=normal, seed=detector.seed)
-    found = readable(data_set.index.select(split="test"), channel=artifact.channel, min_samples=detector.min_samples)
-    labelled = [row for row, clip in enumerate(found.clips) if clip.label != "unlabelled"]
-    kept = [row for row in labelled if not artifact.was_trained_on(found.digests[row])]
-    if not kept:
-        raise DataSetError(f"{data_set.index.root} has no labelled test clips that the detector was not trained on")
-    clips = FileClips(tuple(found.clips[row] for row in kept), artifact.channel)
-    scores = _scored(detector, clips, "test", [found.digests[row] for row in kept])
-    warnings = list(found.warnings)
-    if data_set.index.machine != artifact.manifest["data"]["machine"]:
-        warnings.append(f"other_machine: trained on {artifact.manifest['data']['machine']}")
-    summary = summarise(artifact, scores, rule=rule, rule_value=rule_value, seed=seed)
-    return {
-        "schema": 1,
-        "command": "evaluate",
-        "warnings": warnings + summary.pop("warnings"),
-        "model": str(model),
-        "version": artifact.version,
-        "detector": artifact.detector_name,
-        "title": artifact.title,
-        "encoder": artifact.encoder_id,
-        "simulated": data_set.simulated is not None,
-        "n_excluded": len(labelled) - len(kept),
-        "refused": list(found.refused),
-        **summary,
-    }
-
-
-def _open_for_evaluation(data: Path, machine: str | None, trained_on: str, **options: Any) -> DataSet:
-    """Take the detector's own machine where the root holds several and none is named."""
-    try:
-        return open_data_set(data, machine=machine, **options)
-    except DataSetError:
-        if machine is not None or not (data / trained_on).is_dir():
-            raise
-        return open_data_set(data, machine=trained_on, **options)
-
-
-def choose_threshold(
-    artifact: Artifact, scores: Scores, *, rule: str | None = None, rule_value: float | None = None
-) -> Threshold:
-    """Return the saved threshold, or the one a rule gives.
-
-    A label-free rule is taken from the detector's held-out normal scores; one that uses labels from `scores`.
-
-    Raises
-    ------
-    UsageError, ThresholdError, UndefinedMetricError
-        Unknown rule, or one that cannot work on these scores.
-    """
-    if rule is None:
-        return artifact.threshold
-    if rule not in RULES:
-        raise UsageError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
-    if RULES[rule].uses_test_labels:
-        return thresholds.from_labelled_scores(rule, scores.is_anomalous, scores.anomaly_scores, rule_value=rule_value)
-    heldout = artifact.scores.of("heldout")
-    return thresholds.from_normal_scores(
-        rule, heldout.anomaly_scores, rule_value=rule_value, machine_ids=heldout.machine_ids
-    )
-
-
-def summarise(
-    artifact: Artifact,
-    scores: Scores,
-    *,
-    rule: str | None = None,
-    rule_value: float | None = None,
-    seed: int = 0,
-    intervals: bool = True,
-) -> dict[str, Any]:
-    """Sum up labelled scores: AUCs with intervals, per id, threshold, confusion matrix, per class; JSON values only."""
-    labels, values, ids = scores.is_anomalous, scores.anomaly_scores, scores.machine_ids
-    threshold = choose_threshold(artifact, scores, rule=rule, rule_value=rule_value)
-    figures = metrics.per_id(labels, values, ids)
-    mean = metrics.mean_over_ids(figures)
-    warnings = [f"id {name}: {each.reason}" for name, each in figures.items() if each.reason]
-    pooled: float | None = None
-    try:
-        pooled = metrics.auc(labels, values)
-    except UndefinedMetricError as error:
-        warnings.append(f"auc_pooled: {error}")
-    summary: dict[str, Any] = {
-        "n_normal": int((~labels).sum()),
-        "n_anomalous": int(labels.sum()),
-        "auc_pooled": pooled,
-        "auc_mean": mean.auc_mean,
-        "pauc_mean": mean.pauc_mean,
-        "ids_excluded": list(mean.ids_excluded),
-        "per_id": {name: _id_json(each) for name, each in figures.items()},
-        "warnings": warnings,
-    }
-    if intervals and pooled is not None:
-        summary |= _intervals_json(labels, values, ids, seed=seed)
-    return summary | decisions(labels, values, threshold)
-
-
-def decisions(labels: BoolArray, values: FloatArray, threshold: Threshold) -> dict[str, Any]:
-    """Sum up what a threshold decides: threshold, confusion, accuracy and per-class figures as JSON values."""
-    stored = {**threshold.to_json(), "observed_fpr": None}
-    if threshold.value is None:
-        return {"threshold": stored, "confusion": None, "accuracy": None, "per_class": None}
-    confusion = metrics.confusion_at(labels, values, threshold.value)
-    stored["observed_fpr"] = confusion.fpr
-    per_class = {
-        name: {field.name: getattr(each, field.name) for field in fields(each)}
-        for name, each in confusion.per_class().items()
-    }
-    return {
-        "threshold": stored,
-        "confusion": {"tn": confusion.tn, "fp": confusion.fp, "fn": confusion.fn, "tp": confusion.tp},
-        "accuracy": confusion.accuracy,
-        "per_class": per_class,
-    }
-
-
-def _id_json(figures: metrics.IdFigures) -> dict[str, Any]:
-    return {
-        "auc": figures.auc,
-        "pauc": figures.pauc,
-        "n_normal": figures.n_normal,
-        "n_anomalous": figures.n_anomalous,
-    }
-
-
-def _intervals_json(labels: BoolArray, values: FloatArray, ids: Sequence[str], *, seed: int) -> dict[str, Any]:
-    intervals = uncertainty.bootstrap(labels, values, machine_ids=ids, seed=seed)
-    names = ("auc_pooled", "auc_mean", "pauc_mean")
-    return {f"{name}_ci": [intervals[name].low, intervals[name].high] for name in names if name in intervals}
-
-
-# --- scoring ---
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """One clip under one detector; the columns of the `score` command."""
-
-    path: str
-    model: str
-    encoder: str
-    status: str
-    reason: str
-    anomaly_score: float | None
-    threshold: float | None
-    verdict: str
-
-    @classmethod
-    def refused(cls, path: str, model: str, encoder: str, reason: str) -> ScoreRow:
-        """Build the row of a clip that could not be scored."""
-        return cls(path, model, encoder, "refused", reason, None, None, "")
-
-
-def score_clips(
-    paths: Sequence[Path], models: Sequence[Path], *, on_progress: Callable[[int, int], None] | None = None
-) -> list[ScoreRow]:
-    """Score files and all audio files below folders with each model; rows sorted by path, then model.
-
-    Raises
-    ------
-    UsageError
-        No such file or folder, or no audio in any of them.
-    ArtifactError, EncoderUnavailableError
-        A model that cannot be loaded.
-    """
-    files = expand(paths)
-    opened = [(model, open_artifact(model)) for model in models]
-    scorers = [(model, artifact, artifact.detector()) for model, artifact in opened]
-    rows: list[ScoreRow] = []
-    for done, path in enumerate(files, start=1):
-        rows += list(_score_file(path, scorers))
-        if on_progress is not None:
-            on_progress(done, len(files))
-    return sorted(rows, key=lambda row: (row.path, row.model))
-
-
-def expand(paths: Sequence[Path]) -> list[Path]:
-    """Files named, and .wav and .flac files below folders named; sorted, each once.
-
-    Raises
-    ------
-    UsageError
-        A path that does not exist, or no file at all.
-    """
-    found: set[Path] = set()
-    for path in paths:
-        if not os.path.lexists(path):
-            raise UsageError(f"{str(path)!r} does not exist")
-        found.update(find_audio(path) if path.is_dir() and not path.is_symlink() else [path])
-    if not found:
-        raise UsageError("no .wav or .flac file in the folders named")
-    return sorted(found, key=os.fspath)
-
-
-def _score_file(path: Path, scorers: Sequence[tuple[Path, Artifact, Detector]]) -> Iterator[ScoreRow]:
-    waveforms: dict[int | None, Waveform | AudioError] = {}
-    for model, artifact, detector in scorers:
-        channel = artifact.channel
-        if channel not in waveforms:
-            waveforms[channel] = _read_or_refuse(path, channel)
-        yield score_waveform(waveforms[channel], artifact, detector, path=os.fspath(path), model=str(model))
-
-
-def _read_or_refuse(path: Path, channel: int | None) -> Waveform | AudioError:
-    try:
-        return read_waveform(path, channel=channel)
-    except AudioError as error:
-        return error
-
-
-def score_waveform(
-    waveform: Waveform | AudioError, artifact: Artifact, detector: Detector, *, path: str, model: str
-) -> ScoreRow:
-    """Score one read clip, or write down why it was refused."""
-    encoder = artifact.encoder_id or ""
-    if isinstance(waveform, AudioError):
-        return ScoreRow.refused(path, model, encoder, f"{waveform.code}: {waveform}")
-    try:
-        anomaly_score = detector.anomaly_score(waveform)
-    except InputError as error:
-        return ScoreRow.refused(path, model, encoder, f"input: {error}")
-    warnings = waveform.warnings + detector.input_warnings(waveform)
-    value = artifact.threshold.value
-    verdict = "" if value is None else _verdict(anomaly_score, value)
-    status = "warning" if warnings else "ok"
-    return ScoreRow(path, model, encoder, status, "; ".join(warnings), anomaly_score, value, verdict)
-
-
-def _verdict(anomaly_score: float, threshold: float) -> str:
-    return "anomalous" if bool(thresholds.is_anomalous(anomaly_score, threshold)) else "normal"
-
-
-# --- the index ---
 
 
 def describe_index(data_set: DataSet) -> dict[str, Any]:

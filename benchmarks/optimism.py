@@ -1,8 +1,8 @@
 """How optimistic thresholds chosen on test labels are: `python -m benchmarks.optimism`.
 
-For each detector that comes with the project (simulated data) and each rule that uses labels: the figures on the clips it
-was chosen on, beside the figures on the other half after choosing on one half, over many seeded splits. With few test clips
-the gap is wider: `--clips 20` draws that many of each class.
+For each detector that comes with the project (simulated data) and each rule that uses labels: the figures on the clips
+it was chosen on, beside the figures on the other half after choosing on one half, over many seeded splits. With few
+test clips the gap is wider: `--clips 20` draws that many of each class.
 """
 
 from __future__ import annotations

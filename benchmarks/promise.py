@@ -1,8 +1,8 @@
 """Which thresholds keep their promise: `python -m benchmarks.promise`.
 
-Simulated: 200 normal clips a run are drawn from a heavy-tailed distribution in 64 dimensions, a one-class SVM is fitted,
-a rule gives a threshold that promises 10 % false alarms, and 2,000 fresh normal clips tell the real rate. Thresholds from
-held-out clips stand beside thresholds from the training clips' own scores.
+Simulated: 200 normal clips a run are drawn from a heavy-tailed distribution in 64 dimensions, a one-class SVM is
+fitted, a rule gives a threshold that promises 10 % false alarms, and 2,000 fresh normal clips tell the real rate.
+Thresholds from held-out clips stand beside thresholds from the training clips' own scores.
 """
 
 from __future__ import annotations

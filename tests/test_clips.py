@@ -71,7 +71,7 @@ def test_dcase2021_takes_split_and_section_from_the_name(tmp_path):
 
 
 def test_raw_mimii_gets_a_training_split_of_its_normal_clips(tmp_path):
-    touch(tmp_path, *(f"fan/id_0{i % 2}/normal/{i:08d}.wav" for i in range(20)))
+    touch(tmp_path, *(f"fan/id_0{i % 2}/normal/{i // 2:08d}.wav" for i in range(20)))
     touch(tmp_path, *(f"fan/id_00/abnormal/{i:08d}.wav" for i in range(3)))
     index = index_clips(tmp_path)
     assert (index.machine, index.layout) == ("fan", "mimii")
@@ -206,6 +206,13 @@ def test_duplicates_stand_on_one_side_even_across_ids(tmp_path):
         assert not {digests[row] for row in fitted} & {digests[row] for row in heldout}
 
 
+def test_copies_never_swell_the_heldout_part(tmp_path):
+    clips = normal_clips(tmp_path, 40)
+    for seed in range(10):
+        fitted, heldout = split_heldout(clips, [str(i % 8) for i in range(40)], seed=seed)
+        assert (len(fitted), len(heldout)) == (35, 5)  # one group of five copies; a second would exceed a fifth
+
+
 def test_the_training_split_of_own_recordings_does_not_depend_on_the_order_of_writing(tmp_path):
     names = [f"normal/{i}.wav" for i in range(30)]
     first = index_clips(touch(tmp_path / "a" / "m", *names), seed=3)
@@ -238,5 +245,5 @@ def test_the_real_slider_has_75_training_and_6_test_clips(real_clips):
 
 @pytest.mark.real_data
 def test_the_real_root_names_its_machines(real_clips):
-    with pytest.raises(DataSetError, match="ToyCar.*slider"):
+    with pytest.raises(DataSetError, match=r"ToyCar.*slider"):
         index_clips(real_clips)

@@ -13,11 +13,11 @@ from typing import Any
 import streamlit as st
 
 from asd_core.artifacts import Artifact, open_artifact
+from asd_core.assess import summarise
 from asd_core.audio import read_waveform
 from asd_core.datasets.bench import write_bench
 from asd_core.detector import Detector
 from asd_core.errors import AsdError
-from asd_core.pipeline import summarise
 from asd_core.places import data_dir
 from asd_core.types import AnomalyMap, Waveform
 from pages.shared.frame import EMBEDDED_NAME, Chosen

@@ -8,12 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.artifacts import Artifact, Scores
+from asd_core.assess import choose_threshold
 from asd_core.evaluation.metrics import Confusion, RocCurve, confusion_at, per_id, roc_curve
 from asd_core.evaluation.operating import point_of, threshold_at
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.evaluation.uncertainty import wilson
 from asd_core.formats import area_text, rate_text, score_text, share_text
-from asd_core.pipeline import choose_threshold
 from asd_core.plots import DETECTOR_COLOURS
 from pages.shared.cards import threshold_origin
 from pages.shared.frame import keep, link

@@ -27,7 +27,7 @@ TRAINED = {
 N_TRAIN = {"lstm_predictor": 48, "vggish_ocsvm": 10}
 
 
-def tone(number: int, *, seconds: float = 1.0) -> np.ndarray:
+def tone(number: float, *, seconds: float = 1.0) -> np.ndarray:
     """A clip that needs no random generator, shape (n_samples,)."""
     t = np.arange(int(seconds * SR)) / SR
     hum = 0.1 * np.sin(2 * np.pi * (200 + number) * t) * (1 + 0.3 * np.sin(2 * np.pi * (1 + 0.1 * number) * t))
@@ -36,10 +36,10 @@ def tone(number: int, *, seconds: float = 1.0) -> np.ndarray:
 
 
 def clips() -> list[Waveform]:
-    """A clip like those of the training, and one that is not."""
-    strange = tone(100, seconds=2.0)
-    strange[8000:8800] += np.float32(0.4)
-    return [Waveform(tone(60, seconds=2.0)), Waveform(strange)]
+    """A clip like those of the training, and one with a faint knock."""
+    knocked = tone(4.5)
+    knocked[8000:8100] += np.float32(0.02)
+    return [Waveform(tone(4.5)), Waveform(knocked)]
 
 
 def write_data(root: Path, n_train: int) -> None:

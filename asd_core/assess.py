@@ -1,0 +1,365 @@
+"""How good a detector is on labelled clips: scores, figures with intervals, and what another method's scores give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from asd_core.artifacts import Artifact, Scores, open_artifact
+from asd_core.clips import Clip
+from asd_core.errors import DataSetError, UndefinedMetricError, UsageError
+from asd_core.evaluation import metrics, thresholds, uncertainty
+from asd_core.evaluation.normalisation import fit_id_scales, normalise_ids
+from asd_core.evaluation.thresholds import RULES, Threshold
+from asd_core.imported import rescore
+from asd_core.pipeline import DEFAULT_RULE, DataSet, FileClips, fingerprint, open_data_set, readable, scored, versions
+from asd_core.types import BoolArray, FloatArray
+
+N_DRAWS = 2000
+RELIABLE_NORMALS = 50
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A detector's scores on labelled test clips that it was not trained on.
+
+    Parameters
+    ----------
+    scores, heldout
+        Of the test clips, and of the held-out normal clips that label-free thresholds come from.
+    clips
+        The test clips as files, in the order of `scores`.
+    n_excluded
+        Labelled test clips left out because the detector was fitted or calibrated on them.
+    saved_threshold
+        The detector's own, where its scale is that of `scores`; None otherwise.
+    """
+
+    title: str
+    artifact: Artifact
+    data_set: DataSet
+    scores: Scores
+    heldout: Scores
+    clips: tuple[Clip, ...]
+    n_excluded: int
+    refused: tuple[dict[str, str], ...]
+    warnings: tuple[str, ...]
+    saved_threshold: Threshold | None
+
+
+def assess(
+    model: Path,
+    data: Path,
+    *,
+    machine: str | None = None,
+    ids: Sequence[str] | None = None,
+    normal: str | None = None,
+) -> Assessment:
+    """Score a data set's labelled test clips.
+
+    Raises
+    ------
+    DataSetError
+        No labelled test clips.
+    ArtifactError
+        A damaged detector.
+    """
+    artifact = open_artifact(model)
+    detector = artifact.detector()
+    trained_on = str(artifact.manifest["data"]["machine"])
+    # Own recordings have no test split: the training's seed tells which clips were left for testing.
+    data_set = _open_data(data, machine, trained_on, ids=ids, normal=normal, seed=detector.seed)
+    found = readable(data_set.index.select(split="test"), channel=artifact.channel, min_samples=detector.min_samples)
+    labelled = [row for row, clip in enumerate(found.clips) if clip.label != "unlabelled"]
+    kept = [row for row in labelled if not artifact.was_trained_on(found.digests[row])]
+    if not kept:
+        raise DataSetError(f"{data_set.index.root} has no labelled test clips that the detector was not trained on")
+    clips = FileClips(tuple(found.clips[row] for row in kept), artifact.channel)
+    scores = scored(detector, clips, "test", [found.digests[row] for row in kept])
+    warnings = list(found.warnings)
+    if data_set.index.machine != trained_on:
+        warnings.append(f"other_machine: trained on {trained_on}")
+    return Assessment(
+        title=artifact.title,
+        artifact=artifact,
+        data_set=data_set,
+        scores=scores,
+        heldout=artifact.scores.of("heldout"),
+        clips=clips.clips,
+        n_excluded=len(labelled) - len(kept),
+        refused=found.refused,
+        warnings=tuple(warnings),
+        saved_threshold=artifact.threshold,
+    )
+
+
+def _open_data(data: Path, machine: str | None, trained_on: str, **options: Any) -> DataSet:
+    """Take the detector's own machine where the root holds several and none is named."""
+    try:
+        return open_data_set(data, machine=machine, **options)
+    except DataSetError:
+        if machine is not None or not (data / trained_on).is_dir():
+            raise
+        return open_data_set(data, machine=trained_on, **options)
+
+
+def normalised_by_id(assessment: Assessment) -> Assessment:
+    """Bring the ids to one scale by their held-out normal scores; the saved threshold no longer applies.
+
+    Raises
+    ------
+    ThresholdError, UsageError
+        An id without enough held-out normal clips.
+    """
+    scales = fit_id_scales(assessment.heldout.anomaly_scores, assessment.heldout.machine_ids)
+    return replace(
+        assessment,
+        title=f"{assessment.title}, per-id normalised",
+        scores=_with_scores(assessment.scores, scales),
+        heldout=_with_scores(assessment.heldout, scales),
+        saved_threshold=None,
+    )
+
+
+def _with_scores(scores: Scores, scales: Mapping[str, tuple[float, float]]) -> Scores:
+    values = normalise_ids(scores.anomaly_scores, scores.machine_ids, scales)
+    clips = (replace(clip, anomaly_score=float(value)) for clip, value in zip(scores.clips, values, strict=True))
+    return Scores(tuple(clips))
+
+
+def with_imported(assessment: Assessment, imported: Mapping[str, float], *, title: str) -> Assessment:
+    """Put another method's scores in place of the detector's, on the same clips.
+
+    Held-out clips that the file scores too serve for label-free thresholds; without them there is none.
+
+    Raises
+    ------
+    DataSetError
+        A test clip without a score.
+    """
+    machine = assessment.data_set.index.machine
+    return replace(
+        assessment,
+        title=title,
+        scores=rescore(assessment.scores, imported, machine=machine),
+        heldout=rescore(assessment.heldout, imported, machine=machine, required=False),
+        saved_threshold=None,
+    )
+
+
+def choose_threshold(
+    artifact: Artifact, scores: Scores, *, rule: str | None = None, rule_value: float | None = None
+) -> Threshold:
+    """Return the detector's saved threshold, or the one a rule gives; see `threshold_by_rule`."""
+    if rule is None:
+        return artifact.threshold
+    return threshold_by_rule(rule, scores, artifact.scores.of("heldout"), rule_value=rule_value)
+
+
+def threshold_by_rule(rule: str, scores: Scores, heldout: Scores, *, rule_value: float | None = None) -> Threshold:
+    """Return a rule's threshold: from held-out normal scores, or from labelled scores where the rule uses labels.
+
+    Raises
+    ------
+    UsageError, ThresholdError, UndefinedMetricError
+        Unknown rule, or one that cannot work on these scores.
+    """
+    if rule not in RULES:
+        raise UsageError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
+    if RULES[rule].uses_test_labels:
+        return thresholds.from_labelled_scores(rule, scores.is_anomalous, scores.anomaly_scores, rule_value=rule_value)
+    return thresholds.from_normal_scores(
+        rule, heldout.anomaly_scores, rule_value=rule_value, machine_ids=heldout.machine_ids
+    )
+
+
+def evaluate(
+    model: Path,
+    data: Path,
+    *,
+    machine: str | None = None,
+    ids: Sequence[str] | None = None,
+    normal: str | None = None,
+    rule: str | None = None,
+    rule_value: float | None = None,
+    normalise: bool = False,
+    imported: Mapping[str, float] | None = None,
+    imported_name: str = "imported",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Score a data set's labelled test clips and sum up; keys of the `evaluate` command.
+
+    Clips that the detector was fitted or calibrated on are left out and counted. The result names all it was made from
+    and no time of day: the same evaluation gives the same bytes.
+
+    Parameters
+    ----------
+    normalise
+        Bring ids to one scale by their held-out normal scores.
+    imported
+        Path to score of another method: summed up beside the detector, with the paired difference.
+
+    Raises
+    ------
+    DataSetError, ArtifactError
+        See `assess`.
+    UsageError, ThresholdError
+        An unknown rule, or one that cannot work on these scores.
+    """
+    raw = assess(model, data, machine=machine, ids=ids, normal=normal)
+    assessment = normalised_by_id(raw) if normalise else raw
+    summary = summarise_assessment(assessment, rule=rule, rule_value=rule_value, seed=seed)
+    report: dict[str, Any] = {
+        "schema": 1,
+        "command": "evaluate",
+        "warnings": [*assessment.warnings, *summary.pop("warnings")],
+        "model": str(model),
+        "version": raw.artifact.version,
+        "detector": raw.artifact.detector_name,
+        "title": assessment.title,
+        "encoder": raw.artifact.encoder_id,
+        "simulated": raw.data_set.simulated is not None,
+        "normalised_per_id": normalise,
+        "n_excluded": assessment.n_excluded,
+        "refused": list(assessment.refused),
+        **summary,
+        "made_from": made_from(assessment, rule=rule, rule_value=rule_value, seed=seed),
+    }
+    if imported is not None:
+        other = with_imported(raw, imported, title=imported_name)
+        report["imported"] = _compared(assessment, other, rule=rule, rule_value=rule_value, seed=seed)
+    return report
+
+
+def _compared(
+    ours: Assessment, other: Assessment, *, rule: str | None, rule_value: float | None, seed: int
+) -> dict[str, Any]:
+    summary = summarise_assessment(other, rule=rule, rule_value=rule_value, seed=seed)
+    return {"title": other.title, **summary, "difference": difference(ours.scores, other.scores, seed=seed)}
+
+
+def difference(ours: Scores, other: Scores, *, seed: int = 0) -> dict[str, Any] | None:
+    """Return AUC(ours) - AUC(other), pooled, with a paired bootstrap interval and DeLong's p; None for one class."""
+    labels = ours.is_anomalous
+    try:
+        interval = uncertainty.paired_bootstrap(
+            labels, ours.anomaly_scores, other.anomaly_scores, n_draws=N_DRAWS, seed=seed
+        )
+        test = uncertainty.delong(labels, ours.anomaly_scores, other.anomaly_scores)
+    except UndefinedMetricError:
+        return None
+    return {"auc_pooled": interval.estimate, "auc_pooled_ci": [interval.low, interval.high], "p_delong": test.p_value}
+
+
+def made_from(assessment: Assessment, *, rule: str | None, rule_value: float | None, seed: int) -> dict[str, Any]:
+    """Name all that an evaluation depends on."""
+    return {
+        "version": assessment.artifact.version,
+        "test_fingerprint": fingerprint([clip.digest for clip in assessment.scores.clips]),
+        "training_fingerprint": assessment.artifact.manifest["data"]["fingerprint"],
+        "split": "test",
+        "ids": sorted(set(assessment.scores.machine_ids)),
+        "rule": rule,
+        "rule_value": rule_value,
+        "seed": seed,
+        "n_draws": N_DRAWS,
+        "versions": versions(),
+    }
+
+
+def summarise_assessment(
+    assessment: Assessment, *, rule: str | None = None, rule_value: float | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Sum up an assessment by its saved threshold or by a rule; see `summarise_scores`."""
+    if rule is None and assessment.saved_threshold is not None:
+        threshold = assessment.saved_threshold
+    else:
+        threshold = threshold_by_rule(
+            rule or DEFAULT_RULE, assessment.scores, assessment.heldout, rule_value=rule_value
+        )
+    return summarise_scores(assessment.scores, threshold, seed=seed)
+
+
+def summarise(artifact: Artifact, scores: Scores, *, seed: int = 0) -> dict[str, Any]:
+    """Sum up labelled scores by the detector's saved threshold; see `summarise_scores`."""
+    return summarise_scores(scores, artifact.threshold, seed=seed)
+
+
+def summarise_scores(scores: Scores, threshold: Threshold, *, seed: int = 0) -> dict[str, Any]:
+    """Sum up labelled scores: AUCs with intervals, per id, threshold, confusion matrix, per class; JSON values only."""
+    labels, values, ids = scores.is_anomalous, scores.anomaly_scores, scores.machine_ids
+    figures = metrics.per_id(labels, values, ids)
+    mean = metrics.mean_over_ids(figures)
+    warnings = [f"id {name}: {each.reason}" for name, each in figures.items() if each.reason]
+    few = [name for name, each in figures.items() if 0 < each.n_normal < RELIABLE_NORMALS and each.n_anomalous]
+    if few:
+        warnings.append(f"pauc not reliable: fewer than {RELIABLE_NORMALS} normal clips of id {', '.join(few)}")
+    pooled: float | None = None
+    try:
+        pooled = metrics.auc(labels, values)
+    except UndefinedMetricError as error:
+        warnings.append(f"auc_pooled: {error}")
+    summary: dict[str, Any] = {
+        "n_normal": int((~labels).sum()),
+        "n_anomalous": int(labels.sum()),
+        "auc_pooled": pooled,
+        "auc_mean": mean.auc_mean,
+        "pauc_mean": mean.pauc_mean,
+        "ids_excluded": list(mean.ids_excluded),
+        "per_id": {name: _id_json(each) for name, each in figures.items()},
+        "warnings": warnings,
+    }
+    if pooled is not None:
+        summary |= _intervals_json(labels, values, ids, seed=seed)
+    return summary | decisions(labels, values, threshold) | _optimism_json(labels, values, threshold, seed=seed)
+
+
+def decisions(labels: BoolArray, values: FloatArray, threshold: Threshold) -> dict[str, Any]:
+    """Sum up what a threshold decides: threshold, confusion, accuracy and per-class figures as JSON values."""
+    stored = {**threshold.to_json(), "observed_fpr": None}
+    if threshold.value is None:
+        return {"threshold": stored, "confusion": None, "accuracy": None, "per_class": None}
+    confusion = metrics.confusion_at(labels, values, threshold.value)
+    stored["observed_fpr"] = confusion.fpr
+    if confusion.fp + confusion.tn:
+        limits = uncertainty.wilson(confusion.fp, confusion.fp + confusion.tn)
+        stored["observed_fpr_ci"] = [limits.low, limits.high]
+    per_class = {name: asdict(each) for name, each in confusion.per_class().items()}
+    return {
+        "threshold": stored,
+        "confusion": asdict(confusion),
+        "accuracy": confusion.accuracy,
+        "per_class": per_class,
+    }
+
+
+def _optimism_json(labels: BoolArray, values: FloatArray, threshold: Threshold, *, seed: int) -> dict[str, Any]:
+    """Tell, for a rule that used the labels, what it gives on clips it was not chosen on."""
+    if not threshold.uses_test_labels:
+        return {}
+    try:
+        found = thresholds.optimism(
+            threshold.rule, labels, values, rule_value=threshold.rule_value, prior=threshold.prior, seed=seed
+        )
+    except UndefinedMetricError:
+        return {"optimism": None}
+    return {
+        "optimism": {"naive": asdict(found.naive), "honest": asdict(found.honest), "n_splits": found.n_splits},
+    }
+
+
+def _id_json(figures: metrics.IdFigures) -> dict[str, Any]:
+    return {
+        "auc": figures.auc,
+        "pauc": figures.pauc,
+        "n_normal": figures.n_normal,
+        "n_anomalous": figures.n_anomalous,
+    }
+
+
+def _intervals_json(labels: BoolArray, values: FloatArray, ids: Sequence[str], *, seed: int) -> dict[str, Any]:
+    intervals = uncertainty.bootstrap(labels, values, machine_ids=ids, seed=seed, n_draws=N_DRAWS)
+    names = ("auc_pooled", "auc_mean", "pauc_mean")
+    return {f"{name}_ci": [intervals[name].low, intervals[name].high] for name in names if name in intervals}

@@ -1,0 +1,119 @@
+"""Evaluations that can be checked: imported scores, per-id normalisation, and the same bytes again."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+from sounds import PROJECT
+
+from asd_core.artifacts import open_artifact
+from asd_core.assess import evaluate
+from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
+from asd_core.errors import DataSetError
+from asd_core.imported import read_scores
+from asd_core.pipeline import TrainingRequest, train
+
+SVM = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    size = BenchSize("tiny", {"00": IdCounts(60, 12, 12), "02": IdCounts(60, 12, 12)})
+    return write_bench(tmp_path_factory.mktemp("bench") / "tiny", size=size, seed=5)
+
+
+@pytest.fixture(scope="module")
+def model(bench, tmp_path_factory):
+    return train(TrainingRequest("vggish_ocsvm", bench, out=tmp_path_factory.mktemp("out"))).model
+
+
+def write_scores(path, model, *, change=lambda row: row, splits=("test",)):
+    """Write the detector's own scores as another method's file."""
+    clips = [clip for clip in open_artifact(model).scores.clips if clip.split in splits]
+    rows = [change((f"slider/{clip.path}", clip.anomaly_score)) for clip in clips]
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([("path", "anomaly_score"), *(row for row in rows if row)])
+    return path
+
+
+def test_an_evaluation_again_gives_the_same_bytes(model, bench):
+    first, second = (json.dumps(evaluate(model, bench, seed=3), sort_keys=True) for _ in range(2))
+    assert first == second
+    made_from = json.loads(first)["made_from"]
+    assert {"version", "test_fingerprint", "training_fingerprint", "split", "rule", "seed", "versions"} <= set(
+        made_from
+    )
+    assert json.dumps(evaluate(model, bench, seed=4), sort_keys=True) != first
+
+
+def test_the_same_scores_imported_give_the_same_figures_and_no_difference(model, bench, tmp_path):
+    imported = read_scores(write_scores(tmp_path / "same.csv", model, splits=("test", "heldout")))
+    report = evaluate(model, bench, rule="conformal", imported=imported, imported_name="same")
+    other = report["imported"]
+    for key in ("auc_pooled", "auc_mean", "pauc_mean", "per_id", "confusion", "accuracy", "auc_pooled_ci"):
+        assert other[key] == report[key], key
+    assert other["difference"]["auc_pooled"] == 0
+    assert other["difference"]["p_delong"] == 1
+
+
+def test_imported_scores_without_heldout_clips_have_no_label_free_threshold(model, bench, tmp_path):
+    report = evaluate(model, bench, imported=read_scores(write_scores(tmp_path / "test.csv", model)))
+    assert report["imported"]["threshold"]["value"] is None
+    assert "no normal scores" in report["imported"]["threshold"]["reason"]
+    assert report["imported"]["confusion"] is None
+
+
+def test_worse_imported_scores_differ_significantly(model, bench, tmp_path):
+    path = write_scores(tmp_path / "worse.csv", model, change=lambda row: (row[0], -row[1]))
+    difference = evaluate(model, bench, imported=read_scores(path))["imported"]["difference"]
+    assert difference["auc_pooled_ci"][0] > 0
+    assert difference["p_delong"] < 1e-3
+
+
+def test_a_clip_without_imported_score_is_named(model, bench, tmp_path):
+    path = write_scores(
+        tmp_path / "gap.csv", model, change=lambda row: None if "anomaly_id_02_00000003" in row[0] else row
+    )
+    with pytest.raises(DataSetError, match=r"1 clips have no imported score.*anomaly_id_02_00000003"):
+        evaluate(model, bench, imported=read_scores(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,score\na,1\n", "must have the columns path"),
+        ("path,score\na,nan\n", "needs a finite score"),
+        ("path,score\na,1\na,2\n", "twice"),
+        ("path,score\na,one\n", "needs a finite score"),
+        ("", "must have the columns path"),
+    ],
+)
+def test_a_broken_score_file_is_refused(tmp_path, text, message):
+    path = tmp_path / "scores.csv"
+    path.write_text(text)
+    with pytest.raises(DataSetError, match=message):
+        read_scores(path)
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_bytes(b"\xef\xbb\xbfpath,score\na,1.5\n")
+    assert read_scores(path) == {"a": 1.5}
+
+
+def test_per_id_normalisation_leaves_each_ids_auc(model, bench):
+    raw, normalised = evaluate(model, bench), evaluate(model, bench, normalise=True)
+    assert normalised["normalised_per_id"]
+    assert normalised["auc_mean"] == pytest.approx(raw["auc_mean"], abs=1e-12)
+    assert normalised["auc_pooled"] != raw["auc_pooled"]
+    assert normalised["threshold"]["rule"] == "conformal"
+    assert normalised["threshold"]["value"] != raw["threshold"]["value"]
+
+
+def test_a_rule_with_labels_comes_with_its_optimism(model, bench):
+    report = evaluate(model, bench, rule="best_f1")
+    assert report["threshold"]["uses_test_labels"]
+    assert report["optimism"]["naive"]["f1"] >= report["optimism"]["honest"]["f1"]
+    assert "optimism" not in evaluate(model, bench)

@@ -1,0 +1,621 @@
+"""Background trainings: the table on disk, one at a time, and what survives a death."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import soundfile as sf
+from sounds import PROJECT, hum
+
+from asd_core import jobs
+from asd_core.artifacts import open_artifact
+from asd_core.detector import Progress
+from asd_core.errors import BusyError, UsageError
+from asd_core.jobs import (
+    Job,
+    Status,
+    cancel,
+    delete,
+    list_jobs,
+    log_text,
+    main,
+    parse_request,
+    progress,
+    read_job,
+    request_json,
+    resubmit,
+    runs_dir,
+    submit,
+    sweep,
+)
+from asd_core.pipeline import TrainingRequest, train
+from asd_core.types import SR
+
+TINY = {"hidden": 8, "layers": 1, "epochs": 3, "batch_size": 32, "windows_per_epoch": 256}
+LONG = {**TINY, "epochs": 100_000}
+NAME = "20260131T120000000000Z-1a2b3c4d"
+SERVER = """
+import sys, time
+from pathlib import Path
+from asd_core.jobs import parse_request, submit
+import json
+print(submit(parse_request(json.loads(sys.argv[1]))).folder, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """One simulated machine, `fan`, with training and test clips of 2 s."""
+    root = tmp_path_factory.mktemp("sounds") / "hums"
+    for split, label, count in (("train", "normal", 20), ("test", "normal", 3), ("test", "anomaly", 3)):
+        folder = root / "fan" / split
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            clip = hum(len(label) * 1000 + number + 100 * (split == "test"), knocks=4 * (label == "anomaly"))
+            sf.write(folder / f"{label}_id_00_{number:08d}.wav", clip.samples, SR, subtype="PCM_16")
+    return root
+
+
+@pytest.fixture
+def asked(data, tmp_path, monkeypatch):
+    """A request for a long training; whatever it starts is ended after the test."""
+    monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path / "places"))
+    monkeypatch.setattr(jobs, "MIN_FREE_BYTES", 1)
+    yield TrainingRequest("lstm_predictor", data, settings=LONG, out=tmp_path / "artifacts")
+    waiting = [job for job in list_jobs() if job.is_active]
+    for job in sorted(waiting, key=lambda job: job.state):  # queued ones first: nothing starts anew
+        with contextlib.suppress(UsageError):
+            cancel(job)
+
+
+def wait_for(claim, *, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not (found := claim()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return found
+
+
+def wait_until(job, *states, seconds=30.0):
+    wait_for(lambda: read_job(job.folder).state in states, seconds=seconds)
+    return read_job(job.folder)
+
+
+def wait_for_epoch(job, *, at_least=1):
+    wait_for(lambda: len(progress(job)) >= at_least or read_job(job.folder).state not in ("queued", "running"))
+    assert len(progress(job)) >= at_least, log_text(job)
+    return read_job(job.folder)
+
+
+def is_gone(status):
+    return jobs._process_start(status.pid) != status.started
+
+
+def niceness(pid):
+    return os.getpriority(os.PRIO_PROCESS, pid)
+
+
+def members(pid):
+    """Living processes of a process group."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, group, *_ = path.read_bytes().rpartition(b")")[2].split()
+            if int(group) == pid and state != b"Z":
+                found.append(int(path.parent.name))
+    return found
+
+
+def make_run(request, name=NAME, **status):
+    """A run folder as `submit` makes it, in a state of one's choice."""
+    folder = runs_dir() / name
+    folder.mkdir(parents=True)
+    content = {"schema": 1, "command": "train", "warnings": [], "request": request_json(request)}
+    (folder / "job.json").write_text(json.dumps(content))
+    (folder / "status.json").write_text(json.dumps(Status(**{"state": "failed", **status}).to_json()))
+    return folder
+
+
+def nobody():
+    """The number and start of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        started = jobs._process_start(process.pid)
+    return {"pid": process.pid, "started": started}
+
+
+# --- a whole life ---
+
+
+def test_a_job_is_queued_then_trains_then_is_done_with_the_detector_that_train_gives(asked, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "sweep", lambda: None)
+        job = submit(replace(asked, settings=TINY))
+    assert (job.state, list_jobs(), progress(job)) == ("queued", [job], [])
+    sweep()
+    running = read_job(job.folder)
+    assert running.state == "running"
+    assert not is_gone(running.status)
+    here = train(replace(asked, settings=TINY, out=tmp_path / "here"))
+    done = wait_until(job, "done", "failed", "lost")
+    assert (done.state, done.status.error) == ("done", None), log_text(done)
+    assert [(event.epoch, event.epochs) for event in progress(done)] == [(1, 3), (2, 3), (3, 3)]
+    assert all(event.loss > 0 and event.heldout_loss > 0 for event in progress(done))
+    artifact = open_artifact(Path(done.status.model))
+    assert artifact.version == done.status.version
+    assert artifact.manifest["files"] == here.artifact.manifest["files"]
+    assert artifact.detector().anomaly_score(hum(900, knocks=4)) > artifact.detector().anomaly_score(hum(901))
+    assert any(text.startswith("few_clips") for text in done.status.warnings)
+    assert done.status.began_at < done.status.ended_at
+    wait_for(lambda: is_gone(done.status))
+
+
+def test_the_training_process_gives_way_is_bounded_and_gives_signs_of_life(asked):
+    job = wait_for_epoch(submit(asked))
+    status = job.status
+    assert niceness(status.pid) == max(jobs.NICENESS, os.nice(0))
+    assert os.getsid(status.pid) == status.pid
+    limits = Path(f"/proc/{status.pid}/limits").read_text()
+    assert str(jobs.MAX_FILE_BYTES) in limits
+    assert str(jobs.MAX_MEMORY_BYTES) in limits
+    wait_for(lambda: read_job(job.folder).status.heartbeat > status.heartbeat, seconds=2 * jobs.HEARTBEAT_S)
+
+
+# --- cancelling and going on ---
+
+
+def test_a_cancelled_training_keeps_its_checkpoint_and_goes_on_from_it(asked, tmp_path):
+    settings = {**TINY, "epochs": 400}
+    job = wait_for_epoch(submit(replace(asked, settings=settings)), at_least=3)
+    began = time.monotonic()
+    ended = cancel(job)
+    assert time.monotonic() - began < 6
+    assert (ended.state, members(job.status.pid)) == ("cancelled", [])
+    assert "finished" in ended.status.error  # its own words, not ours
+    checkpoint = next((tmp_path / "artifacts").rglob(".checkpoint-*"))
+    finished = len(progress(ended))
+    again = resubmit(ended)
+    assert again.request == replace(ended.request, resume=True)
+    wait_for_epoch(again, at_least=finished + 1)
+    assert progress(again)[: finished - 1] == [replace(event, eta_s=0.0) for event in progress(ended)][: finished - 1]
+    assert checkpoint.exists()
+    cancel(again)
+
+
+def test_a_training_that_does_not_listen_is_killed_within_6_s_with_all_it_started(asked):
+    job = wait_for_epoch(submit(asked))
+    os.kill(job.status.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    ended = cancel(job)
+    assert time.monotonic() - began < 6
+    assert ended.state == "cancelled"
+    wait_for(lambda: not members(job.status.pid), seconds=1)
+
+
+def test_children_of_a_cancelled_training_end_too(asked):
+    deaf = "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    parent = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', sys.argv[1]]); time.sleep(600)"
+    command = [sys.executable, "-c", parent, f"{deaf}; time.sleep(600)"]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        wait_for(lambda: len(members(process.pid)) == 2)
+        time.sleep(0.3)
+        status = {"state": "running", "pid": process.pid, "started": jobs._process_start(process.pid)}
+        ended = cancel(read_job(make_run(asked, **status)))
+        assert ended.state == "cancelled"
+        wait_for(lambda: not members(process.pid), seconds=1)
+
+
+def test_a_queued_job_is_cancelled_at_once_and_a_finished_one_stays(asked):
+    queued = read_job(make_run(asked, state="queued"))
+    ended = cancel(queued)
+    assert (ended.state, ended.status.error) == ("cancelled", "cancelled before it began")
+    assert cancel(queued) == ended
+
+
+def test_a_process_that_got_the_number_of_a_dead_training_is_left_alone(asked):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as process:
+        folder = make_run(asked, state="running", pid=process.pid, started="another boot 12")
+        assert cancel(read_job(folder)).state == "cancelled"
+        (folder / "status.json").write_text(json.dumps(Status("running", process.pid, "another boot 12").to_json()))
+        sweep()
+        assert read_job(folder).state == "lost"
+        time.sleep(0.2)
+        assert process.poll() is None
+
+
+# --- deaths ---
+
+
+def kill_training(asked):
+    """A good training, then one that is killed in the middle; the job and the detector from before."""
+    before = train(replace(asked, settings=TINY)).artifact
+    job = wait_for_epoch(submit(asked))
+    os.killpg(job.status.pid, signal.SIGKILL)
+    wait_for(lambda: is_gone(job.status))
+    sweep()
+    lost = read_job(job.folder)
+    assert lost.state == "lost"
+    assert "its process ended" in lost.status.error
+    now = open_artifact(before.folder.parent)
+    assert now.version == before.version
+    assert now.detector().anomaly_score(hum(5)) == before.detector().anomaly_score(hum(5))
+    return lost
+
+
+def test_a_killed_training_is_lost_and_the_old_detector_stays(asked):
+    lost = kill_training(asked)
+    sweep()
+    assert read_job(lost.folder) == lost
+
+
+def kill_server(asked, *, epochs):
+    """Start a training from another process and kill that one; the job."""
+    request = replace(asked, settings={**TINY, "epochs": epochs})
+    content = {"schema": 1, "command": "train", "warnings": [], "request": request_json(request)}
+    command = [sys.executable, "-c", SERVER, json.dumps(content)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT) as server:
+        job = read_job(Path(server.stdout.readline().strip()))
+        job = wait_for_epoch(job)
+        server.kill()
+    assert read_job(job.folder).state == "running"
+    return job
+
+
+def test_a_training_outlives_the_server_that_started_it_and_leaves_no_process(asked):
+    job = kill_server(asked, epochs=150)
+    sweep()
+    done = wait_until(job, "done", "failed", "lost")
+    assert done.state == "done", log_text(done)
+    assert len(progress(done)) == 150
+    assert open_artifact(Path(done.status.model)).version == done.status.version
+    wait_for(lambda: not members(done.status.pid))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", range(20))
+def test_twenty_killed_trainings_are_lost(asked, run):
+    kill_training(asked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", range(20))
+def test_twenty_killed_servers_leave_their_training_running(asked, run):
+    job = kill_server(asked, epochs=20 + run)
+    assert wait_until(job, "done", "failed", "lost").state == "done"
+    wait_for(lambda: not members(job.status.pid))
+
+
+def test_a_training_that_ended_in_the_moment_of_the_look_is_not_lost(asked, monkeypatch):
+    folder = make_run(asked, state="running", **nobody())
+    seen = read_job(folder)
+    (folder / "status.json").write_text(json.dumps(Status("done", model="m", version="v").to_json()))
+    monkeypatch.setattr(jobs, "list_jobs", lambda: [seen])
+    sweep()
+    assert read_job(folder).state == "done"
+
+
+# --- one at a time ---
+
+
+def test_the_second_job_waits_and_begins_by_itself_when_the_first_ends(asked):
+    first = wait_for_epoch(submit(asked))
+    second = submit(replace(asked, detector="gru_autoencoder", settings={**TINY, "epochs": 8}))
+    sweep()
+    assert read_job(second.folder).state == "queued"
+    assert main([str(second.folder)]) == 4  # by hand: the slot is taken
+    os.kill(first.status.pid, signal.SIGTERM)  # nobody but the first process itself looks from here on
+    status = wait_for_epoch(second).status
+    assert niceness(status.pid) == max(jobs.NICENESS, os.nice(0))  # not the first one's 10 and 10 more
+    done = wait_until(second, "done", "failed", "lost")
+    assert (done.state, read_job(first.folder).state) == ("done", "cancelled")
+    assert done.status.began_at >= read_job(first.folder).status.ended_at
+
+
+def test_many_that_look_at_once_start_one_training(asked, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "sweep", lambda: None)
+        submit(asked)
+        submit(replace(asked, detector="gru_autoencoder"))
+    looks = [threading.Thread(target=sweep) for _ in range(8)]
+    for look in looks:
+        look.start()
+    for look in looks:
+        look.join()
+    assert sorted(job.state for job in list_jobs()) == ["queued", "running"]
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_the_same_detector_for_the_same_clips_is_busy(asked, data, state):
+    ours = {"pid": os.getpid(), "started": jobs._process_start(os.getpid())} if state == "running" else {}
+    folder = make_run(replace(asked, data=data / "fan"), state=state, **ours)
+    for same in ({"data": data / "fan"}, {"machine": "fan"}, {"data": data / "fan" / ".." / "fan", "seed": 1}):
+        with pytest.raises(BusyError, match=f"already {state}"):
+            submit(replace(asked, **same))
+    assert len(list_jobs()) == 1
+    (folder / "status.json").write_text(json.dumps(Status("cancelled").to_json()))  # it was never a process of its own
+
+
+def test_eight_jobs_wait_and_a_ninth_is_busy(asked, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "sweep", lambda: None)
+    for number in range(jobs.MAX_QUEUED):
+        submit(replace(asked, data=tmp_path / f"set{number}"))
+    with pytest.raises(BusyError, match="8 jobs wait"):
+        submit(replace(asked, data=tmp_path / "set9"))
+    names = [job.name for job in list_jobs()]
+    assert names == sorted(names, reverse=True)
+    assert [job.request.data.name for job in list_jobs()] == [f"set{number}" for number in reversed(range(8))]
+    cancel(list_jobs()[0])
+    assert submit(replace(asked, data=tmp_path / "set9")).state == "queued"
+    for job in list_jobs():
+        cancel(job)
+
+
+def test_a_table_held_by_another_process_is_busy_after_a_moment(asked):
+    with jobs._table(), pytest.raises(BusyError, match="another process changes them"), jobs._table(0.1):
+        pass
+
+
+# --- failures ---
+
+
+def test_a_job_without_its_data_set_fails_and_says_why(asked, tmp_path):
+    failed = wait_until(submit(replace(asked, data=tmp_path / "nowhere")), "failed", "done", "lost")
+    assert failed.state == "failed"
+    assert "nowhere" in failed.status.error
+    assert "Traceback" not in log_text(failed)
+
+
+def test_an_unexpected_fault_names_its_type_and_leaves_the_traceback_in_the_log(asked, monkeypatch, capsys):
+    def broken(*_, **__):
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(jobs, "train", broken)
+    status, code = jobs._train(make_run(asked), asked, Status("running", 2, "x"), [])
+    assert (status.state, status.error, code) == ("failed", "ZeroDivisionError; see log.txt", 1)
+    assert "secret detail" in capsys.readouterr().err
+
+
+def test_a_full_disk_in_mid_training_is_named(asked, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(jobs, "train", full)
+    status, _ = jobs._train(make_run(asked), asked, Status("running", 2, "x"), [])
+    assert status.error == "OSError (No space left on device); see log.txt"
+
+
+def test_too_little_room_is_refused_before_and_after_the_queue(asked, monkeypatch):
+    monkeypatch.setattr(jobs, "MIN_FREE_BYTES", 2**60)
+    with pytest.raises(UsageError, match="GiB free"):
+        submit(asked)
+    assert list_jobs() == []
+    status, code = jobs._train(make_run(asked), asked, Status("running", 2, "x"), [])
+    assert (status.state, code) == ("failed", 2)
+    assert "GiB free" in status.error
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"detector": "../x"}, "detector must be one of"),
+        ({"preset": "slow"}, "preset must be one of"),
+        ({"settings": {"depth": 3}}, "has no setting 'depth'"),
+        ({"threads": 4}, "trains with 1 thread"),
+        ({"settings": {"learning_rate": float("nan")}}, "must be finite|must be positive"),
+        ({"settings": {"hidden": [8]}}, "must be a number or a text"),
+        ({"seed": "0"}, "seed must be int"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_refused_at_once(asked, change, reason):
+    with pytest.raises(UsageError, match=reason):
+        submit(replace(asked, **change))
+    assert list_jobs() == []
+
+
+def test_a_job_that_cannot_be_started_fails_and_the_next_begins(asked, monkeypatch):
+    make_run(asked, state="queued")
+    second = make_run(replace(asked, detector="gru_autoencoder"), name=NAME[:-1] + "e", state="queued")
+    real = subprocess.Popen
+
+    def popen(command, **options):
+        if NAME in command[3]:
+            raise OSError(12, "Cannot allocate memory")
+        return real(command, **options)
+
+    monkeypatch.setattr(jobs.subprocess, "Popen", popen)
+    sweep()
+    assert read_job(runs_dir() / NAME).status.error == "could not be started: Cannot allocate memory"
+    assert read_job(second).state == "running"
+
+
+# --- the files ---
+
+
+def test_a_request_and_a_status_come_back_equal(asked):
+    full = replace(asked, ids=("00", "02"), channel=1, settings={"learning_rate": 0.1 + 0.2, "hidden": 8}, resume=True)
+    content = {"schema": 1, "command": "train", "warnings": [], "request": request_json(full)}
+    assert parse_request(json.loads(json.dumps(content))) == full
+    status = Status("done", 7, "boot 1", "2026-01-31T12:00:00+00:00", model="m", version="v", warnings=("a", "b"))
+    assert Status.from_json(json.loads(json.dumps(status.to_json()))) == status
+
+
+HOSTILE = [
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b"\xff\xfe",
+    b"[" * 100_000,
+    b'{"schema": 1}',
+    b" " * 300_000,
+    b'{"pid": ' + b"9" * 5000 + b"}",
+]
+
+
+@pytest.mark.parametrize("content", HOSTILE)
+@pytest.mark.parametrize(("file", "state"), [("job.json", "failed"), ("status.json", "lost")])
+def test_a_damaged_file_is_a_job_with_a_reason_and_the_others_stay(asked, file, state, content):
+    good = make_run(asked, name=NAME[:-1] + "e", error="as before")
+    folder = make_run(asked, state="queued")
+    (folder / file).write_bytes(content)
+    sweep()
+    newest, damaged = list_jobs()
+    assert (newest.folder, newest.status.error) == (good, "as before")
+    assert (damaged.folder, damaged.state) == (folder, state)
+    assert damaged.status.error.startswith(f"{file} is damaged: ")
+    assert progress(damaged) == []
+    delete(damaged)
+    assert list_jobs() == [newest]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": "sleeping"},
+        {"state": ["queued"]},
+        {"pid": 0},
+        {"pid": -1},
+        {"pid": True},
+        {"pid": 2**40},
+        {"state": "running"},
+        {"state": "done"},
+        {"schema": 2},
+        {"command": "score"},
+        {"extra": 1},
+        {"warnings": [1]},
+        {"heartbeat": "noon"},
+        {"heartbeat": "2026-01-31T12:00:00"},
+        {"error": 3},
+    ],
+)
+def test_a_status_with_other_keys_types_or_values_is_damaged(asked, change):
+    folder = make_run(asked)
+    content = json.loads((folder / "status.json").read_text())
+    (folder / "status.json").write_text(json.dumps(content | change))
+    assert read_job(folder).state == "lost"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": True}, {"ids": [0]}, {"settings": {"hidden": None}}, {"data": None}, {"resume": 1}, {"shell": "x"}],
+)
+def test_a_request_with_other_keys_types_or_values_is_damaged(asked, change):
+    folder = make_run(asked)
+    content = json.loads((folder / "job.json").read_text())
+    content["request"] |= change
+    (folder / "job.json").write_text(json.dumps(content))
+    assert (read_job(folder).state, read_job(folder).request) == ("failed", None)
+    with pytest.raises(UsageError, match="cannot be repeated"):
+        resubmit(read_job(folder))
+
+
+def test_links_in_place_of_files_and_run_folders_are_not_followed(asked, tmp_path):
+    folder = make_run(asked)
+    (folder / "status.json").rename(tmp_path / "elsewhere.json")
+    (folder / "status.json").symlink_to(tmp_path / "elsewhere.json")
+    assert "no regular file" in read_job(folder).status.error
+    (tmp_path / "outside").mkdir()
+    link = runs_dir() / (NAME[:-1] + "f")
+    link.symlink_to(tmp_path / "outside")
+    assert [job.folder for job in list_jobs()] == [folder]
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../..", "x", NAME[:-1], NAME + "/..", f"../{NAME}", NAME[:-1] + "é", ""])
+def test_names_that_are_no_run_folder_touch_nothing(asked, tmp_path, name):
+    make_run(asked)
+    (tmp_path / NAME).mkdir()
+    outside = runs_dir().parent / NAME
+    outside.mkdir()
+    foreign = Job(runs_dir() / name, asked, Status("failed"))
+    for act in (lambda: read_job(foreign.folder), lambda: delete(foreign), lambda: cancel(foreign)):
+        with pytest.raises(UsageError, match="is no run folder"):
+            act()
+    assert main([str(foreign.folder)]) == 2
+    assert outside.is_dir()
+    assert len(list_jobs()) == 1
+
+
+def test_an_unfinished_line_of_progress_is_left_out(asked):
+    folder = make_run(asked)
+    line = {"epoch": 1, "epochs": 3, "loss": 0.5, "heldout_loss": None, "elapsed_s": 1.0, "eta_s": 2.0}
+    whole = json.dumps(line).encode() + b"\n"
+    want = [Progress(1, 3, 0.5, None, 1.0, 2.0)]
+    for cut in range(len(whole)):
+        (folder / "progress.jsonl").write_bytes(whole + whole[:cut])
+        assert progress(read_job(folder)) == want
+    (folder / "progress.jsonl").write_bytes(b"{}\n\xff\n[1]\n" + whole + b'{"epoch": NaN}\n')
+    assert progress(read_job(folder)) == want
+
+
+def test_a_loss_that_is_not_finite_is_written_as_none(tmp_path):
+    with (tmp_path / "progress.jsonl").open("w") as stream:
+        jobs._append_progress(stream, Progress(1, 2, 0.5, float("inf"), 1.0, 1.0))
+    assert json.loads((tmp_path / "progress.jsonl").read_text())["heldout_loss"] is None
+
+
+def test_readers_see_whole_statuses_while_they_change(asked):
+    folder = make_run(asked)
+    ended = threading.Event()
+
+    def change():
+        number = 0
+        while not ended.is_set():
+            number += 1
+            jobs._write_status(folder, Status("failed", error="x" * (number % 7 * 1000)))
+
+    writer = threading.Thread(target=change)
+    writer.start()
+    try:
+        states = {read_job(folder).state for _ in range(1000)}
+    finally:
+        ended.set()
+        writer.join()
+    assert states == {"failed"}
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_only_a_finished_job_is_deleted(asked, state):
+    folder = make_run(asked, state=state, pid=os.getpid())
+    with pytest.raises(UsageError, match="cancel it first"):
+        delete(read_job(folder))
+    (folder / "status.json").write_text(json.dumps(Status("done", model="m").to_json()))
+    delete(read_job(folder))
+    assert [path.name for path in runs_dir().iterdir() if path.is_dir()] == []
+    with pytest.raises(UsageError, match="is no run folder"):
+        read_job(folder)
+
+
+# --- the command ---
+
+
+def test_only_a_queued_job_can_be_run_by_hand(asked):
+    folder = make_run(asked)
+    command = [sys.executable, "-m", "asd_core.jobs", str(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "only a queued job can be run" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_slot_that_is_another_file_is_refused(asked, tmp_path):
+    folder = make_run(asked, state="queued")
+    with (tmp_path / "other").open("w") as other:
+        assert main([str(folder), f"--slot={other.fileno()}"]) == 2
+    assert main([str(folder), "--slot=99"]) == 2
+    assert cancel(read_job(folder)).state == "cancelled"
+
+
+def test_looking_makes_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path / "places"))
+    sweep()
+    assert (list_jobs(), list(tmp_path.iterdir())) == ([], [])

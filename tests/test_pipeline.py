@@ -1,0 +1,472 @@
+"""Training, evaluation and scoring as a whole: which clips serve for what, and what is reported."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from sounds import PROJECT, hum
+
+from asd_core import pipeline, training
+from asd_core.artifacts import DIGEST_PREFIX, locked, open_artifact
+from asd_core.assess import evaluate
+from asd_core.clips import file_digest
+from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
+from asd_core.detectors.vggish_ocsvm import VggishOcsvm
+from asd_core.errors import BusyError, DataSetError, InputError, TrainingStopped, UsageError
+from asd_core.pipeline import TrainingRequest, save_threshold, slug, train
+from asd_core.scoring import score_clips
+from asd_core.types import SR
+
+TINY_NETWORK = {"hidden": 8, "layers": 1, "epochs": 5, "windows_per_epoch": 128, "batch_size": 32}
+
+
+def write(path, waveform):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sf.write(path, waveform.samples, SR, subtype="PCM_16")
+
+
+def write_machine(root, *, n_train=25, n_test=4, n_anomalous=4, ids=("00", "02"), seconds=1.0):
+    """A machine in the DCASE 2020 layout below root, made of hums and knocks."""
+    for number, machine_id in enumerate(ids):
+        for split, label, n, knocks in (
+            ("train", "normal", n_train, 0),
+            ("test", "normal", n_test, 0),
+            ("test", "anomaly", n_anomalous, 3),
+        ):
+            for i in range(n):
+                seed = 10_000 * number + 1000 * (split == "test") + 100 * knocks + i
+                name = f"{label}_id_{machine_id}_{i:08d}.wav"
+                write(root / "slider" / split / name, hum(seed, seconds=seconds, knocks=knocks))
+    return root
+
+
+@pytest.fixture(scope="session")
+def hums(tmp_path_factory):
+    return write_machine(tmp_path_factory.mktemp("data") / "Hums 1")
+
+
+@pytest.fixture(scope="session")
+def trained(hums, tmp_path_factory):
+    """A detector on the hums; only read."""
+    return train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path_factory.mktemp("out")))
+
+
+def digests(root, pattern):
+    return {file_digest(path) for path in root.rglob(pattern)}
+
+
+def prefixes(found):
+    return {digest[:DIGEST_PREFIX] for digest in found}
+
+
+# Which clips serve for what
+
+
+def test_fitted_and_heldout_clips_are_the_training_clips_and_no_more(hums, tmp_path, monkeypatch):
+    seen, real_fit = {}, VggishOcsvm._fit
+
+    def fit(self, clips, heldout, *rest):
+        seen["fitted"] = {clip.digest for clip in clips}
+        seen["heldout"] = {clip.digest for clip in heldout}
+        real_fit(self, clips, heldout, *rest)
+
+    monkeypatch.setattr(VggishOcsvm, "_fit", fit)
+    result = train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path))
+    report, data = result.to_json(), result.artifact.manifest["data"]
+    assert (report["n_train"], report["n_heldout"]) == (len(seen["fitted"]), len(seen["heldout"])) == (40, 10)
+    assert seen["fitted"] | seen["heldout"] == digests(hums, "train/*.wav")
+    assert not seen["fitted"] & seen["heldout"]
+    assert not (seen["fitted"] | seen["heldout"]) & digests(hums, "test/*.wav")
+    assert set(data["fitted_digests"]) == prefixes(seen["fitted"])
+    assert set(data["heldout_digests"]) == prefixes(seen["heldout"])
+
+
+def test_only_the_ids_asked_for_are_trained_on(hums, tmp_path):
+    result = train(TrainingRequest("vggish_ocsvm", hums, ids=("02",), out=tmp_path))
+    assert result.artifact.manifest["data"]["ids"] == ["02"]
+    assert (result.to_json()["n_train"], result.to_json()["n_heldout"]) == (20, 5)
+
+
+def test_the_seed_chooses_the_heldout_clips(hums, tmp_path):
+    heldout = [
+        train(TrainingRequest("vggish_ocsvm", hums, seed=seed, out=tmp_path)).artifact.manifest["data"][
+            "heldout_digests"
+        ]
+        for seed in (0, 0, 1)
+    ]
+    assert heldout[0] == heldout[1] != heldout[2]
+
+
+def test_the_scores_kept_are_those_of_heldout_and_test_clips(trained, hums):
+    scores = trained.artifact.scores
+    assert {clip.digest for clip in scores.of("test").clips} == digests(hums, "test/*.wav")
+    assert prefixes(clip.digest for clip in scores.of("heldout").clips) == set(
+        trained.artifact.manifest["data"]["heldout_digests"]
+    )
+    assert {clip.label for clip in scores.of("heldout").clips} == {"normal"}
+
+
+def test_clips_trained_on_are_left_out_of_the_test_and_counted(hums, tmp_path):
+    data = Path(shutil.copytree(hums, tmp_path / "data"))
+    model = train(TrainingRequest("vggish_ocsvm", data, out=tmp_path / "out")).model
+    fitted = sorted((data / "slider" / "train").glob("*_00_*.wav"))
+    for i, path in enumerate(fitted[:3]):
+        shutil.copy(path, data / "slider" / "test" / f"normal_id_00_{900 + i:08d}.wav")
+    report = evaluate(model, data)
+    assert (report["n_excluded"], report["n_normal"], report["n_anomalous"]) == (3, 8, 8)
+
+
+def test_own_recordings_are_evaluated_on_the_split_of_their_training(tmp_path):
+    data = tmp_path / "My Pump"
+    for i in range(40):
+        write(data / "normal" / f"{i}.wav", hum(i, seconds=1.0))
+    for i in range(5):
+        write(data / "leak" / f"{i}.wav", hum(i, seconds=1.0, knocks=3))
+    model = train(TrainingRequest("vggish_ocsvm", data, seed=5, out=tmp_path / "out")).model
+    assert model.relative_to(tmp_path / "out") == Path("my-pump", "my-pump", "vggish_ocsvm")
+    for seed in (0, 1):
+        report = evaluate(model, data, seed=seed)
+        assert (report["n_normal"], report["n_anomalous"], report["n_excluded"]) == (16, 5, 0)
+
+
+# Thresholds
+
+
+def test_the_threshold_is_conformal_on_heldout_clips_by_default(trained):
+    threshold = trained.artifact.threshold
+    heldout = np.sort(trained.artifact.scores.of("heldout").anomaly_scores)
+    assert (threshold.rule, threshold.promised_fpr, threshold.n_calibration) == ("conformal", 0.1, 10)
+    assert heldout[-1] < threshold.value <= np.nextafter(heldout[-1], math.inf)  # ceil(11 * 0.9) = 10 of 10
+    assert threshold.uses_test_labels is False
+
+
+def test_too_few_heldout_clips_give_no_threshold_no_verdict_and_a_reason(tmp_path):
+    data = write_machine(tmp_path / "few", n_train=12, n_test=2, n_anomalous=2, ids=("00",))
+    result = train(TrainingRequest("vggish_ocsvm", data, out=tmp_path / "out"))
+    threshold = result.to_json()["threshold"]
+    assert threshold["value"] is None
+    assert "9" in threshold["reason"]
+    assert any(line.startswith("no_threshold: ") for line in result.warnings)
+    rows = score_clips([data / "slider" / "test"], [result.model])
+    assert {(row.status, row.threshold, row.verdict) for row in rows} == {("warning", None, "")}
+    report = evaluate(result.model, data)
+    assert report["confusion"] is report["accuracy"] is report["per_class"] is None
+    assert report["threshold"]["observed_fpr"] is None
+    assert report["auc_pooled"] == 1.0
+
+
+def test_few_training_clips_leave_a_warning_in_the_manifest(tmp_path):
+    data = write_machine(tmp_path / "few", n_train=12, n_test=1, n_anomalous=1, ids=("00",))
+    artifact = train(TrainingRequest("vggish_ocsvm", data, out=tmp_path / "out")).artifact
+    again = save_threshold(artifact, artifact.threshold, folder=artifact.folder.parent)
+    for version in (artifact, again):
+        assert any(line.startswith("few_clips: only 10 ") for line in version.manifest["warnings"])
+
+
+def test_many_warnings_fit_into_the_manifest_and_keep_those_of_the_training(tmp_path, monkeypatch):
+    data = write_machine(tmp_path / "few", n_train=12, n_test=1, n_anomalous=1, ids=("00",))
+    lines = tuple(f"train/{'x' * 200}.wav: silent: {i}" for i in range(3000))
+    real_readable = pipeline.readable
+    monkeypatch.setattr(
+        pipeline, "readable", lambda *args, **named: dataclasses.replace(real_readable(*args, **named), warnings=lines)
+    )
+    kept = train(TrainingRequest("vggish_ocsvm", data, out=tmp_path / "out")).artifact.manifest["warnings"]
+    assert len(kept) < 100
+    assert any(line.startswith("few_clips: ") for line in kept)
+    assert kept[-1] == "more: 5950 clips with warnings"
+
+
+# Refusals before and after the fit
+
+
+def test_fewer_than_eight_distinct_clips_are_refused(tmp_path):
+    for i in range(20):
+        write(tmp_path / "data" / "slider" / "train" / f"normal_id_00_{i:08d}.wav", hum(i % 7, seconds=1.0))
+    with pytest.raises(InputError, match="at least 8 distinct normal clips"):
+        train(TrainingRequest("vggish_ocsvm", tmp_path / "data", out=tmp_path / "out"))
+    assert list((tmp_path / "out").rglob("current")) == []
+
+
+def test_a_detector_that_scores_all_clips_alike_is_refused(hums, tmp_path, monkeypatch):
+    monkeypatch.setattr(VggishOcsvm, "_anomaly_score", lambda *_: 0.0)
+    with pytest.raises(InputError, match="all 10 held-out clips have the same score"):
+        train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path))
+    assert list(tmp_path.rglob("current")) == []
+
+
+def test_a_data_set_without_normal_training_clips_is_refused(tmp_path):
+    write(tmp_path / "data" / "a.wav", hum(1))
+    with pytest.raises(DataSetError, match=r"no readable normal training clips.*loose"):
+        train(TrainingRequest("vggish_ocsvm", tmp_path / "data", out=tmp_path / "out"))
+
+
+def test_unreadable_clips_are_listed_and_the_rest_is_used(tmp_path):
+    data = write_machine(tmp_path / "data", n_train=15, n_test=1, n_anomalous=1, ids=("00",))
+    (data / "slider" / "train" / "normal_id_00_00000003.wav").write_bytes(b"RIFF")
+    (data / "slider" / "test" / "normal_id_00_00000000.wav").write_bytes(b"x" * 100)
+    result = train(TrainingRequest("vggish_ocsvm", data, out=tmp_path / "out"))
+    report = result.to_json()
+    assert report["n_train"] + report["n_heldout"] == 14
+    assert [entry["path"] for entry in report["refused"]] == [
+        "train/normal_id_00_00000003.wav",
+        "test/normal_id_00_00000000.wav",
+    ]
+    assert all(entry["reason"].partition(": ")[0] in ("empty", "magic", "fmt") for entry in report["refused"])
+
+
+def test_clips_shorter_than_a_window_are_refused_one_by_one(tmp_path):
+    data = write_machine(tmp_path / "data", n_train=12, n_test=2, n_anomalous=2, ids=("00",))
+    for split in ("train", "test"):
+        write(data / "slider" / split / "normal_id_00_00000077.wav", hum(7, seconds=0.6))
+    settings = {**TINY_NETWORK, "epochs": 1, "window": 24}
+    result = train(TrainingRequest("lstm_predictor", data, settings=settings, out=tmp_path / "out"))
+    refused = result.to_json()["refused"]
+    assert [entry["path"][:5] for entry in refused] == ["train", "test/"]
+    assert all("at least 12288 samples, got 9600" in entry["reason"] for entry in refused)
+    report = evaluate(result.model, data)
+    assert (report["n_normal"], len(report["refused"])) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": -1}, "seed"),
+        ({"threads": 0}, "threads"),
+        ({"settings": {"seed": -3}}, "seed"),
+        ({"preset": "slow"}, "preset"),
+        ({"settings": {"colour": 1}}, "colour"),
+        ({"detector": "transformer"}, "detector must be one of"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused_before_anything_is_written(hums, tmp_path, changes, message):
+    with pytest.raises(UsageError, match=message):
+        train(TrainingRequest(**{"detector": "vggish_ocsvm", "data": hums, "out": tmp_path, **changes}))
+    assert list(tmp_path.iterdir()) == []
+
+
+# Evaluation
+
+EVALUATE_KEYS = {
+    *("schema", "command", "warnings", "model", "detector", "encoder", "simulated", "n_normal", "n_anomalous"),
+    *("n_excluded", "auc_pooled", "auc_mean", "pauc_mean", "ids_excluded", "per_id", "threshold", "confusion"),
+    *("accuracy", "per_class"),
+}
+ADDED_KEYS = {"version", "title", "refused", "auc_pooled_ci", "auc_mean_ci", "pauc_mean_ci"}
+
+
+def test_evaluate_has_the_keys_that_programs_rely_on(trained, hums):
+    report = json.loads(json.dumps(evaluate(trained.model, hums), allow_nan=False))
+    assert set(report) >= EVALUATE_KEYS | ADDED_KEYS
+    assert (report["schema"], report["command"], report["detector"]) == (1, "evaluate", "vggish_ocsvm")
+    assert (report["encoder"], report["simulated"], report["n_excluded"]) == ("logmel_stats", False, 0)
+    assert set(report["per_id"]) == {"00", "02"}
+    assert set(report["per_id"]["00"]) == {"auc", "pauc", "n_normal", "n_anomalous"}
+    assert {"value", "rule", "uses_test_labels", "promised_fpr", "observed_fpr"} <= set(report["threshold"])
+    assert set(report["confusion"]) == {"tn", "fp", "fn", "tp"}
+    assert set(report["per_class"]) == {"normal", "anomalous"}
+    assert set(report["per_class"]["normal"]) == {"precision", "recall", "f1", "support"}
+    assert report["per_class"]["anomalous"]["support"] == report["n_anomalous"] == 8
+    for name in ("auc_pooled", "auc_mean", "pauc_mean"):
+        low, high = report[f"{name}_ci"]
+        assert low <= report[name] <= high
+    assert report["auc_pooled"] == 1.0
+
+
+def test_train_has_the_keys_that_programs_rely_on(trained):
+    report = json.loads(json.dumps(trained.to_json(), allow_nan=False))
+    assert {"schema", "command", "warnings", "model", "detector", "encoder", "n_train", "n_heldout"} <= set(report)
+    assert report["heldout_loss"] is None
+    assert report["seconds"] > 0
+    assert report["threshold"]["rule"] == "conformal"
+    assert Path(report["model"]) == trained.model
+
+
+def test_a_data_set_of_normal_clips_gives_threshold_and_false_alarms_but_no_auc(tmp_path):
+    data = write_machine(tmp_path / "normal", n_train=50, n_test=6, n_anomalous=0, ids=("00",))
+    result = train(TrainingRequest("vggish_ocsvm", data, out=tmp_path / "out"))
+    report = json.loads(json.dumps(evaluate(result.model, data), allow_nan=False))
+    assert report["auc_pooled"] is report["auc_mean"] is report["pauc_mean"] is None
+    assert "auc_pooled_ci" not in report
+    assert report["threshold"]["value"] is not None
+    assert 0 <= report["threshold"]["observed_fpr"] <= 1
+    assert (report["n_normal"], report["n_anomalous"]) == (6, 0)
+    assert report["ids_excluded"] == ["00"]
+    assert any(line.startswith("auc_pooled: ") for line in report["warnings"])
+
+
+def test_an_evaluation_without_labelled_clips_is_refused(trained, tmp_path):
+    write(tmp_path / "loose" / "a.wav", hum(1))
+    with pytest.raises(DataSetError, match="no labelled test clips"):
+        evaluate(trained.model, tmp_path / "loose")
+
+
+def test_a_rule_replaces_the_threshold_for_this_report_only(trained, hums):
+    report = evaluate(trained.model, hums, rule="manual", rule_value=1e9)
+    assert report["threshold"]["rule"] == "manual"
+    assert report["confusion"] == {"tn": 8, "fp": 0, "fn": 8, "tp": 0}
+    assert evaluate(trained.model, hums, rule="best_f1")["threshold"]["uses_test_labels"] is True
+    assert open_artifact(trained.model).threshold == trained.artifact.threshold
+    with pytest.raises(UsageError, match="rule must be one of"):
+        evaluate(trained.model, hums, rule="guess")
+
+
+def test_the_detectors_own_machine_is_taken_where_the_root_holds_several(trained, hums, tmp_path):
+    data = Path(shutil.copytree(hums, tmp_path / "two"))
+    shutil.copytree(data / "slider", data / "fan")
+    assert not any("other_machine" in line for line in evaluate(trained.model, data)["warnings"])
+    report = evaluate(trained.model, data, machine="fan")
+    assert report["warnings"][0] == "other_machine: trained on slider"
+
+
+def test_a_simulated_bench_is_called_simulated_and_names_its_kinds(tmp_path):
+    size = BenchSize("tiny", {"00": IdCounts(12, 2, 3)})
+    root = write_bench(tmp_path / "simulated-tiny", size=size)
+    result = train(TrainingRequest("vggish_ocsvm", root, out=tmp_path / "out"))
+    assert result.to_json()["simulated"] is True
+    assert result.model.parts[-3:] == ("simulated-tiny", "slider", "vggish_ocsvm")
+    assert evaluate(result.model, root)["simulated"] is True
+    kinds = {clip.kind for clip in result.artifact.scores.clips if clip.label == "anomalous"}
+    assert len(kinds) == 3
+    assert "" not in kinds
+    rows = score_clips([root / "slider" / "test"], [result.model])
+    assert {row.status for row in rows} == {"ok"}  # a 10-s clip is exactly one block
+
+
+def test_scoring_agrees_with_the_scores_kept_at_training(trained, hums):
+    rows = score_clips([hums / "slider" / "test"], [trained.model])
+    kept = {clip.path: clip.anomaly_score for clip in trained.artifact.scores.of("test").clips}
+    assert {Path(row.path).name: row.anomaly_score for row in rows} == {
+        Path(path).name: score for path, score in kept.items()
+    }
+    anomalous = {Path(row.path).name for row in rows if row.verdict == "anomalous"}
+    assert anomalous >= {name for name in (Path(row.path).name for row in rows) if name.startswith("anomaly")}
+
+
+def test_slugs_are_folder_names_and_never_empty():
+    assert [slug(text) for text in ("My Pump 3", "../..", "Ä", "a/b", "")] == [
+        "my-pump-3",
+        "data",
+        "data",
+        "a-b",
+        "data",
+    ]
+
+
+# Where a detector goes, and who may write there
+
+
+def test_a_read_only_data_set_gets_a_folder_beside_it(hums, tmp_path):
+    (tmp_path / "hums-1").mkdir()
+    (tmp_path / "hums-1" / "READ_ONLY").write_text("")
+    result = train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path))
+    assert result.model == tmp_path / "hums-1-own" / "slider" / "vggish_ocsvm"
+    assert [path.name for path in (tmp_path / "hums-1").iterdir()] == ["READ_ONLY"]
+
+
+def test_a_second_trainer_of_the_same_detector_is_told_busy(hums, tmp_path):
+    request = TrainingRequest("vggish_ocsvm", hums, out=tmp_path)
+    model = train(request).model
+    with locked(model), pytest.raises(BusyError, match="busy"):
+        train(request)
+    assert len(list(model.glob("v*"))) == 1
+    train(request)
+    assert open_artifact(model).version.startswith("v0002-")
+
+
+def test_the_same_request_gives_the_same_state_and_scores(hums, tmp_path):
+    results = [
+        train(TrainingRequest("lstm_predictor", hums, settings={**TINY_NETWORK, "epochs": 1}, out=tmp_path / str(i)))
+        for i in range(2)
+    ]
+    first, second = (result.artifact.detector().state for result in results)
+    assert all(np.array_equal(first[key], second[key]) for key in first)
+    assert results[0].artifact.scores == results[1].artifact.scores
+    assert results[0].artifact.threshold == results[1].artifact.threshold
+
+
+# Going on after a kill
+
+
+def test_a_killed_training_goes_on_and_ends_as_if_never_stopped(hums, tmp_path, monkeypatch):
+    settings = {**TINY_NETWORK, "epochs": 40}
+    options = [f"--set={name}={value}" for name, value in settings.items()]
+    command = ["train", "lstm_predictor", "--data", hums, "--out", tmp_path / "killed", *options]
+    trainer = subprocess.Popen(
+        [sys.executable, "-m", "asd_core", *map(str, command)], stderr=subprocess.PIPE, text=True, cwd=PROJECT
+    )
+    with trainer:
+        shown = next(line for line in trainer.stderr if line.startswith("epoch 2/40"))
+        trainer.send_signal(signal.SIGKILL)
+        trainer.wait()
+    assert shown
+    epochs, real_epoch = [], training._train_epoch
+
+    def train_epoch(loss_of, optimiser, windows, plan, epoch, should_stop):
+        epochs.append(epoch)
+        return real_epoch(loss_of, optimiser, windows, plan, epoch, should_stop)
+
+    monkeypatch.setattr(training, "_train_epoch", train_epoch)
+    request = TrainingRequest("lstm_predictor", hums, settings=settings, out=tmp_path / "killed", resume=True)
+    seen = []
+    resumed = train(request, on_progress=seen.append)
+    assert epochs[0] >= 2  # what was shown as finished is not done again
+    assert [progress.epoch for progress in seen] == list(range(1, 41))
+    straight = train(TrainingRequest("lstm_predictor", hums, settings=settings, out=tmp_path / "straight"))
+    before, after = straight.artifact.detector().state, resumed.artifact.detector().state
+    assert all(np.array_equal(before[key], after[key]) for key in before)
+    assert list(resumed.model.glob(".checkpoint-*")) == []
+
+
+def stopped_training(hums, out, **changes):
+    polls = iter(range(10_000))
+    request = TrainingRequest("lstm_predictor", hums, settings=TINY_NETWORK, out=out, **changes)
+    with pytest.raises(TrainingStopped):
+        train(request, should_stop=lambda: next(polls) >= 10)
+    return request
+
+
+def checkpoints_read(monkeypatch):
+    """What trainings from now on find in their checkpoint."""
+    found, real_resume = [], training._resume
+
+    def resume(network, optimiser, checkpoint):
+        found.append(checkpoint.read())
+        return real_resume(network, optimiser, checkpoint)
+
+    monkeypatch.setattr(training, "_resume", resume)
+    return found
+
+
+def test_resume_finds_the_finished_epochs(hums, tmp_path, monkeypatch):
+    request = stopped_training(hums, tmp_path)
+    found = checkpoints_read(monkeypatch)
+    train(dataclasses.replace(request, resume=True))
+    assert len(found[0]["history"]) == 2
+
+
+def test_without_resume_a_training_starts_anew(hums, tmp_path, monkeypatch):
+    request = stopped_training(hums, tmp_path)
+    assert len(list(tmp_path.rglob(".checkpoint-*"))) == 1
+    found = checkpoints_read(monkeypatch)
+    train(request)
+    assert found == [None]
+
+
+def test_a_training_never_goes_on_from_another_split(hums, tmp_path, monkeypatch):
+    request = stopped_training(hums, tmp_path / "out")
+    data = Path(shutil.copytree(hums, tmp_path / "renamed"))
+    for number, path in enumerate(sorted((data / "slider" / "train").glob("*_00_*"), reverse=True)):
+        path.rename(path.with_name(f"normal_id_00_{500 + number:08d}.wav"))
+    found = checkpoints_read(monkeypatch)
+    train(dataclasses.replace(request, data=data, name="hums-1", resume=True))
+    assert found == [None]
