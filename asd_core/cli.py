@@ -52,7 +52,16 @@ def _parser() -> argparse.ArgumentParser:
         description="Detect anomalous machine sound with detectors that know only normal sound.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (_add_simulate, _add_index, _add_download, _add_train, _add_evaluate, _add_score, _add_evaluate_dcase):
+    for add in (
+        _add_simulate,
+        _add_index,
+        _add_download,
+        _add_train,
+        _add_evaluate,
+        _add_score,
+        _add_report,
+        _add_evaluate_dcase,
+    ):
         add(commands)
     _command(commands, "doctor", _doctor, "check what this machine has and lacks")
     verify = _command(commands, "verify-vggish", _verify_vggish, "check numerically that a SavedModel is VGGish")
@@ -401,6 +410,38 @@ def _cell(value: str | float | None) -> str:
     if isinstance(value, float):
         return repr(value)
     return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def _add_report(commands: Any) -> None:
+    parser = _command(commands, "report", _report, "write one self-contained HTML file on detectors and a data set")
+    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="a detector folder, or one version in it")
+    _add_data(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.html")
+    parser.add_argument("--ids", type=_id_list, metavar="00,02")
+    parser.add_argument("--rule", help="threshold rule; default each detector's saved threshold")
+    parser.add_argument("--rule-value", type=float, metavar="X")
+    parser.add_argument("--seed", type=int, default=0, help="of the intervals")
+    _add_vggish(parser)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from asd_core.report import write_report
+
+    _use_vggish(arguments)
+    result = write_report(
+        arguments.models,
+        arguments.data,
+        arguments.out,
+        machine=arguments.machine,
+        ids=arguments.ids,
+        normal=arguments.normal,
+        rule=arguments.rule,
+        rule_value=arguments.rule_value,
+        seed=arguments.seed,
+    )
+    _write_json(arguments.json, result)
+    print(result["out"])
+    return DONE
 
 
 def _add_evaluate_dcase(commands: Any) -> None:

@@ -235,7 +235,8 @@ def _limits(values: FloatArray, rule: _Rule) -> _Limits:
     reach = max(MAD_FACTOR * _MAD_TO_SD * float(np.median(np.abs(places - median))), rule.margin)
     low = min(median - reach, float(places.min()) - rule.margin)
     high = max(median + reach, float(places.max()) + rule.margin)
-    return _Limits(_value(low, rule), float(values.min()), float(values.max()), _value(high, rule))
+    least, most = float(values.min()), float(values.max())
+    return _Limits(min(_value(low, rule), least), least, most, max(_value(high, rule), most))
 
 
 def _place(value: float, rule: _Rule) -> float:

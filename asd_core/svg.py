@@ -12,6 +12,7 @@ from asd_core.plots import ANOMALOUS_COLOUR, NEUTRAL_COLOUR, NORMAL_COLOUR
 from asd_core.types import FloatArray
 
 _LEFT, _TOP, _BOTTOM = 44, 14, 34
+_LEGEND = 360
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,16 @@ def roc_svg(curves: Sequence[Curve], *, size: int = 340) -> Markup:
                 points, curve.colour, curve.dash
             )
         )
-        y = _TOP + size - 14 * (len(curves) - row) - 6
+        x, y = _LEFT + size + 20, _TOP + 12 + 18 * row
         parts.append(
             Markup('<path d="M{} {}h22" stroke="{}" stroke-width="3" stroke-dasharray="{}"/>').format(
-                _LEFT + size * 0.42, y - 4, curve.colour, curve.dash
+                x, y - 4, curve.colour, curve.dash
             )
         )
-        parts.append(_text(_LEFT + size * 0.42 + 28, y, curve.label))
+        parts.append(_text(x + 28, y, curve.label))
     parts.append(_text(_LEFT + size / 2 - 50, _TOP + size + 30, "False-positive rate"))
-    return _svg(_LEFT + size + 12, _TOP + size + _BOTTOM, "ROC curves", parts)
+    parts.append(_text(_LEFT + size * 0.62, _TOP + size * 0.97, "↑ True-positive rate"))
+    return _svg(_LEFT + size + _LEGEND, _TOP + size + _BOTTOM, "ROC curves", parts)
 
 
 def histogram_svg(

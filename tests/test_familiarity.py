@@ -185,8 +185,33 @@ def test_no_training_clip_is_ever_named(field):
 
 def test_scattered_training_clips_widen_the_limits():
     scattered = [replace(PLAIN, level_dbfs=level) for level in (-46.0, -43.0, -40.0, -37.0, -34.0) * 2]
-    assert Familiarity.fit(scattered).check(replace(PLAIN, level_dbfs=-24.0)) == ()
-    assert Familiarity.fit([PLAIN] * 10).check(replace(PLAIN, level_dbfs=-24.0))
+    for level in (-24.0, -56.0):
+        assert Familiarity.fit(scattered).check(replace(PLAIN, level_dbfs=level)) == ()
+        assert Familiarity.fit([PLAIN] * 10).check(replace(PLAIN, level_dbfs=level))
+
+
+@pytest.mark.parametrize(
+    ("trait", "values"),
+    [
+        ("level_dbfs", (-44.0, -36.0)),
+        ("peak_dbfs", (-38.0, -14.0)),
+        ("bandwidth_hz", (4500.0, 7900.0)),
+        ("noise_floor_db", (-43.0, -39.0)),
+        ("duration_s", (6.0, 18.0)),
+        ("centroid_hz", (350.0, 1100.0)),
+    ],
+)
+def test_small_differences_pass(trait, values):
+    limits = Familiarity.fit([PLAIN] * 8)
+    for value in values:
+        assert limits.check(replace(PLAIN, **{trait: value})) == ()
+
+
+def test_a_silent_training_clip_can_be_learned_from():
+    silent = ClipTraits(-120.0, -120.0, 0.0, -120.0, 10.0, 0.0)
+    limits = Familiarity.fit([PLAIN] * 8 + [silent])
+    assert limits.check(silent) == ()
+    assert Familiarity.from_json(limits.to_json()) == limits
 
 
 def test_silence_is_named():
@@ -218,7 +243,7 @@ def damage(**changes):
     ("table", "match"),
     [
         ({}, "n_clips"),
-        ({**damage(), "n_clips": True}, "n_clips"),
+        ({**damage(), "n_clips": 9.0}, "n_clips"),
         ({**damage(), "n_clips": 2}, "n_clips"),
         ({**damage(), "limits": {}}, "limits of exactly"),
         ({**damage(), "limits": None}, "limits of exactly"),
