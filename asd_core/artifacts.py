@@ -41,7 +41,9 @@ from asd_core.detector import Detector, State
 from asd_core.detectors import DETECTOR_NAMES, detector_class
 from asd_core.errors import ArtifactError, BusyError, InputError, UsageError
 from asd_core.evaluation.thresholds import Threshold
-from asd_core.types import BoolArray, FloatArray
+from asd_core.familiarity import Familiarity, traits
+from asd_core.features import FEATURE_CONFIG
+from asd_core.types import BoolArray, FloatArray, Waveform
 
 SCHEMA = 1
 MANIFEST, MANIFEST_DIGEST, STATE, SCORES, CURRENT = (
@@ -170,6 +172,17 @@ class Artifact:
     def threshold(self) -> Threshold:
         """The threshold saved with this version."""
         return Threshold.from_json(dict(self.manifest["threshold"]))
+
+    @cached_property
+    def familiarity(self) -> Familiarity | None:
+        """What the training clips were like as recordings; None for versions that do not say."""
+        return _read_familiarity(self.manifest, self.folder)
+
+    def unfamiliar(self, waveform: Waveform) -> tuple[str, ...]:
+        """`unfamiliar: text` lines on how a recording is unlike the training clips, whatever the machine does."""
+        if self.familiarity is None:
+            return ()
+        return tuple(f"unfamiliar: {remark}" for remark in self.familiarity.check(traits(waveform)))
 
     @cached_property
     def training_digests(self) -> frozenset[str]:
@@ -468,8 +481,24 @@ def _check_values(manifest: Mapping[str, Any], folder: Path) -> None:
     channel = manifest["channel"]
     if isinstance(channel, bool) or (channel is not None and channel < 0):
         raise ArtifactError(f"{folder}: channel must be null or a number from 0, got {channel!r}")
+    if manifest["features"] != FEATURE_CONFIG:
+        raise ArtifactError(f"{folder}: trained on features {manifest['features']}, but {FEATURE_CONFIG} are at hand")
     Threshold.from_json(manifest["threshold"])
+    _read_familiarity(manifest, folder)
     _build_detector(manifest)
+
+
+def _read_familiarity(manifest: Mapping[str, Any], folder: Path) -> Familiarity | None:
+    """Read what the training clips were like; versions from before it was kept have none."""
+    table = manifest.get("familiarity")
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise ArtifactError(f"{folder}: {MANIFEST} has familiarity in another type")
+    try:
+        return Familiarity.from_json(table)
+    except InputError as error:
+        raise ArtifactError(f"{folder}: {MANIFEST}: {error}") from error
 
 
 def _is_payload_size(size: object) -> bool:

@@ -36,6 +36,7 @@ from asd_core.detectors import detector_class
 from asd_core.errors import AudioError, DataSetError, InputError, UsageError
 from asd_core.evaluation import thresholds
 from asd_core.evaluation.thresholds import Threshold
+from asd_core.familiarity import Familiarity, traits
 from asd_core.features import FEATURE_CONFIG
 from asd_core.types import Waveform
 
@@ -243,6 +244,19 @@ def detector_folder(out: Path, data_set: DataSet, detector: str) -> Path:
     return out / name / slug(data_set.index.machine) / detector
 
 
+@dataclass(frozen=True)
+class _Side:
+    """The fitted or the held-out clips."""
+
+    clips: FileClips
+    digests: tuple[str, ...]
+
+    @classmethod
+    def of(cls, normal: ReadableClips, rows: Sequence[int], channel: int | None) -> _Side:
+        clips = FileClips(tuple(normal.clips[row] for row in rows), channel)
+        return cls(clips, tuple(normal.digests[row] for row in rows))
+
+
 def _train(
     detector: Detector,
     data_set: DataSet,
@@ -256,48 +270,32 @@ def _train(
     training_clips = data_set.index.select(split="train", label="normal")
     normal = readable(training_clips, channel=channel, min_samples=shortest)
     _check_training_clips(normal, data_set)
-    fitted_rows, heldout_rows = split_heldout(normal.clips, normal.digests, seed=detector.seed)
-    fitted = FileClips(tuple(normal.clips[row] for row in fitted_rows), channel)
-    heldout = FileClips(tuple(normal.clips[row] for row in heldout_rows), channel)
+    rows = split_heldout(normal.clips, normal.digests, seed=detector.seed)
+    fitted, heldout = (_Side.of(normal, side, channel) for side in rows)
     history: list[Progress] = []
 
     def note(progress: Progress) -> None:
         history.append(progress)
         on_progress(progress)
 
-    checkpoint = _checkpoint(folder, detector, request, [normal.digests[row] for row in (*fitted_rows, *heldout_rows)])
+    checkpoint = _checkpoint(folder, detector, request, [*fitted.digests, *heldout.digests])
     if not request.resume:
         checkpoint.remove()
-    detector.fit(fitted, heldout=heldout, on_progress=note, should_stop=should_stop, checkpoint=checkpoint)
-    fit_seconds = monotonic() - began
-    heldout_scores = scored(detector, heldout, "heldout", [normal.digests[row] for row in heldout_rows])
+    detector.fit(fitted.clips, heldout=heldout.clips, on_progress=note, should_stop=should_stop, checkpoint=checkpoint)
+    training = _training_json(history, monotonic() - began)
+    heldout_scores = scored(detector, heldout.clips, "heldout", heldout.digests)
     threshold = _calibrate(heldout_scores)
     test = readable(data_set.index.select(split="test"), channel=channel, min_samples=shortest)
     test_scores = scored(detector, FileClips(test.clips, channel), "test", test.digests)
-    warnings = _training_warnings(normal, len(fitted), threshold) + test.warnings
+    warnings = _training_warnings(normal, len(fitted.clips), threshold) + test.warnings
     manifest = {
-        "kind": KIND,
+        **_detector_json(detector, request),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "detector": detector.name,
-        "title": detector.title,
-        "encoder": _encoder_json(detector),
-        "preset": request.preset,
-        "settings": settings_json(detector),
-        "features": FEATURE_CONFIG,
-        "channel": channel,
         "threshold": threshold.to_json(),
         "calibration": _calibration_json(heldout_scores),
-        "data": {
-            "data_set": data_set.name,
-            "machine": data_set.index.machine,
-            "layout": data_set.index.layout,
-            "ids": sorted({clip.machine_id for clip in normal.clips}),
-            "simulated": data_set.simulated is not None,
-            "fingerprint": fingerprint(normal.digests),
-            "fitted_digests": [normal.digests[row][:DIGEST_PREFIX] for row in fitted_rows],
-            "heldout_digests": [normal.digests[row][:DIGEST_PREFIX] for row in heldout_rows],
-        },
-        "training": _training_json(history, fit_seconds),
+        "familiarity": Familiarity.fit([traits(clip) for clip in fitted.clips]).to_json(),
+        "data": _data_json(data_set, normal, fitted, heldout),
+        "training": training,
         "versions": versions(),
         "warnings": _shortened(warnings),
         "parent": None,
@@ -307,6 +305,32 @@ def _train(
     )
     checkpoint.remove()
     return TrainingResult(artifact, folder, normal.refused + test.refused, warnings)
+
+
+def _detector_json(detector: Detector, request: TrainingRequest) -> dict[str, Any]:
+    return {
+        "kind": KIND,
+        "detector": detector.name,
+        "title": detector.title,
+        "encoder": _encoder_json(detector),
+        "preset": request.preset,
+        "settings": settings_json(detector),
+        "features": FEATURE_CONFIG,
+        "channel": request.channel,
+    }
+
+
+def _data_json(data_set: DataSet, normal: ReadableClips, fitted: _Side, heldout: _Side) -> dict[str, Any]:
+    return {
+        "data_set": data_set.name,
+        "machine": data_set.index.machine,
+        "layout": data_set.index.layout,
+        "ids": sorted({clip.machine_id for clip in normal.clips}),
+        "simulated": data_set.simulated is not None,
+        "fingerprint": fingerprint(normal.digests),
+        "fitted_digests": [digest[:DIGEST_PREFIX] for digest in fitted.digests],
+        "heldout_digests": [digest[:DIGEST_PREFIX] for digest in heldout.digests],
+    }
 
 
 def _check_training_clips(normal: ReadableClips, data_set: DataSet) -> None:

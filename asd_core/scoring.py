@@ -103,7 +103,7 @@ def score_waveform(
         anomaly_score = detector.anomaly_score(waveform)
     except InputError as error:
         return ScoreRow.refused(path, model, encoder, f"input: {error}")
-    warnings = waveform.warnings + detector.input_warnings(waveform)
+    warnings = waveform.warnings + detector.input_warnings(waveform) + artifact.unfamiliar(waveform)
     value = artifact.threshold.value
     verdict = "" if value is None else _verdict(anomaly_score, value)
     status = "warning" if warnings else "ok"

@@ -7,7 +7,7 @@ import streamlit as st
 from asd_core.audio import decode_waveform
 from pages.shared.cache import artifacts, heard
 from pages.shared.frame import keep, no_detectors, open_page
-from pages.shared.listening import listening_panels, verdict_card
+from pages.shared.listening import listening_panels, unfamiliar, verdict_card
 from pages.shared.sources import example_clip, shown_name
 
 SOURCES = ("Example clip", "Upload", "Microphone")
@@ -45,7 +45,7 @@ with open_page("pages/check.py") as chosen:
         waveform, title = example_clip(chosen, good)
     if waveform is None:
         st.stop()
-    for warning in waveform.warnings:
+    for warning in (*waveform.warnings, *unfamiliar(good, waveform)):
         st.warning(warning, icon=":material/info:")
     results = {name: heard(artifact, waveform) for name, artifact in good.items()}
     for column, (name, result) in zip(st.columns(len(results)), results.items(), strict=True):

@@ -264,9 +264,10 @@ def kill_server(asked, *, epochs):
     content = {"schema": 1, "command": "train", "warnings": [], "request": request_json(request)}
     command = [sys.executable, "-c", SERVER, json.dumps(content), str(PROJECT)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=asked.data) as server:
-        job = read_job(Path(server.stdout.readline().strip()))
-        job = wait_for_epoch(job)
-        server.kill()
+        try:
+            job = wait_for_epoch(read_job(Path(server.stdout.readline().strip())))
+        finally:
+            server.kill()
     assert read_job(job.folder).state == "running"
     return job
 

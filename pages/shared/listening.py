@@ -46,6 +46,12 @@ def verdict_card(artifact: Artifact, heard: Heard) -> None:
             st.caption(f":material/info: {warning}")
 
 
+def unfamiliar(artifacts: Mapping[str, Artifact], waveform: Waveform) -> list[str]:
+    """Remarks on how the recording is unlike anything in training, each once."""
+    remarks = [remark for artifact in artifacts.values() for remark in artifact.unfamiliar(waveform)]
+    return list(dict.fromkeys(remark.replace("unfamiliar: ", "Unlike anything in training: ", 1) for remark in remarks))
+
+
 def listening_panels(
     waveform: Waveform, artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard], *, title: str, key: str
 ) -> None:
