@@ -470,11 +470,7 @@ def _check_values(manifest: Mapping[str, Any], folder: Path) -> None:
         raise ArtifactError(f"{folder}: unknown detector {manifest['detector']!r}")
     if set(manifest["files"]) != set(PAYLOAD_FILES):
         raise ArtifactError(f"{folder}: {MANIFEST} must list exactly {PAYLOAD_FILES}")
-    for name, entry in manifest["files"].items():
-        if not (
-            isinstance(entry, dict) and _is_payload_size(entry.get("bytes")) and isinstance(entry.get("sha256"), str)
-        ):
-            raise ArtifactError(f"{folder}: {MANIFEST} has no proper size and SHA-256 of {name}")
+    _check_files(manifest, folder)
     for name in ("ids", "fitted_digests", "heldout_digests"):
         if not all(isinstance(entry, str) for entry in manifest["data"][name]):
             raise ArtifactError(f"{folder}: {name} must hold text only")
@@ -486,6 +482,14 @@ def _check_values(manifest: Mapping[str, Any], folder: Path) -> None:
     Threshold.from_json(manifest["threshold"])
     _read_familiarity(manifest, folder)
     _build_detector(manifest)
+
+
+def _check_files(manifest: Mapping[str, Any], folder: Path) -> None:
+    for name, entry in manifest["files"].items():
+        if not (
+            isinstance(entry, dict) and _is_payload_size(entry.get("bytes")) and isinstance(entry.get("sha256"), str)
+        ):
+            raise ArtifactError(f"{folder}: {MANIFEST} has no proper size and SHA-256 of {name}")
 
 
 def _read_familiarity(manifest: Mapping[str, Any], folder: Path) -> Familiarity | None:

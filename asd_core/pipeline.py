@@ -238,10 +238,15 @@ def train(
 
 def detector_folder(out: Path, data_set: DataSet, detector: str) -> Path:
     """Where a detector's versions go; a data set whose folder is marked read-only gets a folder beside it."""
-    name = data_set.name
-    if (out / name / READ_ONLY_MARK).exists():
-        name += OWN_SUFFIX
-    return out / name / slug(data_set.index.machine) / detector
+    return writable_folder(out / data_set.name / slug(data_set.index.machine) / detector)
+
+
+def writable_folder(folder: Path) -> Path:
+    """Return a detector folder, or the one beside it where its data set's folder is marked read-only."""
+    data_set = folder.parents[1]
+    if not (data_set / READ_ONLY_MARK).exists():
+        return folder
+    return data_set.with_name(data_set.name + OWN_SUFFIX) / folder.parent.name / folder.name
 
 
 @dataclass(frozen=True)

@@ -487,3 +487,100 @@ def _add_curve(figure: go.Figure, curve: RocCurve) -> None:
         showlegend=False,
         hovertemplate="operating point: FPR %{x:.1%}, TPR %{y:.1%}",
     )
+
+
+def scores_by_id(
+    anomaly_scores: npt.ArrayLike,
+    is_anomalous: npt.ArrayLike,
+    machine_ids: Sequence[str],
+    *,
+    threshold: float | None = None,
+    height_px: int = 340,
+) -> go.Figure:
+    """Draw each machine id's normal and anomalous scores as boxes with their clips: why pooled and per-id AUC differ.
+
+    Parameters
+    ----------
+    anomaly_scores, is_anomalous, machine_ids
+        Shape (n_clips,) each.
+    threshold
+        Drawn across all ids.
+    """
+    import plotly.graph_objects as go
+
+    scores, labels = _finite_scores(anomaly_scores), np.asarray(is_anomalous, dtype=np.bool_)
+    names = np.array([f"id {name}" for name in machine_ids])
+    figure = go.Figure()
+    for label, name, colour in ((False, "Normal", NORMAL_COLOUR), (True, "Anomalous", ANOMALOUS_COLOUR)):
+        own = labels == label
+        figure.add_box(
+            x=names[own].tolist(),
+            y=scores[own].astype(np.float32),
+            name=name,
+            marker={"color": colour, "size": 3, "symbol": "x-thin" if label else "circle", "line": {"width": 1}},
+            boxpoints="all" if own.sum() <= 1500 else "outliers",
+            jitter=0.5,
+            pointpos=0,
+            line={"width": 1.5, "color": colour},
+            hoverinfo="y",
+        )
+    if threshold is not None:
+        figure.add_hline(y=threshold, line={"color": NEUTRAL_COLOUR, "dash": "dash", "width": 1.5})
+    figure.update_layout(boxmode="group", height=height_px, margin=_MARGIN, legend={"orientation": "h", "y": 1.12})
+    figure.update_yaxes(title="Anomaly score (higher = more anomalous)")
+    figure.update_xaxes(categoryorder="category ascending")
+    return figure
+
+
+def precision_recall_figure(
+    recall: FloatArray, precision: FloatArray, *, point: tuple[float, float] | None, base_rate: float, colour: str
+) -> go.Figure:
+    """Draw precision over recall of the anomalous class, with the operating point and the share of anomalous clips.
+
+    Parameters
+    ----------
+    recall, precision
+        Shape (n_points,), each from 0 to 1.
+    point
+        (recall, precision) in force; None where no clip is called anomalous.
+    base_rate
+        Precision of calling every clip anomalous.
+    """
+    figure = _rates_figure(recall, precision, point, colour=colour)
+    figure.add_hline(y=base_rate, line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1})
+    figure.update_xaxes(title="Recall (anomalies found)", range=[0, 1.02])
+    figure.update_yaxes(title="Precision (alarms that are right)", range=[0, 1.05])
+    return figure
+
+
+def det_figure(fpr: FloatArray, fnr: FloatArray, *, point: tuple[float, float], colour: str) -> go.Figure:
+    """Draw misses over false alarms on logarithmic axes (detection error trade-off; Martin et al. 1997).
+
+    Parameters
+    ----------
+    fpr, fnr
+        Shape (n_points,), each from 0 to 1; points where one of them is 0 lie beyond the axes.
+    point
+        (FPR, FNR) in force.
+    """
+    inside = (fpr > 0) & (fnr > 0)
+    figure = _rates_figure(fpr[inside], fnr[inside], point, colour=colour)
+    ticks = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1]
+    axis = {"type": "log", "tickvals": ticks, "ticktext": [f"{100 * tick:g} %" for tick in ticks]}
+    figure.update_xaxes(title="False alarms (FPR)", **axis)
+    figure.update_yaxes(title="Misses (FNR)", **axis)
+    return figure
+
+
+def _rates_figure(x: FloatArray, y: FloatArray, point: tuple[float, float] | None, *, colour: str) -> go.Figure:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.add_scatter(
+        x=x.astype(np.float32), y=y.astype(np.float32), mode="lines", line={"color": colour, "width": 2.5}, name="curve"
+    )
+    if point is not None:
+        marker = {"color": colour, "size": 13, "symbol": "circle-open", "line": {"width": 3}}
+        figure.add_scatter(x=[point[0]], y=[point[1]], mode="markers", marker=marker, name="operating point")
+    figure.update_layout(height=380, margin=_MARGIN, showlegend=False)
+    return figure

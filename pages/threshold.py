@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import streamlit as st
 
-from asd_core.plots import score_histogram
+from asd_core.artifacts import Artifact
 from pages.shared.cache import artifacts
 from pages.shared.cards import DETECTOR_MARKS
 from pages.shared.frame import fragment, keep, link, no_detectors, open_page
-from pages.shared.operating_point import (
-    operating_point,
-    per_id_table,
-    promise_line,
-    roc,
-    rule_controls,
-)
+from pages.shared.operating_point import operating_point, promise_line, roc, rule_controls
 from pages.shared.playlist import clip_lists
+from pages.shared.threshold_views import optimism_line, save_controls, views
+
+NONE = "none"
+
+
+def _other(good: dict[str, Artifact], name: str) -> Artifact | None:
+    """Let the user lay a second detector's curve behind the first."""
+    keep("second", [NONE, *good])
+    second = st.selectbox(
+        "Also show",
+        [NONE, *(other for other in good if other != name)],
+        key="second",
+        format_func=lambda other: "no second detector" if other == NONE else good[other].title,
+        persist_state="session",
+    )
+    return good.get(second)
+
 
 with open_page("pages/threshold.py") as chosen:
     st.markdown(
@@ -43,15 +54,11 @@ with open_page("pages/threshold.py") as chosen:
         scores = artifact.scores.of("test").labelled()
         rule_controls(artifact, scores)
         point = operating_point(artifact, scores)
-        roc(point)
+        roc(point, _other(good, name))
         promise_line(point)
-        left, right = st.columns([3, 2])
-        with left:
-            st.subheader("Scores of the test clips")
-            normal, anomalous = scores.anomaly_scores[~scores.is_anomalous], scores.anomaly_scores[scores.is_anomalous]
-            st.altair_chart(score_histogram(normal, anomalous, threshold=point.threshold), width="stretch")
-        with right:
-            per_id_table(point)
+        optimism_line(point)
+        save_controls(artifact, point)
+        views(point)
         clip_lists(chosen, point)
 
     workbench()

@@ -11,17 +11,18 @@ from asd_core.artifacts import Artifact, Scores
 from asd_core.assess import choose_threshold
 from asd_core.evaluation.metrics import Confusion, RocCurve, confusion_at, per_id, roc_curve
 from asd_core.evaluation.operating import point_of, threshold_at
-from asd_core.evaluation.thresholds import RULES, Threshold
+from asd_core.evaluation.thresholds import RULES, Threshold, from_labelled_scores
 from asd_core.evaluation.uncertainty import wilson
 from asd_core.formats import area_text, rate_text, score_text, share_text
 from asd_core.plots import DETECTOR_COLOURS
 from pages.shared.cards import threshold_origin
 from pages.shared.frame import keep, link
-from pages.shared.roc import RocMarker, roc_control
+from pages.shared.roc import DimmedCurve, RocMarker, roc_control
 
 SAVED, MANUAL = "saved", "manual"
 MARKED_RULES = ("conformal", "closest_topleft")
 RULE_STEP = 0.01
+DEFAULT_PRIOR = 1.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,13 @@ def _chosen_threshold(artifact: Artifact, scores: Scores) -> Threshold:
     if rule in (SAVED, MANUAL):
         by_hand = st.session_state.get(f"manual:{artifact.folder}", float(scores.anomaly_scores.max()))
         return replace(artifact.threshold, value=by_hand, rule=MANUAL, promised_fpr=None, per_id=None, reason=None)
-    return choose_threshold(artifact, scores, rule=rule, rule_value=st.session_state.get(f"rule_value:{rule}"))
+    value = st.session_state.get(f"rule_value:{rule}")
+    if rule == "cost":
+        prior = st.session_state.get("prior", DEFAULT_PRIOR)
+        return from_labelled_scores(
+            rule, scores.is_anomalous, scores.anomaly_scores, rule_value=value, prior=prior / 100
+        )
+    return choose_threshold(artifact, scores, rule=rule, rule_value=value)
 
 
 def rule_controls(artifact: Artifact, scores: Scores) -> None:
@@ -110,6 +117,19 @@ def rule_controls(artifact: Artifact, scores: Scores) -> None:
         right.number_input(
             label, min_value=RULE_STEP, max_value=most, step=RULE_STEP, key=key, persist_state="session", **start
         )
+    if rule == "cost":
+        keep("prior")
+        start = {} if "prior" in st.session_state else {"value": DEFAULT_PRIOR}
+        right.number_input(
+            "Share of anomalous clips to expect, in %",
+            min_value=0.01,
+            max_value=99.0,
+            step=0.1,
+            key="prior",
+            persist_state="session",
+            help="How rare faults are on your machine, not in the test set.",
+            **start,
+        )
 
 
 def _manual_slider(place: st.delta_generator.DeltaGenerator, artifact: Artifact, scores: Scores) -> None:
@@ -130,8 +150,8 @@ def _rule_title(rule: str) -> str:
     return RULES[rule].title + (" · uses test labels" if RULES[rule].uses_test_labels else "")
 
 
-def roc(point: OperatingPoint) -> None:
-    """Draw the ROC with its point to drag; a move sets the threshold by hand."""
+def roc(point: OperatingPoint, second: Artifact | None = None) -> None:
+    """Draw the ROC with its point to drag, a second detector's behind it; a move sets the threshold by hand."""
     curve = point.curve
     if curve is None:
         st.info("A ROC needs normal and anomalous test clips; here is one class only.", icon=":material/info:")
@@ -151,10 +171,19 @@ def roc(point: OperatingPoint) -> None:
         title=point.artifact.title,
         colour=DETECTOR_COLOURS[point.artifact.detector_name],
         markers=_markers(point, curve),
+        comparison=None if second is None else _dimmed(second),
         exact_threshold=point.threshold,
         on_release=released,
         key=f"roc:{point.artifact.detector_name}",
     )
+
+
+def _dimmed(artifact: Artifact) -> DimmedCurve | None:
+    scores = artifact.scores.of("test").labelled()
+    if scores.is_anomalous.all() or not scores.is_anomalous.any():
+        return None
+    curve = roc_curve(scores.is_anomalous, scores.anomaly_scores)
+    return DimmedCurve(artifact.title, curve.fpr.tolist(), curve.tpr.tolist())
 
 
 def _markers(point: OperatingPoint, curve: RocCurve) -> list[RocMarker]:

@@ -1,0 +1,107 @@
+"""Views of an operating point beside its ROC, and saving it with the detector."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from asd_core.artifacts import Artifact
+from asd_core.evaluation.metrics import det_curve, precision_recall_curve
+from asd_core.evaluation.thresholds import optimism
+from asd_core.formats import score_text, share_text
+from asd_core.pipeline import save_threshold, writable_folder
+from asd_core.plots import DETECTOR_COLOURS, det_figure, precision_recall_figure, score_histogram, scores_by_id
+from pages.shared.frame import keep, link
+from pages.shared.operating_point import OperatingPoint, per_id_table
+
+VIEWS = {
+    "scores": "Scores",
+    "ids": "By machine id",
+    "pr": "Precision and recall",
+    "det": "Misses and false alarms",
+}
+
+
+def views(point: OperatingPoint) -> None:
+    """Let the reader choose one view; only that one is computed."""
+    known = VIEWS if point.curve is not None else {name: VIEWS[name] for name in ("scores", "ids")}
+    keep("view", known)
+    view = st.segmented_control(
+        "View", list(known), key="view", format_func=VIEWS.get, persist_state="session", required=True
+    )
+    link("view")
+    {"scores": _scores, "ids": _ids, "pr": _precision_recall, "det": _det}[view](point)
+
+
+def _scores(point: OperatingPoint) -> None:
+    scores = point.scores
+    normal, anomalous = (scores.anomaly_scores[scores.is_anomalous == label] for label in (False, True))
+    st.altair_chart(score_histogram(normal, anomalous, threshold=point.threshold), width="stretch")
+
+
+def _ids(point: OperatingPoint) -> None:
+    scores = point.scores
+    figure = scores_by_id(scores.anomaly_scores, scores.is_anomalous, scores.machine_ids, threshold=point.threshold)
+    left, right = st.columns([3, 2])
+    with left:
+        st.plotly_chart(figure, key="by_id", width="stretch")
+        st.caption(
+            "Machines of one type differ in how high their normal scores lie. One threshold then treats them "
+            "unequally, and pooling them moves the AUC although no machine's own ranking changed."
+        )
+    with right:
+        per_id_table(point)
+
+
+def _precision_recall(point: OperatingPoint) -> None:
+    curve = precision_recall_curve(point.scores.is_anomalous, point.scores.anomaly_scores)
+    figures = point.confusion.per_class()["anomalous"]
+    at = None if figures.precision is None or figures.recall is None else (figures.recall, figures.precision)
+    figure = precision_recall_figure(
+        curve.recall,
+        curve.precision,
+        point=at,
+        base_rate=float(point.scores.is_anomalous.mean()),
+        colour=DETECTOR_COLOURS[point.artifact.detector_name],
+    )
+    st.plotly_chart(figure, key="pr", width="stretch")
+    st.caption(
+        "Precision depends on how rare faults are. Among these test clips they are common (dotted line: their share); "
+        "on a machine in use they are rare, and precision is then much lower at the same threshold."
+    )
+
+
+def _det(point: OperatingPoint) -> None:
+    curve = det_curve(point.scores.is_anomalous, point.scores.anomaly_scores)
+    confusion = point.confusion
+    at = (confusion.fpr or 0.0, 1.0 - (confusion.tpr or 0.0))
+    figure = det_figure(curve.fpr, curve.fnr, point=at, colour=DETECTOR_COLOURS[point.artifact.detector_name])
+    st.plotly_chart(figure, key="det", width="stretch")
+
+
+def optimism_line(point: OperatingPoint) -> None:
+    """For a rule that used the labels: what it gives on clips it was not chosen on."""
+    origin = point.origin
+    if not origin.uses_test_labels or point.curve is None:
+        return
+    scores = point.scores
+    found = optimism(
+        origin.rule, scores.is_anomalous, scores.anomaly_scores, rule_value=origin.rule_value, prior=origin.prior
+    )
+    naive, honest = found.naive, found.honest
+    st.caption(
+        f"Chosen on one half of the clips and judged on the other, {found.n_splits} times: false alarms "
+        f"{share_text(honest.fpr)} instead of {share_text(naive.fpr)}, found {share_text(honest.tpr)} instead of "
+        f"{share_text(naive.tpr)}, F1 {honest.f1:.3f} instead of {naive.f1:.3f}."
+    )
+
+
+def save_controls(artifact: Artifact, point: OperatingPoint) -> None:
+    """Save the threshold with the detector as a new version, with a reason."""
+    if point.origin == artifact.threshold:
+        return
+    with st.popover("Save this threshold with the detector", icon=":material/save:"):
+        reason = st.text_input("Reason, kept with the new version", key="save_reason", max_chars=300)
+        if st.button(f"Save threshold {score_text(point.threshold)}", key="save_threshold", type="primary"):
+            folder = writable_folder(artifact.folder.parent)
+            saved = save_threshold(artifact, point.origin, folder=folder, reason=reason)
+            st.success(f"Saved as version {saved.version} in {folder.parents[1].name}.", icon=":material/check:")
