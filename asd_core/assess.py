@@ -9,7 +9,7 @@ from typing import Any
 
 from asd_core.artifacts import Artifact, Scores, open_artifact
 from asd_core.clips import Clip
-from asd_core.errors import DataSetError, UndefinedMetricError, UsageError
+from asd_core.errors import DataSetError, ThresholdError, UndefinedMetricError, UsageError
 from asd_core.evaluation import metrics, thresholds, uncertainty
 from asd_core.evaluation.normalisation import fit_id_scales, normalise_ids
 from asd_core.evaluation.thresholds import RULES, Threshold
@@ -184,6 +184,7 @@ def evaluate(
     normal: str | None = None,
     rule: str | None = None,
     rule_value: float | None = None,
+    per_id: bool = False,
     normalise: bool = False,
     imported: Mapping[str, float] | None = None,
     imported_name: str = "imported",
@@ -196,6 +197,8 @@ def evaluate(
 
     Parameters
     ----------
+    per_id
+        Decide each clip by its own id's threshold.
     normalise
         Bring ids to one scale by their held-out normal scores.
     imported
@@ -210,7 +213,7 @@ def evaluate(
     """
     raw = assess(model, data, machine=machine, ids=ids, normal=normal)
     assessment = normalised_by_id(raw) if normalise else raw
-    summary = summarise_assessment(assessment, rule=rule, rule_value=rule_value, seed=seed)
+    summary = summarise_assessment(assessment, rule=rule, rule_value=rule_value, per_id=per_id, seed=seed)
     report: dict[str, Any] = {
         "schema": 1,
         "command": "evaluate",
@@ -221,6 +224,7 @@ def evaluate(
         "title": assessment.title,
         "encoder": raw.artifact.encoder_id,
         "simulated": raw.data_set.simulated is not None,
+        "threshold_per_id": per_id,
         "normalised_per_id": normalise,
         "n_excluded": assessment.n_excluded,
         "refused": list(assessment.refused),
@@ -270,7 +274,12 @@ def made_from(assessment: Assessment, *, rule: str | None, rule_value: float | N
 
 
 def summarise_assessment(
-    assessment: Assessment, *, rule: str | None = None, rule_value: float | None = None, seed: int = 0
+    assessment: Assessment,
+    *,
+    rule: str | None = None,
+    rule_value: float | None = None,
+    per_id: bool = False,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Sum up an assessment by its saved threshold or by a rule; see `summarise_scores`."""
     if rule is None and assessment.saved_threshold is not None:
@@ -279,7 +288,7 @@ def summarise_assessment(
         threshold = threshold_by_rule(
             rule or DEFAULT_RULE, assessment.scores, assessment.heldout, rule_value=rule_value
         )
-    return summarise_scores(assessment.scores, threshold, seed=seed)
+    return summarise_scores(assessment.scores, threshold, per_id=per_id, seed=seed)
 
 
 def summarise(artifact: Artifact, scores: Scores, *, seed: int = 0) -> dict[str, Any]:
@@ -287,8 +296,23 @@ def summarise(artifact: Artifact, scores: Scores, *, seed: int = 0) -> dict[str,
     return summarise_scores(scores, artifact.threshold, seed=seed)
 
 
-def summarise_scores(scores: Scores, threshold: Threshold, *, seed: int = 0) -> dict[str, Any]:
-    """Sum up labelled scores: AUCs with intervals, per id, threshold, confusion matrix, per class; JSON values only."""
+def summarise_scores(scores: Scores, threshold: Threshold, *, per_id: bool = False, seed: int = 0) -> dict[str, Any]:
+    """Sum up labelled scores: AUCs with intervals, per id, threshold, confusion matrix, per class; JSON values only.
+
+    Parameters
+    ----------
+    per_id
+        Decide each clip by its own id's threshold.
+
+    Raises
+    ------
+    ThresholdError
+        `per_id`, but the ids have no thresholds of their own.
+    """
+    if per_id and threshold.per_id is None:
+        raise ThresholdError(
+            f"rule {threshold.rule} gives no threshold for each id: some id has too few held-out clips"
+        )
     labels, values, ids = scores.is_anomalous, scores.anomaly_scores, scores.machine_ids
     figures = metrics.per_id(labels, values, ids)
     mean = metrics.mean_over_ids(figures)
@@ -313,15 +337,26 @@ def summarise_scores(scores: Scores, threshold: Threshold, *, seed: int = 0) -> 
     }
     if pooled is not None:
         summary |= _intervals_json(labels, values, ids, seed=seed)
-    return summary | decisions(labels, values, threshold) | _optimism_json(labels, values, threshold, seed=seed)
+    in_force = threshold.for_ids(ids) if per_id else threshold.value
+    return (
+        summary | decisions(labels, values, threshold, in_force) | _optimism_json(labels, values, threshold, seed=seed)
+    )
 
 
-def decisions(labels: BoolArray, values: FloatArray, threshold: Threshold) -> dict[str, Any]:
-    """Sum up what a threshold decides: threshold, confusion, accuracy and per-class figures as JSON values."""
+def decisions(
+    labels: BoolArray, values: FloatArray, threshold: Threshold, in_force: float | FloatArray | None
+) -> dict[str, Any]:
+    """Sum up what a threshold decides: threshold, confusion, accuracy and per-class figures as JSON values.
+
+    Parameters
+    ----------
+    in_force
+        The threshold's value, or one for each clip; None decides nothing.
+    """
     stored = {**threshold.to_json(), "observed_fpr": None}
-    if threshold.value is None:
+    if in_force is None:
         return {"threshold": stored, "confusion": None, "accuracy": None, "per_class": None}
-    confusion = metrics.confusion_at(labels, values, threshold.value)
+    confusion = metrics.confusion_at(labels, values, in_force)
     stored["observed_fpr"] = confusion.fpr
     if confusion.fp + confusion.tn:
         limits = uncertainty.wilson(confusion.fp, confusion.fp + confusion.tn)

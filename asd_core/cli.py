@@ -275,6 +275,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--ids", type=_id_list, metavar="00,02")
     parser.add_argument("--rule", help="threshold rule; default the detector's saved threshold")
     parser.add_argument("--rule-value", type=float, metavar="X", help="of the rule: alpha, k, a rate, a threshold")
+    parser.add_argument("--per-id", action="store_true", help="decide each clip by its own id's threshold")
     parser.add_argument("--normalise-ids", action="store_true", help="bring ids to one scale by held-out normal clips")
     parser.add_argument(
         "--scores", type=Path, metavar="FILE.csv", help="another method's scores (path, score) to compare"
@@ -296,6 +297,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         normal=arguments.normal,
         rule=arguments.rule,
         rule_value=arguments.rule_value,
+        per_id=arguments.per_id,
         normalise=arguments.normalise_ids,
         imported=None if arguments.scores is None else read_scores(arguments.scores),
         imported_name="" if arguments.scores is None else arguments.scores.stem,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from asd_core.artifacts import Artifact
 from pages.shared.cache import artifacts
@@ -15,12 +16,13 @@ from pages.shared.threshold_views import optimism_line, save_controls, views
 NONE = "none"
 
 
-def _other(good: dict[str, Artifact], name: str) -> Artifact | None:
+def _other(place: DeltaGenerator, good: dict[str, Artifact], name: str) -> Artifact | None:
     """Let the user lay a second detector's curve behind the first."""
-    keep("second", [NONE, *good])
-    second = st.selectbox(
+    others = [NONE, *(other for other in good if other != name)]
+    keep("second", others)
+    second = place.selectbox(
         "Also show",
-        [NONE, *(other for other in good if other != name)],
+        others,
         key="second",
         format_func=lambda other: "no second detector" if other == NONE else good[other].title,
         persist_state="session",
@@ -37,7 +39,8 @@ with open_page("pages/threshold.py") as chosen:
         no_detectors()
     good, _ = artifacts(chosen)
     keep("detector", good)
-    name = st.segmented_control(
+    left, right = st.columns([3, 2])
+    name = left.segmented_control(
         "Detector",
         list(good),
         key="detector",
@@ -46,6 +49,7 @@ with open_page("pages/threshold.py") as chosen:
         required=True,
     )
     link("detector")
+    second = _other(right, good, name)
 
     @fragment
     def workbench() -> None:
@@ -54,7 +58,7 @@ with open_page("pages/threshold.py") as chosen:
         scores = artifact.scores.of("test").labelled()
         rule_controls(artifact, scores)
         point = operating_point(artifact, scores)
-        roc(point, _other(good, name))
+        roc(point, second)
         promise_line(point)
         optimism_line(point)
         save_controls(artifact, point)

@@ -11,7 +11,7 @@ from sounds import PROJECT
 from asd_core.artifacts import open_artifact
 from asd_core.assess import evaluate
 from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
-from asd_core.errors import DataSetError
+from asd_core.errors import DataSetError, ThresholdError
 from asd_core.imported import read_scores
 from asd_core.pipeline import TrainingRequest, train
 
@@ -117,3 +117,18 @@ def test_a_rule_with_labels_comes_with_its_optimism(model, bench):
     assert report["threshold"]["uses_test_labels"]
     assert report["optimism"]["naive"]["f1"] >= report["optimism"]["honest"]["f1"]
     assert "optimism" not in evaluate(model, bench)
+
+
+def test_thresholds_per_id_decide_each_clip_by_its_own(model, bench):
+    report = evaluate(model, bench, per_id=True)
+    own = report["threshold"]["per_id"]
+    clips = [clip for clip in open_artifact(model).scores.clips if clip.split == "test" and clip.label == "normal"]
+    expected = sum(clip.anomaly_score >= own[clip.machine_id] for clip in clips)
+    assert set(own) == {"00", "02"}
+    assert report["confusion"]["fp"] == expected
+    assert report["threshold_per_id"]
+
+
+def test_a_rule_without_thresholds_per_id_is_refused(model, bench):
+    with pytest.raises(ThresholdError, match="no threshold for each id"):
+        evaluate(model, bench, rule="manual", rule_value=0.5, per_id=True)

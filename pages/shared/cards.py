@@ -15,6 +15,8 @@ DETECTOR_MARKS = {
     "lstm_predictor": ":violet[■]",
     "gru_autoencoder": ":blue[■]",
     "dcase_autoencoder": ":orange[■]",
+    "vggish_mahalanobis": ":yellow[▲]",
+    "vggish_knn": ":violet[▲]",
 }
 """The detectors' colours as Markdown signs, for places that take text only."""
 

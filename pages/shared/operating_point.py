@@ -23,6 +23,7 @@ SAVED, MANUAL = "saved", "manual"
 MARKED_RULES = ("conformal", "closest_topleft")
 RULE_STEP = 0.01
 DEFAULT_PRIOR = 1.0
+DEFAULT_COST = 30.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _chosen_threshold(artifact: Artifact, scores: Scores) -> Threshold:
     if rule in (SAVED, MANUAL):
         by_hand = st.session_state.get(f"manual:{artifact.folder}", float(scores.anomaly_scores.max()))
         return replace(artifact.threshold, value=by_hand, rule=MANUAL, promised_fpr=None, per_id=None, reason=None)
-    value = st.session_state.get(f"rule_value:{rule}")
+    value = st.session_state.get(f"rule_value:{rule}", DEFAULT_COST if rule == "cost" else None)
     if rule == "cost":
         prior = st.session_state.get("prior", DEFAULT_PRIOR)
         return from_labelled_scores(
@@ -112,7 +113,7 @@ def rule_controls(artifact: Artifact, scores: Scores) -> None:
         key = f"rule_value:{rule}"
         keep(key)
         label = f"{spec.rule_value}".capitalize()
-        start = {} if key in st.session_state else {"value": spec.default}
+        start = {} if key in st.session_state else {"value": DEFAULT_COST if rule == "cost" else spec.default}
         most = 1.0 - RULE_STEP if rule not in ("mean_std", "cost") else 1000.0
         right.number_input(
             label, min_value=RULE_STEP, max_value=most, step=RULE_STEP, key=key, persist_state="session", **start
