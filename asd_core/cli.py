@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_score,
         _add_report,
         _add_evaluate_dcase,
+        _add_sweep,
     ):
         add(commands)
     _command(commands, "doctor", _doctor, "check what this machine has and lacks")
@@ -466,6 +467,51 @@ def _evaluate_dcase(arguments: argparse.Namespace) -> int:
     for line in report["warnings"]:
         print(f"warning: {line}", file=sys.stderr)
     return DONE
+
+
+def _add_sweep(commands: Any) -> None:
+    parser = _command(commands, "sweep", _sweep, "fit the one-class SVM for a grid of nu and gamma, and compare")
+    _add_data(parser)
+    parser.add_argument("--ids", type=_id_list, metavar="00,02")
+    parser.add_argument("--encoder", default="logmel_stats", metavar="E", help="logmel_stats (default) or vggish")
+    parser.add_argument("--nu", type=_id_list, metavar="0.05,0.1", help="bounds on the share of training clips outside")
+    parser.add_argument("--gamma", type=_id_list, metavar="scale,1e-4", help="widths of the RBF kernel")
+    parser.add_argument("--seed", type=int, default=0, help="of the held-out clips")
+    _add_vggish(parser)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from asd_core.detectors import detector_class
+    from asd_core.sweep import GAMMAS, NUS, sweep
+
+    _use_vggish(arguments)
+    read = detector_class("vggish_ocsvm").parse_setting
+    report = sweep(
+        arguments.data,
+        machine=arguments.machine,
+        ids=arguments.ids,
+        normal=arguments.normal,
+        encoder=arguments.encoder,
+        nus=NUS if arguments.nu is None else tuple(float(read("nu", text)) for text in arguments.nu),
+        gammas=GAMMAS if arguments.gamma is None else tuple(read("gamma", text) for text in arguments.gamma),
+        seed=arguments.seed,
+        on_progress=lambda done, total: _progress_line(f"embedded {done} of {total} clips", done == total),
+    )
+    _write_json(arguments.json, report)
+    _print_sweep(report)
+    return _list_refused(report["refused"])
+
+
+def _print_sweep(report: dict[str, Any]) -> None:
+    print(f"{report['title']}{_simulated_mark(report)}")
+    print(f"  {report['n_train']} clips fitted, {report['n_heldout']} held out, {report['n_test']} test clips")
+    print("  shares: support vectors / held-out outside / held-out alarms; with test labels: AUC mean over ids / alarms")
+    for cell in report["cells"]:
+        shares = " / ".join(_figure(cell[key]) for key in ("support_share", "heldout_outside", "heldout_fpr"))
+        test = " / ".join(_figure(cell["test"][key]) for key in ("auc_mean", "observed_fpr"))
+        print(f"  nu {cell['nu']:g}, gamma {cell['gamma']}: {shares}; with test labels: {test}")
+    for line in report["warnings"]:
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

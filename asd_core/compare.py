@@ -202,12 +202,12 @@ class Failures:
 
 def misses(clips: Sequence[ScoredClip], alarms: BoolArray, by: Callable[[ScoredClip], str]) -> list[Failures]:
     """Count anomalous clips without an alarm, shape (n_clips,), by group; groups in sorted order."""
-    return _failures([clip for clip in clips], ~alarms, by, label="anomalous")
+    return _failures(clips, ~alarms, by, label="anomalous")
 
 
 def false_alarms(clips: Sequence[ScoredClip], alarms: BoolArray, by: Callable[[ScoredClip], str]) -> list[Failures]:
     """Count normal clips with an alarm, shape (n_clips,), by group; groups in sorted order."""
-    return _failures([clip for clip in clips], alarms, by, label="normal")
+    return _failures(clips, alarms, by, label="normal")
 
 
 def _failures(

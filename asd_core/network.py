@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from asd_core.detector import POOLINGS, Checkpoint, Detector, Progress, State, TensorSpec, pool
 from asd_core.errors import InputError, UsageError
-from asd_core.features import HOP_LENGTH, N_MELS, checked_samples, log_mel, mel_band_centres_hz
+from asd_core.features import HOP_LENGTH, N_MELS, checked_samples, frame_times_s, log_mel, mel_band_centres_hz
 from asd_core.training import (
     MinMaxScale,
     TrainingPlan,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
 MAX_WINDOW, MAX_HIDDEN, MAX_LAYERS = 64, 1024, 4
+RAW_DECIBELS = MinMaxScale(0.0, 1.0)
 
 
 @dataclass
@@ -36,32 +37,24 @@ class NetworkDetector(Detector):
 
     Parameters
     ----------
-    window
-        Frames a window holds (32 ms each).
-    hidden, layers
-        Size and number of recurrent layers.
     epochs, batch_size, learning_rate, schedule, windows_per_epoch
         See `asd_core.training.TrainingPlan`; 0 windows per epoch means all.
     pooling
         How the error over time becomes one score: mean (the report), std, max or gwrp.
     """
 
-    window: int = 10
-    hidden: int = 256
-    layers: int = 2
     epochs: int = 10
     batch_size: int = 32
     learning_rate: float = 1e-3
     schedule: str = "constant"
     windows_per_epoch: int = 0
     pooling: str = "mean"
+
+    scales_frames: ClassVar[bool] = True
+    """Whether the network sees decibels mapped to [0, 1]; else it sees them raw and the state holds no scale."""
     _fitted: tuple[MinMaxScale, torch.nn.Module] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        limits = {"window": MAX_WINDOW, "hidden": MAX_HIDDEN, "layers": MAX_LAYERS}
-        for name, most in limits.items():
-            if not 1 <= getattr(self, name) <= most:
-                raise UsageError(f"{name} must be 1..{most}, got {getattr(self, name)}")
         if self.pooling not in POOLINGS:
             raise UsageError(f"pooling must be one of {', '.join(POOLINGS)}; got {self.pooling!r}")
         self._plan()
@@ -77,12 +70,12 @@ class NetworkDetector(Detector):
         return self._fitted is not None
 
     def state_spec(self) -> dict[str, TensorSpec]:
-        """Names, types and shapes of weights and scale."""
+        """Names, types and shapes of weights and, where frames are scaled, of the scale."""
         spec = {name: TensorSpec("float32", shape) for name, shape in self._weight_shapes().items()}
-        return spec | {"scale": TensorSpec("float64", (2,))}
+        return spec | ({"scale": TensorSpec("float64", (2,))} if self.scales_frames else {})
 
     def scaled_frames(self, clip: Waveform) -> Float32Array:
-        """Log-mel frames as the network sees them, shape (n_frames, 128); the training clips span [0, 1]."""
+        """Log-mel frames as the network sees them, shape (n_frames, 128); where scaled, training clips span [0, 1]."""
         scale, _ = self._learned
         return scale(self._frames(clip))
 
@@ -102,6 +95,9 @@ class NetworkDetector(Detector):
 
     @abstractmethod
     def _build(self) -> torch.nn.Module: ...
+
+    def _initialise(self, network: torch.nn.Module) -> None:
+        initialise(network, seed=self.seed)
 
     @abstractmethod
     def _weight_shapes(self) -> dict[str, tuple[int, ...]]: ...
@@ -136,9 +132,10 @@ class NetworkDetector(Detector):
         checkpoint: Checkpoint | None,
     ) -> None:
         frames = [self._frames(clip) for clip in clips]
-        scale = MinMaxScale.fit(frames)
+        limits = MinMaxScale.fit(frames)  # refuses clips that never change, scaled or not
+        scale = limits if self.scales_frames else RAW_DECIBELS
         network = self._build()
-        initialise(network, seed=self.seed)
+        self._initialise(network)
         train_network(
             network,
             lambda windows: self._errors(network, windows).mean(),
@@ -168,15 +165,46 @@ class NetworkDetector(Detector):
 
     def _state(self) -> State:
         scale, network = self._learned
-        return network_state(network) | {"scale": np.array([scale.low, scale.high], dtype=np.float64)}
+        limits = {"scale": np.array([scale.low, scale.high], dtype=np.float64)} if self.scales_frames else {}
+        return network_state(network) | limits
 
     def _restore(self, state: State) -> None:
-        low, high = state["scale"]
+        low, high = state["scale"] if self.scales_frames else (RAW_DECIBELS.low, RAW_DECIBELS.high)
         if not high > low:
             raise InputError("scale must rise: its second value above its first")
         network = self._build()
         load_network_state(network, {name: array for name, array in state.items() if name != "scale"})
         self._fitted = MinMaxScale(float(low), float(high)), network.eval()
+
+
+@dataclass
+class RecurrentDetector(NetworkDetector):
+    """A recurrent network over windows of scaled log-mel frames.
+
+    Parameters
+    ----------
+    window
+        Frames a window holds (32 ms each).
+    hidden, layers
+        Size and number of recurrent layers.
+    """
+
+    window: int = 10
+    hidden: int = 256
+    layers: int = 2
+
+    def __post_init__(self) -> None:
+        limits = {"window": MAX_WINDOW, "hidden": MAX_HIDDEN, "layers": MAX_LAYERS}
+        for name, most in limits.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise UsageError(f"{name} must be 1..{most}, got {getattr(self, name)}")
+        super().__post_init__()
+
+
+def window_centres_s(n_windows: int, *, window: int) -> FloatArray:
+    """Centres of windows that start at successive frames, in seconds, shape (n_windows,)."""
+    half_window_s = float(frame_times_s(window)[-1]) / 2
+    return np.add(frame_times_s(n_windows), half_window_s)
 
 
 def recurrent_shapes(prefix: str, *, gates: int, inputs: int, hidden: int, layers: int) -> dict[str, tuple[int, ...]]:

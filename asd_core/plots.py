@@ -36,9 +36,11 @@ DETECTOR_COLOURS: Mapping[str, str] = MappingProxyType(
         "lstm_predictor": "#CC79A7",
         "gru_autoencoder": "#56B4E9",
         "dcase_autoencoder": "#E69F00",
+        "vggish_mahalanobis": "#999933",
+        "vggish_knn": "#AA4499",
     }
 )
-"""Detector name -> colour (Okabe and Ito), none of them the normal or the anomalous one."""
+"""Detector name -> colour (Okabe and Ito, the last two Tol's muted olive and purple), none of them the normal or the anomalous one."""
 
 DETECTOR_DASHES: Mapping[str, str] = MappingProxyType(
     {
@@ -46,9 +48,17 @@ DETECTOR_DASHES: Mapping[str, str] = MappingProxyType(
         "lstm_predictor": "dash",
         "gru_autoencoder": "dot",
         "dcase_autoencoder": "dashdot",
+        "vggish_mahalanobis": "longdash",
+        "vggish_knn": "longdashdot",
     }
 )
 """Detector name -> dash pattern of Plotly, so that curves differ by more than colour."""
+
+IMPORTED_COLOURS = ("#A6761D", "#8172B3", "#6B8E9F")
+"""Brown, violet and slate, for scores of other methods: none of them a detector's colour."""
+
+IMPORTED_DASHES = ("3px,3px", "9px,3px", "9px,3px,2px,3px")
+"""Dash patterns of Plotly that go with them."""
 
 PALETTES = ("viridis", "cividis", "magma")
 """Palettes for heatmaps: even in lightness, safe for colour-blind readers."""
@@ -71,6 +81,8 @@ class RocCurve:
         A CSS colour and a dash pattern of Plotly.
     point
         (FPR, TPR) of an operating point to mark, if any.
+    band
+        Rates and the lowest and highest TPR at them, shape (n_grid,) each, shaded behind the curve, if any.
     """
 
     label: str
@@ -79,6 +91,44 @@ class RocCurve:
     colour: str
     dash: str = "solid"
     point: tuple[float, float] | None = None
+    band: tuple[FloatArray, FloatArray, FloatArray] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One line of `lines_chart`.
+
+    Parameters
+    ----------
+    label
+        For the legend; drawn as text, whatever it holds.
+    values
+        Shape (n,), as long as the axis; what is not finite is left out.
+    colour
+        A CSS colour.
+    dash
+        Lengths of dash and gap; None is solid.
+    low, high
+        Edges of a band around the line, shape (n,) each.
+    """
+
+    label: str
+    values: FloatArray
+    colour: str
+    dash: tuple[int, int] | None = None
+    low: FloatArray | None = None
+    high: FloatArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """Points of `score_plane` and `score_scatter`: shape (n, 2), with a CSS colour and a symbol of Plotly."""
+
+    label: str
+    points: FloatArray
+    colour: str
+    symbol: str = "circle"
+    size: int = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,6 +366,9 @@ def roc_overlay(curves: Sequence[RocCurve], *, max_fpr: float | None = 0.1, heig
         hoverinfo="skip",
     )
     for curve in curves:
+        if curve.band is not None:
+            _add_band(figure, curve, *curve.band)
+    for curve in curves:
         _add_curve(figure, curve)
     percent = {"tickformat": ".0%", "dtick": 0.2, "zeroline": False}
     figure.update_xaxes(title_text="False-positive rate", range=[-0.01, 1.01], constrain="domain", **percent)
@@ -358,6 +411,302 @@ def learning_curves(
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     figure.update_layout(height=height_px, margin=_MARGIN, legend=legend, hovermode="x unified", showlegend=True)
     return figure
+
+
+def lines_chart(
+    x: npt.ArrayLike,
+    lines: Sequence[Line],
+    *,
+    x_title: str,
+    y_title: str,
+    log_x: bool = False,
+    zero: bool = False,
+    rules: Mapping[str, float] = MappingProxyType({}),
+    marked_x: float | None = None,
+    height_px: int = 260,
+) -> alt.LayerChart:
+    """Draw lines, with bands where they have them, over one axis with Altair.
+
+    Parameters
+    ----------
+    x
+        Shape (n,), rising; positive where `log_x`.
+    x_title, y_title
+        With units.
+    zero
+        Whether the y axis must begin at 0.
+    rules
+        Text -> height of a dashed horizontal line.
+    marked_x
+        Where to put a vertical line, if anywhere.
+    """
+    import altair as alt
+
+    at = np.asarray(x, dtype=np.float64)
+    if not lines or at.size == 0 or any(np.shape(line.values) != at.shape for line in lines):
+        raise InputError(f"every line must have the axis' shape {at.shape}, and there must be one")
+    x_axis = alt.X(
+        "x:Q",
+        title=x_title,
+        scale=alt.Scale(type="log" if log_x else "linear", domain=[float(at[0]), float(at[-1])], nice=False),
+        axis=alt.Axis(format="~s", tickCount=8, grid=False, labelFlush=True, labelOverlap=True),
+    )
+    y_axis = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=zero), axis=alt.Axis(tickCount=5, format="~g"))
+    legend = alt.Legend(orient="bottom", columns=2, labelLimit=280, symbolType="stroke")
+    labels = [line.label for line in lines]
+    colour = alt.Color(
+        "label:N", title=None, legend=legend, scale=alt.Scale(domain=labels, range=[line.colour for line in lines])
+    )
+    dash = alt.StrokeDash(
+        "label:N",
+        title=None,
+        legend=legend,
+        scale=alt.Scale(domain=labels, range=[list(line.dash or (1, 0)) for line in lines]),
+    )
+    base = alt.Chart({"values": [row for line in lines for row in _line_rows(at, line)]})
+    layers: list[Any] = []
+    if any(line.low is not None for line in lines):
+        bands = base.transform_filter("isValid(datum.low)").mark_area(opacity=0.2)
+        layers.append(bands.encode(x=x_axis, y=alt.Y("low:Q", title=y_title), y2="high:Q", color=colour))
+    tooltip = [alt.Tooltip("label:N"), alt.Tooltip("x:Q", title=x_title), alt.Tooltip("y:Q", title=y_title)]
+    drawn = base.mark_line(strokeWidth=1.75, tooltip=True)
+    layers.append(drawn.encode(x=x_axis, y=y_axis, color=colour, strokeDash=dash, tooltip=tooltip))
+    layers += _rule_layers(rules, right=float(at[-1]))
+    if marked_x is not None:
+        mark = alt.Chart({"values": [{"x": float(marked_x)}]}).mark_rule(color=NEUTRAL_COLOUR, strokeWidth=2)
+        layers.append(mark.encode(x="x:Q"))
+    return alt.LayerChart(layer=layers, height=height_px)
+
+
+def cells_picture(
+    columns: Sequence[tuple[str, FloatArray | None]],
+    *,
+    low: float,
+    high: float,
+    x_title: str,
+    y_title: str,
+    value_title: str,
+    palette: str = "viridis",
+    y_ticks: Sequence[tuple[float, str]] = (),
+    height_px: int = 260,
+) -> alt.Chart:
+    """Draw a few columns of numbers as coloured cells with Altair, the first number at the bottom.
+
+    Parameters
+    ----------
+    columns
+        Distinct name -> shape (n_rows,), in order; None leaves a gap.
+    low, high
+        Values drawn in the first and last colour; everything beyond is clipped.
+    y_ticks
+        (relative position from 0 = bottom to 1 = top, text); without any, rows are counted from 1.
+    """
+    import altair as alt
+
+    stops = list(palette_stops(palette))
+    names = [name for name, _ in columns]
+    filled = [(name, np.asarray(values, dtype=np.float64)) for name, values in columns if values is not None]
+    n_rows = len(filled[0][1]) if filled else 0
+    if n_rows == 0 or len(set(names)) != len(names) or any(values.shape != (n_rows,) for _, values in filled):
+        raise InputError("columns must have distinct names and equally many numbers, at least 1")
+    rows = [
+        {"c": name, "r": row, "v": float(f"{value:.4g}")} for name, values in filled for row, value in enumerate(values)
+    ]
+    ticks = [(share * n_rows, text) for share, text in y_ticks] or [
+        (row - 0.5, f"{row}") for row in sorted({1, *range(32, n_rows + 1, 32), n_rows})
+    ]
+    picture: alt.Chart = (
+        alt.Chart({"values": rows}, height=height_px)
+        .transform_calculate(top="datum.r + 1.02")
+        .mark_rect()
+        .encode(
+            x=alt.X(
+                "c:N",
+                title=x_title,
+                sort=None,
+                scale=alt.Scale(domain=names, paddingInner=0, paddingOuter=0),
+                axis=alt.Axis(labelAngle=0, labelOverlap=True, ticks=False, labelExpr="trim(datum.label)"),
+            ),
+            y=alt.Y(
+                "r:Q",
+                title=y_title,
+                scale=alt.Scale(domain=[0, n_rows], nice=False),
+                axis=alt.Axis(values=[at for at, _ in ticks], labelExpr=_label_expression(ticks), grid=False),
+            ),
+            y2="top:Q",
+            color=alt.Color(
+                "v:Q",
+                title=value_title,
+                scale=alt.Scale(
+                    range=stops, domain=np.linspace(low, high, len(stops)).tolist(), clamp=True, interpolate="rgb"
+                ),
+                legend=alt.Legend(orient="bottom", gradientLength=180, titleLimit=300, format="~g"),
+            ),
+            tooltip=[alt.Tooltip("c:N", title=x_title), alt.Tooltip("v:Q", title=value_title)],
+        )
+    )
+    return picture
+
+
+def histogram(
+    classes: Mapping[str, npt.ArrayLike],
+    colours: Sequence[str],
+    *,
+    x_title: str,
+    n_bins: int = 30,
+    height_px: int = 260,
+) -> alt.Chart:
+    """Draw how many values of each class fall in each of `n_bins` equal bins with Altair, classes stacked.
+
+    Parameters
+    ----------
+    classes
+        Name -> shape (n,), finite; at least one value in all.
+    x_title
+        With its unit.
+    """
+    import altair as alt
+
+    values = {name: _finite_scores(each) for name, each in classes.items()}
+    pooled = np.concatenate(list(values.values())) if values else np.zeros(0)
+    if pooled.size == 0:
+        raise InputError("a histogram needs at least 1 value, got none")
+    edges = np.histogram_bin_edges(pooled, bins=n_bins)
+    rows = [
+        {"class": name, "low": _short(low), "high": _short(high), "clips": int(count)}
+        for name, each in values.items()
+        for low, high, count in zip(edges[:-1], edges[1:], np.histogram(each, bins=edges)[0], strict=True)
+    ]
+    bars: alt.Chart = (
+        alt.Chart({"values": rows}, height=height_px)
+        .mark_bar()
+        .encode(
+            x=alt.X("low:Q", title=x_title, scale=alt.Scale(nice=False), axis=alt.Axis(format="~g", tickCount=8)),
+            x2="high:Q",
+            y=alt.Y("clips:Q", title="Clips", stack=True, axis=alt.Axis(tickCount=5, format="d")),
+            color=alt.Color(
+                "class:N",
+                title=None,
+                scale=alt.Scale(domain=list(values), range=list(colours)),
+                legend=alt.Legend(orient="bottom"),
+            ),
+            tooltip=["class:N", "clips:Q", "low:Q", "high:Q"],
+        )
+    )
+    return bars
+
+
+def score_plane(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    anomaly_scores: npt.ArrayLike,
+    clouds: Sequence[Cloud],
+    *,
+    x_title: str,
+    y_title: str,
+    height_px: int = 460,
+) -> go.Figure:
+    """Draw a plane's anomaly scores as shades, the one-class boundary (score 0) as a line, and points, with Plotly.
+
+    Parameters
+    ----------
+    x, y
+        Shape (n_x,) and (n_y,): the grid.
+    anomaly_scores
+        Shape (n_y, n_x), higher is stranger.
+    """
+    import plotly.graph_objects as go
+
+    across, up = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float32)
+    scores = np.asarray(anomaly_scores, dtype=np.float32)
+    if scores.shape != (up.size, across.size):
+        raise InputError(f"scores must have shape {(up.size, across.size)}, got {scores.shape}")
+    bar = {"title": {"text": "Anomaly score", "side": "right"}, "thickness": 10, "len": 0.9}
+    hover = "score %{z:.3g}<extra></extra>"
+    figure = go.Figure(go.Heatmap(x=across, y=up, z=scores, colorscale="Cividis", colorbar=bar, hovertemplate=hover))
+    if scores.min() < 0 < scores.max():
+        line = {"color": "#FFFFFF", "width": 2.5}
+        contours = {"start": 0, "end": 0, "size": 1, "coloring": "none"}
+        figure.add_contour(
+            x=across, y=up, z=scores, contours=contours, line=line, showscale=False, hoverinfo="skip", name="boundary"
+        )
+    for cloud in clouds:
+        figure.add_scatter(
+            x=cloud.points[:, 0],
+            y=cloud.points[:, 1],
+            mode="markers",
+            name=cloud.label,
+            marker={
+                "color": cloud.colour,
+                "symbol": cloud.symbol,
+                "size": cloud.size,
+                "line": {"width": 1, "color": "#FFFFFF"},
+            },
+            hovertemplate="%{x:.1f}, %{y:.1f}",
+        )
+    figure.update_xaxes(title_text=x_title, showgrid=False, zeroline=False, range=[across[0], across[-1]])
+    figure.update_yaxes(title_text=y_title, showgrid=False, zeroline=False, range=[up[0], up[-1]])
+    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+    figure.update_layout(height=height_px, margin=_MARGIN, legend=legend, hovermode="closest")
+    return figure
+
+
+def score_scatter(
+    clouds: Sequence[Cloud],
+    *,
+    x_title: str,
+    rules: Mapping[str, float] = MappingProxyType({}),
+    height_px: int = 300,
+) -> go.Figure:
+    """Draw clouds of (some figure, anomaly score) with Plotly; `rules` are text -> height of a dashed line."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for text, height in rules.items():
+        figure.add_hline(
+            y=height, line={"color": NEUTRAL_COLOUR, "dash": "dash", "width": 1.5}, annotation={"text": text}
+        )
+    for cloud in clouds:
+        figure.add_scatter(
+            x=cloud.points[:, 0],
+            y=cloud.points[:, 1],
+            mode="markers",
+            name=cloud.label,
+            marker={"color": cloud.colour, "symbol": cloud.symbol, "size": cloud.size},
+            hovertemplate="%{x:.3g}, score %{y:.3g}",
+        )
+    figure.update_xaxes(title_text=x_title, zeroline=False)
+    figure.update_yaxes(title_text="Anomaly score (higher = stranger)", zeroline=False)
+    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+    figure.update_layout(height=height_px, margin=_MARGIN, legend=legend, hovermode="closest", showlegend=True)
+    return figure
+
+
+def _line_rows(x: FloatArray, line: Line) -> list[dict[str, Any]]:
+    rows = []
+    for i, (at, value) in enumerate(zip(x, np.asarray(line.values, dtype=np.float64), strict=True)):
+        row: dict[str, Any] = {"label": line.label, "x": _short(at), "y": _short(value) if np.isfinite(value) else None}
+        if line.low is not None and line.high is not None:
+            row |= {"low": _short(line.low[i]), "high": _short(line.high[i])}
+        rows.append(row)
+    return rows
+
+
+def _rule_layers(rules: Mapping[str, float], *, right: float) -> list[Any]:
+    import altair as alt
+
+    if not rules:
+        return []
+    base = alt.Chart({"values": [{"y": height, "text": text, "x": right} for text, height in rules.items()]})
+    rule = base.mark_rule(color=NEUTRAL_COLOUR, strokeWidth=1.5, strokeDash=[6, 3]).encode(y="y:Q", tooltip="text:N")
+    text = base.mark_text(color=NEUTRAL_COLOUR, align="right", baseline="bottom", dy=-3, dx=-4, fontWeight="bold")
+    return [rule, text.encode(y="y:Q", x="x:Q", text="text:N")]
+
+
+def _label_expression(ticks: Sequence[tuple[float, str]]) -> str:
+    """Vega expression that gives each tick its own text; the texts are our own."""
+    pairs = " : ".join(f"abs(datum.value - {at:.6f}) < 1e-3 ? '{text}'" for at, text in ticks)
+    return f"{pairs} : ''"
 
 
 def _hex_colour(text: str) -> str:
@@ -463,6 +812,22 @@ def _threshold_layers(threshold: float | None) -> list[Any]:
     rule = base.mark_rule(color=NEUTRAL_COLOUR, strokeWidth=2, strokeDash=[6, 3]).encode(x="at:Q", tooltip="label:N")
     text = base.mark_text(color=NEUTRAL_COLOUR, align="center", baseline="bottom", dy=-4, fontWeight="bold")
     return [rule, text.encode(x="at:Q", y=alt.value(0), text="label:N")]
+
+
+def _add_band(figure: go.Figure, curve: RocCurve, fpr: FloatArray, low: FloatArray, high: FloatArray) -> None:
+    red, green, blue = (int(curve.colour[at : at + 2], 16) for at in (1, 3, 5))
+    figure.add_scatter(
+        x=np.concatenate([fpr, fpr[::-1]]).astype(np.float32),
+        y=np.concatenate([low, high[::-1]]).astype(np.float32),
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=f"rgba({red}, {green}, {blue}, 0.18)",
+        name=f"{curve.label}: band",
+        legendgroup=curve.label,
+        showlegend=False,
+        hoverinfo="skip",
+    )
 
 
 def _add_curve(figure: go.Figure, curve: RocCurve) -> None:
@@ -584,3 +949,139 @@ def _rates_figure(x: FloatArray, y: FloatArray, point: tuple[float, float] | Non
         figure.add_scatter(x=[point[0]], y=[point[1]], mode="markers", marker=marker, name="operating point")
     figure.update_layout(height=380, margin=_MARGIN, showlegend=False)
     return figure
+
+
+_KIND_SHAPES = ("triangle-up", "diamond", "square", "cross", "triangle-down", "triangle-right", "triangle-left")
+
+
+def clip_scatter(
+    points: FloatArray,
+    groups: Sequence[str],
+    titles: Sequence[str],
+    *,
+    x_title: str,
+    y_title: str,
+    lines: tuple[float | None, float | None] = (None, None),
+    log_axes: tuple[bool, bool] = (False, False),
+    picked: int | None = None,
+    height_px: int = 460,
+) -> alt.LayerChart:
+    """Draw a mark a clip with Altair; a click selects the nearest one (selection `clip`, field `row`).
+
+    Parameters
+    ----------
+    points
+        Shape (n_clips, 2), finite.
+    groups
+        `normal`, or any other word for anomalous clips: colour tells normal from anomalous, shape tells the words.
+    titles
+        For the tooltip.
+    lines
+        Where a vertical and a horizontal line stand, such as two thresholds.
+    log_axes
+        For x and y; all values of that axis must be positive.
+    picked
+        Row of a clip to ring.
+    """
+    import altair as alt
+
+    kinds = ["normal", *sorted(set(groups) - {"normal"})]
+    shapes = ["circle", *(_KIND_SHAPES[row % len(_KIND_SHAPES)] for row in range(len(kinds) - 1))]
+    colours = [NORMAL_COLOUR, *[ANOMALOUS_COLOUR] * (len(kinds) - 1)]
+    rows = [
+        {"row": row, "x": _short(x), "y": _short(y), "group": group, "clip": title}
+        for row, ((x, y), group, title) in enumerate(zip(points.tolist(), groups, titles, strict=True))
+    ]
+    x, y = (
+        channel(f"{axis}:Q", title=title, scale=alt.Scale(type="log" if is_log else "linear", zero=False, nice=False))
+        for channel, axis, title, is_log in zip((alt.X, alt.Y), "xy", (x_title, y_title), log_axes, strict=True)
+    )
+    x.axis, y.axis = alt.Axis(format="~g", tickCount=6, labelFlush=True), alt.Axis(format="~g", tickCount=6)
+    legend = alt.Legend(orient="bottom", columns=4)
+    near = alt.selection_point(name="clip", fields=["row"], on="click", nearest=True, empty=False, toggle=False)
+    marks = (
+        alt.Chart({"values": rows})
+        .mark_point(filled=True, size=55, opacity=0.7)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color("group:N", title=None, scale=alt.Scale(domain=kinds, range=colours), legend=legend),
+            shape=alt.Shape("group:N", title=None, scale=alt.Scale(domain=kinds, range=shapes), legend=legend),
+            tooltip=[
+                alt.Tooltip("clip:N"),
+                alt.Tooltip("x:Q", title=x_title, format=".4~g"),
+                alt.Tooltip("y:Q", title=y_title, format=".4~g"),
+            ],
+        )
+        .add_params(near)
+    )
+    layers: list[Any] = [*_crosshair(lines), marks]
+    ring = [rows[picked]] if picked is not None and picked < len(rows) else []
+    layers.append(
+        alt.Chart({"values": ring})
+        .mark_point(filled=False, size=320, strokeWidth=3, color=NEUTRAL_COLOUR, shape="circle")
+        .encode(x=x, y=y)
+    )
+    return alt.LayerChart(layer=layers, height=height_px)
+
+
+def _crosshair(lines: tuple[float | None, float | None]) -> list[Any]:
+    import altair as alt
+
+    drawn = []
+    for axis, at in zip(("x", "y"), lines, strict=True):
+        if at is not None:
+            base = alt.Chart({"values": [{axis: at, "label": f"threshold {at:.4g}"}]})
+            rule = base.mark_rule(color=NEUTRAL_COLOUR, strokeWidth=2, strokeDash=[6, 3])
+            drawn.append(rule.encode(**{axis: f"{axis}:Q", "tooltip": "label:N"}))
+    return drawn
+
+
+def rate_grid(
+    methods: Sequence[str], cells: Sequence[tuple[int, str, int, int]], *, title: str, row_px: int = 40
+) -> alt.LayerChart:
+    """Draw shares as a coloured table with Altair: a column a method, a row a group, `k/n` in the cell.
+
+    Parameters
+    ----------
+    methods
+        Column headings; long ones are wrapped.
+    cells
+        (method's position, group, k, n) each.
+    title
+        What is counted.
+    """
+    import textwrap
+
+    import altair as alt
+
+    headings = ["\n".join(textwrap.wrap(name, 13, max_lines=4, placeholder=" …")) for name in methods]
+    rows = [
+        {
+            "method": headings[row],
+            "name": methods[row],
+            "group": group,
+            "share": k / n if n else None,
+            "text": f"{k}/{n}",
+            "words": f"{100 * k / n:.1f} % ({k}/{n})" if n else "no clips",
+        }
+        for row, group, k, n in cells
+    ]
+    base = alt.Chart({"values": rows}).encode(
+        x=alt.X(
+            "method:N",
+            sort=headings,
+            title=None,
+            axis=alt.Axis(
+                orient="top", labelAngle=0, labelExpr="split(datum.label, '\\n')", labelLimit=130, domain=False
+            ),
+        ),
+        y=alt.Y("group:N", title=None, axis=alt.Axis(domain=False, labelLimit=110)),
+        tooltip=[alt.Tooltip("name:N", title="Method"), alt.Tooltip("words:N", title=title)],
+    )
+    colour = alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None)
+    boxes = base.mark_rect(stroke=NEUTRAL_COLOUR, strokeWidth=0.5).encode(color=colour)
+    ink = alt.condition("datum.share > 0.55", alt.value("#FFFFFF"), alt.value("#16202C"))
+    text = base.mark_text(fontSize=14).encode(text="text:N", color=ink)
+    n_groups = len({row["group"] for row in rows})
+    return alt.LayerChart(layer=[boxes, text], height=max(1, n_groups) * row_px, title=alt.Title(title, anchor="start"))

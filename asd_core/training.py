@@ -195,7 +195,9 @@ def train_network(
             on_progress(progress)
         began = time.monotonic() - (history[-1].elapsed_s if history else 0.0)
         for epoch in range(len(history), plan.epochs):
+            network.train()
             loss = _train_epoch(loss_of, optimiser, windows, plan, epoch, should_stop)
+            network.eval()
             heldout_loss = mean_loss(loss_of, heldout)
             elapsed = time.monotonic() - began
             eta = elapsed / (epoch + 1) * (plan.epochs - epoch - 1)
@@ -259,7 +261,7 @@ def _set_learning_rate(optimiser: torch.optim.Optimizer, plan: TrainingPlan, don
 
 
 def network_state(network: torch.nn.Module) -> State:
-    """Copy a network's weights to NumPy arrays."""
+    """Copy a network's weights, and buffers such as running statistics, to NumPy arrays."""
     return {name: tensor.detach().numpy().copy() for name, tensor in network.state_dict().items()}
 
 

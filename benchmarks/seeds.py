@@ -1,7 +1,7 @@
 """How much a detector's figures depend on its seed: `python -m benchmarks.seeds [--seeds 0,1,2] [DETECTOR ...]`.
 
-Each detector is trained with preset quick on the small simulated bench, once a seed; the seed moves the first weights, the
-order of windows and which clips are held out. The table gives mean and standard deviation (ddof 1) over seeds.
+Each detector is trained with preset quick on the small simulated bench, once a seed; the seed moves the first weights,
+the order of windows and which clips are held out. The table gives mean and standard deviation (ddof 1) over seeds.
 """
 
 from __future__ import annotations

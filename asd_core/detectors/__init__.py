@@ -11,6 +11,9 @@ _CLASSES = {
     "vggish_ocsvm": "VggishOcsvm",
     "lstm_predictor": "LstmPredictor",
     "gru_autoencoder": "GruAutoencoder",
+    "dcase_autoencoder": "DcaseAutoencoder",
+    "vggish_mahalanobis": "VggishMahalanobis",
+    "vggish_knn": "VggishKnn",
 }
 
 DETECTOR_NAMES = tuple(_CLASSES)

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
-from asd_core.features import N_MELS, frame_times_s
-from asd_core.network import NetworkDetector, recurrent_shapes
+from asd_core.features import N_MELS
+from asd_core.network import RecurrentDetector, recurrent_shapes, window_centres_s
 from asd_core.types import Float32Array, FloatArray, Waveform
 
 if TYPE_CHECKING:
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class GruAutoencoder(NetworkDetector):
+class GruAutoencoder(RecurrentDetector):
     """Windows of ten log-mel frames go through one vector and back; the score is the pooled squared error.
 
     The encoder's last hidden state is the decoder's input at each of its steps. A 10-s clip has 304 windows; the map is
@@ -86,5 +84,4 @@ class GruAutoencoder(NetworkDetector):
         return (self._rebuild(network, windows) - windows).square()
 
     def _step_times_s(self, n_steps: int) -> FloatArray:
-        half_window_s = float(frame_times_s(self.window)[-1]) / 2
-        return np.add(frame_times_s(n_steps), half_window_s)
+        return window_centres_s(n_steps, window=self.window)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from asd_core.features import N_MELS, frame_times_s
-from asd_core.network import NetworkDetector, recurrent_shapes
+from asd_core.network import RecurrentDetector, recurrent_shapes
 from asd_core.types import Float32Array, FloatArray, Waveform
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class LstmPredictor(NetworkDetector):
+class LstmPredictor(RecurrentDetector):
     """Ten log-mel frames predict the eleventh; the score is the pooled squared error over all predictions.
 
     A 10-s clip has 303 predictions; the map is (303, 128), at the times of the predicted frames.

@@ -6,29 +6,27 @@ a saved detector and its scores. The decision value's sign is turned here: highe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from time import monotonic
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from asd_core.detector import Checkpoint, Detector, Progress, State, TensorSpec
-from asd_core.encoder import Encoder, EncoderIdentity
-from asd_core.encoders import ENCODER_IDS, load_encoder
-from asd_core.errors import InputError, TrainingStopped, UsageError
+from asd_core.detector import State, TensorSpec
+from asd_core.embedding import EncoderDetector, patch_times_s, seeded_rows, squared_distances, standard_scale
+from asd_core.encoder import Encoder
+from asd_core.encoders import load_encoder
+from asd_core.errors import InputError, UsageError
 from asd_core.features import VGGISH_FRAME, VGGISH_HOP, VGGISH_PATCH
-from asd_core.types import SR, AnomalyMap, FloatArray, Waveform
+from asd_core.types import AnomalyMap, FloatArray, Waveform
 
 BLOCK_PATCHES = 10
 MAX_TRAINING_BLOCKS = 20_000
 """Above this a seeded subsample is fitted: the SVM's time grows with the square of the rows."""
-PATCH_S = VGGISH_PATCH * VGGISH_HOP / SR
-CONSTANT_STD = 1e-8
 
 
 @dataclass
-class VggishOcsvm(Detector):
+class VggishOcsvm(EncoderDetector):
     """Ten patches of 128 numbers, standardised, against an RBF one-class SVM; longer clips are cut in such blocks.
 
     The score is the mean over blocks of the negated decision value. The map is an explanation and does not pool to the
@@ -36,8 +34,6 @@ class VggishOcsvm(Detector):
 
     Parameters
     ----------
-    encoder
-        `vggish` (the report's) or `logmel_stats` (no weights needed).
     nu
         Upper bound on the share of training clips outside the boundary, in (0, 1].
     gamma
@@ -45,44 +41,22 @@ class VggishOcsvm(Detector):
         1 / (n_features * variance).
     """
 
-    encoder: str = "logmel_stats"
     nu: float = 0.1
     gamma: str | float = "scale"
 
     name: ClassVar[str] = "vggish_ocsvm"
+    back_end: ClassVar[str] = "one-class SVM"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {"encoder": "vggish"},
         "quick": {"encoder": "logmel_stats"},
     }
-    _arrays: State | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.encoder not in ENCODER_IDS:
-            raise UsageError(f"encoder must be one of {', '.join(ENCODER_IDS)}; got {self.encoder!r}")
+        super().__post_init__()
         if not 0 < self.nu <= 1:
             raise UsageError(f"nu must be in (0, 1], got {self.nu}")
         if self.gamma != "scale" and not (isinstance(self.gamma, int | float) and 0 < self.gamma < np.inf):
             raise UsageError(f"gamma must be 'scale' or a positive number, got {self.gamma!r}")
-
-    @property
-    def title(self) -> str:
-        """Name built from the encoder that runs."""
-        return f"{self._encoder.identity.title} + one-class SVM"
-
-    @property
-    def encoder_identity(self) -> EncoderIdentity:
-        """The encoder that runs."""
-        return self._encoder.identity
-
-    @property
-    def min_samples(self) -> int:
-        """One sample: shorter than a block is repeated, shorter than a patch padded."""
-        return 1
-
-    @property
-    def fitted(self) -> bool:
-        """Whether there are support vectors to score with."""
-        return self._arrays is not None
 
     def state_spec(self) -> dict[str, TensorSpec]:
         """Names, types and shapes of scaling, support vectors and their weights."""
@@ -107,47 +81,16 @@ class VggishOcsvm(Detector):
         return (f"short: {clip.duration_s:.2f} s repeated to {BLOCK_PATCHES} patches",)
 
     @property
-    def _learned(self) -> State:
-        if self._arrays is None:
-            raise self._not_fitted()
-        return self._arrays
-
-    @property
     def _encoder(self) -> Encoder:
         return load_encoder(self.encoder)
 
-    def _forget(self) -> None:
-        self._arrays = None
-
-    def _fit(
-        self,
-        clips: Sequence[Waveform],
-        heldout: Sequence[Waveform],  # noqa: ARG002 - has no loss to report
-        on_progress: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
-        checkpoint: Checkpoint | None,  # noqa: ARG002 - over in seconds
-    ) -> None:
-        began = monotonic()
-        blocks = []
-        for clip in clips:
-            if should_stop():
-                raise TrainingStopped("stopped while embedding the training clips")
-            blocks.append(self.embed(clip))
-        self._arrays = self._fit_blocks(np.concatenate(blocks))
-        on_progress(Progress(1, 1, None, None, monotonic() - began, 0.0))
-
-    def _fit_blocks(self, blocks: FloatArray) -> State:
+    def _fit_rows(self, rows: FloatArray) -> State:
         from sklearn.svm import OneClassSVM
 
-        if len(blocks) > MAX_TRAINING_BLOCKS:
-            rows = np.random.default_rng(self.seed).choice(len(blocks), MAX_TRAINING_BLOCKS, replace=False)
-            blocks = blocks[np.sort(rows)]
-        mean, std = blocks.mean(axis=0), blocks.std(axis=0)
-        if not (std > CONSTANT_STD).any():
-            raise InputError("the training clips' embeddings never change: nothing can be learned from them")
-        scale = np.where(std > CONSTANT_STD, std, 1.0)
+        blocks = seeded_rows(rows, at_most=MAX_TRAINING_BLOCKS, seed=self.seed)
+        mean, scale = standard_scale(blocks)
         scaled = (blocks - mean) / scale
-        gamma = 1.0 / (scaled.shape[1] * scaled.var()) if self.gamma == "scale" else float(self.gamma)
+        gamma = kernel_gamma(self.gamma, scaled)
         svm = OneClassSVM(kernel="rbf", nu=self.nu, gamma=gamma).fit(scaled)
         return {
             "mean": mean,
@@ -162,9 +105,7 @@ class VggishOcsvm(Detector):
         """Negated decision values of unscaled blocks (n, 1280), shape (n,)."""
         arrays = self._learned
         scaled = (blocks - arrays["mean"]) / arrays["scale"]
-        vectors = arrays["support_vectors"]
-        distances = np.square(scaled).sum(1)[:, None] + np.square(vectors).sum(1) - 2.0 * (scaled @ vectors.T)
-        kernel = np.exp(-arrays["gamma"] * np.maximum(distances, 0.0))
+        kernel = np.exp(-arrays["gamma"] * squared_distances(scaled, arrays["support_vectors"]))
         scores: FloatArray = -(kernel @ arrays["dual_coef"] + arrays["intercept"])
         return scores
 
@@ -183,19 +124,20 @@ class VggishOcsvm(Detector):
             falls = self._block_scores(block.reshape(1, -1)) - self._block_scores(occluded.reshape(BLOCK_PATCHES, -1))
             np.add.at(total, (start + np.arange(BLOCK_PATCHES)) % len(patches), falls)
             np.add.at(counted, (start + np.arange(BLOCK_PATCHES)) % len(patches), 1)
-        times_s: FloatArray = (np.arange(len(patches), dtype=np.float64) + 0.5) * PATCH_S
         falls_per_patch: FloatArray = (total / counted)[:, None]  # (n_patches, 1)
-        return AnomalyMap(falls_per_patch, times_s, np.array([np.nan]))
-
-    def _state(self) -> State:
-        return {name: array.copy() for name, array in self._learned.items()}
+        return AnomalyMap(falls_per_patch, patch_times_s(len(patches)), np.array([np.nan]))
 
     def _restore(self, state: State) -> None:
         if len(state["dual_coef"]) != len(state["support_vectors"]):
             raise InputError("dual_coef must hold one weight a support vector")
         if not (state["gamma"] > 0).all() or not (state["scale"] > 0).all():
             raise InputError("gamma and scale must be positive")
-        self._arrays = {name: np.array(array) for name, array in state.items()}
+        super()._restore(state)
+
+
+def kernel_gamma(setting: str | float, scaled: FloatArray) -> float:
+    """Return the kernel's width for standardised rows: 1 / (n_features * variance) for `scale`, else the number."""
+    return float(1.0 / (scaled.shape[1] * scaled.var())) if setting == "scale" else float(setting)
 
 
 def block_starts(n_patches: int) -> list[int]:
