@@ -11,7 +11,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ from asd_core.errors import AsdError, BusyError
 if TYPE_CHECKING:
     from asd_core.datasets.download import DownloadReport, Step
     from asd_core.detector import Progress
-    from asd_core.scoring import ScoreRow
 
 DONE, UNEXPECTED, USAGE, SOME_REFUSED, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -183,7 +181,8 @@ def _print_download(report: DownloadReport) -> None:
 
 def _add_train(commands: Any) -> None:
     parser = _command(commands, "train", _train, "train a detector on normal clips and publish it")
-    parser.add_argument("detector", metavar="DETECTOR", help="vggish_ocsvm, lstm_predictor or gru_autoencoder")
+    names = "vggish_ocsvm, lstm_predictor, gru_autoencoder, dcase_autoencoder, vggish_mahalanobis or vggish_knn"
+    parser.add_argument("detector", metavar="DETECTOR", help=names)
     _add_data(parser)
     parser.add_argument("--ids", type=_id_list, metavar="00,02", help="machine ids to train on; default all")
     parser.add_argument("--name", metavar="DATASET", help="name of the data set; default the folder's")
@@ -377,7 +376,7 @@ def _add_score(commands: Any) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    from asd_core.scoring import score_clips
+    from asd_core.scoring import format_score_csv, score_clips
 
     _use_vggish(arguments)
     rows = score_clips(
@@ -396,23 +395,6 @@ def _score(arguments: argparse.Namespace) -> int:
         {"schema": 1, "command": "score", "warnings": [], "rows": [vars(row) for row in rows]},
     )
     return _list_refused(refused)
-
-
-def format_score_csv(rows: Sequence[ScoreRow]) -> str:
-    """Write score rows as CSV; text cells that a spreadsheet would run as a formula get a leading `'`."""
-    from asd_core.artifacts import csv_text
-    from asd_core.scoring import ScoreRow
-
-    columns = [field.name for field in fields(ScoreRow)]
-    return csv_text([columns, *([_cell(getattr(row, column)) for column in columns] for row in rows)])
-
-
-def _cell(value: str | float | None) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return repr(value)
-    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _add_report(commands: Any) -> None:
@@ -505,7 +487,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
 def _print_sweep(report: dict[str, Any]) -> None:
     print(f"{report['title']}{_simulated_mark(report)}")
     print(f"  {report['n_train']} clips fitted, {report['n_heldout']} held out, {report['n_test']} test clips")
-    print("  shares: support vectors / held-out outside / held-out alarms; with test labels: AUC mean over ids / alarms")
+    print("  shares: support vectors / held-out outside / held-out alarms; with test labels: mean AUC / alarms")
     for cell in report["cells"]:
         shares = " / ".join(_figure(cell[key]) for key in ("support_share", "heldout_outside", "heldout_fpr"))
         test = " / ".join(_figure(cell["test"][key]) for key in ("auc_mean", "observed_fpr"))

@@ -34,3 +34,12 @@ def seconds_text(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.3g} s"
     return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def spreadsheet_cell(value: str | float | None) -> str:
+    """Write a CSV cell: numbers by `repr`, None empty, and text that a spreadsheet would run with a leading `'`."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float):
+        return repr(value)
+    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

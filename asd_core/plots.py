@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ DETECTOR_COLOURS: Mapping[str, str] = MappingProxyType(
         "vggish_knn": "#AA4499",
     }
 )
-"""Detector name -> colour (Okabe and Ito, the last two Tol's muted olive and purple), none of them the normal or the anomalous one."""
+"""Detector name -> colour (Okabe and Ito; the last two are Tol's), none of them the normal or the anomalous one."""
 
 DETECTOR_DASHES: Mapping[str, str] = MappingProxyType(
     {
@@ -62,6 +63,9 @@ IMPORTED_DASHES = ("3px,3px", "9px,3px", "9px,3px,2px,3px")
 
 PALETTES = ("viridis", "cividis", "magma")
 """Palettes for heatmaps: even in lightness, safe for colour-blind readers."""
+
+LOG_TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000, 5000)
+"""Marks of a logarithmic frequency axis."""
 
 _LEARNING_COLOURS = {"training": "#009E73", "validation": "#CC79A7"}
 _MARGIN = {"l": 56, "r": 16, "t": 32, "b": 48}
@@ -423,7 +427,7 @@ def lines_chart(
     zero: bool = False,
     rules: Mapping[str, float] = MappingProxyType({}),
     marked_x: float | None = None,
-    height_px: int = 260,
+    height_px: int = 300,
 ) -> alt.LayerChart:
     """Draw lines, with bands where they have them, over one axis with Altair.
 
@@ -449,18 +453,27 @@ def lines_chart(
         "x:Q",
         title=x_title,
         scale=alt.Scale(type="log" if log_x else "linear", domain=[float(at[0]), float(at[-1])], nice=False),
-        axis=alt.Axis(format="~s", tickCount=8, grid=False, labelFlush=True, labelOverlap=True),
+        axis=alt.Axis(
+            format="~s",
+            tickCount=8,
+            values=list(LOG_TICKS_HZ) if log_x else alt.Undefined,
+            grid=False,
+            labelFlush=True,
+            labelOverlap=True,
+        ),
     )
-    y_axis = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=zero), axis=alt.Axis(tickCount=5, format="~g"))
-    legend = alt.Legend(orient="bottom", columns=2, labelLimit=280, symbolType="stroke")
+    y_axis = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=zero), axis=alt.Axis(tickCount=5))
     labels = [line.label for line in lines]
+    columns = 1 if max(map(len, labels)) > 24 else 2
+    legend = alt.Legend(orient="bottom", columns=columns, labelLimit=300, symbolType="stroke", symbolOpacity=1)
+    shown = legend if len(lines) > 1 else None
     colour = alt.Color(
-        "label:N", title=None, legend=legend, scale=alt.Scale(domain=labels, range=[line.colour for line in lines])
+        "label:N", title=None, legend=shown, scale=alt.Scale(domain=labels, range=[line.colour for line in lines])
     )
     dash = alt.StrokeDash(
         "label:N",
         title=None,
-        legend=legend,
+        legend=shown,
         scale=alt.Scale(domain=labels, range=[list(line.dash or (1, 0)) for line in lines]),
     )
     base = alt.Chart({"values": [row for line in lines for row in _line_rows(at, line)]})
@@ -471,7 +484,7 @@ def lines_chart(
     tooltip = [alt.Tooltip("label:N"), alt.Tooltip("x:Q", title=x_title), alt.Tooltip("y:Q", title=y_title)]
     drawn = base.mark_line(strokeWidth=1.75, tooltip=True)
     layers.append(drawn.encode(x=x_axis, y=y_axis, color=colour, strokeDash=dash, tooltip=tooltip))
-    layers += _rule_layers(rules, right=float(at[-1]))
+    layers += _rule_layers(rules, span=(float(at[0]), float(at[-1])))
     if marked_x is not None:
         mark = alt.Chart({"values": [{"x": float(marked_x)}]}).mark_rule(color=NEUTRAL_COLOUR, strokeWidth=2)
         layers.append(mark.encode(x="x:Q"))
@@ -515,10 +528,11 @@ def cells_picture(
     ticks = [(share * n_rows, text) for share, text in y_ticks] or [
         (row - 0.5, f"{row}") for row in sorted({1, *range(32, n_rows + 1, 32), n_rows})
     ]
+    colours = alt.Scale(range=stops, domain=np.linspace(low, high, len(stops)).tolist(), clamp=True, interpolate="rgb")
     picture: alt.Chart = (
         alt.Chart({"values": rows}, height=height_px)
-        .transform_calculate(top="datum.r + 1.02")
-        .mark_rect()
+        .transform_calculate(top="datum.r + 1")
+        .mark_rect(strokeWidth=0.8)  # in the cell's own colour: no seams between cells
         .encode(
             x=alt.X(
                 "c:N",
@@ -537,11 +551,12 @@ def cells_picture(
             color=alt.Color(
                 "v:Q",
                 title=value_title,
-                scale=alt.Scale(
-                    range=stops, domain=np.linspace(low, high, len(stops)).tolist(), clamp=True, interpolate="rgb"
+                scale=colours,
+                legend=alt.Legend(
+                    type="gradient", orient="bottom", gradientLength=110, titleLimit=300, format="~g", tickCount=3
                 ),
-                legend=alt.Legend(orient="bottom", gradientLength=180, titleLimit=300, format="~g"),
             ),
+            stroke=alt.Stroke("v:Q", scale=colours, legend=None),
             tooltip=[alt.Tooltip("c:N", title=x_title), alt.Tooltip("v:Q", title=value_title)],
         )
     )
@@ -628,7 +643,7 @@ def score_plane(
         line = {"color": "#FFFFFF", "width": 2.5}
         contours = {"start": 0, "end": 0, "size": 1, "coloring": "none"}
         figure.add_contour(
-            x=across, y=up, z=scores, contours=contours, line=line, showscale=False, hoverinfo="skip", name="boundary"
+            x=across, y=up, z=scores, contours=contours, line=line, showscale=False, hoverinfo="skip", showlegend=False
         )
     for cloud in clouds:
         figure.add_scatter(
@@ -692,15 +707,27 @@ def _line_rows(x: FloatArray, line: Line) -> list[dict[str, Any]]:
     return rows
 
 
-def _rule_layers(rules: Mapping[str, float], *, right: float) -> list[Any]:
+def _rule_layers(rules: Mapping[str, float], *, span: tuple[float, float]) -> list[Any]:
     import altair as alt
 
     if not rules:
         return []
-    base = alt.Chart({"values": [{"y": height, "text": text, "x": right} for text, height in rules.items()]})
-    rule = base.mark_rule(color=NEUTRAL_COLOUR, strokeWidth=1.5, strokeDash=[6, 3]).encode(y="y:Q", tooltip="text:N")
-    text = base.mark_text(color=NEUTRAL_COLOUR, align="right", baseline="bottom", dy=-3, dx=-4, fontWeight="bold")
-    return [rule, text.encode(y="y:Q", x="x:Q", text="text:N")]
+    base = alt.Chart({"values": [{"y": height, "text": text} for text, height in rules.items()]})
+    layers = [
+        base.mark_rule(color=NEUTRAL_COLOUR, strokeWidth=1.5, strokeDash=[6, 3]).encode(y="y:Q", tooltip="text:N")
+    ]
+    for i, (text, height) in enumerate(rules.items()):  # at both ends in turn: close lines keep readable names
+        label = alt.Chart({"values": [{"x": span[i % 2], "y": height, "text": text}]})
+        mark = label.mark_text(
+            color=NEUTRAL_COLOUR,
+            align="right" if i % 2 else "left",
+            baseline="bottom",
+            dx=-4 if i % 2 else 4,
+            dy=-3,
+            fontWeight="bold",
+        )
+        layers.append(mark.encode(x="x:Q", y="y:Q", text="text:N"))
+    return layers
 
 
 def _label_expression(ticks: Sequence[tuple[float, str]]) -> str:
@@ -993,7 +1020,11 @@ def clip_scatter(
         for row, ((x, y), group, title) in enumerate(zip(points.tolist(), groups, titles, strict=True))
     ]
     x, y = (
-        channel(f"{axis}:Q", title=title, scale=alt.Scale(type="log" if is_log else "linear", zero=False, nice=False))
+        channel(
+            f"{axis}:Q",
+            title=title,
+            scale=alt.Scale(type="log" if is_log else "linear", zero=False, nice=False, padding=14),
+        )
         for channel, axis, title, is_log in zip((alt.X, alt.Y), "xy", (x_title, y_title), log_axes, strict=True)
     )
     x.axis, y.axis = alt.Axis(format="~g", tickCount=6, labelFlush=True), alt.Axis(format="~g", tickCount=6)
@@ -1038,50 +1069,87 @@ def _crosshair(lines: tuple[float | None, float | None]) -> list[Any]:
 
 
 def rate_grid(
-    methods: Sequence[str], cells: Sequence[tuple[int, str, int, int]], *, title: str, row_px: int = 40
+    methods: Sequence[str], cells: Sequence[tuple[int, str, int, int]], *, title: str, row_px: int = 42
 ) -> alt.LayerChart:
     """Draw shares as a coloured table with Altair: a column a method, a row a group, `k/n` in the cell.
 
     Parameters
     ----------
     methods
-        Column headings; long ones are wrapped.
+        Column headings, each once; long ones are wrapped.
     cells
         (method's position, group, k, n) each.
     title
         What is counted.
     """
-    import textwrap
-
     import altair as alt
 
-    headings = ["\n".join(textwrap.wrap(name, 13, max_lines=4, placeholder=" …")) for name in methods]
     rows = [
         {
-            "method": headings[row],
-            "name": methods[row],
+            "column": column,
+            "method": methods[column],
             "group": group,
             "share": k / n if n else None,
             "text": f"{k}/{n}",
             "words": f"{100 * k / n:.1f} % ({k}/{n})" if n else "no clips",
         }
-        for row, group, k, n in cells
+        for column, group, k, n in cells
     ]
+    groups = ["", *sorted({group for _, group, _, _ in cells})]
+    x = alt.X("column:O", title=None, axis=None)
+    y = alt.Y(
+        "group:N", title=None, scale=alt.Scale(domain=groups), axis=alt.Axis(domain=False, ticks=False, grid=False)
+    )
     base = alt.Chart({"values": rows}).encode(
-        x=alt.X(
-            "method:N",
-            sort=headings,
-            title=None,
-            axis=alt.Axis(
-                orient="top", labelAngle=0, labelExpr="split(datum.label, '\\n')", labelLimit=130, domain=False
-            ),
-        ),
-        y=alt.Y("group:N", title=None, axis=alt.Axis(domain=False, labelLimit=110)),
-        tooltip=[alt.Tooltip("name:N", title="Method"), alt.Tooltip("words:N", title=title)],
+        x=x, y=y, tooltip=[alt.Tooltip("method:N", title="Method"), alt.Tooltip("words:N", title=title)]
     )
     colour = alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None)
     boxes = base.mark_rect(stroke=NEUTRAL_COLOUR, strokeWidth=0.5).encode(color=colour)
-    ink = alt.condition("datum.share > 0.55", alt.value("#FFFFFF"), alt.value("#16202C"))
+    ink = alt.condition("datum.share > 0.68", alt.value("#FFFFFF"), alt.value("#16202C"))
     text = base.mark_text(fontSize=14).encode(text="text:N", color=ink)
-    n_groups = len({row["group"] for row in rows})
-    return alt.LayerChart(layer=[boxes, text], height=max(1, n_groups) * row_px, title=alt.Title(title, anchor="start"))
+    layers = [boxes, text, *_heading_layers(methods, x, y)]
+    height_px = len(groups) * row_px + 50  # the title takes its part of it
+    return alt.LayerChart(layer=layers, height=height_px, title=alt.Title(title, anchor="start"))
+
+
+def _heading_layers(methods: Sequence[str], x: alt.X, y: alt.Y) -> list[Any]:
+    """Up to three lines of each heading, in the table's empty first row; the last line lies at the bottom."""
+    import textwrap
+
+    import altair as alt
+
+    layers = []
+    wrapped = [textwrap.wrap(name, 15, max_lines=3, placeholder=" …") for name in methods]
+    for line in range(3):
+        rows = [
+            {"column": column, "group": "", "text": lines[len(lines) - 3 + line]}
+            for column, lines in enumerate(wrapped)
+            if len(lines) + line >= 3
+        ]
+        mark = alt.Chart({"values": rows}).mark_text(fontSize=11, color=NEUTRAL_COLOUR, dy=13 * (line - 1))
+        layers.append(mark.encode(x=x, y=y, text="text:N"))
+    return layers
+
+
+def band_figure(edges_hz: npt.ArrayLike, falls: npt.ArrayLike, *, colour: str, height_px: int = 300) -> go.Figure:
+    """Draw how much a score falls without each frequency band, low bands at the bottom.
+
+    Parameters
+    ----------
+    edges_hz
+        Shape (n_bands + 1,), rising.
+    falls
+        Shape (n_bands,): score of the clip minus its score without the band.
+    """
+    import plotly.graph_objects as go
+
+    edges = np.asarray(edges_hz, dtype=np.float64)
+    names = [f"{low:.0f}–{high:.0f}" for low, high in pairwise(edges)]
+    bars = go.Bar(
+        x=np.asarray(falls, dtype=np.float32), y=names, orientation="h", marker={"color": colour}, hoverinfo="x+y"
+    )
+    figure = go.Figure(bars)
+    figure.update_layout(height=height_px, margin={**_MARGIN, "l": 84}, showlegend=False)
+    figure.update_xaxes(title="Fall of the score")
+    figure.update_yaxes(title="Band in Hz", type="category")
+    return figure

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from asd_core.artifacts import Artifact, open_artifact
+from asd_core.artifacts import Artifact, csv_text, open_artifact
 from asd_core.audio import read_waveform
 from asd_core.clips import find_audio
 from asd_core.detector import Detector
 from asd_core.errors import AudioError, InputError, UsageError
 from asd_core.evaluation import thresholds
+from asd_core.formats import spreadsheet_cell
 from asd_core.types import Waveform
 
 
@@ -112,3 +113,9 @@ def score_waveform(
 
 def _verdict(anomaly_score: float, threshold: float) -> str:
     return "anomalous" if bool(thresholds.is_anomalous(anomaly_score, threshold)) else "normal"
+
+
+def format_score_csv(rows: Sequence[ScoreRow]) -> str:
+    """Write score rows as CSV; text cells that a spreadsheet would run as a formula get a leading `'`."""
+    columns = [field.name for field in fields(ScoreRow)]
+    return csv_text([columns, *([spreadsheet_cell(getattr(row, column)) for column in columns] for row in rows)])

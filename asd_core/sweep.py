@@ -224,7 +224,9 @@ def _figures(heldout_scores: FloatArray, test_scores: FloatArray, test: Sequence
         "threshold": threshold.value,
         "test": {
             "uses_test_labels": True,
-            "auc_mean": metrics.mean_over_ids(metrics.per_id(labels, test_scores, [c.machine_id for c in test])).auc_mean,
+            "auc_mean": metrics.mean_over_ids(
+                metrics.per_id(labels, test_scores, [c.machine_id for c in test])
+            ).auc_mean,
             "auc_pooled": metrics.per_id(labels, test_scores, ["all"] * len(test))["all"].auc if len(test) else None,
             "observed_fpr": None
             if threshold.value is None

@@ -51,7 +51,12 @@ def row(name: str, simulated: dict[str, float], published: tuple[float, float]) 
     cells = [name]
     for (key, limit), real in zip(WITHIN.items(), published, strict=True):
         difference = simulated[key] - real
-        cells += [f"{simulated[key]:.3f}", f"{real:.3f}", f"{difference:+.3f}", "yes" if abs(difference) <= limit else "no"]
+        cells += [
+            f"{simulated[key]:.3f}",
+            f"{real:.3f}",
+            f"{difference:+.3f}",
+            "yes" if abs(difference) <= limit else "no",
+        ]
     return f"| {' | '.join(cells)} |"
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from asd_core.audio import decode_waveform
+from pages.shared.bands import band_controls
+from pages.shared.batch import chosen_upload
 from pages.shared.cache import artifacts, heard
 from pages.shared.frame import keep, no_detectors, open_page
-from pages.shared.listening import listening_panels, unfamiliar, verdict_card
-from pages.shared.sources import example_clip, shown_name
+from pages.shared.listening import listening_panels, unfamiliar, verdict_cards
+from pages.shared.sources import example_clip
+from pages.shared.spot import mark_controls, spot_controls
+from pages.shared.uploads import read_uploads
 
 SOURCES = ("Example clip", "Upload", "Microphone")
 
@@ -30,17 +33,17 @@ with open_page("pages/check.py") as chosen:
         )
     waveform, title = None, ""
     if source == "Upload":
-        upload = st.file_uploader(
-            "A recording: WAV or FLAC, 0.5 s to 10 min, at most 32 MB", type=["wav", "flac"], key="upload"
+        files = st.file_uploader(
+            "Recordings: WAV or FLAC, 0.5 s to 10 min, at most 32 MB each and 50 at a time",
+            type=["wav", "flac"],
+            accept_multiple_files=True,
+            key="upload",
         )
-        if upload is not None:
-            title = shown_name(upload.name)
-            waveform = decode_waveform(upload.getvalue(), name=upload.name)
+        waveform, title = chosen_upload(read_uploads(files), good)
     elif source == "Microphone":
         recording = st.audio_input("Record a clip", sample_rate=16_000, key="recording")
         st.caption("For trying out: browsers may filter and level what the microphone hears.")
-        if recording is not None:
-            title, waveform = "Recording", decode_waveform(recording.getvalue(), name="recording")
+        waveform, title = chosen_upload(read_uploads([recording] if recording else []), good)
     else:
         waveform, title = example_clip(chosen, good)
     if waveform is None:
@@ -48,7 +51,8 @@ with open_page("pages/check.py") as chosen:
     for warning in (*waveform.warnings, *unfamiliar(good, waveform)):
         st.warning(warning, icon=":material/info:")
     results = {name: heard(artifact, waveform) for name, artifact in good.items()}
-    for column, (name, result) in zip(st.columns(len(results)), results.items(), strict=True):
-        with column:
-            verdict_card(good[name], result)
+    verdict_cards(good, results)
     listening_panels(waveform, good, results, title=title, key="player")
+    mark_controls(waveform, title)
+    spot_controls(chosen, waveform, good, results, key="player")
+    band_controls(waveform, good)

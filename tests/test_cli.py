@@ -19,8 +19,8 @@ from sounds import PROJECT, SHARED, hum
 
 from asd_core.artifacts import locked, open_artifact
 from asd_core.audio import REFUSAL_CODES
-from asd_core.cli import format_score_csv, main
-from asd_core.scoring import ScoreRow
+from asd_core.cli import main
+from asd_core.scoring import ScoreRow, format_score_csv
 from asd_core.types import SR
 
 COLUMNS = ["path", "model", "encoder", "status", "reason", "anomaly_score", "threshold", "verdict"]

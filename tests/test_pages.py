@@ -171,3 +171,39 @@ def test_one_class_only_still_gives_threshold_and_promise(app, tmp_path):
     overview = app(artifacts=tmp_path)
     assert not overview.exception
     assert "not defined" in text_of(overview)
+
+
+def test_several_uploads_give_a_table_with_reasons_for_those_refused(app):
+    page = app("pages/check.py")
+    page.segmented_control(key="source").set_value("Upload").run()
+    uploader = page.file_uploader(key="upload")
+    uploader.set_value(
+        [
+            ("a.wav", wav_bytes(hum(1, seconds=10.0).samples), "audio/wav"),
+            ("b.wav", wav_bytes(hum(2, seconds=10.0, knocks=5).samples), "audio/wav"),
+            ("c.wav", b"no sound" * 20, "audio/wav"),
+        ]
+    ).run()
+    assert not page.exception
+    assert "2 clips scored, 1 refused" in text_of(page)
+    refused, table = (frame.value for frame in page.dataframe)
+    assert "magic" in refused["Reason"][0]
+    assert list(table["File"]) == ["a.wav", "b.wav"]
+
+
+def test_a_verdict_can_be_marked_wrong_and_is_kept(app, monkeypatch, tmp_path):
+    from asd_core.marked import marked_dir
+
+    page = app("pages/check.py")
+    page.button(key="mark_save").click().run()
+    assert not page.exception
+    assert "Marked as normal" in text_of(page)
+    assert len(list((marked_dir() / "normal").iterdir())) == 1
+
+
+def test_bands_are_shown_on_demand(app):
+    page = app("pages/check.py")
+    assert not page.get("plotly_chart")
+    page.toggle(key="bands").set_value(True).run()
+    assert not page.exception
+    assert len(page.get("plotly_chart")) == 3

@@ -18,6 +18,8 @@ from asd_core.audio import read_waveform
 from asd_core.datasets.bench import write_bench
 from asd_core.detector import Detector
 from asd_core.errors import AsdError
+from asd_core.library import clips_folder
+from asd_core.pipeline import OWN_SUFFIX
 from asd_core.places import data_dir
 from asd_core.types import AnomalyMap, Waveform
 from pages.shared.frame import EMBEDDED_NAME, Chosen
@@ -80,15 +82,20 @@ def _heard(folder: str, digest: str, _artifact: Artifact, _waveform: Waveform) -
 
 def clips_root(chosen: Chosen) -> Path | None:
     """Folder of the machine's clips, generated first where they are simulated; None where it is not known."""
-    if not chosen.embedded:
-        return None
+    if chosen.data_set not in (EMBEDDED_NAME, EMBEDDED_NAME + OWN_SUFFIX):
+        return clips_folder(chosen.data_set, chosen.machine)
+    return embedded_bench() / chosen.machine
+
+
+def embedded_bench() -> Path:
+    """Folder of the clips that come with the project, generated first where they are not there yet."""
     root = data_dir() / EMBEDDED_NAME
     if not root.is_dir():
         with _BENCH_LOCK, st.container():
             bar = st.progress(0.0, "Generating the simulated clips, once …")
             write_bench(root, on_progress=lambda done, total: bar.progress(done / total, f"{done} of {total} clips"))
             bar.empty()
-    return root / chosen.machine
+    return root
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -31,8 +31,13 @@ class Link:
 
 PAGES = (
     Link("app.py", "Overview", ":material/home:"),
-    Link("pages/check.py", "Check a clip", ":material/hearing:"),
+    Link("pages/data.py", "Data", ":material/folder_open:"),
+    Link("pages/explore.py", "Explore", ":material/library_music:"),
+    Link("pages/train.py", "Train", ":material/model_training:"),
     Link("pages/threshold.py", "Threshold", ":material/tune:"),
+    Link("pages/check.py", "Check a clip", ":material/hearing:"),
+    Link("pages/compare.py", "Compare", ":material/compare_arrows:"),
+    Link("pages/learn.py", "Learn", ":material/school:"),
 )
 
 
@@ -75,15 +80,15 @@ def open_page(path: str) -> Iterator[Chosen]:
         yield chosen
 
 
-def fragment(draw: Callable[[], None]) -> Callable[[], None]:
-    """Make a part of a page that runs again by itself, inside the same boundary."""
+def fragment(draw: Callable[[], None], *, run_every: float | None = None) -> Callable[[], None]:
+    """Make a part of a page that runs again by itself, every so many seconds if asked, inside the same boundary."""
 
     @wraps(draw)
     def guarded() -> None:
         with _boundary(draw.__name__):
             draw()
 
-    return st.fragment(guarded)
+    return st.fragment(guarded, run_every=run_every)
 
 
 @contextmanager

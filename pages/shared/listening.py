@@ -26,7 +26,20 @@ MAP_TIMES_THRESHOLD = 12.0
 FRAME_S = 0.032
 
 
-def verdict_card(artifact: Artifact, heard: Heard) -> None:
+CARDS_IN_A_ROW = 3
+
+
+def verdict_cards(artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]) -> None:
+    """All detectors' verdicts on one clip, three in a row."""
+    names = list(heard)
+    for start in range(0, len(names), CARDS_IN_A_ROW):
+        row = names[start : start + CARDS_IN_A_ROW]
+        for column, name in zip(st.columns(min(len(names), CARDS_IN_A_ROW)), row, strict=False):
+            with column:
+                _verdict_card(artifacts[name], heard[name])
+
+
+def _verdict_card(artifact: Artifact, heard: Heard) -> None:
     """One detector's verdict on one clip: word, score against threshold, and how normal clips score."""
     threshold = artifact.threshold.value
     with st.container(border=True, height="stretch"):
@@ -59,13 +72,18 @@ def listening_panels(
     panels: list[Panel | Trace] = [_spectrogram(waveform)]
     panels += [_map_panel(artifacts[name], each, waveform) for name, each in heard.items()]
     synced_player(
-        clip=waveform.digest + "".join(artifact.version for artifact in artifacts.values()),
+        clip=player_clip(waveform, artifacts),
         title=title,
         wav=encode_wav(waveform.samples),
         duration_s=waveform.duration_s,
         panels=panels,
         key=key,
     )
+
+
+def player_clip(waveform: Waveform, artifacts: Mapping[str, Artifact]) -> str:
+    """Name what the player shows: the clip and the versions that listened to it."""
+    return waveform.digest + "".join(artifact.version for artifact in artifacts.values())
 
 
 def _spectrogram(waveform: Waveform) -> Panel:
@@ -102,7 +120,7 @@ def _map_panel(artifact: Artifact, heard: Heard, waveform: Waveform) -> Panel | 
 
 def _trace(artifact: Artifact, heard: Heard, colour: str) -> Trace:
     return Trace(
-        label=f"{artifact.title}: share of each 0.96 s in the score",
+        label=f"{artifact.title}: how the score depends on each 0.96 s",
         times_s=heard.anomaly_map.times_s.tolist(),
         values=heard.anomaly_map.values[:, 0].tolist(),
         alt=f"How much the score of {artifact.title} falls without each patch; {loudest_text(heard)}",

@@ -383,7 +383,9 @@ function bindSound(root, memory, send) {
   find(root, ".volume input").oninput = (event) => { audio.volume = Number(event.target.value); };
 }
 
-function bindLane(root, memory) {
+const inside = (box, y) => box.top <= y && y <= box.bottom;
+
+function bindLane(root, memory, sendSpot) {
   const [audio, lane, ghost] = [find(root, "audio"), find(root, ".lane"), find(root, ".ghost")];
   const seek = (seconds) => {
     audio.currentTime = Math.max(0, Math.min(seconds, memory.data.duration - 0.001));
@@ -398,7 +400,15 @@ function bindLane(root, memory) {
     return Math.max(0, Math.min(1, (event.clientX - box.left) / box.width));
   };
   lane.onclick = (event) => seek(share(event) * memory.data.duration);
-  lane.ondblclick = () => { if (audio.paused) play(); };
+  lane.ondblclick = (event) => {
+    const views = [...root.querySelectorAll(".panel .view")];
+    const row = views.findIndex((view) => inside(view.getBoundingClientRect(), event.clientY));
+    const panel = row - (memory.samples.length ? 1 : 0);
+    if (panel < 0) return;
+    const box = views[row].getBoundingClientRect();
+    const height = (box.bottom - event.clientY) / box.height;
+    sendSpot({ panel, seconds: share(event) * memory.data.duration, height });
+  };
   lane.onpointermove = (event) => {
     lane.classList.toggle("hover", event.pointerType === "mouse");
     ghost.style.left = `${100 * share(event)}%`;
@@ -425,7 +435,7 @@ export default function ({ data, parentElement: root, setStateValue }) {
   find(root, ".lane").ariaLabel = `Playback position: ${data.title}`;
   find(root, ".lane").ariaValueMax = `${data.duration}`;
   bindSound(root, memory, (seconds) => setStateValue("cursor", { clip: data.clip, seconds }));
-  bindLane(root, memory);
+  bindLane(root, memory, (spot) => setStateValue("spot", { clip: data.clip, ...spot }));
   if (memory.sound !== data.sound) loadSound(root, memory, data);
   drawPanels(root, memory, data);
   drawAxis(root, data.duration);
@@ -477,7 +487,29 @@ def synced_player(
         "duration": float(duration_s),
         "panels": [_trace_message(p) if isinstance(p, Trace) else _panel_message(p) for p in panels],
     }
-    return _seconds(_mount(key=key, data=message, on_cursor_change=lambda: None).cursor, clip)
+    state = _mount(key=key, data=message, on_cursor_change=lambda: None, on_spot_change=lambda: None)
+    return _seconds(state.cursor, clip)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A spot that was double-clicked: which panel, when, and how high from 0 = bottom to 1 = top."""
+
+    panel: int
+    seconds: float
+    height: float
+
+
+def last_spot(key: str, clip: str) -> Spot | None:
+    """Return the spot last double-clicked in this clip's player, or None; callable before the player is drawn."""
+    state = st.session_state.get(key)
+    spot = None if state is None else state.get("spot")
+    if not spot or spot.get("clip") != clip:
+        return None
+    panel, seconds, height = spot.get("panel"), spot.get("seconds"), spot.get("height")
+    if not isinstance(panel, int) or not all(isinstance(value, int | float) for value in (seconds, height)):
+        return None
+    return Spot(panel, max(0.0, float(seconds)), min(1.0, max(0.0, float(height))))
 
 
 def _panel_message(panel: Panel) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""Verdicts that a listener marked wrong: the clip and its true label, kept as a data set to train on.
+
+The folder `<data folder>/marked/<normal | anomalous>/` has the layout of own recordings; a clip is named by its digest,
+and `marked.jsonl` beside it tells when and as what it was marked. Marking again replaces the label.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from asd_core.artifacts import replace_file
+from asd_core.audio import encode_wav
+from asd_core.errors import UsageError
+from asd_core.places import data_dir
+from asd_core.types import Waveform
+
+LABELS = ("normal", "anomalous")
+NAME_LENGTH = 16
+
+
+def marked_dir() -> Path:
+    """Folder of the marked clips."""
+    return data_dir() / "marked"
+
+
+def mark(waveform: Waveform, label: str, *, shown_name: str = "") -> Path:
+    """Keep a clip with its true label; returns where it lies.
+
+    Raises
+    ------
+    UsageError
+        Another label than normal or anomalous, or a clip without a digest.
+    """
+    if label not in LABELS:
+        raise UsageError(f"a clip is marked {' or '.join(LABELS)}, not {label!r}")
+    if not waveform.digest:
+        raise UsageError("only clips that were read from a file can be marked")
+    name = f"{waveform.digest[:NAME_LENGTH]}.wav"
+    for other in LABELS:
+        (marked_dir() / other).mkdir(parents=True, exist_ok=True)
+        if other != label:
+            (marked_dir() / other / name).unlink(missing_ok=True)
+    path = marked_dir() / label / name
+    replace_file(path, encode_wav(waveform.samples))
+    entry = {
+        "digest": waveform.digest,
+        "label": label,
+        "shown_name": shown_name[:200],
+        "marked_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with (marked_dir() / "marked.jsonl").open("a", encoding="utf-8", errors="backslashreplace") as log:
+        log.write(json.dumps(entry) + "\n")
+    return path
+
+
+def marked_label(digest: str) -> str | None:
+    """Label that a clip was marked with, or None."""
+    name = f"{digest[:NAME_LENGTH]}.wav"
+    return next((label for label in LABELS if digest and (marked_dir() / label / name).is_file()), None)

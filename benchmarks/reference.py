@@ -1,0 +1,71 @@
+"""The same work done the plainest way, as a student would: what the fast paths must equal and are timed against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import librosa
+import numpy as np
+import torch
+
+from asd_core.network import NetworkDetector
+from asd_core.types import Float32Array
+
+
+def log_mel(path: Path) -> Float32Array:
+    """librosa from file to log-mel frames, shape (n_frames, 128)."""
+    samples, _ = librosa.load(path, sr=16000)
+    mel = librosa.feature.melspectrogram(y=samples, sr=16000, n_fft=1024, hop_length=512, n_mels=128, power=2.0)
+    return librosa.power_to_db(mel, ref=1.0, amin=1e-10, top_db=None).T
+
+
+def score_by_loop(detector: NetworkDetector, frames: Float32Array) -> float:
+    """One window at a time through the network; the mean of the squared errors."""
+    _, network = detector._learned
+    length = detector._window_frames
+    errors = []
+    with torch.inference_mode():
+        for start in range(len(frames) - length + 1):
+            window = torch.from_numpy(frames[start : start + length]).unsqueeze(0)
+            errors.append(float(detector._errors(network, window).mean()))
+    return float(np.mean(errors))
+
+
+def score_by_batch(detector: NetworkDetector, frames: Float32Array) -> float:
+    """All windows of a clip in one batch, copied out one by one."""
+    _, network = detector._learned
+    length = detector._window_frames
+    windows = np.stack([frames[start : start + length] for start in range(len(frames) - length + 1)])
+    with torch.inference_mode():
+        return float(detector._errors(network, torch.from_numpy(windows)).mean())
+
+
+class WindowDataset(torch.utils.data.Dataset[torch.Tensor]):
+    """All windows of all clips, sliced when asked for."""
+
+    def __init__(self, clips: list[Float32Array], length: int) -> None:
+        self.clips, self.length = clips, length
+        self.places = [(row, start) for row, clip in enumerate(clips) for start in range(len(clip) - length + 1)]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, position: int) -> torch.Tensor:
+        row, start = self.places[position]
+        return torch.from_numpy(self.clips[row][start : start + self.length].copy())
+
+
+def training_losses(
+    detector: NetworkDetector, network: torch.nn.Module, clips: list[Float32Array], order: np.ndarray
+) -> Iterator[float]:
+    """One epoch of a plain DataLoader loop over a given order of windows; yields each batch's loss."""
+    dataset = WindowDataset(clips, detector._window_frames)
+    loader = torch.utils.data.DataLoader(dataset, batch_size=detector.batch_size, sampler=order.tolist())
+    optimiser = torch.optim.Adam(network.parameters(), lr=detector.learning_rate)
+    for windows in loader:
+        optimiser.zero_grad()
+        loss = detector._errors(network, windows).mean()
+        loss.backward()
+        optimiser.step()
+        yield float(loss.item())

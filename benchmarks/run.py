@@ -1,0 +1,301 @@
+"""What is measured: `make bench` prints ratios and writes benchmarks/results.json and docs/performance.md.
+
+Everything is measured side by side in one run on one thread, the two sides in turn, so that a change of the machine's
+speed hits both; figures are medians. A row that falls short of what was asked stays in, as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asd_core.artifacts import open_artifact
+from asd_core.audio import read_waveform
+from asd_core.datasets.bench import write_bench
+from asd_core.detectors import detector_class
+from asd_core.evaluation.metrics import confusion_at, roc_curve
+from asd_core.evaluation.uncertainty import bootstrap
+from asd_core.features import log_mel
+from asd_core.network import NetworkDetector
+from asd_core.training import MinMaxScale, TrainingPlan, WindowSet, initialise, torch_threads, train_network
+from asd_core.types import Float32Array, Waveform
+from benchmarks import reference
+from benchmarks.embedded import NAME, PROJECT
+
+COMMAND = "make bench"
+REPEATS = 9
+WINDOW_FLOP = {"lstm_predictor": 18.42e6, "gru_autoencoder": 30.15e6}
+"""Multiply-adds counted as two, of a 10-frame window at the paper preset; no gate arithmetic."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured figure and what was asked of it."""
+
+    name: str
+    value: float
+    asked: float | None
+    better: str
+    unit: str
+    spread: list[float]
+    command: str = COMMAND
+
+    @property
+    def met(self) -> str:
+        """Whether it is as asked, in words."""
+        if self.asked is None:
+            return ""
+        good = self.value <= self.asked if self.better == "lower" else self.value >= self.asked
+        return "yes" if good else "**no**"
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def in_turn(
+    ours: Callable[[], object], theirs: Callable[[], object], repeats: int = REPEATS
+) -> list[tuple[float, float]]:
+    """Time both in turn after one warm-up each."""
+    ours(), theirs()
+    return [(seconds(ours), seconds(theirs)) for _ in range(repeats)]
+
+
+def ratio_row(name: str, pairs: list[tuple[float, float]], *, asked: float, better: str) -> Row:
+    """Make a row of ours / theirs (lower) or theirs / ours (higher), pair by pair."""
+    ratios = sorted(a / b if better == "lower" else b / a for a, b in pairs)
+    return Row(name, statistics.median(ratios), asked, better, "ratio", [ratios[0], ratios[-1]])
+
+
+def clips_of(data: Path, n_clips: int) -> list[Path]:
+    """Some training clips of the small bench."""
+    return sorted((data / "slider" / "train").glob("*.wav"))[:n_clips]
+
+
+def features_row(data: Path) -> Row:
+    """File to log-mel, digest and checks included, against librosa."""
+    paths = clips_of(data, 20)
+    pairs = in_turn(
+        lambda: [log_mel(read_waveform(path).samples) for path in paths],
+        lambda: [reference.log_mel(path) for path in paths],
+    )
+    return ratio_row("features: file to log-mel against librosa", pairs, asked=0.55, better="lower")
+
+
+def fitted_at_paper_size(name: str, clips: list[Float32Array]) -> NetworkDetector:
+    """A detector of the paper preset with first weights: speed does not depend on what was learned."""
+    detector = detector_class(name).from_preset("paper")
+    assert isinstance(detector, NetworkDetector)
+    network = detector._build()
+    initialise(network, seed=0)
+    detector._fitted = MinMaxScale.fit(clips), network.eval()
+    return detector
+
+
+def sgemm_flops() -> float:
+    """Peak of one thread: multiply-adds a second, counted as two, of a 2048 x 2048 product."""
+    a, b = torch.rand(2048, 2048), torch.rand(2048, 2048)
+    _ = a @ b
+    return 2 * 2048**3 / min(seconds(lambda: a @ b) for _ in range(3))
+
+
+def scoring_rows(data: Path) -> list[Row]:
+    """A clip through LSTM and GRU against the machine's peak, the loop and the plain batch."""
+    waveform = read_waveform(clips_of(data, 1)[0])
+    return [
+        row
+        for name, share in (("lstm_predictor", 0.80), ("gru_autoencoder", 0.70))
+        for row in network_rows(fitted_at_paper_size(name, [log_mel(waveform.samples)]), waveform, share)
+    ]
+
+
+def network_rows(detector: NetworkDetector, waveform: Waveform, share: float) -> list[Row]:
+    """Three rows of one network."""
+    frames, name = detector.scaled_frames(waveform), detector.name
+    n_windows = len(frames) - detector._window_frames + 1
+    needed = WINDOW_FLOP[name] * n_windows
+    shares = sorted(needed / seconds(lambda: detector._anomaly_map(waveform)) / sgemm_flops() for _ in range(REPEATS))
+    peak = Row(
+        f"{name}: share of the sgemm peak", statistics.median(shares), share, "higher", "share", [shares[0], shares[-1]]
+    )
+    with torch_threads(1):
+        loop = in_turn(
+            lambda: detector._anomaly_map(waveform), lambda: reference.score_by_loop(detector, frames), repeats=3
+        )
+        batch = in_turn(lambda: detector._anomaly_map(waveform), lambda: reference.score_by_batch(detector, frames))
+    return [
+        peak,
+        ratio_row(f"{name}: against the window-by-window loop", loop, asked=10, better="higher"),
+        ratio_row(f"{name}: against one batch of all windows", batch, asked=1.0, better="higher"),
+    ]
+
+
+def training_row(data: Path) -> Row:
+    """One part of an epoch at the paper preset against a DataLoader loop; the losses agree to 1e-4."""
+    clips = [log_mel(read_waveform(path).samples) for path in clips_of(data, 12)]
+    detector = fitted_at_paper_size("lstm_predictor", clips)
+    scale, _ = detector._learned
+    scaled = [scale(clip) for clip in clips]
+    windows = WindowSet.of(scaled, length=detector._window_frames)
+    n_windows = 1600
+    order = np.random.default_rng([0, 1]).permutation(len(windows.starts))[:n_windows]
+    plan = TrainingPlan(1, detector.batch_size, detector.learning_rate, "constant", n_windows, 0, 1)
+    losses: dict[str, float] = {}
+
+    def ours() -> None:
+        network = detector._build()
+        initialise(network, seed=0)
+        none = WindowSet.of([], length=detector._window_frames)
+        train_network(
+            network,
+            lambda batch: detector._errors(network, batch).mean(),
+            windows,
+            none,
+            plan,
+            on_progress=lambda progress: losses.__setitem__("ours", progress.loss or 0.0),
+            should_stop=lambda: False,
+            checkpoint=None,
+        )
+
+    def theirs() -> None:
+        network = detector._build()
+        initialise(network, seed=0)
+        losses["theirs"] = float(np.mean(list(reference.training_losses(detector, network, scaled, order))))
+
+    pairs = in_turn(ours, theirs, repeats=3)
+    if abs(losses["ours"] - losses["theirs"]) > 1e-4:
+        raise SystemExit(f"the two trainings differ: {losses}")
+    return ratio_row("lstm_predictor: training against a DataLoader loop", pairs, asked=1.1, better="higher")
+
+
+def fresh_rows(data: Path) -> list[Row]:
+    """Whole processes: the help text, and the score of one clip."""
+    clip, models = str(clips_of(data, 1)[0]), PROJECT / "artifacts" / NAME / "slider"
+    runs = [("command line: --help", ["--help"], 0.5, None)]
+    runs += [
+        (f"fresh score of one clip: {name}", ["score", clip, "--model", str(models / name)], limit, memory)
+        for name, limit, memory in (
+            ("lstm_predictor", 2.0, 300.0),
+            ("gru_autoencoder", 2.0, 300.0),
+            ("vggish_ocsvm", 1.0, None),
+        )
+    ]
+    rows = []
+    for name, arguments, limit, memory in runs:
+        times, peaks = zip(*[fresh(arguments) for _ in range(5)], strict=True)
+        rows.append(Row(name, statistics.median(times), limit, "lower", "s", [min(times), max(times)]))
+        if memory is not None:
+            rows.append(
+                Row(f"{name}, memory", statistics.median(peaks), memory, "lower", "MB", [min(peaks), max(peaks)])
+            )
+    return rows
+
+
+LAUNCH = """
+import resource, subprocess, sys, time
+began = time.perf_counter()
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(code, time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+"""
+
+
+def fresh(arguments: list[str]) -> tuple[float, float]:
+    """Wall seconds and peak memory in MB of one `python -m asd_core`.
+
+    A small launcher stands between: a child's peak would otherwise start at the memory of this process.
+    """
+    command = [sys.executable, "-c", LAUNCH, sys.executable, "-m", "asd_core", *arguments]
+    printed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split()
+    if printed[0] != "0":
+        raise SystemExit(f"{arguments} ended with {printed[0]}")
+    return float(printed[1]), float(printed[2])
+
+
+def evaluation_rows() -> list[Row]:
+    """A threshold move and the bootstrap, with 1,101 clips and three detectors."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(1101) >= 300
+    scores = [rng.standard_normal(1101) + labels for _ in range(3)]
+    ids = [f"{2 * (row % 3):02d}" for row in range(1101)]
+
+    def move() -> None:
+        for each in scores:
+            confusion_at(labels, each, 0.5)
+            roc_curve(labels, each)
+
+    times = sorted(seconds(move) * 1000 for _ in range(REPEATS))
+    draws = sorted(seconds(lambda: [bootstrap(labels, each, machine_ids=ids) for each in scores]) for _ in range(3))
+    return [
+        Row(
+            "threshold move, 1,101 clips x 3 detectors",
+            statistics.median(times),
+            50,
+            "lower",
+            "ms",
+            [times[0], times[-1]],
+        ),
+        Row(
+            "bootstrap, 2,000 draws, 1,101 clips x 3 detectors",
+            statistics.median(draws),
+            1,
+            "lower",
+            "s",
+            [draws[0], draws[-1]],
+        ),
+    ]
+
+
+def table(rows: list[Row]) -> str:
+    """Write the Markdown table."""
+    lines = ["| what | median | spread | asked | met |", "|---|---|---|---|---|"]
+    for row in rows:
+        sign = "at most" if row.better == "lower" else "at least"
+        asked = "" if row.asked is None else f"{sign} {row.asked:g} {row.unit}"
+        low, high = row.spread
+        lines.append(f"| {row.name} | {row.value:.3g} {row.unit} | {low:.3g} to {high:.3g} | {asked} | {row.met} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure everything, print and write it."""
+    torch.set_num_threads(1)
+    data = write_bench(PROJECT / "build" / NAME, size="small", seed=0)
+    open_artifact(PROJECT / "artifacts" / NAME / "slider" / "lstm_predictor")
+    rows = [features_row(data), *scoring_rows(data), training_row(data), *fresh_rows(data), *evaluation_rows()]
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    versions = {"torch": torch.__version__, "numpy": np.__version__}
+    report = {
+        "schema": 1,
+        "command": "bench",
+        "warnings": [],
+        "machine": machine,
+        "versions": versions,
+        "rows": [asdict(row) for row in rows],
+    }
+    (PROJECT / "benchmarks" / "results.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    text = (
+        f"# Performance\n\nMade by `{COMMAND}` on {machine}; one thread, medians; the two sides of a ratio in turn.\n\n"
+    )
+    (PROJECT / "docs" / "performance.md").write_text(text + table(rows) + "\n", encoding="utf-8")
+    sys.stdout.write(
+        table(rows) + f"\npeak memory of this run {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

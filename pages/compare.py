@@ -1,0 +1,71 @@
+"""Compare: every method on the same test clips, their curves and figures, and the clips on which they differ."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.shared.cache import artifacts
+from pages.shared.compare_clips import disagreement_view, failures_view, scatter_view
+from pages.shared.compare_figures import figures_view
+from pages.shared.compare_maps import localisation_view, map_view
+from pages.shared.compare_methods import common_line, compared, import_box, judged, rule_choice
+from pages.shared.frame import fragment, keep, link, no_detectors, open_page
+
+VIEWS = {
+    "figures": "Figures",
+    "differ": "Disagreements",
+    "scatter": "Score against score",
+    "failures": "Failures",
+    "map": "Map of the clips",
+    "localisation": "Localisation",
+}
+
+with open_page("pages/compare.py") as chosen:
+    st.markdown(
+        "Every method on the **same test clips**: how well it ranks, what its verdicts cost, whether a difference may "
+        "be chance, and which clips one hears and another does not."
+    )
+    if not chosen.detectors:
+        no_detectors()
+    good, bad = artifacts(chosen)
+    for name, error in bad.items():
+        st.error(f"{name} cannot be used:", icon=":material/error:")
+        st.text(str(error))
+    if any(artifact.simulated for artifact in good.values()):
+        st.caption(
+            ":material/science: Simulated data: every clip and every figure on this page comes from generated sound, "
+            "not from recordings."
+        )
+    import_box(chosen, good)
+    comparison = compared(chosen, good)
+    if not comparison.clips:
+        st.info(
+            "There are no labelled test clips that all of these methods scored, so that nothing can be compared.",
+            icon=":material/info:",
+        )
+        st.stop()
+    common_line(comparison)
+
+    @fragment
+    def views() -> None:
+        """Rule and view: only this part runs again when one of them changes."""
+        judgement = judged(comparison, rule_choice(comparison))
+        keep("view", VIEWS)
+        view = st.segmented_control(
+            "View", list(VIEWS), key="view", format_func=VIEWS.get, persist_state="session", required=True
+        )
+        link("view")
+        if view == "figures":
+            figures_view(judgement)
+        elif view == "differ":
+            disagreement_view(chosen, judgement)
+        elif view == "scatter":
+            scatter_view(chosen, judgement)
+        elif view == "failures":
+            failures_view(judgement)
+        elif view == "map":
+            map_view(chosen, judgement)
+        else:
+            localisation_view(chosen, judgement)
+
+    views()

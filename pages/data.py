@@ -1,0 +1,52 @@
+"""Data: what data sets are known here, what they hold; add recordings, simulate, download, and clear up."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.shared.data_add import add_folder_form, download_form, simulate_form, upload_form
+from pages.shared.data_chore_view import chore_panel
+from pages.shared.data_report import choose_set, set_report
+from pages.shared.data_storage import storage
+from pages.shared.data_table import damaged_table, set_table
+from pages.shared.frame import keep, link, open_page
+
+VIEWS = {
+    "sets": "Data sets",
+    "upload": "Upload clips",
+    "folder": "Name a folder",
+    "simulate": "Simulate",
+    "download": "Download",
+    "storage": "Disk space",
+}
+
+with open_page("pages/data.py"):
+    st.markdown(
+        "Detectors learn from **normal** sound of one machine. Bring your own recordings, make simulated ones, or "
+        "download those of the DCASE 2020 challenge; then look at what they hold, and train."
+    )
+    damaged_table()
+    chore_panel()
+    keep("data_view", VIEWS)
+    view = st.segmented_control(
+        "What to do",
+        list(VIEWS),
+        key="data_view",
+        format_func=VIEWS.get,
+        persist_state="session",
+        required=True,
+    )
+    link("data_view")
+    if view == "sets":
+        set_table()
+        set_report(choose_set())
+    elif view == "upload":
+        upload_form()
+    elif view == "folder":
+        add_folder_form()
+    elif view == "simulate":
+        simulate_form()
+    elif view == "download":
+        download_form()
+    else:
+        storage()

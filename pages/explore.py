@@ -1,0 +1,42 @@
+"""Explore: look at and listen to the clips of a data set, side by side and in numbers."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.shared.cache import artifacts
+from pages.shared.explore_clips import data_set_of
+from pages.shared.explore_views import clips_not_at_hand, contents_view, listen_view, spectra_view
+from pages.shared.frame import keep, link, no_detectors, open_page
+
+VIEWS = {
+    "clips": ("Clips side by side", listen_view),
+    "spectra": ("Spectra of the labels", spectra_view),
+    "contents": ("What the data set holds", contents_view),
+}
+
+with open_page("pages/explore.py") as chosen:
+    st.markdown(
+        "What does the machine sound like when it is well, and what changes when it is not? See it and hear it."
+    )
+    if not chosen.detectors:
+        no_detectors()
+    opened = data_set_of(chosen)
+    if opened is None:
+        clips_not_at_hand(artifacts(chosen)[0])
+        st.stop()
+    data_set, stamp = opened
+    if data_set.simulated is not None:
+        st.caption(":material/science: Simulated data: every clip on this page is generated sound, not a recording.")
+    keep("view", VIEWS)
+    view = st.segmented_control(
+        "View",
+        list(VIEWS),
+        key="view",
+        format_func=lambda name: VIEWS[name][0],
+        persist_state="session",
+        required=True,
+        label_visibility="collapsed",
+    )
+    link("view")
+    VIEWS[view][1](data_set, stamp)

@@ -1,0 +1,99 @@
+"""Many clips at once: one table of verdicts, to download, with the reasons of those refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from asd_core.artifacts import Artifact
+from asd_core.errors import AudioError
+from asd_core.scoring import ScoreRow, format_score_csv, score_waveform
+from asd_core.types import Waveform
+from pages.shared.cache import detector
+from pages.shared.uploads import Upload
+
+
+def chosen_upload(uploads: Sequence[Upload], artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
+    """Return the one clip uploaded, or the one chosen among many; a single refused file raises its reason."""
+    if len(uploads) > 1:
+        return _choose_from_batch(uploads, artifacts)
+    for upload in uploads:
+        if isinstance(upload.sound, AudioError):
+            raise upload.sound
+        return upload.sound, upload.name
+    return None, ""
+
+
+def _choose_from_batch(uploads: Sequence[Upload], artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
+    """Score every upload with every detector, show the table, and return the clip whose row is chosen."""
+    rows = _rows(uploads, artifacts)
+    good = [upload for upload in uploads if isinstance(upload.sound, Waveform)]
+    refused = [row for row in rows[:: len(artifacts)] if row.status == "refused"]
+    st.markdown(f"**{len(good)} clips scored, {len(refused)} refused**")
+    if refused:
+        st.dataframe(
+            pd.DataFrame({"File": [row.path for row in refused], "Reason": [row.reason for row in refused]}),
+            hide_index=True,
+            width="stretch",
+        )
+    st.download_button(
+        "Download the table (CSV)",
+        lambda: format_score_csv(rows),
+        file_name="scores.csv",
+        mime="text/csv",
+        on_click="ignore",
+        icon=":material/download:",
+    )
+    if not good:
+        return None, ""
+    event = st.dataframe(
+        _table(good, rows, artifacts),
+        hide_index=True,
+        width="stretch",
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [0]}},
+        key=f"batch:{len(good)}",
+    )
+    picked = min(event.selection.rows[0] if event.selection.rows else 0, len(good) - 1)
+    chosen = good[picked]
+    return (chosen.sound, chosen.name) if isinstance(chosen.sound, Waveform) else (None, "")
+
+
+def _rows(uploads: Sequence[Upload], artifacts: Mapping[str, Artifact]) -> list[ScoreRow]:
+    bar = st.progress(0.0, "Listening …")
+    rows = []
+    for number, upload in enumerate(uploads, start=1):
+        rows += [_row(upload, name, artifact) for name, artifact in artifacts.items()]
+        bar.progress(number / len(uploads), f"{number} of {len(uploads)} clips heard")
+    bar.empty()
+    return rows
+
+
+def _row(upload: Upload, name: str, artifact: Artifact) -> ScoreRow:
+    if isinstance(upload.sound, Waveform):
+        return _cached_row(str(artifact.folder), upload.sound.digest, upload.name, name, artifact, upload.sound)
+    return score_waveform(upload.sound, artifact, detector(artifact), path=upload.name, model=name)
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def _cached_row(
+    folder: str,  # noqa: ARG001 - part of the key, like the digest
+    digest: str,  # noqa: ARG001
+    path: str,
+    model: str,
+    _artifact: Artifact,
+    _waveform: Waveform,
+) -> ScoreRow:
+    return score_waveform(_waveform, _artifact, detector(_artifact), path=path, model=model)
+
+
+def _table(good: Sequence[Upload], rows: Sequence[ScoreRow], artifacts: Mapping[str, Artifact]) -> pd.DataFrame:
+    scored = [row for row in rows if row.status != "refused"]
+    table = {"File": [upload.name for upload in good]}
+    for name, artifact in artifacts.items():
+        own = [row for row in scored if row.model == name]
+        table[artifact.title] = [f"{row.verdict or 'no verdict'} ({row.anomaly_score:.4g})" for row in own]
+    return pd.DataFrame(table)

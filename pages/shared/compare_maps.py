@@ -1,0 +1,166 @@
+"""The compare page's slow views: a map of the clips' sound, and where the detectors point."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from asd_core.artifacts import Artifact, ScoredClip
+from asd_core.audio import read_waveform
+from asd_core.compare import principal_plane
+from asd_core.datasets.bench import load_mask
+from asd_core.encoders import load_encoder
+from asd_core.evaluation.localisation import LocalisationSummary, localise_all
+from asd_core.evaluation.uncertainty import Interval
+from asd_core.formats import MISSING, area_text
+from asd_core.types import AnomalyMap, BoolArray, FloatArray
+from pages.shared.cache import clips_root, detector
+from pages.shared.compare_clips import pickable, play
+from pages.shared.compare_methods import Judged
+from pages.shared.frame import Chosen
+
+ENCODER = "logmel_stats"
+MAX_VECTORS = 20_000
+_LOCK = threading.Lock()
+
+
+def map_view(chosen: Chosen, judged: Judged) -> None:
+    """Clips that sound alike lie side by side: PCA of their encoder vectors."""
+    root = clips_root(chosen)
+    clips = judged.comparison.clips
+    if root is None or len(clips) < 2:
+        st.info("A map needs the sound of the clips, which is not at hand for this data set.", icon=":material/info:")
+        return
+    encoder = load_encoder(ENCODER)
+    points, shares = _plane(judged.comparison.fingerprint, tuple(clip.digest for clip in clips), _vectors(root, clips))
+    st.caption(
+        f"{encoder.identity.title}: one vector of {encoder.dimension} numbers a clip (mean over its 0.96 s patches), "
+        f"seen along the two directions of widest spread. They hold {100 * shares[0]:.0f} % and "
+        f"{100 * shares[1]:.0f} % of the variance: clips that lie apart sound different, clips that lie together need "
+        "not sound alike."
+    )
+    picked = pickable(
+        judged,
+        points,
+        [clip.kind or clip.label for clip in clips],
+        key="map",
+        x_title=f"First principal component ({100 * shares[0]:.0f} % of the variance)",
+        y_title=f"Second principal component ({100 * shares[1]:.0f} %)",
+        alt=f"Map of {len(clips)} clips by their sound; colour tells normal from anomalous, shape the kind of fault",
+    )
+    play(chosen, judged, picked)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _plane(
+    clips: str,  # noqa: ARG001 - the key
+    order: tuple[str, ...],  # noqa: ARG001 - the key
+    _vectors: list[FloatArray],
+) -> tuple[FloatArray, tuple[float, float]]:
+    return principal_plane(np.array(_vectors))
+
+
+@st.cache_resource(show_spinner=False)
+def _known_vectors() -> dict[str, FloatArray]:
+    """Mean encoder vector by clip digest, for all sessions; work that is interrupted goes on from here."""
+    return {}
+
+
+def _vectors(root: Path, clips: tuple[ScoredClip, ...]) -> list[FloatArray]:
+    known = _known_vectors()
+    missing = [clip for clip in clips if clip.digest not in known]
+    if missing:
+        encoder = load_encoder(ENCODER)
+        bar = st.progress(0.0, "Listening to the clips, once …")
+        with _LOCK:
+            for done, clip in enumerate(missing, start=1):
+                vector = encoder.encode(read_waveform(root / clip.path)).mean(axis=0)
+                known[clip.digest] = vector
+                bar.progress(done / len(missing), f"{done} of {len(missing)} clips")
+        bar.empty()
+    found = [known[clip.digest] for clip in clips]
+    if len(known) > MAX_VECTORS:
+        known.clear()
+    return found
+
+
+def localisation_view(chosen: Chosen, judged: Judged) -> None:
+    """Rate the detectors' maps against the known place of each simulated fault, on demand."""
+    methods = [method.artifact for method in judged.comparison.methods if method.artifact is not None]
+    root = clips_root(chosen) if methods and all(artifact.simulated for artifact in methods) else None
+    if root is None:
+        st.info(
+            "Where a fault is heard is known for simulated clips only, so that maps cannot be rated on this data set.",
+            icon=":material/info:",
+        )
+        return
+    st.caption(
+        ":material/science: Simulated data: each fault's cells in time and frequency are known from the generator, "
+        "and each detector's map is held against them."
+    )
+    known = _known_localisation()
+    keys = {artifact.title: f"{artifact.folder} {judged.comparison.fingerprint}" for artifact in methods}
+    missing = [artifact for artifact in methods if keys[artifact.title] not in known]
+    faults = tuple(clip for clip in judged.comparison.clips if clip.label == "anomalous")
+    if missing:
+        st.markdown(f"{len(faults)} anomalous clips are heard by {len(missing)} detectors: about a minute.")
+        if st.button("Rate the maps", icon=":material/travel_explore:", type="primary"):
+            _localise({keys[artifact.title]: artifact for artifact in missing}, root, faults)
+            st.rerun(scope="fragment")
+        return
+    _localisation_table({title: known[key] for title, key in keys.items()})
+
+
+@st.cache_resource(show_spinner=False)
+def _known_localisation() -> dict[str, dict[str, LocalisationSummary]]:
+    """Figures by version and clips, for all sessions."""
+    return {}
+
+
+def _localise(artifacts: dict[str, Artifact], root: Path, faults: tuple[ScoredClip, ...]) -> None:
+    bar, total = st.progress(0.0, "Rating maps …"), len(artifacts) * len(faults)
+
+    def rated(artifact: Artifact, before: int) -> Iterator[tuple[str, AnomalyMap, BoolArray]]:
+        trained = detector(artifact)
+        for done, clip in enumerate(faults, start=before + 1):
+            heard = trained.anomaly_map(read_waveform(root / clip.path, channel=artifact.channel))
+            bar.progress(done / total, f"{artifact.title}: {done - before} of {len(faults)} clips")
+            yield clip.kind, heard, load_mask(root.parent, f"{root.name}/{clip.path}")
+
+    for number, (key, artifact) in enumerate(artifacts.items()):
+        _known_localisation()[key] = localise_all(rated(artifact, number * len(faults)))
+    bar.empty()
+
+
+def _localisation_table(summaries: dict[str, dict[str, LocalisationSummary]]) -> None:
+    rows = [
+        {
+            "Detector": title,
+            "Fault": kind,
+            "Pixel AUC": _interval_text(summary.pixel_auc),
+            "Time AUC": _interval_text(summary.time_auc),
+            "Hits": _interval_text(summary.hit_rate),
+            "Hits by chance": MISSING if summary.chance_of_hit is None else f"{summary.chance_of_hit:.3f}",
+            "Hits within 64 ms": _interval_text(summary.near_hit_rate),
+            "Clips (left out)": f"{summary.n_clips} ({summary.n_empty})",
+        }
+        for title, by_kind in summaries.items()
+        for kind, summary in by_kind.items()
+    ]
+    st.dataframe(
+        pd.DataFrame(rows), hide_index=True, width="stretch", height="content", alt="How well maps point at the fault"
+    )
+    st.caption(
+        "AUC by chance: 0.5. A hit: the map's highest cell lies where the fault is heard. Brackets: 95 % intervals. A "
+        "one-class SVM's map is over time only: it is asked for the frame, not for the band. Left out: faults too "
+        "faint to be marked."
+    )
+
+
+def _interval_text(interval: Interval | None) -> str:
+    return MISSING if interval is None else area_text(interval.estimate, (interval.low, interval.high))

@@ -1,0 +1,72 @@
+"""The glossary of the learn page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+GLOSSARY = {
+    "Anomaly score": (
+        "How strange a clip sounds to a detector. Higher is stranger; it has no unit and cannot be compared between "
+        "detectors."
+    ),
+    "AUC": (
+        "Area under the ROC: the chance that an anomalous clip gets a higher score than a normal one. 0.5 is "
+        "guessing, 1 is perfect; no threshold is needed."
+    ),
+    "Autoencoder": (
+        "A network that squeezes its input through a narrow place and rebuilds it. It rebuilds well what it was "
+        "trained on."
+    ),
+    "Confidence interval": (
+        "The range in which a figure would likely lie had other clips been recorded. Few clips, wide interval."
+    ),
+    "Conformal threshold": (
+        "A threshold placed among the scores of held-out normal clips so that a new normal clip exceeds it with at "
+        "most the promised chance, whatever the scores look like."
+    ),
+    "Decibel (dB)": (
+        "A level on a logarithmic scale: 10 dB more is ten times the power. dBFS counts from the loudest that a "
+        "file can hold."
+    ),
+    "Decision value": (
+        "What the one-class SVM computes: above 0 inside its boundary, below 0 outside. The anomaly score is the "
+        "same with its sign turned."
+    ),
+    "Epoch": "One pass of a network's training over its windows.",
+    "F1": "One number for precision and recall together: their harmonic mean.",
+    "False alarm": "A normal clip that is called anomalous.",
+    "Frame": "A short stretch of sound whose spectrum is taken at once: here 64 ms, a new one every 32 ms.",
+    "Held-out": (
+        "Normal clips kept aside in training. The detector has not learned from them, so they show how it scores "
+        "normal sound that is new to it."
+    ),
+    "Log-mel": (
+        "A spectrum over frequency bands that are narrow below and wide above, as the ear hears, with levels in dB."
+    ),
+    "Machine id": "One single machine. Two machines of a kind sound different even when both are well.",
+    "Miss": "An anomalous clip that is called normal.",
+    "One-class SVM": "A method that draws a boundary around normal examples only.",
+    "Overfitting": "Learning the training clips by heart instead of what they have in common.",
+    "Patch": "0.96 s of sound, which an encoder turns into 128 numbers.",
+    "pAUC": (
+        "The AUC of the left end of the ROC only, where false alarms are rare (at most 10 %): the part that counts "
+        "in practice."
+    ),
+    "Precision": "Of the clips called anomalous, the share that is.",
+    "Principal component": "A direction in which points differ most. Two of them make a plane to draw on.",
+    "Recall": "Of the anomalous clips, the share that is found; also called true-positive rate.",
+    "ROC": "The curve of faults found against false alarms as the threshold moves from high to low.",
+    "Standardising": "Subtracting a number's training mean and dividing by its training standard deviation.",
+    "Support vector": "A training clip that holds the boundary of an SVM.",
+    "Threshold": "The score from which on a clip is called anomalous.",
+    "Window": "A few successive frames that a network sees at once: here ten, 0.32 s.",
+}
+
+
+def glossary() -> None:
+    """Terms in alphabetical order, in two columns on a wide screen."""
+    st.subheader("Glossary")
+    terms = sorted(GLOSSARY.items(), key=lambda item: item[0].lower())
+    half = (len(terms) + 1) // 2
+    for column, part in zip(st.columns(2), (terms[:half], terms[half:]), strict=True):
+        column.markdown("\n\n".join(f"**{term}.** {words}" for term, words in part))

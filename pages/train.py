@@ -1,0 +1,31 @@
+"""Train: start a training, watch it, look back at earlier ones, and choose which version counts."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.shared.frame import keep, link, open_page
+from pages.shared.train_form import new_training
+from pages.shared.train_live import live_panel
+from pages.shared.train_runs import run_history
+from pages.shared.train_versions import versions
+
+VIEWS = {"new": "New training", "runs": "Earlier runs", "versions": "Versions"}
+
+with open_page("pages/train.py") as chosen:
+    st.markdown(
+        "A detector learns what **normal** sounds like; some normal clips are held out to set its threshold. Training "
+        "runs in a process of its own: change pages, reload or close this tab, it goes on."
+    )
+    live_panel()
+    keep("train_view", VIEWS)
+    view = st.segmented_control(
+        "What to do", list(VIEWS), key="train_view", format_func=VIEWS.get, persist_state="session", required=True
+    )
+    link("train_view")
+    if view == "new":
+        new_training()
+    elif view == "runs":
+        run_history()
+    else:
+        versions(chosen)

@@ -1,0 +1,231 @@
+"""Methods are joined on the same clips; bands, disagreements and failures are what a plain loop counts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from asd_core import compare, plots
+from asd_core.artifacts import ScoredClip, Scores
+from asd_core.errors import DataSetError, InputError, UndefinedMetricError
+from asd_core.evaluation.thresholds import Threshold
+from asd_core.evaluation.uncertainty import tpr_at_fpr
+
+
+def scored(number: int, label: str, anomaly_score: float, *, split: str = "test", kind: str = "") -> ScoredClip:
+    machine_id = f"{number % 2:02d}"
+    return ScoredClip(f"{split}/{number}.wav", machine_id, split, label, kind, f"digest {number}", anomaly_score)
+
+
+def method(title: str, clips: list[ScoredClip], heldout: tuple[ScoredClip, ...] = ()) -> compare.Method:
+    return compare.Method(title, title, Scores(tuple(clips)), Scores(heldout))
+
+
+def threshold(value: float | None) -> Threshold:
+    return Threshold(value, "conformal", False, 0.1, 20)
+
+
+@pytest.fixture
+def pair() -> compare.Comparison:
+    labels = ["normal", "normal", "anomalous", "anomalous"]
+    first = [scored(n, label, s) for n, (label, s) in enumerate(zip(labels, [0.1, 0.6, 0.7, 0.2], strict=True))]
+    second = [scored(n, label, s) for n, (label, s) in enumerate(zip(labels, [1.0, 2.0, 8.0, 9.0], strict=True))]
+    return compare.join([method("a", first), method("b", second)])
+
+
+def test_clips_are_joined_by_digest_in_the_first_methods_order():
+    first = [scored(n, "normal", n / 10) for n in (3, 1, 2)]
+    second = [replace(scored(n, "normal", 10.0 + n), path=f"elsewhere/{n}.wav") for n in (1, 2, 3, 4)]
+    joined = compare.join([method("a", first), method("b", second)])
+    assert [clip.digest for clip in joined.clips] == ["digest 3", "digest 1", "digest 2"]
+    assert joined.anomaly_scores.tolist() == [[0.3, 0.1, 0.2], [13.0, 11.0, 12.0]]
+    assert joined.n_own == (3, 4)
+
+
+def test_a_clip_that_stands_twice_counts_once():
+    twice = [scored(1, "normal", 0.5), replace(scored(1, "normal", 0.5), path="test/copy.wav")]
+    joined = compare.join([method("a", twice), method("b", twice)])
+    assert [clip.path for clip in joined.clips] == ["test/1.wav"]
+
+
+def test_clips_with_contradicting_labels_are_left_out_and_counted():
+    first = [scored(1, "normal", 0.1), scored(2, "anomalous", 0.2)]
+    second = [scored(1, "anomalous", 0.1), scored(2, "anomalous", 0.2)]
+    joined = compare.join([method("a", first), method("b", second)])
+    assert [clip.digest for clip in joined.clips] == ["digest 2"]
+    assert joined.n_contradicting == 1
+
+
+def test_methods_without_common_clips_have_none_and_nothing_breaks():
+    joined = compare.join([method("a", [scored(1, "normal", 0.1)]), method("b", [scored(2, "normal", 0.1)])])
+    assert joined.clips == ()
+    assert joined.anomaly_scores.shape == (2, 0)
+    assert not joined.has_both_classes
+    assert compare.join([]).clips == ()
+
+
+def test_imported_scores_become_a_method_with_heldout_scores(pair):
+    first = replace(pair.methods[0], heldout=Scores((scored(9, "normal", 0.4, split="heldout"),)))
+    joined = replace(pair, methods=(first, pair.methods[1]))
+    found = {f"slider/test/{n}.wav": float(n) for n in range(4)} | {"heldout/9.wav": 7.0}
+    imported = compare.imported_method(joined, found, machine="slider", title="theirs", key="k")
+    assert imported.scores.anomaly_scores.tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert imported.heldout.anomaly_scores.tolist() == [7.0]
+
+
+def test_imported_scores_that_lack_a_clip_are_refused(pair):
+    with pytest.raises(DataSetError, match="1 clips have no imported score"):
+        compare.imported_method(pair, {f"test/{n}.wav": 1.0 for n in range(3)}, machine="m", title="t", key="k")
+
+
+def test_disagreements_are_where_verdicts_differ(pair):
+    alarms = compare.alarms(pair, [threshold(0.6), threshold(8.0)])
+    assert alarms.tolist() == [[False, True, True, False], [False, False, True, True]]
+    assert compare.disagreements(alarms).tolist() == [1, 3]
+    assert compare.disagreements(alarms, raised_by=0).tolist() == [1]
+    assert compare.disagreements(alarms, raised_by=1).tolist() == [3]
+
+
+def test_a_method_without_a_threshold_raises_no_alarm(pair):
+    assert not compare.alarms(pair, [threshold(None), threshold(0.0)])[0].any()
+
+
+def test_quadrants_count_normal_and_anomalous_clips(pair):
+    alarms = compare.alarms(pair, [threshold(0.6), threshold(8.0)])
+    counts = compare.quadrants(alarms[0], alarms[1], pair.labels)
+    assert counts == compare.Quadrants(both=(0, 1), only_first=(1, 0), only_second=(0, 1), neither=(1, 0))
+
+
+def test_failures_count_misses_and_false_alarms_by_group(pair):
+    alarms = compare.alarms(pair, [threshold(0.6), threshold(8.0)])
+    found = compare.misses(pair.clips, alarms[0], lambda clip: clip.machine_id)
+    assert found == [compare.Failures("00", 0, 1), compare.Failures("01", 1, 1)]
+    found = compare.false_alarms(pair.clips, alarms[0], lambda clip: "all")
+    assert found == [compare.Failures("all", 1, 2)]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_band_equals_a_plain_loop_over_resampled_curves(ties):
+    rng = np.random.default_rng(3)
+    labels = np.arange(37) % 3 == 0
+    scores = rng.normal(size=37) + labels
+    scores = np.round(scores) if ties else scores
+    band = compare.roc_band(labels, scores, n_grid=11, n_draws=40, seed=5)
+    rng = np.random.default_rng(5)
+    normal, anomalous = scores[~labels], scores[labels]
+    normal_picks = rng.integers(0, len(normal), size=(40, len(normal)))
+    anomalous_picks = rng.integers(0, len(anomalous), size=(40, len(anomalous)))
+    known = np.r_[np.zeros(len(normal)), np.ones(len(anomalous))] > 0
+    curves = [
+        [tpr_at_fpr(known, np.r_[normal[a], anomalous[b]], max_fpr=fpr) for fpr in band.fpr]
+        for a, b in zip(normal_picks, anomalous_picks, strict=True)
+    ]
+    low, high = np.quantile(curves, (0.025, 0.975), axis=0)
+    np.testing.assert_allclose(band.low, low)
+    np.testing.assert_allclose(band.high, high)
+
+
+def test_the_band_does_not_depend_on_how_draws_are_grouped(monkeypatch):
+    labels = np.arange(30) % 2 == 0
+    scores = np.random.default_rng(0).normal(size=30) + labels
+    whole = compare.roc_band(labels, scores, n_draws=400, seed=1)
+    monkeypatch.setattr(compare, "_BAND_CELLS", 5000)
+    parts = compare.roc_band(labels, scores, n_draws=400, seed=1)
+    assert np.abs(whole.low - parts.low).max() < 0.15
+    assert (whole.low <= whole.high).all()
+    assert whole.high[-1] == whole.low[-1] == 1.0
+
+
+def test_the_band_refuses_one_class_and_a_grid_of_one():
+    with pytest.raises(UndefinedMetricError, match="none is anomalous"):
+        compare.roc_band([False, False], [1.0, 2.0])
+    with pytest.raises(InputError, match="at least 2 rates"):
+        compare.roc_band([False, True], [1.0, 2.0], n_grid=1)
+
+
+def test_ranking_of_one_class_says_why_there_is_none():
+    ranked = compare.ranking(Scores((scored(0, "normal", 1.0), scored(2, "normal", 2.0))))
+    assert ranked.intervals == {}
+    assert "none is anomalous" in str(ranked.reason)
+    assert ranked.auc_by_id == {"00": None}
+
+
+def test_ranking_gives_intervals_around_its_figures(pair):
+    ranked = compare.ranking(pair.methods[1].scores)
+    assert ranked.intervals["auc_pooled"].estimate == 1.0
+    assert ranked.auc_by_id == {"00": 1.0, "01": 1.0}
+
+
+def test_holm_adjusts_for_the_number_of_pairs_and_keeps_the_order():
+    assert compare.holm([0.04, 0.01, None, 0.03]) == pytest.approx([0.06, 0.03, None, 0.06])
+    assert compare.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert compare.holm([]) == []
+
+
+def test_a_difference_is_put_in_plain_words():
+    assert compare.difference_words("a", "b", 0.02, 0.2) == "the difference may be chance"
+    assert compare.difference_words("a", "b", 0.02, None) == "the difference may be chance"
+    assert compare.difference_words("a", "b", -0.02, 0.01) == "b ranks better; hardly chance"
+
+
+def test_the_plane_holds_the_widest_spread_and_does_not_flip():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(200, 6)) * [9, 3, 0.1, 0.1, 0.1, 0.1] + 5
+    points, shares = compare.principal_plane(vectors)
+    assert abs(np.corrcoef(points[:, 0], vectors[:, 0])[0, 1]) > 0.999
+    assert np.corrcoef(points[:, 0], vectors[:, 0])[0, 1] > 0
+    assert shares[0] > shares[1] > 0.05
+    assert sum(shares) <= 1
+    np.testing.assert_allclose(points, compare.principal_plane(vectors[::1])[0])
+
+
+def test_equal_vectors_lie_on_one_point_and_one_vector_is_no_map():
+    points, shares = compare.principal_plane(np.ones((3, 4)))
+    assert not points.any()
+    assert shares == (0.0, 0.0)
+    with pytest.raises(InputError, match="at least 2 finite vectors"):
+        compare.principal_plane(np.ones((1, 4)))
+
+
+def test_titles_that_occur_twice_are_numbered():
+    assert compare.distinct_titles(["a", "b", "a"]) == ("a", "b", "a (2)")
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_text_that_a_spreadsheet_would_run_is_quoted(start):
+    assert compare.spreadsheet_cell(f"{start}cmd") == f"'{start}cmd"
+
+
+def test_numbers_and_gaps_stay_as_they_are():
+    assert [compare.spreadsheet_cell(value) for value in (-1.5, None, 3, "plain")] == ["-1.5", "", "3", "plain"]
+
+
+def test_a_band_is_drawn_behind_its_curve():
+    rates = np.linspace(0, 1, 5)
+    curve = plots.RocCurve("a", rates, rates, "#009E73", band=(rates, rates / 2, rates))
+    names = [trace.name for trace in plots.roc_overlay([curve]).data]
+    assert names == ["chance", "a: band", "a"]
+
+
+def test_clips_differ_by_colour_and_by_shape():
+    points = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    chart = plots.clip_scatter(
+        points, ["normal", "rail", "belt"], ["x", "y", "z"], x_title="a", y_title="b", lines=(2.0, None), picked=1
+    )
+    spec = json.loads(chart.to_json())
+    marks = next(layer for layer in spec["layer"] if "shape" in layer["encoding"])["encoding"]
+    assert marks["color"]["scale"]["domain"] == marks["shape"]["scale"]["domain"] == ["normal", "belt", "rail"]
+    assert len(set(marks["shape"]["scale"]["range"])) == 3
+    assert len(spec["layer"]) == 3
+
+
+def test_the_grid_writes_counts_and_wraps_headings():
+    chart = plots.rate_grid(["A method with a long name", "b"], [(0, "id 00", 3, 50), (1, "id 00", 0, 0)], title="t")
+    text = chart.to_json()
+    assert '"3/50"' in text
+    assert '"6.0 % (3/50)"' in text
+    assert '"no clips"' in text
+    assert '"long name"' in text

@@ -1,0 +1,69 @@
+"""One spot of a clip, and its nearest normal neighbour."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sounds import hum
+
+from asd_core.errors import InputError
+from asd_core.excerpt import excerpt, made_audible, nearest, sound_vector
+from asd_core.types import SR, Waveform
+
+
+def tones():
+    t = np.arange(2 * SR) / SR
+    return Waveform((0.2 * np.sin(2 * np.pi * 300 * t) + 0.1 * np.sin(2 * np.pi * 3000 * t)).astype(np.float32))
+
+
+def level_at(samples, hz):
+    t = np.arange(len(samples)) / SR
+    return 2 * abs(np.mean(samples * np.exp(-2j * np.pi * hz * t)))
+
+
+def test_a_band_keeps_its_tone_and_drops_the_other():
+    part = excerpt(tones(), start_s=0.5, end_s=1.5, low_hz=2000, high_hz=4000)
+    assert len(part) == SR
+    assert level_at(part, 3000) == pytest.approx(0.1, rel=0.05)
+    assert level_at(part, 300) < 1e-3
+
+
+def test_the_whole_band_is_the_sound_itself_but_for_the_fades():
+    clip = tones()
+    part = excerpt(clip, start_s=0.0, end_s=1.0)
+    np.testing.assert_allclose(part[1000:-1000], clip.samples[1000 : SR - 1000], atol=1e-6)
+    assert part[0] == part[-1] == 0
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"start_s": 1.0, "end_s": 1.0},
+        {"start_s": -0.1, "end_s": 1.0},
+        {"start_s": 0.0, "end_s": 3.0},
+        {"start_s": 0.0, "end_s": 1.0, "low_hz": 500, "high_hz": 400},
+        {"start_s": 0.0, "end_s": 1.0, "high_hz": 9000},
+    ],
+)
+def test_a_spot_outside_the_clip_is_refused(limits):
+    with pytest.raises(InputError, match="must lie in"):
+        excerpt(tones(), **limits)
+
+
+def test_one_gain_makes_excerpts_audible_and_keeps_their_ratio():
+    loud, quiet = np.full(10, 0.02, np.float32), np.full(10, 0.01, np.float32)
+    louder, quieter = made_audible([loud, quiet])
+    assert louder.max() == pytest.approx(0.7)
+    assert quieter.max() == pytest.approx(0.35)
+    assert made_audible([np.zeros(5, np.float32)])[0].max() == 0
+
+
+def test_the_nearest_clip_is_the_one_alike():
+    others = np.stack([sound_vector(hum(seed)) for seed in range(3)] + [sound_vector(hum(9, knocks=8))])
+    assert nearest(sound_vector(hum(9, knocks=7)), others) == 3
+    assert nearest(sound_vector(hum(50)), others) in (0, 1, 2)
+
+
+def test_a_clip_without_a_patch_is_refused():
+    with pytest.raises(InputError, match=r"at least 0\.975 s"):
+        sound_vector(hum(1, seconds=0.6))

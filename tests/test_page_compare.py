@@ -1,0 +1,269 @@
+"""The compare page as Streamlit runs it, without a browser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+from sounds import PROJECT
+from streamlit.testing.v1 import AppTest
+
+from asd_core.artifacts import csv_text, open_artifact, publish
+from pages.shared.compare_clips import picked_row
+from pages.shared.compare_methods import COMPARED_RULES
+
+EMBEDDED = PROJECT / "artifacts" / "simulated-small"
+DETECTORS = ("vggish_ocsvm", "lstm_predictor", "gru_autoencoder")
+VIEWS = ("figures", "differ", "scatter", "failures")
+HOSTILE = "=<b>[x](javascript:alert(1))\u202e.csv"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Copies of three detectors that come with the project."""
+    return copied(tmp_path_factory.mktemp("artifacts"), DETECTORS)
+
+
+def copied(out: Path, names: tuple[str, ...]) -> Path:
+    for name in names:
+        shutil.copytree(EMBEDDED / "slider" / name, out / "simulated-small" / "slider" / name)
+    return out
+
+
+@pytest.fixture
+def compare(monkeypatch, trained):
+    """Return a function that opens the page over some artifacts."""
+
+    def open_(artifacts: Path = trained, **query: str) -> AppTest:
+        monkeypatch.setenv("ASD_ARTIFACTS_DIR", str(artifacts))
+        monkeypatch.syspath_prepend(str(PROJECT))
+        test = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
+        test.switch_page("pages/compare.py")
+        for name, value in query.items():
+            test.query_params[name] = value
+        return test.run()
+
+    return open_
+
+
+def text_of(app: AppTest) -> str:
+    kinds = ("markdown", "caption", "text", "error", "warning", "info", "title")
+    return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
+
+
+def upload(app: AppTest, content: str | bytes, name: str = "theirs.csv") -> AppTest:
+    raw = content.encode() if isinstance(content, str) else content
+    return app.file_uploader[0].upload(name, raw, "text/csv").run()
+
+
+def stored_scores(artifacts: Path, *splits: str) -> str:
+    """Another method's file: the LSTM's scores, halved."""
+    clips = open_artifact(artifacts / "simulated-small" / "slider" / "lstm_predictor").scores.clips
+    rows = [(clip.path, repr(clip.anomaly_score / 2)) for clip in clips if clip.split in splits]
+    return csv_text([("path", "anomaly_score"), *rows])
+
+
+def test_every_detector_stands_in_one_table_on_the_common_clips(compare):
+    page = compare()
+    assert not page.exception
+    assert "**300 test clips** that every method scored: 150 normal, 150 anomalous" in text_of(page)
+    assert "Simulated data" in text_of(page)
+    table, differences = page.dataframe[0].value, page.dataframe[1].value
+    assert list(table.columns) == ["Log-mel statistics + one-class SVM", "LSTM next-frame predictor", "GRU autoencoder"]
+    assert all("[" in cell for cell in table.loc["AUC, mean over ids"])
+    assert table.loc["Encoder"].iloc[0] == "Log-mel statistics"
+    assert all("/150)" in cell for cell in table.loc["False alarms"])
+    assert set(table.loc["10 s clip, on this machine"]) == {"not measured yet"}
+    assert len(differences) == 3
+    assert page.get("plotly_chart")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_opens_by_its_link(compare, view):
+    page = compare(view=view)
+    assert not page.exception
+    assert not page.error
+    assert page.segmented_control(key="view").value == view
+
+
+@pytest.mark.parametrize("rule", COMPARED_RULES)
+def test_every_rule_judges_and_those_with_labels_are_marked(compare, rule):
+    page = compare(verdicts=rule)
+    assert not page.exception
+    marked = "uses test labels" in page.dataframe[0].value.loc["Threshold chosen by"].iloc[0]
+    assert marked == (rule in ("closest_topleft", "youden", "best_f1", "target_tpr", "target_fpr", "cost"))
+    assert ("are optimistic" in text_of(page)) == marked
+
+
+def test_the_time_per_clip_is_measured_on_demand_and_kept(compare):
+    page = compare()
+    page.button[0].click().run()
+    assert not page.exception
+    assert all(cell.endswith(" ms") for cell in page.dataframe[0].value.loc["10 s clip, on this machine"])
+    again = compare()
+    assert not any("Measure" in button.label for button in again.button)
+
+
+def test_bands_are_drawn_when_asked_for(compare):
+    page = compare()
+    page.toggle(key="bands").set_value(True).run()
+    assert not page.exception
+    assert "band" in page.get("plotly_chart")[0].proto.spec
+
+
+def test_disagreements_are_listed_by_who_raises_the_alarm_and_play(compare):
+    page = compare(view="differ")
+    everything = page.dataframe[0].value
+    page.selectbox(key="raised_by").set_value(2).run()
+    fewer = page.dataframe[0].value
+    assert not page.exception
+    assert 0 < len(fewer) < len(everything)
+    assert all(cell == "⚠ alarm" for cell in fewer["GRU autoencoder"])
+    page.selectbox(key="differ_label").set_value("normal").run()
+    assert all(cell == "normal" for cell in page.dataframe[0].value["Truth"])
+    assert "Listen" in text_of(page)
+
+
+def test_the_scatter_counts_quadrants_and_plays_the_clip_of_the_list(compare):
+    page = compare(view="scatter")
+    counts = page.dataframe[0].value
+    assert counts[["Normal clips", "Anomalous clips"]].to_numpy().sum() == 300
+    last = page.selectbox(key="compared_clip").options[-1]
+    page.selectbox(key="compared_clip").select_index(299).run()
+    assert not page.exception
+    assert last in text_of(page)
+
+
+def test_a_click_names_a_row_or_none():
+    assert picked_row({"selection": {"clip": [{"row": 7}]}}) == 7
+    assert picked_row({"selection": {"clip": []}}) is None
+    assert picked_row({"selection": {}}) is None
+
+
+def test_the_map_shows_all_clips(compare):
+    page = compare(view="map")
+    assert not page.exception
+    assert "% of the variance" in text_of(page)
+    assert page.get("vega_lite_chart") or page.get("arrow_vega_lite_chart")
+
+
+def test_localisation_waits_for_its_button(compare):
+    page = compare(view="localisation")
+    assert not page.exception
+    assert [button.label for button in page.button] == ["Rate the maps"]
+
+
+def test_imported_scores_become_another_column(compare, trained):
+    page = upload(compare(), stored_scores(trained, "test", "heldout"))
+    assert not page.exception
+    assert not page.error
+    table = page.dataframe[0].value
+    assert list(table.columns)[-1] == "theirs"
+    assert table.loc["AUC, all ids pooled", "theirs"] == table.loc["AUC, all ids pooled", "LSTM next-frame predictor"]
+    assert table.loc["Encoder", "theirs"] == "imported scores"
+    assert len(page.dataframe[1].value) == 6
+    next(button for button in page.button if button.label == "Remove").click().run()
+    assert "theirs" not in page.dataframe[0].value.columns
+
+
+def test_imported_scores_without_heldout_clips_have_no_label_free_threshold(compare, trained):
+    page = upload(compare(), stored_scores(trained, "test"))
+    assert not page.exception
+    assert "no normal scores" in page.dataframe[0].value.loc["Threshold", "theirs"]
+    page.selectbox(key="verdicts").set_value("gamma").run()
+    assert not page.exception
+    assert "no normal scores" in page.dataframe[0].value.loc["Threshold", "theirs"]
+    page.selectbox(key="verdicts").set_value("youden").run()
+    assert "no normal scores" not in page.dataframe[0].value.loc["Threshold", "theirs"]
+
+
+def test_a_hostile_file_name_stays_text(compare, trained):
+    page = upload(compare(), stored_scores(trained, "test"), name=HOSTILE)
+    assert not page.exception
+    assert not any("javascript" in element.value for element in [*page.markdown, *page.caption])
+    assert "<b>" not in page.get("plotly_chart")[0].proto.spec
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("a,b\n1,2\n", "must have the columns path"),
+        ("path,score\ntest/x.wav,nan\n", "needs a finite score"),
+        ("path,score\ntest/x.wav,1\n", "have no imported score"),
+        (b"\xff\xfe\x00", "is not a CSV file in UTF-8"),
+        ("", "must have the columns path"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_reason_and_the_page_stays(compare, content, reason):
+    page = upload(compare(), content)
+    assert not page.exception
+    assert "These scores cannot be used" in page.error[0].value
+    assert reason in text_of(page)
+    assert "/tmp" not in text_of(page)
+    assert len(page.dataframe[0].value.columns) == 3
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_one_detector_alone_says_what_is_missing(compare, tmp_path, view):
+    page = compare(copied(tmp_path, ("lstm_predictor",)), view=view)
+    assert not page.exception
+    assert not page.error
+    if view in ("differ", "scatter"):
+        assert "needs two methods" in text_of(page)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_one_class_only_still_compares_verdicts(compare, tmp_path, view):
+    copied(tmp_path, ("lstm_predictor", "vggish_ocsvm"))
+    for folder in (tmp_path / "simulated-small" / "slider").iterdir():
+        keep_only(folder, label="normal")
+    page = compare(tmp_path, view=view)
+    assert not page.exception
+    assert not page.error
+    assert "150 normal, 0 anomalous" in text_of(page)
+    if view == "figures":
+        assert "here is one class only" in text_of(page)
+        assert "/150)" in page.dataframe[0].value.loc["False alarms"].iloc[0]
+        assert page.dataframe[0].value.loc["AUC, mean over ids"].iloc[0] == "not defined"
+
+
+def test_detectors_without_common_clips_cannot_be_compared(compare, tmp_path):
+    copied(tmp_path, ("lstm_predictor", "vggish_ocsvm"))
+    keep_only(tmp_path / "simulated-small" / "slider" / "lstm_predictor", label="normal")
+    keep_only(tmp_path / "simulated-small" / "slider" / "vggish_ocsvm", label="anomalous")
+    page = compare(tmp_path)
+    assert not page.exception
+    assert "no labelled test clips that all of these methods scored" in text_of(page)
+
+
+def keep_only(folder: Path, *, label: str) -> None:
+    artifact = open_artifact(folder)
+    clips = [clip for clip in artifact.scores.clips if clip.split == "heldout" or clip.label == label]
+    publish(folder, manifest=artifact.manifest, state=artifact.detector().state, scores=clips)
+
+
+def test_without_detectors_the_page_says_what_to_do(compare, tmp_path):
+    page = compare(tmp_path)
+    assert not page.exception
+    assert "No trained detector is here yet" in text_of(page)
+
+
+def test_a_damaged_detector_is_named_and_the_others_are_compared(compare, tmp_path):
+    copied(tmp_path, DETECTORS)
+    (tmp_path / "simulated-small" / "slider" / "lstm_predictor" / "current").write_text("nonsense")
+    page = compare(tmp_path)
+    assert not page.exception
+    assert "lstm_predictor cannot be used" in text_of(page)
+    assert len(page.dataframe[0].value.columns) == 2
+
+
+def test_the_table_downloads_with_formula_cells_quoted():
+    from asd_core.artifacts import csv_text as written
+    from pages.shared.compare_figures import table_csv
+
+    text = table_csv([{"plain": {"method": "=1+1", "auc": 0.5}}, {"plain": {"method": "b", "auc": None}}])
+    assert list(csv.reader(io.StringIO(text))) == [["method", "auc"], ["'=1+1", "0.5"], ["b", ""]]
+    assert text == written([["method", "auc"], ["'=1+1", "0.5"], ["b", ""]])
