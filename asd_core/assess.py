@@ -68,9 +68,7 @@ def assess(
     """
     artifact = open_artifact(model)
     detector = artifact.detector()
-    trained_on = str(artifact.manifest["data"]["machine"])
-    # Own recordings have no test split: the training's seed tells which clips were left for testing.
-    data_set = _open_data(data, machine, trained_on, ids=ids, normal=normal, seed=detector.seed)
+    data_set = open_for(artifact, data, machine=machine, ids=ids, normal=normal, seed=detector.seed)
     found = readable(data_set.index.select(split="test"), channel=artifact.channel, min_samples=detector.min_samples)
     labelled = [row for row, clip in enumerate(found.clips) if clip.label != "unlabelled"]
     kept = [row for row in labelled if not artifact.was_trained_on(found.digests[row])]
@@ -79,8 +77,8 @@ def assess(
     clips = FileClips(tuple(found.clips[row] for row in kept), artifact.channel)
     scores = scored(detector, clips, "test", [found.digests[row] for row in kept])
     warnings = list(found.warnings)
-    if data_set.index.machine != trained_on:
-        warnings.append(f"other_machine: trained on {trained_on}")
+    if data_set.index.machine != artifact.manifest["data"]["machine"]:
+        warnings.append(f"other_machine: trained on {artifact.manifest['data']['machine']}")
     return Assessment(
         title=artifact.title,
         artifact=artifact,
@@ -95,8 +93,17 @@ def assess(
     )
 
 
-def _open_data(data: Path, machine: str | None, trained_on: str, **options: Any) -> DataSet:
-    """Take the detector's own machine where the root holds several and none is named."""
+def open_for(artifact: Artifact, data: Path, *, machine: str | None = None, **options: Any) -> DataSet:
+    """Open a data set for a detector: its own machine, where the folder holds several and none is named.
+
+    `seed` is the training's: own recordings have no test split, and it tells which clips were left for testing.
+
+    Raises
+    ------
+    DataSetError
+        See `asd_core.pipeline.open_data_set`.
+    """
+    trained_on = str(artifact.manifest["data"]["machine"])
     try:
         return open_data_set(data, machine=machine, **options)
     except DataSetError:

@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
         _add_evaluate,
         _add_score,
         _add_report,
+        _add_reproduce,
+        _add_export_dcase,
         _add_evaluate_dcase,
         _add_sweep,
     ):
@@ -427,6 +429,59 @@ def _report(arguments: argparse.Namespace) -> int:
     _write_json(arguments.json, result)
     print(result["out"])
     return DONE
+
+
+def _add_reproduce(commands: Any) -> None:
+    parser = _command(
+        commands, "reproduce", _reproduce, "repeat the course report's experiment and set its figures beside ours"
+    )
+    _add_data(parser)
+    parser.add_argument("--preset", default="quick", help="paper (the report's values) or quick")
+    parser.add_argument("--resume", action="store_true", help="go on where a former run ended")
+    parser.add_argument("--out", type=Path, default=Path("reproduction"), metavar="DIR")
+    parser.add_argument("--seed", type=int, default=0)
+    _add_vggish(parser)
+
+
+def _reproduce(arguments: argparse.Namespace) -> int:
+    from asd_core.reproduce import as_text, reproduce
+
+    def show(name: str, progress: Progress) -> None:
+        print(f"{name}: ", end="", file=sys.stderr)
+        _print_epoch(progress)
+
+    _use_vggish(arguments)
+    result = reproduce(
+        arguments.data,
+        arguments.out,
+        machine=arguments.machine,
+        preset=arguments.preset,
+        resume=arguments.resume,
+        seed=arguments.seed,
+        on_progress=show,
+    )
+    _write_json(arguments.json, result)
+    print(as_text(result))
+    return DONE
+
+
+def _add_export_dcase(commands: Any) -> None:
+    parser = _command(commands, "export-dcase", _export_dcase, "write the official DCASE 2020 Task 2 score files")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a detector folder, or one version in it")
+    _add_data(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="an empty folder")
+    _add_vggish(parser)
+
+
+def _export_dcase(arguments: argparse.Namespace) -> int:
+    from asd_core.export import export_dcase
+
+    _use_vggish(arguments)
+    report = export_dcase(arguments.model, arguments.data, arguments.out, machine=arguments.machine)
+    _write_json(arguments.json, report)
+    for name in report["files"]:
+        print(arguments.out / name)
+    return _list_refused(report["refused"])
 
 
 def _add_evaluate_dcase(commands: Any) -> None:

@@ -531,15 +531,15 @@ def cells_picture(
     colours = alt.Scale(range=stops, domain=np.linspace(low, high, len(stops)).tolist(), clamp=True, interpolate="rgb")
     picture: alt.Chart = (
         alt.Chart({"values": rows}, height=height_px)
-        .transform_calculate(top="datum.r + 1")
-        .mark_rect(strokeWidth=0.8)  # in the cell's own colour: no seams between cells
+        .transform_calculate(top=f"min(datum.r + 2, {n_rows})")  # the next row covers the excess: no seams
+        .mark_rect()
         .encode(
             x=alt.X(
                 "c:N",
                 title=x_title,
                 sort=None,
                 scale=alt.Scale(domain=names, paddingInner=0, paddingOuter=0),
-                axis=alt.Axis(labelAngle=0, labelOverlap=True, ticks=False, labelExpr="trim(datum.label)"),
+                axis=alt.Axis(labelAngle=0, labelOverlap="greedy", ticks=False, labelExpr="trim(datum.label)"),
             ),
             y=alt.Y(
                 "r:Q",
@@ -556,7 +556,6 @@ def cells_picture(
                     type="gradient", orient="bottom", gradientLength=110, titleLimit=300, format="~g", tickCount=3
                 ),
             ),
-            stroke=alt.Stroke("v:Q", scale=colours, legend=None),
             tooltip=[alt.Tooltip("c:N", title=x_title), alt.Tooltip("v:Q", title=value_title)],
         )
     )
@@ -587,18 +586,29 @@ def histogram(
     if pooled.size == 0:
         raise InputError("a histogram needs at least 1 value, got none")
     edges = np.histogram_bin_edges(pooled, bins=n_bins)
-    rows = [
-        {"class": name, "low": _short(low), "high": _short(high), "clips": int(count)}
-        for name, each in values.items()
-        for low, high, count in zip(edges[:-1], edges[1:], np.histogram(each, bins=edges)[0], strict=True)
-    ]
+    rows, top = [], np.zeros(n_bins, dtype=np.int64)
+    for name, each in values.items():
+        counts = np.histogram(each, bins=edges)[0]
+        rows += [
+            {"class": name, "low": _short(edges[i]), "high": _short(edges[i + 1]), "clips": int(counts[i])}
+            | {"from": int(top[i]), "to": int(top[i] + counts[i])}
+            for i in range(n_bins)
+        ]
+        top = top + counts
+    domain = [float(edges[0]), float(edges[-1])]
     bars: alt.Chart = (
         alt.Chart({"values": rows}, height=height_px)
-        .mark_bar()
+        .mark_rect()
         .encode(
-            x=alt.X("low:Q", title=x_title, scale=alt.Scale(nice=False), axis=alt.Axis(format="~g", tickCount=8)),
+            x=alt.X(
+                "low:Q",
+                title=x_title,
+                scale=alt.Scale(domain=domain, nice=False),
+                axis=alt.Axis(tickCount=6, grid=False, labelFlush=True),
+            ),
             x2="high:Q",
-            y=alt.Y("clips:Q", title="Clips", stack=True, axis=alt.Axis(tickCount=5, format="d")),
+            y=alt.Y("from:Q", title="Clips", axis=alt.Axis(tickCount=5, format="d")),
+            y2="to:Q",
             color=alt.Color(
                 "class:N",
                 title=None,
@@ -1004,7 +1014,8 @@ def clip_scatter(
     titles
         For the tooltip.
     lines
-        Where a vertical and a horizontal line stand, such as two thresholds.
+        Where a vertical and a horizontal line stand, such as two thresholds. They are the first two layers, the ring
+        is the last, whether they are drawn or not.
     log_axes
         For x and y; all values of that axis must be positive.
     picked
@@ -1031,7 +1042,7 @@ def clip_scatter(
     legend = alt.Legend(orient="bottom", columns=4)
     near = alt.selection_point(name="clip", fields=["row"], on="click", nearest=True, empty=False, toggle=False)
     marks = (
-        alt.Chart({"values": rows})
+        alt.Chart(alt.InlineData(values=rows))
         .mark_point(filled=True, size=55, opacity=0.7)
         .encode(
             x=x,
@@ -1056,15 +1067,19 @@ def clip_scatter(
     return alt.LayerChart(layer=layers, height=height_px)
 
 
+def line_row(axis: str, at: float) -> dict[str, Any]:
+    """Return the data of a line of `clip_scatter`, axis `x` or `y`."""
+    return {axis: at, "label": f"threshold {at:.4g}"}
+
+
 def _crosshair(lines: tuple[float | None, float | None]) -> list[Any]:
     import altair as alt
 
     drawn = []
     for axis, at in zip(("x", "y"), lines, strict=True):
-        if at is not None:
-            base = alt.Chart({"values": [{axis: at, "label": f"threshold {at:.4g}"}]})
-            rule = base.mark_rule(color=NEUTRAL_COLOUR, strokeWidth=2, strokeDash=[6, 3])
-            drawn.append(rule.encode(**{axis: f"{axis}:Q", "tooltip": "label:N"}))
+        base = alt.Chart(alt.InlineData(values=[] if at is None else [line_row(axis, at)]))
+        rule = base.mark_rule(color=NEUTRAL_COLOUR, strokeWidth=2, strokeDash=[6, 3])
+        drawn.append(rule.encode(**{axis: f"{axis}:Q", "tooltip": "label:N"}))
     return drawn
 
 

@@ -17,7 +17,7 @@ from asd_core.types import SR, Waveform
 
 NETWORKS = [name for name in DETECTOR_NAMES if issubclass(detector_class(name), NetworkDetector)]
 SMALL = {"hidden": 24, "layers": 2, "epochs": 3, "batch_size": 16, "windows_per_epoch": 512, "learning_rate": 5e-3}
-SMALL_AUTOENCODER = SMALL | {"epochs": 8, "learning_rate": 1e-3}
+SMALL_AUTOENCODER = SMALL | {"epochs": 12}
 """Its running statistics need some hundred updates."""
 
 

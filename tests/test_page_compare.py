@@ -156,6 +156,16 @@ def test_localisation_waits_for_its_button(compare):
     assert [button.label for button in page.button] == ["Rate the maps"]
 
 
+@pytest.mark.slow
+def test_the_maps_are_rated_by_kind_and_kept(compare, tmp_path):
+    page = compare(copied(tmp_path, ("vggish_ocsvm",)), view="localisation")
+    page.button[0].click().run()
+    assert not page.exception
+    assert not page.button
+    assert list(page.dataframe[0].value["Fault"]) == ["belt", "grease", "rail"]
+    assert "Simulated data: each fault's cells" in text_of(page)
+
+
 def test_imported_scores_become_another_column(compare, trained):
     page = upload(compare(), stored_scores(trained, "test", "heldout"))
     assert not page.exception

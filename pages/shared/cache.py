@@ -91,10 +91,10 @@ def embedded_bench() -> Path:
     """Folder of the clips that come with the project, generated first where they are not there yet."""
     root = data_dir() / EMBEDDED_NAME
     if not root.is_dir():
-        with _BENCH_LOCK, st.container():
-            bar = st.progress(0.0, "Generating the simulated clips, once …")
+        bar = st.progress(0.0, "Generating the simulated clips, once …")
+        with _BENCH_LOCK:  # another session may be at it
             write_bench(root, on_progress=lambda done, total: bar.progress(done / total, f"{done} of {total} clips"))
-            bar.empty()
+        bar.empty()
     return root
 
 

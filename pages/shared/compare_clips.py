@@ -10,9 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.artifacts import ScoredClip
-from asd_core.compare import disagreements, false_alarms, misses, quadrants
+from asd_core.compare import Failures, disagreements, false_alarms, misses, quadrants
 from asd_core.formats import rate_text, score_text
-from asd_core.plots import clip_scatter, rate_grid
+from asd_core.plots import clip_scatter, line_row, rate_grid
 from asd_core.types import FloatArray
 from pages.shared.cache import heard
 from pages.shared.compare_methods import Judged
@@ -67,7 +67,14 @@ def _method_choice(place: Any, label: str, key: str, judged: Judged, *, default:
 
 
 def pickable(
-    judged: Judged, points: FloatArray, groups: list[str], *, key: str, alt: str, **options: Any
+    judged: Judged,
+    points: FloatArray,
+    groups: list[str],
+    *,
+    key: str,
+    alt: str,
+    lines: tuple[float | None, float | None] = (None, None),
+    **options: Any,
 ) -> ScoredClip:
     """Draw a mark a clip; a click or the list below chooses one."""
     clips = judged.comparison.clips
@@ -81,15 +88,16 @@ def pickable(
         if row is not None and row < len(clips):
             st.session_state[list_key] = clips[row].digest
 
-    chart = clip_scatter(
-        points,
-        groups,
-        titles,
-        picked=rows[st.session_state[list_key]],
-        log_axes=tuple(_wants_log(values) for values in points.T),
-        **options,
+    row = rows[st.session_state[list_key]]
+    spec = _scatter(judged.keys, key, points, groups, titles, options)
+    st.vega_lite_chart(
+        spec=_marked(spec, points[row].tolist(), lines),
+        width="stretch",
+        key=chart_key,
+        on_select=clicked,
+        selection_mode="clip",
+        alt=alt,
     )
-    st.altair_chart(chart, width="stretch", key=chart_key, on_select=clicked, selection_mode="clip", alt=alt)
     digest = st.selectbox(
         "Clip (click a mark, or choose)",
         _by_label(clips),
@@ -98,6 +106,31 @@ def pickable(
         persist_state="session",
     )
     return clips[rows[digest]]
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _scatter(
+    keys: tuple[str, ...],  # noqa: ARG001 - part of the key
+    key: str,  # noqa: ARG001 - part of the key
+    _points: FloatArray,
+    _groups: list[str],
+    _titles: list[str],
+    _options: dict[str, Any],
+) -> dict[str, Any]:
+    """The chart as plain values: building it anew would cost more than everything else on the page."""
+    log_axes = (_wants_log(_points[:, 0]), _wants_log(_points[:, 1]))
+    spec: dict[str, Any] = clip_scatter(_points, _groups, _titles, log_axes=log_axes, **_options).to_dict(
+        validate=False
+    )
+    return spec
+
+
+def _marked(spec: dict[str, Any], point: list[float], lines: tuple[float | None, float | None]) -> dict[str, Any]:
+    """Set the lines, the first two layers, and the ring, the last; the cached chart stays as it is."""
+    rows = [[] if at is None else [line_row(axis, at)] for axis, at in zip("xy", lines, strict=True)]
+    crosshair = [{**layer, "data": {"values": row}} for layer, row in zip(spec["layer"][:2], rows, strict=True)]
+    ring = {**spec["layer"][-1], "data": {"values": [{"x": point[0], "y": point[1]}]}}
+    return {**spec, "datasets": dict(spec["datasets"]), "layer": [*crosshair, *spec["layer"][2:-1], ring]}
 
 
 def _by_label(clips: tuple[ScoredClip, ...]) -> list[str]:
@@ -209,17 +242,13 @@ def failures_view(judged: Judged) -> None:
         views.insert(0, ("Missed faults, by kind", misses, lambda clip: clip.kind or "not named"))
     places = [st.container(), *st.columns(2)][-len(views) :] if len(judging) <= 3 else [st.container() for _ in views]
     for place, (title, count, by) in zip(places, views, strict=True):
-        cells = [
-            (at, found.group, found.k, found.n)
-            for at, row in enumerate(judging)
-            for found in count(clips, judged.alarms[row], by)
-        ]
-        with place:
-            if not cells:
-                st.caption(f"{title}: no such clips.")
-                continue
-            chart = rate_grid([judged.titles[row] for row in judging], cells, title=title)
-            st.altair_chart(chart, width="stretch", key=f"grid:{title}", alt=_grid_words(judged, title, cells))
+        spec, words = _grid(judged.keys, judged.rule, title, judged, count, by)
+        if spec is None:
+            place.caption(f"{title}: no such clips.")
+        else:
+            place.vega_lite_chart(
+                spec={**spec, "datasets": dict(spec["datasets"])}, width="stretch", key=f"grid:{title}", alt=words
+            )
     st.caption("Each cell: wrong verdicts / clips. Darker is worse; white is none, dark blue is all of them.")
 
 
@@ -227,9 +256,25 @@ def _by_id(clip: ScoredClip) -> str:
     return f"id {clip.machine_id}"
 
 
-def _grid_words(judged: Judged, title: str, cells: list[tuple[int, str, int, int]]) -> str:
-    said = (f"{judged.titles[judged.judging[at]]}, {group}: {k} of {n}" for at, group, k, n in cells)
-    return f"{title}. " + "; ".join(said)
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _grid(
+    keys: tuple[str, ...],  # noqa: ARG001 - part of the key
+    rule: str,  # noqa: ARG001 - part of the key
+    title: str,
+    _judged: Judged,
+    _count: Callable[..., list[Failures]],
+    _by: Callable[[ScoredClip], str],
+) -> tuple[dict[str, Any] | None, str]:
+    """Return the table as plain values, and in words."""
+    titles = [_judged.titles[row] for row in _judged.judging]
+    cells = [
+        (at, found.group, found.k, found.n)
+        for at, row in enumerate(_judged.judging)
+        for found in _count(_judged.comparison.clips, _judged.alarms[row], _by)
+    ]
+    words = "; ".join(f"{titles[at]}, {group}: {k} of {n}" for at, group, k, n in cells)
+    spec = rate_grid(titles, cells, title=title).to_dict(validate=False) if cells else None
+    return spec, f"{title}. {words}"
 
 
 def play(chosen: Chosen, judged: Judged, scored: ScoredClip) -> None:

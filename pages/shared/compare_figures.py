@@ -136,7 +136,7 @@ def _table(judged: Judged) -> None:
     unmeasured = [m.artifact for m in judged.comparison.methods if m.artifact and m.key not in seconds]
     if unmeasured and right.button("Measure the time per clip on this machine", icon=":material/timer:"):
         _measure(unmeasured)
-        st.rerun(scope="fragment")
+        st.rerun()
 
 
 def _row(judged: Judged, row: int, seconds: dict[str, float]) -> dict[str, Any]:

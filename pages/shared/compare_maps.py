@@ -111,7 +111,7 @@ def localisation_view(chosen: Chosen, judged: Judged) -> None:
         st.markdown(f"{len(faults)} anomalous clips are heard by {len(missing)} detectors: about a minute.")
         if st.button("Rate the maps", icon=":material/travel_explore:", type="primary"):
             _localise({keys[artifact.title]: artifact for artifact in missing}, root, faults)
-            st.rerun(scope="fragment")
+            st.rerun()
         return
     _localisation_table({title: known[key] for title, key in keys.items()})
 

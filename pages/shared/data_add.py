@@ -61,6 +61,7 @@ def upload_form() -> None:
             required=True,
             help="Normal: the machine as it should be; detectors learn from these. Anomalous: only for testing.",
         )
+        left, right = st.columns(2)
         kind = left.text_input(
             "Kind of fault (anomalous clips only)",
             key="upload_kind",

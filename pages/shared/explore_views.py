@@ -104,8 +104,8 @@ def picture_settings() -> PictureSettings:
         scale = _choice(left, "scale", "Frequency axis", SCALES, "mel")
         palette = _choice(right, "palette", "Colours", PALETTES, "viridis")
         window = int(_choice(left, "window", "Window (samples at 16 kHz)", WINDOWS, "1024"))
-        hops = [hop for hop in HOPS if hop <= window]
-        hop = int(_choice(right, "hop", "Step between windows (samples)", hops, str(min(512, window))))
+        hops = [hop for hop in HOPS if hop <= window // 2]  # a longer step would leave sound unseen
+        hop = int(_choice(right, "hop", "Step between windows (samples)", hops, str(min(512, window // 2))))
         high = float(_choice(left, "top", "Brightest colour at (dB)", TOPS_DB, "-5"))
         span = float(_choice(right, "span", "Range of the colours (dB)", SPANS_DB, "70"))
         st.caption(

@@ -45,19 +45,16 @@ def new_training() -> None:
 def _choose_data() -> tuple[KnownSet, str]:
     sets = known_sets()
     keep("train_set", sets)
-    left, right = st.columns(2)
-    with left:
-        name = st.selectbox(
-            "Data set",
-            list(sets),
-            key="train_set",
-            format_func=lambda name: set_title(sets[name]),
-            persist_state="session",
-            help="Whose normal clips are learned. The Data page adds others.",
-        )
+    name = st.selectbox(
+        "Data set",
+        list(sets),
+        key="train_set",
+        format_func=lambda name: set_title(sets[name]),
+        persist_state="session",
+        help="Whose normal clips are learned. The Data page adds others.",
+    )
     link("train_set")
-    with right:
-        return sets[name], choose_machine(sets[name], key="train_machine")
+    return sets[name], choose_machine(sets[name], key="train_machine")
 
 
 def _choose_detector() -> tuple[str, str]:

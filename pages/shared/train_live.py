@@ -55,8 +55,10 @@ def loss_figure(job: Job, events: Sequence[Progress]) -> None:
     if not known or job.request is None:
         return
     scaled = getattr(detector_class(job.request.detector), "scales_frames", True)
-    figure = learning_curves(known, unit="mean squared error" if scaled else "mean squared error, dB²")
+    figure = learning_curves(known, log_axis=True, unit="mean squared error" if scaled else "mean squared error, dB²")
     last = events[-1]
+    ticks = {"dtick": 1} if last.epochs <= 20 else {"nticks": 12}
+    figure.update_xaxes(range=[0.5, last.epochs + 0.5], **ticks)
     alt = f"Loss over {len(events)} of {last.epochs} epochs; the last training loss is {last.loss or 0:.4g}"
     st.plotly_chart(figure, key=f"loss:{job.name}", width="stretch", alt=alt)
     st.caption("Training: clips it learns from. Validation: held-out normal clips. Lower is better.")

@@ -1,0 +1,83 @@
+"""The compare page in headless Chromium: a clicked mark and a listed clip play, and narrow screens don't scroll."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from sounds import PROJECT
+
+pytestmark = pytest.mark.browser
+WAIT_MS = 120_000
+VIEWS = ("figures", "differ", "scatter", "failures", "map", "localisation")
+
+
+@pytest.fixture(scope="module")
+def url(serve):
+    return f"{serve(PROJECT / 'app.py')}/compare"
+
+
+def plays(page) -> None:
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Pause").wait_for(timeout=WAIT_MS)
+
+
+def shown_clip(page) -> str:
+    page.get_by_role("button", name="Play").wait_for(timeout=WAIT_MS)
+    return page.locator(".player .title").inner_text()
+
+
+def standing(page) -> None:
+    page.get_by_role("heading", level=1).wait_for(timeout=WAIT_MS)
+    page.get_by_test_id("stStatusWidget").wait_for(state="detached", timeout=WAIT_MS)
+    page.wait_for_timeout(1500)
+
+
+@pytest.mark.parametrize("view", ["scatter", "map"])
+def test_a_clicked_mark_rings_and_plays_its_clip(url, open_page, view):
+    page = open_page(f"{url}?view={view}", height=2000)
+    chart = page.get_by_test_id("stVegaLiteChart")
+    chart.wait_for(timeout=WAIT_MS)
+    before = shown_clip(page)
+    standing(page)
+    box = chart.bounding_box()
+    page.mouse.click(box["x"] + 0.2 * box["width"], box["y"] + 0.6 * box["height"])
+    page.locator(".player .title", has_not_text=re.compile(f"^{re.escape(before)}$")).wait_for(timeout=WAIT_MS)
+    assert shown_clip(page) != before
+    plays(page)
+
+
+def test_a_clip_on_which_verdicts_differ_plays_and_another_can_be_chosen(url, open_page):
+    page = open_page(f"{url}?view=differ", height=1600)
+    before = shown_clip(page)
+    standing(page)
+    plays(page)
+    table = page.get_by_test_id("stDataFrame").first.bounding_box()
+    page.mouse.click(table["x"] + 18, table["y"] + 38 + 35 * 3.5)
+    page.locator(".player .title", has_not_text=re.compile(f"^{re.escape(before)}$")).wait_for(timeout=WAIT_MS)
+
+
+def test_a_deep_link_opens_view_and_rule(url, open_page):
+    page = open_page(f"{url}?view=figures&verdicts=youden")
+    page.get_by_text(re.compile("faults found are optimistic")).wait_for(timeout=WAIT_MS)
+
+
+def test_an_uploaded_file_of_scores_becomes_another_curve(url, open_page, tmp_path):
+    from asd_core.artifacts import csv_text, open_artifact
+
+    folder = PROJECT / "artifacts" / "simulated-small" / "slider" / "lstm_predictor"
+    clips = open_artifact(folder).scores.clips
+    file = tmp_path / "theirs.csv"
+    file.write_text(csv_text([("path", "score"), *((clip.path, repr(clip.anomaly_score)) for clip in clips)]))
+    page = open_page(url, height=1600)
+    page.get_by_text("Compare with another method's scores").click()
+    page.locator("input[type=file]").set_input_files(str(file))
+    page.get_by_text(re.compile("^theirs, AUC 0\\.")).wait_for(timeout=WAIT_MS)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_screen_needs_no_horizontal_scroll(url, open_page, view, scheme):
+    page = open_page(f"{url}?view={view}", width=400, color_scheme=scheme)
+    standing(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400

@@ -1,0 +1,71 @@
+"""Official DCASE files of a detector, read back by our evaluator."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from asd_core.assess import evaluate
+from asd_core.cli import main
+from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
+from asd_core.errors import DataSetError
+from asd_core.evaluation.dcase import evaluate_folder
+from asd_core.export import export_dcase
+from asd_core.pipeline import TrainingRequest, train
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    size = BenchSize("tiny", {"00": IdCounts(30, 8, 8), "02": IdCounts(30, 8, 8)})
+    return write_bench(tmp_path_factory.mktemp("bench") / "tiny", size=size, seed=1)
+
+
+@pytest.fixture(scope="module")
+def model(bench, tmp_path_factory):
+    return train(TrainingRequest("vggish_ocsvm", bench, out=tmp_path_factory.mktemp("out"))).model
+
+
+def truth_of(bench, path):
+    """A label list in the official form, from the clips' names."""
+    names = sorted(clip.name for clip in (bench / "slider" / "test").iterdir())
+    lines = ["slider", *(f"{name},{name},{int(name.startswith('anomaly'))}" for name in names)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_exported_scores_give_the_same_figures_back(model, bench, tmp_path):
+    report = export_dcase(model, bench, tmp_path / "scores")
+    figures = evaluate_folder(tmp_path / "scores", truth_of(bench, tmp_path / "truth.csv"))["machines"]["slider"]
+    ours = evaluate(model, bench)
+    assert report["n_clips"] == 32
+    assert figures["auc_mean"] == pytest.approx(ours["auc_mean"], abs=1e-12)
+    for machine_id, each in ours["per_id"].items():
+        assert figures["per_id"][machine_id]["pauc"] == pytest.approx(each["pauc"], abs=1e-12)
+
+
+def test_decisions_are_those_of_the_saved_threshold_and_called_an_extension(model, bench, tmp_path):
+    report = export_dcase(model, bench, tmp_path / "scores")
+    decided = [
+        int(line.rsplit(",", 1)[1])
+        for path in sorted((tmp_path / "scores").glob("decision_result_slider_id_*.csv"))
+        for line in path.read_text().splitlines()
+    ]
+    confusion = evaluate(model, bench)["confusion"]
+    assert sum(decided) == confusion["tp"] + confusion["fp"]
+    assert "extension" in report["decisions"]
+
+
+def test_a_folder_that_holds_something_is_refused(model, bench, tmp_path):
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "anomaly_score_slider_id_00.csv").write_text("")
+    with pytest.raises(DataSetError, match="empty"):
+        export_dcase(model, bench, tmp_path / "scores")
+
+
+def test_the_commands_work_together(model, bench, tmp_path, capsys):
+    out, truth = tmp_path / "scores", truth_of(bench, tmp_path / "truth.csv")
+    assert main(["export-dcase", str(model), "--data", str(bench), "--out", str(out)]) == 0
+    assert main(["evaluate-dcase", str(out), "--truth", str(truth), "--json", str(tmp_path / "r.json")]) == 0
+    assert set(json.loads((tmp_path / "r.json").read_text())["machines"]) == {"slider"}
+    assert "slider mean" in capsys.readouterr().out

@@ -1,0 +1,482 @@
+"""The table of data sets, uploads, surveys, versions and deletion: nothing is read or written outside its root."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sounds import PROJECT, hum
+
+from asd_core import library
+from asd_core.artifacts import list_versions, open_artifact, publish
+from asd_core.audio import encode_wav
+from asd_core.errors import ArtifactError, BusyError, DataSetError, UsageError
+from asd_core.library import Quota, Upload, add_folder, read_library, store_uploads
+
+EMBEDDED = PROJECT / "artifacts" / "simulated-small"
+HOSTILE = ["../x", "..", "/etc/passwd", "a/b", "a\\b", "\0", "", " ", "-", "simulated-small", "x-own", "x" * 200, "é"]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    monkeypatch.setenv("ASD_DATA_DIR", str(folder))
+    monkeypatch.delenv(library.ROOTS_VARIABLE, raising=False)
+    return folder
+
+
+def wav(seed: int) -> bytes:
+    return encode_wav(hum(seed, seconds=0.6).samples)
+
+
+def recordings(folder: Path, *, normal: str = "normal") -> Path:
+    for label, count in ((normal, 4), ("bearing", 2)):
+        (folder / label).mkdir(parents=True)
+        for number in range(count):
+            (folder / label / f"{number}.wav").write_bytes(wav(len(label) * 100 + number))
+    return folder
+
+
+def uploads(count: int, first: int = 0) -> list[Upload]:
+    return [Upload(f"clip {number}.wav", wav(first + number)) for number in range(count)]
+
+
+def everything(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+# --- the table ---
+
+
+def test_an_empty_table_knows_the_embedded_bench_alone(home):
+    found = read_library()
+    assert [known.name for known in found.sets] == ["simulated-small"]
+    assert found.fault is None
+
+
+def test_an_added_folder_is_found_again_by_name_alias_and_clips_folder(home):
+    root = recordings(home / "Pump 1")
+    known = add_folder("My Pump", root)
+    assert known.name == "my-pump"
+    library.add_alias("Winter", "my-pump")
+    found = read_library().find("winter")
+    assert found is not None
+    assert (found.name, found.aliases, found.machines) == ("my-pump", ("winter",), {"Pump 1": ""})
+    assert library.clips_folder("winter", "pump-1") == root
+    assert library.clips_folder("my-pump", "other") is None
+
+
+def test_a_root_of_several_machines_lists_each(home):
+    for machine in ("fan", "pump"):
+        for split, name in (("train", "normal_id_00_00000000"), ("test", "anomaly_id_00_00000000")):
+            (home / "set" / machine / split).mkdir(parents=True)
+            (home / "set" / machine / split / f"{name}.wav").write_bytes(wav(1))
+    known = add_folder("set", home / "set")
+    assert known.machines == {"fan": "fan", "pump": "pump"}
+    assert library.open_known(known, "pump").index.machine == "pump"
+    assert library.clips_folder("set", "fan") == home / "set" / "fan"
+
+
+def test_another_folder_may_not_take_a_name_and_a_folder_has_one_name(home):
+    add_folder("one", recordings(home / "a"))
+    with pytest.raises(DataSetError, match="name of another data set"):
+        add_folder("one", recordings(home / "b"))
+    with pytest.raises(DataSetError, match="in the table already"):
+        add_folder("two", home / "a")
+    assert add_folder("one", home / "a").name == "one"
+
+
+def test_an_alias_of_another_data_set_is_refused(home):
+    add_folder("one", recordings(home / "a"))
+    add_folder("two", recordings(home / "b"))
+    with pytest.raises(DataSetError, match="another data set"):
+        library.add_alias("two", "one")
+    with pytest.raises(DataSetError, match="another data set"):
+        library.add_alias("simulated-small", "one")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_that_are_not_fit_are_refused(home, name):
+    if name in ("../x", "/etc/passwd", "a/b", "a\\b"):
+        assert "/" not in library.checked_name(name)
+        return
+    with pytest.raises(DataSetError, match=r"name|reserved"):
+        library.checked_name(name)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"schema": 2, "sets": {}}',
+        b'{"schema": 1, "sets": []}',
+        b'{"schema": 1, "sets": {"../x": {}}}',
+        b'{"schema": 1, "sets": {"x": {"folder": "/tmp"}}}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b" " * (library.MAX_TABLE_BYTES + 1),
+    ],
+)
+def test_a_damaged_table_counts_as_empty_with_a_reason_and_is_never_overwritten(home, content):
+    (home / "library.json").write_bytes(content)
+    found = read_library()
+    assert [known.name for known in found.sets] == ["simulated-small"]
+    assert "damaged" in (found.fault or "")
+    with pytest.raises(DataSetError, match="damaged"):
+        add_folder("one", recordings(home / "a"))
+    assert (home / "library.json").read_bytes() == content
+    aside = library.restart_library()
+    assert aside.read_bytes() == content
+    assert read_library().fault is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("folder", "relative"),
+        ("folder", "/a\0b"),
+        ("kind", "other"),
+        ("machines", {"x": "../.."}),
+        ("machines", {"x": "a/b"}),
+        ("machines", {"x": 1}),
+        ("aliases", ["../x"]),
+        ("normal", 3),
+        ("added", None),
+    ],
+)
+def test_values_that_lead_elsewhere_damage_the_table(home, key, value):
+    add_folder("one", recordings(home / "a"))
+    table = json.loads((home / "library.json").read_text())
+    table["sets"]["one"][key] = value
+    (home / "library.json").write_text(json.dumps(table))
+    assert "damaged" in (read_library().fault or "")
+
+
+def test_a_busy_table_says_so(home, monkeypatch):
+    from asd_core.artifacts import locked
+
+    monkeypatch.setattr(library, "LOCK_S", 0.1)
+    root = recordings(home / "a")
+    with locked(home), pytest.raises(BusyError, match="table of data sets is busy"):
+        add_folder("one", root)
+
+
+# --- allowed roots ---
+
+
+def test_a_folder_outside_the_allowed_roots_is_refused_whether_or_not_it_exists(home, tmp_path):
+    recordings(tmp_path / "outside")
+    for place in (tmp_path / "outside", tmp_path / "nowhere", Path("/etc"), Path("relative"), home, home.parent):
+        with pytest.raises(DataSetError, match=library.ROOTS_VARIABLE):
+            library.checked_folder(place)
+
+
+def test_a_named_root_opens_what_lies_below_it(home, tmp_path, monkeypatch):
+    root = recordings(tmp_path / "outside" / "pump")
+    monkeypatch.setenv(library.ROOTS_VARIABLE, os.pathsep.join(["", "relative", str(tmp_path / "outside")]))
+    assert add_folder("pump", root).folder == root
+    with pytest.raises(DataSetError, match="must be named in full"):
+        library.checked_folder(tmp_path / "outsider")
+
+
+def test_links_are_resolved_before_the_check(home, tmp_path):
+    recordings(tmp_path / "outside")
+    (home / "link").symlink_to(tmp_path / "outside")
+    with pytest.raises(DataSetError, match="allows others"):
+        add_folder("link", home / "link")
+    with pytest.raises(DataSetError, match="allows others"):
+        add_folder("link", home / "link" / ".." / "outside")
+
+
+def test_a_root_that_is_allowed_no_longer_cannot_be_opened(home, tmp_path, monkeypatch):
+    monkeypatch.setenv(library.ROOTS_VARIABLE, str(tmp_path / "outside"))
+    known = add_folder("pump", recordings(tmp_path / "outside" / "pump"))
+    monkeypatch.delenv(library.ROOTS_VARIABLE)
+    with pytest.raises(DataSetError, match="allows others"):
+        library.open_known(known, "pump")
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(max_size=60))
+def test_no_path_leads_out_of_the_allowed_roots(home, text):
+    for path in (text, f"{home}/{text}", f"{home}/../{text}"):
+        try:
+            found = library.checked_folder(path)
+        except DataSetError:
+            continue
+        assert found.is_relative_to(home)
+
+
+# --- uploads ---
+
+
+def test_uploaded_clips_make_a_data_set_that_can_be_opened(home):
+    stored = store_uploads("My pump", uploads(5), used=Quota())
+    assert (stored.stored, stored.repeated, stored.refused) == (5, 0, ())
+    store_uploads("my-pump", uploads(2, first=10), used=stored.used, kind="Bearing", machine_id="")
+    known = read_library().find("my-pump")
+    assert known is not None
+    assert known.uploaded
+    index = library.open_known(known, "my-pump").index
+    assert (len(index.select(label="normal")), len(index.select(label="anomalous"))) == (5, 2)
+    assert index.kinds() == ("bearing",)
+    assert len(index.select(split="train", label="normal")) == 3
+    assert sorted(library.upload_names(known).values())[0] == "clip 0.wav"
+
+
+def test_the_same_clip_is_stored_once(home):
+    store_uploads("pump", uploads(2), used=Quota())
+    again = store_uploads("pump", uploads(3), used=Quota())
+    assert (again.stored, again.repeated) == (1, 2)
+
+
+def test_bad_files_are_refused_with_a_reason_and_the_others_stay(home):
+    mixed = [*uploads(1), Upload("evil.exe", b"MZ" * 100), Upload("short.wav", encode_wav(hum(1).samples[:800]))]
+    stored = store_uploads("pump", mixed, used=Quota())
+    assert stored.stored == 1
+    assert [each["name"] for each in stored.refused] == ["evil.exe", "short.wav"]
+    assert stored.refused[0]["reason"].startswith("magic: ")
+
+
+def test_nothing_but_refused_files_begins_no_data_set(home):
+    stored = store_uploads("pump", [Upload("a.wav", b"x" * 100)], used=Quota())
+    assert stored.known is None
+    assert read_library().find("pump") is None
+
+
+@pytest.mark.parametrize(
+    ("sizes", "used", "reason"),
+    [
+        ([], Quota(), "at least one"),
+        ([33 * 2**20], Quota(), "at most 32 MB"),
+        ([1] * 51, Quota(), "50 files"),
+        ([1] * 2, Quota(49, 0), "51 files"),
+        ([30 * 2**20] * 7, Quota(), "200 MB"),
+        ([2**20], Quota(1, 200 * 2**20), "201 MB"),
+    ],
+)
+def test_caps_hold_before_anything_is_decoded(home, monkeypatch, sizes, used, reason):
+    with pytest.raises(UsageError, match=reason):
+        library.check_quota(sizes, used)
+
+
+def test_refused_files_count_towards_the_session(home):
+    stored = store_uploads("pump", [Upload("a.wav", b"x" * 100)], used=Quota())
+    assert stored.used == Quota(1, 100)
+
+
+def test_a_full_disk_refuses_uploads_before_they_are_written(home, monkeypatch):
+    monkeypatch.setattr(library, "free_bytes", lambda: 2**20)
+    with pytest.raises(UsageError, match="do not fit"):
+        store_uploads("pump", uploads(1), used=Quota())
+    assert not (home / "uploads").exists()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.text(max_size=30),
+    kind=st.none() | st.text(max_size=30),
+    machine_id=st.text(max_size=30),
+    file_name=st.text(max_size=60),
+)
+def test_no_name_writes_outside_the_uploads(home, name, kind, machine_id, file_name):
+    clip = Upload(file_name, wav(1))
+    try:
+        stored = store_uploads(name, [clip], used=Quota(), kind=kind, machine_id=machine_id)
+    except UsageError:
+        return
+    assert stored.known is not None
+    outside = {path for path in everything(home) if not path.startswith("uploads")}
+    assert outside <= {"library.json", ".lock"}
+    assert all(display.isprintable() for display in library.upload_names(stored.known).values())
+    read_library()
+    assert not any(path.is_symlink() for path in home.rglob("*"))
+
+
+def test_a_link_among_the_uploads_is_not_followed(home, tmp_path):
+    (tmp_path / "outside").mkdir()
+    (home / "uploads" / "pump").mkdir(parents=True)
+    (home / "uploads" / "pump" / "normal").symlink_to(tmp_path / "outside")
+    with pytest.raises(DataSetError, match="leads elsewhere"):
+        store_uploads("pump", uploads(1), used=Quota())
+    assert not any((tmp_path / "outside").iterdir())
+
+
+def test_uploads_may_not_take_the_name_of_another_data_set(home):
+    add_folder("pump", recordings(home / "a"))
+    with pytest.raises(DataSetError, match="another data set"):
+        store_uploads("pump", uploads(1), used=Quota())
+
+
+@pytest.mark.parametrize("kind", ["normal", "OK", "id_00"])
+def test_kinds_that_would_be_read_as_something_else_are_refused(home, kind):
+    with pytest.raises(DataSetError, match=r"reserved|machine id"):
+        store_uploads("pump", uploads(1), used=Quota(), kind=kind)
+
+
+# --- surveys ---
+
+
+def test_a_survey_sums_up_lengths_levels_duplicates_and_refusals_and_is_kept(home):
+    root = recordings(home / "pump")
+    shutil.copy(root / "normal" / "0.wav", root / "normal" / "again.wav")
+    (root / "normal" / "bad.wav").write_bytes(b"nothing")
+    data_set = library.open_known(add_folder("pump", root), "pump")
+    calls: list[tuple[int, int]] = []
+    found = library.survey(data_set, on_progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (8, 8)
+    assert (found["n_duplicates"], found["n_refused"]) == (1, 1)
+    assert sorted(found["duplicates"][0]) == ["normal/0.wav", "normal/again.wav"]
+    group = next(group for group in found["groups"] if group["label"] == "anomalous")
+    assert group["length_s"] == [0.6, 0.6, 0.6]
+    assert -30 < group["level_dbfs"][1] < -15
+    assert library.has_survey(data_set)
+    assert library.survey(data_set, on_progress=lambda *_: pytest.fail("read again")) == found
+    (root / "normal" / "bad.wav").unlink()
+    assert not library.has_survey(library.open_known(add_folder("pump", root), "pump"))
+
+
+def test_a_damaged_survey_is_made_again(home):
+    data_set = library.open_known(add_folder("pump", recordings(home / "pump")), "pump")
+    found = library.survey(data_set)
+    (home / "surveys" / f"{library.survey_key(data_set)}.json").write_bytes(b"{")
+    assert library.survey(data_set) == found
+
+
+# --- deleting and versions ---
+
+
+def test_deleting_a_named_folder_leaves_it_on_the_disk(home):
+    root = recordings(home / "pump")
+    add_folder("pump", root)
+    before = everything(root)
+    library.delete_data_set("pump")
+    assert read_library().find("pump") is None
+    assert everything(root) == before
+
+
+def test_deleting_uploads_removes_their_clips_alone(home):
+    store_uploads("one", uploads(2), used=Quota())
+    store_uploads("two", uploads(2), used=Quota())
+    library.delete_data_set("one")
+    assert not (home / "uploads" / "one").exists()
+    assert (home / "uploads" / "two" / "normal").is_dir()
+    with pytest.raises(DataSetError, match="no data set"):
+        library.delete_data_set("one")
+
+
+def test_deletion_never_follows_a_link_out_of_the_data_folder(home, tmp_path):
+    store_uploads("pump", uploads(1), used=Quota())
+    outside = recordings(tmp_path / "outside")
+    (home / "uploads" / "pump" / "link").symlink_to(outside)
+    before = everything(outside)
+    library.delete_data_set("pump")
+    assert everything(outside) == before
+    store_uploads("pump", uploads(1), used=Quota())
+    shutil.rmtree(home / "uploads" / "pump")
+    (home / "uploads" / "pump").symlink_to(outside)
+    with pytest.raises(UsageError, match="leads out"):
+        library.delete_data_set("pump")
+    assert everything(outside) == before
+
+
+def test_a_table_that_points_elsewhere_deletes_nothing_there(home, tmp_path):
+    outside = recordings(tmp_path / "outside")
+    add_folder("pump", recordings(home / "pump"))
+    table = json.loads((home / "library.json").read_text())
+    table["sets"]["pump"]["folder"] = str(outside)
+    (home / "library.json").write_text(json.dumps(table))
+    before = everything(outside)
+    library.delete_data_set("pump")
+    assert everything(outside) == before
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A detector folder with two versions, in a folder of artifacts of its own."""
+    folder = tmp_path / "out" / "pump" / "slider" / "lstm_predictor"
+    shutil.copytree(EMBEDDED / "slider" / "lstm_predictor", folder)
+    artifact = open_artifact(folder)
+    publish(folder, manifest=artifact.manifest, state=artifact.detector().state, scores=artifact.scores.clips)
+    return folder
+
+
+def test_an_earlier_version_counts_again_and_its_arrays_are_unchanged(trained):
+    first, second = list_versions(trained)
+    assert library.current_version(trained) == second.name
+    before = {path.name: path.read_bytes() for path in first.iterdir()}
+    library.make_current(trained, first.name)
+    assert open_artifact(trained).folder == first
+    assert {path.name: path.read_bytes() for path in first.iterdir()} == before
+
+
+def test_a_damaged_version_never_counts(trained):
+    first, second = list_versions(trained)
+    content = bytearray((first / "state.safetensors").read_bytes())
+    content[-1] ^= 1
+    (first / "state.safetensors").write_bytes(content)
+    with pytest.raises(ArtifactError, match="damaged"):
+        library.make_current(trained, first.name)
+    assert library.current_version(trained) == second.name
+
+
+@pytest.mark.parametrize("version", ["v0001-00000000", "../x", "current", ""])
+def test_a_version_that_is_not_there_is_refused(trained, version):
+    with pytest.raises(UsageError, match="no version"):
+        library.make_current(trained, version)
+    with pytest.raises(UsageError, match="no version"):
+        library.delete_version(trained, version, out=trained.parents[2])
+
+
+def test_versions_of_the_project_stay_as_they_are(tmp_path):
+    shutil.copytree(EMBEDDED, tmp_path / "simulated-small")
+    folder = tmp_path / "simulated-small" / "slider" / "lstm_predictor"
+    version = list_versions(folder)[0].name
+    with pytest.raises(UsageError, match="read-only"):
+        library.make_current(folder, version)
+    with pytest.raises(UsageError, match="read-only"):
+        library.delete_version(folder, version, out=tmp_path)
+
+
+def test_only_a_version_that_does_not_count_can_be_deleted(trained, tmp_path):
+    first, second = list_versions(trained)
+    with pytest.raises(UsageError, match="counts"):
+        library.delete_version(trained, second.name, out=tmp_path / "out")
+    with pytest.raises(UsageError, match="no detector"):
+        library.delete_version(trained, first.name, out=tmp_path / "other")
+    library.delete_version(trained, first.name, out=tmp_path / "out")
+    assert [path.name for path in list_versions(trained)] == [second.name]
+    assert open_artifact(trained).folder == second
+
+
+def test_a_busy_detector_is_left_alone(trained):
+    from asd_core.artifacts import locked
+
+    first = list_versions(trained)[0]
+    with locked(trained), pytest.raises(BusyError, match="busy"):
+        library.make_current(trained, first.name)
+
+
+def test_caches_are_listed_with_their_size_and_emptied(home, trained):
+    out = trained.parents[2]
+    data_set = library.open_known(add_folder("pump", recordings(home / "pump")), "pump")
+    library.survey(data_set)
+    (trained / ".checkpoint-0123").write_bytes(b"x" * 1000)
+    (home / ".bench.partial-01").mkdir()
+    sizes = {cache.name: cache.n_bytes for cache in library.caches(out)}
+    assert sizes["surveys"] > 0
+    assert sizes["unfinished"] >= 1000
+    for name in sizes:
+        library.empty_cache(name, out=out)
+    assert {cache.n_bytes for cache in library.caches(out)} == {0}
+    assert open_artifact(trained)
+    with pytest.raises(UsageError, match="no cache"):
+        library.empty_cache("../x", out=out)

@@ -1,0 +1,158 @@
+"""The explore page as Streamlit runs it, without a browser."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from sounds import PROJECT, hum
+from streamlit.testing.v1 import AppTest
+
+from asd_core.audio import encode_wav
+from asd_core.clips import index_clips
+from asd_core.places import data_dir
+
+EMBEDDED = PROJECT / "artifacts" / "simulated-small"
+HOSTILE = "[l](javascript:alert(1)) <img src=x onerror=alert(1)> \u202e *b*"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("artifacts")
+    shutil.copytree(EMBEDDED, out / "simulated-small")
+    return out
+
+
+@pytest.fixture
+def explore(monkeypatch, trained):
+    """Return a function that opens the page over some artifacts, with a query."""
+
+    def open_(artifacts: Path = trained, **query: object) -> AppTest:
+        monkeypatch.setenv("ASD_ARTIFACTS_DIR", str(artifacts))
+        monkeypatch.syspath_prepend(str(PROJECT))
+        page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
+        page = page.switch_page("pages/explore.py")
+        for name, value in query.items():
+            page.query_params[name] = value
+        return page.run()
+
+    return open_
+
+
+def text_of(app: AppTest) -> str:
+    kinds = ("markdown", "caption", "text", "error", "warning", "info", "title", "metric")
+    return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
+
+
+def test_a_normal_and_an_anomalous_clip_stand_side_by_side_at_first(explore):
+    page = explore()
+    assert not page.exception
+    assert "Simulated data" in text_of(page)
+    labels = [Path(name).name.split("_")[0] for name in page.query_params["clips"]]
+    assert sorted(labels) == ["anomaly", "normal"]
+    assert "-75 to -5 dB, the same for every clip" in text_of(page)
+    assert page.get("vega_lite_chart")
+
+
+def test_the_url_names_clips_filters_and_settings(explore):
+    clips = ["test/normal_id_02_00000004.wav", "test/anomaly_id_02_00000001.wav"]
+    page = explore(clips=clips, only_id="02", scale="linear", window="4096", palette="magma", top="0", span="50")
+    assert not page.exception
+    assert sorted(page.query_params["clips"]) == sorted(clips)
+    assert "160 of 480 clips" in text_of(page)
+    assert "linear frequency axis, window 4096 samples (256 ms)" in text_of(page)
+    assert "-50 to 0 dB" in text_of(page)
+
+
+def test_nonsense_in_the_url_falls_back_to_what_is_known(explore):
+    page = explore(clips=["../../etc/passwd", HOSTILE], only_id=HOSTILE, window="-1", hop="1e9", view="x", span="nan")
+    assert not page.exception
+    assert "480 of 480 clips" in text_of(page)
+    assert "window 1024 samples" in text_of(page)
+
+
+def test_a_filter_that_leaves_nothing_says_so(explore):
+    page = explore(only_split="train", only_label="anomalous")
+    assert not page.exception
+    assert "No clip is like this" in text_of(page)
+
+
+def test_the_step_is_never_longer_than_half_the_window(explore):
+    page = explore(window="256", hop="1024")
+    assert not page.exception
+    assert "step 128" in text_of(page)
+
+
+@pytest.mark.parametrize(
+    ("query", "bands"),
+    [({}, ["normal, 40 clips", "anomalous, 40 clips"]), ({"only_kind": "rail"}, ["anomalous, 40 clips"])],
+)
+def test_mean_spectra_state_labels_and_sample(explore, query, bands):
+    page = explore(view="spectra", **query)
+    assert not page.exception
+    spec = page.get("vega_lite_chart")[0].proto.spec
+    assert all(text in spec for text in bands)
+    assert spec.count('clips"') >= len(bands)
+
+
+def test_the_contents_count_clips_and_state_durations(explore):
+    page = explore(view="contents")
+    assert not page.exception
+    values = {metric.label: metric.value for metric in page.metric}
+    assert values == {"Clips": "480", "Machine ids": "3", "Sound in all": "80 min 0 s", "Duplicates": "0"}
+    assert "Every clip lasts **10.00 s**" in text_of(page)
+    table = page.dataframe[0].value
+    assert table["Normal"].sum() + table["Anomalous"].sum() == 480
+
+
+def test_clips_that_are_not_at_hand_get_a_message_with_what_is_known(explore, tmp_path):
+    shutil.copytree(EMBEDDED, tmp_path / "elsewhere")
+    page = explore(artifacts=tmp_path)
+    assert not page.exception
+    assert "The clips of this data set are not at hand" in text_of(page)
+    assert page.dataframe[0].value["Test, normal"].tolist() == [150, 150, 150]
+
+
+def test_without_detectors_the_page_says_what_to_do(explore, tmp_path):
+    page = explore(artifacts=tmp_path)
+    assert not page.exception
+    assert "No trained detector is here yet" in text_of(page)
+
+
+def test_duplicates_refused_files_and_hostile_names_are_shown_as_text(monkeypatch, tmp_path):
+    """A data set of one's own, drawn by the views alone: names come from folders and files."""
+    machine = tmp_path / "own" / "mill"
+    for number in range(3):
+        (machine / "normal").mkdir(parents=True, exist_ok=True)
+        (machine / "normal" / f"{number}.wav").write_bytes(encode_wav(hum(number, seconds=2.0 + number).samples))
+    strange = machine / HOSTILE.replace("/", "")
+    strange.mkdir()
+    (strange / "a.wav").write_bytes(encode_wav(hum(1, seconds=3.0).samples))
+    (strange / "b.wav").write_bytes((strange / "a.wav").read_bytes())
+    (strange / "c.wav").write_bytes(b"RIFF")
+    assert len(index_clips(machine).clips) == 6
+
+    def page(root, view):
+        from pathlib import Path
+
+        from asd_core.pipeline import open_data_set
+        from pages.shared import explore_views
+
+        getattr(explore_views, view)(open_data_set(Path(root)), view)
+
+    monkeypatch.syspath_prepend(str(PROJECT))
+    for view in ("listen_view", "spectra_view", "contents_view"):
+        app = AppTest.from_function(page, args=(str(machine), view), default_timeout=60)
+        app.session_state["only_label"] = "anomalous"
+        app.run()
+        assert not app.exception
+        assert not any("<img" in str(element.value) for element in [*app.markdown, *app.caption, *app.info])
+    text = "\n".join(element.value for element in app.text)
+    assert " = " in text
+    assert "c.wav" in text
+
+
+def test_generated_clips_stand_below_the_data_folder(explore):
+    explore()
+    assert (data_dir() / "simulated-small" / "slider").is_dir()

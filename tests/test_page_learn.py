@@ -1,0 +1,171 @@
+"""The learn page as Streamlit runs it, without a browser: its numbers are the detectors' own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from sounds import PROJECT
+from streamlit.testing.v1 import AppTest
+
+from asd_core.artifacts import ScoredClip, open_artifact
+from asd_core.formats import score_text
+
+EMBEDDED = PROJECT / "artifacts" / "simulated-small"
+LESSONS = ("lstm_predictor", "gru_autoencoder", "vggish_ocsvm")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("artifacts")
+    shutil.copytree(EMBEDDED, out / "simulated-small")
+    return out
+
+
+@pytest.fixture
+def learn(monkeypatch, trained):
+    """Return a function that opens the page over some artifacts, with a query."""
+
+    def open_(artifacts: Path = trained, **query: str) -> AppTest:
+        monkeypatch.setenv("ASD_ARTIFACTS_DIR", str(artifacts))
+        monkeypatch.syspath_prepend(str(PROJECT))
+        page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
+        page = page.switch_page("pages/learn.py")
+        for name, value in query.items():
+            page.query_params[name] = value
+        return page.run()
+
+    return open_
+
+
+def text_of(app: AppTest) -> str:
+    kinds = ("markdown", "caption", "text", "error", "warning", "info", "title", "subheader", "metric")
+    return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
+
+
+@pytest.mark.parametrize("name", LESSONS)
+@pytest.mark.parametrize("path", ["test/normal_id_00_00000003.wav", "test/anomaly_id_04_00000007.wav"])
+def test_a_lesson_ends_at_the_score_threshold_and_verdict_on_record(learn, name, path):
+    page = learn(lesson=name, clip=path)
+    assert not page.exception
+    artifact = open_artifact(EMBEDDED / "slider" / name)
+    recorded = next(clip for clip in artifact.scores.clips if clip.path == path)
+    label = "anomalous" if recorded.anomaly_score >= artifact.threshold.value else "normal"
+    values = [metric.value for metric in page.metric]
+    assert values == [score_text(recorded.anomaly_score), score_text(artifact.threshold.value), label]
+    assert "VGGish" not in text_of(page)
+    assert "Simulated data" in text_of(page)
+
+
+@pytest.mark.parametrize(("name", "n"), [("lstm_predictor", 303), ("gru_autoencoder", 304)])
+def test_the_slider_begins_at_the_strangest_step_and_moves_the_numbers(learn, name, n):
+    page = learn(lesson=name)
+    slider = page.slider(key=f"step_{name}")
+    assert (slider.min, slider.max) == (1, n)
+    worst = _error(page)
+    slider.set_value(1).run()
+    assert not page.exception
+    assert _error(page) < worst
+    page.slider(key=f"step_{name}").set_value(n).run()
+    assert not page.exception
+
+
+def _error(page: AppTest) -> float:
+    found = [re.search(r"is \*\*([0-9.e-]+)\*\*\.$", element.value) for element in page.markdown]
+    return float(next(match for match in found if match)[1])
+
+
+def test_the_mean_of_the_steps_errors_is_the_score():
+    import numpy as np
+
+    from asd_core.datasets.bench import ClipKey, render_clip
+    from asd_core.types import Waveform
+
+    waveform = Waveform(render_clip(ClipKey("00", "test", "anomaly", 3), seed=9).samples)
+    lstm = open_artifact(EMBEDDED / "slider" / "lstm_predictor").detector()
+    gru = open_artifact(EMBEDDED / "slider" / "gru_autoencoder").detector()
+    for trained, (output, target) in ((lstm, lstm.predict_frames(waveform)), (gru, gru.rebuild_windows(waveform))):
+        errors = np.square(output - target, dtype=np.float64)
+        assert errors.mean() == pytest.approx(trained.anomaly_score(waveform), rel=1e-5)
+
+
+@pytest.mark.parametrize("through", ["centre", "clip"])
+def test_the_boundary_page_states_what_the_plane_shows_and_hides(learn, through):
+    page = learn(lesson="vggish_ocsvm")
+    page.segmented_control(key="slice").set_value(through).run()
+    assert not page.exception
+    assert "A shadow only" in text_of(page)
+    assert re.search(r"the plane shows \d+ % of the variance", text_of(page))
+    assert "1,280 dimensions" in text_of(page)
+
+
+def test_detectors_without_a_lesson_are_left_out(learn, tmp_path):
+    shutil.copytree(EMBEDDED, tmp_path / "simulated-small")
+    for name in ("lstm_predictor", "gru_autoencoder"):
+        shutil.rmtree(tmp_path / "simulated-small" / "slider" / name)
+    page = learn(artifacts=tmp_path)
+    assert not page.exception
+    assert len(page.segmented_control(key="lesson").options) == 2
+
+
+def test_without_clips_the_glossary_stays(learn, tmp_path):
+    shutil.copytree(EMBEDDED, tmp_path / "elsewhere")
+    page = learn(artifacts=tmp_path)
+    assert not page.exception
+    assert "Nothing to take apart here" in text_of(page)
+    assert "**pAUC.**" in text_of(page)
+
+
+def test_without_detectors_the_page_says_what_to_do(learn, tmp_path):
+    page = learn(artifacts=tmp_path)
+    assert not page.exception
+    assert "No trained detector is here yet" in text_of(page)
+
+
+def test_every_term_of_the_glossary_is_said_in_one_or_two_sentences(monkeypatch):
+    monkeypatch.syspath_prepend(str(PROJECT))
+    from pages.shared.learn_glossary import GLOSSARY
+
+    needed = "Anomaly score,Threshold,ROC,AUC,pAUC,False alarm,Miss,Precision,Recall,F1,Held-out,Log-mel,Patch,Epoch"
+    assert set(needed.split(",")) <= set(GLOSSARY)
+    for words in GLOSSARY.values():
+        assert words.endswith(".")
+        assert len(re.findall(r"\.(?: |$)", words)) <= 2, words
+
+
+def test_the_quiz_gives_the_listeners_own_point(learn):
+    page = learn(lesson="quiz")
+    assert not page.exception
+    guesses = [control for control in page.segmented_control if control.label.startswith("Clip ")]
+    assert len(guesses) == 6
+    page.button[0].click().run()
+    assert "6 clips have no guess yet" in text_of(page)
+    for control in [c for c in page.segmented_control if c.label.startswith("Clip ")]:
+        control.set_value("anomalous")
+    page.button[0].click().run()
+    assert not page.exception
+    values = {metric.label: metric.value for metric in page.metric}
+    assert values["Faults you found"].startswith("100.0 %")
+    assert values["False alarms you raised"].startswith("100.0 %")
+    assert len(page.dataframe[0].value) == 6
+
+
+def test_quiz_clips_follow_the_seed_and_hold_both_classes(monkeypatch):
+    monkeypatch.syspath_prepend(str(PROJECT))
+    from pages.shared.learn_quiz import quiz_clips
+
+    def clips(n_normal: int, n_anomalous: int) -> list[ScoredClip]:
+        labels = ["normal"] * n_normal + ["anomalous"] * n_anomalous
+        return [ScoredClip(f"{i}.wav", "00", "test", label, "", f"{i}", 0.0) for i, label in enumerate(labels)]
+
+    many = clips(20, 20)
+    assert quiz_clips(many, seed=3) == quiz_clips(many, seed=3)
+    for seed in range(50):
+        drawn = quiz_clips(many, seed=seed)
+        assert len({clip.path for clip in drawn}) == 6
+        assert 2 <= sum(clip.label == "anomalous" for clip in drawn) <= 4
+        assert len(quiz_clips(clips(2, 4), seed=seed)) == 6
+    for few in (clips(6, 0), clips(0, 6), clips(2, 3), clips(1, 9)):
+        assert quiz_clips(few, seed=0) == []

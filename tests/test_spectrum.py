@@ -1,0 +1,139 @@
+"""Spectra keep levels and positions whatever the window, and the plane and the boundary are those of the numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asd_core.errors import InputError
+from asd_core.features import log_mel
+from asd_core.spectrum import (
+    HOPS,
+    MAX_BANDS,
+    MAX_STEPS,
+    SCALES,
+    WINDOWS,
+    mean_spectrum,
+    mean_spectrum_hz,
+    one_class_scores,
+    principal_plane,
+    spectrogram,
+    spectrum_spread,
+)
+
+NOISE = np.random.default_rng(0).normal(0, 0.05, 80_000).astype(np.float32)
+
+
+def tone(hz: float, seconds: float = 5.0, level: float = 0.1) -> np.ndarray:
+    return level * np.sin(2 * np.pi * hz * np.arange(int(16_000 * seconds)) / 16_000)
+
+
+@pytest.mark.parametrize("n_samples", [1, 512, 15_999, 80_000])
+def test_the_default_is_what_the_networks_see(n_samples):
+    drawn = spectrogram(NOISE[:n_samples])
+    np.testing.assert_allclose(drawn.levels_db, log_mel(NOISE[:n_samples]), atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("window", WINDOWS)
+def test_noise_has_one_level_whatever_the_window_and_axis(window, scale):
+    drawn = spectrogram(NOISE, window=window, scale=scale)
+    inner = drawn.levels_db[8:-8, 10:-10]
+    power_db = 10 * np.log10(np.power(10.0, inner / 10).mean())
+    assert power_db == pytest.approx(10 * np.log10(0.05**2 / 8000) + 52.94, abs=0.3)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("hz", [300.0, 1000.0, 5000.0])
+def test_a_tone_lies_in_the_band_of_its_frequency(hz, scale):
+    drawn = spectrogram(tone(hz), window=2048, scale=scale)
+    loudest = int(drawn.levels_db.mean(axis=0).argmax())
+    assert loudest == np.abs(drawn.bands_hz - hz).argmin()
+
+
+@pytest.mark.parametrize("hop", HOPS)
+def test_a_click_lies_at_its_time(hop):
+    samples = np.zeros(160_000)
+    samples[48_000] = 0.5
+    drawn = spectrogram(samples, window=2 * max(hop, 128), hop_length=hop)
+    at = int(drawn.levels_db.max(axis=1).argmax())
+    start, end = drawn.span_s
+    assert start + (at + 0.5) * (end - start) / len(drawn.levels_db) == pytest.approx(3.0, abs=max(hop / 16_000, 0.02))
+
+
+def test_a_ten_minute_clip_stays_a_small_picture():
+    drawn = spectrogram(np.zeros(16_000 * 600, dtype=np.float32), window=1024, hop_length=1024, scale="linear")
+    assert drawn.levels_db.shape[0] <= MAX_STEPS
+    assert drawn.levels_db.shape[1] <= MAX_BANDS
+    assert (drawn.levels_db == -100).all()
+
+
+@pytest.mark.parametrize(
+    ("samples", "options", "match"),
+    [
+        ([], {}, "n_samples"),
+        ([np.nan], {}, "finite"),
+        ([0.0], {"scale": "bark"}, "scale"),
+        ([0.0], {"window": 0}, "window"),
+        ([0.0], {"hop_length": 0}, "hop"),
+    ],
+)
+def test_what_is_no_spectrogram_is_refused(samples, options, match):
+    with pytest.raises(InputError, match=match):
+        spectrogram(np.array(samples), **options)
+
+
+def test_the_mean_spectrum_has_the_level_of_noise_and_the_place_of_a_tone():
+    assert mean_spectrum(NOISE).mean() == pytest.approx(-12.1, abs=0.3)
+    assert mean_spectrum_hz()[mean_spectrum(tone(2000.0)).argmax()] == 2000.0
+    assert mean_spectrum(np.zeros(10)).shape == mean_spectrum_hz().shape
+
+
+def test_the_spread_holds_the_middle_four_fifths_and_the_mean_of_the_power():
+    rows = np.repeat(np.arange(0.0, 101.0)[:, None], 3, axis=1)
+    spread = spectrum_spread(rows)
+    assert spread.low_db.tolist() == [10.0] * 3
+    assert spread.high_db.tolist() == [90.0] * 3
+    assert spread.n_clips == 101
+    assert spectrum_spread([[0.0], [10 * np.log10(3)]]).mean_db[0] == pytest.approx(10 * np.log10(2))
+    with pytest.raises(InputError, match="at least 1 clip"):
+        spectrum_spread(np.zeros((0, 4)))
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000))
+def test_lifting_a_shadow_gives_the_shadow_and_a_cut_through_a_row_holds_it(seed):
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(12, 30)) * np.linspace(3, 0.1, 30)
+    plane = principal_plane(rows)
+    np.testing.assert_allclose(plane.axes @ plane.axes.T, np.eye(2), atol=1e-9)
+    points = rng.normal(size=(5, 2))
+    np.testing.assert_allclose(plane.project(plane.lift(points)), points, atol=1e-9)
+    other = rng.normal(size=30)
+    np.testing.assert_allclose(plane.lift(plane.project(other[None]), through=other)[0], other, atol=1e-9)
+    assert 0 < plane.shares[1] <= plane.shares[0] <= 1
+
+
+def test_rows_on_one_line_span_no_plane():
+    with pytest.raises(InputError, match="one line"):
+        principal_plane(np.outer(np.arange(5.0), np.ones(4)))
+    with pytest.raises(InputError, match="at least 3 rows"):
+        principal_plane(np.zeros((2, 4)))
+
+
+def test_one_class_scores_are_scikit_learns_with_the_sign_turned():
+    from sklearn.svm import OneClassSVM
+
+    rows = np.random.default_rng(1).normal(size=(60, 8))
+    svm = OneClassSVM(nu=0.1, gamma=0.05).fit(rows)
+    state = {
+        "support_vectors": svm.support_vectors_,
+        "dual_coef": svm.dual_coef_[0],
+        "intercept": svm.intercept_,
+        "gamma": np.array([0.05]),
+    }
+    np.testing.assert_allclose(one_class_scores(rows, state), -svm.decision_function(rows), atol=1e-9)
+    with pytest.raises(InputError, match="rows must have shape"):
+        one_class_scores(rows[:, :3], state)
