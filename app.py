@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.shared.cache import artifacts, summary
-from pages.shared.cards import detector_card
+from pages.shared.cards import detector_cards
 from pages.shared.frame import no_detectors, open_page
 
 with open_page("app.py") as chosen:
@@ -21,9 +21,7 @@ with open_page("app.py") as chosen:
             ":material/science: Simulated data: every clip and every figure on this page comes from generated sound, "
             "not from recordings."
         )
-    for column, artifact in zip(st.columns(max(1, len(good))), good.values(), strict=False):
-        with column:
-            detector_card(artifact, summary(str(artifact.folder), artifact))
+    detector_cards([(artifact, summary(str(artifact.folder), artifact)) for artifact in good.values()])
     for name, error in bad.items():
         st.error(f"{name} cannot be used:", icon=":material/error:")
         st.text(str(error))

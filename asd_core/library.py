@@ -731,7 +731,9 @@ def caches(out: Path) -> tuple[Cache, ...]:
     left = [*own.glob(".*.partial-*"), *_benches().glob(".*.partial-*"), *own.glob(f"*/{_TOKEN}*")]
     left += [*own.glob(f"{_TOKEN}*"), *out.glob("*/*/*/.checkpoint-*"), *out.glob(f"*/*/*/{_TOKEN}*")]
     return (
-        Cache("surveys", "Reports on data sets (made again when needed)", (own / "surveys",)),
+        Cache(
+            "surveys", "Reports on data sets and sweeps (made again when asked for)", (own / "surveys", own / "sweeps")
+        ),
         Cache("vggish", "Downloaded VGGish weights (fetched again when needed)", (own / TFHUB_CACHE_NAME,)),
         Cache("unfinished", "Unfinished pieces: checkpoints of stopped trainings, half-made benches", tuple(left)),
     )

@@ -8,7 +8,7 @@ from pages.shared.bands import band_controls
 from pages.shared.batch import chosen_upload
 from pages.shared.cache import artifacts, heard
 from pages.shared.frame import keep, no_detectors, open_page
-from pages.shared.listening import listening_panels, unfamiliar, verdict_cards
+from pages.shared.listening import listeners, listening_panels, unfamiliar, verdict_cards
 from pages.shared.sources import example_clip
 from pages.shared.spot import mark_controls, spot_controls
 from pages.shared.uploads import read_uploads
@@ -50,9 +50,10 @@ with open_page("pages/check.py") as chosen:
         st.stop()
     for warning in (*waveform.warnings, *unfamiliar(good, waveform)):
         st.warning(warning, icon=":material/info:")
-    results = {name: heard(artifact, waveform) for name, artifact in good.items()}
-    verdict_cards(good, results)
-    listening_panels(waveform, good, results, title=title, key="player")
+    listening = listeners(good)
+    results = {name: heard(artifact, waveform) for name, artifact in listening.items()}
+    verdict_cards(listening, results)
+    listening_panels(waveform, listening, results, title=title, key="player")
     mark_controls(waveform, title)
-    spot_controls(chosen, waveform, good, results, key="player")
-    band_controls(waveform, good)
+    spot_controls(chosen, waveform, listening, results, key="player")
+    band_controls(waveform, listening)

@@ -25,7 +25,8 @@ with open_page("pages/learn.py") as chosen:
         st.caption(":material/science: Simulated data: clips and figures on this page come from generated sound.")
     lessons = [name for name in LESSONS if name in good]
     titles = {name: f"{DETECTOR_MARKS[name]} {good[name].title}" for name in lessons} | {QUIZ: "Blind test"}
-    root = clips_root(chosen)
+    with st.container():  # keeps what follows in its place, whether clips are generated first or not
+        root = clips_root(chosen)
     if root is None or not lessons:
         with st.container(border=True):
             st.markdown("#### :material/folder_off: Nothing to take apart here")

@@ -8,9 +8,10 @@ from pages.shared.frame import keep, link, open_page
 from pages.shared.train_form import new_training
 from pages.shared.train_live import live_panel
 from pages.shared.train_runs import run_history
+from pages.shared.train_sweep import sweep_view
 from pages.shared.train_versions import versions
 
-VIEWS = {"new": "New training", "runs": "Earlier runs", "versions": "Versions"}
+VIEWS = {"new": "New training", "runs": "Earlier runs", "versions": "Versions", "sweep": "Nu and gamma"}
 
 with open_page("pages/train.py") as chosen:
     st.markdown(
@@ -27,5 +28,7 @@ with open_page("pages/train.py") as chosen:
         new_training()
     elif view == "runs":
         run_history()
-    else:
+    elif view == "versions":
         versions(chosen)
+    else:
+        sweep_view()

@@ -156,7 +156,6 @@ def test_localisation_waits_for_its_button(compare):
     assert [button.label for button in page.button] == ["Rate the maps"]
 
 
-@pytest.mark.slow
 def test_the_maps_are_rated_by_kind_and_kept(compare, tmp_path):
     page = compare(copied(tmp_path, ("vggish_ocsvm",)), view="localisation")
     page.button[0].click().run()

@@ -24,7 +24,7 @@ def tiny_networks(monkeypatch):
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
     ids = ("00", "02", "06")
-    size = BenchSize("tiny", {name: IdCounts(20, 6, 6) for name in ids})
+    size = BenchSize("tiny", {name: IdCounts(10, 3, 3) for name in ids})
     return write_bench(tmp_path_factory.mktemp("bench") / "tiny", size=size, seed=3)
 
 

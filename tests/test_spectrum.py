@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asd_core import plots
 from asd_core.errors import InputError
 from asd_core.features import log_mel
 from asd_core.spectrum import (
@@ -137,3 +138,57 @@ def test_one_class_scores_are_scikit_learns_with_the_sign_turned():
     np.testing.assert_allclose(one_class_scores(rows, state), -svm.decision_function(rows), atol=1e-9)
     with pytest.raises(InputError, match="rows must have shape"):
         one_class_scores(rows[:, :3], state)
+
+
+def test_a_lines_chart_keeps_lines_bands_and_rules():
+    x = np.array([20.0, 200.0, 2000.0])
+    band = plots.Line("a", x / 10, "#111111", low=x / 20, high=x)
+    chart = plots.lines_chart(
+        x, [band, plots.Line("b", x * np.nan, "#222222")], x_title="Hz", y_title="dB", rules={"t": 5}
+    )
+    rows = chart.to_dict()["datasets"]
+    drawn = [row for data in rows.values() for row in data]
+    assert {"label": "a", "x": 20.0, "y": 2.0, "low": 1.0, "high": 20.0} in drawn
+    assert {"label": "b", "x": 200.0, "y": None} in drawn
+    assert {"y": 5, "text": "t"} in drawn
+    with pytest.raises(InputError, match="axis' shape"):
+        plots.lines_chart(x, [plots.Line("a", x[:2], "#111111")], x_title="", y_title="")
+
+
+def test_cells_keep_their_columns_and_gaps():
+    options = {"low": 0, "high": 1, "x_title": "", "y_title": "", "value_title": ""}
+    columns = [("1", np.array([0.25, 0.5])), (" ", None), ("2", np.array([1.0, 0.0]))]
+    spec = plots.cells_picture(columns, **options, y_ticks=[(0.5, "1 kHz")]).to_dict()
+    assert {"c": "2", "r": 0, "v": 1.0} in next(iter(spec["datasets"].values()))
+    assert spec["encoding"]["x"]["scale"]["domain"] == ["1", " ", "2"]
+    assert spec["encoding"]["y"]["axis"]["values"] == [1.0]
+    for wrong in ([], [("1", np.zeros(2)), ("1", np.zeros(2))], [("1", np.zeros(2)), ("2", np.zeros(3))]):
+        with pytest.raises(InputError, match="columns"):
+            plots.cells_picture(wrong, **options)
+
+
+def test_a_histogram_counts_every_clip_once():
+    classes = {"normal": np.arange(10.0), "anomalous": np.arange(5.0, 20.0)}
+    rows = next(iter(plots.histogram(classes, ["#111111", "#222222"], x_title="").to_dict()["datasets"].values()))
+    for name, values in classes.items():
+        assert sum(row["clips"] for row in rows if row["class"] == name) == len(values)
+    assert max(row["to"] for row in rows) <= 25
+    with pytest.raises(InputError, match="at least 1 value"):
+        plots.histogram({}, [], x_title="")
+
+
+def test_the_boundary_is_drawn_only_where_scores_change_sign():
+    cloud = plots.Cloud("clips", np.zeros((3, 2)), "#111111")
+    options = {"x_title": "", "y_title": ""}
+    crossing = plots.score_plane([0, 1], [0, 1], [[-1, 1], [-1, 1]], [cloud], **options)
+    outside = plots.score_plane([0, 1], [0, 1], [[1, 2], [1, 2]], [cloud], **options)
+    assert [trace.type for trace in crossing.data] == ["heatmap", "contour", "scatter"]
+    assert [trace.type for trace in outside.data] == ["heatmap", "scatter"]
+    with pytest.raises(InputError, match="scores must have shape"):
+        plots.score_plane([0, 1], [0, 1], [[1, 2]], [], **options)
+
+
+def test_a_scatter_has_every_cloud_and_rule():
+    figure = plots.score_scatter([plots.Cloud("a", np.ones((2, 2)), "#111111")], x_title="m", rules={"t": 0.5})
+    assert [trace.name for trace in figure.data] == ["a"]
+    assert figure.layout.annotations[0].text == "t"

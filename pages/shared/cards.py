@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -21,7 +22,19 @@ DETECTOR_MARKS = {
 """The detectors' colours as Markdown signs, for places that take text only."""
 
 
-def detector_card(artifact: Artifact, figures: dict[str, Any]) -> None:
+CARDS_IN_A_ROW = 3
+
+
+def detector_cards(cards: Sequence[tuple[Artifact, dict[str, Any]]]) -> None:
+    """One card a detector, three in a row."""
+    for start in range(0, len(cards), CARDS_IN_A_ROW):
+        row = cards[start : start + CARDS_IN_A_ROW]
+        for column, (artifact, figures) in zip(st.columns(min(len(cards), CARDS_IN_A_ROW)), row, strict=False):
+            with column:
+                _detector_card(artifact, figures)
+
+
+def _detector_card(artifact: Artifact, figures: dict[str, Any]) -> None:
     """Title, AUCs with intervals, threshold with its origin, and what it was trained on."""
     training, data = artifact.manifest["training"], artifact.manifest["data"]
     with st.container(border=True, height="stretch"):

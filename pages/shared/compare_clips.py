@@ -249,7 +249,7 @@ def failures_view(judged: Judged) -> None:
             place.vega_lite_chart(
                 spec={**spec, "datasets": dict(spec["datasets"])}, width="stretch", key=f"grid:{title}", alt=words
             )
-    st.caption("Each cell: wrong verdicts / clips. Darker is worse; white is none, dark blue is all of them.")
+    st.caption("Each cell: wrong verdicts / clips. Darker is worse: palest is none, darkest is all of them.")
 
 
 def _by_id(clip: ScoredClip) -> str:

@@ -9,7 +9,11 @@ from pages.shared.data_table import size_text
 from pages.shared.frame import fragment
 
 POLL_S = 1.0
-DOING = {"simulate": "Simulating", "download": "Downloading"}
+DOING = {
+    "simulate": "Simulating a data set",
+    "download": "Downloading a data set",
+    "sweep": "Trying a grid of nu and gamma on",
+}
 
 
 def chore_panel() -> None:
@@ -27,7 +31,7 @@ def _panel(was_alive: bool) -> None:
     if was_alive and chore.state != "running":
         st.rerun()
     with st.container(border=True):
-        st.markdown(f"**{DOING.get(chore.kind, 'Making')} a data set**")
+        st.markdown(f"**{DOING.get(chore.kind, 'Working on')}**")
         st.text(chore.name)
         if chore.state == "running":
             _running(chore)
@@ -56,11 +60,13 @@ def _step(chore: Chore) -> str:
 
 def _ended(chore: Chore) -> None:
     if chore.state == "done":
-        st.success("Done: it is among the data sets now.", icon=":material/check:")
+        st.success(
+            "Done." if chore.kind == "sweep" else "Done: it is among the data sets now.", icon=":material/check:"
+        )
     elif chore.state == "stopped":
         st.info("Stopped. Start it again to go on; a download keeps what it has fetched.", icon=":material/info:")
     else:
-        st.error("It was not made:", icon=":material/error:")
+        st.error("It did not succeed:", icon=":material/error:")
         st.text(chore.error)
         if chore.kind == "download":
             st.caption(

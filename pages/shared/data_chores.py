@@ -1,4 +1,4 @@
-"""Simulating and downloading in a process of its own, so that both go on when the page or the server ends.
+"""Simulating, downloading and sweeping in a process of its own, which goes on when the page or the server ends.
 
 ::
 
@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from asd_core.artifacts import replace_file
-from asd_core.errors import AsdError, BusyError
+from asd_core.errors import AsdError, BusyError, UsageError
+from asd_core.pipeline import slug
 from asd_core.places import data_dir
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -43,11 +44,11 @@ class Chore:
     Parameters
     ----------
     kind
-        `simulate` or `download`.
+        `simulate`, `download` or `sweep`.
     name
-        The data set that it makes.
+        The data set that it makes or reads.
     settings
-        Size and seed, or machines and part.
+        Size and seed; machines and part; or the machine.
     state
         One of `STATES`.
     stage, done, total
@@ -175,6 +176,11 @@ def _lock() -> int | None:
     return None
 
 
+def sweep_path(name: str, machine: str) -> Path:
+    """Where the report of a sweep over nu and gamma is kept."""
+    return data_dir() / "sweeps" / f"{slug(name)}.{slug(machine)}.json"
+
+
 # --- the process ---
 
 
@@ -186,7 +192,7 @@ def main() -> int:
     values = json.loads(path.read_bytes())
     chore = replace(Chore(**{**values, "warnings": ()}), pid=os.getpid())
     try:
-        warnings = {"simulate": _simulate, "download": _download}[chore.kind](chore)
+        warnings = {"simulate": _simulate, "download": _download, "sweep": _sweep}[chore.kind](chore)
     except KeyboardInterrupt:
         ended = replace(chore, state="stopped", error="stopped; a download goes on from what has been fetched")
     except AsdError as error:
@@ -241,6 +247,25 @@ def _download(chore: Chore) -> list[str]:
     add_folder(chore.name, report.folder, kind="downloaded")
     kept = [file.name for file in report.files if file.status == "kept"]
     return [*report.warnings, *(f"{name} is not the published file and was not unpacked" for name in kept)]
+
+
+def _sweep(chore: Chore) -> list[str]:
+    from asd_core.library import read_library
+    from asd_core.sweep import sweep
+
+    known, machine, notes = read_library().find(chore.name), chore.settings["machine"], _Notes(chore)
+    if known is None:
+        raise UsageError(f"no data set is called {chore.name!r}")
+    report = sweep(
+        known.folder / known.machines[machine],
+        normal=known.normal,
+        workers=1,
+        on_progress=lambda done, total: notes.note("clips embedded", done, total),
+    )
+    path = sweep_path(chore.name, machine)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, json.dumps(report, allow_nan=False).encode())
+    return []
 
 
 if __name__ == "__main__":

@@ -84,14 +84,15 @@ def _once(what: str, key: str) -> _Once:  # noqa: ARG001 - both are the key
 
 def data_set_of(chosen: Chosen) -> tuple[DataSet, str] | None:
     """Index of the machine's clips with a stamp that changes when files come or go; None where they are not at hand."""
-    root = clips_root(chosen)
+    with st.container():  # keeps what follows in its place, whether clips are generated first or not
+        root = clips_root(chosen)
     if root is None or not root.is_dir():
         return None
     stamp = _stamp(root)
     return _data_set(str(root.parent), chosen.machine, chosen.data_set, stamp), stamp
 
 
-@st.cache_resource(max_entries=8, show_spinner="Listing the clips …")
+@st.cache_resource(max_entries=8, show_spinner=False)
 def _data_set(root: str, machine: str, name: str, stamp: str) -> DataSet:  # noqa: ARG001 - the stamp is the key
     return open_data_set(Path(root), machine=machine, name=name)
 
@@ -192,7 +193,8 @@ def _start_rows(clips: Sequence[Clip]) -> list[int]:
 
 def holdings(data_set: DataSet, stamp: str) -> Holdings:
     """Read every clip once and measure it."""
-    return _once("holdings", stamp).get(lambda: _read_all(data_set.index.clips))
+    with st.container():  # keeps what follows in its place, bar or no bar
+        return _once("holdings", stamp).get(lambda: _read_all(data_set.index.clips))
 
 
 def _read_all(clips: Sequence[Clip]) -> Holdings:
@@ -213,7 +215,8 @@ def _read_all(clips: Sequence[Clip]) -> Holdings:
 def label_spectra(clips: Sequence[Clip], stamp: str) -> dict[str, SpectrumSpread]:
     """Mean spectrum of a seeded sample of each label's clips, with its 10th to 90th percentile."""
     key = _digest([stamp, *(clip.relative for clip in clips)])
-    return _once("spectra", key).get(lambda: _spectra_of_labels(clips))
+    with st.container():
+        return _once("spectra", key).get(lambda: _spectra_of_labels(clips))
 
 
 def _spectra_of_labels(clips: Sequence[Clip]) -> dict[str, SpectrumSpread]:

@@ -45,7 +45,7 @@ from pages.shared.sources import shown_name
 LABEL_COLOURS = {"normal": NORMAL_COLOUR, "anomalous": ANOMALOUS_COLOUR, "unlabelled": NEUTRAL_COLOUR}
 CLIP_DASHES = (None, (6, 3), (2, 2), (8, 3))
 LEVEL_TITLE = "Level (dB)"
-TOPS_DB, SPANS_DB = (30, 15, 0, -5, -15, -30, -45), (30, 40, 50, 60, 70, 80, 100)
+TOPS_DB, SPANS_DB = (-45, -30, -15, -5, 0, 15, 30), (30, 40, 50, 60, 70, 80, 100)
 
 
 @dataclass(frozen=True)

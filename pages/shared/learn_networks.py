@@ -78,7 +78,8 @@ def _steps(folder: str, digest: str, _artifact: Artifact, _waveform: Waveform) -
 
 def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:  # noqa: ARG001
     """Ten frames predict the next; the errors' mean is the score."""
-    steps = _steps(str(artifact.folder), waveform.digest, artifact, waveform)
+    with st.container():  # keeps what follows in its place, spinner or no spinner
+        steps = _steps(str(artifact.folder), waveform.digest, artifact, waveform)
     n, window = len(steps.errors), steps.window
     st.markdown(
         f"**The idea.** A healthy machine repeats itself. This network (an LSTM) has listened to normal sound only and "
@@ -112,7 +113,8 @@ def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path |
 
 def gru_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:  # noqa: ARG001
     """A window goes through a narrow place and back; the mean of the windows' errors is the score."""
-    steps = _steps(str(artifact.folder), waveform.digest, artifact, waveform)
+    with st.container():  # keeps what follows in its place, spinner or no spinner
+        steps = _steps(str(artifact.folder), waveform.digest, artifact, waveform)
     n, window = len(steps.errors), steps.window
     size = f"{detector(artifact).hidden:,}"
     st.markdown(

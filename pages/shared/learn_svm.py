@@ -65,7 +65,9 @@ def _learned(folder: str, root: str | None, _artifact: Artifact) -> Learned:  # 
 
 def svm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:
     """Patches become numbers, the numbers one point, and the point lies inside or outside a boundary."""
-    learned = _learned(str(artifact.folder), None if root is None else str(root), artifact)
+    with st.container():  # keeps what follows in its place, spinner or no spinner
+        learned = _learned(str(artifact.folder), None if root is None else str(root), artifact)
+        own = heard(artifact, waveform)
     raw = detector(artifact).embed(waveform)
     rows = (raw - learned.state["mean"]) / learned.state["scale"]
     block = int(one_class_scores(rows, learned.state).argmax())
@@ -76,13 +78,13 @@ def svm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | 
     )
     st.subheader("1 · The whole clip")
     name = artifact.detector_name
-    listening_panels(waveform, {name: artifact}, {name: heard(artifact, waveform)}, title=title, key="learn_svm")
+    listening_panels(waveform, {name: artifact}, {name: own}, title=title, key="learn_svm")
     if len(rows) > 1:
         st.caption(f"Longer than {BLOCK_PATCHES} patches: block {block + 1} of {len(rows)}, the strangest, is shown.")
     _numbers(artifact, raw[block].reshape(BLOCK_PATCHES, width), rows[block].reshape(BLOCK_PATCHES, width))
     _boundary(learned, rows[block])
     _distances(artifact, learned, rows[block])
-    score = heard(artifact, waveform).anomaly_score
+    score = own.anomaly_score
     st.markdown(
         f"The SVM's decision value is **{score_text(-score)}**: above 0 inside, below 0 outside. Every detector here "
         "says *higher is stranger*, so the score is the decision value with its sign turned"

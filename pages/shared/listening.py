@@ -17,6 +17,7 @@ from asd_core.plots import DETECTOR_COLOURS, frequency_ticks, heatmap_png, palet
 from asd_core.types import Waveform
 from pages.shared.cache import Heard
 from pages.shared.cards import DETECTOR_MARKS
+from pages.shared.frame import keep
 from pages.shared.player import ColourScale, Panel, Trace, synced_player
 
 SPECTROGRAM_DB = (-75.0, -5.0)
@@ -27,6 +28,26 @@ FRAME_S = 0.032
 
 
 CARDS_IN_A_ROW = 3
+FIRST_LISTENERS = 3
+
+
+def listeners(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
+    """Let the reader choose who listens; the first three do unless told otherwise, and never none."""
+    if len(artifacts) <= FIRST_LISTENERS:
+        return dict(artifacts)
+    if "listeners" not in st.session_state:
+        st.session_state["listeners"] = list(artifacts)[:FIRST_LISTENERS]
+    keep("listeners")
+    names = st.pills(
+        "Who listens",
+        list(artifacts),
+        selection_mode="multi",
+        key="listeners",
+        format_func=lambda name: f"{DETECTOR_MARKS[name]} {artifacts[name].title}",
+        persist_state="session",
+    )
+    chosen = [name for name in artifacts if name in (names or ())]
+    return {name: artifacts[name] for name in chosen or list(artifacts)[:FIRST_LISTENERS]}
 
 
 def verdict_cards(artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]) -> None:

@@ -21,7 +21,7 @@ PRESETS = {"quick": "quick: fewer updates", "paper": "paper: the report's values
 
 def new_training() -> None:
     """Ask for detector, data, preset and hyper-parameters; check them; put the training in the queue."""
-    known, machine = _choose_data()
+    known, machine = choose_data()
     if known.name != EMBEDDED_NAME and not known.folder.is_dir():
         st.warning("The folder of this data set is gone.", icon=":material/warning:")
         return
@@ -42,7 +42,8 @@ def new_training() -> None:
         _submit(known, machine, ids, name, detector, preset, texts)
 
 
-def _choose_data() -> tuple[KnownSet, str]:
+def choose_data() -> tuple[KnownSet, str]:
+    """Let the user pick a data set, and a machine where it has several."""
     sets = known_sets()
     keep("train_set", sets)
     name = st.selectbox(
@@ -87,8 +88,8 @@ def _choose_detector() -> tuple[str, str]:
         st.text(" ".join((detector_class(detector).__doc__ or "").split("Parameters\n")[0].split()))
         if detector == "vggish_ocsvm":
             st.caption(
-                "Nu and gamma decide how tight the boundary is. `python -m asd_core sweep` tries a grid of both and "
-                "shows how the AUC depends on them."
+                "Nu and gamma decide how tight the boundary is. The view Nu and gamma of this page, or the command "
+                "`python -m asd_core sweep`, tries a grid of both."
             )
     if preset == "paper" and detector.startswith("vggish"):
         _vggish_note()

@@ -45,7 +45,7 @@ def test_settings_change_the_spectrogram_and_the_url(url, open_page):
     page.get_by_text(re.compile("linear frequency axis")).first.wait_for(timeout=WAIT_MS)
     assert "scale=linear" in page.url
     again = spectrogram(page)
-    window = page.get_by_test_id("stSlider").filter(has_text="Window").get_by_role("slider")
+    window = page.get_by_test_id("stSlider").filter(has_text="Window (samples").get_by_role("slider")
     window.focus()
     window.press("ArrowRight")
     wait_until_other(page, again)

@@ -1,0 +1,271 @@
+"""The Data page without a browser: reports, uploads, folders, simulating, downloading, deleting."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from sounds import PROJECT, hum
+from streamlit.testing.v1 import AppTest
+
+from asd_core import library
+from asd_core.audio import encode_wav
+from asd_core.library import Quota, Upload, read_library, store_uploads
+from pages.shared import data_chores
+
+HOSTILE = "<img src=x onerror=alert(1)>[l](javascript:alert(1))\n=cmd|' /C calc'!A0\u202e.wav"
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An installation of its own with a small data set of uploads."""
+    monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("ASD_ARTIFACTS_DIR", str(tmp_path / "artifacts"))
+    monkeypatch.delenv(library.ROOTS_VARIABLE, raising=False)
+    monkeypatch.syspath_prepend(str(PROJECT))
+    store_uploads("pump", [Upload(f"n{i}.wav", wav(i)) for i in range(5)], used=Quota())
+    store_uploads("pump", [Upload("a.wav", wav(90))], used=Quota(), kind="bearing")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def page(home):
+    """Return a function that opens a view of the page."""
+
+    def open_(view: str, **choices: str) -> AppTest:
+        test = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
+        for key, value in {"data_view": view, "data_set": "pump", **choices}.items():
+            test.session_state[key] = value
+        return test.switch_page("pages/data.py").run()
+
+    return open_
+
+
+def wav(seed: int) -> bytes:
+    return encode_wav(hum(seed, seconds=0.6).samples)
+
+
+def text_of(app: AppTest) -> str:
+    kinds = ("markdown", "caption", "text", "error", "warning", "info", "success", "title", "metric")
+    return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
+
+
+def button(app: AppTest, label: str):
+    return next(each for each in app.button if each.label == label)
+
+
+def upload(app: AppTest, *, name: str = "pump", label: str = "normal", files=(), kind: str = "") -> AppTest:
+    app.text_input(key="upload_name").set_value(name)
+    app.segmented_control(key="upload_label").set_value(label)
+    app.text_input(key="upload_kind").set_value(kind)
+    for file in files:
+        app.file_uploader(key="upload_files").upload(*file, "audio/wav")
+    return button(app, "Store these clips").click().run()
+
+
+def test_a_data_set_is_shown_with_counts_lengths_and_levels(page):
+    app = page("sets")
+    assert not app.exception
+    assert [metric.value for metric in app.metric] == ["3", "2", "1"]
+    groups = app.dataframe[1].value
+    assert list(groups["Clips"]) == [1, 2, 3]
+    assert set(groups["Length (s)"]) == {"0.60"}
+    assert "No duplicates, no refused clips" in text_of(app)
+    assert button(app, "Train a detector on it")
+
+
+def test_refused_and_doubled_clips_are_named_with_a_reason(page, home):
+    folder = home / "uploads" / "pump" / "normal"
+    (folder / "bad.wav").write_bytes(b"x" * 100)
+    (folder / "twice.wav").write_bytes(next(folder.glob("*.wav")).read_bytes())
+    app = page("sets")
+    assert not app.exception
+    assert "1 groups of clips with the same sound" in text_of(app)
+    faults = app.dataframe[2].value
+    assert set(faults["What"]) == {"refused", "same sound"}
+    assert any("magic: " in why for why in faults["Why"])
+
+
+def test_many_clips_are_read_only_when_asked_for(page, monkeypatch):
+    monkeypatch.setattr("pages.shared.data_report.READ_AT_ONCE", 2)
+    app = page("sets")
+    assert len(app.dataframe) == 1
+    button(app, "Read the clips").click().run()
+    assert not app.exception
+    assert len(app.dataframe) == 2
+
+
+def test_uploaded_clips_begin_a_data_set_under_a_fit_name(page):
+    app = upload(page("upload"), name="My fan!", files=[("one.wav", wav(1)), ("two.wav", wav(2))])
+    assert not app.exception
+    assert "2 clips stored" in text_of(app)
+    known = read_library().find("my-fan")
+    assert known is not None
+    assert app.session_state["upload_used"].files == 2
+
+
+def test_a_bad_upload_is_refused_with_a_reason_and_a_good_one_beside_it_stays(page):
+    app = upload(page("upload"), files=[("evil.wav", b"MZ" * 100), ("good.wav", wav(7))])
+    assert not app.exception
+    assert "1 clips stored" in text_of(app)
+    assert "1 files were refused" in text_of(app)
+    assert "must be WAV or FLAC" in app.dataframe[0].value["Why"][0]
+
+
+def test_a_hostile_name_stays_text_and_never_becomes_a_path(page, home):
+    app = upload(page("upload"), files=[(HOSTILE, wav(8)), (HOSTILE, b"no sound" * 20)])
+    assert not app.exception
+    assert "1 clips stored" in text_of(app)
+    assert not any("<img" in element.value for element in [*app.markdown, *app.caption])
+    stored = [path.name for path in (home / "uploads" / "pump").rglob("*.wav")]
+    assert all(len(name) == 36 for name in stored)
+
+
+@pytest.mark.parametrize("name", ["", "../../etc", "simulated-small"])
+def test_a_name_that_is_not_fit_is_refused_or_made_fit(page, home, name):
+    app = upload(page("upload"), name=name, files=[("one.wav", wav(1))])
+    assert not app.exception
+    made = {path.name for path in (home / "uploads").iterdir()}
+    assert made <= {"pump", "etc"}
+
+
+def test_an_upload_without_files_says_what_to_do(page):
+    assert "choose at least one WAV or FLAC file" in text_of(upload(page("upload")))
+
+
+def test_too_many_uploads_in_a_session_are_refused_before_they_are_read(page):
+    app = page("upload", upload_used=Quota(50, 0))
+    assert "a session may upload 50 files" in text_of(upload(app, files=[("one.wav", wav(1))]))
+
+
+def test_a_folder_outside_the_allowed_roots_is_refused_with_the_cure(page, tmp_path):
+    app = page("folder")
+    app.text_input(key="folder_path").set_value(str(tmp_path))
+    button(app, "Add this folder").click().run()
+    assert not app.exception
+    assert library.ROOTS_VARIABLE in app.text[-1].value
+
+
+def test_a_folder_below_an_allowed_root_is_added(page, tmp_path, monkeypatch):
+    monkeypatch.setenv(library.ROOTS_VARIABLE, str(tmp_path / "rec"))
+    for label in ("Gut", "bad"):
+        (tmp_path / "rec" / "fan" / label).mkdir(parents=True)
+        (tmp_path / "rec" / "fan" / label / "1.wav").write_bytes(wav(len(label)))
+    app = page("folder")
+    app.text_input(key="folder_path").set_value(str(tmp_path / "rec" / "fan"))
+    button(app, "Add this folder").click().run()
+    assert "no folder of normal clips" in text_of(app)
+    app.text_input(key="folder_normal").set_value("gut")
+    button(app, "Add this folder").click().run()
+    assert not app.exception
+    assert "Added to the data sets" in text_of(app)
+    assert read_library().find("fan").normal == "gut"
+
+
+def test_a_bench_is_simulated_in_the_background_with_progress_and_can_be_stopped(page, home):
+    app = page("simulate")
+    app.number_input(key="bench_seed").set_value(5)
+    button(app, "Simulate").click().run()
+    assert not app.exception
+    deadline = time.monotonic() + 60
+    while data_chores.read_chore().total == 0 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert data_chores.read_chore().total == 480
+    app.run()
+    assert "It goes on when you leave this page" in text_of(app)
+    button(app, "Simulate").click().run()
+    assert "another data set is being made" in text_of(app)
+    button(app, "Stop").click().run()
+    assert not app.exception
+    assert not data_chores.is_running()
+    assert "Stopped" in text_of(app)
+    assert read_library().find("simulated-small-seed5") is None
+    assert not list((home / "benches").glob("*"))
+    button(app, "Close").click().run()
+    assert data_chores.read_chore() is None
+
+
+def test_a_finished_bench_is_among_the_data_sets(page, home, monkeypatch):
+    from asd_core.datasets.bench import SIZES, BenchSize, IdCounts
+
+    monkeypatch.setitem(SIZES, "small", BenchSize("small", {"00": IdCounts(2, 1, 1)}))
+    (home / "chore").mkdir()
+    data_chores._write(data_chores.Chore("simulate", "tiny", {"size": "small", "seed": 3}))
+    handlers = [data_chores.signal.getsignal(number) for number in (2, 15)]
+    assert data_chores.main() == 0
+    for number, handler in zip((2, 15), handlers, strict=True):
+        data_chores.signal.signal(number, handler)
+    app = page("sets", data_set="tiny")
+    assert not app.exception
+    assert "it is among the data sets now" in text_of(app)
+    assert "Simulated data: generated sound" in text_of(app)
+    assert read_library().find("tiny").kind == "simulated"
+
+
+def test_a_download_that_cannot_reach_the_server_says_so_plainly(page, home):
+    (home / "chore").mkdir()
+    reason = "zenodo.org is out of reach: name not known"
+    data_chores._write(data_chores.Chore("download", "dcase2020-dev", {}, state="failed", error=reason))
+    app = page("download")
+    assert not app.exception
+    assert reason in text_of(app)
+    assert "Without a connection to zenodo.org" in text_of(app)
+
+
+def test_a_process_that_died_is_called_lost(page, home):
+    (home / "chore").mkdir()
+    data_chores._write(data_chores.Chore("download", "dcase2020-dev", {}, pid=2**22 - 3))
+    assert "ended without a word" in text_of(page("download"))
+
+
+def test_a_download_shows_its_size_first(page):
+    app = page("download")
+    assert not app.exception
+    assert list(app.dataframe[0].value["Archive"]) == ["1 GB"]
+    assert "GB of disk are needed for a while" in text_of(app)
+    app.multiselect(key="dcase_machines").set_value([]).run()
+    assert "Choose at least one machine" in text_of(app)
+
+
+def test_a_data_set_is_deleted_after_a_second_question(page, home):
+    app = page("sets")
+    app.button(key="delete_set:pump").click().run()
+    assert not app.exception
+    assert read_library().find("pump") is None
+    assert not (home / "uploads" / "pump").exists()
+
+
+def test_disk_space_lists_what_can_go_and_deletes_one_thing(page, home):
+    app = page("storage")
+    assert not app.exception
+    names = list(app.dataframe[0].value["Name"])
+    assert "pump" in names
+    chooser = next(box for box in app.selectbox if box.label == "Delete")
+    chooser.set_value(names.index("pump")).run()
+    app.button(key="delete_item").click().run()
+    assert not app.exception
+    assert not (home / "uploads" / "pump").exists()
+
+
+def test_a_damaged_table_is_said_and_can_be_begun_anew(page, home):
+    (home / "library.json").write_bytes(b"{")
+    app = page("upload")
+    assert not app.exception
+    assert "table of data sets is damaged" in text_of(app)
+    app.button(key="restart_table").click().run()
+    assert not app.exception
+    assert not app.warning
+    assert list(home.glob("library.json.damaged-*"))
+
+
+def test_a_folder_that_is_gone_can_still_be_taken_out(page, home, monkeypatch, tmp_path):
+    monkeypatch.setenv(library.ROOTS_VARIABLE, str(tmp_path))
+    (tmp_path / "rec" / "normal").mkdir(parents=True)
+    (tmp_path / "rec" / "normal" / "1.wav").write_bytes(wav(1))
+    library.add_folder("rec", tmp_path / "rec")
+    (tmp_path / "rec").rename(tmp_path / "elsewhere")
+    app = page("sets", data_set="rec")
+    assert "is gone" in text_of(app)
+    app.button(key="delete_set:rec").click().run()
+    assert not app.exception
+    assert read_library().find("rec") is None

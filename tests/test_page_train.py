@@ -1,0 +1,279 @@
+"""The Train page without a browser: the form, a tiny run in its own process, history, versions."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sounds import PROJECT, hum
+from streamlit.testing.v1 import AppTest
+
+from asd_core import jobs, library
+from asd_core.artifacts import list_versions, open_artifact
+from asd_core.audio import encode_wav
+from asd_core.library import Quota, Upload, store_uploads
+from asd_core.pipeline import TrainingRequest
+
+HOSTILE = "<img src=x onerror=alert(1)>[l](javascript:alert(1))"
+WAIT_S = 180
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Small uploads that a detector can be trained on, made once."""
+    home = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASD_DATA_DIR", str(home))
+        clips = [Upload(f"n{i}.wav", encode_wav(hum(i, seconds=1.0).samples)) for i in range(34)]
+        store_uploads("pump", clips, used=Quota())
+        faults = [Upload(f"a{i}.wav", encode_wav(hum(i, seconds=1.0, knocks=3).samples)) for i in range(4)]
+        store_uploads("pump", faults, used=Quota(), kind="knock")
+    return home
+
+
+@pytest.fixture
+def home(made, tmp_path, monkeypatch):
+    """An installation of its own with those uploads and no detectors; its trainings are ended afterwards."""
+    shutil.copytree(made / "uploads", tmp_path / "data" / "uploads")
+    monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("ASD_ARTIFACTS_DIR", str(tmp_path / "artifacts"))
+    monkeypatch.syspath_prepend(str(PROJECT))
+    library.add_folder("pump", tmp_path / "data" / "uploads" / "pump")
+    yield tmp_path / "data"
+    for job in jobs.list_jobs():
+        if job.is_active:
+            jobs.cancel(job)
+
+
+@pytest.fixture
+def page(home):
+    """Return a function that opens a view of the page."""
+
+    def open_(view: str = "new", **choices: str) -> AppTest:
+        test = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
+        preset = {"train_view": view, "train_set": "pump", "train_detector": "lstm_predictor", **choices}
+        for key, value in preset.items():
+            test.session_state[key] = value
+        return test.switch_page("pages/train.py").run()
+
+    return open_
+
+
+def text_of(app: AppTest) -> str:
+    kinds = ("markdown", "caption", "text", "error", "warning", "info", "success", "title", "metric")
+    return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
+
+
+def button(app: AppTest, label: str):
+    return next(each for each in app.button if each.label == label)
+
+
+def set_tiny(app: AppTest, detector: str = "lstm_predictor", **others: object) -> AppTest:
+    values = {"hidden": 8, "layers": 1, "epochs": 2, "windows_per_epoch": 64} | others
+    for name, value in values.items():
+        key = f"hp:{detector}:quick:{name}"
+        numbers = [field for field in app.number_input if field.key == key]
+        (numbers[0] if numbers else app.text_input(key=key)).set_value(value)
+    return app
+
+
+def finished(job: jobs.Job) -> jobs.Job:
+    deadline = time.monotonic() + WAIT_S
+    while jobs.read_job(job.folder).is_active and time.monotonic() < deadline:
+        jobs.sweep()
+        time.sleep(0.3)
+    return jobs.read_job(job.folder)
+
+
+def request(home: Path, **changes: object) -> TrainingRequest:
+    tiny = {"hidden": 8, "layers": 1, "epochs": 2, "windows_per_epoch": 64}
+    base = TrainingRequest(
+        "lstm_predictor",
+        home / "uploads" / "pump",
+        normal="normal",
+        name="pump",
+        settings=tiny,
+        out=home.parent / "artifacts",
+    )
+    return replace(base, **changes)
+
+
+def test_a_tiny_run_is_submitted_trains_in_its_own_process_and_shows_its_result(page, home):
+    app = set_tiny(page())
+    app.text_input(key="train_name:pump").set_value("Winter")
+    button(app, "Start training").click().run()
+    assert not app.exception
+    assert "Training now" in text_of(app)
+    (job,) = jobs.list_jobs()
+    assert job.request.settings == {"hidden": 8, "layers": 1, "epochs": 2, "windows_per_epoch": 64}
+    assert job.request.name == "winter"
+    done = finished(job)
+    assert done.state == "done", jobs.log_text(done)
+    app = page("runs")
+    assert not app.exception
+    assert "Training now" not in text_of(app)
+    assert [metric.label for metric in app.metric][:1] == ["AUC, mean over ids"]
+    assert len(app.get("plotly_chart")) == 1
+    assert library.clips_folder("winter", "pump") == home / "uploads" / "pump"
+    assert open_artifact(Path(done.status.model)).manifest["data"]["data_set"] == "winter"
+    button(app, "Threshold").click().run()
+    assert app.session_state["set"] == "winter/pump"
+    assert app.session_state["detector"] == "lstm_predictor"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("hidden", 0, "hidden must be 1"),
+        ("learning_rate", "fast", "learning_rate must be a number"),
+        ("learning_rate", "nan", "learning_rate must be positive"),
+        ("epochs", -1, "epochs must be positive"),
+        ("learning_rate", HOSTILE[:40], "learning_rate must be a number"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_before_anything_is_started(page, name, value, reason):
+    app = set_tiny(page(), **{name: value})
+    button(app, "Start training").click().run()
+    assert not app.exception
+    assert reason in text_of(app)
+    assert jobs.list_jobs() == []
+    assert not any("<img" in element.value for element in [*app.markdown, *app.caption])
+
+
+def test_every_field_has_a_help_text_and_every_setting_a_meaning(page):
+    from asd_core.detectors import DETECTOR_NAMES
+    from pages.shared.train_fields import MEANINGS, preset_values
+
+    for detector in DETECTOR_NAMES:
+        for preset in ("quick", "paper"):
+            assert set(preset_values(detector, preset)) - {"threads"} <= set(MEANINGS), detector
+        app = page(train_detector=detector)
+        assert not app.exception
+        fields = [*app.number_input, *app.text_input, *app.selectbox, *app.multiselect]
+        assert all(field.help for field in fields), [field.label for field in fields if not field.help]
+
+
+def test_leaving_out_every_id_is_refused(page):
+    app = page()
+    app.multiselect(key="train_ids:pump:pump").set_value([])
+    button(app, "Start training").click().run()
+    assert "choose at least one machine id" in text_of(app)
+
+
+def test_a_name_of_another_data_set_is_refused(page, home):
+    app = page()
+    app.text_input(key="train_name:pump").set_value("simulated-small")
+    button(app, "Start training").click().run()
+    assert "reserved" in text_of(app)
+    assert jobs.list_jobs() == []
+
+
+def test_a_data_set_without_normal_training_clips_leads_to_the_data_page(page, home):
+    loose = home / "loose"
+    loose.mkdir()
+    (loose / "1.wav").write_bytes(encode_wav(hum(1).samples))
+    library.add_folder("loose", loose)
+    app = page(train_set="loose")
+    assert not app.exception
+    assert "no normal training clips" in text_of(app)
+    assert button(app, "To the data")
+
+
+def test_a_running_training_is_stopped_and_can_go_on(page, home):
+    job = jobs.submit(request(home, settings={"hidden": 8, "layers": 1, "epochs": 100_000, "windows_per_epoch": 64}))
+    waiting = jobs.submit(request(home, detector="gru_autoencoder"))
+    deadline = time.monotonic() + WAIT_S
+    while not jobs.progress(job) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    app = page("runs")
+    assert not app.exception
+    assert "1 waiting" in text_of(app)
+    assert len(app.get("plotly_chart")) >= 1
+    app.button(key=f"unqueue:{waiting.name}").click().run()
+    assert jobs.read_job(waiting.folder).state == "cancelled"
+    app.button(key=f"stop:{job.name}").click().run()
+    assert not app.exception
+    assert jobs.read_job(job.folder).state == "cancelled"
+    app.selectbox(key="run").set_value(job.name).run()
+    assert "It was stopped:" in text_of(app)
+    button(app, "Go on from the last epoch").click().run()
+    assert not app.exception
+    assert jobs.list_jobs()[0].request.resume
+    assert app.selectbox(key="run").value == jobs.list_jobs()[0].name
+
+
+def test_why_a_run_failed_or_was_lost_is_said_and_its_record_can_be_deleted(page, home):
+    jobs.runs_dir().mkdir(parents=True)
+    for state, error in (("failed", HOSTILE), ("lost", "its process ended without a word")):
+        folder = jobs._make_run(
+            jobs._json_bytes({**jobs._HEADER, "warnings": [], "request": jobs.request_json(request(home))})
+        )
+        jobs._write_status(folder, jobs.Status(state, error=error))
+    app = page("runs")
+    assert not app.exception
+    assert "It was lost:" in text_of(app)
+    app.button(key="delete_run").click().run()
+    assert len(jobs.list_jobs()) == 1
+    assert "It failed:" in text_of(app)
+    assert HOSTILE in [each.value for each in app.text]
+    assert not any("<img" in element.value for element in [*app.markdown, *app.caption])
+
+
+def test_a_damaged_run_is_listed(page, home):
+    folder = jobs.runs_dir() / "20260131T120000000000Z-1a2b3c4d"
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_bytes(b"{")
+    app = page("runs")
+    assert not app.exception
+    assert "damaged" in text_of(app)
+
+
+def test_an_earlier_version_counts_again(page, home):
+    from asd_core.artifacts import publish
+
+    folder = home.parent / "artifacts" / "pump" / "slider" / "lstm_predictor"
+    shutil.copytree(PROJECT / "artifacts" / "simulated-small" / "slider" / "lstm_predictor", folder)
+    artifact = open_artifact(folder)
+    publish(folder, manifest=artifact.manifest, state=artifact.detector().state, scores=artifact.scores.clips)
+    first = list_versions(folder)[0]
+    app = page("versions")
+    assert not app.exception
+    app.button(key="make_current").click().run()
+    assert not app.exception
+    assert open_artifact(folder).folder == first
+
+
+def test_versions_of_the_project_are_marked_as_read_only(page, home):
+    shutil.copytree(PROJECT / "artifacts" / "simulated-small", home.parent / "artifacts" / "simulated-small")
+    app = page("versions")
+    assert not app.exception
+    assert "came with the project" in text_of(app)
+    assert not any(each.key == "make_current" for each in app.button)
+
+
+def test_without_runs_or_detectors_each_view_says_so(page):
+    assert "Nothing has been trained from here yet" in text_of(page("runs"))
+    assert "No trained detector is here yet" in text_of(page("versions"))
+
+
+def test_a_sweep_is_drawn_as_a_heat_map_and_started_only_when_asked_for(page, home):
+    import json
+
+    from asd_core.sweep import sweep
+    from pages.shared.data_chores import sweep_path
+
+    app = page("sweep")
+    assert not app.exception
+    assert button(app, "Try the grid")
+    report = sweep(home / "uploads" / "pump", normal="normal", nus=(0.1, 0.5), gammas=("scale", 1e-3), workers=1)
+    path = sweep_path("pump", "pump")
+    path.parent.mkdir()
+    path.write_text(json.dumps(report))
+    for figure in ("heldout_fpr", "heldout_outside", "support_share", "auc_mean"):
+        app = page("sweep", sweep_figure=figure)
+        assert not app.exception
+        assert len(app.get("vega_lite_chart")) == 1
+    assert "a choice on the clips it is judged by" in text_of(app)
