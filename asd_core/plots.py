@@ -629,7 +629,7 @@ def score_plane(
     *,
     x_title: str,
     y_title: str,
-    height_px: int = 460,
+    height_px: int = 540,
 ) -> go.Figure:
     """Draw a plane's anomaly scores as shades, the one-class boundary (score 0) as a line, and points, with Plotly.
 
@@ -646,7 +646,8 @@ def score_plane(
     scores = np.asarray(anomaly_scores, dtype=np.float32)
     if scores.shape != (up.size, across.size):
         raise InputError(f"scores must have shape {(up.size, across.size)}, got {scores.shape}")
-    bar = {"title": {"text": "Anomaly score", "side": "right"}, "thickness": 10, "len": 0.9}
+    bar = {"title": {"text": "Anomaly score", "side": "top"}, "thickness": 10, "orientation": "h", "y": -0.16}
+    bar |= {"yanchor": "top", "len": 0.6}
     hover = "score %{z:.3g}<extra></extra>"
     figure = go.Figure(go.Heatmap(x=across, y=up, z=scores, colorscale="Cividis", colorbar=bar, hovertemplate=hover))
     if scores.min() < 0 < scores.max():

@@ -26,7 +26,7 @@ with open_page("pages/data.py"):
         "download those of the DCASE 2020 challenge; then look at what they hold, and train."
     )
     damaged_table()
-    chore_panel()
+    chore_panel(("simulate", "download"))
     keep("data_view", VIEWS)
     view = st.segmented_control(
         "What to do",

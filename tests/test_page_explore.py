@@ -111,7 +111,7 @@ def test_clips_that_are_not_at_hand_get_a_message_with_what_is_known(explore, tm
     page = explore(artifacts=tmp_path)
     assert not page.exception
     assert "The clips of this data set are not at hand" in text_of(page)
-    assert page.dataframe[0].value["Test, normal"].tolist() == [150, 150, 150]
+    assert set(page.dataframe[0].value["Test, normal"]) == {150}
 
 
 def test_without_detectors_the_page_says_what_to_do(explore, tmp_path):

@@ -192,3 +192,10 @@ def test_a_scatter_has_every_cloud_and_rule():
     figure = plots.score_scatter([plots.Cloud("a", np.ones((2, 2)), "#111111")], x_title="m", rules={"t": 0.5})
     assert [trace.name for trace in figure.data] == ["a"]
     assert figure.layout.annotations[0].text == "t"
+
+
+def test_the_last_step_of_a_long_clip_is_no_quieter_for_holding_fewer_frames():
+    drawn = spectrogram(np.tile(NOISE, 2), window=256, hop_length=64, scale="linear")
+    power = np.power(10.0, drawn.levels_db / 10).mean(axis=1)
+    assert len(power) == 626
+    assert 10 * np.log10(power[-1] / power[1:-1].mean()) > -5  # half of its one frame is beyond the clip: -3 dB

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from pages.shared.data_chores import Chore, dismiss, is_running, read_chore, stop
@@ -10,16 +12,16 @@ from pages.shared.frame import fragment
 
 POLL_S = 1.0
 DOING = {
-    "simulate": "Simulating a data set",
-    "download": "Downloading a data set",
-    "sweep": "Trying a grid of nu and gamma on",
+    "simulate": "Simulated data set",
+    "download": "Download of",
+    "sweep": "Grid of nu and gamma on",
 }
 
 
-def chore_panel() -> None:
-    """Show what is being made; look again every second while it is."""
+def chore_panel(kinds: Sequence[str]) -> None:
+    """Show what is being made, and how one of these kinds ended; look again every second while it runs."""
     chore = read_chore()
-    if chore is not None:
+    if chore is not None and (chore.kind in kinds or chore.state == "running"):
         alive = chore.state == "running"
         fragment(lambda: _panel(alive), run_every=POLL_S if alive else None)()
 
@@ -31,8 +33,9 @@ def _panel(was_alive: bool) -> None:
     if was_alive and chore.state != "running":
         st.rerun()
     with st.container(border=True):
-        st.markdown(f"**{DOING.get(chore.kind, 'Working on')}**")
-        st.text(chore.name)
+        with st.container(horizontal=True):
+            st.markdown(f"**{DOING.get(chore.kind, 'Working on')}**", width="content")
+            st.text(chore.name, width="content")
         if chore.state == "running":
             _running(chore)
         else:

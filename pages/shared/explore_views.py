@@ -82,7 +82,7 @@ def listen_view(data_set: DataSet, stamp: str) -> None:
     settings = picture_settings()
     for row in range(0, len(picked), 2):
         pair = picked[row : row + 2]
-        for column, clip in zip(st.columns(len(pair)), pair, strict=True):
+        for column, clip in zip(st.columns(min(2, len(picked))), pair, strict=False):  # one time scale for all
             with column:
                 _player(clip, settings, key=f"explore_player_{picked.index(clip)}")
     st.caption(

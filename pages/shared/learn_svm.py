@@ -186,9 +186,7 @@ def _distances(artifact: Artifact, learned: Learned, row: FloatArray) -> None:
     rules = {"boundary of the SVM (0)": 0.0}
     if artifact.threshold.value is not None:
         rules["threshold"] = artifact.threshold.value
-    figure = score_scatter(
-        _clouds(learned, row, place), x_title="Distance from the training mean (RMS, standard deviations)", rules=rules
-    )
+    figure = score_scatter(_clouds(learned, row, place), x_title="RMS distance from the mean (SD)", rules=rules)
     st.plotly_chart(figure, width="stretch", alt="Anomaly score over distance from the training mean")
     st.caption(
         "Here nothing is a shadow: distance and score are those of all numbers together. Support vectors are the "

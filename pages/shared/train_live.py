@@ -58,6 +58,7 @@ def loss_figure(job: Job, events: Sequence[Progress]) -> None:
     figure = learning_curves(known, log_axis=True, unit="mean squared error" if scaled else "mean squared error, dB²")
     last = events[-1]
     ticks = {"dtick": 1} if last.epochs <= 20 else {"nticks": 12}
+    figure.update_yaxes(dtick="D2", tickformat=".2~g")
     figure.update_xaxes(range=[0.5, last.epochs + 0.5], **ticks)
     alt = f"Loss over {len(events)} of {last.epochs} epochs; the last training loss is {last.loss or 0:.4g}"
     st.plotly_chart(figure, key=f"loss:{job.name}", width="stretch", alt=alt)
@@ -91,8 +92,9 @@ def _running(job: Job) -> None:
     events = jobs.progress(job)
     with st.container(border=True):
         left, right = st.columns([4, 1], vertical_alignment="center")
-        left.markdown("**Training now**")
-        left.text(job_title(job))
+        with left.container(horizontal=True):
+            st.markdown("**Training now**", width="content")
+            st.text(job_title(job), width="content")
         stopped = right.button("Stop", key=f"stop:{job.name}", icon=":material/stop_circle:", width="stretch")
         if events:
             last = events[-1]

@@ -111,7 +111,9 @@ def _result(job: Job) -> None:
     ):
         column.metric(label, value, help=text, border=True)
     st.caption(
-        f"{figures['n_normal']} normal and {figures['n_anomalous']} anomalous test clips; version {artifact.version}"
+        f"95 % intervals: AUC {area_text(figures['auc_mean'], figures.get('auc_mean_ci'))}, partial AUC "
+        f"{area_text(figures['pauc_mean'], figures.get('pauc_mean_ci'))}. {figures['n_normal']} normal and "
+        f"{figures['n_anomalous']} anomalous test clips; version {artifact.version}"
     )
     place = f"{folder.parents[2].name}/{folder.parents[1].name}"
     with st.container(horizontal=True):

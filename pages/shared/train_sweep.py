@@ -37,9 +37,7 @@ def sweep_view() -> None:
         "Log-mel statistics + one-class SVM for each pair of nu (how many training clips may lie outside) and gamma "
         "(how closely the boundary follows them). Nothing is chosen from it."
     )
-    chore = data_chores.read_chore()
-    if chore is not None and chore.kind == "sweep":
-        chore_panel()
+    chore_panel(("sweep",))
     known, machine = choose_data()
     path = data_chores.sweep_path(known.name, machine)
     report = _read(path)

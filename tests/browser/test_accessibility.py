@@ -1,0 +1,38 @@
+"""axe-core on every page: nothing serious or critical outside a short list of Streamlit's own."""
+
+from __future__ import annotations
+
+import pytest
+from sounds import PROJECT
+
+from pages.shared.frame import PAGES
+
+pytestmark = pytest.mark.browser
+WAIT_MS = 60_000
+STREAMLITS_OWN = (("color-contrast", "<span title="),)
+"""Fault and how its element begins: the chips of a multiselect are white on the primary colour in either theme."""
+
+
+@pytest.fixture(scope="module")
+def url(serve):
+    return serve(PROJECT / "app.py")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", [page.path for page in PAGES])
+def test_a_page_has_no_serious_fault(url, open_page, path, theme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    address = "" if path == "app.py" else path.removeprefix("pages/").removesuffix(".py")
+    page = open_page(f"{url}/{address}", color_scheme=theme)
+    page.get_by_role("heading", level=1).wait_for(timeout=WAIT_MS)
+    page.get_by_test_id("stStatusWidget").wait_for(state="detached", timeout=WAIT_MS)
+    page.wait_for_timeout(1500)
+    found = axe.run(page).response["violations"]
+    faults = [
+        (fault["id"], node["html"][:160])
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+        if not any(fault["id"] == known and node["html"].startswith(start) for known, start in STREAMLITS_OWN)
+    ]
+    assert faults == []
