@@ -16,7 +16,6 @@ classes outside fixed names. SHA-256 tells damage, not malice: whoever can write
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
 import io
@@ -28,7 +27,8 @@ import secrets
 import stat
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -39,10 +39,11 @@ import numpy as np
 from asd_core.clips import LABELS
 from asd_core.detector import Detector, State
 from asd_core.detectors import DETECTOR_NAMES, detector_class
-from asd_core.errors import ArtifactError, BusyError, InputError, UsageError
+from asd_core.errors import ArtifactError, InputError, UsageError
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.familiarity import Familiarity, traits
 from asd_core.features import FEATURE_CONFIG
+from asd_core.locks import hold
 from asd_core.types import BoolArray, FloatArray, Waveform
 
 SCHEMA = 1
@@ -265,22 +266,17 @@ def find_artifacts(out: Path) -> list[Path]:
     return sorted(path.parent for path in out.glob(f"*/*/*/{CURRENT}") if path.parent.name in DETECTOR_NAMES)
 
 
-@contextlib.contextmanager
-def locked(detector_folder: Path) -> Iterator[None]:
-    """Hold the folder's lock: one process at a time trains or publishes here; the kernel frees it when one dies.
+def locked(detector_folder: Path) -> AbstractContextManager[None]:
+    """Hold the folder's lock: one process at a time trains or publishes here.
 
     Raises
     ------
     BusyError
         Another process holds it.
     """
-    detector_folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(detector_folder / ".lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
-    try:
-        _flock(descriptor, detector_folder)
-        yield
-    finally:
-        os.close(descriptor)
+    return hold(
+        detector_folder / ".lock", busy=f"{detector_folder} is busy: another process trains or saves this detector"
+    )
 
 
 def publish(
@@ -631,17 +627,6 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _flock(descriptor: int, folder: Path) -> None:
-    if os.name == "nt":
-        return
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise BusyError(f"{folder} is busy: another process trains or saves this detector") from error
 
 
 def _sweep(detector_folder: Path) -> None:

@@ -24,7 +24,6 @@ from asd_core.types import BoolArray, FloatArray
 SIGNIFICANT = 0.05
 _BAND_CELLS = 2_000_000
 """Drawn counts held in memory together: 16 MB."""
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
@@ -362,12 +361,3 @@ def principal_plane(vectors: npt.ArrayLike) -> tuple[FloatArray, tuple[float, fl
     power = np.square(spread)
     shares = power[:2] / (power.sum() or 1.0)
     return centred @ (axes[:2] * np.where(signs == 0, 1.0, signs)[:, None]).T, (float(shares[0]), float(shares[1]))
-
-
-def spreadsheet_cell(value: str | float | int | None) -> str:
-    """Write a CSV cell; text that a spreadsheet would run as a formula gets a leading `'`."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
-    return repr(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -17,7 +19,17 @@ PICTURES = PROJECT / "docs" / "images"
 CHROMIUM = "/usr/bin/chromium"
 ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 WAIT_MS = 60_000
-PAGES = {"overview": "", "check": "check", "threshold": "threshold?detector=lstm_predictor"}
+PAGES = {
+    "overview": "",
+    "data": "data",
+    "explore": "explore",
+    "train": "train",
+    "threshold": "threshold?detector=lstm_predictor",
+    "check": "check",
+    "compare": "compare",
+    "learn": "learn",
+}
+FRAMES, FRAME_MS = 14, 180
 
 
 def main() -> None:
@@ -35,6 +47,7 @@ def main() -> None:
             page = chromium.new_page(viewport={"width": 1280, "height": 960})
             for name, path in PAGES.items():
                 picture(page, f"{url}/{path}", PICTURES / f"{name}.png")
+            moving_picture(page, f"{url}/{PAGES['threshold']}", PICTURES / "threshold.gif")
             chromium.close()
     finally:
         server.terminate()
@@ -59,6 +72,28 @@ def picture(page: Page, url: str, path: Path) -> None:
     page.get_by_test_id("stStatusWidget").wait_for(state="detached", timeout=WAIT_MS)
     page.wait_for_timeout(2500)
     page.screenshot(path=path)
+    sys.stdout.write(f"{path.relative_to(PROJECT)}\n")
+
+
+def moving_picture(page: Page, url: str, path: Path) -> None:
+    """Drag the operating point along the ROC and write the frames as an animated GIF."""
+    page.set_viewport_size({"width": 1000, "height": 760})
+    page.goto(url)
+    handle = page.get_by_role("slider").first
+    handle.wait_for(timeout=WAIT_MS)
+    page.wait_for_timeout(2500)
+    box = handle.bounding_box()
+    if box is None:
+        raise SystemExit("the ROC has no operating point to drag")
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    frames = []
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for step in range(FRAMES):
+        page.mouse.move(x + 9 * step, y - 8 * step)
+        frames.append(Image.open(io.BytesIO(page.screenshot())).convert("P", palette=Image.Palette.ADAPTIVE, colors=64))
+    page.mouse.up()
+    frames[0].save(path, save_all=True, append_images=frames[1:] + frames[-2:0:-1], duration=FRAME_MS, loop=0)
     sys.stdout.write(f"{path.relative_to(PROJECT)}\n")
 
 

@@ -13,6 +13,7 @@ from asd_core.artifacts import ScoredClip, Scores
 from asd_core.errors import DataSetError, InputError, UndefinedMetricError
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.evaluation.uncertainty import tpr_at_fpr
+from asd_core.formats import spreadsheet_cell
 
 
 def scored(number: int, label: str, anomaly_score: float, *, split: str = "test", kind: str = "") -> ScoredClip:
@@ -196,11 +197,11 @@ def test_titles_that_occur_twice_are_numbered():
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 def test_text_that_a_spreadsheet_would_run_is_quoted(start):
-    assert compare.spreadsheet_cell(f"{start}cmd") == f"'{start}cmd"
+    assert spreadsheet_cell(f"{start}cmd") == f"'{start}cmd"
 
 
 def test_numbers_and_gaps_stay_as_they_are():
-    assert [compare.spreadsheet_cell(value) for value in (-1.5, None, 3, "plain")] == ["-1.5", "", "3", "plain"]
+    assert [spreadsheet_cell(value) for value in (-1.5, None, 3, "plain")] == ["-1.5", "", "3", "plain"]
 
 
 def test_a_band_is_drawn_behind_its_curve():

@@ -340,6 +340,9 @@ def test_a_survey_sums_up_lengths_levels_duplicates_and_refusals_and_is_kept(hom
     assert -30 < group["level_dbfs"][1] < -15
     assert library.has_survey(data_set)
     assert library.survey(data_set, on_progress=lambda *_: pytest.fail("read again")) == found
+    (root / "bearing" / "0.wav").write_bytes(wav(999) + b"more")
+    assert not library.has_survey(data_set)
+    library.survey(data_set)
     (root / "normal" / "bad.wav").unlink()
     assert not library.has_survey(library.open_known(add_folder("pump", root), "pump"))
 

@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from asd_core.errors import AsdError, BusyError, UsageError
+from asd_core.errors import AsdError, UsageError
+from asd_core.locks import hold
 from asd_core.places import data_dir
 
 ALLOWED_HOSTS = ("zenodo.org",)
@@ -340,28 +341,8 @@ def _unpacked_bytes(machine: str, part: str) -> int:
     return sum(_expected(machine, part).values()) * (2 * 16_000 * (11 if machine == "ToyCar" else 10) + 44)
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the kernel frees it when the process dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / ".download.lock"
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
-    try:
-        _flock(descriptor, folder)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _flock(descriptor: int, folder: Path) -> None:
-    if os.name == "nt":
-        return
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise BusyError(f"{folder} is busy: another download works there") from error
+def _locked(folder: Path) -> contextlib.AbstractContextManager[None]:
+    return hold(folder / ".download.lock", busy=f"{folder} is busy: another download works there")
 
 
 @dataclass(frozen=True)

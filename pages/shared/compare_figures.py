@@ -21,12 +21,11 @@ from asd_core.compare import (
     holm,
     ranking,
     roc_band,
-    spreadsheet_cell,
 )
 from asd_core.evaluation.metrics import Confusion, confusion_at, roc_curve
 from asd_core.evaluation.thresholds import RULES
 from asd_core.evaluation.uncertainty import Interval, f1_interval, wilson
-from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text
+from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text, spreadsheet_cell
 from asd_core.plots import RocCurve, roc_overlay
 from asd_core.types import SR, Waveform
 from pages.shared.cache import detector

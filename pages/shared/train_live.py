@@ -19,6 +19,8 @@ from pages.shared.frame import fragment
 from pages.shared.train_fields import detector_titles
 
 POLL_S = 1.0
+FEW_EPOCHS, LONG_EPOCHS = 20, 200
+"""Up to these, each epoch has a tick; the axis shows those to come as well."""
 
 
 def live_panel() -> None:
@@ -57,9 +59,10 @@ def loss_figure(job: Job, events: Sequence[Progress]) -> None:
     scaled = getattr(detector_class(job.request.detector), "scales_frames", True)
     figure = learning_curves(known, log_axis=True, unit="mean squared error" if scaled else "mean squared error, dB²")
     last = events[-1]
-    ticks = {"dtick": 1} if last.epochs <= 20 else {"nticks": 12}
     figure.update_yaxes(dtick="D2", tickformat=".2~g")
-    figure.update_xaxes(range=[0.5, last.epochs + 0.5], **ticks)
+    if last.epochs <= LONG_EPOCHS:
+        ticks = {"dtick": 1} if last.epochs <= FEW_EPOCHS else {"nticks": 12}
+        figure.update_xaxes(range=[0.5, last.epochs + 0.5], **ticks)
     alt = f"Loss over {len(events)} of {last.epochs} epochs; the last training loss is {last.loss or 0:.4g}"
     st.plotly_chart(figure, key=f"loss:{job.name}", width="stretch", alt=alt)
     st.caption("Training: clips it learns from. Validation: held-out normal clips. Lower is better.")

@@ -87,7 +87,7 @@ def test_a_training_shows_its_curve_survives_a_reload_and_ends_with_a_result(url
     page.get_by_text("Training now").wait_for(state="detached", timeout=WAIT_MS)
     page.get_by_text("Earlier runs").click()
     page.get_by_text("AUC, mean over ids").wait_for(timeout=WAIT_MS)
-    page.get_by_role("button", name=re.compile("Threshold")).click()
+    page.get_by_role("button", name="Threshold", exact=True).click()
     page.get_by_role("heading", name="Threshold").wait_for(timeout=WAIT_MS)
     page.get_by_text("LSTM next-frame predictor").first.wait_for(timeout=WAIT_MS)
 

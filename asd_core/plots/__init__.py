@@ -1,0 +1,83 @@
+"""Arrays in, figures out: envelopes, heatmap pictures, histograms, ROC overlays and learning curves.
+
+Nothing here knows of detectors, files or pages. Text and grid colours are left to the page's theme; only marks
+that carry a meaning have a colour of their own. Plotly and Altair are imported where used.
+"""
+
+from __future__ import annotations
+
+from asd_core.plots.curves import (
+    LOG_TICKS_HZ,
+    Line,
+    RocCurve,
+    band_figure,
+    det_figure,
+    learning_curves,
+    lines_chart,
+    precision_recall_figure,
+    roc_overlay,
+)
+from asd_core.plots.look import (
+    ANOMALOUS_COLOUR,
+    DETECTOR_COLOURS,
+    DETECTOR_DASHES,
+    IMPORTED_COLOURS,
+    IMPORTED_DASHES,
+    NEUTRAL_COLOUR,
+    NORMAL_COLOUR,
+)
+from asd_core.plots.pictures import (
+    PALETTES,
+    cells_picture,
+    frequency_ticks,
+    heatmap_png,
+    palette_stops,
+    waveform_envelope,
+    waveform_figure,
+)
+from asd_core.plots.scores import (
+    Cloud,
+    clip_scatter,
+    histogram,
+    line_row,
+    rate_grid,
+    score_histogram,
+    score_plane,
+    score_scatter,
+    scores_by_id,
+)
+
+__all__ = [
+    "ANOMALOUS_COLOUR",
+    "DETECTOR_COLOURS",
+    "DETECTOR_DASHES",
+    "IMPORTED_COLOURS",
+    "IMPORTED_DASHES",
+    "LOG_TICKS_HZ",
+    "NEUTRAL_COLOUR",
+    "NORMAL_COLOUR",
+    "PALETTES",
+    "Cloud",
+    "Line",
+    "RocCurve",
+    "band_figure",
+    "cells_picture",
+    "clip_scatter",
+    "det_figure",
+    "frequency_ticks",
+    "heatmap_png",
+    "histogram",
+    "learning_curves",
+    "line_row",
+    "lines_chart",
+    "palette_stops",
+    "precision_recall_figure",
+    "rate_grid",
+    "roc_overlay",
+    "score_histogram",
+    "score_plane",
+    "score_scatter",
+    "scores_by_id",
+    "waveform_envelope",
+    "waveform_figure",
+]
