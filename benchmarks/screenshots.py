@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -39,7 +41,9 @@ def main() -> None:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
-    server = subprocess.Popen([*command, "--server.port", url.rpartition(":")[2]], cwd=PROJECT)
+    # A neutral place: the Data page shows where clips lie.
+    environment = {**os.environ, "ASD_DATA_DIR": str(Path(tempfile.gettempdir()) / "machine-sounds")}
+    server = subprocess.Popen([*command, "--server.port", url.rpartition(":")[2]], cwd=PROJECT, env=environment)
     try:
         wait_until_up(url)
         with sync_playwright() as playwright:

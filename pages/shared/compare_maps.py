@@ -109,7 +109,7 @@ def localisation_view(chosen: Chosen, judged: Judged) -> None:
     faults = tuple(clip for clip in judged.comparison.clips if clip.label == "anomalous")
     if missing:
         st.markdown(f"{len(faults)} anomalous clips are heard by {len(missing)} detectors: about a minute.")
-        if st.button("Rate the maps", icon=":material/travel_explore:", type="primary"):
+        if st.button("Rate the maps", icon=":material/travel_explore:"):
             _localise({keys[artifact.title]: artifact for artifact in missing}, root, faults)
             st.rerun()
         return

@@ -75,7 +75,7 @@ def upload_form() -> None:
             help="Tells several machines of one type apart, such as 01 and 02. Empty: there is one machine.",
         )
         files = st.file_uploader("Clips", type=["wav", "flac"], accept_multiple_files=True, key="upload_files")
-        sent = st.form_submit_button("Store these clips", type="primary", icon=":material/upload:")
+        sent = st.form_submit_button("Store these clips", icon=":material/upload:")
     if not sent:
         return
     check_quota([file.size for file in files], used)
@@ -136,7 +136,7 @@ def add_folder_form() -> None:
             key="folder_normal",
             help="Needed only if it is called neither normal, healthy, ok nor good.",
         )
-        sent = st.form_submit_button("Add this folder", type="primary", icon=":material/create_new_folder:")
+        sent = st.form_submit_button("Add this folder", icon=":material/create_new_folder:")
     if sent:
         with st.spinner("Listing the clips …"):
             known = add_folder(name or folder.rstrip("/").rpartition("/")[2], folder.strip(), normal=normal or None)
@@ -171,7 +171,7 @@ def simulate_form() -> None:
             "Seed", min_value=0, max_value=2**31 - 1, value=1, step=1, key="bench_seed", help="Which clips are drawn."
         )
         name = right.text_input("Name (optional)", key="bench_name", help="Empty: named after size and seed.")
-        sent = st.form_submit_button("Simulate", type="primary", icon=":material/science:")
+        sent = st.form_submit_button("Simulate", icon=":material/science:")
     if sent:
         chosen = name or f"simulated-{size}-seed{seed}"
         check_free_disk(_bench_bytes(size))
@@ -211,7 +211,7 @@ def download_form() -> None:
     st.dataframe(table, hide_index=True, width="stretch", key="archives", alt="Sizes of the archives and their clips")
     needed = sum(size + n_clips * CLIP_BYTES for n_clips, size, _ in rows)
     st.caption(f"{size_text(needed)} of disk are needed for a while; {size_text(free_bytes())} are free.")
-    if st.button("Download", key="start_download", type="primary", icon=":material/download:"):
+    if st.button("Download", key="start_download", icon=":material/download:"):
         check_free_disk(needed)
         name = "dcase2020-dev" if part == "dev" else "dcase2020-eval"
         data_chores.start("download", name, {"machines": machines, "part": part})

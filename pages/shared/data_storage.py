@@ -55,7 +55,7 @@ def delete_set(known: KnownSet) -> None:
         else:
             st.markdown("Only its line in the table goes; the folder stays as it is.")
         st.caption("Detectors that were trained on it stay.")
-        if st.button("Delete for good", key=f"delete_set:{known.name}", type="primary"):
+        if st.button("Delete for good", key=f"delete_set:{known.name}"):
             delete_unused(known)
             st.session_state.pop("data_set", None)
             st.toast("Deleted.")
@@ -102,7 +102,7 @@ def storage() -> None:
         key=f"doomed:{len(items)}",
         help="Versions that count, versions that came with the project, and active trainings are not listed.",
     )
-    if chosen is not None and st.button("Delete for good", key="delete_item", type="primary", icon=":material/delete:"):
+    if chosen is not None and st.button("Delete for good", key="delete_item", icon=":material/delete:"):
         items[chosen].delete()
         st.rerun()
 

@@ -101,7 +101,7 @@ def save_controls(artifact: Artifact, point: OperatingPoint) -> None:
         return
     with st.popover("Save this threshold with the detector", icon=":material/save:"):
         reason = st.text_input("Reason, kept with the new version", key="save_reason", max_chars=300)
-        if st.button(f"Save threshold {score_text(point.threshold)}", key="save_threshold", type="primary"):
+        if st.button(f"Save threshold {score_text(point.threshold)}", key="save_threshold"):
             folder = writable_folder(artifact.folder.parent)
             saved = save_threshold(artifact, point.origin, folder=folder, reason=reason)
             st.success(f"Saved as version {saved.version} in {folder.parents[1].name}.", icon=":material/check:")

@@ -37,7 +37,7 @@ def new_training() -> None:
         ids, name = _what(data_set, known, machine)
         with st.expander("Hyper-parameters", icon=":material/tune:"):
             texts = ask(detector, preset)
-        sent = st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:")
+        sent = st.form_submit_button("Start training", icon=":material/play_arrow:")
     if sent:
         _submit(known, machine, ids, name, detector, preset, texts)
 

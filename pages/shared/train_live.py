@@ -60,6 +60,8 @@ def loss_figure(job: Job, events: Sequence[Progress]) -> None:
     figure = learning_curves(known, log_axis=True, unit="mean squared error" if scaled else "mean squared error, dB²")
     last = events[-1]
     figure.update_yaxes(dtick="D2", tickformat=".2~g")
+    if len(events) > FEW_EPOCHS:
+        figure.update_traces(mode="lines")
     if last.epochs <= LONG_EPOCHS:
         ticks = {"dtick": 1} if last.epochs <= FEW_EPOCHS else {"nticks": 12}
         figure.update_xaxes(range=[0.5, last.epochs + 0.5], **ticks)

@@ -160,6 +160,6 @@ def _again(job: Job) -> None:
             st.rerun()
         with st.popover("Delete …", icon=":material/delete:"):
             st.caption("The record of this run goes; the detector that it made stays.")
-            if st.button("Delete for good", key="delete_run", type="primary"):
+            if st.button("Delete for good", key="delete_run"):
                 jobs.delete(job)
                 st.rerun()

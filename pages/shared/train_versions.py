@@ -76,7 +76,7 @@ def _choose(folder: Path, current: str | None) -> None:
     version = st.selectbox(
         "An earlier version", others, key=f"earlier:{folder}", help="Every page then shows this one."
     )
-    if st.button("Let this version count", key="make_current", type="primary", icon=":material/history:"):
+    if st.button("Let this version count", key="make_current", icon=":material/history:"):
         make_current(folder, version)
         st.toast(f"{version} counts now.")
         st.rerun()
