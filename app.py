@@ -8,6 +8,15 @@ from pages.shared.cache import artifacts, summary
 from pages.shared.cards import detector_cards
 from pages.shared.frame import no_detectors, open_page
 
+NEXT = (
+    ("pages/check.py", "Check a clip: upload or pick one, and see and hear what is strange"),
+    ("pages/threshold.py", "Move the threshold: drag the point on the ROC, hear which clips flip"),
+    ("pages/compare.py", "Compare the methods: intervals, paired tests, clips they disagree on"),
+    ("pages/learn.py", "Learn how each method listens, step by step, on a clip you pick"),
+    ("pages/data.py", "Bring your own recordings, or make and download some"),
+    ("pages/train.py", "Train a detector on the normal sound of your machine"),
+)
+
 with open_page("app.py") as chosen:
     st.markdown(
         "A failing machine sounds different before it stops. These detectors learned from **normal** sound only, show "
@@ -26,6 +35,6 @@ with open_page("app.py") as chosen:
         st.error(f"{name} cannot be used:", icon=":material/error:")
         st.text(str(error))
     st.subheader("Next")
-    left, right = st.columns(2)
-    left.page_link("pages/check.py", label="Check a clip: upload or pick one, and see and hear what is strange")
-    right.page_link("pages/threshold.py", label="Move the threshold: drag the point on the ROC, hear which clips flip")
+    columns = st.columns(2)
+    for position, (path, text) in enumerate(NEXT):
+        columns[position % 2].page_link(path, label=text)

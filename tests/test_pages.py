@@ -192,6 +192,7 @@ def test_several_uploads_give_a_table_with_reasons_for_those_refused(app):
 
 
 def test_a_verdict_can_be_marked_wrong_and_is_kept(app, monkeypatch, tmp_path):
+    from asd_core.library import read_library
     from asd_core.marked import marked_dir
 
     page = app("pages/check.py")
@@ -199,6 +200,7 @@ def test_a_verdict_can_be_marked_wrong_and_is_kept(app, monkeypatch, tmp_path):
     assert not page.exception
     assert "Marked as normal" in text_of(page)
     assert len(list((marked_dir() / "normal").iterdir())) == 1
+    assert read_library().find("marked").folder == marked_dir().resolve()
 
 
 def test_bands_are_shown_on_demand(app):

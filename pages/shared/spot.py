@@ -11,7 +11,8 @@ from asd_core.artifacts import Artifact, ScoredClip
 from asd_core.audio import encode_wav
 from asd_core.excerpt import excerpt, made_audible, nearest, sound_vector
 from asd_core.features import mel_band_centres_hz
-from asd_core.marked import LABELS, mark, marked_label
+from asd_core.library import add_folder
+from asd_core.marked import LABELS, mark, marked_dir, marked_label
 from asd_core.types import SR, FloatArray, Waveform
 from pages.shared.cache import Heard
 from pages.shared.frame import Chosen
@@ -108,8 +109,10 @@ def mark_controls(waveform: Waveform, title: str) -> None:
     with st.popover("This verdict is wrong", icon=":material/flag:"):
         label = st.radio("The clip really is", LABELS, key=f"mark:{waveform.digest[:16]}", horizontal=True)
         if st.button("Keep the clip with this label", key="mark_save"):
-            mark(waveform, label, shown_name=title)
+            kept = mark(waveform, label, shown_name=title)
             known = label
-        st.caption("It is kept in the data folder as the data set 'marked', to train on or to test with.")
+            if kept.parent.name == LABELS[0]:  # a data set needs normal clips to train on
+                add_folder("marked", marked_dir())
+        st.caption("It is kept in the data folder; with normal clips in it, the data set 'marked' can be trained on.")
     if known:
         st.caption(f":material/flag: Marked as {known}.")
