@@ -62,6 +62,24 @@ def write_report(
     if not models:
         raise UsageError("a report needs at least one model")
     assessments = [assess(model, data, machine=machine, ids=ids, normal=normal) for model in models]
+    return report_on(assessments, out, rule=rule, rule_value=rule_value, seed=seed)
+
+
+def report_on(
+    assessments: Sequence[Assessment],
+    out: Path,
+    *,
+    rule: str | None = None,
+    rule_value: float | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Write the report on clips that are scored already, and return the figures in it.
+
+    Raises
+    ------
+    UsageError
+        Assessments of different test clips.
+    """
     _check_same_clips(assessments)
     summaries = [summarise_assessment(each, rule=rule, rule_value=rule_value, seed=seed) for each in assessments]
     settings = [made_from(each, rule=rule, rule_value=rule_value, seed=seed) for each in assessments]

@@ -7,19 +7,19 @@ and beside them what it leaves open: AUC per id, and a threshold from held-out n
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from asd_core.artifacts import find_artifacts, open_artifact, replace_file
-from asd_core.assess import assess, summarise_assessment
+from asd_core.assess import Assessment, assess, summarise_assessment
 from asd_core.detector import Progress
 from asd_core.errors import EncoderUnavailableError
 from asd_core.formats import area_text, score_text, seconds_text, share_text
 from asd_core.pipeline import TrainingRequest, open_data_set, train
-from asd_core.report import write_report
+from asd_core.report import report_on
 
 REPORT_IDS = ("00", "02", "04")
 REPORT_RULE = "closest_topleft"
@@ -74,16 +74,16 @@ def reproduce(
     ids = tuple(name for name in REPORT_IDS if name in open_data_set(data, machine=machine).index.machine_ids)
     rows: list[dict[str, Any]] = []
     not_run: list[dict[str, str]] = []
-    models: list[Path] = []
+    assessments: list[Assessment] = []
     for name in PUBLISHED:
         request = TrainingRequest(
             name, data, machine=machine, ids=ids, preset=preset, seed=seed, resume=resume, out=out / "detectors"
         )
         model, missing = _trained(request, on_progress)
         not_run += missing
-        models.append(model)
-        rows.append(_row(name, model, data, machine=machine, ids=ids, seed=seed))
-    write_report(models, data, out / "report.html", machine=machine, ids=ids, seed=seed)
+        assessments.append(assess(model, data, machine=machine, ids=ids))
+        rows.append(_row(assessments[-1], seed=seed))
+    report_on(assessments, out / "report.html", seed=seed)
     result = {
         "schema": 1,
         "command": "reproduce",
@@ -125,8 +125,8 @@ def _left_by_former_run(request: TrainingRequest) -> Path | None:
     return None
 
 
-def _row(name: str, model: Path, data: Path, *, machine: str | None, ids: Sequence[str], seed: int) -> dict[str, Any]:
-    assessment = assess(model, data, machine=machine, ids=ids)
+def _row(assessment: Assessment, *, seed: int) -> dict[str, Any]:
+    name = assessment.artifact.detector_name
     by_labels = summarise_assessment(assessment, rule=REPORT_RULE, seed=seed)
     honest = summarise_assessment(assessment, seed=seed)
     published = PUBLISHED[name]

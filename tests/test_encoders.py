@@ -515,3 +515,9 @@ def test_a_paper_training_without_vggish_is_refused_and_never_falls_back(hums, t
     with pytest.raises(EncoderUnavailableError, match=r"holds no saved_model\.pb"):
         train(TrainingRequest("vggish_ocsvm", hums, preset="paper", out=tmp_path / "out"))
     assert list((tmp_path / "out").rglob("current")) == []
+
+
+@pytest.mark.parametrize("nu", [0.0, 1.0, -0.1, 2.0])
+def test_a_nu_outside_its_open_interval_is_refused(nu):
+    with pytest.raises(UsageError, match=r"nu must be in \(0, 1\)"):
+        VggishOcsvm(nu=nu)

@@ -35,7 +35,7 @@ class VggishOcsvm(EncoderDetector):
     Parameters
     ----------
     nu
-        Upper bound on the share of training clips outside the boundary, in (0, 1].
+        Upper bound on the share of training clips outside the boundary, in (0, 1).
     gamma
         Width of the RBF kernel, `exp(-gamma * distance**2)`: a positive number, or `scale` for
         1 / (n_features * variance).
@@ -53,8 +53,8 @@ class VggishOcsvm(EncoderDetector):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.nu <= 1:
-            raise UsageError(f"nu must be in (0, 1], got {self.nu}")
+        if not 0 < self.nu < 1:
+            raise UsageError(f"nu must be in (0, 1), got {self.nu}")
         if self.gamma != "scale" and not (isinstance(self.gamma, int | float) and 0 < self.gamma < np.inf):
             raise UsageError(f"gamma must be 'scale' or a positive number, got {self.gamma!r}")
 
