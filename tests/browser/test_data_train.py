@@ -73,14 +73,14 @@ def test_clips_are_uploaded_listed_and_lead_to_training(url, open_page, tmp_path
 
 def test_a_training_shows_its_curve_survives_a_reload_and_ends_with_a_result(url, open_page):
     page = open_page(f"{url}/train?train_set=pump&train_detector=lstm_predictor", height=1400)
-    train(page, epochs=400)
+    train(page, epochs=1500)
     page.get_by_test_id("stPlotlyChart").first.wait_for(timeout=WAIT_MS)
-    page.get_by_text(re.compile(r"Epoch \d+ of 400")).wait_for(timeout=WAIT_MS)
+    page.get_by_text(re.compile(r"Epoch \d+ of 1500")).wait_for(timeout=WAIT_MS)
     page.reload()
     page.get_by_text("Training now").wait_for(timeout=WAIT_MS)
-    first = int(re.findall(r"Epoch (\d+) of", page.get_by_text(re.compile(r"Epoch \d+ of 400")).inner_text())[0])
+    first = int(re.findall(r"Epoch (\d+) of", page.get_by_text(re.compile(r"Epoch \d+ of 1500")).inner_text())[0])
     page.wait_for_function(
-        "first => { const m = document.body.innerText.match(/Epoch (\\d+) of 400/); return !m || +m[1] > first; }",
+        "first => { const m = document.body.innerText.match(/Epoch (\\d+) of 1500/); return !m || +m[1] > first; }",
         arg=first,
         timeout=WAIT_MS,
     )
