@@ -36,8 +36,8 @@ from benchmarks.embedded import NAME, PROJECT
 
 COMMAND = "make bench"
 REPEATS = 9
-READ_IT_SO = """A share of the sgemm peak above 1 says that torch's plain 2048 x 2048 product is not this machine's peak (its
-recurrent kernels are faster), so that such a row proves little. Fresh scores are whole processes."""
+READ_IT_SO = """A share of the sgemm peak above 1 says that torch's plain 2048 x 2048 product is not this machine's
+peak (its recurrent kernels are faster), so that such a row proves little. Fresh scores are whole processes."""
 WINDOW_FLOP = {"lstm_predictor": 18.42e6, "gru_autoencoder": 30.15e6}
 """Multiply-adds counted as two, of a 10-frame window at the paper preset; no gate arithmetic."""
 
