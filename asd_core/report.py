@@ -27,13 +27,18 @@ from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.evaluation.uncertainty import Interval
 from asd_core.features import log_mel
 from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text, share_text
-from asd_core.plots import ANOMALOUS_COLOUR, DETECTOR_COLOURS, NORMAL_COLOUR, heatmap_png
+from asd_core.plots import (
+    ANOMALOUS_COLOUR,
+    DETECTOR_COLOURS,
+    MAP_TIMES_THRESHOLD,
+    NORMAL_COLOUR,
+    SPECTROGRAM_DB,
+    heatmap_png,
+)
 from asd_core.svg import Curve, by_id_svg, histogram_svg, roc_svg
 from asd_core.types import AnomalyMap, BoolArray, Waveform
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-SPECTROGRAM_DB = (-75.0, -5.0)
-MAP_TIMES_THRESHOLD = 12.0
 _AREAS = ("auc_mean", "auc_pooled", "pauc_mean")
 _DASHES = ("", "7 4", "2 3", "8 3 2 3")
 

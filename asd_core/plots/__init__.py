@@ -23,8 +23,10 @@ from asd_core.plots.look import (
     DETECTOR_DASHES,
     IMPORTED_COLOURS,
     IMPORTED_DASHES,
+    MAP_TIMES_THRESHOLD,
     NEUTRAL_COLOUR,
     NORMAL_COLOUR,
+    SPECTROGRAM_DB,
 )
 from asd_core.plots.pictures import (
     PALETTES,
@@ -54,9 +56,11 @@ __all__ = [
     "IMPORTED_COLOURS",
     "IMPORTED_DASHES",
     "LOG_TICKS_HZ",
+    "MAP_TIMES_THRESHOLD",
     "NEUTRAL_COLOUR",
     "NORMAL_COLOUR",
     "PALETTES",
+    "SPECTROGRAM_DB",
     "Cloud",
     "Line",
     "RocCurve",

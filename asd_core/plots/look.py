@@ -61,6 +61,11 @@ IMPORTED_DASHES = ("3px,3px", "9px,3px", "9px,3px,2px,3px")
 """Dash patterns of Plotly that go with them."""
 
 
+SPECTROGRAM_DB = (-75.0, -5.0)
+"""One range in dB for every log-mel spectrogram, so that loud and quiet clips compare."""
+MAP_TIMES_THRESHOLD = 12.0
+"""The brightest colour of a network's map, as a multiple of the threshold on its mean."""
+
 MARGIN = {"l": 56, "r": 16, "t": 32, "b": 48}
 
 

@@ -13,17 +13,20 @@ from asd_core.evaluation.operating import share_below
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.features import log_mel, mel_band_centres_hz
 from asd_core.formats import score_text
-from asd_core.plots import DETECTOR_COLOURS, frequency_ticks, heatmap_png, palette_stops
+from asd_core.plots import (
+    DETECTOR_COLOURS,
+    MAP_TIMES_THRESHOLD,
+    SPECTROGRAM_DB,
+    frequency_ticks,
+    heatmap_png,
+    palette_stops,
+)
 from asd_core.types import Waveform
 from pages.shared.cache import Heard
 from pages.shared.cards import DETECTOR_MARKS
 from pages.shared.frame import keep
 from pages.shared.player import ColourScale, Panel, Trace, synced_player
 
-SPECTROGRAM_DB = (-75.0, -5.0)
-"""One range for every clip, so that loud and quiet ones compare."""
-MAP_TIMES_THRESHOLD = 12.0
-"""The brightest colour of a network's map, as a multiple of the threshold on its mean."""
 FRAME_S = 0.032
 
 
