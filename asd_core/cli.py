@@ -93,7 +93,7 @@ def _id_list(text: str) -> tuple[str, ...]:
 def _add_simulate(commands: Any) -> None:
     parser = _command(commands, "simulate", _simulate, "write a simulated slide rail as a DCASE data set")
     parser.add_argument("dir", type=Path, metavar="DIR")
-    parser.add_argument("--size", default="small", choices=("small", "calibration", "report"))
+    parser.add_argument("--size", default="small", choices=("small", "calibration", "report", "report-quarter"))
     parser.add_argument("--seed", type=int, default=0)
 
 
@@ -444,7 +444,8 @@ def _add_reproduce(commands: Any) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> int:
-    from asd_core.reproduce import as_text, reproduce
+    from asd_core.course_report import as_text
+    from asd_core.reproduce import reproduce
 
     def show(name: str, progress: Progress) -> None:
         print(f"{name}: ", end="", file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from asd_core.artifacts import ScoredClip, Scores
 from asd_core.assess import Assessment, assess, difference, made_from, summarise_assessment
@@ -77,8 +78,14 @@ def report_on(
     rule: str | None = None,
     rule_value: float | None = None,
     seed: int = 0,
+    preface: Markup | None = None,
 ) -> dict[str, Any]:
     """Write the report on clips that are scored already, and return the figures in it.
+
+    Parameters
+    ----------
+    preface
+        HTML to stand before the first table.
 
     Raises
     ------
@@ -88,7 +95,7 @@ def report_on(
     _check_same_clips(assessments)
     summaries = [summarise_assessment(each, rule=rule, rule_value=rule_value, seed=seed) for each in assessments]
     settings = [made_from(each, rule=rule, rule_value=rule_value, seed=seed) for each in assessments]
-    page = _render(assessments, summaries, settings, seed=seed)
+    page = _render(assessments, summaries, settings, seed=seed, preface=preface or Markup(""))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page, encoding="utf-8", errors="backslashreplace")
     return {
@@ -111,15 +118,26 @@ def _check_same_clips(assessments: Sequence[Assessment]) -> None:
             )
 
 
+def render(template: Path, **values: Any) -> str:
+    """Fill a template; whatever is not `Markup` is escaped, a missing value is an error."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(template.read_text(encoding="utf-8")).render(**values)
+
+
 def _render(
-    assessments: Sequence[Assessment], summaries: Sequence[dict[str, Any]], made: Sequence[dict[str, Any]], *, seed: int
+    assessments: Sequence[Assessment],
+    summaries: Sequence[dict[str, Any]],
+    made: Sequence[dict[str, Any]],
+    *,
+    seed: int,
+    preface: Markup,
 ) -> str:
     first = assessments[0]
     detectors = [each.artifact.detector() for each in assessments]
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     ids = sorted(set(first.scores.machine_ids))
-    return template.render(
+    return render(
+        TEMPLATE,
+        preface=preface,
         title=f"Anomalous sound detection: {first.data_set.index.machine}, {first.data_set.name}",
         colours={"normal": NORMAL_COLOUR, "anomalous": ANOMALOUS_COLOUR},
         simulated=first.data_set.simulated is not None,
@@ -176,7 +194,7 @@ def _entry(assessment: Assessment, summary: dict[str, Any], detector: Detector) 
         "observed": _observed(summary),
         "optimism": _optimism(summary.get("optimism")),
         "confusion": _confusion(summary),
-        "histogram": histogram_svg(values[~labels], values[labels], threshold=threshold["value"]),
+        "histogram": histogram_svg(values[~labels], values[labels], thresholds={"": threshold["value"]}),
         "by_id": by_id_svg(_by_id(scores), threshold=threshold["value"]),
         "localisation": _localisation(assessment, detector),
         "trained": (

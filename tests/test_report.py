@@ -132,4 +132,4 @@ def test_labels_of_pictures_are_escaped():
 
 
 def test_a_histogram_of_equal_scores_or_one_class_can_be_drawn():
-    assert "<rect" in histogram_svg(np.array([1.0, 1.0]), np.array([]), threshold=1.0)
+    assert "<rect" in histogram_svg(np.array([1.0, 1.0]), np.array([]), thresholds={"": 1.0})

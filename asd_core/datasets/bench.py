@@ -75,6 +75,10 @@ SIZES = {
         "report",
         {"00": IdCounts(968, 100, 356), "02": IdCounts(968, 100, 267), "04": IdCounts(434, 100, 178)},
     ),
+    "report-quarter": BenchSize(
+        "report-quarter",
+        {"00": IdCounts(242, 25, 89), "02": IdCounts(242, 25, 67), "04": IdCounts(108, 25, 44)},
+    ),
 }
 
 
