@@ -3,7 +3,8 @@
 Layouts, tried in this order; the first that matches counts:
 
 1. `dcase2020`: `<machine>/{train,test}/{normal,anomaly}_id_NN_00000000.wav`, evaluation clips `id_NN_00000000.wav`
-2. `dcase2021`: `<machine>/<any>/section_SS_{source,target}_{train,test}_{normal,anomaly}_NNNN[_attributes].wav`
+2. `dcase2021`: `<machine>/<any>/section_SS_{source,target}_{train,test}_{normal,anomaly}_NNNN[_attributes].wav`,
+   evaluation clips without label, and from 2022 on without domain and split: `section_SS_NNNN.wav`
 3. `mimii`: `<machine>/id_NN/{normal,abnormal}/00000000.wav`
 4. `folders`: `<root>/<label>/[<id>/]*.wav`: one label is the normal one, the others are kinds of anomaly
 5. `loose`: audio files without any of these: unlabelled, scored, never guessed
@@ -31,7 +32,7 @@ OWN_TRAINING_SHARE = 0.60
 
 _DCASE2020 = re.compile(r"(?:(?P<label>normal|anomaly)_)?id_(?P<id>\d{2})_\d+$")
 _DCASE2021 = re.compile(
-    r"section_(?P<id>\d{2})_(?P<domain>source|target)_(?P<split>train|test)_(?P<label>normal|anomaly)_\d+(?:_.*)?$"
+    r"section_(?P<id>\d{2})(?:_(?:source|target))?(?:_(?P<split>train|test))?(?:_(?P<label>normal|anomaly))?_\d+(?:_.*)?$"
 )
 _MIMII_ID = re.compile(r"id_(?P<id>\d{2})$")
 
@@ -241,7 +242,7 @@ def _dcase2021(path: Path) -> tuple[Path, Clip] | None:
         return None
     root = path.parent.parent
     label = _LABEL_WORDS[match["label"]]
-    return root, Clip(path, path.relative_to(root).as_posix(), match["id"], match["split"], label)
+    return root, Clip(path, path.relative_to(root).as_posix(), match["id"], match["split"] or "test", label)
 
 
 def _mimii(path: Path) -> tuple[Path, Clip] | None:

@@ -70,6 +70,24 @@ def test_dcase2021_takes_split_and_section_from_the_name(tmp_path):
     ]
 
 
+def test_dcase2021_evaluation_clips_without_a_label_are_unlabelled_test_clips(tmp_path):
+    touch(
+        tmp_path,
+        "bearing/test/section_03_source_test_0000.wav",
+        "bearing/test/section_04_0001.wav",
+        "bearing/test/section_05_test_0002.wav",
+        "bearing/train/section_03_target_train_normal_0000_vel_8.wav",
+    )
+    index = index_clips(tmp_path)
+    assert index.layout == "dcase2021"
+    assert [value[:3] for value in rows(index).values()] == [
+        ("03", "test", "unlabelled"),
+        ("04", "test", "unlabelled"),
+        ("05", "test", "unlabelled"),
+        ("03", "train", "normal"),
+    ]
+
+
 def test_raw_mimii_gets_a_training_split_of_its_normal_clips(tmp_path):
     touch(tmp_path, *(f"fan/id_0{i % 2}/normal/{i // 2:08d}.wav" for i in range(20)))
     touch(tmp_path, *(f"fan/id_00/abnormal/{i:08d}.wav" for i in range(3)))
