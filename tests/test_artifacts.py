@@ -272,7 +272,7 @@ def golden_clips():
     return module.clips()
 
 
-@pytest.mark.parametrize("name", ["lstm_predictor", "vggish_ocsvm"])
+@pytest.mark.parametrize("name", DETECTOR_NAMES)
 def test_a_detector_saved_with_schema_1_still_loads_and_scores_the_same(name):
     detector, scores = load_golden(name)
     expected = json.loads((GOLDEN / "expected.json").read_text())[name]
