@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BENCH_DATA ?= build/simulated-small
 
-.PHONY: app test test-all check fix bench artifacts screenshots clean
+.PHONY: app test test-all soak check audit fix bench artifacts screenshots clean
 
 app: .venv/.app
 	$(BIN)/python -m streamlit run app.py
@@ -14,12 +14,20 @@ test: .venv/.dev
 test-all: .venv/.dev
 	$(BIN)/python -m pytest
 
+soak: .venv/.dev
+	$(BIN)/python -m pytest -m soak
+
 check: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/deptry .
+
+# Asks PyPI's advisories about every installed package: needs the network.
+audit: .venv/.dev build/audit/.ready
+	$(BIN)/python -m pip freeze | sed 's/+cpu$$//' > build/installed.txt
+	build/audit/bin/python -m pip_audit -r build/installed.txt --no-deps --disable-pip --strict
 
 fix: .venv/.dev
 	$(BIN)/ruff format .
@@ -45,4 +53,9 @@ clean:
 
 .venv/.dev: .venv/.app requirements-dev.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+build/audit/.ready:
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --disable-pip-version-check pip-audit==2.10.1
 	touch $@

@@ -162,6 +162,11 @@ class Detector(ABC):
         """`code: text` lines on how this detector takes the clip ("short: ...")."""
         return ()
 
+    @property
+    def training_warnings(self) -> tuple[str, ...]:
+        """What the last fit left out, as `code: text`; empty for most detectors."""
+        return ()
+
     @final
     def fit(
         self,

@@ -36,6 +36,8 @@ class EncoderDetector(Detector):
     back_end: ClassVar[str]
     """Name for people of what stands behind the encoder."""
     _arrays: State | None = field(default=None, init=False, repr=False, compare=False)
+    _drawn: tuple[int, int] = field(default=(0, 0), init=False, repr=False, compare=False)
+    """Rows that were kept by a seeded draw, of how many."""
 
     def __post_init__(self) -> None:
         if self.encoder not in ENCODER_IDS:
@@ -75,8 +77,20 @@ class EncoderDetector(Detector):
     def _encoder(self) -> Encoder:
         return load_encoder(self.encoder)
 
+    @property
+    def training_warnings(self) -> tuple[str, ...]:
+        """Say when only a seeded draw of the training rows was kept."""
+        n_kept, n_rows = self._drawn
+        return (f"subsample: {n_kept} of {n_rows} training rows kept, drawn by the seed",) if n_kept < n_rows else ()
+
+    def _draw(self, rows: FloatArray, *, at_most: int) -> FloatArray:
+        """All rows, or a seeded draw of them, which `training_warnings` tells."""
+        drawn = seeded_rows(rows, at_most=at_most, seed=self.seed)
+        self._drawn = (len(drawn), len(rows))
+        return drawn
+
     def _forget(self) -> None:
-        self._arrays = None
+        self._arrays, self._drawn = None, (0, 0)
 
     def _fit(
         self,

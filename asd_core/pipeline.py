@@ -43,7 +43,7 @@ from asd_core.types import Waveform
 DEFAULT_RULE = "conformal"
 READ_ONLY_MARK = "READ_ONLY"
 OWN_SUFFIX = "-own"
-GENERAL_WARNINGS = ("few_clips: ", "no_threshold: ", "refused: ")
+GENERAL_WARNINGS = ("few_clips: ", "no_threshold: ", "refused: ", "subsample: ")
 MAX_CLIP_WARNINGS = 50
 """A manifest has a size limit: what the reader said of further clips is counted, not kept."""
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "soundfile", "soxr", "safetensors")
@@ -292,7 +292,7 @@ def _train(
     threshold = _calibrate(heldout_scores)
     test = readable(data_set.index.select(split="test"), channel=channel, min_samples=shortest)
     test_scores = scored(detector, FileClips(test.clips, channel), "test", test.digests)
-    warnings = _training_warnings(normal, len(fitted.clips), threshold) + test.warnings
+    warnings = _training_warnings(normal, len(fitted.clips), threshold) + detector.training_warnings + test.warnings
     manifest = {
         **_detector_json(detector, request),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import random
@@ -47,7 +48,11 @@ from asd_core.pipeline import save_threshold
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "artifact_schema1"
 SMALL = {"hidden": 8, "layers": 1, "epochs": 1, "batch_size": 16, "windows_per_epoch": 64}
-LOADERS = "from pathlib import Path; from asd_core.artifacts import *; "
+
+
+def soak(test):
+    """Minutes long: left out of `make test`, part of `make soak`."""
+    return pytest.mark.soak(pytest.mark.slow(test))
 
 
 def small(name):
@@ -267,7 +272,7 @@ def golden_clips():
     return module.clips()
 
 
-@pytest.mark.parametrize("name", ["lstm_predictor", "vggish_ocsvm"])
+@pytest.mark.parametrize("name", DETECTOR_NAMES)
 def test_a_detector_saved_with_schema_1_still_loads_and_scores_the_same(name):
     detector, scores = load_golden(name)
     expected = json.loads((GOLDEN / "expected.json").read_text())[name]
@@ -409,6 +414,21 @@ def test_truncated_arrays_and_scores_are_refused(lstm):
         assert damaged_loads(lstm, version_of(lstm) / name, ((n, content[:n]) for n in lengths)) == []
 
 
+@soak
+@pytest.mark.parametrize("name", ["lstm_predictor", "vggish_ocsvm"])
+def test_every_truncation_of_arrays_and_scores_is_refused(pristine, tmp_path, name):
+    folder = Path(shutil.copytree(pristine / "hum" / "slider" / name, tmp_path / name))
+    for file_name in (STATE, SCORES):
+        path = version_of(folder) / file_name
+        content = path.read_bytes()
+        for length in reversed(range(len(content))):
+            os.truncate(path, length)
+            with pytest.raises(ArtifactError):
+                load(folder)
+        path.write_bytes(content)
+        load(folder)
+
+
 def flips(content, n, seed):
     rng = random.Random(seed)
     for _ in range(n):
@@ -431,9 +451,9 @@ def test_a_thousand_bit_flips_are_refused(svm):
     assert all(len(through) == 1 for through in flips_let_through(svm, 1000))
 
 
-@pytest.mark.slow
+@soak
 @pytest.mark.parametrize("name", DETECTOR_NAMES)
-def test_many_bit_flips_are_refused(pristine, tmp_path, name):
+def test_four_thousand_bit_flips_are_refused(pristine, tmp_path, name):
     folder = Path(shutil.copytree(pristine / "hum" / "slider" / name, tmp_path / name))
     assert all(len(through) == 1 for through in flips_let_through(folder, 4000))
 
@@ -593,6 +613,10 @@ HOSTILE = {
 }
 
 
+def test_there_are_at_least_fifty_hostile_artifacts():
+    assert len(HOSTILE) >= 50
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_artifact_is_refused_at_once(svm, name):
     HOSTILE[name](svm)
@@ -686,7 +710,7 @@ def run(code, *arguments, **options):
     return done.stdout
 
 
-@pytest.mark.parametrize("rounds", [40, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [40, pytest.param(300, marks=[pytest.mark.soak, pytest.mark.slow])])
 def test_a_kill_in_mid_save_leaves_a_readable_version_never_an_older_one(svm, rounds):
     outcome = json.loads(run(KILL_ROUNDS, svm, rounds, rounds))
     assert outcome["wrong"] == []
@@ -694,7 +718,9 @@ def test_a_kill_in_mid_save_leaves_a_readable_version_never_an_older_one(svm, ro
 
 
 def failing_at(monkeypatch, name, k):
-    """Let the k-th call of an os function fail as a full disk does; returns the counter."""
+    """Let the k-th call of an os function, or the k-th write, fail as a full disk does; returns the counter."""
+    if name == "write":
+        return failing_write_at(monkeypatch, k)
     real, calls = getattr(os, name), []
 
     def call(*arguments, **named):
@@ -707,7 +733,25 @@ def failing_at(monkeypatch, name, k):
     return calls
 
 
-@pytest.mark.parametrize("name", ["open", "fsync", "replace", "rename", "mkdir"])
+def failing_write_at(monkeypatch, k):
+    calls, real_fdopen = [], os.fdopen
+
+    class Failing(io.FileIO):
+        def write(self, content):
+            calls.append(content)
+            if len(calls) == k:
+                super().write(content[: len(content) // 2])
+                raise OSError(28, "No space left on device")
+            return super().write(content)
+
+    def fdopen(descriptor, mode, **named):
+        return io.BufferedWriter(Failing(descriptor, mode)) if "w" in mode else real_fdopen(descriptor, mode, **named)
+
+    monkeypatch.setattr(os, "fdopen", fdopen)
+    return calls
+
+
+@pytest.mark.parametrize("name", ["open", "write", "fsync", "replace", "rename", "mkdir"])
 def test_a_failing_call_at_any_point_of_a_save_leaves_a_loadable_detector(svm, fitted, monkeypatch, name):
     detector = fitted["vggish_ocsvm"]
     failures = 0
@@ -745,6 +789,42 @@ def test_a_write_that_fails_at_any_size_leaves_the_old_detector(svm, fitted):
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert open_artifact(svm).version == before
         load(svm)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 2 MB of its own, where this user may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a disk of its own can only be mounted by root")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_leaves_the_old_detector_and_a_freed_one_takes_the_new(svm, fitted, small_disk):
+    folder = Path(shutil.copytree(svm, small_disk / "vggish_ocsvm"))
+    detector, before = fitted["vggish_ocsvm"], open_artifact(folder).version
+    ballast, refused = small_disk / "ballast", 0
+    free = shutil.disk_usage(small_disk).free
+    for left in range(0, 2**20, 32 * 1024):
+        ballast.write_bytes(bytes(free - left))
+        try:
+            publish(folder, manifest=manifest_of(detector), state=detector.state, scores=SCORED)
+        except OSError:
+            refused += 1
+            assert open_artifact(folder).version == before
+            load(folder)
+            for litter in folder.glob(".tmp-*"):  # the janitor takes it after an hour
+                shutil.rmtree(litter) if litter.is_dir() else litter.unlink()
+        else:
+            break
+        finally:
+            ballast.unlink()
+    assert refused >= 3
+    assert open_artifact(folder).version > before
+    load(folder)
 
 
 def test_a_failed_replacement_leaves_no_litter_beside_the_file(tmp_path, monkeypatch):
@@ -839,6 +919,15 @@ def unsafe_imports(node):
 @pytest.mark.parametrize("path", sorted((PROJECT / "asd_core").rglob("*.py")), ids=lambda path: path.stem)
 def test_the_package_unpickles_nothing_and_swallows_nothing(path):
     assert list(unsafe_things(path.read_text())) == BOUNDARIES.get(path.name, [])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [PROJECT / "app.py", *sorted((PROJECT / "pages").rglob("*.py")), *sorted((PROJECT / "benchmarks").glob("*.py"))],
+    ids=lambda path: path.stem,
+)
+def test_pages_and_benchmarks_unpickle_nothing(path):
+    assert [thing for thing in unsafe_things(path.read_text()) if not thing.startswith("except ")] == []
 
 
 def test_the_ban_sees_what_it_bans():

@@ -282,12 +282,14 @@ def test_a_training_outlives_the_server_that_started_it_and_leaves_no_process(as
     wait_for(lambda: not members(done.status.pid))
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 @pytest.mark.parametrize("run", range(20))
 def test_twenty_killed_trainings_are_lost(asked, run):
     kill_training(asked)
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 @pytest.mark.parametrize("run", range(20))
 def test_twenty_killed_servers_leave_their_training_running(asked, run):

@@ -204,7 +204,7 @@ def test_a_root_that_is_allowed_no_longer_cannot_be_opened(home, tmp_path, monke
         library.open_known(known, "pump")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=60))
 def test_no_path_leads_out_of_the_allowed_roots(home, text):
     for path in (text, f"{home}/{text}", f"{home}/../{text}"):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import platform
 import shutil
 import signal
 import subprocess
 import sys
+from datetime import datetime
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,7 @@ from asd_core.clips import file_digest
 from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
 from asd_core.detectors.vggish_ocsvm import VggishOcsvm
 from asd_core.errors import BusyError, DataSetError, InputError, TrainingStopped, UsageError
+from asd_core.features import FEATURE_CONFIG
 from asd_core.pipeline import TrainingRequest, save_threshold, slug, train
 from asd_core.scoring import score_clips
 from asd_core.types import SR
@@ -171,6 +175,36 @@ def test_few_training_clips_leave_a_warning_in_the_manifest(tmp_path):
     again = save_threshold(artifact, artifact.threshold, folder=artifact.folder.parent)
     for version in (artifact, again):
         assert any(line.startswith("few_clips: only 10 ") for line in version.manifest["warnings"])
+
+
+def test_a_subsample_is_recorded_in_the_manifest(hums, trained, tmp_path, monkeypatch):
+    assert not any(line.startswith("subsample: ") for line in trained.artifact.manifest["warnings"])
+    monkeypatch.setattr("asd_core.detectors.vggish_ocsvm.MAX_TRAINING_BLOCKS", 15)
+    kept = train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path)).artifact.manifest["warnings"]
+    assert "subsample: 15 of 40 training rows kept, drawn by the seed" in kept
+
+
+def test_a_manifest_tells_how_the_detector_was_made(hums, tmp_path):
+    settings = {**TINY_NETWORK, "epochs": 1, "seed": 3, "learning_rate": 0.1 + 0.2}
+    manifest = train(TrainingRequest("lstm_predictor", hums, settings=settings, out=tmp_path)).artifact.manifest
+    assert (manifest["schema"], manifest["kind"], manifest["detector"]) == (1, "asd_core detector", "lstm_predictor")
+    assert datetime.fromisoformat(manifest["created_at"]).tzinfo is not None
+    assert manifest["features"] == FEATURE_CONFIG
+    assert {"sr", "n_fft", "hop_length", "n_mels"} <= set(FEATURE_CONFIG)
+    recorded = manifest["settings"]
+    assert (recorded["hidden"], recorded["layers"], recorded["seed"], recorded["threads"]) == (8, 1, 3, 1)
+    assert recorded["learning_rate"] == "0.30000000000000004"  # floats as repr, so that they come back exact
+    assert {"value", "rule", "uses_test_labels", "promised_fpr", "n_calibration"} <= set(manifest["threshold"])
+    assert (manifest["calibration"]["n"], manifest["threshold"]["n_calibration"]) == (10, 10)
+    assert {"mean", "std", "min", "median", "max"} <= set(manifest["calibration"])
+    assert len(manifest["data"]["fingerprint"]) == 64
+    installed = {"python": platform.python_version(), "torch": metadata.version("torch")}
+    assert installed.items() <= manifest["versions"].items()
+    assert {"asd_core", "scipy", "scikit-learn", "soundfile", "soxr", "safetensors"} <= set(manifest["versions"])
+    assert {name: set(entry) for name, entry in manifest["files"].items()} == {
+        "state.safetensors": {"sha256", "bytes"},
+        "scores.csv": {"sha256", "bytes"},
+    }
 
 
 def test_many_warnings_fit_into_the_manifest_and_keep_those_of_the_training(tmp_path, monkeypatch):
@@ -425,6 +459,69 @@ def test_a_killed_training_goes_on_and_ends_as_if_never_stopped(hums, tmp_path, 
     before, after = straight.artifact.detector().state, resumed.artifact.detector().state
     assert all(np.array_equal(before[key], after[key]) for key in before)
     assert list(resumed.model.glob(".checkpoint-*")) == []
+
+
+KILL_TRAININGS = """
+import json, os, random, signal, sys, time
+from pathlib import Path
+import torch
+from asd_core.artifacts import open_artifact
+from asd_core.pipeline import TrainingRequest, train
+data, out, rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+request = TrainingRequest("lstm_predictor", data, settings=json.loads(sys.argv[4]), out=out, resume=True)
+model = out / "hums-1" / "slider" / "lstm_predictor"
+
+def start():
+    child = os.fork()
+    if child == 0:
+        try:
+            train(request)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return child
+
+began = time.monotonic()
+assert os.waitpid(start(), 0)[1] == 0
+whole_s = time.monotonic() - began
+rng, newest, wrong, killed = random.Random(8), 1, [], 0
+for _ in range(rounds):
+    child = start()
+    time.sleep(rng.uniform(0, 1.1 * whole_s))
+    os.kill(child, signal.SIGKILL)
+    killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    try:
+        artifact = open_artifact(model)
+        artifact.detector(), artifact.scores
+        number = int(artifact.version[1:5])
+        if number < newest:
+            wrong.append(f"went back from {newest} to {number}")
+        newest = number
+    except Exception as error:
+        wrong.append(repr(error))
+last = os.waitpid(start(), 0)[1]
+now = open_artifact(model).version
+print(json.dumps({"wrong": wrong, "killed": killed, "last": last, "newest": newest, "now": now}))
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.slow
+def test_thirty_kills_in_mid_training_leave_a_readable_version_never_an_older_one(hums, tmp_path):
+    settings = json.dumps({**TINY_NETWORK, "epochs": 3})
+    done = subprocess.run(
+        [sys.executable, "-c", KILL_TRAININGS, hums, tmp_path, "30", settings],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert outcome["wrong"] == []
+    assert outcome["killed"] >= 20
+    assert outcome["last"] == 0
+    assert int(outcome["now"][1:5]) == outcome["newest"] + 1
 
 
 def stopped_training(hums, out, **changes):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from asd_core.detector import State, TensorSpec
-from asd_core.embedding import PatchDetector, seeded_rows, squared_distances, standard_scale
+from asd_core.embedding import PatchDetector, squared_distances, standard_scale
 from asd_core.errors import InputError, UsageError
 from asd_core.types import FloatArray
 
@@ -60,7 +60,7 @@ class VggishKnn(PatchDetector):
 
     def _fit_rows(self, rows: FloatArray) -> State:
         mean, scale = standard_scale(rows)
-        references = seeded_rows((rows - mean) / scale, at_most=self.max_references, seed=self.seed)
+        references = self._draw((rows - mean) / scale, at_most=self.max_references)
         self._check_references(references)
         return {"mean": mean, "scale": scale, "references": references}
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from asd_core.detector import State, TensorSpec
-from asd_core.embedding import EncoderDetector, patch_times_s, seeded_rows, squared_distances, standard_scale
+from asd_core.embedding import EncoderDetector, patch_times_s, squared_distances, standard_scale
 from asd_core.encoder import Encoder
 from asd_core.encoders import load_encoder
 from asd_core.errors import InputError, UsageError
@@ -87,7 +87,7 @@ class VggishOcsvm(EncoderDetector):
     def _fit_rows(self, rows: FloatArray) -> State:
         from sklearn.svm import OneClassSVM
 
-        blocks = seeded_rows(rows, at_most=MAX_TRAINING_BLOCKS, seed=self.seed)
+        blocks = self._draw(rows, at_most=MAX_TRAINING_BLOCKS)
         mean, scale = standard_scale(blocks)
         scaled = (blocks - mean) / scale
         gamma = kernel_gamma(self.gamma, scaled)

@@ -1,0 +1,89 @@
+"""Pinned packages, and the oldest versions without known holes."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+from importlib import metadata
+
+import pytest
+from sounds import PROJECT
+
+from asd_core import doctor
+from asd_core.cli import main
+
+FLOORS = {
+    "streamlit": ((1, 54), "CVE-2026-10804 (fixed in 1.53.1), CVE-2026-33682 (1.54.0), CVE-2024-42474, CVE-2022-35918"),
+    "torch": ((2, 10), "CVE-2025-32434 (fixed in 2.6.0), CVE-2026-24747 (2.10.0)"),
+}
+"""Advisories as published; the same floors stand in `doctor`."""
+PYTHON_FLOOR = (3, 11)
+"""zipfile: CVE-2024-0450 and CVE-2025-8291 are fixed in 3.11.8 and 3.11.14; our own checks of archives stand in."""
+PIN = re.compile(r"([A-Za-z0-9._-]+)==(\d+(?:\.\d+)+)")
+FILES = ("requirements.txt", "requirements-dev.txt")
+
+
+def pins(name):
+    lines = [line.split("#")[0].strip() for line in (PROJECT / name).read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_package_is_pinned_to_one_version(name):
+    loose = [line for line in pins(name) if PIN.fullmatch(line) is None]
+    assert loose == (["-r requirements.txt"] if name == "requirements-dev.txt" else [])
+    names = [PIN.fullmatch(line)[1].lower() for line in pins(name) if line not in loose]
+    assert len(names) == len(set(names)) > 5
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_pins_lie_above_the_known_holes(package):
+    versions = dict(PIN.fullmatch(line).groups() for line in pins("requirements.txt"))
+    pinned = tuple(int(part) for part in versions[package].split("."))
+    assert pinned >= FLOORS[package][0], FLOORS[package][1]
+
+
+def test_what_is_installed_is_what_is_pinned():
+    for line in pins("requirements.txt"):
+        name, pinned = PIN.fullmatch(line).groups()
+        assert metadata.version(name).split("+")[0] == pinned
+
+
+def test_pip_refuses_other_pythons_than_those_that_are_known():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    low, high = re.fullmatch(r">=(\d+\.\d+),<(\d+\.\d+)", project["requires-python"]).groups()
+    assert tuple(map(int, low.split("."))) == PYTHON_FLOOR
+    assert tuple(map(int, high.split("."))) <= (3, 14)
+
+
+def test_doctor_knows_the_floors_and_fails_below_them(monkeypatch, capsys, tmp_path):
+    assert {name: floor for name, (floor, _) in FLOORS.items()} == doctor._FLOORS
+    assert main(["doctor", "--json", str(tmp_path / "good.json")]) == 0
+    real = doctor.version
+    monkeypatch.setattr(doctor, "version", lambda name: "1.53.1" if name == "streamlit" else real(name))
+    assert main(["doctor", "--json", str(tmp_path / "old.json")]) == 1
+    capsys.readouterr()
+    good, old = (
+        {check["name"]: check for check in json.loads((tmp_path / name).read_text())["checks"]}
+        for name in ("good.json", "old.json")
+    )
+    assert good["torch"]["detail"].startswith(metadata.version("torch"))
+    assert good["python"]["ok"]
+    assert (old["streamlit"]["ok"], old["streamlit"]["required"]) == (False, True)
+    assert old["streamlit"]["detail"] == "1.53.1, wanted 1.54 or newer"
+
+
+AFFECTED_CALLS = {"extract", "extractall", "unpack_archive"}
+UNBOUNDED = {"librosa.load", "sf.read", "soundfile.read", "sf.info", "soundfile.info"}
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "asd_core").rglob("*.py")), ids=lambda path: path.stem)
+def test_holes_that_no_version_mends_are_not_reached(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    attributes = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not {name for name in attributes if name.split(".")[-1] in AFFECTED_CALLS}
+    assert not attributes & UNBOUNDED
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert "audioread" not in imported

@@ -1,0 +1,50 @@
+"""What SECURITY.md shows is what the program knows."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import streamlit
+from sounds import PROJECT
+
+PAGE = (PROJECT / "SECURITY.md").read_text(encoding="utf-8")
+SERVER = tomllib.loads((PROJECT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["server"]
+NGINX, CADDY = (
+    re.search(rf"```{name}\n(.*?)```", PAGE, re.DOTALL)[1] for name in ("nginx", "caddyfile")
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("example", [NGINX, CADDY], ids=["nginx", "caddy"])
+def test_a_proxy_example_sets_all_headers_asks_for_a_login_and_lets_uploads_pass(example):
+    for header in ("X-Frame-Options DENY", "X-Content-Type-Options nosniff", "Strict-Transport-Security"):
+        assert header in example
+    assert re.search(r"auth_?_?basic|basic_auth", example)
+    assert int(re.search(r"(?:client_max_body_size|max_size) (\d+)", example)[1]) > SERVER["maxUploadSize"]
+    assert f"127.0.0.1:{SERVER.get('port', 8501)}" in example
+
+
+def test_both_examples_have_one_policy_that_allows_no_inline_script_but_streamlits_own():
+    (policy,) = {*re.findall(r'Content-Security-Policy "([^"]*)"', PAGE)}
+    assert len(re.findall(r"Content-Security-Policy \"", PAGE)) == 2
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
+    (inline,) = re.findall(r"<script(?![^>]*src)[^>]*>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+    assert rules["script-src"] == f"'self' 'sha256-{digest}' blob:"
+    assert (rules["default-src"], rules["frame-ancestors"], rules["object-src"]) == ("'self'", "'none'", "'none'")
+
+
+def test_the_websocket_passes_nginx():
+    for line in ("proxy_http_version 1.1", "Upgrade $http_upgrade", 'Connection "upgrade"', "Host $host"):
+        assert line in NGINX
+
+
+def test_the_variables_it_names_are_those_that_the_program_reads():
+    sources = [PROJECT / "app.py", *(PROJECT / "asd_core").rglob("*.py"), *(PROJECT / "pages").rglob("*.py")]
+    read = {name for path in sources for name in re.findall(r"\"(ASD_[A-Z_]+)\"", path.read_text(encoding="utf-8"))}
+    assert set(re.findall(r"`(ASD_[A-Z_]+)`", PAGE)) == read
