@@ -28,7 +28,6 @@ from asd_core.artifacts import (
     publish,
     settings_json,
 )
-from asd_core.audio import read_waveform
 from asd_core.clips import Clip, ClipIndex, index_clips, split_heldout
 from asd_core.datasets.bench import read_simulated
 from asd_core.detector import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
@@ -37,6 +36,7 @@ from asd_core.errors import AudioError, DataSetError, InputError, UsageError
 from asd_core.evaluation import thresholds
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.familiarity import Familiarity, traits
+from asd_core.feature_cache import read_clip
 from asd_core.features import FEATURE_CONFIG
 from asd_core.types import Waveform
 
@@ -101,7 +101,10 @@ def slug(text: str) -> str:
 
 @dataclass(frozen=True)
 class FileClips(Sequence[Waveform]):
-    """Clips that are read anew at each access, so that a whole data set never stands in memory."""
+    """Clips that are opened anew at each access, so that a whole data set never stands in memory.
+
+    What the feature cache knows of a file that has not changed is not read again.
+    """
 
     clips: tuple[Clip, ...]
     channel: int | None = None
@@ -112,7 +115,7 @@ class FileClips(Sequence[Waveform]):
     def __getitem__(self, position: Any) -> Any:
         if isinstance(position, slice):
             return FileClips(self.clips[position], self.channel)
-        return read_waveform(self.clips[position].path, channel=self.channel)
+        return read_clip(self.clips[position].path, channel=self.channel)
 
 
 @dataclass(frozen=True)
@@ -133,12 +136,12 @@ def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1
     warnings: list[str] = []
     for clip in clips:
         try:
-            waveform = read_waveform(clip.path, channel=channel)
+            waveform = read_clip(clip.path, channel=channel)
         except AudioError as error:
             refused.append({"path": clip.relative, "reason": f"{error.code}: {error}"})
             continue
-        if len(waveform.samples) < min_samples:
-            reason = f"input: a clip needs at least {min_samples} samples, got {len(waveform.samples)}"
+        if waveform.n_samples < min_samples:
+            reason = f"input: a clip needs at least {min_samples} samples, got {waveform.n_samples}"
             refused.append({"path": clip.relative, "reason": reason})
             continue
         good.append(clip)

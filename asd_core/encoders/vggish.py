@@ -62,7 +62,7 @@ class Vggish(Encoder):
     def identity(self) -> EncoderIdentity:
         """Id, title earned by the numeric check, dimension and the weights' digest."""
         title = GENUINE_TITLE if self.check.genuine else UNVERIFIED_TITLE
-        return EncoderIdentity(self.id, title, self.dimension, self._digest)
+        return EncoderIdentity(self.id, title, self.dimension, self.digest)
 
     @cached_property
     def check(self) -> VggishCheck:
@@ -76,7 +76,9 @@ class Vggish(Encoder):
         return _load_saved_model(Path(self._folder)) if self._folder else _load_from_hub()
 
     @cached_property
-    def _digest(self) -> str:
+    def digest(self) -> str:
+        """SHA-256 of the SavedModel's files, those that were loaded."""
+        _ = self._model  # may have to fetch them first
         folder = Path(self._folder) if self._folder else cached_hub_folder()
         return _folder_digest(folder)
 
