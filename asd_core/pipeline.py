@@ -30,6 +30,7 @@ from asd_core.artifacts import (
 )
 from asd_core.clips import Clip, ClipIndex, index_clips, split_heldout
 from asd_core.datasets.bench import read_simulated
+from asd_core.datasets.download import CountRow, published_counts
 from asd_core.detector import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
 from asd_core.detectors import detector_class
 from asd_core.errors import AudioError, DataSetError, InputError, UsageError
@@ -468,6 +469,11 @@ def save_threshold(artifact: Artifact, threshold: Threshold, *, folder: Path, re
         return publish(folder, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
 
 
+def expected_counts(data_set: DataSet) -> list[CountRow]:
+    """Published and found clips of each id, split and label; empty where nothing is published of this data set."""
+    return [] if data_set.simulated is not None else published_counts(data_set.index)
+
+
 def describe_index(data_set: DataSet) -> dict[str, Any]:
     """Read every clip and report counts, kinds, duplicates and refusals; keys of the `index` command."""
     index = data_set.index
@@ -486,6 +492,11 @@ def describe_index(data_set: DataSet) -> dict[str, Any]:
         "n_clips": len(index.clips),
         "counts": index.counts(),
         "kinds": list(index.kinds()),
+        "expected": [
+            dict(zip(("id", "split", "label", "expected", "found"), row, strict=True))
+            for row in expected_counts(data_set)
+        ]
+        or None,
         "duplicates": [paths for paths in groups.values() if len(paths) > 1],
         "refused": list(found.refused),
     }

@@ -62,7 +62,7 @@ class Vggish(Encoder):
     def identity(self) -> EncoderIdentity:
         """Id, title earned by the numeric check, dimension and the weights' digest."""
         title = GENUINE_TITLE if self.check.genuine else UNVERIFIED_TITLE
-        return EncoderIdentity(self.id, title, self.dimension, self.digest)
+        return EncoderIdentity(self.id, title, self.dimension, self._digest)
 
     @cached_property
     def check(self) -> VggishCheck:
@@ -75,10 +75,14 @@ class Vggish(Encoder):
     def _model(self) -> Callable[[Any], Any]:
         return _load_saved_model(Path(self._folder)) if self._folder else _load_from_hub()
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """SHA-256 of the SavedModel's files, those that were loaded."""
-        _ = self._model  # may have to fetch them first
+        """SHA-256 of the SavedModel's files, fetched first where need be."""
+        _ = self._model
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         folder = Path(self._folder) if self._folder else cached_hub_folder()
         return _folder_digest(folder)
 
