@@ -127,9 +127,19 @@ def _index(arguments: argparse.Namespace) -> int:
         for split, labels in splits.items():
             if sum(labels.values()):
                 print(f"  id {machine_id} {split}: " + ", ".join(f"{n} {label}" for label, n in labels.items() if n))
+    if report["expected"] is not None:
+        _print_expected(report["machine"], report["expected"])
     for paths in report["duplicates"]:
         print("  same file: " + ", ".join(paths))
     return _list_refused(report["refused"])
+
+
+def _print_expected(machine: str, rows: Sequence[dict[str, Any]]) -> None:
+    n_expected, n_found = (sum(row[key] for row in rows) for key in ("expected", "found"))
+    print(f"  expected / found, as DCASE 2020 Task 2 publishes {machine}: {n_expected} / {n_found}")
+    for row in rows:
+        mark = "" if row["found"] == row["expected"] else " (differs)"
+        print(f"    id {row['id']} {row['split']} {row['label']}: {row['expected']} / {row['found']}{mark}")
 
 
 def _add_download(commands: Any) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+from asd_core import feature_cache
 from asd_core.encoders.vggish import cached_hub_folder
+from asd_core.errors import UsageError
 from asd_core.places import data_dir, vggish_dir
 
 _FLOORS = {"streamlit": (1, 54), "torch": (2, 10)}
@@ -44,7 +46,7 @@ def checks() -> list[Check]:
     python = Check(
         "python", (3, 11) <= sys.version_info[:2] < (3, 14), True, f"{sys.version.split()[0]}, wanted 3.11-3.13"
     )
-    return [python, *[_package(name) for name in _REQUIRED], _data_dir(), _vggish(), *_protections()]
+    return [python, *[_package(name) for name in _REQUIRED], _data_dir(), _feature_cache(), _vggish(), *_protections()]
 
 
 def _package(name: str) -> Check:
@@ -66,6 +68,17 @@ def _data_dir() -> Check:
     writable = os.access(existing, os.W_OK)
     detail = f"{folder}: {free / 2**30:.1f} GiB free, {'writable' if writable else 'not writable'}"
     return Check("data folder", writable and free > _NEEDED_BYTES, True, detail)
+
+
+def _feature_cache() -> Check:
+    try:
+        cache = feature_cache.opened()
+    except UsageError as error:
+        return Check("feature cache", False, False, str(error))
+    if cache is None:
+        return Check("feature cache", True, False, "switched off by ASD_CACHE_MB=0")
+    used, most = (n_bytes / 2**20 for n_bytes in (cache.n_bytes(), cache.max_bytes))
+    return Check("feature cache", True, False, f"{used:.1f} of at most {most:.0f} MiB used in {cache.folder}")
 
 
 def _vggish() -> Check:

@@ -129,7 +129,7 @@ class PatchDetector(EncoderDetector):
 
     def input_warnings(self, clip: Waveform) -> tuple[str, ...]:
         """Say when a clip is shorter than one patch."""
-        if len(clip.samples) >= VGGISH_MIN_SAMPLES:
+        if clip.n_samples >= VGGISH_MIN_SAMPLES:
             return ()
         return (f"short: {clip.duration_s:.2f} s zero-padded to one patch",)
 

@@ -45,6 +45,11 @@ class Encoder(ABC):
     def identity(self) -> EncoderIdentity:
         """Id, honest title, dimension and digest."""
 
+    @property
+    def digest(self) -> str:
+        """The identity's digest; may be had without the identity's checks."""
+        return self.identity.digest
+
     @final
     def encode(self, clip: Waveform) -> FloatArray:
         """Vectors of a clip, shape (n_patches, dimension), n_patches >= 1, finite.
@@ -58,6 +63,9 @@ class Encoder(ABC):
         EncoderUnavailableError
             Weights or packages out of reach.
         """
+        return clip.derived(f"encoder {self.id} {self.digest}", lambda: self._encode_clip(clip))
+
+    def _encode_clip(self, clip: Waveform) -> FloatArray:
         samples = checked_samples(clip, min_samples=1)
         missing = VGGISH_MIN_SAMPLES - len(samples)
         return self._encode(np.pad(samples, (0, missing)) if missing > 0 else samples)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -25,6 +25,8 @@ FLOOR_PERCENTILE = 10.0
 SILENCE_DB = -120.0
 """Levels are no lower: digital silence has no level."""
 MAD_FACTOR = 4.0
+_TRAITS = f"traits 1 energy_share={ENERGY_SHARE} floor={FLOOR_PERCENTILE} silence={SILENCE_DB}"
+"""Their name in a cache; the number rises when the same samples give other traits."""
 _MAD_TO_SD = 1.4826
 """Makes the median absolute deviation estimate a normal distribution's standard deviation."""
 
@@ -124,6 +126,11 @@ def traits(waveform: Waveform) -> ClipTraits:
     InputError
         Another rate than 16 kHz, not mono, shorter than 1024 samples, or not finite.
     """
+    values = waveform.derived(_TRAITS, lambda: np.array(astuple(_traits(waveform)), dtype=np.float64))
+    return ClipTraits(*values.tolist())
+
+
+def _traits(waveform: Waveform) -> ClipTraits:
     samples = checked_samples(waveform, min_samples=N_FFT).astype(np.float64)
     stretches = samples[: len(samples) // HOP_LENGTH * HOP_LENGTH].reshape(-1, HOP_LENGTH)
     energy = _mean_power(samples)  # (513,)

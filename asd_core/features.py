@@ -22,7 +22,12 @@ N_FFT = 1024
 HOP_LENGTH = 512
 N_MELS = 128
 AMIN = 1e-10
+_BLOCK_FRAMES = 64
+"""A block's arrays stay in the processor's cache; a whole clip's do not."""
+_GROUP_FILTERS = 16
 FEATURE_CONFIG = {"sr": SR, "n_fft": N_FFT, "hop_length": HOP_LENGTH, "n_mels": N_MELS, "mel": "slaney", "power": 2}
+LOG_MEL = f"log_mel 1 {sorted(FEATURE_CONFIG.items())} amin={AMIN}"
+"""Name of `log_mel`'s frames in a cache; its number rises when the same samples give other frames."""
 
 VGGISH_FRAME = 400
 VGGISH_HOP = 160
@@ -47,11 +52,28 @@ def checked_samples(clip: Waveform, *, min_samples: int) -> Float32Array:
         raise InputError(f"sample rate must be {SR} Hz, got {clip.sr}; read the file with asd_core.audio first")
     if samples.ndim != 1:
         raise InputError(f"a clip must be mono, shape (n_samples,), got shape {samples.shape}")
-    if len(samples) < min_samples:
-        raise InputError(f"a clip needs at least {min_samples} samples ({min_samples / SR:.3f} s), got {len(samples)}")
+    _check_length(len(samples), min_samples)
     if not np.isfinite(samples).all():
         raise InputError("a clip must be finite, got NaN or Inf")
     return samples
+
+
+def _check_length(n_samples: int, min_samples: int) -> None:
+    if n_samples < min_samples:
+        raise InputError(f"a clip needs at least {min_samples} samples ({min_samples / SR:.3f} s), got {n_samples}")
+
+
+def log_mel_frames(clip: Waveform, *, min_samples: int) -> Float32Array:
+    """Log-mel frames of a clip, see `log_mel`; computed once where the clip has a cache.
+
+    Raises
+    ------
+    InputError
+        As `checked_samples`.
+    """
+    frames = clip.derived(LOG_MEL, lambda: log_mel(checked_samples(clip, min_samples=min_samples)))
+    _check_length(clip.n_samples, min_samples)  # frames from the cache had no such check
+    return frames
 
 
 def log_mel(samples: Float32Array) -> Float32Array:
@@ -70,13 +92,41 @@ def log_mel(samples: Float32Array) -> Float32Array:
     Float32Array
         Shape (1 + n_samples // 512, 128) in dB; at least -100.
     """
-    padded = np.pad(np.asarray(samples, dtype=np.float32), N_FFT // 2)
+    padded = np.zeros(len(samples) + N_FFT, dtype=np.float32)
+    padded[N_FFT // 2 : N_FFT // 2 + len(samples)] = samples
     frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP_LENGTH]  # (n_frames, 1024)
-    spectrum = fft.rfft(frames * _hann(N_FFT), axis=1, workers=1)  # (n_frames, 513)
-    power = np.square(spectrum.real) + np.square(spectrum.imag)
-    mel = power @ mel_filterbank().T  # (n_frames, 128)
-    decibels: Float32Array = np.float32(10.0) * np.log10(np.maximum(mel, np.float32(AMIN)))
-    return decibels
+    mel = _mel_power(frames)
+    np.maximum(mel, np.float32(AMIN), out=mel)
+    np.log10(mel, out=mel)
+    mel *= np.float32(10.0)
+    return mel
+
+
+def _mel_power(frames: Float32Array) -> Float32Array:
+    """Power in the mel bands of frames (n_frames, 1024), shape (n_frames, 128)."""
+    power = np.empty((len(frames), N_FFT // 2 + 1), dtype=np.float32)
+    windowed = np.empty((min(_BLOCK_FRAMES, len(frames)), N_FFT), dtype=np.float32)
+    for at in range(0, len(frames), _BLOCK_FRAMES):
+        part = frames[at : at + _BLOCK_FRAMES]
+        spectrum = fft.rfft(np.multiply(part, _hann(N_FFT), out=windowed[: len(part)]), axis=1, workers=1)
+        row = np.square(spectrum.real, out=power[at : at + len(part)])
+        row += np.square(spectrum.imag)
+    mel = np.empty((len(frames), N_MELS), dtype=np.float32)
+    for bands, bins, weights in _filter_groups():
+        mel[:, bands] = power[:, bins] @ weights
+    return mel
+
+
+@cache
+def _filter_groups() -> tuple[tuple[slice, slice, Float32Array], ...]:
+    """Neighbouring filters, the bins that they see and their weights there (n_bins, n_filters): the rest is zeros."""
+    groups = []
+    for at in range(0, N_MELS, _GROUP_FILTERS):
+        bands = slice(at, at + _GROUP_FILTERS)
+        seen = np.flatnonzero(mel_filterbank()[bands].any(axis=0))
+        bins = slice(int(seen[0]), int(seen[-1]) + 1)
+        groups.append((bands, bins, _read_only(np.ascontiguousarray(mel_filterbank()[bands, bins].T))))
+    return tuple(groups)
 
 
 def frame_times_s(n_frames: int) -> FloatArray:

@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 
+from asd_core import feature_cache
 from asd_core.artifacts import (
     CURRENT,
     MANIFEST,
@@ -726,7 +727,7 @@ class Cache:
 
 
 def caches(out: Path) -> tuple[Cache, ...]:
-    """What may be emptied: surveys, downloaded encoder weights, remains of what was stopped."""
+    """What may be emptied: surveys, features of clips, downloaded encoder weights, remains of what was stopped."""
     own = data_dir()
     left = [*own.glob(".*.partial-*"), *_benches().glob(".*.partial-*"), *own.glob(f"*/{_TOKEN}*")]
     left += [*own.glob(f"{_TOKEN}*"), *out.glob("*/*/*/.checkpoint-*"), *out.glob(f"*/*/*/{_TOKEN}*")]
@@ -734,6 +735,7 @@ def caches(out: Path) -> tuple[Cache, ...]:
         Cache(
             "surveys", "Reports on data sets and sweeps (made again when asked for)", (own / "surveys", own / "sweeps")
         ),
+        Cache("features", "Features of clips (computed again when needed)", (feature_cache.cache_folder(),)),
         Cache("vggish", "Downloaded VGGish weights (fetched again when needed)", (own / TFHUB_CACHE_NAME,)),
         Cache("unfinished", "Unfinished pieces: checkpoints of stopped trainings, half-made benches", tuple(left)),
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from asd_core.detector import POOLINGS, Checkpoint, Detector, Progress, State, TensorSpec, pool
 from asd_core.errors import InputError, UsageError
-from asd_core.features import HOP_LENGTH, N_MELS, checked_samples, frame_times_s, log_mel, mel_band_centres_hz
+from asd_core.features import HOP_LENGTH, N_MELS, frame_times_s, log_mel_frames, mel_band_centres_hz
 from asd_core.training import (
     MinMaxScale,
     TrainingPlan,
@@ -86,7 +86,7 @@ class NetworkDetector(Detector):
         return self._fitted
 
     def _frames(self, clip: Waveform) -> Float32Array:
-        return log_mel(checked_samples(clip, min_samples=self.min_samples))
+        return log_mel_frames(clip, min_samples=self.min_samples)
 
     @property
     @abstractmethod

@@ -28,15 +28,16 @@ from asd_core.artifacts import (
     publish,
     settings_json,
 )
-from asd_core.audio import read_waveform
 from asd_core.clips import Clip, ClipIndex, index_clips, split_heldout
 from asd_core.datasets.bench import read_simulated
+from asd_core.datasets.download import CountRow, published_counts
 from asd_core.detector import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
 from asd_core.detectors import detector_class
 from asd_core.errors import AudioError, DataSetError, InputError, UsageError
 from asd_core.evaluation import thresholds
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.familiarity import Familiarity, traits
+from asd_core.feature_cache import read_clip
 from asd_core.features import FEATURE_CONFIG
 from asd_core.types import Waveform
 
@@ -101,7 +102,10 @@ def slug(text: str) -> str:
 
 @dataclass(frozen=True)
 class FileClips(Sequence[Waveform]):
-    """Clips that are read anew at each access, so that a whole data set never stands in memory."""
+    """Clips that are opened anew at each access, so that a whole data set never stands in memory.
+
+    What the feature cache knows of a file that has not changed is not read again.
+    """
 
     clips: tuple[Clip, ...]
     channel: int | None = None
@@ -112,7 +116,7 @@ class FileClips(Sequence[Waveform]):
     def __getitem__(self, position: Any) -> Any:
         if isinstance(position, slice):
             return FileClips(self.clips[position], self.channel)
-        return read_waveform(self.clips[position].path, channel=self.channel)
+        return read_clip(self.clips[position].path, channel=self.channel)
 
 
 @dataclass(frozen=True)
@@ -133,12 +137,12 @@ def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1
     warnings: list[str] = []
     for clip in clips:
         try:
-            waveform = read_waveform(clip.path, channel=channel)
+            waveform = read_clip(clip.path, channel=channel)
         except AudioError as error:
             refused.append({"path": clip.relative, "reason": f"{error.code}: {error}"})
             continue
-        if len(waveform.samples) < min_samples:
-            reason = f"input: a clip needs at least {min_samples} samples, got {len(waveform.samples)}"
+        if waveform.n_samples < min_samples:
+            reason = f"input: a clip needs at least {min_samples} samples, got {waveform.n_samples}"
             refused.append({"path": clip.relative, "reason": reason})
             continue
         good.append(clip)
@@ -465,6 +469,11 @@ def save_threshold(artifact: Artifact, threshold: Threshold, *, folder: Path, re
         return publish(folder, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
 
 
+def expected_counts(data_set: DataSet) -> list[CountRow]:
+    """Published and found clips of each id, split and label; empty where nothing is published of this data set."""
+    return [] if data_set.simulated is not None else published_counts(data_set.index)
+
+
 def describe_index(data_set: DataSet) -> dict[str, Any]:
     """Read every clip and report counts, kinds, duplicates and refusals; keys of the `index` command."""
     index = data_set.index
@@ -483,6 +492,11 @@ def describe_index(data_set: DataSet) -> dict[str, Any]:
         "n_clips": len(index.clips),
         "counts": index.counts(),
         "kinds": list(index.kinds()),
+        "expected": [
+            dict(zip(("id", "split", "label", "expected", "found"), row, strict=True))
+            for row in expected_counts(data_set)
+        ]
+        or None,
         "duplicates": [paths for paths in groups.values() if len(paths) > 1],
         "refused": list(found.refused),
     }

@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from asd_core.artifacts import Artifact, csv_text, open_artifact
-from asd_core.audio import read_waveform
 from asd_core.clips import find_audio
 from asd_core.detector import Detector
 from asd_core.errors import AudioError, InputError, UsageError
 from asd_core.evaluation import thresholds
+from asd_core.feature_cache import read_clip
 from asd_core.formats import spreadsheet_cell
 from asd_core.types import Waveform
 
@@ -88,7 +88,7 @@ def _score_file(path: Path, scorers: Sequence[tuple[Path, Artifact, Detector]]) 
 
 def _read_or_refuse(path: Path, channel: int | None) -> Waveform | AudioError:
     try:
-        return read_waveform(path, channel=channel)
+        return read_clip(path, channel=channel)
     except AudioError as error:
         return error
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ SR = 16_000
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+_Array = TypeVar("_Array", bound=npt.NDArray[np.floating])
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +40,25 @@ class Waveform:
     warnings: tuple[str, ...] = ()
 
     @property
+    def n_samples(self) -> int:
+        """Length in samples; asking for it reads no file."""
+        return len(self.samples)
+
+    @property
     def duration_s(self) -> float:
         """Length in seconds."""
-        return len(self.samples) / self.sr
+        return self.n_samples / self.sr
+
+    def derived(self, name: str, compute: Callable[[], _Array]) -> _Array:  # noqa: ARG002 - for clips with a cache
+        """Features that `compute` makes of this clip and of nothing else.
+
+        Parameters
+        ----------
+        name
+            Which features, with everything they depend on but the clip: two names for two results. A clip that comes
+            from `asd_core.feature_cache` looks under it before it computes.
+        """
+        return compute()
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,17 @@ def own_data_dir(tmp_path_factory):
         os.environ["ASD_DATA_DIR"] = before
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_feature_cache():
+    """Tests that replace readers or features must not meet what others have kept."""
+    before = os.environ.get("ASD_CACHE_MB")
+    os.environ["ASD_CACHE_MB"] = "0"
+    yield
+    os.environ.pop("ASD_CACHE_MB")
+    if before is not None:
+        os.environ["ASD_CACHE_MB"] = before
+
+
 @pytest.fixture(scope="session")
 def real_clips():
     """Folder of the real DCASE clips."""

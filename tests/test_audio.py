@@ -358,8 +358,18 @@ def test_a_file_that_decodes_to_fewer_frames_than_libsndfile_promised_is_refused
     read = sf.SoundFile.read
     monkeypatch.setattr(sf.SoundFile, "read", lambda self, frames, out: read(self, frames - 1, out=out))
     with pytest.raises(AudioError, match="claims 16000 frames, 15999 can be decoded") as refusal:
-        decode_waveform(wav())
+        decode_waveform(float_wav(tone()))
     assert refusal.value.code == "decode"
+
+
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_16_bit_samples_are_those_of_libsndfile(channels):
+    drawn = np.random.default_rng(channels).integers(-32768, 32768, (70_001, channels), dtype=np.int16)
+    content = encoded("WAV", "PCM_16", drawn)
+    read = sf.read(io.BytesIO(content), dtype="float32", always_2d=True)[0]
+    np.testing.assert_array_equal(decode_waveform(content).samples, read.mean(axis=1))
+    for channel in range(channels):
+        np.testing.assert_array_equal(decode_waveform(content, channel=channel).samples, read[:, channel])
 
 
 def test_refusals_survive_the_way_between_processes():

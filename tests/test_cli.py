@@ -156,11 +156,25 @@ def test_index_counts_and_lists_what_is_refused(run, data, tmp_path):
     assert out.startswith("pump: 87 clips, layout folders\n")
     assert report["counts"]["00"]["train"]["normal"] == 48
     assert report["duplicates"] == [["leak/copy.wav", "normal/00.wav"]]
+    assert report["expected"] is None
     assert (report["machine"], report["kinds"], report["n_clips"]) == ("pump", ["leak"], 87)
     (tmp_path / "pump" / "leak" / "broken.wav").write_bytes(b"RIFF")
     code, _, err = run("index", tmp_path / "pump")
     assert code == 3
     assert err.startswith("refused leak/broken.wav: empty: ")
+
+
+def test_index_shows_expected_and_found_clips_of_a_published_machine(run, tmp_path):
+    write(tmp_path / "slider" / "train" / "normal_id_00_00000000.wav", hum(1, seconds=1.0))
+    code, out, _ = run("index", tmp_path, "--json", tmp_path / "r.json")
+    assert code == 0
+    assert "expected / found, as DCASE 2020 Task 2 publishes slider: 4094 / 1\n" in out
+    assert "    id 00 train normal: 968 / 1 (differs)\n" in out
+    rows = read_json(tmp_path / "r.json", "index")["expected"]
+    assert rows[0] == {"id": "00", "split": "train", "label": "normal", "expected": 968, "found": 1}
+    (tmp_path / "SIMULATED.json").write_text(json.dumps({"schema": 1, "simulated": True, "anomalous": {}}))
+    run("index", tmp_path, "--json", tmp_path / "r.json")
+    assert read_json(tmp_path / "r.json", "index")["expected"] is None
 
 
 def test_index_names_several_machines_and_folders_without_a_normal_one(run, tmp_path):

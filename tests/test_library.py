@@ -16,6 +16,7 @@ from asd_core import library
 from asd_core.artifacts import list_versions, open_artifact, publish
 from asd_core.audio import encode_wav
 from asd_core.errors import ArtifactError, BusyError, DataSetError, UsageError
+from asd_core.feature_cache import FeatureCache, cache_folder
 from asd_core.library import Quota, Upload, add_folder, read_library, store_uploads
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
@@ -474,9 +475,11 @@ def test_caches_are_listed_with_their_size_and_emptied(home, trained):
     library.survey(data_set)
     (trained / ".checkpoint-0123").write_bytes(b"x" * 1000)
     (home / ".bench.partial-01").mkdir()
+    FeatureCache(cache_folder(), 2**20).write("a clip's features", b"x" * 1000)
     sizes = {cache.name: cache.n_bytes for cache in library.caches(out)}
     assert sizes["surveys"] > 0
     assert sizes["unfinished"] >= 1000
+    assert sizes["features"] >= 1000
     for name in sizes:
         library.empty_cache(name, out=out)
     assert {cache.n_bytes for cache in library.caches(out)} == {0}

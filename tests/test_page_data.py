@@ -74,6 +74,21 @@ def test_a_data_set_is_shown_with_counts_lengths_and_levels(page):
     assert button(app, "Train a detector on it")
 
 
+def test_a_part_of_a_published_machine_is_informed_about_and_not_refused(page, home, tmp_path, monkeypatch):
+    monkeypatch.setenv(library.ROOTS_VARIABLE, str(tmp_path))
+    train = tmp_path / "dcase" / "slider" / "train"
+    train.mkdir(parents=True)
+    for i in range(2):
+        (train / f"normal_id_00_{i:08d}.wav").write_bytes(wav(i))
+    library.add_folder("part", tmp_path / "dcase")
+    app = page("sets", data_set="part")
+    assert not app.exception
+    assert "Expected 4,094 clips as DCASE 2020 Task 2 publishes, found 2." in text_of(app)
+    table = app.dataframe[1].value
+    assert table.iloc[0].tolist() == ["00", "train", "normal", 968, 2]
+    assert "Expected" not in text_of(page("sets"))
+
+
 def test_refused_and_doubled_clips_are_named_with_a_reason(page, home):
     folder = home / "uploads" / "pump" / "normal"
     (folder / "bad.wav").write_bytes(b"x" * 100)

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
+from asd_core.clips import ClipIndex
 from asd_core.errors import AsdError, UsageError
 from asd_core.locks import hold
 from asd_core.places import data_dir
@@ -301,6 +302,30 @@ def check_counts(folder: Path, machine: str, part: str) -> list[CountRow]:
     for split in SPLITS[part]:
         for machine_id, label in _clip_labels(folder / machine / split):
             found[machine_id, split, label if part != "eval" else "unlabelled"] += 1
+    return _count_rows(found, machine, part)
+
+
+def published_counts(index: ClipIndex) -> list[CountRow]:
+    """Compare an indexed machine with the published counts of the parts it has ids of, development first.
+
+    Empty where there is nothing to compare: another layout, a machine that DCASE 2020 has not, ids of no part. Nothing
+    tells a simulated machine of the same name: the caller knows. Evaluation clips count as in `check_counts`.
+    """
+    machine = index.machine
+    if index.layout != "dcase2020" or machine not in MACHINES:
+        return []
+    found = Counter((clip.machine_id, clip.split, clip.label) for clip in index.clips)
+    rows = _count_rows(found, machine, "dev") if DEV_COUNTS[machine].keys() & set(index.machine_ids) else []
+    for part, split in (("additional", "train"), ("eval", "test")):
+        own: Counter[tuple[str, str, str]] = Counter()
+        for key, n in found.items():
+            if key[0] in EVAL_COUNTS[machine] and key[1] == split:
+                own[(*key[:2], "unlabelled") if part == "eval" else key] += n
+        rows += _count_rows(own, machine, part) if own else []
+    return rows
+
+
+def _count_rows(found: Counter[tuple[str, str, str]], machine: str, part: str) -> list[CountRow]:
     expected = _expected(machine, part)
     known = {*DEV_COUNTS[machine], *EVAL_COUNTS[machine]}
     strange = sorted(

@@ -76,7 +76,7 @@ class VggishOcsvm(EncoderDetector):
 
     def input_warnings(self, clip: Waveform) -> tuple[str, ...]:
         """Say when a clip is shorter than the ten patches (9.6 s) of a block."""
-        if len(clip.samples) >= BLOCK_PATCHES * VGGISH_PATCH * VGGISH_HOP + VGGISH_FRAME - VGGISH_HOP:
+        if clip.n_samples >= BLOCK_PATCHES * VGGISH_PATCH * VGGISH_HOP + VGGISH_FRAME - VGGISH_HOP:
             return ()
         return (f"short: {clip.duration_s:.2f} s repeated to {BLOCK_PATCHES} patches",)
 

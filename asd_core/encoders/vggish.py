@@ -75,6 +75,12 @@ class Vggish(Encoder):
     def _model(self) -> Callable[[Any], Any]:
         return _load_saved_model(Path(self._folder)) if self._folder else _load_from_hub()
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the SavedModel's files, fetched first where need be."""
+        _ = self._model
+        return self._digest
+
     @cached_property
     def _digest(self) -> str:
         folder = Path(self._folder) if self._folder else cached_hub_folder()

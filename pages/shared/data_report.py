@@ -18,7 +18,7 @@ from asd_core.library import (
     survey_key,
     upload_names,
 )
-from asd_core.pipeline import DataSet
+from asd_core.pipeline import DataSet, expected_counts
 from pages.shared.cache import embedded_bench
 from pages.shared.data_storage import delete_set
 from pages.shared.data_table import go, known_sets, set_title
@@ -104,11 +104,39 @@ def set_report(known: KnownSet) -> None:
     st.caption(f"{len(index.clips):,} clips; layout found: {LAYOUTS[index.layout]}")
     if index.layout not in ALWAYS_SPLIT and normal:
         st.caption("There is no test split of its own: 60 % of each id's normal clips are drawn for training.")
+    _published(data_set)
     _clip_report(data_set, upload_names(known) if known.uploaded else {})
     if normal:
         go("pages/train.py", "Train a detector on it", icon=":material/model_training:", train_set=known.name)
     else:
         st.info("No normal training clips: nothing can be trained on it yet.", icon=":material/info:")
+
+
+def _published(data_set: DataSet) -> None:
+    """Hold the counts against those that DCASE 2020 publishes of this machine; a part of them is no fault."""
+    rows = expected_counts(data_set)
+    if not rows:
+        return
+    n_expected, n_found = sum(row.expected for row in rows), sum(row.found for row in rows)
+    if all(row.found == row.expected for row in rows):
+        st.caption(f":material/check: All {n_expected:,} clips that DCASE 2020 Task 2 publishes are here.")
+    else:
+        st.info(
+            f"Expected {n_expected:,} clips as DCASE 2020 Task 2 publishes, found {n_found:,}. Everything works with a "
+            "part of them; figures are then not those of the published set.",
+            icon=":material/info:",
+        )
+    table = pd.DataFrame(
+        {
+            "Id": [row.machine_id for row in rows],
+            "Split": [row.split for row in rows],
+            "Label": [row.label for row in rows],
+            "Expected": [row.expected for row in rows],
+            "Found": [row.found for row in rows],
+        }
+    )
+    with st.expander("Expected and found clips"):
+        st.dataframe(table, hide_index=True, width="stretch", key="expected", alt="Published and found clips by id")
 
 
 def _clip_report(data_set: DataSet, names: Mapping[str, str]) -> None:
