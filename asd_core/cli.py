@@ -374,6 +374,7 @@ def _add_score(commands: Any) -> None:
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files, or folders of .wav and .flac files")
     parser.add_argument("--model", type=Path, action="append", required=True, metavar="MODEL")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the rows here instead of standard output")
+    _add_segments(parser)
     _add_vggish(parser)
 
 
@@ -381,6 +382,8 @@ def _score(arguments: argparse.Namespace) -> int:
     from asd_core.scoring import format_score_csv, score_clips
 
     _use_vggish(arguments)
+    if arguments.segment is not None or arguments.hop is not None:
+        return _score_segments(arguments)
     rows = score_clips(
         arguments.paths,
         arguments.model,
@@ -396,6 +399,40 @@ def _score(arguments: argparse.Namespace) -> int:
         arguments.json,
         {"schema": 1, "command": "score", "warnings": [], "rows": [vars(row) for row in rows]},
     )
+    return _list_refused(refused)
+
+
+def _add_segments(parser: argparse.ArgumentParser) -> None:
+    text = "cut recordings of up to 24 h into clips of S seconds"
+    parser.add_argument("--segment", type=float, metavar="S", help=text)
+    parser.add_argument(
+        "--hop", type=float, metavar="S", help="a segment every S seconds; default the segment's length"
+    )
+
+
+def _score_segments(arguments: argparse.Namespace) -> int:
+    from asd_core.errors import UsageError
+    from asd_core.scoring import SegmentRow, format_score_csv, score_segments
+
+    if arguments.segment is None:
+        raise UsageError("--hop goes with --segment: say how long a segment is")
+    rows = score_segments(
+        arguments.paths,
+        arguments.model,
+        segment_s=arguments.segment,
+        hop_s=arguments.segment if arguments.hop is None else arguments.hop,
+        on_progress=lambda path, start_s: _progress_line(f"{path!a}: scored up to {start_s:.0f} s", last=False),
+    )
+    _progress_line("", last=True)
+    text = format_score_csv(rows, row_type=SegmentRow)
+    if arguments.csv is not None:
+        _replace_text(arguments.csv, text)
+    else:
+        sys.stdout.write(text)
+    refused = [{"path": row.path, "reason": row.reason} for row in rows if row.status == "refused"]
+    report = {"segment_s": arguments.segment, "hop_s": arguments.hop or arguments.segment}
+    rows_json = [vars(row) for row in rows]
+    _write_json(arguments.json, {"schema": 1, "command": "score", "warnings": [], **report, "rows": rows_json})
     return _list_refused(refused)
 
 
