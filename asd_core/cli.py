@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_train,
         _add_evaluate,
         _add_score,
+        _add_watch,
         _add_report,
         _add_reproduce,
         _add_export_dcase,
@@ -434,6 +435,55 @@ def _score_segments(arguments: argparse.Namespace) -> int:
     rows_json = [vars(row) for row in rows]
     _write_json(arguments.json, {"schema": 1, "command": "score", "warnings": [], **report, "rows": rows_json})
     return _list_refused(refused)
+
+
+def _add_watch(commands: Any) -> None:
+    text = "score recordings as they arrive in a folder; raise and clear alarms"
+    parser = _command(commands, "watch", _watch, text)
+    parser.add_argument("dir", type=Path, metavar="DIR", help="the folder into which clips are written")
+    parser.add_argument("--model", type=Path, required=True, metavar="MODEL")
+    k_of_n = "anomalous clips among the last n that raise an alarm; fewer than half of k clear it (default 3/5)"
+    parser.add_argument("--alarm", default="3/5", metavar="k/n", help=k_of_n)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="the table; default in the data folder, for the page")
+    parser.add_argument("--poll", type=float, default=1.0, metavar="S", help="seconds between two looks (default 1)")
+    parser.add_argument("--drift", type=int, default=20, metavar="N", help="clips held against training (default 20)")
+    parser.add_argument("--once", action="store_true", help="score what is there, then end")
+    _add_vggish(parser)
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    import signal
+    import threading
+
+    from asd_core.watch import WatchRequest, watch
+    from asd_core.watch_table import AlarmRule
+
+    _use_vggish(arguments)
+    rule = AlarmRule.parse(arguments.alarm)
+    request = WatchRequest(
+        arguments.dir, arguments.model, arguments.csv, rule, arguments.drift, arguments.poll, arguments.once
+    )
+    stop = threading.Event()
+    received: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        received.append(number)
+        stop.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        report = watch(request, stop=stop, say=lambda line: print(line, flush=True))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    _write_json(arguments.json, report.to_json())
+    for line in report.warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    counts = f"{report.n_judged} clips scored, {len(report.refused)} refused, {report.n_raised} alarms raised"
+    print(f"{counts}, {report.n_cleared} cleared{_simulated_mark(vars(report))}", file=sys.stderr)
+    if signal.SIGINT in received:
+        return INTERRUPTED
+    return SOME_REFUSED if report.refused and arguments.once else DONE
 
 
 def _add_report(commands: Any) -> None:
