@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -114,6 +115,7 @@ class WatchRow:
         if len(cells) != len(COLUMNS):
             raise ValueError(f"a row must have {len(COLUMNS)} cells, got {len(cells)}")
         named = dict(zip(COLUMNS, cells, strict=True))
+        datetime.fromisoformat(named["time"])
         for name, known in _CHOICES.items():
             if named[name] not in known:
                 raise ValueError(f"{name} must be one of {known}")

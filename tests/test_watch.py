@@ -49,6 +49,8 @@ HOSTILE = (
     "x\\x0a;.wav",
 )
 
+NOW = "2026-01-31T12:00:00.000+00:00"
+
 
 def write(
     path: Path, seed: int, *, seconds: float = 1.0, knocks: int = 0, gain: float = 1.0, age_s: float = 0.0
@@ -97,7 +99,7 @@ def scored(verdict: str) -> ScoreRow:
 def alarms(rule: AlarmRule, word: str) -> tuple[str, list[str]]:
     judge = Judge(rule)
     verdicts = {".": "normal", "x": "anomalous", "?": ""}
-    rows = [judge.judge(scored(verdicts[letter]), None, now="t") for letter in word]
+    rows = [judge.judge(scored(verdicts[letter]), None, now=NOW) for letter in word]
     return "".join("01"[row.alarm] for row in rows), [f"{i}{row.event}" for i, row in enumerate(rows) if row.event]
 
 
@@ -136,7 +138,7 @@ def test_drift_is_named_when_the_median_of_recent_clips_leaves_the_training_rang
     known = Familiarity.fit(training)
     judge = Judge(familiarity=known, n_drift=5)
     said = [
-        judge.judge(scored("normal"), some_traits(level_dbfs=-28.1 + gain), now="t").drift for gain in [0] * 5 + [6] * 5
+        judge.judge(scored("normal"), some_traits(level_dbfs=-28.1 + gain), now=NOW).drift for gain in [0] * 5 + [6] * 5
     ]
     assert said == [""] * 7 + ["level is 6.0 dB above training"] * 3
     assert known.drift([]) == ()
@@ -169,7 +171,7 @@ def test_training_clips_themselves_do_not_drift():
 
 @pytest.mark.parametrize("name", [*HOSTILE, "plain.wav", os.fsdecode(b"\xff.wav"), "\r.wav", "\U0001f50a.wav"])
 def test_a_line_is_one_line_and_reads_back_whatever_the_name(name):
-    row = Judge().judge(replace(scored("anomalous"), path=name, reason="a\nb"), some_traits(), now="t")
+    row = Judge().judge(replace(scored("anomalous"), path=name, reason="a\nb"), some_traits(), now=NOW)
     line = row.line()
     assert line.count(b"\n") == 1
     assert b"\r" not in line
@@ -187,7 +189,7 @@ def test_a_damaged_line_is_not_taken_for_a_row(line):
 
 
 def test_not_a_number_is_no_score():
-    line = Judge().judge(scored("normal"), None, now="t").line()
+    line = Judge().judge(scored("normal"), None, now=NOW).line()
     with pytest.raises(ValueError, match="finite"):
         WatchRow.parse(line.replace(b",1.0,", b",nan,"))
 
