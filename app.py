@@ -11,6 +11,7 @@ from pages.shared.frame import no_detectors, open_page
 NEXT = (
     ("pages/check.py", "Check a clip: upload or pick one, and see and hear what is strange"),
     ("pages/threshold.py", "Move the threshold: drag the point on the ROC, hear which clips flip"),
+    ("pages/monitor.py", "Monitor: listen all day, and see an alarm come and go"),
     ("pages/compare.py", "Compare the methods: intervals, paired tests, clips they disagree on"),
     ("pages/learn.py", "Learn how each method listens, step by step, on a clip you pick"),
     ("pages/data.py", "Bring your own recordings, or make and download some"),

@@ -18,7 +18,7 @@ import struct
 import wave
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -83,6 +83,53 @@ _WAV_SUBTYPES = {
 # FLAC counts frames in 36 bits; libsndfile gives more where the header states none.
 _UNKNOWN_FRAMES = 2**36
 _FLAC_SUBTYPES = ("PCM_S8", "PCM_16", "PCM_24")
+
+
+class _Content(Protocol):
+    """Bytes in memory or in a file; slices are read when asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class _FileContent:
+    """A regular file's bytes as they are asked for: the walk over the headers of a long recording reads little."""
+
+    descriptor: int
+    n_bytes: int
+
+    def __len__(self) -> int:
+        return self.n_bytes
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        start, stop, _ = part.indices(self.n_bytes)
+        os.lseek(self.descriptor, start, os.SEEK_SET)
+        return os.read(self.descriptor, max(0, stop - start))
+
+
+@dataclass(frozen=True)
+class SoundStream:
+    """An open recording, read block by block.
+
+    Parameters
+    ----------
+    sr
+        The file's own sampling rate in Hz.
+    n_frames
+        Frames that `blocks` gives in all.
+    warnings
+        `code: text` lines on the file ("truncated").
+    blocks
+        Mono float32 of shape (n,), n at most 65,536; finite and within `MAX_ABS`. Raises AudioError where the file is
+        damaged.
+    """
+
+    sr: int
+    n_frames: int
+    warnings: tuple[str, ...]
+    blocks: Iterator[Float32Array]
 
 
 @dataclass(frozen=True)
@@ -191,6 +238,38 @@ def encode_wav(samples: npt.ArrayLike, *, sr: int = SR) -> bytes:
 
 
 @contextlib.contextmanager
+def stream_sound(
+    path: str | os.PathLike[str], *, max_bytes: int, max_duration_s: float, channel: int | None = None
+) -> Iterator[SoundStream]:
+    """Open a recording that need not fit into memory; every rule of `read_waveform` but its size and length holds.
+
+    Parameters
+    ----------
+    path
+        A regular file; links are not followed.
+    max_bytes, max_duration_s
+        Largest accepted size and length.
+    channel
+        Channel to take, from 0; None takes the mean of all channels.
+
+    Raises
+    ------
+    AudioError
+        As `read_waveform`, here and from the stream's blocks.
+    """
+    with _naming(os.fspath(path)), _opened(path) as descriptor:
+        n_bytes = _regular_size(descriptor, max_bytes)
+        content = _FileContent(descriptor, n_bytes)
+        header = _checked_header(content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with os.fdopen(descriptor, "rb", closefd=False) as file, _decoder(file, header) as sound:
+            _check_duration(sound.frames, sound.samplerate, max_duration_s=max_duration_s, max_frames=None)
+            _check_channel(channel, sound.channels)
+            warnings = header.warnings if header else ()
+            yield SoundStream(sound.samplerate, sound.frames, warnings, _mono_blocks(sound, channel))
+
+
+@contextlib.contextmanager
 def _naming(name: str) -> Iterator[None]:
     """Put the file's name before a refusal's text, in ASCII: names may hold line breaks or be no UTF-8."""
     try:
@@ -204,13 +283,19 @@ def _too_big(n_bytes: int, max_bytes: int) -> AudioError:
 
 
 def _read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Read a regular file without following links or waiting for a writer."""
+    with _opened(path) as descriptor:
+        return _read_regular(descriptor)
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[int]:
+    """Open a file without following links or waiting for a writer; trouble while it is open is a refusal too."""
     try:
         descriptor = os.open(path, _OPEN_FLAGS)
     except (OSError, ValueError) as error:
         raise _open_refusal(error) from error
     try:
-        return _read_regular(descriptor)
+        yield descriptor
     except OSError as error:
         raise _open_refusal(error) from error
     finally:
@@ -225,15 +310,20 @@ def _open_refusal(error: OSError | ValueError) -> AudioError:
     return AudioError("open", f"cannot be read: {error.strerror}")
 
 
-def _read_regular(descriptor: int) -> bytes:
+def _regular_size(descriptor: int, max_bytes: int) -> int:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise AudioError("not_file", "must be a regular file, got a folder, pipe or device")
-    if status.st_size > MAX_FILE_BYTES:
-        raise _too_big(status.st_size, MAX_FILE_BYTES)
+    if status.st_size > max_bytes:
+        raise _too_big(status.st_size, max_bytes)
+    return status.st_size
+
+
+def _read_regular(descriptor: int) -> bytes:
+    n_bytes = _regular_size(descriptor, MAX_FILE_BYTES)
     with os.fdopen(descriptor, "rb", closefd=False) as file:
-        content = file.read(status.st_size + 1)
-        if len(content) > status.st_size:  # asking for the maximum at once would reserve it for each small file
+        content = file.read(n_bytes + 1)
+        if len(content) > n_bytes:  # asking for the maximum at once would reserve it for each small file
             content += file.read(MAX_FILE_BYTES + 1 - len(content))
     if len(content) > MAX_FILE_BYTES:  # it grew in the meantime
         raise _too_big(len(content), MAX_FILE_BYTES)
@@ -241,17 +331,22 @@ def _read_regular(descriptor: int) -> bytes:
 
 
 def _decoded(content: bytes, channel: int | None) -> Waveform:
-    if len(content) < MIN_BYTES:
-        raise AudioError("empty", f"must have at least {MIN_BYTES} bytes, got {len(content)}")
-    header = _wav_header(content) if _is_wav(content) else None
+    header = _checked_header(content)
     samples, sr = _decode_samples(content, header, channel)
-    warnings = (header.warnings if header else ()) + _silence_warnings(samples)
+    warnings = (header.warnings if header else ()) + silence_warnings(samples)
     samples = _resampled(samples, sr)
     samples.setflags(write=False)
     return Waveform(samples=samples, digest=hashlib.sha256(content).hexdigest(), warnings=warnings)
 
 
-def _is_wav(content: bytes) -> bool:
+def _checked_header(content: _Content) -> _WavHeader | None:
+    """Check all that libsndfile would act on; None stands for FLAC."""
+    if len(content) < MIN_BYTES:
+        raise AudioError("empty", f"must have at least {MIN_BYTES} bytes, got {len(content)}")
+    return _wav_header(content) if _is_wav(content) else None
+
+
+def _is_wav(content: _Content) -> bool:
     """Tell WAV from FLAC by the first bytes; anything else is refused."""
     if content[:4] == b"RIFF" and content[8:12] == b"WAVE":
         return True
@@ -262,7 +357,7 @@ def _is_wav(content: bytes) -> bool:
     )
 
 
-def _wav_header(content: bytes) -> _WavHeader:
+def _wav_header(content: _Content) -> _WavHeader:
     """Walk the RIFF chunks and check all that libsndfile would act on."""
     fmt, sound = _fmt_and_sound(content)
     subtype, channels, sr, frame_bytes = _parse_fmt(content, fmt)
@@ -277,7 +372,7 @@ def _wav_header(content: bytes) -> _WavHeader:
     return _WavHeader(subtype, channels, sr, n_present // frame_bytes, sound.start, warnings)
 
 
-def _fmt_and_sound(content: bytes) -> tuple[_Chunk, _Chunk]:
+def _fmt_and_sound(content: _Content) -> tuple[_Chunk, _Chunk]:
     """Return the only fmt chunk and the only data chunk, which follows it."""
     found: dict[bytes, list[_Chunk]] = {b"fmt ": [], b"data": []}
     for identity, chunk in _chunks(content):
@@ -292,25 +387,25 @@ def _fmt_and_sound(content: bytes) -> tuple[_Chunk, _Chunk]:
     return fmt, sound
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, _Chunk]]:
+def _chunks(content: _Content) -> Iterator[tuple[bytes, _Chunk]]:
     """Yield identity and place of each chunk until one reaches past the end."""
     at = 12
     for _ in range(MAX_CHUNKS):
         if at + 8 > len(content):
             return
-        identity, n_bytes = struct.unpack_from("<4sI", content, at)
+        identity, n_bytes = struct.unpack("<4sI", content[at : at + 8])
         yield identity, _Chunk(at + 8, n_bytes)
         at += 8 + n_bytes + (n_bytes & 1)
     if at + 8 <= len(content):
         raise AudioError("chunks", f"WAV must have at most {MAX_CHUNKS} chunks, got more")
 
 
-def _parse_fmt(content: bytes, fmt: _Chunk) -> tuple[str, int, int, int]:
+def _parse_fmt(content: _Content, fmt: _Chunk) -> tuple[str, int, int, int]:
     """Return subtype, channels, rate in Hz and bytes per frame."""
     low, high = _FMT_BYTES
     if not low <= fmt.n_bytes <= high or fmt.start + fmt.n_bytes > len(content):
         raise AudioError("fmt", f"fmt chunk must have {low}..{high} bytes, all present; it claims {fmt.n_bytes}")
-    tag, channels, sr, _, frame_bytes, bits = struct.unpack_from("<HHIIHH", content, fmt.start)
+    tag, channels, sr, _, frame_bytes, bits = struct.unpack("<HHIIHH", content[fmt.start : fmt.start + 16])
     if tag == _EXTENSIBLE:
         tag = _extensible_tag(content[fmt.start : fmt.start + fmt.n_bytes])
     if (tag, bits) not in _WAV_SUBTYPES:
@@ -343,17 +438,24 @@ def _check_layout(channels: int, sr: int) -> None:
 
 def _decode_samples(content: bytes, header: _WavHeader | None, channel: int | None) -> tuple[Float32Array, int]:
     """Return the down-mixed samples and their rate in Hz; `header` is None for FLAC."""
+    with _decoder(io.BytesIO(content), header) as sound:
+        _check_duration(sound.frames, sound.samplerate, max_duration_s=MAX_DURATION_S, max_frames=MAX_FRAMES)
+        _check_channel(channel, sound.channels)
+        pcm16 = header if header is not None and header.subtype == "PCM_16" else None
+        blocks = _checked_blocks(sound) if pcm16 is None else _pcm16_blocks(content, pcm16)
+        return _mono(blocks, sound.frames, channel), sound.samplerate
+
+
+@contextlib.contextmanager
+def _decoder(file: Any, header: _WavHeader | None) -> Iterator[Any]:
+    """Open libsndfile's decoder on a file object; what it cannot read, now or later, is a refusal."""
     import soundfile as sf
 
     try:
-        with sf.SoundFile(io.BytesIO(content)) as sound:
+        with sf.SoundFile(file) as sound:
             _check_codec(sound, header)
             _check_layout(sound.channels, sound.samplerate)
-            _check_duration(sound.frames, sound.samplerate)
-            _check_channel(channel, sound.channels)
-            if header is not None and header.subtype == "PCM_16":
-                return _mono(_pcm16_blocks(content, header), sound.frames, channel), sound.samplerate
-            return _mono(_checked_blocks(sound), sound.frames, channel), sound.samplerate
+            yield sound
     except sf.SoundFileError as error:
         reason = getattr(error, "error_string", "")
         raise AudioError("decode", f"damaged or unreadable: {reason or 'no reason given'!a}") from error
@@ -373,13 +475,13 @@ def _check_codec(sound: Any, header: _WavHeader | None) -> None:
         raise AudioError("decode", f"header can be read in two ways: {walked} and {decoded}")
 
 
-def _check_duration(n_frames: int, sr: int) -> None:
+def _check_duration(n_frames: int, sr: int, *, max_duration_s: float, max_frames: int | None) -> None:
     if n_frames <= 0:
         raise AudioError("empty", "no samples in the file")
     if n_frames >= _UNKNOWN_FRAMES:
         raise AudioError("empty", "header must state the length, this one was streamed; encode the file again")
-    if n_frames > min(MAX_DURATION_S * sr, MAX_FRAMES):
-        rule = f"must last at most {MAX_DURATION_S} s and {MAX_FRAMES} frames"
+    if n_frames > max_duration_s * sr or (max_frames is not None and n_frames > max_frames):
+        rule = f"must last at most {max_duration_s} s" + (f" and {max_frames} frames" if max_frames else "")
         raise AudioError("too_long", f"{rule}, got {n_frames} frames at {sr} Hz; cut the file")
     if n_frames < MIN_DURATION_S * sr:
         raise AudioError("too_short", f"must last at least {MIN_DURATION_S} s, got {n_frames} frames at {sr} Hz")
@@ -415,17 +517,23 @@ def _pcm16_blocks(content: bytes, header: _WavHeader) -> Iterator[Float32Array]:
 
 
 def _checked_blocks(sound: Any) -> Iterator[Float32Array]:
-    """Decode by libsndfile; every sample is checked."""
+    """Decode by libsndfile, every sample checked; a block, shape (n, n_channels), holds until the next is asked for."""
     n_frames = sound.frames
     block = np.empty((_BLOCK_FRAMES, sound.channels), dtype=np.float32)
     for at in range(0, n_frames, _BLOCK_FRAMES):
         n_wanted = min(_BLOCK_FRAMES, n_frames - at)
-        frames = sound.read(n_wanted, out=block)[:n_wanted]  # (n_frames, n_channels)
+        frames = sound.read(n_wanted, out=block)[:n_wanted]
         if len(frames) < n_wanted:
             got = at + len(frames)
             raise AudioError("decode", f"damaged: header claims {n_frames} frames, {got} can be decoded")
         _check_values(frames)
         yield frames
+
+
+def _mono_blocks(sound: Any, channel: int | None) -> Iterator[Float32Array]:
+    """Decode, check and down-mix a stream block by block."""
+    for frames in _checked_blocks(sound):
+        yield _mono([frames], len(frames), channel)
 
 
 def _check_values(frames: Float32Array) -> None:
@@ -437,7 +545,8 @@ def _check_values(frames: Float32Array) -> None:
         raise AudioError("range", f"samples must be within +-{MAX_ABS:g} (full scale is 1), got {peak:.3g}")
 
 
-def _silence_warnings(samples: Float32Array) -> tuple[str, ...]:
+def silence_warnings(samples: Float32Array) -> tuple[str, ...]:
+    """`silent: ...` where no sample is further than `SILENT_BELOW` from the mean."""
     lowest, highest = float(samples.min()), float(samples.max())
     if highest - lowest > 4 * SILENT_BELOW:  # no need of the mean, which costs more
         return ()

@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_train,
         _add_evaluate,
         _add_score,
+        _add_watch,
         _add_report,
         _add_reproduce,
         _add_export_dcase,
@@ -384,6 +385,7 @@ def _add_score(commands: Any) -> None:
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files, or folders of .wav and .flac files")
     parser.add_argument("--model", type=Path, action="append", required=True, metavar="MODEL")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the rows here instead of standard output")
+    _add_segments(parser)
     _add_vggish(parser)
 
 
@@ -391,6 +393,8 @@ def _score(arguments: argparse.Namespace) -> int:
     from asd_core.scoring import format_score_csv, score_clips
 
     _use_vggish(arguments)
+    if arguments.segment is not None or arguments.hop is not None:
+        return _score_segments(arguments)
     rows = score_clips(
         arguments.paths,
         arguments.model,
@@ -407,6 +411,89 @@ def _score(arguments: argparse.Namespace) -> int:
         {"schema": 1, "command": "score", "warnings": [], "rows": [vars(row) for row in rows]},
     )
     return _list_refused(refused)
+
+
+def _add_segments(parser: argparse.ArgumentParser) -> None:
+    text = "cut recordings of up to 24 h into clips of S seconds"
+    parser.add_argument("--segment", type=float, metavar="S", help=text)
+    parser.add_argument(
+        "--hop", type=float, metavar="S", help="a segment every S seconds; default the segment's length"
+    )
+
+
+def _score_segments(arguments: argparse.Namespace) -> int:
+    from asd_core.errors import UsageError
+    from asd_core.scoring import SegmentRow, format_score_csv, score_segments
+
+    if arguments.segment is None:
+        raise UsageError("--hop goes with --segment: say how long a segment is")
+    rows = score_segments(
+        arguments.paths,
+        arguments.model,
+        segment_s=arguments.segment,
+        hop_s=arguments.segment if arguments.hop is None else arguments.hop,
+        on_progress=lambda path, start_s: _progress_line(f"{path!a}: scored up to {start_s:.0f} s", last=False),
+    )
+    _progress_line("", last=True)
+    text = format_score_csv(rows, row_type=SegmentRow)
+    if arguments.csv is not None:
+        _replace_text(arguments.csv, text)
+    else:
+        sys.stdout.write(text)
+    refused = [{"path": row.path, "reason": row.reason} for row in rows if row.status == "refused"]
+    report = {"segment_s": arguments.segment, "hop_s": arguments.hop or arguments.segment}
+    rows_json = [vars(row) for row in rows]
+    _write_json(arguments.json, {"schema": 1, "command": "score", "warnings": [], **report, "rows": rows_json})
+    return _list_refused(refused)
+
+
+def _add_watch(commands: Any) -> None:
+    text = "score recordings as they arrive in a folder; raise and clear alarms"
+    parser = _command(commands, "watch", _watch, text)
+    parser.add_argument("dir", type=Path, metavar="DIR", help="the folder into which clips are written")
+    parser.add_argument("--model", type=Path, required=True, metavar="MODEL")
+    k_of_n = "anomalous clips among the last n that raise an alarm; fewer than half of k clear it (default 3/5)"
+    parser.add_argument("--alarm", default="3/5", metavar="k/n", help=k_of_n)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="the table; default in the data folder, for the page")
+    parser.add_argument("--poll", type=float, default=1.0, metavar="S", help="seconds between two looks (default 1)")
+    parser.add_argument("--drift", type=int, default=20, metavar="N", help="clips held against training (default 20)")
+    parser.add_argument("--once", action="store_true", help="score what is there, then end")
+    _add_vggish(parser)
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    import signal
+    import threading
+
+    from asd_core.watch import WatchRequest, watch
+    from asd_core.watch_table import AlarmRule
+
+    _use_vggish(arguments)
+    rule = AlarmRule.parse(arguments.alarm)
+    request = WatchRequest(
+        arguments.dir, arguments.model, arguments.csv, rule, arguments.drift, arguments.poll, arguments.once
+    )
+    stop = threading.Event()
+    received: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        received.append(number)
+        stop.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        report = watch(request, stop=stop, say=lambda line: print(line, flush=True))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    _write_json(arguments.json, report.to_json())
+    for line in report.warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    counts = f"{report.n_judged} clips scored, {len(report.refused)} refused, {report.n_raised} alarms raised"
+    print(f"{counts}, {report.n_cleared} cleared{_simulated_mark(vars(report))}", file=sys.stderr)
+    if signal.SIGINT in received:
+        return INTERRUPTED
+    return SOME_REFUSED if report.refused and arguments.once else DONE
 
 
 def _add_report(commands: Any) -> None:

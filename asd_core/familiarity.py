@@ -76,6 +76,15 @@ class _Rule:
     below: str
 
 
+DRIFT_SHARE = 0.2
+_DRIFT_WORDS = {
+    "level_dbfs": ("level", "dB"),
+    "peak_dbfs": ("peak", "dB"),
+    "bandwidth_hz": ("bandwidth", "Hz"),
+    "noise_floor_db": ("noise floor", "dB"),
+    "duration_s": ("length", "s"),
+    "centroid_hz": ("spectrum's centre", "Hz"),
+}
 _MICROPHONE = "the verdict may be about the microphone"
 _PLACE = "the verdict may be about the surroundings"
 _RULES: dict[str, _Rule] = {
@@ -213,6 +222,17 @@ class Familiarity:
         found = [_remark(rule, getattr(clip, name), self.limits[name]) for name, rule in _RULES.items()]
         return tuple(remark for remark in found if remark is not None)
 
+    def drift(self, recent: Sequence[ClipTraits]) -> tuple[str, ...]:
+        """Say where recent clips have moved to: traits whose median lies outside the training clips' extremes.
+
+        A median varies less than a clip: a `DRIFT_SHARE` of the margin for single clips is enough.
+        """
+        if not recent:
+            return ()
+        medians = {name: float(np.median([getattr(clip, name) for clip in recent])) for name in _RULES}
+        found = [_drift(name, value, self.limits[name]) for name, value in medians.items()]
+        return tuple(text for text in found if text is not None)
+
     def to_json(self) -> dict[str, Any]:
         """Return numbers for a manifest; `from_json` reads them."""
         return {"n_clips": self.n_clips, "limits": {name: asdict(limits) for name, limits in self.limits.items()}}
@@ -263,6 +283,19 @@ def _remark(rule: _Rule, value: float, limits: _Limits) -> str | None:
     else:
         return None
     return text.format(value=value, gap=gap, least=limits.least, most=limits.most)
+
+
+def _drift(name: str, value: float, limits: _Limits) -> str | None:
+    rule = _RULES[name]
+    slack = DRIFT_SHARE * rule.margin
+    place, least, most = (_place(number, rule) for number in (value, limits.least, limits.most))
+    if least - slack <= place <= most + slack:
+        return None
+    side, edge, bound = ("below", limits.least, "least") if place < least else ("above", limits.most, "most")
+    title, unit = _DRIFT_WORDS[name]
+    if rule.in_octaves:
+        return f"{title} is {value:.4g} {unit}, {side} training (at {bound} {edge:.4g} {unit})"
+    return f"{title} is {abs(value - edge):.1f} {unit} {side} training"
 
 
 def _parse_limits(name: str, table: Any) -> _Limits:

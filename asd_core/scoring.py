@@ -14,6 +14,7 @@ from asd_core.errors import AudioError, InputError, UsageError
 from asd_core.evaluation import thresholds
 from asd_core.feature_cache import read_clip
 from asd_core.formats import spreadsheet_cell
+from asd_core.recording import Segment, check_segments, segments
 from asd_core.types import Waveform
 
 
@@ -34,6 +35,14 @@ class ScoreRow:
     def refused(cls, path: str, model: str, encoder: str, reason: str) -> ScoreRow:
         """Build the row of a clip that could not be scored."""
         return cls(path, model, encoder, "refused", reason, None, None, "")
+
+
+@dataclass(frozen=True)
+class SegmentRow(ScoreRow):
+    """One segment of a recording under one detector; `end_s` is None where the recording could not be read on."""
+
+    start_s: float
+    end_s: float | None
 
 
 def score_clips(
@@ -57,6 +66,64 @@ def score_clips(
         if on_progress is not None:
             on_progress(done, len(files))
     return sorted(rows, key=lambda row: (row.path, row.model))
+
+
+def score_segments(
+    paths: Sequence[Path],
+    models: Sequence[Path],
+    *,
+    segment_s: float,
+    hop_s: float,
+    on_progress: Callable[[str, float], None] | None = None,
+) -> list[SegmentRow]:
+    """Score long recordings segment by segment, in bounded memory; rows sorted by path, model and start.
+
+    A last segment that is shorter than a detector's least is left out, unless it is the only one. Where a recording is
+    damaged in the middle, the rows before it stay and a refused one follows.
+
+    Parameters
+    ----------
+    on_progress
+        Called with a path and the seconds of it that are scored.
+
+    Raises
+    ------
+    UsageError
+        As `score_clips`, or lengths out of range.
+    ArtifactError, EncoderUnavailableError
+        A model that cannot be loaded.
+    """
+    check_segments(segment_s, hop_s)
+    files = expand(paths)
+    opened = [(model, open_artifact(model)) for model in models]
+    scorers = [(model, artifact, artifact.detector()) for model, artifact in opened]
+    rows: list[SegmentRow] = []
+    for path in files:
+        for channel in dict.fromkeys(artifact.channel for _, artifact, _ in scorers):
+            own = [scorer for scorer in scorers if scorer[1].channel == channel]
+            for row in _score_recording(path, segments(path, segment_s=segment_s, hop_s=hop_s, channel=channel), own):
+                rows.append(row)
+                if on_progress is not None:
+                    on_progress(row.path, row.start_s)
+    return sorted(rows, key=lambda row: (row.path, row.model, row.start_s))
+
+
+def _score_recording(
+    path: Path, found: Iterator[Segment], scorers: Sequence[tuple[Path, Artifact, Detector]]
+) -> Iterator[SegmentRow]:
+    read_to = 0.0
+    try:
+        for segment in found:
+            read_to = segment.end_s
+            for model, artifact, detector in scorers:
+                if segment.start_s > 0 and len(segment.waveform.samples) < detector.min_samples:
+                    continue
+                row = score_waveform(segment.waveform, artifact, detector, path=os.fspath(path), model=str(model))
+                yield SegmentRow(**vars(row), start_s=segment.start_s, end_s=segment.end_s)
+    except AudioError as error:
+        for model, artifact, detector in scorers:
+            row = score_waveform(error, artifact, detector, path=os.fspath(path), model=str(model))
+            yield SegmentRow(**vars(row), start_s=read_to, end_s=None)
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:
@@ -115,7 +182,7 @@ def _verdict(anomaly_score: float, threshold: float) -> str:
     return "anomalous" if bool(thresholds.is_anomalous(anomaly_score, threshold)) else "normal"
 
 
-def format_score_csv(rows: Sequence[ScoreRow]) -> str:
-    """Write score rows as CSV; text cells that a spreadsheet would run as a formula get a leading `'`."""
-    columns = [field.name for field in fields(ScoreRow)]
+def format_score_csv(rows: Sequence[ScoreRow], *, row_type: type[ScoreRow] = ScoreRow) -> str:
+    """Write rows of one type as CSV; text cells that a spreadsheet would run as a formula get a leading `'`."""
+    columns = [field.name for field in fields(row_type)]
     return csv_text([columns, *([spreadsheet_cell(getattr(row, column)) for column in columns] for row in rows)])

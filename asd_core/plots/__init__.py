@@ -48,6 +48,7 @@ from asd_core.plots.scores import (
     score_scatter,
     scores_by_id,
 )
+from asd_core.plots.timeline import TimelinePoint, score_timeline
 
 __all__ = [
     "ANOMALOUS_COLOUR",
@@ -64,6 +65,7 @@ __all__ = [
     "Cloud",
     "Line",
     "RocCurve",
+    "TimelinePoint",
     "band_figure",
     "cells_picture",
     "clip_scatter",
@@ -81,6 +83,7 @@ __all__ = [
     "score_histogram",
     "score_plane",
     "score_scatter",
+    "score_timeline",
     "scores_by_id",
     "waveform_envelope",
     "waveform_figure",

@@ -36,6 +36,7 @@ PAGES = (
     Link("pages/train.py", "Train", ":material/model_training:"),
     Link("pages/threshold.py", "Threshold", ":material/tune:"),
     Link("pages/check.py", "Check a clip", ":material/hearing:"),
+    Link("pages/monitor.py", "Monitor", ":material/monitor_heart:"),
     Link("pages/compare.py", "Compare", ":material/compare_arrows:"),
     Link("pages/learn.py", "Learn", ":material/school:"),
 )

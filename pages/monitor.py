@@ -1,0 +1,30 @@
+"""Monitor: scores as clips come in, alarms as they are raised and cleared; a replay to try it, or a watched folder."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.shared.cache import artifacts
+from pages.shared.frame import keep, link, no_detectors, open_page
+from pages.shared.monitor_live import live_tab
+from pages.shared.monitor_replay import replay_tab
+
+VIEWS = {"replay": "Replay", "live": "Watched folders"}
+
+with open_page("pages/monitor.py") as chosen:
+    st.markdown(
+        "Listening all day: each clip is judged as it comes in, and several anomalous ones together raise an alarm, so "
+        "that a single odd clip does not."
+    )
+    if not chosen.detectors:
+        no_detectors()
+    good, _ = artifacts(chosen)
+    keep("monitor", VIEWS)
+    view = st.segmented_control(
+        "What to follow", list(VIEWS), key="monitor", format_func=VIEWS.get, persist_state="session", required=True
+    )
+    link("monitor")
+    if view == "live":
+        live_tab(chosen)
+    elif good:
+        replay_tab(chosen, good)
