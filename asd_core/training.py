@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import torch
 
 SCHEDULES = ("constant", "cosine")
+MAX_HELDOUT_WINDOWS = 30_000
+"""Of a large data set's held-out windows every k-th is looked at after an epoch: all would cost more than the epoch."""
 MAX_THREADS = 256
 
 
@@ -151,6 +153,11 @@ class WindowSet:
         frames = torch.from_numpy(np.concatenate(list(clips) or empty))
         return cls(frames, torch.from_numpy(np.concatenate(starts or [np.zeros(0, np.int64)])), length)
 
+    def thinned(self, at_most: int) -> WindowSet:
+        """Every k-th window, with the smallest k that leaves no more than `at_most`."""
+        step = max(1, math.ceil(len(self.starts) / at_most))
+        return WindowSet(self.frames, self.starts[::step], self.length)
+
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """Windows of the given rows, shape (n_rows, length, n_bands)."""
         import torch
@@ -188,6 +195,7 @@ def train_network(
     """
     import torch
 
+    heldout = heldout.thinned(MAX_HELDOUT_WINDOWS)
     with torch_threads(plan.threads):
         optimiser = torch.optim.Adam(network.parameters(), lr=plan.learning_rate)
         history = _resume(network, optimiser, checkpoint)

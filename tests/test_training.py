@@ -252,3 +252,9 @@ def test_first_weights_are_uniform_within_torchs_bounds_and_follow_the_seed():
     assert abs(weights).max() > 0.99 / 20
     assert weights.std() == pytest.approx(1 / 20 / math.sqrt(3), rel=0.02)
     assert not same(network_state(network(1)), network_state(network(2)))
+
+
+def test_a_large_heldout_set_is_thinned_evenly_and_a_small_one_is_taken_whole():
+    windows = WindowSet.of([np.zeros((25, 4), np.float32)], length=5)  # 21 windows
+    assert windows.thinned(21).starts.tolist() == list(range(21))
+    assert windows.thinned(10).starts.tolist() == [0, 3, 6, 9, 12, 15, 18]
