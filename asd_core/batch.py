@@ -23,21 +23,22 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import secrets
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from asd_core import __version__
 from asd_core.artifacts import open_artifact, replace_file
 from asd_core.errors import ArtifactError, UsageError
 from asd_core.locks import hold
-from asd_core.pipeline import versions
 from asd_core.scoring import Scorer, ScoreRow, format_score_csv, one_blas_thread, score_clip
 from asd_core.sources import expand, locate
 
@@ -51,6 +52,7 @@ MAX_QUEUED = 256
 CONNECT_S = 10
 PLAN, RUN = "plan.json", "run.json"
 ADDRESSES = ("tcp://", "tls://")
+_PACKAGES = ("numpy", "scipy", "torch", "tensorflow", "soundfile", "soxr", "dask", "distributed", "pyarrow")
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,11 @@ def score_part(run: Run, part: Part) -> dict[str, str]:
 
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that scores, or the way to them, depend on."""
-    return {**versions(), "dask": version("dask"), "distributed": version("distributed"), "pyarrow": version("pyarrow")}
+    found = {"asd_core": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def version_warnings(here: Mapping[str, str], there: Mapping[str, str]) -> set[str]:

@@ -225,6 +225,7 @@ def test_a_cluster_gives_the_same_bytes_when_a_worker_is_killed_in_the_midst(cor
     assert parts_of(corpus / "lame") == quiet
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_same_bytes_when_the_client_is_killed_and_says_which_versions_differ(
     corpus, quiet, tmp_path
 ):
