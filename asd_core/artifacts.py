@@ -136,6 +136,11 @@ class Artifact:
         """Name of the version's folder."""
         return self.folder.name
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the manifest, which holds those of the arrays."""
+        return _recorded_digest(self.folder)
+
     @property
     def detector_name(self) -> str:
         """Registry key."""

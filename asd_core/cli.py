@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asd_core.errors import AsdError, BusyError
+from asd_core.errors import AsdError, BusyError, UsageError
 
 if TYPE_CHECKING:
     from asd_core.datasets.download import DownloadReport, Step
@@ -382,10 +382,15 @@ def _simulated_mark(report: dict[str, Any]) -> str:
 
 def _add_score(commands: Any) -> None:
     parser = _command(commands, "score", _score, "score recordings with one or more detectors")
-    parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files, or folders of .wav and .flac files")
+    paths = "files, folders of .wav and .flac files, or manifests: .csv or .parquet with a column path (paths or URLs)"
+    parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help=paths)
     parser.add_argument("--model", type=Path, action="append", required=True, metavar="MODEL")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the rows here instead of standard output")
     _add_segments(parser)
+    parser.add_argument("--to", type=Path, metavar="DIR", help="score in parts, to Parquet files; a killed run goes on")
+    parser.add_argument("--cluster", metavar="tcp://HOST:PORT", help="Dask scheduler whose workers score; needs --to")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes for --to without --cluster; default: cores")
+    parser.add_argument("--part-size", type=int, metavar="N", help="clips in a part of --to; default 50")
     _add_vggish(parser)
 
 
@@ -395,6 +400,10 @@ def _score(arguments: argparse.Namespace) -> int:
     _use_vggish(arguments)
     if arguments.segment is not None or arguments.hop is not None:
         return _score_segments(arguments)
+    if arguments.to is not None:
+        return _score_to(arguments)
+    if not (arguments.cluster is arguments.workers is arguments.part_size is None):
+        raise UsageError("--cluster, --workers and --part-size need --to DIR: the workers write the scores")
     rows = score_clips(
         arguments.paths,
         arguments.model,
@@ -422,9 +431,10 @@ def _add_segments(parser: argparse.ArgumentParser) -> None:
 
 
 def _score_segments(arguments: argparse.Namespace) -> int:
-    from asd_core.errors import UsageError
     from asd_core.scoring import SegmentRow, format_score_csv, score_segments
 
+    if not (arguments.to is arguments.cluster is arguments.workers is arguments.part_size is None):
+        raise UsageError("--segment scores on this machine alone: leave out --to and what belongs to it")
     if arguments.segment is None:
         raise UsageError("--hop goes with --segment: say how long a segment is")
     rows = score_segments(
@@ -494,6 +504,33 @@ def _watch(arguments: argparse.Namespace) -> int:
     if signal.SIGINT in received:
         return INTERRUPTED
     return SOME_REFUSED if report.refused and arguments.once else DONE
+
+
+def _score_to(arguments: argparse.Namespace) -> int:
+    from asd_core.batch import PART_SIZE, score_to, write_csv
+
+    if arguments.cluster is not None and arguments.vggish is not None:
+        raise UsageError("--vggish is for this machine alone: set ASD_VGGISH_DIR where the workers start")
+    try:
+        report = score_to(
+            arguments.paths,
+            arguments.model,
+            arguments.to,
+            cluster=arguments.cluster,
+            workers=arguments.workers,
+            part_size=PART_SIZE if arguments.part_size is None else arguments.part_size,
+            on_progress=lambda done, total: _progress_line(f"scored {done} of {total} clips", done == total),
+            on_refused=lambda row: print(f"refused {row.path}: {row.reason}", file=sys.stderr),
+        )
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on from the finished parts", INTERRUPTED)
+    if arguments.csv is not None:
+        write_csv(arguments.to, report["parts"], arguments.csv)
+    _write_json(arguments.json, report)
+    for line in report["warnings"]:
+        print(f"warning: {line}", file=sys.stderr)
+    print(arguments.to)
+    return SOME_REFUSED if report["n_refused"] else DONE
 
 
 def _add_report(commands: Any) -> None:

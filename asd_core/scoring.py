@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from asd_core.artifacts import Artifact, csv_text, open_artifact
-from asd_core.clips import find_audio
 from asd_core.detector import Detector
 from asd_core.errors import AudioError, InputError, UsageError
 from asd_core.evaluation import thresholds
 from asd_core.feature_cache import read_clip
 from asd_core.formats import spreadsheet_cell
 from asd_core.recording import Segment, check_segments, segments
+from asd_core.sources import expand, locate, read_remote
 from asd_core.types import Waveform
 
 
@@ -45,10 +45,28 @@ class SegmentRow(ScoreRow):
     end_s: float | None
 
 
+@dataclass(frozen=True)
+class Scorer:
+    """A trained detector, and what its rows call it."""
+
+    model: str
+    artifact: Artifact
+    detector: Detector
+
+    @classmethod
+    def load(cls, model: str, artifact: Artifact) -> Scorer:
+        """Build the detector of an artifact."""
+        return cls(model, artifact, artifact.detector())
+
+    def score(self, waveform: Waveform | AudioError, *, path: str) -> ScoreRow:
+        """Score one read clip, or write down why it was refused."""
+        return score_waveform(waveform, self.artifact, self.detector, path=path, model=self.model)
+
+
 def score_clips(
     paths: Sequence[Path], models: Sequence[Path], *, on_progress: Callable[[int, int], None] | None = None
 ) -> list[ScoreRow]:
-    """Score files and all audio files below folders with each model; rows sorted by path, then model.
+    """Score files, all audio files below folders and what manifests list with each model; rows by path, then model.
 
     Raises
     ------
@@ -57,14 +75,15 @@ def score_clips(
     ArtifactError, EncoderUnavailableError
         A model that cannot be loaded.
     """
-    files = expand(paths)
+    names = expand(paths)
     opened = [(model, open_artifact(model)) for model in models]
-    scorers = [(model, artifact, artifact.detector()) for model, artifact in opened]
+    scorers = [Scorer.load(str(model), artifact) for model, artifact in opened]
     rows: list[ScoreRow] = []
-    for done, path in enumerate(files, start=1):
-        rows += list(_score_file(path, scorers))
-        if on_progress is not None:
-            on_progress(done, len(files))
+    with one_blas_thread():
+        for done, name in enumerate(names, start=1):
+            rows += score_clip(name, scorers)
+            if on_progress is not None:
+                on_progress(done, len(names))
     return sorted(rows, key=lambda row: (row.path, row.model))
 
 
@@ -94,70 +113,77 @@ def score_segments(
         A model that cannot be loaded.
     """
     check_segments(segment_s, hop_s)
-    files = expand(paths)
-    opened = [(model, open_artifact(model)) for model in models]
-    scorers = [(model, artifact, artifact.detector()) for model, artifact in opened]
+    names = expand(paths)
+    scorers = [Scorer.load(str(model), open_artifact(model)) for model in models]
     rows: list[SegmentRow] = []
-    for path in files:
-        for channel in dict.fromkeys(artifact.channel for _, artifact, _ in scorers):
-            own = [scorer for scorer in scorers if scorer[1].channel == channel]
-            for row in _score_recording(path, segments(path, segment_s=segment_s, hop_s=hop_s, channel=channel), own):
+    for name in names:
+        for channel in dict.fromkeys(scorer.artifact.channel for scorer in scorers):
+            own = [scorer for scorer in scorers if scorer.artifact.channel == channel]
+            found = segments(_local(name), segment_s=segment_s, hop_s=hop_s, channel=channel)
+            for row in _score_recording(name, found, own):
                 rows.append(row)
                 if on_progress is not None:
                     on_progress(row.path, row.start_s)
     return sorted(rows, key=lambda row: (row.path, row.model, row.start_s))
 
 
-def _score_recording(
-    path: Path, found: Iterator[Segment], scorers: Sequence[tuple[Path, Artifact, Detector]]
-) -> Iterator[SegmentRow]:
+def _local(name: str) -> Path:
+    path = locate(name, "")
+    if path is None:
+        raise UsageError(f"{name!a}: a recording to be cut into segments must be a local file")
+    return Path(path)
+
+
+def _score_recording(name: str, found: Iterator[Segment], scorers: Sequence[Scorer]) -> Iterator[SegmentRow]:
     read_to = 0.0
     try:
         for segment in found:
             read_to = segment.end_s
-            for model, artifact, detector in scorers:
-                if segment.start_s > 0 and len(segment.waveform.samples) < detector.min_samples:
+            for scorer in scorers:
+                if segment.start_s > 0 and len(segment.waveform.samples) < scorer.detector.min_samples:
                     continue
-                row = score_waveform(segment.waveform, artifact, detector, path=os.fspath(path), model=str(model))
+                row = scorer.score(segment.waveform, path=name)
                 yield SegmentRow(**vars(row), start_s=segment.start_s, end_s=segment.end_s)
     except AudioError as error:
-        for model, artifact, detector in scorers:
-            row = score_waveform(error, artifact, detector, path=os.fspath(path), model=str(model))
+        for scorer in scorers:
+            row = scorer.score(error, path=name)
             yield SegmentRow(**vars(row), start_s=read_to, end_s=None)
 
 
-def expand(paths: Sequence[Path]) -> list[Path]:
-    """Files named, and .wav and .flac files below folders named; sorted, each once.
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Limit NumPy's matrix products to one thread.
 
-    Raises
-    ------
-    UsageError
-        A path that does not exist, or no file at all.
+    With two, log-mel frames differ in their last bits from those of one, so that a worker of a cluster and a command
+    on its own would write different scores; beside a busy process two are slower, too.
     """
-    found: set[Path] = set()
-    for path in paths:
-        if not os.path.lexists(path):
-            raise UsageError(f"{str(path)!r} does not exist")
-        found.update(find_audio(path) if path.is_dir() and not path.is_symlink() else [path])
-    if not found:
-        raise UsageError("no .wav or .flac file in the folders named")
-    return sorted(found, key=os.fspath)
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
-def _score_file(path: Path, scorers: Sequence[tuple[Path, Artifact, Detector]]) -> Iterator[ScoreRow]:
+def score_clip(name: str, scorers: Sequence[Scorer], *, base: str = "") -> list[ScoreRow]:
+    """Score a clip with each detector; it is read once for all that take the same channel.
+
+    Parameters
+    ----------
+    name
+        Path or URL; what the rows call it.
+    base
+        Folder that relative paths start from; default the current one.
+    """
     waveforms: dict[int | None, Waveform | AudioError] = {}
-    for model, artifact, detector in scorers:
-        channel = artifact.channel
-        if channel not in waveforms:
-            waveforms[channel] = _read_or_refuse(path, channel)
-        yield score_waveform(waveforms[channel], artifact, detector, path=os.fspath(path), model=str(model))
+    for channel in {scorer.artifact.channel for scorer in scorers}:
+        waveforms[channel] = _read_or_refuse(name, base, channel)
+    return [scorer.score(waveforms[scorer.artifact.channel], path=name) for scorer in scorers]
 
 
-def _read_or_refuse(path: Path, channel: int | None) -> Waveform | AudioError:
+def _read_or_refuse(name: str, base: str, channel: int | None) -> Waveform | AudioError:
+    path = locate(name, base)
     try:
-        return read_clip(path, channel=channel)
-    except AudioError as error:
-        return error
+        return read_remote(name, channel=channel) if path is None else read_clip(path, channel=channel)
+    except AudioError as error:  # it is called as it was named, wherever it was found
+        return AudioError(error.code, f"{name!a}: {str(error).removeprefix(f'{path!a}: ')}") if path else error
 
 
 def score_waveform(
@@ -182,7 +208,8 @@ def _verdict(anomaly_score: float, threshold: float) -> str:
     return "anomalous" if bool(thresholds.is_anomalous(anomaly_score, threshold)) else "normal"
 
 
-def format_score_csv(rows: Sequence[ScoreRow], *, row_type: type[ScoreRow] = ScoreRow) -> str:
+def format_score_csv(rows: Sequence[ScoreRow], *, row_type: type[ScoreRow] = ScoreRow, header: bool = True) -> str:
     """Write rows of one type as CSV; text cells that a spreadsheet would run as a formula get a leading `'`."""
     columns = [field.name for field in fields(row_type)]
-    return csv_text([columns, *([spreadsheet_cell(getattr(row, column)) for column in columns] for row in rows)])
+    cells = ([spreadsheet_cell(getattr(row, column)) for column in columns] for row in rows)
+    return csv_text([columns, *cells] if header else cells)

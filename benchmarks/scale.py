@@ -1,0 +1,159 @@
+"""Scoring many clips: `python -m benchmarks.scale [--clips 2000]`, on simulated clips.
+
+One worker against two, whole commands with the start of their processes; a folder of clips through all detectors, files
+to CSV, against the plain way (librosa, one batch a clip, torch's own number of threads, features shared by the
+networks); and memory with four times the clips. Needs a quiet machine: with other work on its cores, two workers gain
+nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from itertools import cycle, islice
+from pathlib import Path
+
+import librosa
+
+from asd_core.artifacts import csv_text, open_artifact
+from asd_core.datasets.bench import write_bench
+from asd_core.network import NetworkDetector
+from asd_core.types import Waveform
+from benchmarks import reference
+from benchmarks.embedded import NAME, PROJECT
+from benchmarks.run import LAUNCH
+
+MODELS = PROJECT / "artifacts" / NAME / "slider"
+DETECTORS = sorted(path.name for path in MODELS.iterdir() if (path / "current").is_file())
+ASKED_WORKERS, ASKED_PLAIN, DAY_S = 1.4, 2.0, 86_400
+
+
+def copies(n_clips: int, folder: Path) -> Path:
+    """A folder of so many clips: those of the small bench under new names."""
+    bench = write_bench(PROJECT / "build" / NAME, size="small", seed=0)
+    folder.mkdir()
+    for number, clip in enumerate(islice(cycle(sorted(bench.glob("slider/*/*.wav"))), n_clips)):
+        (folder / f"{number:05d}.wav").write_bytes(clip.read_bytes())
+    return folder
+
+
+def launched(module: str, *arguments: str | Path) -> tuple[float, float]:
+    """Wall seconds of a command, and the peak memory in MB of the largest of its processes."""
+    command = [sys.executable, "-c", LAUNCH, sys.executable, "-m", module, *map(os.fspath, arguments)]
+    printed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split()
+    if printed[0] != "0":
+        raise SystemExit(f"{module} {arguments[:3]} ended with {printed[0]}")
+    return float(printed[1]), float(printed[2])
+
+
+def score(clips: Path, detectors: list[str], *options: str | Path) -> tuple[float, float]:
+    """Time our command."""
+    models = [text for name in detectors for text in ("--model", MODELS / name)]
+    return launched("asd_core", "score", clips, *models, *options)
+
+
+def in_parts(clips: Path, detectors: list[str], workers: int, csv_file: Path | None = None) -> tuple[float, float]:
+    """Time our command on local processes, into a folder of its own."""
+    with tempfile.TemporaryDirectory(dir=clips.parent) as folder:
+        joined = () if csv_file is None else ("--csv", csv_file)
+        return score(clips, detectors, "--to", folder, "--workers", str(workers), *joined)
+
+
+def plain_way(clips: Path, out: Path) -> None:
+    """What one would write first: a loop over files, librosa, all windows of a clip in one batch."""
+    detectors = [(name, open_artifact(MODELS / name).detector()) for name in DETECTORS]
+    rows = [["path", "model", "anomaly_score"]]
+    for clip in sorted(clips.iterdir()):
+        samples, _ = librosa.load(clip, sr=16000)
+        frames = reference.log_mel(clip)
+        for name, detector in detectors:
+            if isinstance(detector, NetworkDetector):
+                scale, _ = detector._learned
+                value = reference.score_by_batch(detector, scale(frames))
+            else:
+                value = detector.anomaly_score(Waveform(samples))
+            rows.append([str(clip), name, repr(value)])
+    out.write_text(csv_text(rows), encoding="utf-8")
+
+
+def check_equal(ours: Path, theirs: Path) -> None:
+    """Stop where the two sides did not score the same."""
+    with ours.open(newline="") as first, theirs.open(newline="") as second:
+        for a, b in zip(csv.DictReader(first), csv.DictReader(second), strict=True):
+            x, y = float(a["anomaly_score"]), float(b["anomaly_score"])
+            if Path(a["model"]).name != b["model"] or abs(x - y) > 1e-3 * max(abs(x), abs(y)):
+                raise SystemExit(f"{a['path']}, {b['model']}: {x} here, {y} by the plain way")
+
+
+def ratio_line(name: str, pairs: list[tuple[float, float]], asked: float) -> str:
+    """Median, smallest and largest of slow / fast."""
+    ratios = sorted(slow / fast for slow, fast in pairs)
+    slow, fast = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return (
+        f"{name}: {statistics.median(ratios):.2f} times ({ratios[0]:.2f} to {ratios[-1]:.2f}; asked: {asked:g}); "
+        f"medians {slow:.1f} s and {fast:.1f} s"
+    )
+
+
+def workers_lines(n_clips: int, detector: str, repeats: int, inside: Path) -> list[str]:
+    """One worker against two."""
+    clips = copies(n_clips, inside / "many")
+    pairs = [(in_parts(clips, [detector], 1)[0], in_parts(clips, [detector], 2)[0]) for _ in range(repeats)]
+    a_day = DAY_S * n_clips / statistics.median(fast for _, fast in pairs)
+    return [
+        ratio_line(f"{n_clips} clips, {detector}: 2 workers against 1", pairs, ASKED_WORKERS),
+        f"2 workers at that speed, start included: {a_day:,.0f} clips a day",
+    ]
+
+
+def folder_lines(n_clips: int, repeats: int, inside: Path) -> list[str]:
+    """All detectors over a folder against the plain way; then four times the clips."""
+    clips, ours, theirs = copies(n_clips, inside / "folder"), inside / "ours.csv", inside / "theirs.csv"
+    workers = os.cpu_count() or 1
+    pairs, alone, peaks = [], [], []
+    for _ in range(repeats):
+        plain_s = launched("benchmarks.scale", "--plain-way", clips, theirs)[0]
+        parts_s, peak = in_parts(clips, DETECTORS, workers, ours)
+        pairs.append((plain_s, parts_s))
+        check_equal(ours, theirs)
+        alone.append((plain_s, score(clips, DETECTORS, "--csv", ours)[0]))
+        peaks.append(peak)
+    name = f"{n_clips} clips, {len(DETECTORS)} detectors, files to CSV"
+    large_peak = in_parts(copies(4 * n_clips, inside / "large"), DETECTORS, workers)[1]
+    return [
+        ratio_line(f"{name}: {workers} workers against the plain way", pairs, ASKED_PLAIN),
+        ratio_line(f"{name}: one process against the plain way", alone, 1.0),
+        f"peak memory of the largest process: {statistics.median(peaks):.0f} MB at {n_clips} clips, "
+        f"{large_peak:.0f} MB at {4 * n_clips}",
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=2000, help="for one worker against two")
+    parser.add_argument("--folder-clips", type=int, default=300, help="for the plain way, and a quarter for memory")
+    parser.add_argument("--detector", default="lstm_predictor", choices=DETECTORS, help="for one worker against two")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--plain-way", type=Path, nargs=2, metavar=("CLIPS", "CSV"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.plain_way is not None:
+        plain_way(*arguments.plain_way)
+        return
+    (PROJECT / "build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="scale-", dir=PROJECT / "build") as folder:
+        inside = Path(folder)
+        print(f"simulated clips; {os.cpu_count()} cores")
+        for line in workers_lines(arguments.clips, arguments.detector, arguments.repeats, inside):
+            print(line, flush=True)
+        for line in folder_lines(arguments.folder_clips, arguments.repeats, inside):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
