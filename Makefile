@@ -8,8 +8,10 @@ BENCH_DATA ?= build/simulated-small
 app: .venv/.app
 	$(BIN)/python -m streamlit run app.py
 
+# Two processes, one numerical thread each; then the same for the tests in a browser.
 test: .venv/.dev
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not browser" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m "browser and not slow" -n 2 --dist loadfile
 
 test-all: .venv/.dev
 	$(BIN)/python -m pytest

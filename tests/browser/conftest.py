@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 CHROMIUM_ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -102,11 +102,20 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def context(browser):
+    """A context whose cache holds Streamlit's scripts after the first page: three fifths of a page's cost."""
+    shared = browser.new_context()
+    yield shared
+    shared.close()
+
+
 @pytest.fixture
-def open_page(browser):
+def open_page(browser, context):
     """`open_page(url, width=1280, **context options) -> page`; any console error fails the test at its end.
 
-    Two 404s of Streamlit's own first probe on a deep link are known and left out.
+    Other options than sizes and colours get the page a context of its own. Two 404s of Streamlit's own first probe on a
+    deep link are known and left out.
     """
     pages, complaints = [], []
 
@@ -115,8 +124,11 @@ def open_page(browser):
         if message.type == "error" and not known:
             complaints.append(message.text)
 
-    def open_(url: str, *, width: int = 1280, height: int = 1000, **options):
-        page = browser.new_context(viewport={"width": width, "height": height}, **options).new_page()
+    def open_(url: str, *, width: int = 1280, height: int = 1000, color_scheme: str = "light", **options):
+        own = browser.new_context(viewport={"width": width, "height": height}, **options) if options else context
+        page = own.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=color_scheme)
         page.on("console", note)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(url)
@@ -125,7 +137,9 @@ def open_page(browser):
 
     yield open_
     for page in pages:
-        page.context.close()
+        page.close()
+        if page.context is not context:
+            page.context.close()
     assert complaints == []
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from settling import settle
 from sounds import PROJECT
 
 from pages.shared.frame import PAGES
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 60_000
 STREAMLITS_OWN = (("color-contrast", "<span title="),)
 """Fault and how its element begins: the chips of a multiselect are white on the primary colour in either theme."""
 
@@ -24,9 +24,7 @@ def test_a_page_has_no_serious_fault(url, open_page, path, theme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     address = "" if path == "app.py" else path.removeprefix("pages/").removesuffix(".py")
     page = open_page(f"{url}/{address}", color_scheme=theme)
-    page.get_by_role("heading", level=1).wait_for(timeout=WAIT_MS)
-    page.get_by_test_id("stStatusWidget").wait_for(state="detached", timeout=WAIT_MS)
-    page.wait_for_timeout(1500)
+    settle(page)
     found = axe.run(page).response["violations"]
     faults = [
         (fault["id"], node["html"][:160])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from settling import settle
 from sounds import PROJECT
 
 pytestmark = pytest.mark.browser
@@ -27,19 +28,13 @@ def shown_clip(page) -> str:
     return page.locator(".player .title").inner_text()
 
 
-def standing(page) -> None:
-    page.get_by_role("heading", level=1).wait_for(timeout=WAIT_MS)
-    page.get_by_test_id("stStatusWidget").wait_for(state="detached", timeout=WAIT_MS)
-    page.wait_for_timeout(1500)
-
-
 @pytest.mark.parametrize("view", ["scatter", "map"])
 def test_a_clicked_mark_rings_and_plays_its_clip(url, open_page, view):
     page = open_page(f"{url}?view={view}", height=2000)
     chart = page.get_by_test_id("stVegaLiteChart")
     chart.wait_for(timeout=WAIT_MS)
     before = shown_clip(page)
-    standing(page)
+    settle(page)
     box = chart.bounding_box()
     page.mouse.click(box["x"] + 0.2 * box["width"], box["y"] + 0.6 * box["height"])
     page.locator(".player .title", has_not_text=re.compile(f"^{re.escape(before)}$")).wait_for(timeout=WAIT_MS)
@@ -50,7 +45,7 @@ def test_a_clicked_mark_rings_and_plays_its_clip(url, open_page, view):
 def test_a_clip_on_which_verdicts_differ_plays_and_another_can_be_chosen(url, open_page):
     page = open_page(f"{url}?view=differ", height=1600)
     before = shown_clip(page)
-    standing(page)
+    settle(page)
     plays(page)
     table = page.get_by_test_id("stDataFrame").first.bounding_box()
     page.mouse.click(table["x"] + 18, table["y"] + 38 + 35 * 3.5)
@@ -79,5 +74,5 @@ def test_an_uploaded_file_of_scores_becomes_another_curve(url, open_page, tmp_pa
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_narrow_screen_needs_no_horizontal_scroll(url, open_page, view, scheme):
     page = open_page(f"{url}?view={view}", width=400, color_scheme=scheme)
-    standing(page)
+    settle(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400

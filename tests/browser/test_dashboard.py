@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from settling import settle
 from sounds import PROJECT
 
 pytestmark = pytest.mark.browser
@@ -76,6 +77,5 @@ def test_a_deep_link_opens_the_detector_and_rule_it_names(url, open_page):
 @pytest.mark.parametrize("path", ["", "/check", "/threshold"])
 def test_a_narrow_screen_needs_no_horizontal_scroll(url, open_page, path):
     page = open_page(url + path, width=400)
-    page.get_by_role("heading", level=1).wait_for(timeout=WAIT_MS)
-    page.wait_for_timeout(3000)
+    settle(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from settling import settle
 from sounds import PROJECT
 
 pytestmark = pytest.mark.browser
@@ -90,7 +91,7 @@ def test_the_slider_changes_the_picture_and_the_number(url, open_page, lesson):
     page = open_page(f"{url}/learn?lesson={lesson}", height=2400)
     chart = page.get_by_test_id("stVegaLiteChart").first
     chart.locator("canvas, svg").first.wait_for(timeout=WAIT_MS)
-    page.wait_for_timeout(1500)
+    settle(page)
     before = chart.screenshot()
     slider = (
         page.get_by_test_id("stSlider").filter(has_text=re.compile("Which (prediction|window)")).get_by_role("slider")
@@ -98,7 +99,7 @@ def test_the_slider_changes_the_picture_and_the_number(url, open_page, lesson):
     slider.focus()
     slider.press("Home")
     page.get_by_text(re.compile("^(Prediction|Window) 1 is")).wait_for(timeout=WAIT_MS)
-    page.wait_for_timeout(1500)
+    settle(page)
     assert chart.screenshot() != before
 
 
@@ -124,6 +125,5 @@ def test_the_boundary_is_drawn_with_its_points(url, open_page):
 )
 def test_no_width_needs_a_horizontal_scroll(url, open_page, path, width):
     page = open_page(url + path, width=width, color_scheme="dark")
-    page.get_by_role("heading", level=1).wait_for(timeout=WAIT_MS)
-    page.wait_for_timeout(3000)
+    settle(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
