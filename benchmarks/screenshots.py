@@ -28,6 +28,7 @@ PAGES = {
     "train": "train",
     "threshold": "threshold?detector=lstm_predictor",
     "check": "check",
+    "monitor": "monitor",
     "compare": "compare",
     "learn": "learn",
 }

@@ -24,7 +24,7 @@ from asd_core.scoring import ScoreRow, format_score_csv
 from asd_core.types import SR
 
 COLUMNS = ["path", "model", "encoder", "status", "reason", "anomaly_score", "threshold", "verdict"]
-COMMANDS = ("simulate", "index", "train", "evaluate", "score", "evaluate-dcase", "verify-vggish", "doctor")
+COMMANDS = ("simulate", "index", "train", "evaluate", "score", "watch", "evaluate-dcase", "verify-vggish", "doctor")
 
 
 def write(path, waveform):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 
+import altair as alt
 import pytest
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
@@ -218,8 +219,9 @@ def test_an_alarms_band_goes_from_the_clip_that_raised_it_to_the_one_that_cleare
 def test_the_figure_shows_threshold_band_and_marks_also_for_times_and_for_no_clip():
     times = [f"2026-01-31T12:00:0{i}+00:00" for i in range(3)]
     for points in ([], [point(i, i == 1) for i in range(3)], [point(at, True) for at in times]):
-        spec = score_timeline(points).to_dict()
+        spec = score_timeline(points)
         marks = [layer["mark"]["type"] for layer in spec["layer"]]
         assert marks == ["rect", "rule", "text", "line", "line", "point"]
-        assert len(spec["datasets"][spec["layer"][-1]["data"]["name"]]) == len(points)
+        assert len(spec["layer"][-1]["data"]["values"]) == len(points)
+        assert alt.LayerChart.from_dict(spec).to_dict()["height"] == 320  # a valid specification
     assert spec["layer"][0]["encoding"]["x"]["type"] == "temporal"

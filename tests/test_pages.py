@@ -12,7 +12,7 @@ import soundfile as sf
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
-PAGES = ("pages/check.py", "pages/threshold.py")
+PAGES = ("pages/check.py", "pages/threshold.py", "pages/monitor.py")
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
 N_DETECTORS = len(list(EMBEDDED.glob("*/*/current")))
 HOSTILE = "<img src=x onerror=alert(1)>[l](javascript:alert(1))\n=cmd|' /C calc'!A0\u202e.wav"

@@ -129,7 +129,7 @@ def replay_tab(chosen: Chosen, good: dict[str, Artifact]) -> None:
     if replay.speed != speed:
         replay.set_speed(speed)
     goes_on = not (replay.is_over or replay.paused)
-    fragment(lambda: _panel(replay), run_every=min(TICK_S, 1 / speed) if goes_on else None)()
+    fragment(lambda: _panel(replay), run_every=TICK_S if goes_on else None)()
 
 
 def _controls(good: dict[str, Artifact]) -> tuple[Artifact, str, float]:

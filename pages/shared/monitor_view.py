@@ -13,7 +13,7 @@ from asd_core.audio import encode_wav
 from asd_core.formats import rate_text, score_text
 from asd_core.plots import TimelinePoint, score_timeline
 from asd_core.types import Waveform
-from asd_core.watch_table import RAISED, WatchRow
+from asd_core.watch_table import DRIFT_CLIPS, RAISED, WatchRow
 from pages.shared.sources import shown_name
 
 LAST_CLIPS = 6
@@ -93,17 +93,17 @@ def _announce(clips: Sequence[HeardClip], name: str) -> None:
 
 def _state(clips: Sequence[HeardClip], *, is_cut: bool) -> None:
     if not clips:
-        st.markdown("### :gray-badge[:material/hourglass_empty: no clip yet]")
+        st.markdown("## :material/hourglass_empty: no clip yet")
         return
     row = clips[-1].row
     if row.alarm:
-        st.markdown("## :orange-badge[:material/notifications_active: ALARM]")
+        st.markdown("## :orange[:material/notifications_active: ALARM]")
         st.markdown(f"since {_alarm_start(clips, is_cut=is_cut)}")
     else:
-        st.markdown("## :blue-badge[:material/check: quiet]")
+        st.markdown("## :blue[:material/check: quiet]")
         ended = [clip.place for clip in clips if clip.row.event and clip.row.event != RAISED]
         st.markdown(f"the last alarm was cleared at {ended[-1]}" if ended else "no alarm so far")
-    _drift(row)
+    _drift(row, n_known=sum(clip.row.traits is not None for clip in clips))
 
 
 def _alarm_start(clips: Sequence[HeardClip], *, is_cut: bool) -> str:
@@ -113,9 +113,10 @@ def _alarm_start(clips: Sequence[HeardClip], *, is_cut: bool) -> str:
     return f"before {clips[0].place}" if is_cut else clips[0].place
 
 
-def _drift(row: WatchRow) -> None:
+def _drift(row: WatchRow, *, n_known: int) -> None:
     if not row.drift:
-        st.caption(":material/trending_flat: No drift: level and spectrum of recent clips are as in training.")
+        early = f" It is told from {DRIFT_CLIPS} clips on." if n_known < DRIFT_CLIPS else ""
+        st.caption(f":material/trending_flat: No drift of level or spectrum away from training was reported.{early}")
         return
     st.markdown(
         ":material/trending_up: **Drift**: recent clips are unlike those of training, whatever the machine does"
@@ -147,25 +148,31 @@ def _figure(
     ]
     n_alarms = sum(after and not before for before, after in pairwise([False, *(point.alarm for point in points)]))
     alt = f"Anomaly scores of {len(points)} clips in order, with threshold; an alarm stood {n_alarms} times"
-    st.altair_chart(score_timeline(points, span=span, score_span=score_span), key="timeline", width="stretch", alt=alt)
+    st.subheader("Anomaly score, higher = more anomalous")
+    st.vega_lite_chart(
+        score_timeline(points, span=span, score_span=score_span), key="timeline", width="stretch", alt=alt
+    )
 
 
 def _last_clips(clips: Sequence[HeardClip], name: str, sound: Callable[[HeardClip], Waveform | None]) -> None:
     st.subheader("Last clips")
+    _player(clips, name, sound)
     for clip in clips[: -LAST_CLIPS - 1 : -1]:
         _clip_line(clip, name)
-    picked = next(
-        (clip for clip in reversed(clips) if st.session_state.get("monitor_hear") == (name, clip.row.path)), None
-    )
+
+
+def _player(clips: Sequence[HeardClip], name: str, sound: Callable[[HeardClip], Waveform | None]) -> None:
+    heard = st.session_state.get("monitor_hear")
+    picked = next((clip for clip in reversed(clips) if heard == (name, clip.row.path)), None)
     if picked is None:
         return
-    waveform = sound(picked)
     with st.container(border=True):
+        st.text(f"{picked.place}: {shown_name(picked.title)}")
+        waveform = sound(picked)
         if waveform is None:
             st.caption("The sound of this clip is not at hand.")
         else:
             st.audio(encode_wav(waveform.samples), format="audio/wav", autoplay=True)
-        st.text(f"{picked.place}: {shown_name(picked.title)}")
 
 
 def _clip_line(clip: HeardClip, name: str) -> None:
@@ -178,7 +185,6 @@ def _clip_line(clip: HeardClip, name: str) -> None:
             on_click=_hear,
             args=(name, row.path),
             disabled=row.status == "refused",
-            help=None,
         )
         st.markdown(VERDICTS.get(row.verdict, ":gray-badge[:material/help: no verdict]"), width="content")
         if row.event:
