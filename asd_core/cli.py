@@ -264,8 +264,6 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _key_value(text: str) -> tuple[str, str]:
-    from asd_core.errors import UsageError
-
     key, separator, value = text.partition("=")
     if not separator:
         raise UsageError(f"--set takes name=value, got {text!r}")
