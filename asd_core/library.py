@@ -43,9 +43,10 @@ from asd_core.artifacts import (
     open_artifact,
     replace_file,
 )
-from asd_core.audio import MAX_UPLOAD_BYTES, decode_waveform, read_waveform
+from asd_core.audio import MAX_UPLOAD_BYTES, read_waveform
 from asd_core.clips import NORMAL_NAMES, file_digest, index_clips
 from asd_core.datasets.bench import read_simulated
+from asd_core.decoding import decode_upload
 from asd_core.errors import ArtifactError, AudioError, BusyError, DataSetError, UsageError
 from asd_core.pipeline import OWN_SUFFIX, READ_ONLY_MARK, DataSet, open_data_set, slug
 from asd_core.places import TFHUB_CACHE_NAME, data_dir
@@ -435,7 +436,7 @@ def store_uploads(
     refused, names, repeated = [], {}, 0
     for n_done, upload in enumerate(uploads, start=1):
         try:
-            decode_waveform(upload.content, name=upload.name)
+            decode_upload(upload.content, name=upload.name)
         except AudioError as error:
             refused.append({"name": display_name(upload.name), "reason": f"{error.code}: {error}"})
         else:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from asd_core.audio import MAX_UPLOAD_BYTES, decode_waveform
+from asd_core.audio import MAX_UPLOAD_BYTES
+from asd_core.decoding import decode_upload
 from asd_core.errors import AudioError
 from asd_core.types import Waveform
 from pages.shared.sources import shown_name
@@ -60,6 +61,6 @@ def _read(file: UploadedFile) -> Upload:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _decoded(file_id: str, _file: UploadedFile) -> Waveform | AudioError:  # noqa: ARG001 - the id is the key
     try:
-        return decode_waveform(_file.getvalue(), name=shown_name(_file.name))
+        return decode_upload(_file.getvalue(), name=shown_name(_file.name))
     except AudioError as error:
         return error
