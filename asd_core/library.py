@@ -334,6 +334,18 @@ class Quota:
     files: int = 0
     bytes: int = 0
 
+    def with_files(self, sizes: Sequence[int]) -> Quota:
+        """Add files by their sizes, before any of them is read; raises UsageError where they are too many or large."""
+        files, total = self.files + len(sizes), self.bytes + sum(sizes)
+        if max(sizes, default=0) > MAX_UPLOAD_BYTES:
+            raise UsageError(f"a file may have at most {MAX_UPLOAD_BYTES >> 20} MB, got {max(sizes) / 2**20:.1f} MB")
+        if files > MAX_UPLOADS or total > MAX_UPLOADED_BYTES:
+            raise UsageError(
+                f"a session may upload {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB; with these it would be "
+                f"{files} files and {total / 2**20:.0f} MB. Name a folder instead, or reload the page for a new session"
+            )
+        return Quota(files, total)
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -374,18 +386,11 @@ def check_quota(sizes: Sequence[int], used: Quota) -> Quota:
     UsageError
         Nothing, too many, too large, or too little room on the disk.
     """
-    files, total = used.files + len(sizes), used.bytes + sum(sizes)
     if not sizes:
         raise UsageError("choose at least one WAV or FLAC file")
-    if max(sizes) > MAX_UPLOAD_BYTES:
-        raise UsageError(f"a file may have at most {MAX_UPLOAD_BYTES >> 20} MB, got {max(sizes) / 2**20:.1f} MB")
-    if files > MAX_UPLOADS or total > MAX_UPLOADED_BYTES:
-        raise UsageError(
-            f"a session may upload {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB; with these it would be "
-            f"{files} files and {total / 2**20:.0f} MB. Name a folder instead, or reload the page for a new session"
-        )
+    longer = used.with_files(sizes)
     check_free_disk(sum(sizes))
-    return Quota(files, total)
+    return longer
 
 
 def check_free_disk(n_bytes: int) -> None:

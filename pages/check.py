@@ -34,7 +34,7 @@ with open_page("pages/check.py") as chosen:
     waveform, title = None, ""
     if source == "Upload":
         files = st.file_uploader(
-            "Recordings: WAV or FLAC, 0.5 s to 10 min, at most 32 MB each and 50 at a time",
+            "Recordings: WAV or FLAC, 0.5 s to 10 min, at most 32 MB each, 50 files and 200 MB a session",
             type=["wav", "flac"],
             accept_multiple_files=True,
             key="upload",
