@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BENCH_DATA ?= build/simulated-small
 
-.PHONY: app test test-all check fix bench artifacts screenshots clean
+.PHONY: app test test-all soak check fix bench artifacts screenshots clean
 
 app: .venv/.app
 	$(BIN)/python -m streamlit run app.py
@@ -13,6 +13,9 @@ test: .venv/.dev
 
 test-all: .venv/.dev
 	$(BIN)/python -m pytest
+
+soak: .venv/.dev
+	$(BIN)/python -m pytest -m soak -s
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .
