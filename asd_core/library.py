@@ -48,6 +48,7 @@ from asd_core.clips import NORMAL_NAMES, file_digest, index_clips
 from asd_core.datasets.bench import read_simulated
 from asd_core.decoding import decode_upload
 from asd_core.errors import ArtifactError, AudioError, BusyError, DataSetError, UsageError
+from asd_core.logs import event
 from asd_core.pipeline import OWN_SUFFIX, READ_ONLY_MARK, DataSet, open_data_set, slug
 from asd_core.places import TFHUB_CACHE_NAME, data_dir
 from asd_core.types import Waveform
@@ -452,6 +453,7 @@ def store_uploads(
         if on_progress is not None:
             on_progress(n_done, len(uploads))
     known = _note_uploads(root, names) if names else read_library().find(root.name)
+    event("uploads", data_set=root.name, n_taken=len(names), n_refused=len(refused))
     return Stored(known, len(names) - repeated, repeated, tuple(refused), used)
 
 

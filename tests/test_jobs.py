@@ -38,6 +38,7 @@ from asd_core.jobs import (
     submit,
     sweep,
 )
+from asd_core.logs import log_path
 from asd_core.pipeline import TrainingRequest, train
 from asd_core.types import SR
 
@@ -307,6 +308,11 @@ def check_the_old_detector_serves_until_the_new_one_is_whole(asked, *, after_s):
     assert served[0] == before.detector().anomaly_score(hum(5))
     assert open_artifact(before.folder.parent).version == done.status.version
     wait_for(lambda: not members(done.status.pid))
+    logged = [json.loads(line) for line in log_path("jobs").read_text().splitlines()]
+    assert [(line["event"], line["job"]) for line in logged] == [
+        ("training began", done.name),
+        ("training ended", done.name),
+    ]
     sweep()
     assert not [job for job in list_jobs() if job.is_active]
 
