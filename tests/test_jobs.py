@@ -291,7 +291,7 @@ def test_a_training_outlives_the_server_that_started_it_and_leaves_no_process(as
 def check_the_old_detector_serves_until_the_new_one_is_whole(asked, *, after_s):
     """Kill the server at some moment of a training; the training ends by itself, and every look finds a detector."""
     before = train(replace(asked, settings=TINY)).artifact
-    job, seen, served = kill_server(asked, epochs=60, after_s=after_s), [], []
+    job, seen, served = kill_server(asked, epochs=60 + int(300 * after_s), after_s=after_s), [], []
 
     def ended():
         state = read_job(job.folder).state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from asd_core.places import artifacts_dir, data_dir
 
 PROJECT = Path(__file__).resolve().parents[2]
 EMBEDDED_NAME = "simulated-small"
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+_WWW = re.compile(r"www(?=\\\.)", re.IGNORECASE)
+_JOINER = "\N{WORD JOINER}"
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,17 @@ def _boundary(place: str) -> Iterator[None]:
         number = fault(error, page=place)
         st.error(f"Error {number}: this should not have happened. The log tells more.", icon=":material/error:")
         raise
+
+
+def plain(text: str) -> str:
+    """Make names and other texts that are not ours fit for Markdown: they are read as they stand.
+
+    Backslashes switch formatting, HTML and formulas off; an invisible word joiner parts what Streamlit would make an
+    icon, a colour, a link or an address of.
+    """
+    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    escaped = _PUNCTUATION.sub(r"\\\g<0>", printable)
+    return _WWW.sub(rf"\g<0>{_JOINER}", escaped.replace(":", f":{_JOINER}").replace("\\@", f"{_JOINER}\\@"))
 
 
 def keep(key: str, options: Iterable[str] | None = None) -> None:
