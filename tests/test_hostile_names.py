@@ -29,8 +29,8 @@ VIEWS = {
     "pages/compare.py": {"view": ("figures", "differ", "scatter", "failures", "map", "localisation")},
     "pages/learn.py": {"lesson": ("vggish_ocsvm", "quiz", "glossary")},
 }
-SENT = [name.encode("utf-8", "replace").decode() for name in SLASHED.values()]
-"""As browsers send names: always UTF-8."""
+SENT = [name.encode("utf-8", "replace").decode().replace("\0", "") + ".wav" for name in SLASHED.values()]
+"""As browsers send names: UTF-8, and Streamlit takes none with a NUL."""
 LINE_TYPES = ("markdown", "caption", "error", "warning", "info", "success", "title", "header", "subheader", "toast")
 
 
