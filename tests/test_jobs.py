@@ -300,7 +300,7 @@ def check_the_old_detector_serves_until_the_new_one_is_whole(asked, *, after_s):
         served.append(now.detector().anomaly_score(hum(5)))
         return state not in ("queued", "running")
 
-    wait_for(ended, seconds=60)
+    wait_for(ended, seconds=300)
     done = read_job(job.folder)
     assert done.state == "done", log_text(done)
     assert {version for _, version in seen} <= {before.version, done.status.version}
