@@ -40,7 +40,7 @@ SLASHED = {
 }
 """The same as texts and as names of uploads."""
 SIGNS = re.compile(
-    rf"(?<!\\)<(?:img|script|/b)|\]\((?:http|java)|://{HOST}|www\.{HOST}|:material_|:smile:|:streamlit:|:red\[|(?<!\\)\$\\frac"
+    rf"(?<!\\)<(?:img|script|/b)|(?<!\\)\]\((?:http|java)|://{HOST}|www\.{HOST}|:material_|:smile:|:streamlit:|:red\[|(?<!\\)\$\\frac"
 )
 """What may stand nowhere in a text that is read as Markdown."""
 

@@ -19,8 +19,8 @@ from asd_core.places import artifacts_dir, data_dir
 
 PROJECT = Path(__file__).resolve().parents[2]
 EMBEDDED_NAME = "simulated-small"
-_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
-_WWW = re.compile(r"www(?=\\\.)", re.IGNORECASE)
+_ACTING = re.compile(r"[\\`*_{}\[\]<>#~|$!&]|^[-+]")
+_WWW = re.compile(r"www(?=\.)", re.IGNORECASE)
 _JOINER = "\N{WORD JOINER}"
 
 
@@ -124,8 +124,8 @@ def plain(text: str) -> str:
     icon, a colour, a link or an address of.
     """
     printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    escaped = _PUNCTUATION.sub(r"\\\g<0>", printable)
-    return _WWW.sub(rf"\g<0>{_JOINER}", escaped.replace(":", f":{_JOINER}").replace("\\@", f"{_JOINER}\\@"))
+    escaped = _ACTING.sub(r"\\\g<0>", printable)
+    return _WWW.sub(rf"\g<0>{_JOINER}", escaped.replace(":", f":{_JOINER}").replace("@", f"{_JOINER}@"))
 
 
 def keep(key: str, options: Iterable[str] | None = None) -> None:
