@@ -17,7 +17,7 @@ test-all: .venv/.dev
 	$(BIN)/python -m pytest
 
 soak: .venv/.dev
-	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest -m soak -s
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .

@@ -10,9 +10,12 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from asd_core import feature_cache
+from asd_core.audio import encode_wav
+from asd_core.decoding import Decoder
 from asd_core.encoders.vggish import cached_hub_folder
-from asd_core.errors import UsageError
+from asd_core.errors import AudioError, UsageError
 from asd_core.places import data_dir, vggish_dir
+from asd_core.types import SR
 
 _FLOORS = {"streamlit": (1, 54), "torch": (2, 10)}
 """Oldest versions without the known holes (CVE-2026-33682; CVE-2025-32434 and CVE-2026-24747)."""
@@ -46,7 +49,8 @@ def checks() -> list[Check]:
     python = Check(
         "python", (3, 11) <= sys.version_info[:2] < (3, 14), True, f"{sys.version.split()[0]}, wanted 3.11-3.13"
     )
-    return [python, *[_package(name) for name in _REQUIRED], _data_dir(), _feature_cache(), _vggish(), *_protections()]
+    found = [python, *[_package(name) for name in _REQUIRED], _data_dir(), _feature_cache(), _vggish()]
+    return [*found, *_protections(), _decoder()]
 
 
 def _package(name: str) -> Check:
@@ -101,3 +105,14 @@ def _protections() -> list[Check]:
         Check("no-follow opening", hasattr(os, "O_NOFOLLOW"), False, "links are refused" if posix else missing),
         Check("resource limits", find_spec("resource") is not None, False, "memory and time" if posix else missing),
     ]
+
+
+def _decoder() -> Check:
+    decoder, limited = Decoder(), find_spec("resource") is not None
+    try:
+        decoder.decode(encode_wav([0.0] * SR))
+    except (AudioError, OSError) as error:
+        return Check("upload decoder", False, True, str(error))
+    finally:
+        decoder.close()
+    return Check("upload decoder", True, True, f"a child process, {'memory and' if limited else 'only'} time limited")

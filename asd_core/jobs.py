@@ -42,6 +42,7 @@ from asd_core.artifacts import replace_file
 from asd_core.detector import Progress
 from asd_core.detectors import detector_class
 from asd_core.errors import AsdError, BusyError, TrainingStopped, UsageError
+from asd_core.logs import configure, event, fault
 from asd_core.pipeline import TrainingRequest, slug, train
 from asd_core.places import data_dir
 
@@ -218,6 +219,7 @@ def submit(request: TrainingRequest) -> Job:
     with _table():
         _check_room(request)
         folder = _make_run(text)
+    event("training asked for", job=folder.name, detector=request.detector, data=str(request.data))
     with contextlib.suppress(BusyError):  # it is queued: whoever looks next starts it
         sweep()
     return read_job(folder)
@@ -469,6 +471,7 @@ def _close_if_running(folder: Path, state: str, error: str) -> None:
     status = read_job(folder).status
     if status.state == "running":
         _write_status(folder, _ended(status, state, error))
+        event("training ended", job=folder.name, state=state, reason=error)
 
 
 def _start_first(queued: Sequence[Job]) -> None:
@@ -582,6 +585,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a folder that the dashboard made")
     parser.add_argument("--slot", type=int, metavar="FD", help="inherited lock (set by whoever starts the job)")
     arguments = parser.parse_args(argv)
+    configure("jobs")
     try:
         with _slot(arguments.slot):
             code = _run(arguments.run_dir)
@@ -632,9 +636,11 @@ def _run(run_dir: Path) -> int:
     _limit_self()
     request, status = _claim(run_dir)
     folder = _checked_folder(run_dir)
+    event("training began", job=folder.name, detector=request.detector)
     with _heartbeat(folder, status):
         status, code = _train(folder, request, status, stops)
     _write_status(folder, replace(status, ended_at=_now(), heartbeat=_now()))
+    event("training ended", job=folder.name, state=status.state, reason=status.error)
     return code
 
 
@@ -694,6 +700,7 @@ def _train(folder: Path, request: TrainingRequest, status: Status, stops: Sequen
         return replace(status, state="failed", error=str(error)), _BUSY if isinstance(error, BusyError) else _USAGE
     except Exception as error:  # noqa: BLE001 - see above
         traceback.print_exc()
+        fault(error, job=folder.name)
         detail = f" ({error.strerror})" if isinstance(error, OSError) else ""
         return replace(status, state="failed", error=f"{type(error).__name__}{detail}; see {_LOG}"), _UNEXPECTED
     done = replace(

@@ -44,10 +44,12 @@ from asd_core.artifacts import (
     open_artifact,
     replace_file,
 )
-from asd_core.audio import MAX_UPLOAD_BYTES, decode_waveform, read_waveform
+from asd_core.audio import MAX_UPLOAD_BYTES, read_waveform
 from asd_core.clips import NORMAL_NAMES, file_digest, index_clips
 from asd_core.datasets.bench import read_simulated
+from asd_core.decoding import decode_upload
 from asd_core.errors import ArtifactError, AudioError, BusyError, DataSetError, UsageError
+from asd_core.logs import event
 from asd_core.pipeline import OWN_SUFFIX, READ_ONLY_MARK, DataSet, open_data_set, slug
 from asd_core.places import TFHUB_CACHE_NAME, data_dir
 from asd_core.types import Waveform
@@ -334,6 +336,18 @@ class Quota:
     files: int = 0
     bytes: int = 0
 
+    def with_files(self, sizes: Sequence[int]) -> Quota:
+        """Add files by their sizes, before any of them is read; raises UsageError where they are too many or large."""
+        files, total = self.files + len(sizes), self.bytes + sum(sizes)
+        if max(sizes, default=0) > MAX_UPLOAD_BYTES:
+            raise UsageError(f"a file may have at most {MAX_UPLOAD_BYTES >> 20} MB, got {max(sizes) / 2**20:.1f} MB")
+        if files > MAX_UPLOADS or total > MAX_UPLOADED_BYTES:
+            raise UsageError(
+                f"a session may upload {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB; with these it would be "
+                f"{files} files and {total / 2**20:.0f} MB. Name a folder instead, or reload the page for a new session"
+            )
+        return Quota(files, total)
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -374,18 +388,11 @@ def check_quota(sizes: Sequence[int], used: Quota) -> Quota:
     UsageError
         Nothing, too many, too large, or too little room on the disk.
     """
-    files, total = used.files + len(sizes), used.bytes + sum(sizes)
     if not sizes:
         raise UsageError("choose at least one WAV or FLAC file")
-    if max(sizes) > MAX_UPLOAD_BYTES:
-        raise UsageError(f"a file may have at most {MAX_UPLOAD_BYTES >> 20} MB, got {max(sizes) / 2**20:.1f} MB")
-    if files > MAX_UPLOADS or total > MAX_UPLOADED_BYTES:
-        raise UsageError(
-            f"a session may upload {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB; with these it would be "
-            f"{files} files and {total / 2**20:.0f} MB. Name a folder instead, or reload the page for a new session"
-        )
+    longer = used.with_files(sizes)
     check_free_disk(sum(sizes))
-    return Quota(files, total)
+    return longer
 
 
 def check_free_disk(n_bytes: int) -> None:
@@ -436,7 +443,7 @@ def store_uploads(
     refused, names, repeated = [], {}, 0
     for n_done, upload in enumerate(uploads, start=1):
         try:
-            decode_waveform(upload.content, name=upload.name)
+            decode_upload(upload.content, name=upload.name)
         except AudioError as error:
             refused.append({"name": display_name(upload.name), "reason": f"{error.code}: {error}"})
         else:
@@ -447,6 +454,7 @@ def store_uploads(
         if on_progress is not None:
             on_progress(n_done, len(uploads))
     known = _note_uploads(root, names) if names else read_library().find(root.name)
+    event("uploads", data_set=root.name, n_taken=len(names), n_refused=len(refused))
     return Stored(known, len(names) - repeated, repeated, tuple(refused), used)
 
 

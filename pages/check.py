@@ -7,7 +7,7 @@ import streamlit as st
 from pages.shared.bands import band_controls
 from pages.shared.batch import chosen_upload
 from pages.shared.cache import artifacts, heard
-from pages.shared.frame import keep, no_detectors, open_page
+from pages.shared.frame import keep, no_detectors, open_page, plain
 from pages.shared.listening import listeners, listening_panels, unfamiliar, verdict_cards
 from pages.shared.sources import example_clip
 from pages.shared.spot import mark_controls, spot_controls
@@ -34,7 +34,7 @@ with open_page("pages/check.py") as chosen:
     waveform, title = None, ""
     if source == "Upload":
         files = st.file_uploader(
-            "Recordings: WAV or FLAC, 0.5 s to 10 min, at most 32 MB each and 50 at a time",
+            "Recordings: WAV or FLAC, 0.5 s to 10 min, at most 32 MB each, 50 files and 200 MB a session",
             type=["wav", "flac"],
             accept_multiple_files=True,
             key="upload",
@@ -49,7 +49,7 @@ with open_page("pages/check.py") as chosen:
     if waveform is None:
         st.stop()
     for warning in (*waveform.warnings, *unfamiliar(good, waveform)):
-        st.warning(warning, icon=":material/info:")
+        st.warning(plain(warning), icon=":material/info:")
     listening = listeners(good)
     results = {name: heard(artifact, waveform) for name, artifact in listening.items()}
     verdict_cards(listening, results)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.shared.cache import artifacts, clips_root
 from pages.shared.cards import DETECTOR_MARKS
-from pages.shared.frame import keep, link, no_detectors, open_page
+from pages.shared.frame import keep, link, no_detectors, open_page, plain
 from pages.shared.learn_glossary import glossary
 from pages.shared.learn_networks import gru_lesson, lstm_lesson
 from pages.shared.learn_quiz import quiz
@@ -24,7 +24,7 @@ with open_page("pages/learn.py") as chosen:
     if any(artifact.simulated for artifact in good.values()):
         st.caption(":material/science: Simulated data: clips and figures on this page come from generated sound.")
     lessons = [name for name in LESSONS if name in good]
-    titles = {name: f"{DETECTOR_MARKS[name]} {good[name].title}" for name in lessons} | {QUIZ: "Blind test"}
+    titles = {name: f"{DETECTOR_MARKS[name]} {plain(good[name].title)}" for name in lessons} | {QUIZ: "Blind test"}
     with st.container():  # keeps what follows in its place, whether clips are generated first or not
         root = clips_root(chosen)
     if root is None or not lessons:

@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from asd_core.artifacts import Artifact
 from pages.shared.cache import artifacts
 from pages.shared.cards import DETECTOR_MARKS
-from pages.shared.frame import fragment, keep, link, no_detectors, open_page
+from pages.shared.frame import fragment, keep, link, no_detectors, open_page, plain
 from pages.shared.operating_point import operating_point, promise_line, roc, rule_controls
 from pages.shared.playlist import clip_lists
 from pages.shared.threshold_views import optimism_line, save_controls, views
@@ -44,7 +44,7 @@ with open_page("pages/threshold.py") as chosen:
         "Detector",
         list(good),
         key="detector",
-        format_func=lambda name: f"{DETECTOR_MARKS[name]} {good[name].title}",
+        format_func=lambda name: f"{DETECTOR_MARKS[name]} {plain(good[name].title)}",
         persist_state="session",
         required=True,
     )

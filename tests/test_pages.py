@@ -191,6 +191,31 @@ def test_several_uploads_give_a_table_with_reasons_for_those_refused(app):
     assert list(table["File"]) == ["a.wav", "b.wav"]
 
 
+def test_files_beyond_the_limits_of_a_session_are_refused_unread(app, monkeypatch):
+    from asd_core.library import Quota
+    from pages.shared import uploads
+
+    read = []
+    monkeypatch.setattr(uploads, "decode_upload", lambda _, name: read.append(name) or hum(1, seconds=1.0))
+    page = app("pages/check.py")
+    page.session_state["upload_used"] = Quota(files=48, bytes=2**20)
+    page.segmented_control(key="source").set_value("Upload").run()
+    clips = [(f"{number}.wav", wav_bytes(hum(number, seconds=1.0).samples), "audio/wav") for number in range(4)]
+    page.file_uploader(key="upload").set_value(clips).run()
+    assert not page.exception
+    assert read == ["0.wav", "1.wav"]
+    assert "2 clips scored, 2 refused" in text_of(page)
+    assert all("a session may upload 50 files and 200 MB" in reason for reason in page.dataframe[0].value["Reason"])
+    page.run()
+    assert "2 clips scored, 2 refused" in text_of(page)  # each file counts once
+    assert page.session_state["upload_used"].files == 50
+    page.session_state["upload_used"] = Quota(files=1, bytes=200 * 2**20)
+    page.file_uploader(key="upload").set_value(("more.wav", clips[0][1], "audio/wav")).run()
+    assert "201 MB" in text_of(page) or "200 MB" in text_of(page)
+    assert "This could not be done" in text_of(page)
+    assert read == ["0.wav", "1.wav"]
+
+
 def test_a_verdict_can_be_marked_wrong_and_is_kept(app, monkeypatch, tmp_path):
     from asd_core.library import read_library
     from asd_core.marked import marked_dir

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -354,7 +355,7 @@ def scores_by_id(
     import plotly.graph_objects as go
 
     scores, labels = finite_scores(anomaly_scores), np.asarray(is_anomalous, dtype=np.bool_)
-    names = np.array([f"id {name}" for name in machine_ids])
+    names = np.array([html.escape(f"id {name}") for name in machine_ids])  # Plotly reads some HTML
     figure = go.Figure()
     for label, name, colour in ((False, "Normal", NORMAL_COLOUR), (True, "Anomalous", ANOMALOUS_COLOUR)):
         own = labels == label

@@ -12,6 +12,7 @@ from asd_core.plots import DETECTOR_COLOURS, band_figure
 from asd_core.types import Waveform
 from pages.shared.cache import detector
 from pages.shared.cards import DETECTOR_MARKS
+from pages.shared.frame import plain
 
 
 def band_controls(waveform: Waveform, artifacts: Mapping[str, Artifact]) -> None:
@@ -21,7 +22,7 @@ def band_controls(waveform: Waveform, artifacts: Mapping[str, Artifact]) -> None
         return
     for column, (name, artifact) in zip(st.columns(len(artifacts)), artifacts.items(), strict=True):
         found = _bands(str(artifact.folder), waveform.digest, artifact, waveform)
-        column.markdown(f"{DETECTOR_MARKS[name]} {artifact.title}")
+        column.markdown(f"{DETECTOR_MARKS[name]} {plain(artifact.title)}")
         column.plotly_chart(
             band_figure(found.edges_hz, found.falls, colour=DETECTOR_COLOURS[name]),
             key=f"bands:{name}",

@@ -10,6 +10,7 @@ import streamlit as st
 from asd_core.artifacts import Artifact
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.formats import area_text, score_text, seconds_text, share_text
+from pages.shared.frame import plain
 
 DETECTOR_MARKS = {
     "vggish_ocsvm": ":green[■]",
@@ -38,7 +39,7 @@ def _detector_card(artifact: Artifact, figures: dict[str, Any]) -> None:
     """Title, AUCs with intervals, threshold with its origin, and what it was trained on."""
     training, data = artifact.manifest["training"], artifact.manifest["data"]
     with st.container(border=True, height="stretch"):
-        st.markdown(f"#### {DETECTOR_MARKS[artifact.detector_name]} {artifact.title}")
+        st.markdown(f"#### {DETECTOR_MARKS[artifact.detector_name]} {plain(artifact.title)}")
         st.metric(
             "AUC, mean over machine ids",
             area_text(figures["auc_mean"]),
@@ -53,9 +54,9 @@ def _detector_card(artifact: Artifact, figures: dict[str, Any]) -> None:
         st.caption(f"{figures['n_normal']} normal and {figures['n_anomalous']} anomalous test clips, never trained on")
         st.markdown(f"Threshold **{score_text(artifact.threshold.value)}**, {threshold_origin(artifact.threshold)}")
         st.caption(
-            f"Trained {artifact.manifest['created_at'][:10]} in {seconds_text(training['seconds'])} on "
-            f"{len(data['fitted_digests'])} normal clips, ids {', '.join(data['ids'])} "
-            f"(preset {artifact.manifest['preset']}, {artifact.version})"
+            f"Trained {plain(artifact.manifest['created_at'][:10])} in {seconds_text(training['seconds'])} on "
+            f"{len(data['fitted_digests'])} normal clips, ids {plain(', '.join(data['ids']))} "
+            f"(preset {plain(artifact.manifest['preset'])}, {artifact.version})"
         )
 
 

@@ -22,7 +22,7 @@ from asd_core.types import AnomalyMap, BoolArray, FloatArray
 from pages.shared.cache import clips_root, detector
 from pages.shared.compare_clips import pickable, play
 from pages.shared.compare_methods import Judged
-from pages.shared.frame import Chosen
+from pages.shared.frame import Chosen, plain
 
 ENCODER = "logmel_stats"
 MAX_VECTORS = 20_000
@@ -129,7 +129,7 @@ def _localise(artifacts: dict[str, Artifact], root: Path, faults: tuple[ScoredCl
         trained = detector(artifact)
         for done, clip in enumerate(faults, start=before + 1):
             heard = trained.anomaly_map(read_waveform(root / clip.path, channel=artifact.channel))
-            bar.progress(done / total, f"{artifact.title}: {done - before} of {len(faults)} clips")
+            bar.progress(done / total, f"{plain(artifact.title)}: {done - before} of {len(faults)} clips")
             yield clip.kind, heard, load_mask(root.parent, f"{root.name}/{clip.path}")
 
     for number, (key, artifact) in enumerate(artifacts.items()):

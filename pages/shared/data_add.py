@@ -24,6 +24,7 @@ from asd_core.library import (
 )
 from pages.shared import data_chores
 from pages.shared.data_table import go, shown_path, size_text
+from pages.shared.uploads import USED
 
 CLIP_BYTES = 320_044
 """Of a 10-s clip at 16 kHz and 16 bit."""
@@ -39,7 +40,7 @@ PARTS = {
 
 def upload_form() -> None:
     """Take clips with a label, and say what became of each."""
-    used = st.session_state.get("upload_used", Quota())
+    used = st.session_state.get(USED, Quota())
     st.caption(
         f"WAV or FLAC, 0.5 s to 10 min, at most 32 MB each; {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB a "
         f"session (used: {used.files} files, {size_text(used.bytes)}). At least 8 normal clips train a detector and "
@@ -89,7 +90,7 @@ def upload_form() -> None:
         on_progress=lambda done, total: bar.progress(done / total, f"Checked {done} of {total} clips"),
     )
     bar.empty()
-    st.session_state["upload_used"] = stored.used
+    st.session_state[USED] = stored.used
     _upload_outcome(stored)
 
 

@@ -28,6 +28,7 @@ from typing import Any
 
 from asd_core.artifacts import replace_file
 from asd_core.errors import AsdError, BusyError, UsageError
+from asd_core.logs import configure, event, fault
 from asd_core.pipeline import slug
 from asd_core.places import data_dir
 
@@ -188,6 +189,7 @@ def main() -> int:
     """Do what `status.json` says and write how it ended: the process's boundary."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    configure("chores")
     path = _folder() / "status.json"
     values = json.loads(path.read_bytes())
     chore = replace(Chore(**{**values, "warnings": ()}), pid=os.getpid())
@@ -199,11 +201,13 @@ def main() -> int:
         ended = replace(chore, state="failed", error=str(error))
     except Exception as error:  # noqa: BLE001 - see above
         traceback.print_exc()
+        fault(error, kind=chore.kind, data_set=chore.name)
         ended = replace(chore, state="failed", error=f"{type(error).__name__}; see {_folder() / 'log.txt'}")
     else:
         ended = replace(chore, state="done", warnings=tuple(warnings[:20]))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _write(ended)
+    event("chore ended", kind=chore.kind, data_set=chore.name, state=ended.state, reason=ended.error)
     return 0 if ended.state == "done" else 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +13,15 @@ import streamlit as st
 
 from asd_core.artifacts import find_artifacts
 from asd_core.detectors import DETECTOR_NAMES
-from asd_core.errors import AsdError
-from asd_core.places import artifacts_dir
+from asd_core.errors import AsdError, AudioError
+from asd_core.logs import configure, event, fault
+from asd_core.places import artifacts_dir, data_dir
 
 PROJECT = Path(__file__).resolve().parents[2]
 EMBEDDED_NAME = "simulated-small"
+_ACTING = re.compile(r"[\\`*_{}\[\]<>#~|$!&]|^[-+]")
+_WWW = re.compile(r"www(?=\.)", re.IGNORECASE)
+_JOINER = "\N{WORD JOINER}"
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ def open_page(path: str) -> Iterator[Chosen]:
     path
         The page's own path, as in `PAGES`.
     """
+    _start_log(str(data_dir()))
     link = next(page for page in PAGES if page.path == path)
     st.set_page_config(page_title=f"{link.title} · machine sounds", page_icon="🔊", layout="wide")
     chosen = _sidebar()
@@ -92,15 +97,36 @@ def fragment(draw: Callable[[], None], *, run_every: float | None = None) -> Cal
     return st.fragment(guarded, run_every=run_every)
 
 
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _start_log(place: str) -> None:  # noqa: ARG001 - the place is the key
+    configure("dashboard")
+
+
 @contextmanager
 def _boundary(place: str) -> Iterator[None]:
-    """Turn a refusal into a plain message; anything else is a fault and goes to the log with its trace."""
+    """Turn a refusal into a plain message; anything else is a fault, logged under a number that the page shows."""
     try:
         yield
     except AsdError as error:
-        logging.getLogger("asd_core.pages").info("%s: %s", place, error)
+        reason = error.code if isinstance(error, AudioError) else str(error)
+        event("refused", page=place, kind=type(error).__name__, reason=reason)
         st.error("This could not be done:", icon=":material/error:")
         st.text(str(error))
+    except Exception as error:
+        number = fault(error, page=place)
+        st.error(f"Error {number}: this should not have happened. The log tells more.", icon=":material/error:")
+        raise
+
+
+def plain(text: str) -> str:
+    """Make names and other texts that are not ours fit for Markdown: they are read as they stand.
+
+    Backslashes switch formatting, HTML and formulas off; an invisible word joiner parts what Streamlit would make an
+    icon, a colour, a link or an address of.
+    """
+    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    escaped = _ACTING.sub(r"\\\g<0>", printable)
+    return _WWW.sub(rf"\g<0>{_JOINER}", escaped.replace(":", f":{_JOINER}").replace("@", f"{_JOINER}@"))
 
 
 def keep(key: str, options: Iterable[str] | None = None) -> None:

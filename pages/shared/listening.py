@@ -24,7 +24,7 @@ from asd_core.plots import (
 from asd_core.types import Waveform
 from pages.shared.cache import Heard
 from pages.shared.cards import DETECTOR_MARKS
-from pages.shared.frame import keep
+from pages.shared.frame import keep, plain
 from pages.shared.player import ColourScale, Panel, Trace, synced_player
 
 FRAME_S = 0.032
@@ -46,7 +46,7 @@ def listeners(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
         list(artifacts),
         selection_mode="multi",
         key="listeners",
-        format_func=lambda name: f"{DETECTOR_MARKS[name]} {artifacts[name].title}",
+        format_func=lambda name: f"{DETECTOR_MARKS[name]} {plain(artifacts[name].title)}",
         persist_state="session",
     )
     chosen = [name for name in artifacts if name in (names or ())]
@@ -67,10 +67,10 @@ def _verdict_card(artifact: Artifact, heard: Heard) -> None:
     """One detector's verdict on one clip: word, score against threshold, and how normal clips score."""
     threshold = artifact.threshold.value
     with st.container(border=True, height="stretch"):
-        st.markdown(f"**{DETECTOR_MARKS[artifact.detector_name]} {artifact.title}**")
+        st.markdown(f"**{DETECTOR_MARKS[artifact.detector_name]} {plain(artifact.title)}**")
         if threshold is None:
             st.markdown(":gray-badge[:material/help: no verdict]")
-            st.caption(f"No threshold: {artifact.threshold.reason}")
+            st.caption(f"No threshold: {plain(str(artifact.threshold.reason))}")
         elif is_anomalous(heard.anomaly_score, threshold):
             st.markdown("### :orange-badge[:material/warning: anomalous]")
         else:
@@ -80,7 +80,7 @@ def _verdict_card(artifact: Artifact, heard: Heard) -> None:
         )
         st.caption(_among_normal(artifact, heard))
         for warning in heard.warnings:
-            st.caption(f":material/info: {warning}")
+            st.caption(f":material/info: {plain(warning)}")
 
 
 def unfamiliar(artifacts: Mapping[str, Artifact], waveform: Waveform) -> list[str]:

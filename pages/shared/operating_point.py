@@ -16,7 +16,7 @@ from asd_core.evaluation.uncertainty import wilson
 from asd_core.formats import area_text, rate_text, score_text, share_text
 from asd_core.plots import DETECTOR_COLOURS
 from pages.shared.cards import threshold_origin
-from pages.shared.frame import keep, link
+from pages.shared.frame import keep, link, plain
 from pages.shared.roc import DimmedCurve, RocMarker, roc_control
 
 SAVED, MANUAL = "saved", "manual"
@@ -225,7 +225,7 @@ def per_id_table(point: OperatingPoint) -> None:
     for machine_id, each in figures.items():
         own = Scores(tuple(clip for clip in scores.clips if clip.machine_id == machine_id))
         confusion = confusion_at(own.is_anomalous, own.anomaly_scores, point.threshold)
-        rows[f"id {machine_id}"] = {
+        rows[plain(f"id {machine_id}")] = {
             "AUC": area_text(each.auc),
             "False alarms": rate_text(confusion.fp, confusion.fp + confusion.tn),
             "Found": rate_text(confusion.tp, confusion.tp + confusion.fn),

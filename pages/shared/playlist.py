@@ -11,7 +11,7 @@ from asd_core.artifacts import ScoredClip
 from asd_core.audio import encode_wav
 from asd_core.evaluation.operating import CELLS, cells, flips
 from asd_core.formats import score_text
-from pages.shared.frame import Chosen, keep
+from pages.shared.frame import Chosen, keep, plain
 from pages.shared.operating_point import OperatingPoint
 from pages.shared.sources import clip_title, load_scored
 
@@ -70,5 +70,5 @@ def _playlist(chosen: Chosen, clips: Sequence[ScoredClip], point: OperatingPoint
     if waveform is None:
         st.caption("The sound of this data set is not at hand.")
         return
-    st.caption(f"Playing: {clip_title(clips[picked])}")
+    st.caption(f"Playing: {plain(clip_title(clips[picked]))}")
     st.audio(encode_wav(waveform.samples), format="audio/wav")

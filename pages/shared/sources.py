@@ -23,8 +23,8 @@ def shown_name(name: str) -> str:
 
 def clip_title(scored: ScoredClip) -> str:
     """Say what a clip of the data set is: label, id, kind, number."""
-    kind = f" ({scored.kind})" if scored.kind else ""
-    return f"{scored.label}{kind} · id {scored.machine_id} · {shown_name(PurePosixPath(scored.path).stem)}"
+    kind = f" ({shown_name(scored.kind)})" if scored.kind else ""
+    return f"{scored.label}{kind} · id {shown_name(scored.machine_id)} · {shown_name(PurePosixPath(scored.path).stem)}"
 
 
 def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:

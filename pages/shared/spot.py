@@ -15,7 +15,7 @@ from asd_core.library import add_folder
 from asd_core.marked import LABELS, mark, marked_dir, marked_label
 from asd_core.types import SR, FloatArray, Waveform
 from pages.shared.cache import Heard
-from pages.shared.frame import Chosen
+from pages.shared.frame import Chosen, plain
 from pages.shared.listening import player_clip
 from pages.shared.player import last_spot
 from pages.shared.sources import clip_title, load_scored
@@ -54,7 +54,7 @@ def spot_controls(
     parts = [excerpt(waveform, **limits)]
     if neighbour is not None and neighbour[1].duration_s >= limits["end_s"]:
         parts.append(excerpt(neighbour[1], **limits))
-    titles = ["This clip", f"Nearest normal clip: {clip_title(neighbour[0])}" if neighbour else ""]
+    titles = ["This clip", f"Nearest normal clip: {plain(clip_title(neighbour[0]))}" if neighbour else ""]
     for column, title, part in zip(st.columns(2), titles, made_audible(parts), strict=False):
         column.caption(title)
         column.audio(encode_wav(part), format="audio/wav")

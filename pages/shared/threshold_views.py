@@ -10,7 +10,7 @@ from asd_core.evaluation.thresholds import optimism
 from asd_core.formats import score_text, share_text
 from asd_core.pipeline import save_threshold, writable_folder
 from asd_core.plots import DETECTOR_COLOURS, det_figure, precision_recall_figure, score_histogram, scores_by_id
-from pages.shared.frame import keep, link
+from pages.shared.frame import keep, link, plain
 from pages.shared.operating_point import OperatingPoint, per_id_table
 
 VIEWS = {
@@ -104,4 +104,4 @@ def save_controls(artifact: Artifact, point: OperatingPoint) -> None:
         if st.button(f"Save threshold {score_text(point.threshold)}", key="save_threshold"):
             folder = writable_folder(artifact.folder.parent)
             saved = save_threshold(artifact, point.origin, folder=folder, reason=reason)
-            st.success(f"Saved as version {saved.version} in {folder.parents[1].name}.", icon=":material/check:")
+            st.success(f"Saved as version {saved.version} in {plain(folder.parents[1].name)}.", icon=":material/check:")

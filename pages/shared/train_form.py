@@ -14,6 +14,7 @@ from asd_core.places import artifacts_dir
 from pages.shared.data_report import choose_machine, indexed
 from pages.shared.data_table import go, known_sets, set_title
 from pages.shared.frame import PROJECT, keep, link
+from pages.shared.sources import shown_name
 from pages.shared.train_fields import ask, changed_settings, detector_titles
 
 PRESETS = {"quick": "quick: fewer updates", "paper": "paper: the report's values"}
@@ -113,6 +114,7 @@ def _what(data_set: DataSet, known: KnownSet, machine: str) -> tuple[list[str], 
         data_set.index.machine_ids,
         default=data_set.index.machine_ids,
         key=f"train_ids:{known.name}:{machine}",
+        format_func=shown_name,
         help="Which machines' normal clips are learned together; all unless you leave some out.",
     )
     if known.name == EMBEDDED_NAME:

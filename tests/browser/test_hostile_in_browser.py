@@ -1,0 +1,109 @@
+"""Hostile names in a real browser: no script of theirs runs, no element of theirs appears, no other host is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote, urlsplit
+
+import pytest
+from hostile import SLASHED, hostile_home
+from servers import free_port, start_server, stop_server, wait_until_healthy
+from sounds import PROJECT, hum
+
+from asd_core import library
+from asd_core.audio import encode_wav
+
+pytestmark = pytest.mark.browser
+WAIT_MS = 60_000
+PATHS = (
+    "",
+    "data?data_view=sets&data_set=rail",
+    "data?data_view=storage",
+    "explore?view=clips",
+    "explore?view=contents",
+    "train?train_set=rail",
+    "train?train_view=versions",
+    "threshold?view=ids",
+    "check",
+    "compare?view=failures",
+    "learn?lesson=vggish_ocsvm",
+)
+STRANGERS = """() => {
+  const own = (address) => !address || /^(data:|blob:|#|\\/|\\.)/.test(address)
+    || new URL(address, location).origin === location.origin || address.startsWith("https://docs.streamlit.io");
+  const found = [];
+  const look = (root) => root.querySelectorAll("*").forEach((each) => {
+    const address = each.getAttribute("src") ?? each.getAttribute("href") ?? each.getAttribute("xlink:href");
+    if (!own(address) || address === "x" || [...each.attributes].some((it) => it.name.startsWith("on")))
+      found.push(each.outerHTML.slice(0, 200));
+    if (each.shadowRoot) look(each.shadowRoot);
+  });
+  look(document.body);
+  if (window.hit !== undefined) found.push("a script ran");
+  return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory) -> Iterator[str]:
+    """A server whose only data set and detector bear hostile names."""
+    place, url = tmp_path_factory.mktemp("hostile"), f"http://127.0.0.1:{free_port()}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASD_DATA_DIR", str(place / "data"))
+        patch.setenv("ASD_ARTIFACTS_DIR", str(place / "artifacts"))
+        patch.setenv(library.ROOTS_VARIABLE, str(place / "recordings"))
+        hostile_home(place)
+        server = start_server(PROJECT / "app.py", url, place / "log.txt", ())
+    try:
+        wait_until_healthy(url, server, place / "log.txt")
+        yield url
+    finally:
+        stop_server(server)
+
+
+@pytest.fixture
+def watched(open_page):
+    """Return a function that opens a page and one that says what it did that it should not."""
+
+    def open_(address: str):
+        page, strange = open_page("about:blank"), []
+        page.on("dialog", lambda dialog: (strange.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda asked: strange.append(asked.url) if is_elsewhere(asked.url) else None)
+        page.goto(address)
+        return page, strange
+
+    return open_
+
+
+def is_elsewhere(address: str) -> bool:
+    parts = urlsplit(address)
+    return parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1"
+
+
+def settle(page) -> None:
+    page.get_by_role("heading", level=1).wait_for(timeout=WAIT_MS)
+    page.get_by_test_id("stStatusWidget").wait_for(state="detached", timeout=WAIT_MS)
+    page.wait_for_timeout(300)  # charts draw their labels after the page is done
+
+
+def test_no_page_runs_shows_or_fetches_anything_of_theirs(url, watched):
+    for path in PATHS:
+        page, strange = watched(f"{url}/{path}{'&' if '?' in path else '?'}set={quote('rail/rail', safe='')}")
+        settle(page)
+        assert page.evaluate(STRANGERS) == [], path
+        assert strange == [], path
+        assert page.get_by_test_id("stException").count() == 0, path
+        page.close()
+
+
+def test_uploads_with_such_names_are_only_text(url, watched):
+    clip = encode_wav(hum(7, seconds=2.0).samples)
+    page, strange = watched(f"{url}/check?source=Upload")
+    names = [name.encode("utf-8", "replace").decode().replace("\0", "") + ".wav" for name in SLASHED.values()]
+    files = [{"name": name, "mimeType": "audio/wav", "buffer": clip} for name in names]
+    page.locator("input[type=file]").set_input_files(files)
+    page.get_by_text("12 clips scored, 0 refused").wait_for(timeout=WAIT_MS)
+    settle(page)
+    assert page.evaluate(STRANGERS) == []
+    assert strange == []
+    assert page.get_by_test_id("stException").count() == 0

@@ -1,0 +1,71 @@
+"""Names that somebody might give to a file, a folder, a machine or a fault in order to do harm, or by mistake."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import soundfile as sf
+from sounds import hum
+
+from asd_core.artifacts import publish
+from asd_core.evaluation.thresholds import Threshold
+from asd_core.library import add_folder
+from asd_core.pipeline import TrainingRequest, train
+from asd_core.types import SR
+
+HOST = "evil.invalid"
+NAMES = {
+    "html": "<img src=x onerror=window.hit=1><script>window.hit=1<script>",
+    "link": f"[l](javascript:window.hit=1) www.{HOST}",
+    "image": f"![i](http:\\\\{HOST}\\i.png)",
+    "quotes": "\"' onmouseover='window.hit=1' x=\"",
+    "right to left": "\u202egnp.exe\u2066",
+    "newline": "a\n# b\r\n- c",
+    "formula": "=cmd|' C calc'!A0",
+    "long": "long" * 30,
+    "emoji": ":smile: 🔊 :material_home: :streamlit:",
+    "not UTF-8": os.fsdecode(b"bad\xff\x80"),
+    "upwards": "..\\..\\etc",
+    "template": "{{7*7}} ${x} $\\frac{1}{2}$ :red[r] :material_home:",
+}
+"""Twelve; fit for folders of Linux, so that slashes are missing."""
+SLASHED = {
+    **NAMES,
+    "image": f"![i](http://{HOST}/i.png) http://{HOST}/",
+    "upwards": "../../etc/passwd\0",
+    "emoji": ":smile: 🔊 :material/home: :streamlit:",
+    "html": f"<img src=http://{HOST}/i.png onerror=window.hit=1></b><script>window.hit=1</script>",
+}
+"""The same as texts and as names of uploads."""
+SIGNS = re.compile(
+    rf"(?<!\\)<(?:img|script|/b)|(?<!\\)\]\((?:http|java)|://{HOST}|www\.{HOST}|:material_|:smile:|:streamlit:|:red\[|(?<!\\)\$\\frac"
+)
+"""What may stand nowhere in a text that is read as Markdown."""
+
+
+def hostile_home(place: Path) -> Path:
+    """Recordings with such names for ids, kinds and clips, and a detector trained on them; returns the artifacts.
+
+    The environment must allow folders below `place` and name `place / "artifacts"`.
+    """
+    root, names = place / "recordings" / "rail", list(NAMES.values())
+    for number in range(24):
+        _write(root / "normal" / names[number % 12] / f"{names[number // 2]}{number}.wav", number)
+    for number, name in enumerate(names):
+        _write(root / name / names[-1 - number] / f"{name}.wav", 100 + number, knocks=5)
+    add_folder("rail", root)
+    asked = TrainingRequest("vggish_ocsvm", root, name="rail", preset="quick", out=place / "artifacts")
+    artifact = train(asked).artifact
+    reason = " ".join(SLASHED.values()).encode("ascii", "replace").decode()
+    threshold = Threshold(None, "conformal", False, None, 0, reason=reason)
+    manifest = {**artifact.manifest, "threshold": threshold.to_json(), "warnings": [reason]}
+    publish(artifact.folder.parent, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
+    return place / "artifacts"
+
+
+def _write(path: Path, seed: int, *, knocks: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as stream:
+        sf.write(stream, hum(seed, seconds=2.0, knocks=knocks).samples, SR, format="WAV", subtype="PCM_16")

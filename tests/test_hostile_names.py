@@ -1,0 +1,155 @@
+"""Twelve hostile names through every page, report and export: they stay text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+
+import pytest
+from hostile import SIGNS, SLASHED, hostile_home
+from sounds import PROJECT, hum
+from streamlit.testing.v1 import AppTest
+
+from asd_core import library
+from asd_core.artifacts import find_artifacts, open_artifact
+from asd_core.audio import encode_wav
+from asd_core.library import Quota, Upload, store_uploads
+from asd_core.report import write_report
+from asd_core.scoring import format_score_csv, score_waveform
+from pages.shared.frame import plain
+
+VIEWS = {
+    "app.py": {"set": ("rail/rail",)},
+    "pages/data.py": {"data_view": ("sets", "upload", "folder", "simulate", "download", "storage")},
+    "pages/explore.py": {"view": ("clips", "spectra", "contents")},
+    "pages/train.py": {"train_view": ("new", "runs", "sweep", "versions")},
+    "pages/threshold.py": {"view": ("scores", "ids", "pr", "det")},
+    "pages/compare.py": {"view": ("figures", "differ", "scatter", "failures", "map", "localisation")},
+    "pages/learn.py": {"lesson": ("vggish_ocsvm", "quiz", "glossary")},
+}
+SENT = [name.encode("utf-8", "replace").decode().replace("\0", "") + ".wav" for name in SLASHED.values()]
+"""As browsers send names: UTF-8, and Streamlit takes none with a NUL."""
+LINE_TYPES = ("markdown", "caption", "error", "warning", "info", "success", "title", "header", "subheader", "toast")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Iterator[None]:
+    """An installation whose only data set and detector bear these names."""
+    place = tmp_path_factory.mktemp("hostile")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASD_DATA_DIR", str(place / "data"))
+        patch.setenv("ASD_ARTIFACTS_DIR", str(place / "artifacts"))
+        patch.setenv(library.ROOTS_VARIABLE, str(place / "recordings"))
+        patch.syspath_prepend(str(PROJECT))
+        hostile_home(place)
+        for number, (kind, name) in enumerate(SLASHED.items()):
+            store_uploads("uploads", [Upload(name, wav(200 + number))], used=Quota(), kind=None if number else kind)
+        yield place
+
+
+def wav(seed: int) -> bytes:
+    return encode_wav(hum(seed, seconds=2.0).samples)
+
+
+def opened(path: str, **state: str) -> AppTest:
+    app = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
+    for key, value in state.items():
+        app.session_state[key] = value
+    return app.switch_page(path).run() if path != "app.py" else app.run()
+
+
+def read_as_markdown(app: AppTest) -> list[str]:
+    """Everything on a page that the browser reads as Markdown."""
+    found = [str(each.value) for kind in LINE_TYPES for each in app.get(kind)]
+    for metric in app.metric:
+        found += [metric.label, str(metric.value), metric.proto.help]
+    for kind in ("button", "checkbox", "toggle", "selectbox", "multiselect", "text_input", "slider", "radio"):
+        found += [each.label for each in app.get(kind)] + [each.proto.help for each in app.get(kind)]
+    found += [option.content for group in app.get("button_group") for option in group.proto.options]
+    found += [box.label for kind in ("expander", "popover") for box in app.get(kind) if hasattr(box, "label")]
+    for table in app.table:
+        found += [str(cell) for cell in [*table.value.columns, *table.value.index, *table.value.to_numpy().ravel()]]
+    return found
+
+
+def check(app: AppTest) -> None:
+    assert not app.exception
+    texts = read_as_markdown(app)
+    assert [text for text in texts if SIGNS.search(text)] == []
+    assert not any(control in text for text in texts for control in "\u202e\x00\r")
+
+
+@pytest.mark.parametrize("path", VIEWS)
+def test_no_view_reads_a_name_as_markdown(home, path):
+    ((key, values),) = VIEWS[path].items()
+    app = opened(path, **{"set": "rail/rail", "data_set": "rail", "train_set": "rail", key: values[0]})
+    check(app)
+    for value in values[1:]:
+        app.session_state[key] = value
+        check(app.run())
+
+
+def test_names_of_uploads_stay_text_in_the_report_of_their_data_set(home):
+    app = opened("pages/data.py", data_view="sets", data_set="uploads")
+    check(app)
+    assert sum(int(metric.value) for metric in app.metric) == len(SLASHED)
+
+
+def test_every_hostile_clip_can_be_checked(home):
+    (folder,) = find_artifacts(home / "artifacts")
+    clips = open_artifact(folder).scores.of("test").clips
+    app = opened("pages/check.py", set="rail/rail")
+    for path in [clip.path for clip in clips if clip.label == "anomalous"][::3]:
+        app.selectbox(key="clip").set_value(path).run()
+        check(app)
+
+
+def test_uploads_with_hostile_names_are_scored_shown_and_exported_as_text(home):
+    app = opened("pages/check.py", set="rail/rail", source="Upload")
+    names = SENT
+    app.file_uploader(key="upload").set_value(
+        [(name, wav(300 + number), "audio/wav") for number, name in enumerate(names)]
+    ).run()
+    check(app)
+    shown = list(app.dataframe[-1].value["File"])
+    assert len(shown) == len(names)
+    assert not any(letter in name for name in shown for letter in "\n\r\x00\u202e")
+
+
+def test_no_name_becomes_a_formula_or_another_row_of_an_export(home):
+    (folder,) = find_artifacts(home / "artifacts")
+    artifact = open_artifact(folder)
+    waveform, detector = hum(1), artifact.detector()
+    rows = [score_waveform(waveform, artifact, detector, path=name, model="svm") for name in SLASHED.values()]
+    cells = list(csv.reader(io.StringIO(format_score_csv(rows), newline="")))
+    assert len(cells) == 1 + len(rows)
+    assert not [cell for row in cells for cell in row if cell[:1] in ("=", "+", "@", "\t", "\r", "\0")]
+
+
+def test_a_report_on_such_clips_holds_no_tag_of_theirs(home, tmp_path):
+    (folder,) = find_artifacts(home / "artifacts")
+    write_report([folder], home / "recordings" / "rail", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "&lt;img src=x onerror" in page  # the names are there, as text
+    assert "<script" not in page
+    assert not re.search(r"<img (?!src=.data:|alt=)", page)
+    assert not re.search(r"(?:href|src)\s*=\s*.?(?:https?:|javascript:)", page)
+
+
+def test_a_single_upload_with_each_name_gets_its_verdict(home):
+    app = opened("pages/check.py", set="rail/rail", source="Upload")
+    for number, name in enumerate(SENT[::4]):
+        app.file_uploader(key="upload").set_value((name, wav(400 + number), "audio/wav")).run()
+        check(app)
+        assert [each for each in app.markdown if "badge" in each.value]
+
+
+@pytest.mark.parametrize("name", SLASHED.values(), ids=SLASHED)
+def test_plain_text_keeps_what_is_read_and_loses_what_acts(name):
+    made = plain(name)
+    assert not SIGNS.search(made)
+    assert made.isprintable() or "\N{WORD JOINER}" in made
+    visible = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", made).replace("\N{WORD JOINER}", "")
+    assert visible == "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
