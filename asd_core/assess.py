@@ -9,6 +9,7 @@ from typing import Any
 
 from asd_core.artifacts import Artifact, Scores, open_artifact
 from asd_core.clips import Clip
+from asd_core.ensemble import combine
 from asd_core.errors import DataSetError, ThresholdError, UndefinedMetricError, UsageError
 from asd_core.evaluation import metrics, thresholds, uncertainty
 from asd_core.evaluation.normalisation import fit_id_scales, normalise_ids
@@ -156,6 +157,18 @@ def with_imported(assessment: Assessment, imported: Mapping[str, float], *, titl
     )
 
 
+def with_others(assessment: Assessment, others: Sequence[Assessment]) -> Assessment:
+    """Put the ensemble of several detectors in place of the first one; see `asd_core.ensemble.combine`.
+
+    Raises
+    ------
+    DataSetError, ThresholdError
+        Test clips that not all were scored on, or a detector whose held-out scores have no spread.
+    """
+    joint = combine([assessment, *others])
+    return replace(assessment, title=joint.title, scores=joint.scores, heldout=joint.heldout, saved_threshold=None)
+
+
 def choose_threshold(
     artifact: Artifact, scores: Scores, *, rule: str | None = None, rule_value: float | None = None
 ) -> Threshold:
@@ -195,6 +208,7 @@ def evaluate(
     normalise: bool = False,
     imported: Mapping[str, float] | None = None,
     imported_name: str = "imported",
+    others: Sequence[Path] = (),
     seed: int = 0,
 ) -> dict[str, Any]:
     """Score a data set's labelled test clips and sum up; keys of the `evaluate` command.
@@ -210,11 +224,13 @@ def evaluate(
         Bring ids to one scale by their held-out normal scores.
     imported
         Path to score of another method: summed up beside the detector, with the paired difference.
+    others
+        Further detectors: their ensemble with this one is summed up beside it, with the paired difference.
 
     Raises
     ------
     DataSetError, ArtifactError
-        See `assess`.
+        See `assess` and `with_others`.
     UsageError, ThresholdError
         An unknown rule, or one that cannot work on these scores.
     """
@@ -241,6 +257,11 @@ def evaluate(
     if imported is not None:
         other = with_imported(raw, imported, title=imported_name)
         report["imported"] = _compared(assessment, other, rule=rule, rule_value=rule_value, seed=seed)
+    if others:
+        further = [assess(path, data, machine=machine, ids=ids, normal=normal) for path in others]
+        compared = _compared(assessment, with_others(raw, further), rule=rule, rule_value=rule_value, seed=seed)
+        members = [{"title": each.title, "version": each.artifact.version} for each in (raw, *further)]
+        report["ensemble"] = {**compared, "members": members}
     return report
 
 

@@ -132,3 +132,20 @@ def test_thresholds_per_id_decide_each_clip_by_its_own(model, bench):
 def test_a_rule_without_thresholds_per_id_is_refused(model, bench):
     with pytest.raises(ThresholdError, match="no threshold for each id"):
         evaluate(model, bench, rule="manual", rule_value=0.5, per_id=True)
+
+
+def test_the_ensemble_with_another_detector_stands_beside_the_first(model, bench):
+    other = train(TrainingRequest("vggish_knn", bench, out=model.parents[2])).model
+    report = evaluate(model, bench, others=[other])
+    joint = report["ensemble"]
+    assert joint["title"] == "Ensemble of 2 (z-scores, no test labels)"
+    assert [each["title"] for each in joint["members"]] == [report["title"], open_artifact(other).title]
+    assert joint["threshold"]["n_calibration"] == 24
+    assert joint["threshold"]["rule"] == "conformal"
+    assert joint["difference"]["auc_pooled"] == pytest.approx(report["auc_pooled"] - joint["auc_pooled"])
+    assert "ensemble" not in evaluate(model, bench)
+
+
+def test_a_detector_of_another_split_cannot_join_the_ensemble(model, bench, tmp_path):
+    other = train(TrainingRequest("vggish_knn", bench, seed=1, ids=("00",), out=tmp_path)).model
+    assert evaluate(model, bench, others=[other])["ensemble"]["threshold"]["n_calibration"] < 24
