@@ -283,6 +283,9 @@ def _add_evaluate(commands: Any) -> None:
         "--scores", type=Path, metavar="FILE.csv", help="another method's scores (path, score) to compare"
     )
     parser.add_argument(
+        "--pooling", metavar="P", help="a network's errors pooled by mean, std, max or gwrp; no retraining"
+    )
+    parser.add_argument(
         "--with",
         dest="others",
         type=Path,
@@ -313,6 +316,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         imported=None if arguments.scores is None else read_scores(arguments.scores),
         imported_name="" if arguments.scores is None else arguments.scores.stem,
         others=arguments.others,
+        pooling=arguments.pooling,
         seed=arguments.seed,
     )
     _write_json(arguments.json, report)

@@ -102,7 +102,9 @@ def test_test_clips_that_differ_are_refused_by_name_whoever_lacks_them():
 def test_only_clips_that_all_held_out_give_the_threshold():
     first, second = member("a", 0), member("b", 1)
     second = replace(second, heldout=Scores(second.heldout.clips[2:]))
-    assert [clip.digest for clip in combine([first, second]).heldout.clips] == [f"heldout-{row}" for row in range(2, 20)]
+    assert [clip.digest for clip in combine([first, second]).heldout.clips] == [
+        f"heldout-{row}" for row in range(2, 20)
+    ]
 
 
 def test_one_method_is_no_ensemble():
