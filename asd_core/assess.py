@@ -9,11 +9,14 @@ from typing import Any
 
 from asd_core.artifacts import Artifact, Scores, open_artifact
 from asd_core.clips import Clip
+from asd_core.detector import POOLINGS
+from asd_core.ensemble import combine
 from asd_core.errors import DataSetError, ThresholdError, UndefinedMetricError, UsageError
 from asd_core.evaluation import metrics, thresholds, uncertainty
 from asd_core.evaluation.normalisation import fit_id_scales, normalise_ids
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.imported import rescore
+from asd_core.network import NetworkDetector
 from asd_core.pipeline import DEFAULT_RULE, DataSet, FileClips, fingerprint, open_data_set, readable, scored, versions
 from asd_core.types import BoolArray, FloatArray
 
@@ -112,6 +115,43 @@ def open_for(artifact: Artifact, data: Path, *, machine: str | None = None, **op
         return open_data_set(data, machine=trained_on, **options)
 
 
+def repooled(assessment: Assessment, pooling: str) -> Assessment:
+    """Pool a network's errors over time in another way: the same weights, scores of test and held-out clips anew.
+
+    The saved threshold no longer applies.
+
+    Raises
+    ------
+    UsageError
+        An unknown pooling, or a detector that is no network.
+    DataSetError
+        Held-out clips that are not in the data set: without them there is no threshold.
+    """
+    artifact, root = assessment.artifact, assessment.data_set.index.root
+    detector = artifact.detector()
+    if not isinstance(detector, NetworkDetector):
+        raise UsageError(f"{artifact.title} has no pooling over time to change")
+    if pooling not in POOLINGS:
+        raise UsageError(f"pooling must be one of {', '.join(POOLINGS)}; got {pooling!r}")
+    detector.pooling = pooling
+    paths = {clip.path for clip in assessment.heldout.clips}
+    again = (clip for clip in assessment.data_set.index.clips if clip.relative in paths)
+    found = readable(again, channel=artifact.channel, min_samples=detector.min_samples)
+    if missing := {clip.digest for clip in assessment.heldout.clips} - set(found.digests):
+        raise DataSetError(
+            f"another pooling needs the detector's {len(paths)} held-out clips again, and {len(missing)} of them are "
+            f"not in {root}: evaluate on the data set it was trained on, with all its ids"
+        )
+    digests = [clip.digest for clip in assessment.scores.clips]
+    return replace(
+        assessment,
+        title=f"{assessment.title}, pooled by {pooling}",
+        scores=scored(detector, FileClips(assessment.clips, artifact.channel), "test", digests),
+        heldout=scored(detector, FileClips(found.clips, artifact.channel), "heldout", found.digests),
+        saved_threshold=None,
+    )
+
+
 def normalised_by_id(assessment: Assessment) -> Assessment:
     """Bring the ids to one scale by their held-out normal scores; the saved threshold no longer applies.
 
@@ -156,6 +196,18 @@ def with_imported(assessment: Assessment, imported: Mapping[str, float], *, titl
     )
 
 
+def with_others(assessment: Assessment, others: Sequence[Assessment]) -> Assessment:
+    """Put the ensemble of several detectors in place of the first one; see `asd_core.ensemble.combine`.
+
+    Raises
+    ------
+    DataSetError, ThresholdError
+        Test clips that not all were scored on, or a detector whose held-out scores have no spread.
+    """
+    joint = combine([assessment, *others])
+    return replace(assessment, title=joint.title, scores=joint.scores, heldout=joint.heldout, saved_threshold=None)
+
+
 def choose_threshold(
     artifact: Artifact, scores: Scores, *, rule: str | None = None, rule_value: float | None = None
 ) -> Threshold:
@@ -195,6 +247,8 @@ def evaluate(
     normalise: bool = False,
     imported: Mapping[str, float] | None = None,
     imported_name: str = "imported",
+    others: Sequence[Path] = (),
+    pooling: str | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Score a data set's labelled test clips and sum up; keys of the `evaluate` command.
@@ -210,15 +264,21 @@ def evaluate(
         Bring ids to one scale by their held-out normal scores.
     imported
         Path to score of another method: summed up beside the detector, with the paired difference.
+    others
+        Further detectors: their ensemble with this one is summed up beside it, with the paired difference.
+    pooling
+        Pool a network's errors over time in this way instead of its own; see `repooled`.
 
     Raises
     ------
     DataSetError, ArtifactError
-        See `assess`.
+        See `assess`, `repooled` and `with_others`.
     UsageError, ThresholdError
         An unknown rule, or one that cannot work on these scores.
     """
     raw = assess(model, data, machine=machine, ids=ids, normal=normal)
+    if pooling is not None:
+        raw = repooled(raw, pooling)
     assessment = normalised_by_id(raw) if normalise else raw
     summary = summarise_assessment(assessment, rule=rule, rule_value=rule_value, per_id=per_id, seed=seed)
     report: dict[str, Any] = {
@@ -233,6 +293,7 @@ def evaluate(
         "simulated": raw.data_set.simulated is not None,
         "threshold_per_id": per_id,
         "normalised_per_id": normalise,
+        "repooled": pooling,
         "n_excluded": assessment.n_excluded,
         "refused": list(assessment.refused),
         **summary,
@@ -241,6 +302,11 @@ def evaluate(
     if imported is not None:
         other = with_imported(raw, imported, title=imported_name)
         report["imported"] = _compared(assessment, other, rule=rule, rule_value=rule_value, seed=seed)
+    if others:
+        further = [assess(path, data, machine=machine, ids=ids, normal=normal) for path in others]
+        compared = _compared(assessment, with_others(raw, further), rule=rule, rule_value=rule_value, seed=seed)
+        members = [{"title": each.title, "version": each.artifact.version} for each in (raw, *further)]
+        report["ensemble"] = {**compared, "members": members}
     return report
 
 

@@ -291,6 +291,18 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument(
         "--scores", type=Path, metavar="FILE.csv", help="another method's scores (path, score) to compare"
     )
+    parser.add_argument(
+        "--pooling", metavar="P", help="a network's errors pooled by mean, std, max or gwrp; no retraining"
+    )
+    parser.add_argument(
+        "--with",
+        dest="others",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="also the ensemble with this detector: mean of z-scores by held-out normal clips; may be given again",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the intervals")
     _add_vggish(parser)
 
@@ -312,6 +324,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         normalise=arguments.normalise_ids,
         imported=None if arguments.scores is None else read_scores(arguments.scores),
         imported_name="" if arguments.scores is None else arguments.scores.stem,
+        others=arguments.others,
+        pooling=arguments.pooling,
         seed=arguments.seed,
     )
     _write_json(arguments.json, report)
@@ -322,18 +336,24 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 def _print_evaluation(report: dict[str, Any]) -> None:
     print(f"{report['title']}{_simulated_mark(report)}")
     _print_figures(report, left_out=report["n_excluded"])
-    if "imported" in report:
-        other = report["imported"]
-        print(f"{other['title']} (imported scores)")
-        _print_figures(other, left_out=report["n_excluded"])
-        if other["difference"] is not None:
-            gap = other["difference"]
-            print(
-                f"  pooled AUC of {report['title']} minus imported: {gap['auc_pooled']:+.3f}"
-                f"{_interval(gap['auc_pooled_ci'])}, DeLong p {_figure(gap['p_delong'], '.2g')}"
-            )
+    for key, mark in (("imported", " (imported scores)"), ("ensemble", "")):
+        if key in report:
+            _print_other(report, key, mark)
     for line in report["warnings"][:20]:
         print(f"warning: {line}", file=sys.stderr)
+
+
+def _print_other(report: dict[str, Any], key: str, mark: str) -> None:
+    other, gap = report[key], report[key]["difference"]
+    print(f"{other['title']}{mark}")
+    for member in other.get("members", ()):
+        print(f"  of {member['title']}, {member['version']}")
+    _print_figures(other, left_out=report["n_excluded"])
+    if gap is not None:
+        print(
+            f"  pooled AUC of {report['title']} minus {key}: {gap['auc_pooled']:+.3f}"
+            f"{_interval(gap['auc_pooled_ci'])}, DeLong p {_figure(gap['p_delong'], '.2g')}"
+        )
 
 
 def _print_figures(report: dict[str, Any], *, left_out: int) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_core.artifacts import Artifact, ScoredClip, Scores
+from asd_core.ensemble import combine
 from asd_core.errors import DataSetError, InputError, UndefinedMetricError
 from asd_core.evaluation import metrics, uncertainty
 from asd_core.evaluation.thresholds import Threshold, checked_both_classes, is_anomalous
@@ -41,7 +42,9 @@ class Method:
     scores, heldout
         Of the labelled test clips, and of held-out normal clips (may be empty for imported scores).
     artifact
-        The trained detector; None for imported scores.
+        The trained detector; None for imported scores and for an ensemble.
+    is_ensemble
+        Whether the scores are joint ones of other methods.
     """
 
     key: str
@@ -49,6 +52,7 @@ class Method:
     scores: Scores
     heldout: Scores
     artifact: Artifact | None = None
+    is_ensemble: bool = False
 
     @classmethod
     def of(cls, artifact: Artifact) -> Method:
@@ -134,6 +138,23 @@ def imported_method(
     first = comparison.methods[0]
     scores = rescore(first.scores, imported, machine=machine)
     return Method(key, title, scores, rescore(first.heldout, imported, machine=machine, required=False))
+
+
+def with_ensemble(comparison: Comparison) -> Comparison:
+    """Add the ensemble of the trained detectors as one more method; imported scores take no part in it.
+
+    Raises
+    ------
+    UsageError, ThresholdError
+        See `asd_core.ensemble.combine`.
+    """
+    members = [method for method in comparison.methods if method.artifact is not None]
+    joint = combine(members)
+    key = fingerprint([method.key for method in members])
+    method = Method(key, joint.title, joint.scores, joint.heldout, is_ensemble=True)
+    return replace(
+        comparison, methods=(*comparison.methods, method), n_own=(*comparison.n_own, len(joint.scores.clips))
+    )
 
 
 def distinct_titles(titles: Sequence[str]) -> tuple[str, ...]:

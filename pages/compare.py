@@ -8,7 +8,7 @@ from pages.shared.cache import artifacts
 from pages.shared.compare_clips import disagreement_view, failures_view, scatter_view
 from pages.shared.compare_figures import figures_view
 from pages.shared.compare_maps import localisation_view, map_view
-from pages.shared.compare_methods import common_line, compared, import_box, judged, rule_choice
+from pages.shared.compare_methods import common_line, compared, ensemble_choice, import_box, judged, rule_choice
 from pages.shared.frame import fragment, keep, link, no_detectors, open_page
 
 VIEWS = {
@@ -45,6 +45,7 @@ with open_page("pages/compare.py") as chosen:
         )
         st.stop()
     common_line(comparison)
+    comparison = ensemble_choice(comparison)
 
     @fragment
     def views() -> None:

@@ -11,7 +11,7 @@ from sounds import PROJECT
 from asd_core.artifacts import open_artifact
 from asd_core.assess import evaluate
 from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
-from asd_core.errors import DataSetError, ThresholdError
+from asd_core.errors import DataSetError, ThresholdError, UsageError
 from asd_core.imported import read_scores
 from asd_core.pipeline import TrainingRequest, train
 
@@ -132,3 +132,47 @@ def test_thresholds_per_id_decide_each_clip_by_its_own(model, bench):
 def test_a_rule_without_thresholds_per_id_is_refused(model, bench):
     with pytest.raises(ThresholdError, match="no threshold for each id"):
         evaluate(model, bench, rule="manual", rule_value=0.5, per_id=True)
+
+
+def test_the_ensemble_with_another_detector_stands_beside_the_first(model, bench):
+    other = train(TrainingRequest("vggish_knn", bench, out=model.parents[2])).model
+    report = evaluate(model, bench, others=[other])
+    joint = report["ensemble"]
+    assert joint["title"] == "Ensemble of 2 (z-scores, no test labels)"
+    assert [each["title"] for each in joint["members"]] == [report["title"], open_artifact(other).title]
+    assert joint["threshold"]["n_calibration"] == 24
+    assert joint["threshold"]["rule"] == "conformal"
+    assert joint["difference"]["auc_pooled"] == pytest.approx(report["auc_pooled"] - joint["auc_pooled"])
+    assert "ensemble" not in evaluate(model, bench)
+
+
+def test_a_detector_of_another_split_cannot_join_the_ensemble(model, bench, tmp_path):
+    other = train(TrainingRequest("vggish_knn", bench, seed=1, ids=("00",), out=tmp_path)).model
+    assert evaluate(model, bench, others=[other])["ensemble"]["threshold"]["n_calibration"] < 24
+
+
+@pytest.fixture(scope="module")
+def network(bench, tmp_path_factory):
+    settings = {"epochs": 1, "windows_per_epoch": 256, "hidden": 8, "layers": 1}
+    out = tmp_path_factory.mktemp("network")
+    return train(TrainingRequest("lstm_predictor", bench, settings=settings, out=out)).model
+
+
+def test_another_pooling_needs_no_training_and_gives_what_training_with_it_gives(network, bench, tmp_path):
+    settings = {"epochs": 1, "windows_per_epoch": 256, "hidden": 8, "layers": 1, "pooling": "std"}
+    trained = train(TrainingRequest("lstm_predictor", bench, settings=settings, out=tmp_path)).model
+    again, whole = evaluate(network, bench, pooling="std"), evaluate(trained, bench)
+    for key in ("auc_pooled", "auc_mean", "threshold", "confusion"):
+        assert again[key] == whole[key], key
+    assert again["repooled"] == "std"
+    assert again["title"].endswith("pooled by std")
+    assert again["auc_pooled"] != evaluate(network, bench)["auc_pooled"]
+
+
+def test_pooling_is_refused_where_there_is_none_or_no_heldout_clip_to_set_a_threshold(model, network, bench):
+    with pytest.raises(UsageError, match="no pooling over time"):
+        evaluate(model, bench, pooling="std")
+    with pytest.raises(UsageError, match="pooling must be one of"):
+        evaluate(network, bench, pooling="median")
+    with pytest.raises(DataSetError, match=r"24 held-out clips again, and 12 of them"):
+        evaluate(network, bench, pooling="std", ids=["00"])

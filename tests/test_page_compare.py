@@ -276,3 +276,30 @@ def test_the_table_downloads_with_formula_cells_quoted():
     text = table_csv([{"plain": {"method": "=1+1", "auc": 0.5}}, {"plain": {"method": "b", "auc": None}}])
     assert list(csv.reader(io.StringIO(text))) == [["method", "auc"], ["'=1+1", "0.5"], ["b", ""]]
     assert text == written([["method", "auc"], ["'=1+1", "0.5"], ["b", ""]])
+
+
+def test_the_ensemble_of_the_detectors_is_added_on_demand(compare):
+    page = compare()
+    assert "Ensemble" not in " ".join(page.dataframe[0].value.columns)
+    page.toggle(key="ensemble").set_value(True).run()
+    assert not page.exception
+    table = page.dataframe[0].value
+    name = "Ensemble of 3 (z-scores, no test labels)"
+    assert list(table.columns)[-1] == name
+    assert table.loc["Encoder", name] == "mean of the detectors' z-scores"
+    assert table.loc["Threshold chosen by", name].startswith("Split-conformal")
+    assert name in page.get("plotly_chart")[0].proto.spec
+    assert len(page.dataframe[1].value) == 6
+
+
+@pytest.mark.parametrize("view", [*VIEWS, "map", "localisation"])
+def test_every_view_opens_with_the_ensemble(compare, view):
+    page = compare(view=view)
+    page.toggle(key="ensemble").set_value(True).run()
+    assert not page.exception
+    assert not page.error
+
+
+def test_one_detector_has_no_ensemble(compare, tmp_path):
+    page = compare(copied(tmp_path, ("vggish_ocsvm",)))
+    assert page.toggle(key="ensemble").disabled

@@ -61,6 +61,10 @@ IMPORTED_DASHES = ("3px,3px", "9px,3px", "9px,3px,2px,3px")
 """Dash patterns of Plotly that go with them."""
 
 
+ENSEMBLE_COLOUR, ENSEMBLE_DASH = "#5A9E1B", "12px,3px,3px,3px,3px,3px"
+"""Leaf green and a dash pattern of its own, for several detectors as one."""
+
+
 SPECTROGRAM_DB = (-75.0, -5.0)
 """One range in dB for every log-mel spectrogram, so that loud and quiet clips compare."""
 MAP_TIMES_THRESHOLD = 12.0

@@ -181,7 +181,7 @@ def _add_costs(method: Method, seconds: float | None, shown: dict[str, str], pla
     shown["Size on disk"] = MISSING if size is None else f"{size / 1e6:.1f} MB"
     label = f"{TIMED_S:g} s clip, on this machine"
     shown[label] = MISSING if artifact is None else _time_text(seconds)
-    shown["Encoder"] = _encoder_text(artifact)
+    shown["Encoder"] = _encoder_text(method)
     plain |= {
         "trained_s": trained,
         "bytes_on_disk": size,
@@ -194,10 +194,10 @@ def _time_text(seconds: float | None) -> str:
     return "not measured yet" if seconds is None else f"{1000 * seconds:.0f} ms"
 
 
-def _encoder_text(artifact: Artifact | None) -> str:
-    if artifact is None:
-        return "imported scores"
-    return artifact.encoder_title or "none: works on log-mel frames"
+def _encoder_text(method: Method) -> str:
+    if method.artifact is None:
+        return "mean of the detectors' z-scores" if method.is_ensemble else "imported scores"
+    return method.artifact.encoder_title or "none: works on log-mel frames"
 
 
 @st.cache_data(max_entries=128, show_spinner=False)

@@ -12,11 +12,19 @@ import streamlit as st
 
 from asd_core.artifacts import Artifact
 from asd_core.assess import threshold_by_rule
-from asd_core.compare import Comparison, Method, alarms, distinct_titles, imported_method, join
+from asd_core.compare import Comparison, Method, alarms, distinct_titles, imported_method, join, with_ensemble
 from asd_core.errors import AsdError, DataSetError, ThresholdError, UndefinedMetricError
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.imported import read_scores
-from asd_core.plots import DETECTOR_COLOURS, DETECTOR_DASHES, IMPORTED_COLOURS, IMPORTED_DASHES, NEUTRAL_COLOUR
+from asd_core.plots import (
+    DETECTOR_COLOURS,
+    DETECTOR_DASHES,
+    ENSEMBLE_COLOUR,
+    ENSEMBLE_DASH,
+    IMPORTED_COLOURS,
+    IMPORTED_DASHES,
+    NEUTRAL_COLOUR,
+)
 from asd_core.types import BoolArray
 from pages.shared.frame import Chosen, keep, link
 from pages.shared.sources import shown_name
@@ -95,15 +103,32 @@ def _threshold(method: Method, rule: str) -> Threshold:
 
 def _looks(comparison: Comparison) -> tuple[Look, ...]:
     imported = iter(zip(IMPORTED_COLOURS, IMPORTED_DASHES, strict=True))
-    return tuple(
-        Look(*next(imported))
-        if method.artifact is None
-        else Look(
-            DETECTOR_COLOURS.get(method.artifact.detector_name, NEUTRAL_COLOUR),
-            DETECTOR_DASHES.get(method.artifact.detector_name, "solid"),
-        )
-        for method in comparison.methods
+
+    def look(method: Method) -> Look:
+        if method.is_ensemble:
+            return Look(ENSEMBLE_COLOUR, ENSEMBLE_DASH)
+        if method.artifact is None:
+            return Look(*next(imported))
+        name = method.artifact.detector_name
+        return Look(DETECTOR_COLOURS.get(name, NEUTRAL_COLOUR), DETECTOR_DASHES.get(name, "solid"))
+
+    return tuple(look(method) for method in comparison.methods)
+
+
+def ensemble_choice(comparison: Comparison) -> Comparison:
+    """Let the user add the detectors' ensemble as one more method."""
+    n_detectors = sum(method.artifact is not None for method in comparison.methods)
+    keep("ensemble")
+    wanted = st.toggle(
+        "Add the ensemble of the detectors",
+        key="ensemble",
+        disabled=n_detectors < 2,
+        persist_state="session",
+        help="One more method: each detector's scores are brought to one scale by its held-out normal clips (z-scores, "
+        "each machine id by itself where it has enough clips), then averaged with equal weights. No label of a test "
+        "clip is looked at. Imported scores take no part.",
     )
+    return with_ensemble(comparison) if wanted and n_detectors > 1 else comparison
 
 
 def common_line(comparison: Comparison) -> None:

@@ -55,7 +55,8 @@ MEANINGS = {
     "pooling": Meaning(
         "Pooling over time",
         "How the error over time becomes one score: mean (the report's), std (its spread), max (its peak), gwrp (peaks "
-        "weigh more).",
+        "weigh more). Better without any labels: std, which held on published unseen machines and on simulated data; "
+        "mean stays the preset, as the report's.",
         tuple(POOLINGS),
     ),
     "window": Meaning("Window (frames of 32 ms)", "How many frames the network sees at once."),
