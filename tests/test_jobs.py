@@ -307,7 +307,7 @@ def check_the_old_detector_serves_until_the_new_one_is_whole(asked, *, after_s):
     assert seen[0] == ("running", before.version)
     assert served[0] == before.detector().anomaly_score(hum(5))
     assert open_artifact(before.folder.parent).version == done.status.version
-    wait_for(lambda: not members(done.status.pid))
+    wait_for(lambda: not members(done.status.pid), seconds=120)
     logged = [json.loads(line) for line in log_path("jobs").read_text().splitlines()]
     assert [(line["event"], line["job"]) for line in logged] == [
         ("training began", done.name),
