@@ -38,3 +38,11 @@ def real_clips():
     if not folder.is_dir():
         pytest.skip("the real DCASE clips are not here (../shared/data)")
     return folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Names that are not UTF-8 may be logged, but a report with them cannot travel between processes."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
