@@ -24,7 +24,8 @@ def test_every_test_it_names_exists_and_soak_tests_are_called_that():
     named = re.findall(r"(\*soak\* )?(test_\w+)::(test_\w+)", TABLE)
     assert len(named) > 60
     for soak, module, name in named:
-        source = (PROJECT / "tests" / f"{module}.py").read_text(encoding="utf-8")
+        (path,) = (PROJECT / "tests").rglob(f"{module}.py")
+        source = path.read_text(encoding="utf-8")
         found = re.search(rf"((?:^[^\n]+\n)*)^def {name}\(", source, re.MULTILINE)
         assert found, name
         assert bool(soak) == ("soak" in found[1].rpartition("\n\n")[2]), name
