@@ -102,9 +102,7 @@ def table(runs: list[dict[str, Any]]) -> str:
         for rows in zip(*chosen, strict=True):
             cpu, loss, area = (np.mean([row[key] for row in rows]) for key in ("cpu_s", "heldout_loss", "auc_mean"))
             spread = ", ".join(f"{row['auc_mean']:.3f}" for row in rows)
-            lines.append(
-                f"| {name} | {preset} | {rows[0]['epoch']} | {cpu:.0f} | {loss:.6f} | {area:.3f} ({spread}) |"
-            )
+            lines.append(f"| {name} | {preset} | {rows[0]['epoch']} | {cpu:.0f} | {loss:.6f} | {area:.3f} ({spread}) |")
     return "\n".join(lines)
 
 
