@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from asd_core.types import AnomalyMap, Float32Array, FloatArray, Waveform
 if TYPE_CHECKING:
     import torch
 
+Scorer = TypeVar("Scorer")
 MAX_WINDOW, MAX_HIDDEN, MAX_LAYERS = 64, 1024, 4
 RAW_DECIBELS = MinMaxScale(0.0, 1.0)
 
@@ -151,14 +152,18 @@ class NetworkDetector(Detector):
     def _anomaly_map(self, clip: Waveform) -> AnomalyMap:
         import torch
 
-        _, network = self._learned
-        frames = self.scaled_frames(clip)
-        windows = WindowSet.of([frames], length=self._window_frames)
+        frames = torch.from_numpy(self.scaled_frames(clip))
         with torch_threads(self.threads), torch.inference_mode():
-            errors = self._errors(network, windows.batch(torch.arange(len(windows.starts))))
-            per_step = errors.reshape(len(errors), -1, N_MELS).mean(dim=1)  # (n_steps, n_mels)
-        values = per_step.numpy().astype(np.float64)
+            values = self._step_errors(frames).numpy().astype(np.float64)
         return AnomalyMap(values, self._step_times_s(len(values)), mel_band_centres_hz())
+
+    def _step_errors(self, frames: torch.Tensor) -> torch.Tensor:
+        """Mean squared error of each window of scaled frames (n_frames, n_mels), shape (n_steps, n_mels)."""
+        import torch
+
+        windows = WindowSet.of([frames.numpy()], length=self._window_frames)
+        errors = self._errors(self._learned[1], windows.batch(torch.arange(len(windows.starts))))
+        return errors.reshape(len(errors), -1, N_MELS).mean(dim=1)
 
     def _anomaly_score(self, clip: Waveform) -> float:
         return pool(self._anomaly_map(clip).values.mean(axis=1), pooling=self.pooling)
@@ -178,7 +183,7 @@ class NetworkDetector(Detector):
 
 
 @dataclass
-class RecurrentDetector(NetworkDetector):
+class RecurrentDetector(NetworkDetector, Generic[Scorer]):
     """A recurrent network over windows of scaled log-mel frames.
 
     Parameters
@@ -193,12 +198,25 @@ class RecurrentDetector(NetworkDetector):
     hidden: int = 256
     layers: int = 2
 
+    _ready: tuple[torch.nn.Module, Scorer] | None = field(default=None, init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         limits = {"window": MAX_WINDOW, "hidden": MAX_HIDDEN, "layers": MAX_LAYERS}
         for name, most in limits.items():
             if not 1 <= getattr(self, name) <= most:
                 raise UsageError(f"{name} must be 1..{most}, got {getattr(self, name)}")
         super().__post_init__()
+
+    @property
+    def _scorer(self) -> Scorer:
+        """The learned network as it scores, made once: its weights no longer change."""
+        _, network = self._learned
+        if self._ready is None or self._ready[0] is not network:
+            self._ready = network, self._prepared(network)
+        return self._ready[1]
+
+    @abstractmethod
+    def _prepared(self, network: torch.nn.Module) -> Scorer: ...
 
 
 def window_centres_s(n_windows: int, *, window: int) -> FloatArray:

@@ -197,7 +197,7 @@ def train_network(
 
     heldout = heldout.thinned(MAX_HELDOUT_WINDOWS)
     with torch_threads(plan.threads):
-        optimiser = torch.optim.Adam(network.parameters(), lr=plan.learning_rate)
+        optimiser = torch.optim.Adam(network.parameters(), lr=plan.learning_rate, fused=True)
         history = _resume(network, optimiser, checkpoint)
         for progress in history:
             on_progress(progress)

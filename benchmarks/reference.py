@@ -20,16 +20,26 @@ def log_mel(path: Path) -> Float32Array:
     return librosa.power_to_db(mel, ref=1.0, amin=1e-10, top_db=None).T
 
 
+def errors(detector: NetworkDetector, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
+    """Squared errors of windows (n, window_frames, n_mels) by torch's own layers."""
+    if detector.name == "lstm_predictor":
+        states, _ = network.get_submodule("lstm")(windows[:, :-1])
+        return (network.get_submodule("output")(states[:, -1]) - windows[:, -1]).square()
+    _, states = network.get_submodule("encoder")(windows)
+    decoded, _ = network.get_submodule("decoder")(states[-1].unsqueeze(1).expand(-1, windows.shape[1], -1))
+    return (network.get_submodule("output")(decoded) - windows).square()
+
+
 def score_by_loop(detector: NetworkDetector, frames: Float32Array) -> float:
     """One window at a time through the network; the mean of the squared errors."""
     _, network = detector._learned
     length = detector._window_frames
-    errors = []
+    means = []
     with torch.inference_mode():
         for start in range(len(frames) - length + 1):
             window = torch.from_numpy(frames[start : start + length]).unsqueeze(0)
-            errors.append(float(detector._errors(network, window).mean()))
-    return float(np.mean(errors))
+            means.append(float(errors(detector, network, window).mean()))
+    return float(np.mean(means))
 
 
 def score_by_batch(detector: NetworkDetector, frames: Float32Array) -> float:
@@ -38,7 +48,7 @@ def score_by_batch(detector: NetworkDetector, frames: Float32Array) -> float:
     length = detector._window_frames
     windows = np.stack([frames[start : start + length] for start in range(len(frames) - length + 1)])
     with torch.inference_mode():
-        return float(detector._errors(network, torch.from_numpy(windows)).mean())
+        return float(errors(detector, network, torch.from_numpy(windows)).mean())
 
 
 class WindowDataset(torch.utils.data.Dataset[torch.Tensor]):
@@ -65,7 +75,7 @@ def training_losses(
     optimiser = torch.optim.Adam(network.parameters(), lr=detector.learning_rate)
     for windows in loader:
         optimiser.zero_grad()
-        loss = detector._errors(network, windows).mean()
+        loss = errors(detector, network, windows).mean()
         loss.backward()
         optimiser.step()
         yield float(loss.item())

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from asd_core.features import N_MELS
 from asd_core.network import RecurrentDetector, recurrent_shapes, window_centres_s
+from asd_core.training import torch_threads
 from asd_core.types import Float32Array, FloatArray, Waveform
 
 if TYPE_CHECKING:
     import torch
 
+    from asd_core.recurrent import GruScorer
+
 
 @dataclass
-class GruAutoencoder(RecurrentDetector):
+class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer]"]):
     """Windows of ten log-mel frames go through one vector and back; the score is the pooled squared error.
 
     The encoder's last hidden state is the decoder's input at each of its steps. A 10-s clip has 304 windows; the map is
@@ -45,12 +49,10 @@ class GruAutoencoder(RecurrentDetector):
         """Rebuilt and true scaled windows, each (n_windows, window, 128). Raises as `anomaly_map`."""
         import torch
 
-        frames = self.scaled_frames(clip)
-        windows = torch.from_numpy(frames).unfold(0, self.window, 1).transpose(1, 2)
-        _, network = self._learned
-        with torch.inference_mode():
-            rebuilt = self._rebuild(network, windows)
-        return rebuilt.numpy(), windows.numpy()
+        frames = torch.from_numpy(self.scaled_frames(clip))
+        with torch_threads(self.threads), torch.inference_mode():
+            rebuilt = torch.stack(list(self._rebuilt_steps(frames)), dim=1)
+        return rebuilt.numpy(), frames.unfold(0, self.window, 1).transpose(1, 2).numpy()
 
     @property
     def _window_frames(self) -> int:
@@ -73,15 +75,37 @@ class GruAutoencoder(RecurrentDetector):
         shapes |= recurrent_shapes("decoder", inputs=self.hidden, **size)
         return shapes | {"output.weight": (N_MELS, self.hidden), "output.bias": (N_MELS,)}
 
-    def _rebuild(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-        _, hidden = network.get_submodule("encoder")(windows)  # (layers, n, hidden)
-        repeated = hidden[-1].unsqueeze(1).expand(-1, windows.shape[1], -1)  # (n, window, hidden)
-        decoded, _ = network.get_submodule("decoder")(repeated)
-        rebuilt: torch.Tensor = network.get_submodule("output")(decoded)  # (n, window, n_mels)
-        return rebuilt
-
     def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-        return (self._rebuild(network, windows) - windows).square()
+        from asd_core.recurrent import gru_states
+
+        steps = windows.transpose(0, 1)  # (window, n, n_mels)
+        latent = gru_states(network.get_submodule("encoder"), steps, n_steps=self.window)[-1:]
+        decoded = gru_states(network.get_submodule("decoder"), latent, n_steps=self.window)
+        errors: torch.Tensor = (network.get_submodule("output")(decoded) - steps).square()
+        return errors.transpose(0, 1)
+
+    def _prepared(self, network: torch.nn.Module) -> tuple[GruScorer, GruScorer]:
+        from asd_core.recurrent import GruScorer
+
+        return GruScorer(network.get_submodule("encoder")), GruScorer(network.get_submodule("decoder"))
+
+    def _rebuilt_steps(self, frames: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Rebuilt frame (n_windows, n_mels) at each step of all windows of scaled frames (n_frames, n_mels)."""
+        encoder, decoder = self._scorer
+        (latent,) = deque(encoder.over_windows(frames, n_steps=self.window), maxlen=1)
+        output = self._learned[1].get_submodule("output")
+        return (output(state) for state in decoder.over_constant(latent, n_steps=self.window))
+
+    def _step_errors(self, frames: torch.Tensor) -> torch.Tensor:
+        n_windows = len(frames) - self.window + 1
+        squares = (
+            (rebuilt - frames[step : step + n_windows]).square_()
+            for step, rebuilt in enumerate(self._rebuilt_steps(frames))
+        )
+        total = next(squares)
+        for square in squares:
+            total += square
+        return total.div_(self.window)
 
     def _step_times_s(self, n_steps: int) -> FloatArray:
         return window_centres_s(n_steps, window=self.window)

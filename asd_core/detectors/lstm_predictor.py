@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from asd_core.features import N_MELS, frame_times_s
 from asd_core.network import RecurrentDetector, recurrent_shapes
+from asd_core.training import torch_threads
 from asd_core.types import Float32Array, FloatArray, Waveform
 
 if TYPE_CHECKING:
     import torch
 
+    from asd_core.recurrent import LstmScorer
+
 
 @dataclass
-class LstmPredictor(RecurrentDetector):
+class LstmPredictor(RecurrentDetector["LstmScorer"]):
     """Ten log-mel frames predict the eleventh; the score is the pooled squared error over all predictions.
 
     A 10-s clip has 303 predictions; the map is (303, 128), at the times of the predicted frames.
@@ -37,10 +40,8 @@ class LstmPredictor(RecurrentDetector):
         import torch
 
         frames = self.scaled_frames(clip)
-        windows = torch.from_numpy(frames).unfold(0, self._window_frames, 1).transpose(1, 2)
-        _, network = self._learned
-        with torch.inference_mode():
-            predicted = self._predict(network, windows[:, : self.window])
+        with torch_threads(self.threads), torch.inference_mode():
+            predicted = self._predictions(torch.from_numpy(frames))
         return predicted.numpy(), frames[self.window :]
 
     @property
@@ -57,14 +58,26 @@ class LstmPredictor(RecurrentDetector):
         shapes = recurrent_shapes("lstm", gates=4, inputs=N_MELS, hidden=self.hidden, layers=self.layers)
         return shapes | {"output.weight": (N_MELS, self.hidden), "output.bias": (N_MELS,)}
 
-    def _predict(self, network: torch.nn.Module, seen: torch.Tensor) -> torch.Tensor:
-        hidden, _ = network.get_submodule("lstm")(seen)  # (n, window, hidden)
-        predicted: torch.Tensor = network.get_submodule("output")(hidden[:, -1])  # (n, n_mels)
+    def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
+        from asd_core.recurrent import lstm_states
+
+        states = lstm_states(network.get_submodule("lstm"), windows[:, : self.window].transpose(0, 1))
+        errors: torch.Tensor = (network.get_submodule("output")(states[-1]) - windows[:, self.window]).square()
+        return errors
+
+    def _prepared(self, network: torch.nn.Module) -> LstmScorer:
+        from asd_core.recurrent import LstmScorer
+
+        return LstmScorer(network.get_submodule("lstm"))
+
+    def _predictions(self, frames: torch.Tensor) -> torch.Tensor:
+        """Frame after each window of scaled frames (n_frames, n_mels), shape (n_frames - window, n_mels)."""
+        states = self._scorer.last_states(frames[:-1], n_steps=self.window)
+        predicted: torch.Tensor = self._learned[1].get_submodule("output")(states)
         return predicted
 
-    def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-        predicted = self._predict(network, windows[:, : self.window])
-        return (predicted - windows[:, self.window]).square()
+    def _step_errors(self, frames: torch.Tensor) -> torch.Tensor:
+        return (self._predictions(frames) - frames[self.window :]).square_()
 
     def _step_times_s(self, n_steps: int) -> FloatArray:
         return frame_times_s(n_steps + self.window)[self.window :]
