@@ -184,7 +184,7 @@ def test_a_line_is_one_line_and_reads_back_whatever_the_name(name):
     "line", [b"", b"a,b\n", b"\xff\n", b",".join([b"x"] * len(COLUMNS)), b'"' + b"," * len(COLUMNS), b"\0" * 40]
 )
 def test_a_damaged_line_is_not_taken_for_a_row(line):
-    with pytest.raises(ValueError, match=r"must|codec|line|delimiter|expected|NUL|isoformat"):
+    with pytest.raises(ValueError, match=r"must|codec|line|expected|NUL|isoformat"):
         WatchRow.parse(line)
 
 
