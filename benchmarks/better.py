@@ -142,7 +142,10 @@ def bench_clips(seed: int) -> Clips:
 
 
 def unfitted(name: str, scope: str, seed: int) -> Detector:
-    """A detector at preset quick; a model of one id draws a quarter of the windows, so that all cost the same."""
+    """A detector at preset quick; a model of one id draws a quarter of the windows, so that all cost the same.
+
+    That is too little for a network: its per-id rows compare budgets, not models (see docs/evaluation.md).
+    """
     kind = detector_class(name)
     windows = kind.presets["quick"].get("windows_per_epoch", 0)
     fewer = {"windows_per_epoch": windows // len(IDS)} if windows and scope == "per-id" else {}
