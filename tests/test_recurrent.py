@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks import reference
 
 from asd_core.detectors import detector_class
 from asd_core.training import MinMaxScale, WindowSet, initialise, train_network
+from benchmarks import reference
 
 NETWORKS = ("lstm_predictor", "gru_autoencoder")
 
