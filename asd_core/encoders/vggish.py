@@ -1,6 +1,7 @@
 """VGGish from TF-Hub, its cache, or the operator's own SavedModel folder; TensorFlow is imported only here.
 
-The name VGGish is given only after the numeric check (`check_genuine`): upstream's known answer for a 1 kHz sine.
+The files are recorded at first use and compared at each later one. The name VGGish is given only after the numeric
+check (`VggishCheck.genuine`): upstream's known answer for a 1 kHz sine.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from asd_core.encoder import Encoder, EncoderIdentity
+from asd_core.encoders.weights import WeightFile, check_record, record_first_use, weight_files, weights_digest
 from asd_core.errors import EncoderUnavailableError
 from asd_core.places import TFHUB_CACHE_NAME, data_dir
 from asd_core.types import SR, Float32Array, FloatArray
@@ -73,7 +75,20 @@ class Vggish(Encoder):
 
     @cached_property
     def _model(self) -> Callable[[Any], Any]:
-        return _load_saved_model(Path(self._folder)) if self._folder else _load_from_hub()
+        folder = self._place
+        if not self._folder and not (folder.is_dir() and any(folder.iterdir())):
+            _fetch_from_hub()
+        _check_graph(folder)
+        files = _listed(folder)
+        check_record(folder, files)
+        model = _load_saved_model(folder)
+        record_first_use(folder, files)
+        self._digest = weights_digest(files)
+        return model
+
+    @property
+    def _place(self) -> Path:
+        return Path(self._folder) if self._folder else cached_hub_folder()
 
     @property
     def digest(self) -> str:
@@ -83,8 +98,7 @@ class Vggish(Encoder):
 
     @cached_property
     def _digest(self) -> str:
-        folder = Path(self._folder) if self._folder else cached_hub_folder()
-        return _folder_digest(folder)
+        return weights_digest(_listed(self._place))
 
     def _encode(self, samples: Float32Array) -> FloatArray:
         model = self._model
@@ -112,10 +126,8 @@ def cached_hub_folder() -> Path:
     return tfhub_cache_dir() / hashlib.sha1(HANDLE.encode(), usedforsecurity=False).hexdigest()
 
 
-def _load_from_hub() -> Callable[[Any], Any]:
-    folder = cached_hub_folder()
-    if folder.is_dir() and any(folder.iterdir()):
-        return _load_saved_model(folder)
+def _fetch_from_hub() -> None:
+    """Fetch the SavedModel into TF-Hub's cache; it is compared with its record before it is loaded."""
     try:
         os.environ.setdefault("TFHUB_CACHE_DIR", str(tfhub_cache_dir()))
         with warnings.catch_warnings():
@@ -123,7 +135,7 @@ def _load_from_hub() -> Callable[[Any], Any]:
             _quiet_tensorflow()
             import tensorflow_hub
 
-        model: Callable[[Any], Any] = tensorflow_hub.load(HANDLE)
+        tensorflow_hub.resolve(HANDLE)
     except ImportError as error:
         raise _missing_package(error) from error
     except (OSError, ValueError, RuntimeError, _tensorflow_error()) as error:  # URLError is an OSError
@@ -131,15 +143,24 @@ def _load_from_hub() -> Callable[[Any], Any]:
             f"VGGish could not be fetched from {HANDLE} ({_first_line(error)}). Connect to the network once, or name a "
             "folder with its SavedModel by --vggish or ASD_VGGISH_DIR, or use the encoder logmel_stats."
         ) from error
-    return model
 
 
-def _load_saved_model(folder: Path) -> Callable[[Any], Any]:
+def _check_graph(folder: Path) -> None:
     if not (folder / "saved_model.pb").is_file():
         raise EncoderUnavailableError(
             f"{folder} holds no saved_model.pb: name the folder of an unpacked SavedModel, "
             "or delete the folder if it is TF-Hub's cache"
         )
+
+
+def _listed(folder: Path) -> tuple[WeightFile, ...]:
+    try:
+        return weight_files(folder)
+    except OSError as error:
+        raise EncoderUnavailableError(f"the files in {folder} cannot be read: {_first_line(error)}") from error
+
+
+def _load_saved_model(folder: Path) -> Callable[[Any], Any]:
     try:
         _quiet_tensorflow()
         import tensorflow as tf
@@ -177,12 +198,3 @@ def _missing_package(error: ImportError) -> EncoderUnavailableError:
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no details'}"[:300]
-
-
-def _folder_digest(folder: Path) -> str:
-    total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        total.update(path.relative_to(folder).as_posix().encode())
-        with path.open("rb") as stream:
-            total.update(hashlib.file_digest(stream, "sha256").digest())
-    return total.hexdigest()
