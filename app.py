@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.shared.cache import artifacts, summary
 from pages.shared.cards import detector_cards
-from pages.shared.frame import no_detectors, open_page
+from pages.shared.frame import no_detectors, open_page, shown_text
 
 NEXT = (
     ("pages/check.py", "Check a clip: upload or pick one, and see and hear what is strange"),
@@ -34,7 +34,7 @@ with open_page("app.py") as chosen:
     detector_cards([(artifact, summary(str(artifact.folder), artifact)) for artifact in good.values()])
     for name, error in bad.items():
         st.error(f"{name} cannot be used:", icon=":material/error:")
-        st.text(str(error))
+        st.text(shown_text(str(error)))
     st.subheader("Next")
     columns = st.columns(2)
     for position, (path, text) in enumerate(NEXT):

@@ -155,10 +155,15 @@ def _check_values(name: str, content: Mapping[str, Any]) -> None:
     if "\0" in content["folder"] or not Path(content["folder"]).is_absolute():
         raise ValueError(f"{name}: folder must be an absolute path")
     parts = list(content["machines"].values())
-    if not all(isinstance(part, str) and part not in (".", "..") and not set(part) & set("/\\\0") for part in parts):
+    if not all(isinstance(part, str) and _is_folder_name(part) for part in parts):
         raise ValueError(f"{name}: machines must name folders directly below it")
     if not all(isinstance(alias, str) and _NAME.fullmatch(alias) for alias in content["aliases"]):
         raise ValueError(f"{name}: aliases must be names")
+
+
+def _is_folder_name(part: str) -> bool:
+    """Whether this names the folder itself (empty) or one directly below; a backslash parts names on Windows only."""
+    return "\0" not in part and part != ".." and Path(part).name == part
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pages.shared.compare_clips import disagreement_view, failures_view, scatter
 from pages.shared.compare_figures import figures_view
 from pages.shared.compare_maps import localisation_view, map_view
 from pages.shared.compare_methods import common_line, compared, ensemble_choice, import_box, judged, rule_choice
-from pages.shared.frame import fragment, keep, link, no_detectors, open_page
+from pages.shared.frame import fragment, keep, link, no_detectors, open_page, shown_text
 
 VIEWS = {
     "figures": "Figures",
@@ -30,7 +30,7 @@ with open_page("pages/compare.py") as chosen:
     good, bad = artifacts(chosen)
     for name, error in bad.items():
         st.error(f"{name} cannot be used:", icon=":material/error:")
-        st.text(str(error))
+        st.text(shown_text(str(error)))
     if any(artifact.simulated for artifact in good.values()):
         st.caption(
             ":material/science: Simulated data: every clip and every figure on this page comes from generated sound, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import soundfile as sf
@@ -48,6 +49,9 @@ SIGNS = re.compile(
 def hostile_home(place: Path) -> Path:
     """Recordings with such names for ids, kinds and clips, and a detector trained on them; returns the artifacts.
 
+    A second data set has such names for its folder and its machines, and copies of the detector are filed under such
+    names of data set and machine.
+
     The environment must allow folders below `place` and name `place / "artifacts"`.
     """
     root, names = place / "recordings" / "rail", list(NAMES.values())
@@ -56,12 +60,19 @@ def hostile_home(place: Path) -> Path:
     for number, name in enumerate(names):
         _write(root / name / names[-1 - number] / f"{name}.wav", 100 + number, knocks=5)
     add_folder("rail", root)
+    for number, name in enumerate(names):
+        fleet = place / "recordings" / names[0] / name
+        _write(fleet / "train" / "normal_id_00_00000000.wav", 200 + number)
+        _write(fleet / "test" / "anomaly_id_00_00000000.wav", 300 + number, knocks=5)
+    add_folder(names[0], place / "recordings" / names[0])
     asked = TrainingRequest("vggish_ocsvm", root, name="rail", preset="quick", out=place / "artifacts")
     artifact = train(asked).artifact
     reason = " ".join(SLASHED.values()).encode("ascii", "replace").decode()
     threshold = Threshold(None, "conformal", False, None, 0, reason=reason)
     manifest = {**artifact.manifest, "threshold": threshold.to_json(), "warnings": [reason]}
     publish(artifact.folder.parent, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
+    for number, name in enumerate(names):
+        shutil.copytree(artifact.folder.parents[1], place / "artifacts" / name / names[-1 - number])
     return place / "artifacts"
 
 

@@ -6,9 +6,10 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from hostile import SIGNS, SLASHED, hostile_home
+from hostile import NAMES, SIGNS, SLASHED, hostile_home
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
@@ -16,6 +17,7 @@ from asd_core import library
 from asd_core.artifacts import find_artifacts, open_artifact
 from asd_core.audio import encode_wav
 from asd_core.library import Quota, Upload, store_uploads
+from asd_core.pipeline import slug
 from asd_core.report import write_report
 from asd_core.scoring import format_score_csv, score_waveform
 from pages.shared.frame import plain
@@ -31,6 +33,7 @@ VIEWS = {
 }
 SENT = [name.encode("utf-8", "replace").decode().replace("\0", "") + ".wav" for name in SLASHED.values()]
 """As browsers send names: UTF-8, and Streamlit takes none with a NUL."""
+NAMES_BACKWARDS = dict(zip(NAMES.values(), reversed(NAMES.values()), strict=True))
 LINE_TYPES = ("markdown", "caption", "error", "warning", "info", "success", "title", "header", "subheader", "toast")
 
 
@@ -58,6 +61,11 @@ def opened(path: str, **state: str) -> AppTest:
     for key, value in state.items():
         app.session_state[key] = value
     return app.switch_page(path).run() if path != "app.py" else app.run()
+
+
+def trained(home: Path) -> Path:
+    (folder,) = (each for each in find_artifacts(home / "artifacts") if each.parts[-3:-1] == ("rail", "rail"))
+    return folder
 
 
 def read_as_markdown(app: AppTest) -> list[str]:
@@ -98,7 +106,7 @@ def test_names_of_uploads_stay_text_in_the_report_of_their_data_set(home):
 
 
 def test_every_hostile_clip_can_be_checked(home):
-    (folder,) = find_artifacts(home / "artifacts")
+    folder = trained(home)
     clips = open_artifact(folder).scores.of("test").clips
     app = opened("pages/check.py", set="rail/rail")
     for path in [clip.path for clip in clips if clip.label == "anomalous"][::3]:
@@ -119,7 +127,7 @@ def test_uploads_with_hostile_names_are_scored_shown_and_exported_as_text(home):
 
 
 def test_no_name_becomes_a_formula_or_another_row_of_an_export(home):
-    (folder,) = find_artifacts(home / "artifacts")
+    folder = trained(home)
     artifact = open_artifact(folder)
     waveform, detector = hum(1), artifact.detector()
     rows = [score_waveform(waveform, artifact, detector, path=name, model="svm") for name in SLASHED.values()]
@@ -129,7 +137,7 @@ def test_no_name_becomes_a_formula_or_another_row_of_an_export(home):
 
 
 def test_a_report_on_such_clips_holds_no_tag_of_theirs(home, tmp_path):
-    (folder,) = find_artifacts(home / "artifacts")
+    folder = trained(home)
     write_report([folder], home / "recordings" / "rail", tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert "&lt;img src=x onerror" in page  # the names are there, as text
@@ -144,6 +152,29 @@ def test_a_single_upload_with_each_name_gets_its_verdict(home):
         app.file_uploader(key="upload").set_value((name, wav(400 + number), "audio/wav")).run()
         check(app)
         assert [each for each in app.markdown if "badge" in each.value]
+
+
+FLEET = slug(NAMES["html"])
+"""The data set whose folder and machines bear these names; the library makes plain names of folders."""
+
+
+@pytest.mark.parametrize("path", ["pages/data.py", "pages/train.py"])
+@pytest.mark.parametrize("machine", NAMES.values(), ids=NAMES)
+def test_a_data_set_and_its_machines_may_have_any_name(home, path, machine):
+    state = {"data_set": FLEET, "data_machine": machine, "train_set": FLEET, "train_machine": machine}
+    app = opened(path, set="rail/rail", **state)
+    check(app)
+    (box,) = [each for each in app.selectbox if each.key in ("data_machine", "train_machine")]
+    assert box.value == machine
+    assert all(option.isprintable() for each in app.selectbox for option in each.options)
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_detectors_filed_under_any_name_are_shown_as_text(home, name):
+    place = f"{name}/{NAMES_BACKWARDS[name]}"
+    app = opened("app.py", set=place)
+    check(app)
+    assert all(option.isprintable() for each in app.selectbox for option in each.options)
 
 
 @pytest.mark.parametrize("name", SLASHED.values(), ids=SLASHED)

@@ -62,12 +62,19 @@ def choose_machine(known: KnownSet, *, key: str) -> str:
     if len(machines) == 1:
         return machines[0]
     keep(key, machines)
-    return st.selectbox("Machine", machines, key=key, persist_state="session", help="One kind of machine at a time.")
+    return st.selectbox(
+        "Machine",
+        machines,
+        key=key,
+        format_func=display_name,
+        persist_state="session",
+        help="One kind of machine at a time.",
+    )
 
 
 @st.cache_resource(max_entries=16, show_spinner="Listing the clips …")
-def _indexed(key: str, _known: KnownSet, machine: str) -> DataSet:  # noqa: ARG001 - the first is the key
-    return open_known(_known, machine)
+def _indexed(key: str, _known: KnownSet, _machine: str) -> DataSet:  # noqa: ARG001 - the first is the key
+    return open_known(_known, _machine)
 
 
 def indexed(known: KnownSet, machine: str) -> DataSet:
@@ -77,7 +84,7 @@ def indexed(known: KnownSet, machine: str) -> DataSet:
     root = known.folder / known.machines[machine]
     folders = [root, *sorted(root.glob("*/")), *sorted(root.glob("*/*/"))] if root.is_dir() else []
     stamps = [(path.name, path.lstat().st_mtime_ns) for path in folders]
-    return _indexed(repr((str(known.folder), known.normal, stamps)), known, machine)
+    return _indexed(ascii((str(known.folder), machine, known.normal, stamps)), known, machine)
 
 
 def set_report(known: KnownSet) -> None:

@@ -20,6 +20,7 @@ from asd_core.library import (
     current_version,
     delete_data_set,
     delete_version,
+    display_name,
     empty_cache,
     folder_bytes,
     free_bytes,
@@ -131,7 +132,7 @@ def _old_versions(out: Path) -> list[Item]:
         if is_read_only(folder):
             continue
         current = current_version(folder)
-        place = " · ".join((folder.parents[1].name, folder.parent.name, folder.name))
+        place = " · ".join(map(display_name, (folder.parents[1].name, folder.parent.name, folder.name)))
         found += [
             Item(
                 "model version",
@@ -147,7 +148,9 @@ def _old_versions(out: Path) -> list[Item]:
 
 def _run_name(job: Job) -> str:
     request = job.request
-    detector = "damaged" if request is None else f"{request.detector} on {request.name or request.data.name}"
+    detector = (
+        "damaged" if request is None else f"{request.detector} on {display_name(request.name or request.data.name)}"
+    )
     return f"{detector}, {job.submitted_at:%Y-%m-%d %H:%M:%S} UTC, {job.state}"
 
 

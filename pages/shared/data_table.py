@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from asd_core.library import EMBEDDED_NAME, KnownSet, folder_bytes, read_library, restart_library
+from asd_core.library import EMBEDDED_NAME, KnownSet, display_name, folder_bytes, read_library, restart_library
 
 KIND_TITLES = {"simulated": "simulated", "recordings": "own recordings", "downloaded": "DCASE 2020 recordings"}
 
@@ -44,7 +44,7 @@ def set_table() -> None:
         {
             "Data set": [known.name for known in sets],
             "Kind": [KIND_TITLES[known.kind] for known in sets],
-            "Machines": [", ".join(known.machines) for known in sets],
+            "Machines": [", ".join(map(display_name, known.machines)) for known in sets],
             "Size": [
                 size_text(folder_bytes(known.folder)) if here else _absent(known)
                 for known, here in zip(sets, there, strict=True)

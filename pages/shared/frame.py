@@ -14,6 +14,7 @@ import streamlit as st
 from asd_core.artifacts import find_artifacts
 from asd_core.detectors import DETECTOR_NAMES
 from asd_core.errors import AsdError, AudioError
+from asd_core.library import display_name
 from asd_core.logs import configure, event, fault
 from asd_core.places import artifacts_dir, data_dir
 
@@ -111,11 +112,16 @@ def _boundary(place: str) -> Iterator[None]:
         reason = error.code if isinstance(error, AudioError) else str(error)
         event("refused", page=place, kind=type(error).__name__, reason=reason)
         st.error("This could not be done:", icon=":material/error:")
-        st.text(str(error))
+        st.text(shown_text(str(error)))
     except Exception as error:
         number = fault(error, page=place)
         st.error(f"Error {number}: this should not have happened. The log tells more.", icon=":material/error:")
         raise
+
+
+def shown_text(text: str) -> str:
+    """Make a text fit for the browser: bytes of names that are not UTF-8 are written as `\\udcff`."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def plain(text: str) -> str:
@@ -169,7 +175,7 @@ def _sidebar() -> Chosen:
             "Data set and machine",
             list(groups),
             key="set",
-            format_func=lambda name: name.replace("/", " · "),
+            format_func=lambda name: " · ".join(map(display_name, name.split("/"))),
             persist_state="session",
             help="Every page shows the detectors trained on this data set. 'Simulated' means generated sound, "
             "not recordings.",
@@ -182,6 +188,8 @@ def _groups() -> dict[str, Chosen]:
     found: dict[str, Chosen] = {}
     for folder in find_artifacts(artifacts_dir(PROJECT)):
         machine, data_set = folder.parent.name, folder.parents[1].name
+        if shown_text(data_set + machine) != data_set + machine:
+            continue  # filed by hand: the browser can be told no such name, so that it could not be chosen
         group = found.setdefault(f"{data_set}/{machine}", Chosen(data_set, machine, {}))
         group.detectors[folder.name] = folder
     return {label: _in_order(group) for label, group in sorted(found.items(), key=_embedded_first)}

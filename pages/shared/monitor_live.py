@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import streamlit as st
@@ -10,7 +11,7 @@ from asd_core.audio import read_waveform
 from asd_core.library import allowed_roots
 from asd_core.types import Waveform
 from asd_core.watch_table import Tail, is_running, list_tables, unescaped
-from pages.shared.frame import Chosen, fragment, keep, link
+from pages.shared.frame import Chosen, fragment, keep, link, shown_text
 from pages.shared.monitor_view import HeardClip, monitor, time_text
 
 POLL_S = 2.0
@@ -38,7 +39,7 @@ def live_tab(chosen: Chosen) -> None:
 
 def _command(chosen: Chosen) -> None:
     model = next(iter(chosen.detectors.values()))
-    st.code(f"python -m asd_core watch FOLDER --model {model}", language="shell")
+    st.code(f"python -m asd_core watch FOLDER --model {shlex.quote(shown_text(str(model)))}", language="shell")
     st.caption(
         "It scores each clip as it arrives, raises and clears alarms, and goes on where it ended when it is started "
         "again. Clips below the data folder, or below a folder that ASD_DATA_ROOTS names, can be heard here."

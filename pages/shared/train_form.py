@@ -34,7 +34,7 @@ def new_training() -> None:
     detector, preset = _choose_detector()
     if data_set.simulated is not None:
         st.caption(":material/science: Simulated data: figures of this detector will be called simulated.")
-    with st.form(f"train:{known.name}:{machine}:{detector}:{preset}"):
+    with st.form(f"train:{known.name}:{machine!a}:{detector}:{preset}"):
         ids, name = _what(data_set, known, machine)
         with st.expander("Hyper-parameters", icon=":material/tune:"):
             texts = ask(detector, preset)
@@ -113,7 +113,7 @@ def _what(data_set: DataSet, known: KnownSet, machine: str) -> tuple[list[str], 
         "Machine ids",
         data_set.index.machine_ids,
         default=data_set.index.machine_ids,
-        key=f"train_ids:{known.name}:{machine}",
+        key=f"train_ids:{known.name}:{machine!a}",
         format_func=shown_name,
         help="Which machines' normal clips are learned together; all unless you leave some out.",
     )

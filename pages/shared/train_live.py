@@ -14,6 +14,7 @@ from asd_core.detectors import detector_class
 from asd_core.errors import BusyError
 from asd_core.formats import seconds_text
 from asd_core.jobs import Job
+from asd_core.library import display_name
 from asd_core.plots import learning_curves
 from pages.shared.frame import fragment
 from pages.shared.train_fields import detector_titles
@@ -43,7 +44,7 @@ def job_title(job: Job) -> str:
         return f"{job.name} (damaged)"
     name = job.request.name or job.request.data.name
     machine = f" · {job.request.machine}" if job.request.machine else ""
-    return f"{detector_titles().get(job.request.detector, job.request.detector)} on {name}{machine}"
+    return display_name(f"{detector_titles().get(job.request.detector, job.request.detector)} on {name}{machine}")
 
 
 def loss_figure(job: Job, events: Sequence[Progress]) -> None:

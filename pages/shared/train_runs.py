@@ -38,7 +38,7 @@ def run_history() -> None:
     table = pd.DataFrame(
         {
             "Started (UTC)": [f"{job.submitted_at:%Y-%m-%d %H:%M}" for job in found],
-            "Training": [display_name(job_title(job)) for job in found],
+            "Training": [job_title(job) for job in found],
             "Preset": [MISSING if job.request is None else job.request.preset for job in found],
             "State": [STATE_TEXTS[job.state] for job in found],
             "Took": [_took(job) for job in found],
@@ -62,7 +62,7 @@ def run_history() -> None:
 
 
 def _choice(job: Job) -> str:
-    return f"{job.submitted_at:%Y-%m-%d %H:%M:%S} · {display_name(job_title(job))} · {STATE_TEXTS[job.state]}"
+    return f"{job.submitted_at:%Y-%m-%d %H:%M:%S} · {job_title(job)} · {STATE_TEXTS[job.state]}"
 
 
 def _took(job: Job) -> str:
