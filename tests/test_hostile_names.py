@@ -33,7 +33,12 @@ VIEWS = {
 }
 SENT = [name.encode("utf-8", "replace").decode().replace("\0", "") + ".wav" for name in SLASHED.values()]
 """As browsers send names: UTF-8, and Streamlit takes none with a NUL."""
-NAMES_BACKWARDS = dict(zip(NAMES.values(), reversed(NAMES.values()), strict=True))
+FLEET = slug(NAMES["html"])
+"""The data set whose folder and machines bear these names; the library makes plain names of folders."""
+MACHINES = {kind: name for kind, name in NAMES.items() if not name.startswith(".")}
+"""Hidden folders are no machines."""
+FILED = dict(zip(NAMES.values(), reversed(NAMES.values()), strict=True))
+"""Data set and machine of the copies of the detector."""
 LINE_TYPES = ("markdown", "caption", "error", "warning", "info", "success", "title", "header", "subheader", "toast")
 
 
@@ -154,12 +159,8 @@ def test_a_single_upload_with_each_name_gets_its_verdict(home):
         assert [each for each in app.markdown if "badge" in each.value]
 
 
-FLEET = slug(NAMES["html"])
-"""The data set whose folder and machines bear these names; the library makes plain names of folders."""
-
-
 @pytest.mark.parametrize("path", ["pages/data.py", "pages/train.py"])
-@pytest.mark.parametrize("machine", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
 def test_a_data_set_and_its_machines_may_have_any_name(home, path, machine):
     state = {"data_set": FLEET, "data_machine": machine, "train_set": FLEET, "train_machine": machine}
     app = opened(path, set="rail/rail", **state)
@@ -169,12 +170,20 @@ def test_a_data_set_and_its_machines_may_have_any_name(home, path, machine):
     assert all(option.isprintable() for each in app.selectbox for option in each.options)
 
 
-@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("name", [name for name in FILED if "\udcff" not in name + FILED[name]])
 def test_detectors_filed_under_any_name_are_shown_as_text(home, name):
-    place = f"{name}/{NAMES_BACKWARDS[name]}"
-    app = opened("app.py", set=place)
+    app = opened("app.py", set=f"{name}/{FILED[name]}")
     check(app)
-    assert all(option.isprintable() for each in app.selectbox for option in each.options)
+    assert app.selectbox(key="set").value == f"{name}/{FILED[name]}"
+    assert [each for each in app.metric if each.label.startswith("AUC")]
+
+
+def test_the_choice_of_data_set_lists_every_name_but_those_that_are_not_utf_8(home):
+    app = opened("app.py", set="rail/rail")
+    check(app)
+    options = app.selectbox(key="set").options
+    assert len(options) == 1 + len(FILED) - 2  # one is the data set's name, one the machine's
+    assert all(option.isprintable() for option in options)
 
 
 @pytest.mark.parametrize("name", SLASHED.values(), ids=SLASHED)

@@ -120,7 +120,7 @@ def _boundary(place: str) -> Iterator[None]:
 
 
 def shown_text(text: str) -> str:
-    """Make a text fit for the browser: bytes of names that are not UTF-8 are written as `\\udcff`."""
+    """Make a text fit for the browser: what is not UTF-8 in a name is written in hexadecimal digits."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
