@@ -122,7 +122,7 @@ def noise(seed=2, seconds=1.5):
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("stride", [1, 2, 3, 10])
 def test_a_stride_keeps_every_so_manieth_step_of_the_map(name, stride):
-    detector, network, _ = ready(name, hidden=24, stride=stride)
+    detector, _, _ = ready(name, hidden=24, stride=stride)
     full = replace(detector, stride=1)
     full._fitted = detector._fitted
     clip = noise()

@@ -23,7 +23,8 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer]"]):
     """Windows of ten log-mel frames go through one vector and back; the score is the pooled squared error.
 
     The encoder's last hidden state is the decoder's input at each of its steps. A 10-s clip has 304 windows; the map is
-    (304, 128): each window's error, averaged over its ten frames, at the window's centre (with a stride of k every k-th window).
+    (304, 128): each window's error, averaged over its ten frames, at the window's centre (with a stride of k every k-th
+    window).
     """
 
     batch_size: int = 64

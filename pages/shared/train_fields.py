@@ -63,7 +63,8 @@ MEANINGS = {
     "hidden": Meaning("Hidden units", "Size of each recurrent layer; time grows with its square."),
     "layers": Meaning("Layers", "Recurrent layers on top of each other."),
     "stride": Meaning(
-        "Stride of scoring (frames)", "1 scores every window; k every k-th only, about k times faster. Training is the same."
+        "Stride of scoring (frames)",
+        "1 scores every window; k every k-th only, about k times faster. Training is the same.",
     ),
 }
 
