@@ -192,16 +192,19 @@ class RecurrentDetector(NetworkDetector, Generic[Scorer]):
         Frames a window holds (32 ms each).
     hidden, layers
         Size and number of recurrent layers.
+    stride
+        Frames from one scored window to the next: 1 scores every window. Training always sees all windows.
     """
 
     window: int = 10
     hidden: int = 256
     layers: int = 2
+    stride: int = 1
 
     _ready: tuple[torch.nn.Module, Scorer] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        limits = {"window": MAX_WINDOW, "hidden": MAX_HIDDEN, "layers": MAX_LAYERS}
+        limits = {"window": MAX_WINDOW, "hidden": MAX_HIDDEN, "layers": MAX_LAYERS, "stride": self.window}
         for name, most in limits.items():
             if not 1 <= getattr(self, name) <= most:
                 raise UsageError(f"{name} must be 1..{most}, got {getattr(self, name)}")

@@ -42,20 +42,20 @@ class LstmScorer:
             for ih, hh, b_ih, b_hh in layers[1:]
         ]
 
-    def last_states(self, frames: Tensor, *, n_steps: int) -> Tensor:
-        """Hidden state of the last layer after frames t to t + n_steps - 1.
+    def last_states(self, frames: Tensor, *, n_steps: int, stride: int = 1) -> Tensor:
+        """Hidden state of the last layer after frames t to t + n_steps - 1, for every `stride`-th t.
 
         Parameters
         ----------
         frames
-            Shape (n_frames, n_inputs); the result has shape (n_frames - n_steps + 1, hidden).
+            Shape (n_frames, n_inputs); the result has shape (n_windows, hidden).
         """
         projected = self._project(frames)
         n = len(frames) - n_steps + 1
         cells: list[Tensor | None] = [None] * (1 + len(self._deeper))
         states = list(cells)
         for t in range(n_steps):
-            rows, below = projected[t : t + n], states[0]
+            rows, below = projected[t : t + n : stride], states[0]
             gates = rows.clone() if below is None else self._recur(below).add_(rows)
             state, cells[0] = _lstm_step(gates.sigmoid_(), cells[0])
             states[0] = state
@@ -77,8 +77,8 @@ class GruScorer:
             for bias, bias_new in [_gru_biases(bias_ih, bias_hh)]
         ]
 
-    def over_windows(self, frames: Tensor, *, n_steps: int) -> Iterator[Tensor]:
-        """States (n_frames - n_steps + 1, hidden) of the last layer at each step, a window a start frame.
+    def over_windows(self, frames: Tensor, *, n_steps: int, stride: int = 1) -> Iterator[Tensor]:
+        """States (n_windows, hidden) of the last layer at each step, a window at every `stride`-th frame.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class GruScorer:
         """
         projected = self._layers[0][0](frames)
         n = len(frames) - n_steps + 1
-        return self._deeper(projected[t : t + n] for t in range(n_steps))
+        return self._deeper(projected[t : t + n : stride] for t in range(n_steps))
 
     def over_constant(self, inputs: Tensor, *, n_steps: int) -> Iterator[Tensor]:
         """States (n, hidden) of the last layer at each step, where each step's input is the same (n, n_inputs)."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from asd_core.detectors import detector_class
+from asd_core.errors import UsageError
+from asd_core.features import SR
 from asd_core.training import MinMaxScale, WindowSet, initialise, train_network
+from asd_core.types import Waveform
 from benchmarks import reference
 
 NETWORKS = ("lstm_predictor", "gru_autoencoder")
@@ -108,3 +113,60 @@ def test_an_epoch_has_the_losses_of_a_dataloader_loop(name):
     assert seen[-1].loss == pytest.approx(np.average(losses, weights=weights), abs=1e-4)
     for fast, slow in zip(network.parameters(), plain.parameters(), strict=True):
         assert float((fast - slow).detach().abs().max()) < 1e-3
+
+
+def noise(seed=2, seconds=1.5):
+    return Waveform(np.random.default_rng(seed).normal(0, 0.1, int(seconds * SR)).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("stride", [1, 2, 3, 10])
+def test_a_stride_keeps_every_so_manieth_step_of_the_map(name, stride):
+    detector, _, _ = ready(name, hidden=24, stride=stride)
+    full = replace(detector, stride=1)
+    full._fitted = detector._fitted
+    clip = noise()
+    strided, whole = detector.anomaly_map(clip), full.anomaly_map(clip)
+    np.testing.assert_allclose(strided.values, whole.values[::stride], rtol=0, atol=1e-6 * whole.values.max())
+    np.testing.assert_array_equal(strided.times_s, whole.times_s[::stride])
+    assert detector.anomaly_score(clip) == pytest.approx(whole.values[::stride].mean(), rel=1e-6)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_what_a_network_makes_of_a_clip_has_the_steps_of_its_map(stride):
+    clip = noise()
+    lstm, _, _ = ready("lstm_predictor", hidden=24, stride=stride)
+    predicted, came = lstm.predict_frames(clip)
+    lstm_errors = np.square(predicted - came)
+    gru, _, _ = ready("gru_autoencoder", hidden=24, stride=stride)
+    rebuilt, went_in = gru.rebuild_windows(clip)
+    gru_errors = np.square(rebuilt - went_in).mean(axis=1)
+    np.testing.assert_allclose(lstm_errors, lstm.anomaly_map(clip).values, rtol=1e-4)
+    np.testing.assert_allclose(gru_errors, gru.anomaly_map(clip).values, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_shortest_clip_is_scored_at_any_stride(name):
+    detector, _, _ = ready(name, hidden=24, stride=10)
+    clip = noise()
+    shortest = Waveform(clip.samples[: detector.min_samples])
+    assert detector.anomaly_map(shortest).values.shape == (1, 128)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("stride", [0, -1, 5])
+def test_a_stride_that_would_skip_frames_is_refused(name, stride):
+    with pytest.raises(UsageError, match=r"stride must be 1\.\.4"):
+        detector_class(name).from_preset("paper", window=4, stride=stride)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_stride_leaves_training_as_it_is(name):
+    clips = [noise(seed, seconds=0.5) for seed in range(8)]
+    weights = []
+    for stride in (1, 4):
+        detector = detector_class(name).from_preset("paper", hidden=8, layers=1, epochs=1, stride=stride)
+        detector.fit(clips)
+        weights.append(detector.state)
+    for key, array in weights[0].items():
+        np.testing.assert_array_equal(array, weights[1][key])

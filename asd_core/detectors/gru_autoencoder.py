@@ -23,7 +23,8 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer]"]):
     """Windows of ten log-mel frames go through one vector and back; the score is the pooled squared error.
 
     The encoder's last hidden state is the decoder's input at each of its steps. A 10-s clip has 304 windows; the map is
-    (304, 128): each window's error, averaged over its ten frames, at the window's centre.
+    (304, 128): each window's error, averaged over its ten frames, at the window's centre (with a stride of k every k-th
+    window).
     """
 
     batch_size: int = 64
@@ -52,7 +53,7 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer]"]):
         frames = torch.from_numpy(self.scaled_frames(clip))
         with torch_threads(self.threads), torch.inference_mode():
             rebuilt = torch.stack(list(self._rebuilt_steps(frames)), dim=1)
-        return rebuilt.numpy(), frames.unfold(0, self.window, 1).transpose(1, 2).numpy()
+        return rebuilt.numpy(), frames.unfold(0, self.window, self.stride).transpose(1, 2).numpy()
 
     @property
     def _window_frames(self) -> int:
@@ -90,16 +91,16 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer]"]):
         return GruScorer(network.get_submodule("encoder")), GruScorer(network.get_submodule("decoder"))
 
     def _rebuilt_steps(self, frames: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Rebuilt frame (n_windows, n_mels) at each step of all windows of scaled frames (n_frames, n_mels)."""
+        """Rebuilt frame (n_windows, n_mels) at each step of the scored windows of scaled frames (n_frames, n_mels)."""
         encoder, decoder = self._scorer
-        (latent,) = deque(encoder.over_windows(frames, n_steps=self.window), maxlen=1)
+        (latent,) = deque(encoder.over_windows(frames, n_steps=self.window, stride=self.stride), maxlen=1)
         output = self._learned[1].get_submodule("output")
         return (output(state) for state in decoder.over_constant(latent, n_steps=self.window))
 
     def _step_errors(self, frames: torch.Tensor) -> torch.Tensor:
-        n_windows = len(frames) - self.window + 1
+        n_starts = len(frames) - self.window + 1
         squares = (
-            (rebuilt - frames[step : step + n_windows]).square_()
+            (rebuilt - frames[step : step + n_starts : self.stride]).square_()
             for step, rebuilt in enumerate(self._rebuilt_steps(frames))
         )
         total = next(squares)
@@ -108,4 +109,4 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer]"]):
         return total.div_(self.window)
 
     def _step_times_s(self, n_steps: int) -> FloatArray:
-        return window_centres_s(n_steps, window=self.window)
+        return window_centres_s(n_steps * self.stride, window=self.window)[:: self.stride]

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class LstmPredictor(RecurrentDetector["LstmScorer"]):
     """Ten log-mel frames predict the eleventh; the score is the pooled squared error over all predictions.
 
-    A 10-s clip has 303 predictions; the map is (303, 128), at the times of the predicted frames.
+    A 10-s clip has 303 predictions; the map is (303, 128), at the times of the predicted frames
+    (with a stride of k every k-th of them).
     """
 
     name: ClassVar[str] = "lstm_predictor"
@@ -42,7 +43,7 @@ class LstmPredictor(RecurrentDetector["LstmScorer"]):
         frames = self.scaled_frames(clip)
         with torch_threads(self.threads), torch.inference_mode():
             predicted = self._predictions(torch.from_numpy(frames))
-        return predicted.numpy(), frames[self.window :]
+        return predicted.numpy(), frames[self.window :: self.stride]
 
     @property
     def _window_frames(self) -> int:
@@ -71,13 +72,13 @@ class LstmPredictor(RecurrentDetector["LstmScorer"]):
         return LstmScorer(network.get_submodule("lstm"))
 
     def _predictions(self, frames: torch.Tensor) -> torch.Tensor:
-        """Frame after each window of scaled frames (n_frames, n_mels), shape (n_frames - window, n_mels)."""
-        states = self._scorer.last_states(frames[:-1], n_steps=self.window)
+        """Frame after each window of scaled frames (n_frames, n_mels), a row a scored window."""
+        states = self._scorer.last_states(frames[:-1], n_steps=self.window, stride=self.stride)
         predicted: torch.Tensor = self._learned[1].get_submodule("output")(states)
         return predicted
 
     def _step_errors(self, frames: torch.Tensor) -> torch.Tensor:
-        return (self._predictions(frames) - frames[self.window :]).square_()
+        return (self._predictions(frames) - frames[self.window :: self.stride]).square_()
 
     def _step_times_s(self, n_steps: int) -> FloatArray:
-        return frame_times_s(n_steps + self.window)[self.window :]
+        return frame_times_s(n_steps * self.stride + self.window)[self.window :: self.stride]

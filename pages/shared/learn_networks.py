@@ -60,6 +60,7 @@ class Steps:
     errors: FloatArray
     times_s: FloatArray
     window: int
+    stride: int
 
 
 @st.cache_resource(max_entries=32, show_spinner="Running the network …")
@@ -72,8 +73,8 @@ def _steps(folder: str, digest: str, _artifact: Artifact, _waveform: Waveform) -
             output, target = trained.rebuild_windows(_waveform)
     squared = np.square(output - target, dtype=np.float64)
     errors = squared.reshape(len(squared), -1).mean(axis=1)
-    anomaly_map = heard(_artifact, _waveform).anomaly_map
-    return Steps(trained.scaled_frames(_waveform), output, target, errors, anomaly_map.times_s, trained.window)
+    times_s = heard(_artifact, _waveform).anomaly_map.times_s
+    return Steps(trained.scaled_frames(_waveform), output, target, errors, times_s, trained.window, trained.stride)
 
 
 def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:  # noqa: ARG001
@@ -93,7 +94,7 @@ def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path |
     def one_prediction() -> None:
         st.subheader(f"2 · One of the {n} predictions")
         at = _which(artifact, steps, "Which prediction")
-        seen = [(f"{frame - window}", steps.frames[at + frame]) for frame in range(window)]
+        seen = [(f"{frame - window}", steps.frames[at * steps.stride + frame]) for frame in range(window)]
         columns = [*seen, (" ", None), ("foretold", steps.output[at]), ("  ", None), ("came", steps.target[at])]
         left, right = st.columns(2)
         with left:
@@ -167,7 +168,7 @@ def _clip_player(
     artifact: Artifact, waveform: Waveform, steps: Steps, *, title: str, made: str, made_frames: Float32Array
 ) -> None:
     half = HOP_LENGTH / SR / 2
-    made_span = (float(steps.times_s[0]) - half, float(steps.times_s[-1]) + half)
+    made_span = (float(steps.times_s[0]) - half * steps.stride, float(steps.times_s[-1]) + half * steps.stride)
     whole_span = (-half, (len(steps.frames) - 0.5) * 2 * half)
     ticks = frequency_ticks(mel_band_centres_hz())
     panels = [

@@ -62,6 +62,10 @@ MEANINGS = {
     "window": Meaning("Window (frames of 32 ms)", "How many frames the network sees at once."),
     "hidden": Meaning("Hidden units", "Size of each recurrent layer; time grows with its square."),
     "layers": Meaning("Layers", "Recurrent layers on top of each other."),
+    "stride": Meaning(
+        "Stride of scoring (frames)",
+        "1 scores every window; k every k-th only, about k times faster. Training is the same.",
+    ),
 }
 
 
