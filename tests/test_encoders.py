@@ -249,7 +249,7 @@ import json, pkgutil, sys
 from pathlib import Path
 import asd_core
 for name in pkgutil.walk_packages(asd_core.__path__, "asd_core."):
-    if name.name != "asd_core.__main__":
+    if name.name not in ("asd_core.__main__", "asd_core.recurrent"):  # the latter is torch's, imported where it is used
         __import__(name.name)
 from asd_core.assess import evaluate
 from asd_core.pipeline import TrainingRequest, train
