@@ -210,7 +210,7 @@ def training_row(name: str, data: Path, *, n_windows: int = 1600, repeats: int =
     return ratio_row(f"{name}: training against a DataLoader loop", pairs, asked=1.1, better="higher")
 
 
-def threads_row(data: Path, *, n_updates: int = 8, repeats: int = 3) -> Row:
+def threads_row(data: Path, *, n_updates: int = 4, repeats: int = 3) -> Row:
     """What a second thread does to a small training beside one busy process; above 1 it is slower."""
     detector = fitted_at_paper_size("dcase_autoencoder", [log_mel(read_waveform(clips_of(data, 1)[0]).samples)])
     clips, n_windows = scaled_clips(detector, data), n_updates * detector.batch_size
