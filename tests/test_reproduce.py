@@ -72,6 +72,6 @@ def test_vggish_out_of_reach_is_listed_and_log_mel_statistics_keep_their_own_nam
 
 
 def test_the_papers_time_at_the_reports_counts_is_extrapolated_in_proportion_and_only_where_needed():
-    assert extrapolated_seconds(100.0, n_fitted=474, preset="paper") == 400.0
-    assert extrapolated_seconds(100.0, n_fitted=1896, preset="paper") is None
+    assert extrapolated_seconds(100.0, n_fitted=379, preset="paper") == 500.0
+    assert extrapolated_seconds(100.0, n_fitted=1895, preset="paper") is None
     assert extrapolated_seconds(100.0, n_fitted=474, preset="quick") is None
