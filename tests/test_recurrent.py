@@ -59,10 +59,23 @@ def test_the_score_equals_the_window_by_window_loop(name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
+def test_scores_are_equal_whichever_product_suits_the_processor(name, capability, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    detector, network, frames = ready(name, hidden=24, layers=3)
+    with torch.inference_mode():
+        fast = detector._step_errors(torch.from_numpy(frames)).numpy()
+    np.testing.assert_allclose(fast, reference_map(detector, network, frames), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_scores_stay_equal_where_torch_lacks_packed_products(name, monkeypatch):
     import torch
 
     detector, network, frames = ready(name, hidden=24)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(torch.ops, "mkldnn", object())
     with torch.inference_mode():
         fast = detector._step_errors(torch.from_numpy(frames)).numpy()
