@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from asd_core.detector import POOLINGS, Checkpoint, Detector, Progress, State, T
 from asd_core.errors import InputError, UsageError
 from asd_core.features import HOP_LENGTH, N_MELS, frame_times_s, log_mel_frames, mel_band_centres_hz
 from asd_core.training import (
+    BandScale,
     MinMaxScale,
     TrainingPlan,
     WindowSet,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 Scorer = TypeVar("Scorer")
 MAX_WINDOW, MAX_HIDDEN, MAX_LAYERS = 64, 1024, 4
 RAW_DECIBELS = MinMaxScale(0.0, 1.0)
+CONDITIONINGS = ("none", "bands")
 
 
 @dataclass
@@ -137,17 +140,16 @@ class NetworkDetector(Detector):
         scale = limits if self.scales_frames else RAW_DECIBELS
         network = self._build()
         self._initialise(network)
-        train_network(
-            network,
-            lambda windows: self._errors(network, windows).mean(),
-            WindowSet.of([scale(clip) for clip in frames], length=self._window_frames),
-            WindowSet.of([scale(self._frames(clip)) for clip in heldout], length=self._window_frames),
-            self._plan(),
-            on_progress=on_progress,
-            should_stop=should_stop,
-            checkpoint=checkpoint,
-        )
+        windows = WindowSet.of([scale(clip) for clip in frames], length=self._window_frames)
+        heldout_windows = WindowSet.of([scale(self._frames(clip)) for clip in heldout], length=self._window_frames)
+        loop = partial(train_network, on_progress=on_progress, should_stop=should_stop, checkpoint=checkpoint)
+        self._train(network, windows, heldout_windows, loop)
         self._fitted = scale, network.eval()
+
+    def _train(
+        self, network: torch.nn.Module, windows: WindowSet, heldout: WindowSet, loop: Callable[..., None]
+    ) -> None:
+        loop(network, lambda batch: self._errors(network, batch).mean(), windows, heldout, self._plan())
 
     def _anomaly_map(self, clip: Waveform) -> AnomalyMap:
         import torch
@@ -194,13 +196,19 @@ class RecurrentDetector(NetworkDetector, Generic[Scorer]):
         Size and number of recurrent layers.
     stride
         Frames from one scored window to the next: 1 scores every window. Training always sees all windows.
+    conditioning
+        `none` (the report), or `bands`: in training each band has mean 0 and deviation 1, which is then put into the
+        weights (`asd_core.training.BandScale`): the same network, learned in far fewer updates.
     """
 
     window: int = 10
     hidden: int = 256
     layers: int = 2
     stride: int = 1
+    conditioning: str = "none"
 
+    recurrent_input: ClassVar[str]
+    """Name of the recurrent part that sees the frames."""
     _ready: tuple[torch.nn.Module, Scorer] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -208,7 +216,24 @@ class RecurrentDetector(NetworkDetector, Generic[Scorer]):
         for name, most in limits.items():
             if not 1 <= getattr(self, name) <= most:
                 raise UsageError(f"{name} must be 1..{most}, got {getattr(self, name)}")
+        if self.conditioning not in CONDITIONINGS:
+            raise UsageError(f"conditioning must be one of {', '.join(CONDITIONINGS)}; got {self.conditioning!r}")
         super().__post_init__()
+
+    def _train(
+        self, network: torch.nn.Module, windows: WindowSet, heldout: WindowSet, loop: Callable[..., None]
+    ) -> None:
+        if self.conditioning == "none":
+            super()._train(network, windows, heldout, loop)
+            return
+        bands = BandScale.of(windows.frames)
+        weights = bands.std.square()  # so that errors are those of the frames as they were
+
+        def loss_of(batch: torch.Tensor) -> torch.Tensor:
+            return (self._errors(network, batch) * weights).mean()
+
+        loop(network, loss_of, bands(windows), bands(heldout), self._plan())
+        bands.fold(network, recurrent=self.recurrent_input, output="output")
 
     @property
     def _scorer(self) -> Scorer:

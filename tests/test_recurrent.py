@@ -10,7 +10,7 @@ import pytest
 from asd_core.detectors import detector_class
 from asd_core.errors import UsageError
 from asd_core.features import SR
-from asd_core.training import MinMaxScale, WindowSet, initialise, train_network
+from asd_core.training import BandScale, MinMaxScale, WindowSet, initialise, train_network
 from asd_core.types import Waveform
 from benchmarks import reference
 
@@ -183,3 +183,46 @@ def test_the_stride_leaves_training_as_it_is(name):
         weights.append(detector.state)
     for key, array in weights[0].items():
         np.testing.assert_array_equal(array, weights[1][key])
+
+
+def fitted_with(name, conditioning, *, seconds=2.0):
+    """A small detector fitted on hums, and its progress."""
+    from tests.sounds import hum
+
+    settings = {"hidden": 24, "epochs": 2, "windows_per_epoch": 256, "schedule": "cosine", "learning_rate": 2e-3}
+    detector = detector_class(name).from_preset("paper", conditioning=conditioning, **settings)
+    heldout, seen = [hum(seed, seconds=seconds) for seed in range(20, 23)], []
+    detector.fit([hum(seed, seconds=seconds) for seed in range(8)], heldout=heldout, on_progress=seen.append)
+    return detector, heldout, seen
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("conditioning", ["none", "bands"])
+def test_the_heldout_loss_of_training_is_the_error_of_the_finished_network(name, conditioning):
+    detector, heldout, seen = fitted_with(name, conditioning)
+    errors = np.mean([detector.anomaly_map(clip).values.mean() for clip in heldout])
+    assert seen[-1].heldout_loss == pytest.approx(errors, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_conditioned_bands_learn_more_from_as_many_updates(name):
+    losses = {kind: fitted_with(name, kind)[2][-1].heldout_loss for kind in ("none", "bands")}
+    assert losses["bands"] < 0.8 * losses["none"]
+
+
+def test_a_band_that_never_changes_is_no_reason_to_fail():
+    import torch
+
+    frames = torch.rand(50, 128, generator=torch.Generator().manual_seed(0))
+    frames[:, 3] = 0.25
+    scale = BandScale.of(frames)
+    scaled = scale(WindowSet(frames, torch.arange(10), 5)).frames
+    assert torch.isfinite(scaled).all()
+    assert float(scaled[:, 3].abs().max()) == pytest.approx(0.0, abs=1e-6)
+    assert float(scale.std.min()) == pytest.approx(float(scale.std.mean()) / 10, rel=0.02)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_unknown_conditioning_is_refused(name):
+    with pytest.raises(UsageError, match="conditioning must be one of none, bands; got 'frames'"):
+        detector_class(name).from_preset("quick", conditioning="frames")

@@ -30,6 +30,7 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer]"]):
     batch_size: int = 64
 
     name: ClassVar[str] = "gru_autoencoder"
+    recurrent_input: ClassVar[str] = "encoder"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "quick": {
@@ -38,6 +39,7 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer]"]):
             "windows_per_epoch": 5120,
             "learning_rate": 2e-3,
             "schedule": "cosine",
+            "conditioning": "bands",
         },
     }
 

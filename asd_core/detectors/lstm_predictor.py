@@ -26,9 +26,16 @@ class LstmPredictor(RecurrentDetector["LstmScorer"]):
     """
 
     name: ClassVar[str] = "lstm_predictor"
+    recurrent_input: ClassVar[str] = "lstm"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "quick": {"epochs": 8, "windows_per_epoch": 8192, "learning_rate": 2e-3, "schedule": "cosine"},
+        "quick": {
+            "epochs": 8,
+            "windows_per_epoch": 8192,
+            "learning_rate": 2e-3,
+            "schedule": "cosine",
+            "conditioning": "bands",
+        },
     }
 
     @property

@@ -10,6 +10,7 @@ import streamlit as st
 from asd_core.detector import POOLINGS
 from asd_core.detectors import DETECTOR_NAMES, detector_class
 from asd_core.encoders import ENCODER_IDS
+from asd_core.network import CONDITIONINGS
 from asd_core.training import SCHEDULES
 
 NOT_ASKED = ("threads",)
@@ -50,6 +51,12 @@ MEANINGS = {
     ),
     "schedule": Meaning(
         "Learning-rate schedule", "constant, or cosine: a short rise, then a fall to zero.", tuple(SCHEDULES)
+    ),
+    "conditioning": Meaning(
+        "Conditioning in training",
+        "none (the report), or bands: each band is learned at mean 0 and deviation 1, then put into the weights. The "
+        "same network in far fewer updates.",
+        tuple(CONDITIONINGS),
     ),
     "windows_per_epoch": Meaning("Windows per epoch", "Drawn anew in each epoch; 0 takes all. Fewer is faster."),
     "pooling": Meaning(
