@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
-from asd_core.detector import Detector, Progress, State
+from asd_core.detector import Progress, State
 from asd_core.detectors import detector_class
 from asd_core.evaluation.metrics import auc
+from asd_core.network import RecurrentDetector
 from asd_core.pipeline import FileClips, open_data_set
+from asd_core.training import BandScale, load_network_state, network_state
 
 SIZE = BenchSize("time-to-quality", {name: IdCounts(94, 50, 50) for name in ("00", "02", "04", "06")})
 N_FITTED = 75
@@ -58,17 +61,36 @@ def run(name: str, preset: str, seed: int, settings: Mapping[str, Any]) -> dict[
     fitted = FileClips(tuple(clip for clips in by_id for clip in clips[:N_FITTED]))
     heldout = FileClips(tuple(clip for clips in by_id for clip in clips[N_FITTED:]))
     detector = detector_class(name).from_preset(preset, seed=seed, **settings)
+    assert isinstance(detector, RecurrentDetector)
     notes = Notes()
     detector.fit(fitted, heldout=heldout, on_progress=notes.progress.append, checkpoint=notes)
     test = index.select(split="test")
-    shown = sorted({0, 1, 3, 6, len(notes.weights) - 1} & set(range(len(notes.weights))))
-    rows = [_row(detector, notes, epoch, test) for epoch in shown]
+    shown = sorted({0, 1, 3, len(notes.weights) - 1} & set(range(len(notes.weights))))
+    bands = _bands(detector, fitted)
+    rows = [_row(detector, notes, epoch, test, bands) for epoch in shown]
     return {"detector": name, "preset": preset, "seed": seed, "settings": dict(settings), "rows": rows}
 
 
-def _row(detector: Detector, notes: Notes, epoch: int, test: tuple[Any, ...]) -> dict[str, Any]:
+def _bands(detector: RecurrentDetector[Any], fitted: FileClips) -> BandScale | None:
+    """What a conditioned training has yet to fold into the weights of its checkpoints."""
+    if detector.conditioning == "none":
+        return None
+    return BandScale.of(torch.from_numpy(np.concatenate([detector.scaled_frames(clip) for clip in fitted])))
+
+
+def _weights(detector: RecurrentDetector[Any], weights: State, bands: BandScale | None) -> State:
+    network = detector._build()
+    load_network_state(network, weights)
+    if bands is not None:
+        bands.fold(network, recurrent=detector.recurrent_input, output="output")
+    return network_state(network)
+
+
+def _row(
+    detector: RecurrentDetector[Any], notes: Notes, epoch: int, test: tuple[Any, ...], bands: BandScale | None
+) -> dict[str, Any]:
     scale = detector.state["scale"]
-    detector.restore({**notes.weights[epoch], "scale": scale})
+    detector.restore({**_weights(detector, notes.weights[epoch], bands), "scale": scale})
     scores = detector.anomaly_scores(FileClips(test))
     labels = np.array([clip.label == "anomalous" for clip in test])
     ids = np.array([clip.machine_id for clip in test])
