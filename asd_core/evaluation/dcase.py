@@ -271,7 +271,10 @@ def write_anomaly_scores(folder: Path, machine: str, rows: Iterable[tuple[str, s
         _check_row(machine_id, name, score)
         clips = by_id.setdefault(machine_id, {})
         if name in clips:
-            raise DataSetError(f"{machine} id {machine_id}: {name} has a score already")
+            raise DataSetError(
+                f"{machine} id {machine_id}: two clips are called {name}, and official files know clips by their names "
+                "alone (as in raw MIMII); rename one, or score them with `score`"
+            )
         clips[name] = float(score)
     if not by_id:
         raise DataSetError(f"{machine}: there are no scores to write")
