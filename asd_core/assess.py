@@ -14,7 +14,7 @@ from asd_core.ensemble import combine
 from asd_core.errors import DataSetError, ThresholdError, UndefinedMetricError, UsageError
 from asd_core.evaluation import metrics, thresholds, uncertainty
 from asd_core.evaluation.normalisation import fit_id_scales, normalise_ids
-from asd_core.evaluation.thresholds import RULES, Threshold
+from asd_core.evaluation.thresholds import RULES, Threshold, check_rule
 from asd_core.imported import rescore
 from asd_core.network import NetworkDetector
 from asd_core.pipeline import DEFAULT_RULE, DataSet, FileClips, fingerprint, open_data_set, readable, scored, versions
@@ -131,8 +131,7 @@ def repooled(assessment: Assessment, pooling: str) -> Assessment:
     detector = artifact.detector()
     if not isinstance(detector, NetworkDetector):
         raise UsageError(f"{artifact.title} has no pooling over time to change")
-    if pooling not in POOLINGS:
-        raise UsageError(f"pooling must be one of {', '.join(POOLINGS)}; got {pooling!r}")
+    check_options(pooling=pooling)
     detector.pooling = pooling
     paths = {clip.path for clip in assessment.heldout.clips}
     again = (clip for clip in assessment.data_set.index.clips if clip.relative in paths)
@@ -225,8 +224,7 @@ def threshold_by_rule(rule: str, scores: Scores, heldout: Scores, *, rule_value:
     UsageError, ThresholdError, UndefinedMetricError
         Unknown rule, or one that cannot work on these scores.
     """
-    if rule not in RULES:
-        raise UsageError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
+    check_rule(rule, rule_value)
     if RULES[rule].uses_test_labels:
         return thresholds.from_labelled_scores(rule, scores.is_anomalous, scores.anomaly_scores, rule_value=rule_value)
     return thresholds.from_normal_scores(
@@ -276,6 +274,8 @@ def evaluate(
     UsageError, ThresholdError
         An unknown rule, or one that cannot work on these scores.
     """
+    check_options(rule=rule, rule_value=rule_value, pooling=pooling, seed=seed)
+    check_different([model, *others])
     raw = assess(model, data, machine=machine, ids=ids, normal=normal)
     if pooling is not None:
         raw = repooled(raw, pooling)
@@ -308,6 +308,39 @@ def evaluate(
         members = [{"title": each.title, "version": each.artifact.version} for each in (raw, *further)]
         report["ensemble"] = {**compared, "members": members}
     return report
+
+
+def check_options(
+    *, rule: str | None = None, rule_value: float | None = None, pooling: str | None = None, seed: int = 0
+) -> None:
+    """Refuse what no clip needs to be scored for.
+
+    Raises
+    ------
+    UsageError
+        An unknown rule or pooling, a value that the rule does not take, a negative seed.
+    """
+    if rule is not None:
+        check_rule(rule, rule_value)
+    elif rule_value is not None:
+        raise UsageError(f"a rule's value ({rule_value}) goes with a rule: name one of {', '.join(RULES)}")
+    if pooling is not None and pooling not in POOLINGS:
+        raise UsageError(f"pooling must be one of {', '.join(POOLINGS)}; got {pooling!r}")
+    if seed < 0:
+        raise UsageError(f"seed must be 0 or more, got {seed}")
+
+
+def check_different(models: Sequence[Path]) -> None:
+    """Refuse one version under two names, or named twice: it would be compared or joined with itself.
+
+    Raises
+    ------
+    UsageError
+        The text names it.
+    """
+    folders = [open_artifact(model).folder.resolve() for model in models]
+    if twice := [model for model, folder in zip(models, folders, strict=True) if folders.count(folder) > 1]:
+        raise UsageError(f"{twice[-1]} is named twice: name different detectors")
 
 
 def _compared(
@@ -399,6 +432,7 @@ def summarise_scores(scores: Scores, threshold: Threshold, *, per_id: bool = Fal
     except UndefinedMetricError as error:
         warnings.append(f"auc_pooled: {error}")
     summary: dict[str, Any] = {
+        **dict.fromkeys(("auc_pooled_ci", "auc_mean_ci", "pauc_mean_ci")),
         "n_normal": int((~labels).sum()),
         "n_anomalous": int(labels.sum()),
         "auc_pooled": pooled,

@@ -16,7 +16,7 @@ import hashlib
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,7 +32,8 @@ OWN_TRAINING_SHARE = 0.60
 
 _DCASE2020 = re.compile(r"(?:(?P<label>normal|anomaly)_)?id_(?P<id>\d{2})_\d+$")
 _DCASE2021 = re.compile(
-    r"section_(?P<id>\d{2})(?:_(?:source|target))?(?:_(?P<split>train|test))?(?:_(?P<label>normal|anomaly))?_\d+(?:_.*)?$"
+    r"section_(?P<id>\d{2})(?:_(?P<domain>source|target))?(?:_(?P<split>train|test))?(?:_(?P<label>normal|anomaly))?"
+    r"_\d+(?:_(?P<attributes>.*))?$"
 )
 _MIMII_ID = re.compile(r"id_(?P<id>\d{2})$")
 
@@ -53,6 +54,8 @@ class Clip:
         `normal`, `anomalous` or `unlabelled`.
     kind
         Kind of anomaly, where the place names one.
+    domain, attributes
+        Of DCASE 2021 and later: `source` or `target`; what the name says after the number. None where it says nothing.
     """
 
     path: Path
@@ -61,6 +64,8 @@ class Clip:
     split: str
     label: str
     kind: str | None = None
+    domain: str | None = None
+    attributes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,20 @@ class ClipIndex:
         The machine's folder.
     layout
         Key of the module's list of layouts.
+    left_out
+        Relative paths of audio files below the root whose place or name does not fit the layout.
     """
 
     root: Path
     machine: str
     layout: str
     clips: tuple[Clip, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def channel(self) -> int | None:
+        """Channel to hear unless another is named: the first of raw MIMII, as in DCASE 2020; else None, the mean."""
+        return 0 if self.layout == "mimii" else None
 
     @property
     def machine_ids(self) -> tuple[str, ...]:
@@ -106,6 +119,10 @@ class ClipIndex:
             }
             for machine_id in self.machine_ids
         }
+
+    def domains(self) -> dict[str, int]:
+        """Clips of each domain that names tell, sorted by domain."""
+        return dict(sorted(Counter(clip.domain for clip in self.clips if clip.domain).items()))
 
     def kinds(self) -> tuple[str, ...]:
         """The kinds of anomaly that places name, sorted."""
@@ -201,7 +218,7 @@ def _machines(data: Path, *, normal: str | None, seed: int) -> dict[str, ClipInd
         if own and layout == "mimii":
             own = {root: _with_training_split(clips, seed=seed) for root, clips in own.items()}
         if own:
-            return {root.resolve().name: _index(root, layout, clips) for root, clips in own.items()}
+            return {root.resolve().name: _index(root, layout, clips, audio) for root, clips in own.items()}
     return {data.resolve().name: _folders_or_loose(data, audio, normal=normal, seed=seed)}
 
 
@@ -220,8 +237,11 @@ def _choose(found: dict[str, ClipIndex], data: Path, machine: str | None) -> Cli
     return next(iter(found.values()))
 
 
-def _index(root: Path, layout: str, clips: Iterable[Clip]) -> ClipIndex:
-    return ClipIndex(root, root.resolve().name, layout, tuple(sorted(clips, key=lambda clip: clip.relative)))
+def _index(root: Path, layout: str, clips: Sequence[Clip], audio: Sequence[Path]) -> ClipIndex:
+    fitting = {clip.path for clip in clips}
+    left_out = [path.relative_to(root).as_posix() for path in audio if path not in fitting and root in path.parents]
+    ordered = tuple(sorted(clips, key=lambda clip: clip.relative))
+    return ClipIndex(root, root.resolve().name, layout, ordered, tuple(sorted(left_out)))
 
 
 _LABEL_WORDS = {"normal": "normal", "anomaly": "anomalous", "abnormal": "anomalous", None: "unlabelled"}
@@ -242,7 +262,10 @@ def _dcase2021(path: Path) -> tuple[Path, Clip] | None:
         return None
     root = path.parent.parent
     label = _LABEL_WORDS[match["label"]]
-    return root, Clip(path, path.relative_to(root).as_posix(), match["id"], match["split"] or "test", label)
+    split, relative = match["split"] or "test", path.relative_to(root).as_posix()
+    return root, Clip(
+        path, relative, match["id"], split, label, domain=match["domain"], attributes=match["attributes"] or None
+    )
 
 
 def _mimii(path: Path) -> tuple[Path, Clip] | None:
@@ -257,11 +280,11 @@ def _mimii(path: Path) -> tuple[Path, Clip] | None:
 def _folders_or_loose(data: Path, audio: Sequence[Path], *, normal: str | None, seed: int) -> ClipIndex:
     in_folders = [path for path in audio if 2 <= len(path.relative_to(data).parts) <= 3]
     if not in_folders:
-        return _index(data, "loose", [_unlabelled(path, data) for path in audio])
+        return _index(data, "loose", [_unlabelled(path, data) for path in audio], audio)
     labels = sorted({path.relative_to(data).parts[0] for path in in_folders})
     normal_label = _normal_label(labels, data, normal)
     clips = [_own_clip(path, data, normal_label) for path in audio]
-    return _index(data, "folders", _with_training_split(clips, seed=seed))
+    return _index(data, "folders", _with_training_split(clips, seed=seed), audio)
 
 
 def _normal_label(labels: Sequence[str], data: Path, normal: str | None) -> str:

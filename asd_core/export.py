@@ -7,16 +7,19 @@ from typing import Any
 
 from asd_core.artifacts import open_artifact
 from asd_core.assess import open_for
-from asd_core.evaluation.dcase import write_anomaly_scores
+from asd_core.evaluation.dcase import check_export, write_anomaly_scores
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.pipeline import FileClips, readable, scored
 
 
-def export_dcase(model: Path, data: Path, out: Path, *, machine: str | None = None) -> dict[str, Any]:
+def export_dcase(
+    model: Path, data: Path, out: Path, *, machine: str | None = None, normal: str | None = None
+) -> dict[str, Any]:
     """Score every test clip, labelled or not, and write `anomaly_score_<machine>_id_<NN>.csv` into an empty folder.
 
     Where the detector has a threshold, `decision_result_<machine>_id_<NN>.csv` (file name, 0 or 1) stand beside them:
-    our extension by analogy with 2021, since 2020 asked for no decisions.
+    our extension by analogy with 2021, since 2020 asked for no decisions. Clips that the detector was fitted or
+    calibrated on are left out and counted.
 
     Raises
     ------
@@ -27,7 +30,8 @@ def export_dcase(model: Path, data: Path, out: Path, *, machine: str | None = No
     """
     artifact = open_artifact(model)
     detector = artifact.detector()
-    data_set = open_for(artifact, data, machine=machine, seed=detector.seed)
+    data_set = open_for(artifact, data, machine=machine, normal=normal, seed=detector.seed)
+    check_export(out, data_set.index.machine)
     found = readable(data_set.index.select(split="test"), channel=artifact.channel, min_samples=detector.min_samples)
     kept = [row for row, digest in enumerate(found.digests) if not artifact.was_trained_on(digest)]
     clips = FileClips(tuple(found.clips[row] for row in kept), artifact.channel)
@@ -44,6 +48,7 @@ def export_dcase(model: Path, data: Path, out: Path, *, machine: str | None = No
         "out": str(out),
         "files": [path.name for path in paths],
         "n_clips": len(rows),
+        "n_excluded": len(found.clips) - len(kept),
         "decisions": "our extension: DCASE 2020 asked for none" if threshold is not None else None,
         "refused": list(found.refused),
     }

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from asd_core.artifacts import (
 )
 from asd_core.clips import Clip, ClipIndex, index_clips, split_heldout
 from asd_core.datasets.bench import read_simulated
-from asd_core.datasets.download import CountRow, published_counts
+from asd_core.datasets.published import CountRow, published_counts
 from asd_core.detector import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
 from asd_core.detectors import detector_class
 from asd_core.errors import AudioError, DataSetError, InputError, UsageError
@@ -153,7 +153,13 @@ def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What to train on what; see the `train` command."""
+    """What to train on what; see the `train` command.
+
+    Parameters
+    ----------
+    channel
+        From 0, or "mean" of all; None takes the layout's own (`ClipIndex.channel`).
+    """
 
     detector: str
     data: Path
@@ -165,7 +171,7 @@ class TrainingRequest:
     settings: Mapping[str, Any] | None = None
     seed: int = 0
     threads: int = 1
-    channel: int | None = None
+    channel: int | Literal["mean"] | None = None
     resume: bool = False
     out: Path = Path("artifacts")
 
@@ -275,7 +281,7 @@ def _train(
     should_stop: Callable[[], bool],
 ) -> TrainingResult:
     began = monotonic()
-    channel, shortest = request.channel, detector.min_samples
+    channel, shortest = _channel(request, data_set.index), detector.min_samples
     training_clips = data_set.index.select(split="train", label="normal")
     normal = readable(training_clips, channel=channel, min_samples=shortest)
     _check_training_clips(normal, data_set)
@@ -287,7 +293,7 @@ def _train(
         history.append(progress)
         on_progress(progress)
 
-    checkpoint = _checkpoint(folder, detector, request, [*fitted.digests, *heldout.digests])
+    checkpoint = _checkpoint(folder, detector, channel, [*fitted.digests, *heldout.digests])
     if not request.resume:
         checkpoint.remove()
     detector.fit(fitted.clips, heldout=heldout.clips, on_progress=note, should_stop=should_stop, checkpoint=checkpoint)
@@ -298,7 +304,7 @@ def _train(
     test_scores = scored(detector, FileClips(test.clips, channel), "test", test.digests)
     warnings = _training_warnings(normal, len(fitted.clips), threshold) + detector.training_warnings + test.warnings
     manifest = {
-        **_detector_json(detector, request),
+        **_detector_json(detector, request.preset, channel),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "threshold": threshold.to_json(),
         "calibration": _calibration_json(heldout_scores),
@@ -316,16 +322,22 @@ def _train(
     return TrainingResult(artifact, folder, normal.refused + test.refused, warnings)
 
 
-def _detector_json(detector: Detector, request: TrainingRequest) -> dict[str, Any]:
+def _channel(request: TrainingRequest, index: ClipIndex) -> int | None:
+    if request.channel is None:
+        return index.channel
+    return None if request.channel == "mean" else request.channel
+
+
+def _detector_json(detector: Detector, preset: str, channel: int | None) -> dict[str, Any]:
     return {
         "kind": KIND,
         "detector": detector.name,
         "title": detector.title,
         "encoder": _encoder_json(detector),
-        "preset": request.preset,
+        "preset": preset,
         "settings": settings_json(detector),
         "features": FEATURE_CONFIG,
-        "channel": request.channel,
+        "channel": channel,
     }
 
 
@@ -391,9 +403,9 @@ def _shortened(warnings: Sequence[str]) -> list[str]:
     return [*general, *single[:MAX_CLIP_WARNINGS], *more]
 
 
-def _checkpoint(folder: Path, detector: Detector, request: TrainingRequest, digests: Sequence[str]) -> CheckpointFile:
+def _checkpoint(folder: Path, detector: Detector, channel: int | None, digests: Sequence[str]) -> CheckpointFile:
     """One file for each detector, settings and split: a training goes on only from its own epochs."""
-    parts = [detector.name, repr(sorted(settings_json(detector).items())), str(request.channel), *digests]
+    parts = [detector.name, repr(sorted(settings_json(detector).items())), str(channel), *digests]
     return CheckpointFile(folder / f".checkpoint-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
 
 
@@ -474,17 +486,24 @@ def expected_counts(data_set: DataSet) -> list[CountRow]:
     return [] if data_set.simulated is not None else published_counts(data_set.index)
 
 
+def _left_out_warnings(index: ClipIndex) -> list[str]:
+    if not index.left_out:
+        return []
+    first = ", ".join(index.left_out[:3])
+    return [f"left_out: {len(index.left_out)} audio files do not fit the layout {index.layout}, among them {first}"]
+
+
 def describe_index(data_set: DataSet) -> dict[str, Any]:
     """Read every clip and report counts, kinds, duplicates and refusals; keys of the `index` command."""
     index = data_set.index
-    found = readable(index.clips, channel=None)
+    found = readable(index.clips, channel=index.channel)
     groups: dict[str, list[str]] = {}
     for clip, digest in zip(found.clips, found.digests, strict=True):
         groups.setdefault(digest, []).append(clip.relative)
     return {
         "schema": 1,
         "command": "index",
-        "warnings": list(found.warnings),
+        "warnings": [*_left_out_warnings(index), *found.warnings],
         "machine": index.machine,
         "data_set": data_set.name,
         "simulated": data_set.simulated is not None,
@@ -492,6 +511,7 @@ def describe_index(data_set: DataSet) -> dict[str, Any]:
         "n_clips": len(index.clips),
         "counts": index.counts(),
         "kinds": list(index.kinds()),
+        "domains": index.domains(),
         "expected": [
             dict(zip(("id", "split", "label", "expected", "found"), row, strict=True))
             for row in expected_counts(data_set)

@@ -16,7 +16,15 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from asd_core.artifacts import ScoredClip, Scores
-from asd_core.assess import Assessment, assess, difference, made_from, summarise_assessment
+from asd_core.assess import (
+    Assessment,
+    assess,
+    check_different,
+    check_options,
+    difference,
+    made_from,
+    summarise_assessment,
+)
 from asd_core.audio import encode_wav, read_waveform
 from asd_core.datasets.bench import load_mask
 from asd_core.detector import Detector
@@ -67,6 +75,8 @@ def write_report(
     """
     if not models:
         raise UsageError("a report needs at least one model")
+    check_options(rule=rule, rule_value=rule_value, seed=seed)
+    check_different(models)
     assessments = [assess(model, data, machine=machine, ids=ids, normal=normal) for model in models]
     return report_on(assessments, out, rule=rule, rule_value=rule_value, seed=seed)
 

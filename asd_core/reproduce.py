@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -16,12 +17,14 @@ from asd_core.artifacts import find_artifacts, open_artifact, replace_file
 from asd_core.assess import Assessment, assess, summarise_assessment
 from asd_core.course_report import LEFT_OPEN, PUBLISHED, extrapolated_seconds, section, write_figures
 from asd_core.detector import Progress
-from asd_core.errors import EncoderUnavailableError
-from asd_core.pipeline import TrainingRequest, open_data_set, train
+from asd_core.detectors import detector_class
+from asd_core.errors import DataSetError, EncoderUnavailableError
+from asd_core.pipeline import DataSet, TrainingRequest, fingerprint, open_data_set, readable, train
 from asd_core.report import report_on
 
 REPORT_IDS = ("00", "02", "04")
 REPORT_RULE = "closest_topleft"
+NOT_ASKED = "preset quick takes log-mel statistics; the report's encoder runs with --preset paper"
 
 
 def reproduce(
@@ -29,6 +32,7 @@ def reproduce(
     out: Path,
     *,
     machine: str | None = None,
+    normal: str | None = None,
     preset: str = "quick",
     resume: bool = False,
     seed: int = 0,
@@ -36,31 +40,46 @@ def reproduce(
 ) -> dict[str, Any]:
     """Train the three methods, judge them as the report did and as it should be done, and write one HTML report.
 
-    With `resume`, methods that `out` already holds are not trained again, and a killed training goes on from its last
-    finished epoch. VGGish out of reach: listed as not run, and log-mel statistics stand in under their own name.
+    With `resume`, methods that `out` already holds of these clips are not trained again, and a killed training goes on
+    from its last finished epoch. VGGish is listed as not run where it is out of reach or the preset does not ask
+    for it; log-mel statistics stand in under their own name.
 
     Returns
     -------
     dict
         Keys of the `reproduce` command; also in `out/reproduction.json`.
+
+    Raises
+    ------
+    DataSetError
+        None of the report's ids, or not both normal and anomalous test clips of them.
     """
     began = monotonic()
-    ids = tuple(name for name in REPORT_IDS if name in open_data_set(data, machine=machine).index.machine_ids)
+    data_set = open_data_set(data, machine=machine, normal=normal, seed=max(seed, 0))
+    ids, warnings = _report_ids(data_set)
     rows: list[dict[str, Any]] = []
     not_run: list[dict[str, str]] = []
     assessments: list[Assessment] = []
     for name in PUBLISHED:
         request = TrainingRequest(
-            name, data, machine=machine, ids=ids, preset=preset, seed=seed, resume=resume, out=out / "detectors"
+            name,
+            data,
+            machine=machine,
+            normal=normal,
+            ids=ids,
+            preset=preset,
+            seed=seed,
+            resume=resume,
+            out=out / "detectors",
         )
         model, missing = _trained(request, on_progress)
         not_run += missing
-        assessments.append(assess(model, data, machine=machine, ids=ids))
+        assessments.append(assess(model, data, machine=machine, ids=ids, normal=normal))
         rows.append(_row(assessments[-1], seed=seed))
     result: dict[str, Any] = {
         "schema": 1,
         "command": "reproduce",
-        "warnings": [],
+        "warnings": warnings,
         "simulated": rows[0]["simulated"],
         "preset": preset,
         "ids": list(ids),
@@ -77,26 +96,59 @@ def reproduce(
     return result
 
 
+def _report_ids(data_set: DataSet) -> tuple[tuple[str, ...], list[str]]:
+    """Return which of the report's ids there are, and a warning on those that are not."""
+    index = data_set.index
+    ids = tuple(name for name in REPORT_IDS if name in index.machine_ids)
+    wanted = ", ".join(REPORT_IDS)
+    if not ids:
+        raise DataSetError(f"the report's ids are {wanted}; {index.machine} has {', '.join(index.machine_ids)}")
+    for label in ("normal", "anomalous"):
+        if not index.select(split="test", label=label, ids=ids):
+            raise DataSetError(f"{index.root} has no {label} test clips of id {', '.join(ids)}: nothing to judge by")
+    absent = [name for name in REPORT_IDS if name not in ids]
+    return ids, [f"missing_ids: the report's ids are {wanted}; {', '.join(absent)} are not there"] if absent else []
+
+
 def _trained(
     request: TrainingRequest, on_progress: Callable[[str, Progress], None]
 ) -> tuple[Path, list[dict[str, str]]]:
-    """Train one method, or take the one a former run left."""
-    if request.resume and (found := _left_by_former_run(request)) is not None:
-        return found, []
+    """Train one method, or take the one a former run left; also tell why VGGish was not run, where it was not."""
+
+    def show(progress: Progress) -> None:
+        on_progress(request.detector, progress)
+
+    asked = detector_class(request.detector).from_preset(request.preset, seed=request.seed)
+    encoder = getattr(asked, "encoder", None)
     try:
-        result = train(request, on_progress=lambda progress: on_progress(request.detector, progress))
+        model = _left_by_former_run(request, encoder) or train(request, on_progress=show).model
     except EncoderUnavailableError as error:
-        fallback = TrainingRequest(**{**vars(request), "settings": {"encoder": "logmel_stats"}})
-        result = train(fallback, on_progress=lambda progress: on_progress(request.detector, progress))
-        return result.model, [{"method": "VGGish + one-class SVM", "reason": str(error)}]
-    return result.model, []
+        fallback = replace(request, settings={"encoder": "logmel_stats"})
+        model = _left_by_former_run(fallback, "logmel_stats") or train(fallback, on_progress=show).model
+        return model, [_vggish_not_run(str(error))]
+    return model, [_vggish_not_run(NOT_ASKED)] if encoder == "logmel_stats" else []
 
 
-def _left_by_former_run(request: TrainingRequest) -> Path | None:
-    for folder in find_artifacts(request.out):
+def _vggish_not_run(reason: str) -> dict[str, str]:
+    return {"method": "VGGish + one-class SVM", "reason": reason}
+
+
+def _left_by_former_run(request: TrainingRequest, encoder: str | None) -> Path | None:
+    """Return a detector of a former run with the same settings and, clip for clip, the same training clips."""
+    found = find_artifacts(request.out) if request.resume else []
+    if not found:
+        return None
+    data_set = open_data_set(
+        request.data, machine=request.machine, ids=request.ids, normal=request.normal, seed=request.seed
+    )
+    training_clips = data_set.index.select(split="train", label="normal")
+    clips = fingerprint(readable(training_clips, channel=data_set.index.channel).digests)
+    wanted = (request.detector, request.preset, request.seed, encoder, clips)
+    for folder in found:
         manifest = open_artifact(folder).manifest
-        same = (manifest["detector"], manifest["preset"], manifest["settings"].get("seed"))
-        if same == (request.detector, request.preset, request.seed):
+        settings = manifest["settings"]
+        made = (manifest["detector"], manifest["preset"], settings.get("seed"), settings.get("encoder"))
+        if (*made, manifest["data"]["fingerprint"]) == wanted:
             return folder
     return None
 

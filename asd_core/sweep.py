@@ -96,7 +96,7 @@ def sweep(
     clips = _part(data_set, seed=seed)
     everything = (*clips.fitted, *clips.heldout, *clips.test)
     embedded = []
-    for waveform in FileClips(everything):
+    for waveform in FileClips(everything, data_set.index.channel):
         embedded.append(detector.embed(waveform))
         on_progress(len(embedded), len(everything))
     n_fitted, n_heldout = len(clips.fitted), len(clips.heldout)
@@ -196,12 +196,12 @@ def _checked(nus: Sequence[float], gammas: Sequence[str | float], *, encoder: st
 
 
 def _part(data_set: DataSet, *, seed: int) -> SweepClips:
-    normal = readable(data_set.index.select(split="train", label="normal"), channel=None)
+    normal = readable(data_set.index.select(split="train", label="normal"), channel=data_set.index.channel)
     if not normal.clips:
         raise DataSetError(f"{data_set.index.root} has no readable normal training clips")
     fitted, heldout = split_heldout(normal.clips, normal.digests, seed=seed)
     labelled = [clip for clip in data_set.index.select(split="test") if clip.label != "unlabelled"]
-    test = readable(labelled, channel=None)
+    test = readable(labelled, channel=data_set.index.channel)
     known = set(normal.digests)
     fresh = tuple(clip for clip, digest in zip(test.clips, test.digests, strict=True) if digest not in known)
     if not heldout and not fresh:

@@ -141,21 +141,15 @@ def bench_clips(seed: int) -> Clips:
     )
 
 
-def unfitted(name: str, scope: str, seed: int) -> Detector:
-    """A detector at preset quick; a model of one id draws a quarter of the windows, so that all cost the same.
-
-    That is too little for a network: its per-id rows compare budgets, not models (see docs/evaluation.md).
-    """
-    kind = detector_class(name)
-    windows = kind.presets["quick"].get("windows_per_epoch", 0)
-    fewer = {"windows_per_epoch": windows // len(IDS)} if windows and scope == "per-id" else {}
-    return kind.from_preset("quick", seed=seed, **fewer)
+def unfitted(name: str, seed: int) -> Detector:
+    """A detector at preset quick; a model of one id gets as many updates as the model of all ids gets."""
+    return detector_class(name).from_preset("quick", seed=seed)
 
 
 def part(name: str, scope: str, seed: int, *, may_train: bool = True) -> Part | None:
     """Return what an earlier run left, or train."""
     path = FOLDER / f"{name}-{scope}-{seed}.npz"
-    settings = json.dumps(settings_json(unfitted(name, scope, seed)), sort_keys=True)
+    settings = json.dumps(settings_json(unfitted(name, seed)), sort_keys=True)
     kept = Part.read(path)
     if kept is not None and (kept.settings == settings or not may_train):
         return kept
@@ -163,7 +157,7 @@ def part(name: str, scope: str, seed: int, *, may_train: bool = True) -> Part | 
         return None
     clips = bench_clips(seed)
     groups = [clips] if scope == "shared" else [clips.of(machine_id) for machine_id in IDS]
-    trained = joined([trained_part(unfitted(name, scope, seed), group) for group in groups])
+    trained = joined([trained_part(unfitted(name, seed), group) for group in groups])
     trained.write(path)
     return trained
 
@@ -375,7 +369,7 @@ def real_part(name: str, data: Path, seed: int, *, may_train: bool = True) -> Pa
     path = FOLDER / f"{name}-real-{seed}.npz"
     kept = Part.read(path)
     if kept is None and may_train:
-        kept = trained_part(unfitted(name, "shared", seed), real_clips(data, seed))
+        kept = trained_part(unfitted(name, seed), real_clips(data, seed))
         kept.write(path)
     return kept
 

@@ -9,7 +9,7 @@ from pages.shared.batch import chosen_upload
 from pages.shared.cache import artifacts, heard
 from pages.shared.frame import keep, no_detectors, open_page, plain
 from pages.shared.listening import listeners, listening_panels, unfamiliar, verdict_cards
-from pages.shared.sources import example_clip
+from pages.shared.sources import example_clip, of_one_channel
 from pages.shared.spot import mark_controls, spot_controls
 from pages.shared.uploads import read_uploads
 
@@ -21,7 +21,8 @@ with open_page("pages/check.py") as chosen:
     )
     if not chosen.detectors:
         no_detectors()
-    good, _ = artifacts(chosen)
+    good = of_one_channel(artifacts(chosen)[0])
+    channel = next((artifact.channel for artifact in good.values()), None)
     keep("source", SOURCES)
     source = st.segmented_control(
         "Where the clip comes from", SOURCES, key="source", persist_state="session", required=True
@@ -39,11 +40,11 @@ with open_page("pages/check.py") as chosen:
             accept_multiple_files=True,
             key="upload",
         )
-        waveform, title = chosen_upload(read_uploads(files), good)
+        waveform, title = chosen_upload(read_uploads(files, channel=channel), good)
     elif source == "Microphone":
         recording = st.audio_input("Record a clip", sample_rate=16_000, key="recording")
         st.caption("For trying out: browsers may filter and level what the microphone hears.")
-        waveform, title = chosen_upload(read_uploads([recording] if recording else []), good)
+        waveform, title = chosen_upload(read_uploads([recording] if recording else [], channel=channel), good)
     else:
         waveform, title = example_clip(chosen, good)
     if waveform is None:

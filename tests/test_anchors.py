@@ -9,7 +9,7 @@ import pytest
 from sounds import hum
 
 from asd_core.audio import encode_wav
-from asd_core.datasets import download
+from asd_core.datasets import published
 from asd_core.evaluation import dcase
 from asd_core.pipeline import train
 from benchmarks import anchors
@@ -65,7 +65,7 @@ def test_the_simulated_bench_is_refused(place):
 
 
 def test_more_clips_than_published_are_not_the_development_set(place, monkeypatch):
-    monkeypatch.setitem(download.DEV_COUNTS, "slider", COUNTS)
+    monkeypatch.setitem(published.DEV_COUNTS, "slider", COUNTS)
     write_slider(place.data, ids=(*COUNTS, "99"))
     assert "more clips than the development set" in outcome(2, place).detail
 
@@ -73,7 +73,7 @@ def test_more_clips_than_published_are_not_the_development_set(place, monkeypatc
 @pytest.mark.parametrize("reach", [0.0, 2.0])
 def test_a_figure_is_held_against_what_is_asked(reach, place, monkeypatch):
     """On a made-up set of six clips an id, with networks of one epoch: only the way to the verdict is tested."""
-    monkeypatch.setitem(download.DEV_COUNTS, "slider", COUNTS)
+    monkeypatch.setitem(published.DEV_COUNTS, "slider", COUNTS)
     monkeypatch.setattr(anchors, "REPORT_LSTM_AUC", reach)
     monkeypatch.setattr(anchors, "train", lambda request, **rest: train(replace(request, settings=TINY), **rest))
     write_slider(place.data)

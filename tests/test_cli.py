@@ -164,6 +164,17 @@ def test_index_counts_and_lists_what_is_refused(run, data, tmp_path):
     assert err.startswith("refused leak/broken.wav: empty: ")
 
 
+def test_index_warns_of_recordings_that_fit_no_layout_and_counts_domains(run, tmp_path):
+    write(tmp_path / "fan" / "train" / "section_00_source_train_normal_0000_n_A.wav", hum(1))
+    write(tmp_path / "fan" / "train" / "odd.wav", hum(2))
+    code, out, err = run("index", tmp_path, "--json", tmp_path / "r.json")
+    report = read_json(tmp_path / "r.json", "index")
+    assert (code, report["layout"], report["n_clips"], report["domains"]) == (0, "dcase2021", 1, {"source": 1})
+    assert "  domains: 1 source\n" in out
+    assert report["warnings"][0].startswith("left_out: 1 audio files do not fit")
+    assert err == f"warning: {report['warnings'][0]}\n"
+
+
 def test_index_shows_expected_and_found_clips_of_a_published_machine(run, tmp_path):
     write(tmp_path / "slider" / "train" / "normal_id_00_00000000.wav", hum(1, seconds=1.0))
     code, out, _ = run("index", tmp_path, "--json", tmp_path / "r.json")
@@ -274,6 +285,77 @@ def test_evaluate_takes_a_rule_and_refuses_an_unknown_one(run, data, model):
     for rule in (("guess",), ("conformal", "--rule-value", "7")):
         code, _, err = run("evaluate", model, "--data", data, "--rule", *rule)
         assert (code, err.count("\n")) == (2, 1)
+
+
+OUT_OF_RANGE = [
+    (("--seed", "-1"), "seed must be 0 or more, got -1"),
+    (("--rule-value", "3"), "goes with a rule"),
+    (("--rule", "guess"), "rule must be one of conformal"),
+    (("--rule", "manual"), "needs a finite value (the threshold itself), got none"),
+    (("--rule", "target_tpr", "--rule-value", "1.5"), "needs a rate from 0 to 1, got 1.5"),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        *(("evaluate", *case) for case in OUT_OF_RANGE),
+        ("evaluate", ("--pooling", "median"), "pooling must be one of"),
+        *(("report", *case) for case in OUT_OF_RANGE),
+    ],
+)
+def test_options_out_of_range_are_refused_before_any_clip_is_scored(
+    run, data, model, tmp_path, monkeypatch, command, arguments, message
+):
+    def never(*_, **__):
+        raise AssertionError("clips were scored")
+
+    monkeypatch.setattr(f"asd_core.{'assess' if command == 'evaluate' else 'report'}.assess", never)
+    out = ("--out", tmp_path / "r.html") if command == "report" else ()
+    code, _, err = run(command, model, "--data", data, *arguments, *out)
+    assert (code, message in err, err.count("\n")) == (2, True, 1)
+
+
+def test_a_detector_named_twice_is_refused(run, data, model, tmp_path):
+    code, _, err = run("evaluate", model, "--data", data, "--with", open_artifact(model).folder)
+    assert (code, "is named twice" in err) == (2, True)
+    code, _, err = run("report", model, model, "--data", data, "--out", tmp_path / "r.html")
+    assert (code, "is named twice" in err) == (2, True)
+
+
+def test_a_file_that_could_not_be_written_is_refused_before_the_work(run, data, model, tmp_path, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("work was begun")
+
+    monkeypatch.setattr("asd_core.pipeline.train", never)
+    monkeypatch.setattr("asd_core.scoring.score_clips", never)
+    monkeypatch.setattr("asd_core.report.write_report", never)
+    (tmp_path / "file").touch()
+    train = ("train", "vggish_ocsvm", "--data", data, "--out", tmp_path / "out")
+    for place, message in ((tmp_path, "is a folder"), (tmp_path / "file" / "a" / "r.json", "file is not a folder")):
+        for command in (
+            (*train, "--json", place),
+            ("score", data, "--model", model, "--csv", place),
+            ("report", model, "--data", data, "--out", place),
+        ):
+            code, out, err = run(*command)
+            assert (code, out, message in err, err.count("\n")) == (2, "", True, 1), err
+
+
+@pytest.mark.parametrize("arguments", [("--ids", ""), ("--ids", ","), ("--channel", "left"), ("--channel", "-1")])
+def test_an_option_that_says_nothing_is_a_usage_error_that_names_it(data, tmp_path, capsys, arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "vggish_ocsvm", "--data", str(data), "--out", str(tmp_path), *arguments])
+    shown = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert f"argument {arguments[0]}: " in shown
+    assert "invalid" not in shown
+
+
+def test_channel_mean_is_told_from_none(run, data, tmp_path):
+    for name, channel in (("mean", None), ("0", 0)):
+        _, out, _ = run("train", "vggish_knn", "--data", data, "--channel", name, "--out", tmp_path / name)
+        assert open_artifact(Path(out.strip())).manifest["channel"] == channel
 
 
 def test_evaluate_of_no_or_a_damaged_model_exits_with_2(run, data, model, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 
 from asd_core import cli
 from asd_core.datasets import download as module
+from asd_core.datasets import published, transfer
 
 NAMES = {
     "slider/train/normal_id_00_00000000.wav": ("00", "train", "normal"),
@@ -28,8 +29,8 @@ def offline(monkeypatch):
         raise socket.gaierror(-3, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    monkeypatch.setattr(module, "_BACKOFF_S", 0.001)
-    monkeypatch.setitem(module.DEV_COUNTS, "slider", {"00": (1, 1, 1)})
+    monkeypatch.setattr(transfer, "_BACKOFF_S", 0.001)
+    monkeypatch.setitem(published.DEV_COUNTS, "slider", {"00": (1, 1, 1)})
 
 
 def put_zip(folder, monkeypatch, *, confirmed=True):
@@ -41,8 +42,8 @@ def put_zip(folder, monkeypatch, *, confirmed=True):
     path = folder / "dev_data_slider.zip"
     path.write_bytes(stream.getvalue())
     md5 = module._md5(path) if confirmed else "0" * 32
-    table = module.RemoteFile(path.name, 3678171, md5, len(stream.getvalue()), confirmed)
-    monkeypatch.setitem(module.ARCHIVES, ("slider", "dev"), table)
+    table = published.RemoteFile(path.name, 3678171, md5, len(stream.getvalue()), confirmed)
+    monkeypatch.setitem(published.ARCHIVES, ("slider", "dev"), table)
     return path
 
 

@@ -70,6 +70,38 @@ def test_dcase2021_takes_split_and_section_from_the_name(tmp_path):
     ]
 
 
+def test_dcase2021_names_tell_domain_and_attributes(tmp_path):
+    touch(
+        tmp_path,
+        "ToyCar/train/section_00_source_train_normal_0000_car_A1_spd_28V_mic_1.wav",
+        "ToyCar/train/section_00_target_train_normal_0001_noAttribute.wav",
+        "ToyCar/test/section_00_target_test_anomaly_0000.wav",
+        "ToyCar/test/section_00_0002.wav",
+    )
+    index = index_clips(tmp_path)
+    assert {clip.path.stem[-10:]: (clip.domain, clip.attributes) for clip in index.clips} == {
+        "_28V_mic_1": ("source", "car_A1_spd_28V_mic_1"),
+        "oAttribute": ("target", "noAttribute"),
+        "omaly_0000": ("target", None),
+        "on_00_0002": (None, None),
+    }
+    assert index.domains() == {"source": 1, "target": 2}
+
+
+def test_recordings_that_do_not_fit_the_layout_are_left_out_and_named(tmp_path):
+    touch(
+        tmp_path,
+        "fan/train/normal_id_00_00000000.wav",
+        "fan/train/normal_id_0_00000001.wav",
+        "fan/more/normal_id_00_00000002.flac",
+        "pump/test/id_00_00000000.wav",
+    )
+    index = index_clips(tmp_path, machine="fan")
+    assert [clip.relative for clip in index.clips] == ["train/normal_id_00_00000000.wav"]
+    assert index.left_out == ("more/normal_id_00_00000002.flac", "train/normal_id_0_00000001.wav")
+    assert index_clips(tmp_path, machine="pump").left_out == ()
+
+
 def test_dcase2021_evaluation_clips_without_a_label_are_unlabelled_test_clips(tmp_path):
     touch(
         tmp_path,

@@ -229,7 +229,7 @@ def test_what_is_written_is_official_and_reads_back(tmp_path):
         (("0", "a.wav", 1.0), "two digits"),
         (("00", "a,b.wav", 1.0), "commas"),
         (("00", "x/a.wav", 1.0), "slashes"),
-        (("00", "ok.wav", 1.0), "ok.wav has a score already"),
+        (("00", "ok.wav", 1.0), "two clips are called ok.wav"),
     ],
 )
 def test_rows_that_would_be_misread_are_refused_before_anything_is_written(tmp_path, row, text):

@@ -26,7 +26,11 @@ from sounds import PROJECT
 
 from asd_core.clips import index_clips
 from asd_core.datasets import download as module
-from asd_core.datasets.download import DownloadError, DownloadStopped, check_counts, download, unpack
+from asd_core.datasets import published, transfer
+from asd_core.datasets.download import download
+from asd_core.datasets.published import check_counts
+from asd_core.datasets.steps import DownloadError, DownloadStopped
+from asd_core.datasets.unpacking import unpack
 from asd_core.errors import BusyError, UsageError
 
 DEV = {"00": (3, 1, 2), "02": (2, 1, 1)}
@@ -145,7 +149,7 @@ def site():
 
 
 def remote(body=GOOD, *, confirmed=True, known=True, part="dev", md5=None):
-    plain = module.ARCHIVES["slider", part]
+    plain = published.ARCHIVES["slider", part]
     md5 = md5 or hashlib.md5(body, usedforsecurity=False).hexdigest()
     return dataclasses.replace(plain, md5=md5, size=len(body) if known else None, confirmed=confirmed)
 
@@ -153,14 +157,14 @@ def remote(body=GOOD, *, confirmed=True, known=True, part="dev", md5=None):
 @pytest.fixture(autouse=True)
 def small_world(monkeypatch):
     """A slider of a few clips, short pauses, and no way out of this machine."""
-    monkeypatch.setitem(module.DEV_COUNTS, "slider", DEV)
-    for machine in list(module.EVAL_COUNTS):
+    monkeypatch.setitem(published.DEV_COUNTS, "slider", DEV)
+    for machine in list(published.EVAL_COUNTS):
         if machine != "slider":
-            monkeypatch.delitem(module.EVAL_COUNTS, machine)
-    monkeypatch.setitem(module.EVAL_COUNTS, "slider", EVAL)
-    monkeypatch.setitem(module.ARCHIVES, ("slider", "dev"), remote())
-    monkeypatch.setattr(module, "_BACKOFF_S", 0.005)
-    monkeypatch.setattr(module, "_TIMEOUT_S", 0.4)
+            monkeypatch.delitem(published.EVAL_COUNTS, machine)
+    monkeypatch.setitem(published.EVAL_COUNTS, "slider", EVAL)
+    monkeypatch.setitem(published.ARCHIVES, ("slider", "dev"), remote())
+    monkeypatch.setattr(transfer, "_BACKOFF_S", 0.005)
+    monkeypatch.setattr(transfer, "_TIMEOUT_S", 0.4)
     look_up = socket.getaddrinfo
 
     def loopback_only(host, *rest, **options):
@@ -223,7 +227,7 @@ def test_what_is_there_is_neither_asked_for_nor_touched(site, tmp_path):
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_download_cut_at_20_random_places_resumes_to_the_right_checksum(site, tmp_path, monkeypatch, seed, known):
-    monkeypatch.setitem(module.ARCHIVES, ("slider", "dev"), remote(known=known))
+    monkeypatch.setitem(published.ARCHIVES, ("slider", "dev"), remote(known=known))
     offsets = sorted(random.Random(seed).sample(range(1, len(GOOD)), 20))
     site.cuts = [b - a for a, b in zip([0, *offsets], offsets, strict=False)]
     fetch(site, tmp_path)
@@ -251,9 +255,9 @@ def test_cuts_are_survived_across_runs_too(site, tmp_path):
 _CHILD = """
 import sys
 from pathlib import Path
-from asd_core.datasets import download as m
-m.DEV_COUNTS["slider"] = {dev!r}
-m.ARCHIVES["slider", "dev"] = m.RemoteFile({name!r}, 3678171, {md5!r}, {size}, True)
+from asd_core.datasets import download as m, published
+published.DEV_COUNTS["slider"] = {dev!r}
+published.ARCHIVES["slider", "dev"] = published.RemoteFile({name!r}, 3678171, {md5!r}, {size}, True)
 m.download(["slider"], to=Path({to!r}), hosts=[{host!r}], base_url="http://{host}/records",
            on_progress=lambda step: print(step.done, flush=True))
 """
@@ -317,7 +321,7 @@ def test_a_partial_file_that_is_whole_or_too_long_costs_no_surprise(site, tmp_pa
 def test_without_a_known_size_the_server_tells_that_the_partial_file_is_whole(
     site, tmp_path, monkeypatch, content, n_requests
 ):
-    monkeypatch.setitem(module.ARCHIVES, ("slider", "dev"), remote(known=False))
+    monkeypatch.setitem(published.ARCHIVES, ("slider", "dev"), remote(known=False))
     (tmp_path / f"{NAME}.part").write_bytes(content)
     fetch(site, tmp_path)
     assert_whole(tmp_path)
@@ -325,7 +329,7 @@ def test_without_a_known_size_the_server_tells_that_the_partial_file_is_whole(
 
 
 def test_a_server_that_stalls_is_asked_again(site, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(transfer, "_TIMEOUT_S", 0.1)
 
     def stall_twice(handler):
         if len(site.requests) > 2:
@@ -344,8 +348,8 @@ def test_a_server_that_stalls_is_asked_again(site, tmp_path, monkeypatch):
 
 
 def test_a_server_that_only_drips_is_given_up(site, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_SLOW_S", 0.02)
-    monkeypatch.setattr(module, "_MAX_ATTEMPTS", 4)
+    monkeypatch.setattr(transfer, "_SLOW_S", 0.02)
+    monkeypatch.setattr(transfer, "_MAX_ATTEMPTS", 4)
 
     def drip(handler):
         handler.head(200, Content_Length=len(GOOD))
@@ -366,7 +370,7 @@ def test_a_busy_server_is_asked_a_bounded_number_of_times(site, tmp_path, status
     site.answer = lambda handler: handler.head(status, Content_Length=0)
     with pytest.raises(DownloadError, match=f"the server answers {status}"):
         fetch(site, tmp_path)
-    assert len(site.requests) == module._MAX_BARREN
+    assert len(site.requests) == transfer._MAX_BARREN
 
 
 def lie(status=200, body=GOOD, **headers):
@@ -439,7 +443,7 @@ def test_a_server_that_lies_is_refused(site, tmp_path, name):
     ],
 )
 def test_without_a_known_size_the_server_must_name_a_bearable_one(site, tmp_path, monkeypatch, answer, text):
-    monkeypatch.setitem(module.ARCHIVES, ("slider", "dev"), remote(known=False))
+    monkeypatch.setitem(published.ARCHIVES, ("slider", "dev"), remote(known=False))
     site.answer = answer
     with pytest.raises(DownloadError, match=text):
         fetch(site, tmp_path)
@@ -447,7 +451,7 @@ def test_without_a_known_size_the_server_must_name_a_bearable_one(site, tmp_path
 
 
 def test_without_a_known_size_the_first_word_of_the_server_counts(site, tmp_path, monkeypatch):
-    monkeypatch.setitem(module.ARCHIVES, ("slider", "dev"), remote(known=False))
+    monkeypatch.setitem(published.ARCHIVES, ("slider", "dev"), remote(known=False))
 
     def grow(handler):
         if len(site.requests) == 1:
@@ -536,9 +540,9 @@ def test_a_name_that_leads_to_a_private_address_is_refused(site, tmp_path):
     ],
 )
 def test_addresses_that_are_not_public(address):
-    assert not module._is_public(address)
-    assert module._is_public("188.185.48.194")
-    assert module._is_public("2001:1458:d00::1")
+    assert not transfer._is_public(address)
+    assert transfer._is_public("188.185.48.194")
+    assert transfer._is_public("2001:1458:d00::1")
 
 
 def test_a_plain_server_on_the_https_port_is_no_way_in(site, tmp_path):
@@ -568,14 +572,14 @@ def test_no_answer_from_dns_is_offline_too(tmp_path, monkeypatch):
 
 
 def test_a_confirmed_checksum_condemns_the_file(site, tmp_path, monkeypatch):
-    monkeypatch.setitem(module.ARCHIVES, ("slider", "dev"), remote(md5="0" * 32))
+    monkeypatch.setitem(published.ARCHIVES, ("slider", "dev"), remote(md5="0" * 32))
     with pytest.raises(DownloadError, match=r"instead of 0{32}; it was removed"):
         fetch(site, tmp_path)
     assert_nothing(tmp_path)
 
 
 def test_a_checksum_from_one_source_keeps_the_partial_file_for_the_user_to_judge(site, tmp_path, monkeypatch):
-    monkeypatch.setitem(module.ARCHIVES, ("slider", "dev"), remote(md5="0" * 32, confirmed=False, known=False))
+    monkeypatch.setitem(published.ARCHIVES, ("slider", "dev"), remote(md5="0" * 32, confirmed=False, known=False))
     report = fetch(site, tmp_path)
     assert [file.status for file in report.files] == ["kept"]
     assert "stays, not unpacked" in report.warnings[0]
@@ -689,7 +693,7 @@ def eval_site(site, monkeypatch):
     for part, record, name in (("additional", 3727685, "eval_data_train"), ("eval", 3841772, "eval_data_test")):
         body = zipped(good_entries(part))
         site.files[f"/records/{record}/files/{name}_slider.zip"] = body
-        monkeypatch.setitem(module.ARCHIVES, ("slider", part), remote(body, part=part, known=False, confirmed=False))
+        monkeypatch.setitem(published.ARCHIVES, ("slider", part), remote(body, part=part, known=False, confirmed=False))
     site.files["/records/3951620/files/eval_data_list.csv"] = labels()
     return site
 
@@ -744,22 +748,23 @@ def test_evaluation_clips_may_carry_their_label(tmp_path):
 
 def test_the_table_is_the_published_one(monkeypatch):
     monkeypatch.undo()
-    assert len(module.ARCHIVES) == 18
-    assert len({archive.md5 for archive in module.ARCHIVES.values()}) == 18
-    assert len({archive.name for archive in module.ARCHIVES.values()}) == 18
-    assert all(len(bytes.fromhex(archive.md5)) == 16 for archive in module.ARCHIVES.values())
-    slider = module.ARCHIVES["slider", "dev"]
-    assert slider == (module.RemoteFile(NAME, 3678171, "da24a757719f0d94d5aa2d646bbfdc86", 1_002_998_966, True))
-    assert {key for key, archive in module.ARCHIVES.items() if archive.confirmed} == {
+    assert len(published.ARCHIVES) == 18
+    assert len({archive.md5 for archive in published.ARCHIVES.values()}) == 18
+    assert len({archive.name for archive in published.ARCHIVES.values()}) == 18
+    assert all(len(bytes.fromhex(archive.md5)) == 16 for archive in published.ARCHIVES.values())
+    slider = published.ARCHIVES["slider", "dev"]
+    assert slider == (published.RemoteFile(NAME, 3678171, "da24a757719f0d94d5aa2d646bbfdc86", 1_002_998_966, True))
+    assert {key for key, archive in published.ARCHIVES.items() if archive.confirmed} == {
         ("slider", "dev"),
         ("fan", "dev"),
         ("pump", "dev"),
     }
     totals = {
-        part: sum(sum(module._expected(machine, part).values()) for machine in module.MACHINES) for part in module.PARTS
+        part: sum(sum(published.expected_clips(machine, part).values()) for machine in published.MACHINES)
+        for part in published.PARTS
     }
     assert totals == {"dev": 30_987, "additional": 16_164, "eval": 7_103}
-    assert sum(module._expected("slider", "dev").values()) == 4_094
+    assert sum(published.expected_clips("slider", "dev").values()) == 4_094
 
 
 @pytest.mark.parametrize(("machine", "part"), [("gearbox", "dev"), ("https://x/y.zip", "dev"), ("slider", "test")])

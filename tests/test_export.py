@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +56,25 @@ def test_decisions_are_those_of_the_saved_threshold_and_called_an_extension(mode
     confusion = evaluate(model, bench)["confusion"]
     assert sum(decided) == confusion["tp"] + confusion["fp"]
     assert "extension" in report["decisions"]
+
+
+def test_a_folder_that_holds_something_is_refused_before_any_clip_is_scored(model, bench, tmp_path, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("clips were read")
+
+    monkeypatch.setattr("asd_core.export.readable", never)
+    (tmp_path / "old.csv").touch()
+    with pytest.raises(DataSetError, match="must be an empty folder"):
+        export_dcase(model, bench, tmp_path)
+
+
+def test_clips_that_were_trained_on_are_left_out_and_counted(model, bench, tmp_path):
+    copy = Path(shutil.copytree(bench, tmp_path / "bench"))
+    known = sorted(copy.glob("slider/train/normal_id_00_*.wav"))[0]
+    shutil.copy(known, copy / "slider" / "test" / "normal_id_00_00000099.wav")
+    whole, fewer = export_dcase(model, bench, tmp_path / "a"), export_dcase(model, copy, tmp_path / "b")
+    assert (whole["n_excluded"], fewer["n_excluded"]) == (0, 1)
+    assert fewer["n_clips"] == whole["n_clips"]
 
 
 def test_a_folder_that_holds_something_is_refused(model, bench, tmp_path):

@@ -97,6 +97,32 @@ def test_an_uploaded_clip_gets_three_verdicts_and_its_name_stays_text(app):
     assert not any("<img" in element.value for element in [*page.markdown, *page.caption])
 
 
+def test_an_upload_and_an_example_are_heard_by_the_channel_that_detectors_were_trained_on(app, tmp_path):
+    from asd_core.pipeline import TrainingRequest, train
+
+    def eight_channels(seed, knocks=0):
+        first = hum(seed, seconds=1.0, knocks=knocks).samples
+        noise = np.random.default_rng(seed).uniform(-0.9, 0.9, (len(first), 7))
+        return wav_bytes(np.column_stack([first, noise]))
+
+    for label, n, knocks in (("normal", 40, 0), ("abnormal", 3, 3)):
+        for i in range(n):
+            path = tmp_path / "fan" / "id_00" / label / f"{i:08d}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(eight_channels(i, knocks))
+    train(TrainingRequest("vggish_knn", tmp_path / "fan", name="raw", out=tmp_path / "out"))
+    page = app("pages/check.py", artifacts=tmp_path / "out")
+    page.segmented_control(key="source").set_value("Upload").run()
+    verdicts = []
+    for content in (eight_channels(100), eight_channels(100, knocks=3), wav_bytes(hum(100, seconds=1.0).samples)):
+        page.file_uploader(key="upload").set_value(("clip.wav", content, "audio/wav")).run()
+        assert not page.exception
+        verdicts += [
+            word for m in page.markdown if "badge" in m.value for word in ("anomalous", "normal") if word in m.value
+        ]
+    assert verdicts == ["normal", "anomalous", "normal"]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -196,7 +222,7 @@ def test_files_beyond_the_limits_of_a_session_are_refused_unread(app, monkeypatc
     from pages.shared import uploads
 
     read = []
-    monkeypatch.setattr(uploads, "decode_upload", lambda _, name: read.append(name) or hum(1, seconds=1.0))
+    monkeypatch.setattr(uploads, "decode_upload", lambda _content, name, **_: read.append(name) or hum(1, seconds=1.0))
     page = app("pages/check.py")
     page.session_state["upload_used"] = Quota(files=48, bytes=2**20)
     page.segmented_control(key="source").set_value("Upload").run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asd_core.clips import index_clips
-from asd_core.datasets.download import published_counts
+from asd_core.datasets.published import published_counts
 
 
 def touch_clips(root, names):

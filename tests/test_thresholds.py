@@ -139,7 +139,7 @@ def test_each_id_gets_its_own_threshold_where_all_have_enough():
 @pytest.mark.parametrize(
     ("rule", "value", "text"),
     [
-        ("median", None, "unknown threshold rule"),
+        ("median", None, "rule must be one of"),
         ("manual", None, "needs a finite value"),
         ("manual", np.inf, "needs a finite value"),
         ("zero", 1.0, "takes no value"),

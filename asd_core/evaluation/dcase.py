@@ -265,13 +265,16 @@ def write_anomaly_scores(folder: Path, machine: str, rows: Iterable[tuple[str, s
         is written then.
     """
     folder = Path(folder)
-    _check_export(folder, machine)
+    check_export(folder, machine)
     by_id: dict[str, dict[str, float]] = {}
     for machine_id, name, score in rows:
         _check_row(machine_id, name, score)
         clips = by_id.setdefault(machine_id, {})
         if name in clips:
-            raise DataSetError(f"{machine} id {machine_id}: {name} has a score already")
+            raise DataSetError(
+                f"{machine} id {machine_id}: two clips are called {name}, and official files know clips by their names "
+                "alone (as in raw MIMII); rename one, or score them with `score`"
+            )
         clips[name] = float(score)
     if not by_id:
         raise DataSetError(f"{machine}: there are no scores to write")
@@ -285,7 +288,14 @@ def write_anomaly_scores(folder: Path, machine: str, rows: Iterable[tuple[str, s
     return paths
 
 
-def _check_export(folder: Path, machine: str) -> None:
+def check_export(folder: Path, machine: str) -> None:
+    """Refuse a folder or a machine's name that the official evaluator would misread.
+
+    Raises
+    ------
+    DataSetError
+        The text says what it must be.
+    """
     _refuse_id_in_name(folder)
     if not _MACHINE.fullmatch(machine) or _ID_IN_NAME.search(machine):
         raise DataSetError(f"a machine's name has letters, digits, _ and -, and no id_NN; got {machine!r}")

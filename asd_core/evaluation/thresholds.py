@@ -302,8 +302,19 @@ def operating_points(is_anomalous: npt.ArrayLike, anomaly_scores: npt.ArrayLike)
 
 def _spec(rule: str) -> RuleSpec:
     if rule not in RULES:
-        raise UsageError(f"unknown threshold rule {rule!r}; choose one of {', '.join(RULES)}")
+        raise UsageError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
     return RULES[rule]
+
+
+def check_rule(rule: str, rule_value: float | None = None) -> None:
+    """Refuse an unknown rule or a value out of its range.
+
+    Raises
+    ------
+    UsageError
+        The text names the rules, or what the value must be.
+    """
+    _checked_rule_value(rule, rule_value)
 
 
 def _checked_rule_value(rule: str, rule_value: float | None) -> float | None:
@@ -314,7 +325,9 @@ def _checked_rule_value(rule: str, rule_value: float | None) -> float | None:
         return None
     value = spec.default if rule_value is None else float(rule_value)
     if value is None or not math.isfinite(value):
-        raise UsageError(f"rule {rule} needs a finite value ({spec.rule_value}), got {value}")
+        raise UsageError(
+            f"rule {rule} needs a finite value ({spec.rule_value}), got {'none' if value is None else value}"
+        )
     _check_range(rule, value)
     return value
 

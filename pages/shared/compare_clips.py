@@ -18,7 +18,7 @@ from pages.shared.cache import heard
 from pages.shared.compare_methods import Judged
 from pages.shared.frame import Chosen, keep
 from pages.shared.listening import listening_panels
-from pages.shared.sources import clip_title, load_scored, shown_name
+from pages.shared.sources import clip_title, load_scored, of_one_channel, shown_name
 
 ANY = "any of them"
 LABELS = ("all clips", "normal", "anomalous")
@@ -283,16 +283,13 @@ def play(chosen: Chosen, judged: Judged, scored: ScoredClip) -> None:
     st.text(clip_title(scored))
     row = [clip.digest for clip in judged.comparison.clips].index(scored.digest)
     st.dataframe(_verdict_table(judged, row), hide_index=True, width="stretch", alt="Verdicts on this clip")
-    waveform = load_scored(chosen, scored)
+    trained = {each.artifact.detector_name: each.artifact for each in judged.comparison.methods if each.artifact}
+    waveform = load_scored(chosen, scored, next((artifact.channel for artifact in trained.values()), None))
     if waveform is None:
         st.caption("The sound of this data set is not at hand.")
         return
     shown = st.toggle("Show where each detector hears something strange", key="compare_maps")
-    artifacts = {
-        method.artifact.detector_name: method.artifact
-        for method in judged.comparison.methods
-        if shown and method.artifact is not None
-    }
+    artifacts = of_one_channel(trained) if shown else {}
     results = {name: heard(artifact, waveform) for name, artifact in artifacts.items()}
     listening_panels(waveform, artifacts, results, title=clip_title(scored), key="compare_player")
 

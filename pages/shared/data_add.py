@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.datasets.bench import SIZES
-from asd_core.datasets.download import ARCHIVES, DEV_COUNTS, EVAL_COUNTS, MACHINES
+from asd_core.datasets.published import ARCHIVES, MACHINES, expected_clips, unpacked_bytes
 from asd_core.library import (
     MAX_UPLOADED_BYTES,
     MAX_UPLOADS,
@@ -204,13 +204,13 @@ def download_form() -> None:
     table = pd.DataFrame(
         {
             "Machine": machines,
-            "Archive": [size_text(size) if exact else f"about {size_text(size)}" for _, size, exact in rows],
-            "Clips": [n_clips for n_clips, _, _ in rows],
-            "On disk": [size_text(n_clips * CLIP_BYTES) for n_clips, _, _ in rows],
+            "Archive": [size_text(size) if exact else f"about {size_text(size)}" for _, _, size, exact in rows],
+            "Clips": [n_clips for n_clips, _, _, _ in rows],
+            "On disk": [size_text(clip_bytes) for _, clip_bytes, _, _ in rows],
         }
     )
     st.dataframe(table, hide_index=True, width="stretch", key="archives", alt="Sizes of the archives and their clips")
-    needed = sum(size + n_clips * CLIP_BYTES for n_clips, size, _ in rows)
+    needed = sum(clip_bytes + size for _, clip_bytes, size, _ in rows)
     st.caption(f"{size_text(needed)} of disk are needed for a while; {size_text(free_bytes())} are free.")
     if st.button("Download", key="start_download", icon=":material/download:"):
         check_free_disk(needed)
@@ -219,9 +219,8 @@ def download_form() -> None:
         st.rerun()
 
 
-def _download_row(machine: str, part: str) -> tuple[int, int, bool]:
-    """Clips, bytes of the archive, and whether those are known exactly."""
-    counts = (DEV_COUNTS if part == "dev" else EVAL_COUNTS)[machine].values()
-    columns = {"dev": slice(0, 3), "additional": slice(0, 1), "eval": slice(1, 3)}[part]
+def _download_row(machine: str, part: str) -> tuple[int, int, int, bool]:
+    """Clips, their bytes, bytes of the archive, and whether those are known exactly."""
     size = ARCHIVES[machine, part].size
-    return sum(sum(row[columns]) for row in counts), size or ABOUT_ARCHIVE_BYTES, size is not None
+    n_clips = sum(expected_clips(machine, part).values())
+    return n_clips, unpacked_bytes(machine, part), size or ABOUT_ARCHIVE_BYTES, size is not None

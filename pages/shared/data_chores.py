@@ -239,7 +239,8 @@ def _simulate(chore: Chore) -> list[str]:
 
 
 def _download(chore: Chore) -> list[str]:
-    from asd_core.datasets.download import Step, download
+    from asd_core.datasets.download import download
+    from asd_core.datasets.steps import Step
     from asd_core.library import add_folder
 
     notes = _Notes(chore)

@@ -25,7 +25,8 @@ GUESSES = ("normal", "anomalous")
 def quiz(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> None:
     """Play six clips, take guesses, then show truth, the detectors' verdicts and the point on the ROC."""
     seed = st.session_state.setdefault("quiz_seed", secrets.randbits(32))
-    clips = quiz_clips(next(iter(artifacts.values())).scores.of("test").clips, seed=seed)
+    first = next(iter(artifacts.values()))
+    clips = quiz_clips(first.scores.of("test").clips, seed=seed)
     st.markdown(
         "Could you do it? Hear six clips and say which machine is failing. At least two are normal and at least two "
         "anomalous. Nothing you enter leaves this browser session."
@@ -34,7 +35,7 @@ def quiz(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> None:
         st.info("This needs at least two normal and two anomalous test clips, six in all.", icon=":material/info:")
         return
     with st.form("quiz", border=True):
-        guesses = [_guess(chosen, clip, number, seed) for number, clip in enumerate(clips)]
+        guesses = [_guess(chosen, clip, number, seed, first.channel) for number, clip in enumerate(clips)]
         sent = st.form_submit_button("How did I do?", icon=":material/check:")
     if st.button("Six other clips", icon=":material/refresh:"):
         del st.session_state["quiz_seed"]
@@ -62,8 +63,8 @@ def quiz_clips(clips: Sequence[ScoredClip], *, seed: int) -> list[ScoredClip]:
     return drawn
 
 
-def _guess(chosen: Chosen, clip: ScoredClip, number: int, seed: int) -> str | None:
-    waveform = load_scored(chosen, clip)
+def _guess(chosen: Chosen, clip: ScoredClip, number: int, seed: int, channel: int | None) -> str | None:
+    waveform = load_scored(chosen, clip, channel)
     left, right = st.columns([3, 2], vertical_alignment="center")
     if waveform is None:
         left.caption("The sound of this clip is not at hand.")

@@ -99,7 +99,7 @@ class Replay:
 
     def sound(self, scored: ScoredClip) -> Waveform:
         """Read a clip's sound."""
-        return clip(str((self.root or Path()) / scored.path), scored.digest, None)
+        return clip(str((self.root or Path()) / scored.path), scored.digest, self.artifact.channel)
 
 
 @st.cache_data(max_entries=1000, show_spinner=False)

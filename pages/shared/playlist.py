@@ -66,7 +66,7 @@ def _playlist(chosen: Chosen, clips: Sequence[ScoredClip], point: OperatingPoint
         key=f"clips:{point.artifact.folder.name}:{point.threshold}:{len(clips)}",
     )
     picked = event.selection.rows[0] if event.selection.rows else 0
-    waveform = load_scored(chosen, clips[picked])
+    waveform = load_scored(chosen, clips[picked], point.artifact.channel)
     if waveform is None:
         st.caption("The sound of this data set is not at hand.")
         return

@@ -10,7 +10,7 @@ import streamlit as st
 from asd_core.artifacts import Artifact, ScoredClip
 from asd_core.types import Waveform
 from pages.shared.cache import clip, clips_root
-from pages.shared.frame import Chosen, keep, link
+from pages.shared.frame import Chosen, keep, link, plain
 
 SHOWN_NAME = 120
 
@@ -47,10 +47,20 @@ def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Wav
         help="Clips that no detector was trained on, with their true label.",
     )
     link("clip")
-    return load_scored(chosen, scored[path]), clip_title(scored[path])
+    channel = next(iter(artifacts.values())).channel
+    return load_scored(chosen, scored[path], channel), clip_title(scored[path])
 
 
-def load_scored(chosen: Chosen, scored: ScoredClip) -> Waveform | None:
-    """Read a clip of the data set, or None where its sound is not at hand."""
+def load_scored(chosen: Chosen, scored: ScoredClip, channel: int | None) -> Waveform | None:
+    """Read a clip of the data set by a detector's channel, or None where its sound is not at hand."""
     root = clips_root(chosen)
-    return None if root is None else clip(str(root / scored.path), scored.digest, None)
+    return None if root is None else clip(str(root / scored.path), scored.digest, channel)
+
+
+def of_one_channel(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
+    """Keep the detectors that listen to the first one's channel, so that one sound serves all; name the others."""
+    channels = {name: artifact.channel for name, artifact in artifacts.items()}
+    first = next(iter(channels.values()), None)
+    if others := [plain(artifacts[name].title) for name, channel in channels.items() if channel != first]:
+        st.info(f"Left out, trained on another channel: {', '.join(others)}.", icon=":material/info:")
+    return {name: artifact for name, artifact in artifacts.items() if artifact.channel == first}

@@ -90,16 +90,17 @@ def _neighbour(
     """Return the held-out normal clip that sounds most alike, where the data set's clips are at hand."""
     artifact = next(iter(artifacts.values()))
     clips = artifact.scores.of("heldout").clips
-    if not clips or waveform.duration_s < MIN_COMPARED_S or load_scored(chosen, clips[0]) is None:
+    if not clips or waveform.duration_s < MIN_COMPARED_S or load_scored(chosen, clips[0], artifact.channel) is None:
         return None
     scored = clips[nearest(sound_vector(waveform), _vectors(str(artifact.folder), chosen, artifact))]
-    sound = load_scored(chosen, scored)
+    sound = load_scored(chosen, scored, artifact.channel)
     return None if sound is None else (scored, sound)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Looking for the nearest normal clip …")
 def _vectors(folder: str, _chosen: Chosen, _artifact: Artifact) -> FloatArray:  # noqa: ARG001 - the folder is the key
-    sounds = (load_scored(_chosen, scored) for scored in _artifact.scores.of("heldout").clips)
+    clips = _artifact.scores.of("heldout").clips
+    sounds = (load_scored(_chosen, scored, _artifact.channel) for scored in clips)
     return np.stack([sound_vector(sound) for sound in sounds if sound is not None])
 
 

@@ -27,22 +27,22 @@ class Upload:
     sound: Waveform | AudioError
 
 
-def read_uploads(files: Sequence[UploadedFile]) -> list[Upload]:
-    """Decode the files of one uploader; those beyond the session's limits are refused unread."""
+def read_uploads(files: Sequence[UploadedFile], *, channel: int | None) -> list[Upload]:
+    """Decode the files of one uploader, by channel or mean; those beyond the session's limits are refused unread."""
     if len(files) <= 1:
-        return [_read(file) for file in files]
+        return [_read(file, channel) for file in files]
     bar = st.progress(0.0, "Reading the recordings …")
     uploads = []
     for number, file in enumerate(files, start=1):
-        uploads.append(_read(file))
+        uploads.append(_read(file, channel))
         bar.progress(number / len(files), f"{number} of {len(files)} recordings read")
     bar.empty()
     return uploads
 
 
-def _read(file: UploadedFile) -> Upload:
+def _read(file: UploadedFile, channel: int | None) -> Upload:
     name = shown_name(file.name)
-    return Upload(name, _beyond_limit(file) or _decoded(file.file_id, file))
+    return Upload(name, _beyond_limit(file) or _decoded(file.file_id, channel, file))
 
 
 def _beyond_limit(file: UploadedFile) -> AudioError | None:
@@ -59,8 +59,8 @@ def _beyond_limit(file: UploadedFile) -> AudioError | None:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _decoded(file_id: str, _file: UploadedFile) -> Waveform | AudioError:  # noqa: ARG001 - the id is the key
+def _decoded(file_id: str, channel: int | None, _file: UploadedFile) -> Waveform | AudioError:  # noqa: ARG001 - the key
     try:
-        return decode_upload(_file.getvalue(), name=shown_name(_file.name))
+        return decode_upload(_file.getvalue(), name=shown_name(_file.name), channel=channel)
     except AudioError as error:
         return error

@@ -1,0 +1,102 @@
+"""What a command leaves: its exit code, its report as JSON, and how lines and files are written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+DONE, UNEXPECTED, USAGE, SOME_REFUSED, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 130
+MAX_WARNINGS_SHOWN = 20
+
+
+class Outcome(NamedTuple):  # a dataclass would cost `--help` a fifth of its time
+    """What a command did.
+
+    Parameters
+    ----------
+    report
+        For `--json`.
+    code
+        Exit code.
+    """
+
+    report: Mapping[str, Any]
+    code: int = DONE
+
+
+class Interrupted(Exception):  # noqa: N818 - not a fault, a wish
+    """Ctrl-C came; the text says how to go on."""
+
+
+def refusals(refused: Sequence[Mapping[str, str]]) -> int:
+    """List refused clips on standard error; returns the exit code they ask for."""
+    for entry in refused:
+        print(f"refused {entry['path']}: {entry['reason']}", file=sys.stderr)
+    return SOME_REFUSED if refused else DONE
+
+
+def show_warnings(lines: Sequence[str]) -> None:
+    """Write the first warnings to standard error, and how many more there are."""
+    for line in lines[:MAX_WARNINGS_SHOWN]:
+        print(f"warning: {line}", file=sys.stderr)
+    if (more := len(lines) - MAX_WARNINGS_SHOWN) > 0:
+        print(f"warning: {more} more, listed by --json", file=sys.stderr)
+
+
+def show_progress(text: str, *, last: bool) -> None:
+    """Overwrite one line of a terminal; nothing where standard error is a file."""
+    if sys.stderr.isatty():
+        print(f"\r{text}", end="\n" if last else "", file=sys.stderr, flush=True)
+
+
+def show_clips(done_word: str) -> Any:
+    """Return a callback that shows `<word> done of total clips`."""
+
+    def show(done: int, total: int) -> None:
+        show_progress(f"{done_word} {done} of {total} clips", last=done == total)
+
+    return show
+
+
+def figure(value: float | None, form: str = ".3f") -> str:
+    """Write a figure, or that there is none."""
+    return "not defined" if value is None else format(value, form)
+
+
+def interval(limits: Sequence[float] | None) -> str:
+    """Write an interval behind its figure."""
+    return "" if limits is None else f" [{limits[0]:.3f}, {limits[1]:.3f}]"
+
+
+def simulated_mark(report: Mapping[str, Any]) -> str:
+    """Say that figures come from simulated data, where they do."""
+    return " (simulated data)" if report.get("simulated") else ""
+
+
+def write_json(path: Path | None, report: Mapping[str, Any]) -> None:
+    """Write a report where the user asked for one."""
+    if path is not None:
+        replace_text(path, json.dumps(report, allow_nan=False, indent=1) + "\n")
+
+
+def write_text(path: Path | None, text: str) -> None:
+    """Write to a file, or to standard output where none is named."""
+    if path is None:
+        sys.stdout.write(text)
+    else:
+        replace_text(path, text)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replace a file's content, all or nothing; what is no plain file, such as /dev/stdout, is written to instead."""
+    from asd_core.artifacts import replace_file
+
+    content = text.encode("utf-8", "backslashreplace")
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_bytes(content)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, content)

@@ -1,0 +1,161 @@
+"""Commands that score recordings without labels: score, watch."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asd_core.cli.options import add_vggish, command
+from asd_core.cli.outcome import (
+    DONE,
+    INTERRUPTED,
+    SOME_REFUSED,
+    Interrupted,
+    Outcome,
+    refusals,
+    show_clips,
+    show_progress,
+    show_warnings,
+    simulated_mark,
+    write_text,
+)
+from asd_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asd_core.scoring import ScoreRow
+
+
+def add(commands: Any) -> None:
+    """Add the commands of this module."""
+    _add_score(command(commands, "score", _score, "score recordings with one or more detectors"))
+    text = "score recordings as they arrive in a folder; raise and clear alarms"
+    _add_watch(command(commands, "watch", _watch, text))
+
+
+def _add_score(parser: argparse.ArgumentParser) -> None:
+    paths = "files, folders of .wav and .flac files, or manifests: .csv or .parquet with a column path (paths or URLs)"
+    parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help=paths)
+    parser.add_argument("--model", type=Path, action="append", required=True, metavar="MODEL")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the rows here instead of standard output")
+    text = "cut recordings of up to 24 h into clips of S seconds"
+    parser.add_argument("--segment", type=float, metavar="S", help=text)
+    text = "a segment every S seconds; default the segment's length"
+    parser.add_argument("--hop", type=float, metavar="S", help=text)
+    parser.add_argument("--to", type=Path, metavar="DIR", help="score in parts, to Parquet files; a killed run goes on")
+    parser.add_argument("--cluster", metavar="tcp://HOST:PORT", help="Dask scheduler whose workers score; needs --to")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes for --to without --cluster; default: cores")
+    parser.add_argument("--part-size", type=int, metavar="N", help="clips in a part of --to; default 50")
+    add_vggish(parser)
+
+
+def _score(arguments: argparse.Namespace) -> Outcome:
+    from asd_core.scoring import format_score_csv, score_clips
+
+    if arguments.segment is not None or arguments.hop is not None:
+        return _score_segments(arguments)
+    if arguments.to is not None:
+        return _score_to(arguments)
+    if not (arguments.cluster is arguments.workers is arguments.part_size is None):
+        raise UsageError("--cluster, --workers and --part-size need --to DIR: the workers write the scores")
+    rows = score_clips(arguments.paths, arguments.model, on_progress=show_clips("scored"))
+    write_text(arguments.csv, format_score_csv(rows))
+    return _rows_outcome(rows)
+
+
+def _rows_outcome(rows: Sequence[ScoreRow], **settings: float) -> Outcome:
+    head = {"schema": 1, "command": "score", "warnings": [], **settings}
+    code = refusals([{"path": row.path, "reason": row.reason} for row in rows if row.status == "refused"])
+    return Outcome({**head, "rows": [vars(row) for row in rows]}, code)
+
+
+def _score_segments(arguments: argparse.Namespace) -> Outcome:
+    from asd_core.scoring import SegmentRow, format_score_csv, score_segments
+
+    if not (arguments.to is arguments.cluster is arguments.workers is arguments.part_size is None):
+        raise UsageError("--segment scores on this machine alone: leave out --to and what belongs to it")
+    if arguments.segment is None:
+        raise UsageError("--hop goes with --segment: say how long a segment is")
+    hop_s = arguments.segment if arguments.hop is None else arguments.hop
+    rows = score_segments(
+        arguments.paths,
+        arguments.model,
+        segment_s=arguments.segment,
+        hop_s=hop_s,
+        on_progress=lambda path, start_s: show_progress(f"{path!a}: scored up to {start_s:.0f} s", last=False),
+    )
+    show_progress("", last=True)
+    write_text(arguments.csv, format_score_csv(rows, row_type=SegmentRow))
+    return _rows_outcome(rows, segment_s=arguments.segment, hop_s=hop_s)
+
+
+def _score_to(arguments: argparse.Namespace) -> Outcome:
+    from asd_core.batch import PART_SIZE, score_to, write_csv
+
+    if arguments.cluster is not None and arguments.vggish is not None:
+        raise UsageError("--vggish is for this machine alone: set ASD_VGGISH_DIR where the workers start")
+    try:
+        report = score_to(
+            arguments.paths,
+            arguments.model,
+            arguments.to,
+            cluster=arguments.cluster,
+            workers=arguments.workers,
+            part_size=PART_SIZE if arguments.part_size is None else arguments.part_size,
+            on_progress=show_clips("scored"),
+            on_refused=lambda row: print(f"refused {row.path}: {row.reason}", file=sys.stderr),
+        )
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; the same command goes on from the finished parts") from None
+    if arguments.csv is not None:
+        write_csv(arguments.to, report["parts"], arguments.csv)
+    show_warnings(report["warnings"])
+    print(arguments.to)
+    return Outcome(report, SOME_REFUSED if report["n_refused"] else DONE)
+
+
+def _add_watch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dir", type=Path, metavar="DIR", help="the folder into which clips are written")
+    parser.add_argument("--model", type=Path, required=True, metavar="MODEL")
+    k_of_n = "anomalous clips among the last n that raise an alarm; fewer than half of k clear it (default 3/5)"
+    parser.add_argument("--alarm", default="3/5", metavar="k/n", help=k_of_n)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="the table; default in the data folder, for the page")
+    parser.add_argument("--poll", type=float, default=1.0, metavar="S", help="seconds between two looks (default 1)")
+    parser.add_argument("--drift", type=int, default=20, metavar="N", help="clips held against training (default 20)")
+    parser.add_argument("--once", action="store_true", help="score what is there, then end")
+    add_vggish(parser)
+
+
+def _watch(arguments: argparse.Namespace) -> Outcome:
+    import signal
+    import threading
+
+    from asd_core.watch import WatchRequest, watch
+    from asd_core.watch_table import AlarmRule
+
+    rule = AlarmRule.parse(arguments.alarm)
+    request = WatchRequest(
+        arguments.dir, arguments.model, arguments.csv, rule, arguments.drift, arguments.poll, arguments.once
+    )
+    stop = threading.Event()
+    received: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        received.append(number)
+        stop.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        report = watch(request, stop=stop, say=lambda line: print(line, flush=True))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    show_warnings(report.warnings)
+    counts = f"{report.n_judged} clips scored, {len(report.refused)} refused, {report.n_raised} alarms raised"
+    print(f"{counts}, {report.n_cleared} cleared{simulated_mark(vars(report))}", file=sys.stderr)
+    if signal.SIGINT in received:
+        return Outcome(report.to_json(), INTERRUPTED)
+    return Outcome(report.to_json(), SOME_REFUSED if report.refused and arguments.once else DONE)

@@ -1,0 +1,133 @@
+"""Commands that train: train, sweep, reproduce."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asd_core.cli.options import add_data, add_preset, add_vggish, channel, command, data_options, key_value, words
+from asd_core.cli.outcome import Outcome, figure, refusals, show_clips, show_warnings, simulated_mark
+
+if TYPE_CHECKING:
+    from asd_core.detector import Progress
+
+
+def add(commands: Any) -> None:
+    """Add the commands of this module."""
+    _add_train(command(commands, "train", _train, "train a detector on normal clips and publish it"))
+    text = "fit the one-class SVM for a grid of nu and gamma, and compare"
+    _add_sweep(command(commands, "sweep", _sweep, text))
+    text = "repeat the course report's experiment and set its figures beside ours"
+    parser = command(commands, "reproduce", _reproduce, text)
+    add_data(parser, ids=False)
+    add_preset(parser)
+    parser.add_argument("--resume", action="store_true", help="go on where a former run ended")
+    parser.add_argument("--out", type=Path, default=Path("reproduction"), metavar="DIR")
+    add_vggish(parser)
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    names = "vggish_ocsvm, lstm_predictor, gru_autoencoder, dcase_autoencoder, vggish_mahalanobis or vggish_knn"
+    parser.add_argument("detector", metavar="DETECTOR", help=names)
+    add_data(parser)
+    parser.add_argument("--name", metavar="DATASET", help="name of the data set; default the folder's")
+    add_preset(parser)
+    parser.add_argument("--set", action="append", default=[], metavar="k=v", help="a hyper-parameter")
+    parser.add_argument("--threads", type=int, default=1, help="of the arithmetic; more than 1 needs an idle machine")
+    text = "of recordings with several; default: the first of raw MIMII, else the mean"
+    parser.add_argument("--channel", type=channel, metavar="mean|N", help=text)
+    parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch of a killed training")
+    parser.add_argument("--out", type=Path, default=Path("artifacts"), metavar="DIR")
+    add_vggish(parser)
+
+
+def _train(arguments: argparse.Namespace) -> Outcome:
+    from asd_core.detectors import detector_class
+    from asd_core.pipeline import TrainingRequest, train
+
+    kind = detector_class(arguments.detector)
+    pairs = [key_value(text) for text in arguments.set]
+    names = ("detector", "data", "name", "preset", "seed", "threads", "channel", "resume", "out")
+    request = TrainingRequest(
+        **{name: getattr(arguments, name) for name in names},
+        **data_options(arguments),
+        settings={key: kind.parse_setting(key, value) for key, value in pairs},
+    )
+    result = train(request, on_progress=_print_epoch)
+    report = result.to_json()
+    show_warnings(result.warnings)
+    threshold = report["threshold"]["value"]
+    shown = f"{threshold:.4g}" if threshold is not None else "none"
+    print(
+        f"{report['title']}: {report['n_train']} clips fitted, {report['n_heldout']} held out, "
+        f"{report['seconds']:.1f} s, threshold {shown}{simulated_mark(report)}",
+        file=sys.stderr,
+    )
+    code = refusals(report["refused"])
+    print(report["model"])
+    return Outcome(report, code)
+
+
+def _print_epoch(progress: Progress) -> None:
+    parts = [f"epoch {progress.epoch}/{progress.epochs}"]
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.6f}")
+    if progress.heldout_loss is not None:
+        parts.append(f"held-out {progress.heldout_loss:.6f}")
+    print(", ".join([*parts, f"{progress.elapsed_s:.1f} s, {progress.eta_s:.0f} s left"]), file=sys.stderr)
+
+
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    add_data(parser)
+    parser.add_argument("--encoder", default="logmel_stats", metavar="E", help="logmel_stats (default) or vggish")
+    parser.add_argument("--nu", type=words, metavar="0.05,0.1", help="bounds on the share of training clips outside")
+    parser.add_argument("--gamma", type=words, metavar="scale,1e-4", help="widths of the RBF kernel")
+    parser.add_argument("--seed", type=int, default=0, help="of the held-out clips")
+    add_vggish(parser)
+
+
+def _sweep(arguments: argparse.Namespace) -> Outcome:
+    from asd_core.detectors import detector_class
+    from asd_core.sweep import GAMMAS, NUS, sweep
+
+    read = detector_class("vggish_ocsvm").parse_setting
+    report = sweep(
+        arguments.data,
+        **data_options(arguments),
+        encoder=arguments.encoder,
+        nus=NUS if arguments.nu is None else tuple(float(read("nu", text)) for text in arguments.nu),
+        gammas=GAMMAS if arguments.gamma is None else tuple(read("gamma", text) for text in arguments.gamma),
+        seed=arguments.seed,
+        on_progress=show_clips("embedded"),
+    )
+    _print_sweep(report)
+    return Outcome(report, refusals(report["refused"]))
+
+
+def _print_sweep(report: dict[str, Any]) -> None:
+    print(f"{report['title']}{simulated_mark(report)}")
+    print(f"  {report['n_train']} clips fitted, {report['n_heldout']} held out, {report['n_test']} test clips")
+    print("  shares: support vectors / held-out outside / held-out alarms; with test labels: mean AUC / alarms")
+    for cell in report["cells"]:
+        shares = " / ".join(figure(cell[key]) for key in ("support_share", "heldout_outside", "heldout_fpr"))
+        test = " / ".join(figure(cell["test"][key]) for key in ("auc_mean", "observed_fpr"))
+        print(f"  nu {cell['nu']:g}, gamma {cell['gamma']}: {shares}; with test labels: {test}")
+    show_warnings(report["warnings"])
+
+
+def _reproduce(arguments: argparse.Namespace) -> Outcome:
+    from asd_core.course_report import as_text
+    from asd_core.reproduce import reproduce
+
+    def show(name: str, progress: Progress) -> None:
+        print(f"{name}: ", end="", file=sys.stderr)
+        _print_epoch(progress)
+
+    names = ("preset", "resume", "seed")
+    options = {name: getattr(arguments, name) for name in names} | data_options(arguments)
+    result = reproduce(arguments.data, arguments.out, **options, on_progress=show)
+    print(as_text(result))
+    show_warnings(result["warnings"])
+    return Outcome(result)

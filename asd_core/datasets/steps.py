@@ -1,0 +1,67 @@
+"""What fetching and unpacking share: steps to show, reasons to give up, room to need."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from asd_core.errors import AsdError
+
+_RESERVE_BYTES = 64_000_000
+
+
+class DownloadError(AsdError):
+    """A download, its check or its unpacking was given up; the text says why and what to do."""
+
+
+class DownloadStopped(DownloadError):  # noqa: N818 - not a fault, a wish
+    """`should_stop` said so; what has been fetched is resumed next time."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far something is: `stage` is download (bytes) or unpack (clips)."""
+
+    stage: str
+    name: str
+    done: int
+    total: int
+
+
+def ignore_step(step: Step) -> None:
+    """Do nothing with a step."""
+    del step
+
+
+def never() -> bool:
+    """Never ask for an end."""
+    return False
+
+
+def stop_if(should_stop: Callable[[], bool]) -> None:
+    """Raise `DownloadStopped` where the caller wants an end."""
+    if should_stop():
+        raise DownloadStopped("stopped as asked; the same command goes on from what has been fetched")
+
+
+def error_text(error: Exception) -> str:
+    """Say what an error says, or at least its kind."""
+    return str(error) or type(error).__name__
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Refuse what the disk has no room for; `needed` in bytes.
+
+    Raises
+    ------
+    DownloadError
+        The text says how much is needed and how much is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed + _RESERVE_BYTES:
+        raise DownloadError(
+            f"not enough room in {folder}: {(needed + _RESERVE_BYTES) / 1e6:.0f} MB are needed for archive and clips, "
+            f"{free / 1e6:.0f} MB are free; make room, or choose another folder with --to"
+        )
