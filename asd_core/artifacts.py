@@ -39,6 +39,8 @@ import numpy as np
 from asd_core.clips import LABELS
 from asd_core.detector import Detector, State
 from asd_core.detectors import DETECTOR_NAMES, detector_class
+from asd_core.encoder import WeightFile
+from asd_core.encoders.weights import difference_of, parse_files, weights_digest
 from asd_core.errors import ArtifactError, InputError, UsageError
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.familiarity import Familiarity, traits
@@ -229,8 +231,11 @@ class Artifact:
         got = None if identity is None else (identity.id, identity.dimension, identity.digest)
         want = None if recorded is None else (recorded["id"], recorded["dimension"], recorded["digest"])
         if got != want:
+            known = _encoder_files(self.manifest, self.folder)
+            difference = difference_of(known, identity.files) if known and identity is not None else ""
             raise ArtifactError(
                 f"{self.folder}: trained with the encoder {want}, but {got} is at hand: scores would mean nothing"
+                f"{f' ({difference})' if difference else ''}"
             )
 
     def _payload(self, name: str) -> bytes:
@@ -456,6 +461,7 @@ def _parse_manifest(text: bytes, folder: Path) -> dict[str, Any]:
     _check_types(manifest["data"], _REQUIRED_DATA, folder)
     if manifest["encoder"] is not None:
         _check_types(manifest["encoder"], _REQUIRED_ENCODER, folder)
+        _encoder_files(manifest, folder)
     _check_values(manifest, folder)
     return manifest
 
@@ -504,6 +510,17 @@ def _read_familiarity(manifest: Mapping[str, Any], folder: Path) -> Familiarity 
         return Familiarity.from_json(table)
     except InputError as error:
         raise ArtifactError(f"{folder}: {MANIFEST}: {error}") from error
+
+
+def _encoder_files(manifest: Mapping[str, Any], folder: Path) -> tuple[WeightFile, ...]:
+    """List the files of the encoder's weights; none where it has no weights, or was listed by its digest alone."""
+    try:
+        files = parse_files((manifest["encoder"] or {}).get("files", []))
+        if files and weights_digest(files) != manifest["encoder"]["digest"]:
+            raise ValueError("they do not give the encoder's digest")
+    except ValueError as error:  # a name that no disk can hold is one, too
+        raise ArtifactError(f"{folder}: {MANIFEST}: files of the encoder: {error}") from error
+    return files
 
 
 def _is_payload_size(size: object) -> bool:

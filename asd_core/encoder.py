@@ -13,6 +13,15 @@ from asd_core.types import Float32Array, FloatArray, Waveform
 
 
 @dataclass(frozen=True)
+class WeightFile:
+    """A file of a model folder: name relative to the folder, SHA-256 in hexadecimal digits, size."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
 class EncoderIdentity:
     """What ran: kept with every trained detector, which refuses to score with another.
 
@@ -26,12 +35,15 @@ class EncoderIdentity:
         Numbers a patch.
     digest
         SHA-256 of the weights, or of the recipe where there are none.
+    files
+        The weights' files, from which the digest is made; none where there are no weights.
     """
 
     id: str
     title: str
     dimension: int
     digest: str
+    files: tuple[WeightFile, ...] = ()
 
 
 class Encoder(ABC):

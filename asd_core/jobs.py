@@ -540,13 +540,17 @@ def _process_start(pid: int) -> str | None:
 
 
 def _start_from_proc(pid: int) -> str | None:
-    """Boot and clock ticks since then (proc(5): field 22; the name in field 2 may hold anything but ends at `)`)."""
+    """Boot and clock ticks since then (proc(5): field 22; the name in field 2 may hold anything but ends at `)`).
+
+    A process whose first thread has ended lives on with the others (field 20), and so do its locks.
+    """
     try:
         state, *values = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return None
-    return None if state in (b"Z", b"X") else f"{boot} {int(values[18])}"
+    has_ended = state in (b"Z", b"X") and int(values[16]) <= 1
+    return None if has_ended else f"{boot} {int(values[18])}"
 
 
 def _end_process(status: Status) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import platform
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -413,7 +413,7 @@ def _encoder_json(detector: Detector) -> dict[str, Any] | None:
     identity = detector.encoder_identity
     if identity is None:
         return None
-    return {field.name: getattr(identity, field.name) for field in fields(identity)}
+    return asdict(identity)
 
 
 def _calibration_json(heldout: Scores) -> dict[str, Any]:

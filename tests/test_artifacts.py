@@ -12,6 +12,7 @@ import io
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import struct
@@ -41,6 +42,8 @@ from asd_core.artifacts import (
     settings_json,
 )
 from asd_core.detectors import DETECTOR_NAMES, detector_class
+from asd_core.encoder import WeightFile
+from asd_core.encoders.weights import weights_digest
 from asd_core.errors import ArtifactError, BusyError, InputError
 from asd_core.evaluation.thresholds import Threshold, from_normal_scores
 from asd_core.features import FEATURE_CONFIG
@@ -278,6 +281,17 @@ def test_a_detector_saved_with_schema_1_still_loads_and_scores_the_same(name):
     expected = json.loads((GOLDEN / "expected.json").read_text())[name]
     np.testing.assert_allclose(detector.anomaly_scores(golden_clips()), expected, rtol=1e-5)
     assert len(scores.of("test").clips) == 2
+
+
+@pytest.mark.parametrize("name", ["vggish_ocsvm", "lstm_predictor"])
+def test_a_detector_saved_with_schema_1_takes_a_new_threshold_and_scores_the_same(tmp_path, name):
+    folder = Path(shutil.copytree(GOLDEN / name, tmp_path / name))
+    old = open_artifact(folder)
+    assert "files" not in (old.manifest["encoder"] or {})  # from before the files of weights were listed
+    new = save_threshold(old, Threshold(0.5, "manual", False, None, 0, rule_value=0.5), folder=folder)
+    assert (new.manifest["parent"], open_artifact(folder).threshold.value) == (old.version, 0.5)
+    assert new.detector().anomaly_scores(golden_clips()) == pytest.approx(old.detector().anomaly_scores(golden_clips()))
+    assert new.scores == old.scores
 
 
 def load_golden(name):
@@ -530,6 +544,18 @@ def _scores(text):
     return change
 
 
+def _weights(*files):
+    """List files of an encoder, with the digest that they give where they are files at all."""
+
+    def change(manifest):
+        manifest["encoder"]["files"] = list(files)
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            manifest["encoder"]["digest"] = weights_digest(WeightFile(**file) for file in files)
+
+    return lambda folder: edit_manifest(folder, change)
+
+
+WEIGHTS = {"name": "variables/variables.index", "sha256": "0" * 64, "bytes": 7}
 COLUMNS = "path,machine_id,split,label,kind,digest,anomaly_score\n"
 ONE = {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}
 HOSTILE = {
@@ -568,6 +594,20 @@ HOSTILE = {
     "an encoder of another digest": _set("encoder", "digest", to="0" * 64),
     "an encoder without an id": _drop("encoder", "id"),
     "an encoder that is a list": _set("encoder", to=[]),
+    "files of the encoder that are no list": _set("encoder", "files", to={}),
+    "files of the encoder that are texts": _set("encoder", "files", to=["saved_model.pb"]),
+    "files of the encoder that are not its digest's": _set("encoder", "files", to=[WEIGHTS]),
+    "a file of the encoder without a size": _weights({"name": "a", "sha256": "0" * 64}),
+    "a file of the encoder with more to it": _weights({**WEIGHTS, "run": "os.system"}),
+    "a file of the encoder without a name": _weights({**WEIGHTS, "name": ""}),
+    "a file of the encoder whose name is no text": _weights({**WEIGHTS, "name": 1}),
+    "a file of the encoder whose name no disk holds": _weights({**WEIGHTS, "name": "\ud800"}),
+    "a file of the encoder with a short SHA-256": _weights({**WEIGHTS, "sha256": "00"}),
+    "a file of the encoder with a SHA-256 that is no text": _weights({**WEIGHTS, "sha256": [0] * 64}),
+    "a file of the encoder of a negative size": _weights({**WEIGHTS, "bytes": -1}),
+    "a file of the encoder whose size is true": _weights({**WEIGHTS, "bytes": True}),
+    "a file of the encoder that is there twice": _weights(WEIGHTS, WEIGHTS),
+    "an encoder of 201 files": _weights(*({**WEIGHTS, "name": str(number)} for number in range(201))),
     "no encoder": _set("encoder", to=None),
     "a file outside the folder": _set("files", "../../state.safetensors", to={"bytes": 1, "sha256": "0" * 64}),
     "an absolute file": _raw(b'"state.safetensors"', b'"/etc/passwd"'),
@@ -615,6 +655,15 @@ HOSTILE = {
 
 def test_there_are_at_least_fifty_hostile_artifacts():
     assert len(HOSTILE) >= 50
+
+
+def test_files_of_an_encoder_that_give_its_digest_are_read(svm):
+    """What the hostile lists are made of is good: only what is wrong with them refuses them."""
+    files = [WEIGHTS, {**WEIGHTS, "name": "saved_model.pb", "bytes": 0}]
+    _weights(*files)(svm)
+    assert open_artifact(svm).manifest["encoder"]["files"] == files
+    with pytest.raises(ArtifactError, match=r"trained with the encoder .* is missing, and 1 more files differ"):
+        load(svm)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -772,6 +821,37 @@ def test_a_failing_call_at_any_point_of_a_save_leaves_a_loadable_detector(svm, f
         pytest.fail("the save never ended")
     assert failures == k - 1 >= 1
     assert open_artifact(svm).version > before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of open files as in Linux's /proc")
+def test_everything_is_synced_before_the_name_by_which_it_is_found(svm, fitted, monkeypatch):
+    """Power loss cannot be tried here; the order on which surviving it rests can."""
+    done, real_fsync, real_rename, real_replace = [], os.fsync, os.rename, os.replace
+
+    def shown(path):
+        return re.sub(r"v\d{4}-[0-9a-f]{8}", "VERSION", re.sub(r"(current)-[0-9a-f]{8}", r"\1", Path(path).name))
+
+    def fsync(descriptor):
+        done.append(f"sync {shown(Path(f'/proc/self/fd/{descriptor}').readlink())}")
+        real_fsync(descriptor)
+
+    def moved(real):
+        return lambda old, new: (done.append(f"{shown(old)} becomes {shown(new)}"), real(old, new))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "rename", moved(real_rename))
+    monkeypatch.setattr(os, "replace", moved(real_replace))
+    detector = fitted["vggish_ocsvm"]
+    publish(svm, manifest=manifest_of(detector), state=detector.state, scores=SCORED)
+    assert sorted(done[:4]) == sorted(f"sync {name}" for name in (STATE, SCORES, MANIFEST, MANIFEST_DIGEST))
+    assert done[4:] == [
+        "sync .tmp-VERSION",
+        ".tmp-VERSION becomes VERSION",
+        f"sync {svm.name}",
+        "sync .tmp-current",
+        ".tmp-current becomes current",
+        f"sync {svm.name}",
+    ]
 
 
 def test_a_write_that_fails_at_any_size_leaves_the_old_detector(svm, fitted):

@@ -15,10 +15,21 @@ import numpy as np
 import pytest
 from sounds import hum
 
+from asd_core import encoders
+from asd_core.artifacts import open_artifact
+from asd_core.audio import encode_wav
 from asd_core.encoders import vggish
 from asd_core.encoders.vggish import Vggish
-from asd_core.encoders.weights import check_record, record_first_use, record_path, weight_files, weights_digest
-from asd_core.errors import EncoderUnavailableError
+from asd_core.encoders.weights import (
+    MAX_FILES,
+    check_record,
+    record_first_use,
+    record_path,
+    weight_files,
+    weights_digest,
+)
+from asd_core.errors import ArtifactError, EncoderUnavailableError
+from asd_core.pipeline import TrainingRequest, train
 
 GRAPH, VARIABLES = "saved_model.pb", "variables/variables.data-00000-of-00001"
 CONTENTS = {GRAPH: b"graph", VARIABLES: b"weights" * 100, "variables/variables.index": b"index"}
@@ -70,6 +81,52 @@ def test_the_digest_is_the_one_that_artifacts_keep(model):
     for name in sorted(CONTENTS, key=Path):
         total.update(name.encode() + hashlib.sha256(CONTENTS[name]).digest())
     assert use(model) == total.hexdigest() == weights_digest(weight_files(model))
+
+
+@pytest.fixture
+def detector(model, tmp_path, monkeypatch) -> Path:
+    """A detector trained with the model, which sums the spectrum of each patch up in 128 bands."""
+    monkeypatch.setattr(vggish, "_load_saved_model", lambda _: bands)
+    monkeypatch.setenv("ASD_VGGISH_DIR", str(model))
+    for number in range(20):
+        path = tmp_path / "fan" / "normal" / f"{number}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_wav(hum(number, seconds=1.0).samples))
+    settings = {"encoder": "vggish"}
+    yield train(TrainingRequest("vggish_ocsvm", tmp_path / "fan", settings=settings, out=tmp_path / "out")).model
+    encoders._vggish.cache_clear()
+
+
+def bands(samples: np.ndarray) -> np.ndarray:
+    patches = samples[: len(samples) // 15_360 * 15_360].reshape(-1, 15_360)
+    return np.abs(np.fft.rfft(patches)[:, : 128 * 60]).reshape(len(patches), 128, 60).sum(axis=2)
+
+
+def test_a_trained_detector_keeps_name_digest_and_size_of_each_file(detector, model):
+    encoder = open_artifact(detector).manifest["encoder"]
+    assert {each["name"]: (each["sha256"], each["bytes"]) for each in encoder["files"]} == {
+        name: (hashlib.sha256(content).hexdigest(), len(content)) for name, content in CONTENTS.items()
+    }
+    assert encoder["files"] == json.loads(record_path(model).read_text())["files"]
+    assert encoder["digest"] == weights_digest(weight_files(model))
+    assert open_artifact(detector).detector().anomaly_score(hum(99)) != 0
+
+
+def test_a_trained_detector_names_the_file_that_another_model_has_otherwise(detector, model, tmp_path, monkeypatch):
+    other = Path(shutil.copytree(model, tmp_path / "other"))
+    (other / VARIABLES).write_bytes(b"other weights")
+    monkeypatch.setenv("ASD_VGGISH_DIR", str(other))
+    with pytest.raises(ArtifactError, match=rf"scores would mean nothing \('{VARIABLES}' is changed\)"):
+        open_artifact(detector).detector()
+
+
+def test_a_folder_of_more_than_200_files_is_no_model(model):
+    for number in range(MAX_FILES - len(CONTENTS)):
+        (model / f"asset {number}").touch()
+    use(model)
+    (model / "one more").touch()
+    with pytest.raises(EncoderUnavailableError, match=r"at most 200 files, .* holds 201"):
+        use(model)
 
 
 CHANGES = {

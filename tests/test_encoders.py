@@ -208,7 +208,7 @@ def test_log_mel_statistics_are_never_called_vggish():
 
 def test_a_saved_model_that_fails_the_check_is_never_called_vggish(monkeypatch):
     encoder = Vggish("unused")
-    encoder.__dict__.update(_model=lambda _: np.ones((3, 128)), _digest="0" * 64)
+    encoder.__dict__.update(_model=lambda _: np.ones((3, 128)), _files=())
     assert encoder.identity.title == UNVERIFIED_TITLE
     monkeypatch.setattr("asd_core.detectors.vggish_ocsvm.load_encoder", lambda _: encoder)
     title = VggishOcsvm(encoder="vggish").title
@@ -219,7 +219,7 @@ def test_a_saved_model_that_fails_the_check_is_never_called_vggish(monkeypatch):
 def test_a_saved_model_that_passes_the_check_is_called_vggish():
     encoder = Vggish("unused")
     genuine = np.tile([0.000657 - 0.343, 0.000657 + 0.343], (3, 64))
-    encoder.__dict__.update(_model=lambda _: genuine, _digest="0" * 64)
+    encoder.__dict__.update(_model=lambda _: genuine, _files=())
     assert encoder.identity.title == "VGGish (TF-Hub google/vggish/1)"
 
 
@@ -363,6 +363,7 @@ os.environ["ASD_VGGISH_DIR"] = str(model)
 request = TrainingRequest("vggish_ocsvm", data, preset="paper", out=scratch / "out")
 trained = train(request)
 found["trained"] = [trained.artifact.title, trained.artifact.encoder_id]
+found["files"] = [file["name"] for file in trained.artifact.manifest["encoder"]["files"]]
 found["scored"] = {row.status for row in score_clips([data / "knocking"], [trained.model])} == {"warning"}
 
 def with_encoder(path, encoder_id):
@@ -419,6 +420,7 @@ def test_the_check_rejects_the_stand_in_and_its_name(found):
     assert found["genuine"] is False
     assert found["title"] == "Unverified SavedModel (128-d)"
     assert len(found["digest"]) == 64
+    assert {"saved_model.pb", "variables/variables.index"} <= set(found["files"])
     assert found["trained"] == ["Unverified SavedModel (128-d) + one-class SVM", "vggish"]
     assert found["scored"]
 

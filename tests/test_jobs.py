@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,7 +82,7 @@ def asked(data, tmp_path, monkeypatch):
             cancel(job)
 
 
-def wait_for(claim, *, seconds=30.0):
+def wait_for(claim, *, seconds=90.0):
     deadline = time.monotonic() + seconds
     while not (found := claim()):
         assert time.monotonic() < deadline, "waited in vain"
@@ -88,7 +90,7 @@ def wait_for(claim, *, seconds=30.0):
     return found
 
 
-def wait_until(job, *states, seconds=30.0):
+def wait_until(job, *states, seconds=90.0):
     wait_for(lambda: read_job(job.folder).state in states, seconds=seconds)
     return read_job(job.folder)
 
@@ -236,6 +238,28 @@ def test_a_process_that_got_the_number_of_a_dead_training_is_left_alone(asked):
 
 # --- deaths ---
 
+HEADLESS = """
+import ctypes, platform, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+print("up", flush=True)
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the first thread of a process can end alone on Linux")
+def test_a_process_lives_as_long_as_any_of_its_threads(asked):
+    """A killed training's threads end one by one; until the last one has, its files and locks are still held."""
+    command = [sys.executable, "-c", HEADLESS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            started = jobs._process_start(process.pid)
+            assert process.stdout.readline() == "up\n"
+            wait_for(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
+            assert jobs._process_start(process.pid) == started
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+        wait_for(lambda: jobs._process_start(process.pid) is None)
+
 
 def kill_training(asked):
     """A good training, then one that is killed in the middle; the job and the detector from before."""
@@ -288,6 +312,33 @@ def test_a_training_outlives_the_server_that_started_it_and_leaves_no_process(as
     wait_for(lambda: not members(done.status.pid))
 
 
+def test_killed_together_with_its_server_a_training_is_lost_and_no_process_stays(asked):
+    before = train(replace(asked, settings=TINY)).artifact
+    job = kill_server(asked, epochs=LONG["epochs"])
+    os.kill(job.status.pid, signal.SIGKILL)
+    wait_for(lambda: is_gone(job.status) and not processes_of(asked))
+    assert read_job(job.folder).state == "running"  # nobody has looked yet
+    sweep()
+    assert read_job(job.folder).state == "lost"
+    assert open_artifact(before.folder.parent).version == before.version
+    again = submit(replace(asked, settings=TINY))  # the slot is free: nothing holds it any more
+    done = wait_until(again, "done", "failed", "lost", seconds=120)
+    assert done.state == "done", log_text(again)
+    wait_for(lambda: not processes_of(asked))
+
+
+def processes_of(asked):
+    """Living processes that any server or training of this test started, by the folders that they were told."""
+    places = [os.fsencode(place) for place in (runs_dir(), asked.out)]
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            told = (path / "cmdline").read_bytes() + (path / "environ").read_bytes()
+            if int(path.name) != os.getpid() and any(place in told for place in places):
+                found.append(int(path.name))
+    return found
+
+
 def check_the_old_detector_serves_until_the_new_one_is_whole(asked, *, after_s):
     """Kill the server at some moment of a training; the training ends by itself, and every look finds a detector."""
     before = train(replace(asked, settings=TINY)).artifact
@@ -307,7 +358,7 @@ def check_the_old_detector_serves_until_the_new_one_is_whole(asked, *, after_s):
     assert seen[0] == ("running", before.version)
     assert served[0] == before.detector().anomaly_score(hum(5))
     assert open_artifact(before.folder.parent).version == done.status.version
-    wait_for(lambda: not members(done.status.pid), seconds=120)
+    wait_for(lambda: not processes_of(asked), seconds=120)
     logged = [json.loads(line) for line in log_path("jobs").read_text().splitlines()]
     assert [(line["event"], line["job"]) for line in logged] == [
         ("training began", done.name),
@@ -434,12 +485,27 @@ def test_a_full_disk_in_mid_training_is_named(asked, monkeypatch, capsys):
     assert status.error == "OSError (No space left on device); see log.txt"
 
 
-def test_too_little_room_is_refused_before_and_after_the_queue(asked, monkeypatch):
-    monkeypatch.setattr(jobs, "MIN_FREE_BYTES", 2**60)
-    with pytest.raises(UsageError, match="GiB free"):
+@pytest.mark.parametrize("full", ["places", "artifacts"])
+def test_too_little_room_on_either_disk_is_refused_before_and_after_the_queue(asked, monkeypatch, tmp_path, full):
+    monkeypatch.setattr(jobs, "MIN_FREE_BYTES", 2**30)
+    (tmp_path / "places").mkdir()
+    (tmp_path / "artifacts").mkdir()
+    real = shutil.disk_usage
+    free = {tmp_path / "places": 2**30, tmp_path / "artifacts": 2**30} | {tmp_path / full: 2**30 - 1}
+
+    def disk_usage(place):
+        return real(place)._replace(free=next(free[each] for each in (place, *place.parents) if each in free))
+
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
+    with pytest.raises(UsageError, match=rf"needs 1\.0 GiB free in {re.escape(str(tmp_path / full))}, got 1\.0 GiB"):
         submit(asked)
     assert list_jobs() == []
-    status, code = jobs._train(make_run(asked), replace(asked, settings=TINY), Status("running", 2, "x"), [])
+    free[tmp_path / full] = 2**30
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "sweep", lambda: None)
+        job = submit(asked)
+    free[tmp_path / full] = 2**30 - 1
+    status, code = jobs._train(job.folder, replace(asked, settings=TINY), Status("running", 2, "x"), [])
     assert (status.state, code) == ("failed", 2)
     assert "GiB free" in status.error
 

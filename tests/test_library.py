@@ -205,15 +205,28 @@ def test_a_root_that_is_allowed_no_longer_cannot_be_opened(home, tmp_path, monke
         library.open_known(known, "pump")
 
 
+STEPS = st.sampled_from(
+    ["..", ".", "", "/", "inside", "deeper", "out", "up", "~", "normal", "\\", "..\\..", "etc", "tmp"]
+)
+"""Pieces of paths; `out` and `up` are links that lead out where they stand."""
+PATHS = st.text(max_size=60) | st.lists(STEPS | st.text(max_size=5), max_size=8).map("/".join)
+
+
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.text(max_size=60))
+@given(text=PATHS)
 def test_no_path_leads_out_of_the_allowed_roots(home, text):
-    for path in (text, f"{home}/{text}", f"{home}/../{text}"):
+    if not (home / "inside").exists():
+        for folder in (home / "inside", home / "inside" / "deeper"):
+            folder.mkdir()
+            (folder / "out").symlink_to("/etc")
+            (folder / "up").symlink_to("../..")
+    for path in (text, f"{home}/{text}", f"{home}/inside/{text}", f"{home}/../{text}"):
         try:
             found = library.checked_folder(path)
         except DataSetError:
             continue
-        assert found.is_relative_to(home)
+        assert Path(os.path.realpath(found)).is_relative_to(home)
+        assert found != home
 
 
 # --- uploads ---
@@ -262,11 +275,36 @@ def test_nothing_but_refused_files_begins_no_data_set(home):
         ([1] * 2, Quota(49, 0), "51 files"),
         ([30 * 2**20] * 7, Quota(), "200 MB"),
         ([2**20], Quota(1, 200 * 2**20), "201 MB"),
+        ([1], Quota(1, 200 * 2**20), "2 files and 200 MB"),
     ],
 )
 def test_caps_hold_before_anything_is_decoded(home, monkeypatch, sizes, used, reason):
+    monkeypatch.setattr(library, "decode_upload", lambda *_, **__: pytest.fail("decoded all the same"))
+    clips = [Upload(f"{number}.wav", Sized(size)) for number, size in enumerate(sizes)]
     with pytest.raises(UsageError, match=reason):
-        library.check_quota(sizes, used)
+        store_uploads("pump", clips, used=used)
+    assert everything(home) == set()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "used"),
+    [([32 * 2**20], Quota()), ([1] * 50, Quota()), ([1], Quota(49, 200 * 2**20 - 1)), ([25 * 2**20] * 8, Quota())],
+)
+def test_up_to_the_caps_files_are_taken(home, sizes, used):
+    after = library.check_quota(sizes, used)
+    assert after == Quota(used.files + len(sizes), used.bytes + sum(sizes))
+
+
+class Sized(bytes):
+    """Claims a size without having it."""
+
+    def __new__(cls, size: int) -> Sized:
+        made = super().__new__(cls)
+        made.size = size
+        return made
+
+    def __len__(self) -> int:
+        return self.size
 
 
 def test_refused_files_count_towards_the_session(home):
@@ -275,28 +313,44 @@ def test_refused_files_count_towards_the_session(home):
 
 
 def test_a_full_disk_refuses_uploads_before_they_are_written(home, monkeypatch):
-    monkeypatch.setattr(library, "free_bytes", lambda: 2**20)
+    clips = uploads(2)
+    size = sum(len(clip.content) for clip in clips)
+    asked, real, free = [], shutil.disk_usage, [library.MIN_FREE_BYTES + size - 1]
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: asked.append(place) or real(place)._replace(free=free[0]))
     with pytest.raises(UsageError, match="do not fit"):
-        store_uploads("pump", uploads(1), used=Quota())
+        store_uploads("pump", clips, used=Quota())
     assert not (home / "uploads").exists()
+    assert asked == [home]
+    free[0] += 1
+    assert store_uploads("pump", clips, used=Quota()).stored == 2
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    name=st.text(max_size=30),
-    kind=st.none() | st.text(max_size=30),
-    machine_id=st.text(max_size=30),
-    file_name=st.text(max_size=60),
-)
+def test_room_is_measured_where_the_data_folder_will_be(home, monkeypatch):
+    monkeypatch.setenv("ASD_DATA_DIR", str(home / "not" / "yet"))
+    asked, real = [], shutil.disk_usage
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: asked.append(place) or real(place))
+    assert library.free_bytes() == real(home).free
+    assert asked == [home]
+
+
+NAMES = st.text(max_size=30) | st.lists(STEPS, min_size=1, max_size=5).map("/".join)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.just("pump") | NAMES, kind=st.none() | NAMES, machine_id=st.just("") | NAMES, file_name=NAMES)
 def test_no_name_writes_outside_the_uploads(home, name, kind, machine_id, file_name):
     clip = Upload(file_name, wav(1))
     try:
         stored = store_uploads(name, [clip], used=Quota(), kind=kind, machine_id=machine_id)
     except UsageError:
+        stored = None
+    outside = {path for path in everything(home.parent) if not path.startswith("data/uploads")}
+    assert outside <= {"data", "data/library.json", "data/.lock"}
+    for path in (home / "uploads").rglob("*.wav"):
+        assert 2 <= len(path.relative_to(home / "uploads").parts) - 1 <= 3, path  # data set, label, and perhaps an id
+    if stored is None:
         return
     assert stored.known is not None
-    outside = {path for path in everything(home) if not path.startswith("uploads")}
-    assert outside <= {"library.json", ".lock"}
     assert all(display.isprintable() for display in library.upload_names(stored.known).values())
     read_library()
     assert not any(path.is_symlink() for path in home.rglob("*"))

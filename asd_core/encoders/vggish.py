@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from asd_core.encoder import Encoder, EncoderIdentity
-from asd_core.encoders.weights import WeightFile, check_record, record_first_use, weight_files, weights_digest
+from asd_core.encoder import Encoder, EncoderIdentity, WeightFile
+from asd_core.encoders.weights import check_record, record_first_use, weight_files, weights_digest
 from asd_core.errors import EncoderUnavailableError
 from asd_core.places import TFHUB_CACHE_NAME, data_dir
 from asd_core.types import SR, Float32Array, FloatArray
@@ -62,9 +62,9 @@ class Vggish(Encoder):
 
     @property
     def identity(self) -> EncoderIdentity:
-        """Id, title earned by the numeric check, dimension and the weights' digest."""
+        """Id, title earned by the numeric check, dimension, the weights' digest and files."""
         title = GENUINE_TITLE if self.check.genuine else UNVERIFIED_TITLE
-        return EncoderIdentity(self.id, title, self.dimension, self._digest)
+        return EncoderIdentity(self.id, title, self.dimension, weights_digest(self._files), self._files)
 
     @cached_property
     def check(self) -> VggishCheck:
@@ -83,7 +83,7 @@ class Vggish(Encoder):
         check_record(folder, files)
         model = _load_saved_model(folder)
         record_first_use(folder, files)
-        self._digest = weights_digest(files)
+        self._files = files
         return model
 
     @property
@@ -94,11 +94,11 @@ class Vggish(Encoder):
     def digest(self) -> str:
         """SHA-256 of the SavedModel's files, fetched first where need be."""
         _ = self._model
-        return self._digest
+        return weights_digest(self._files)
 
     @cached_property
-    def _digest(self) -> str:
-        return weights_digest(_listed(self._place))
+    def _files(self) -> tuple[WeightFile, ...]:
+        return _listed(self._place)
 
     def _encode(self, samples: Float32Array) -> FloatArray:
         model = self._model

@@ -1,4 +1,4 @@
-"""What the files of a model folder were at its first use, and whether they are still the same."""
+"""What the files of a model folder are, what they were at its first use, and whether they are still the same."""
 
 from __future__ import annotations
 
@@ -6,29 +6,70 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from asd_core.encoder import WeightFile
 from asd_core.errors import EncoderUnavailableError
 from asd_core.places import data_dir
 
 SCHEMA = 1
+MAX_FILES = 200
+"""A SavedModel has about five; each is listed in every detector trained with it."""
 
-
-@dataclass(frozen=True)
-class WeightFile:
-    """A file of a model folder: name relative to the folder, SHA-256 in hexadecimal digits, size."""
-
-    name: str
-    sha256: str
-    bytes: int
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def weight_files(folder: Path) -> tuple[WeightFile, ...]:
-    """List all files below a folder, in the order of their names; nothing where the folder is missing."""
-    return tuple(_weight_file(path, folder) for path in sorted(p for p in folder.rglob("*") if p.is_file()))
+    """List all files below a folder, in the order of their names; nothing where the folder is missing.
+
+    Raises
+    ------
+    EncoderUnavailableError
+        More than `MAX_FILES`.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    if len(paths) > MAX_FILES:
+        raise EncoderUnavailableError(
+            f"a model's folder must hold at most {MAX_FILES} files, {folder} holds {len(paths)}: name the folder of "
+            "one unpacked SavedModel"
+        )
+    return tuple(_weight_file(path, folder) for path in paths)
+
+
+def files_json(files: Iterable[WeightFile]) -> list[dict[str, str | int]]:
+    """Write files as JSON values."""
+    return [asdict(file) for file in files]
+
+
+def parse_files(content: object) -> tuple[WeightFile, ...]:
+    """Read what `files_json` gave.
+
+    Raises
+    ------
+    ValueError
+        Other keys, types or values than it writes.
+    """
+    if not isinstance(content, list) or len(content) > MAX_FILES:
+        raise ValueError(f"a model's files must be a list of at most {MAX_FILES}")
+    files = tuple(_parsed_file(entry) for entry in content)
+    if len({file.name for file in files}) < len(files):
+        raise ValueError("a model's file must be listed once")
+    return files
+
+
+def _parsed_file(entry: object) -> WeightFile:
+    if not isinstance(entry, dict) or set(entry) != {"name", "sha256", "bytes"}:
+        raise ValueError("a model's file must have exactly a name, a sha256 and its bytes")
+    name, sha256, n_bytes = entry["name"], entry["sha256"], entry["bytes"]
+    if not isinstance(name, str) or not name or not isinstance(sha256, str) or _SHA256.fullmatch(sha256) is None:
+        raise ValueError("a model's file must have a name and a SHA-256 of 64 digits")
+    if type(n_bytes) is not int or n_bytes < 0:
+        raise ValueError(f"a model's file must have a size, got {n_bytes!r}")
+    return WeightFile(name, sha256, n_bytes)
 
 
 def weights_digest(files: Iterable[WeightFile]) -> str:
@@ -60,7 +101,7 @@ def check_record(folder: Path, files: Iterable[WeightFile]) -> None:
         return
     except OSError as error:
         raise EncoderUnavailableError(f"the record of {folder} at {path} cannot be read: {error}") from error
-    if difference := _difference(_parsed(text, path), files):
+    if difference := difference_of(_parsed(text, path), files):
         raise EncoderUnavailableError(
             f"the model in {folder} is not the one of its first use: {difference}. Bring the first files back; if you "
             f"changed the model on purpose, delete the record at {path}"
@@ -95,6 +136,18 @@ def record_first_use(folder: Path, files: Iterable[WeightFile]) -> None:
     check_record(folder, files)
 
 
+def difference_of(before: Iterable[WeightFile], now: Iterable[WeightFile]) -> str:
+    """Name the first file that differs, and how many more do; empty where all are the same."""
+    known, found = {file.name: file for file in before}, {file.name: file for file in now}
+    said = [
+        f"{name!a} is {_how(known.get(name), found.get(name))}"
+        for name in sorted(known.keys() | found.keys())
+        if known.get(name) != found.get(name)
+    ]
+    more = f", and {len(said) - 1} more files differ" if len(said) > 1 else ""
+    return said[0] + more if said else ""
+
+
 def _weight_file(path: Path, folder: Path) -> WeightFile:
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -102,7 +155,7 @@ def _weight_file(path: Path, folder: Path) -> WeightFile:
 
 
 def _content(folder: Path, files: Iterable[WeightFile]) -> bytes:
-    record = {"schema": SCHEMA, "folder": str(folder.resolve()), "files": [asdict(file) for file in files]}
+    record = {"schema": SCHEMA, "folder": str(folder.resolve()), "files": files_json(files)}
     return json.dumps(record, indent=2).encode() + b"\n"
 
 
@@ -126,24 +179,12 @@ def _parsed(text: bytes, path: Path) -> tuple[WeightFile, ...]:
         record = json.loads(text)
         if record["schema"] != SCHEMA:
             raise ValueError(f"schema {record['schema']!r}, not {SCHEMA}")
-        return tuple(WeightFile(str(each["name"]), each["sha256"], each["bytes"]) for each in record["files"])
+        return parse_files(record["files"])
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise EncoderUnavailableError(
             f"the record of a model's files at {path} is damaged ({type(error).__name__}); if you trust the model as "
             "it is now, delete the record"
         ) from error
-
-
-def _difference(before: Iterable[WeightFile], now: Iterable[WeightFile]) -> str:
-    """Name the first file that differs, and how many more do; empty where all are the same."""
-    known, found = {file.name: file for file in before}, {file.name: file for file in now}
-    said = [
-        f"{name!a} is {_how(known.get(name), found.get(name))}"
-        for name in sorted(known.keys() | found.keys())
-        if known.get(name) != found.get(name)
-    ]
-    more = f", and {len(said) - 1} more files differ" if len(said) > 1 else ""
-    return said[0] + more if said else ""
 
 
 def _how(known: WeightFile | None, found: WeightFile | None) -> str:
