@@ -158,7 +158,7 @@ def test_every_field_has_a_help_text_and_every_setting_a_meaning(page):
 
 def test_leaving_out_every_id_is_refused(page):
     app = page()
-    app.multiselect(key="train_ids:pump:pump").set_value([])
+    app.multiselect(key="train_ids:pump:'pump'").set_value([])
     button(app, "Start training").click().run()
     assert "choose at least one machine id" in text_of(app)
 
