@@ -201,3 +201,13 @@ def test_colours_differ_and_can_be_seen_in_both_themes():
     assert all(contrast(colour, ground) > 2 for colour in colours for ground in ("#ffffff", "#0e1117"))
     assert min(contrast(plots.NEUTRAL_COLOUR, ground) for ground in ("#ffffff", "#0e1117")) > 4
     assert plots.DETECTOR_DASHES.keys() == plots.DETECTOR_COLOURS.keys()
+
+
+def test_lines_near_zero_are_seen_beside_far_ones_when_asked_for():
+    lines = [plots.Line("a", np.array([-1.0, 0.5, 200.0]), "#123456")]
+    near, even = (
+        plots.lines_chart([1, 2, 3], lines, x_title="x", y_title="y", symlog_y=asked).to_json()
+        for asked in (True, False)
+    )
+    assert '"symlog"' in near
+    assert '"symlog"' not in even

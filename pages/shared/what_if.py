@@ -170,6 +170,7 @@ def _moving(waveform: Waveform, artifacts: Mapping[str, Artifact], change: Chang
         x_title=way.axis,
         y_title="Above the threshold",
         log_x=way.log_x,
+        symlog_y=True,
         rules={"threshold": 0.0},
         marked_x=getattr(change, way.field),
         height_px=340,
