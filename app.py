@@ -1,22 +1,25 @@
-"""Overview: what this is, which detectors are trained, and how good each one is."""
+"""Overview: what this is, where to begin, which detectors are trained, and how good each one is."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from pages.shared.cache import artifacts, summary
-from pages.shared.cards import detector_cards
+from pages.shared.cards import detector_cards, page_cards
 from pages.shared.frame import no_detectors, open_page, shown_text
 
-NEXT = (
-    ("pages/check.py", "Check a clip: upload or pick one, and see and hear what is strange"),
-    ("pages/threshold.py", "Move the threshold: drag the point on the ROC, hear which clips flip"),
-    ("pages/monitor.py", "Monitor: listen all day, and see an alarm come and go"),
-    ("pages/compare.py", "Compare the methods: intervals, paired tests, clips they disagree on"),
-    ("pages/learn.py", "Learn how each method listens, step by step, on a clip you pick"),
-    ("pages/data.py", "Bring your own recordings, or make and download some"),
-    ("pages/train.py", "Train a detector on the normal sound of your machine"),
-)
+BEGIN = {
+    "pages/check.py": "Pick, upload or record a clip. See and hear what is strange in it.",
+    "pages/threshold.py": "Drag the point on the ROC. Hear the very clips that flip.",
+    "pages/learn.py": "How each method listens, step by step, and a blind test of your own ears.",
+}
+GO_ON = {
+    "pages/explore.py": "What normal and faulty clips look and sound like, side by side.",
+    "pages/compare.py": "Which method is better, by how much, and whether that may be chance.",
+    "pages/monitor.py": "Listen all day, and watch an alarm come and go.",
+    "pages/data.py": "Bring your own recordings, or make and download some.",
+    "pages/train.py": "Train a detector on the normal sound of your machine.",
+}
 
 with open_page("app.py") as chosen:
     st.markdown(
@@ -26,6 +29,9 @@ with open_page("app.py") as chosen:
     if not chosen.detectors:
         no_detectors()
     good, bad = artifacts(chosen)
+    st.subheader("Begin here")
+    page_cards(BEGIN)
+    st.subheader("Trained detectors")
     if any(artifact.simulated for artifact in good.values()):
         st.caption(
             ":material/science: Simulated data: every clip and every figure on this page comes from generated sound, "
@@ -35,7 +41,5 @@ with open_page("app.py") as chosen:
     for name, error in bad.items():
         st.error(f"{name} cannot be used:", icon=":material/error:")
         st.text(shown_text(str(error)))
-    st.subheader("Next")
-    columns = st.columns(2)
-    for position, (path, text) in enumerate(NEXT):
-        columns[position % 2].page_link(path, label=text)
+    st.subheader("Go on")
+    page_cards(GO_ON)

@@ -342,7 +342,9 @@ def _decoded(content: bytes, channel: int | None) -> Waveform:
 def _checked_header(content: _Content) -> _WavHeader | None:
     """Check all that libsndfile would act on; None stands for FLAC."""
     if len(content) < MIN_BYTES:
-        raise AudioError("empty", f"must have at least {MIN_BYTES} bytes, got {len(content)}")
+        raise AudioError(
+            "empty", f"must have at least {MIN_BYTES} bytes, got {len(content)}; is it a whole WAV or FLAC?"
+        )
     return _wav_header(content) if _is_wav(content) else None
 
 

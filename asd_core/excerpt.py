@@ -39,12 +39,13 @@ def excerpt(
     part = waveform.samples[round(start_s * SR) : round(end_s * SR)].astype(np.float64)
     spectrum = fft.rfft(part)
     hz = fft.rfftfreq(len(part), 1 / SR)
-    band = fft.irfft(spectrum * _band_gain(hz, low_hz, high_hz), len(part))
+    band = fft.irfft(spectrum * band_gain(hz, low_hz, high_hz), len(part))
     fade = np.minimum(1.0, np.minimum(np.arange(len(band)), np.arange(len(band))[::-1]) / (FADE_S * SR))
     return np.asarray(band * fade, dtype=np.float32)
 
 
-def _band_gain(hz: FloatArray, low_hz: float, high_hz: float) -> FloatArray:
+def band_gain(hz: FloatArray, low_hz: float, high_hz: float) -> FloatArray:
+    """Gain of a band at frequencies, shape as `hz`: 1 inside, falling to 0 over a sixth of an octave outside."""
     octave = np.log2(np.maximum(hz, 1.0))
     rise = np.ones_like(hz) if low_hz <= 0 else (octave - np.log2(low_hz)) / EDGE_OCTAVES + 1
     fall = np.ones_like(hz) if high_hz >= SR / 2 else (np.log2(high_hz) - octave) / EDGE_OCTAVES + 1

@@ -24,6 +24,12 @@ def score_text(value: float | None) -> str:
     return MISSING if value is None else f"{value:.4g}"
 
 
+def times_text(ratio: float) -> str:
+    """Write how many times a limit something is: two decimals, or more where it would read 1.00 without being so."""
+    texts = [f"{ratio:.{digits}f}" for digits in (2, 3, 4)]
+    return next((text for text in texts if float(text) != 1.0), texts[0])
+
+
 def share_text(value: float | None) -> str:
     """Write a rate or a precision as a percentage with one decimal, without counts."""
     return MISSING if value is None else f"{100 * value:.1f} %"

@@ -11,6 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
@@ -20,7 +21,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 PICTURES = PROJECT / "docs" / "images"
 CHROMIUM = "/usr/bin/chromium"
 ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-WAIT_MS = 60_000
+WAIT_MS = 180_000
 PAGES = {
     "overview": "",
     "data": "data",
@@ -28,7 +29,8 @@ PAGES = {
     "train": "train",
     "threshold": "threshold?detector=lstm_predictor",
     "check": "check",
-    "monitor": "monitor",
+    "what_if": "check?what_snr=10",
+    "monitor": "monitor?detector=vggish_ocsvm",
     "compare": "compare",
     "learn": "learn",
 }
@@ -51,7 +53,7 @@ def main() -> None:
             chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
             page = chromium.new_page(viewport={"width": 1280, "height": 960})
             for name, path in PAGES.items():
-                picture(page, f"{url}/{path}", PICTURES / f"{name}.png")
+                picture(page, f"{url}/{path}", PICTURES / f"{name}.png", STEPS.get(name))
             moving_picture(page, f"{url}/{PAGES['threshold']}", PICTURES / "threshold.gif")
             chromium.close()
     finally:
@@ -70,14 +72,39 @@ def wait_until_up(url: str) -> None:
     raise SystemExit(f"the dashboard at {url} did not start")
 
 
-def picture(page: Page, url: str, path: Path) -> None:
-    """Wait until the page stands still, then take its picture."""
+def picture(page: Page, url: str, path: Path, step: Callable[[Page], None] | None = None) -> None:
+    """Wait until the page stands still, do what brings it to life, then take its picture."""
     page.goto(url)
+    stand_still(page)
+    if step is not None:
+        step(page)
+        stand_still(page)
+    Image.open(io.BytesIO(page.screenshot(timeout=WAIT_MS))).convert("RGB").save(path, optimize=True)
+    sys.stdout.write(f"{path.relative_to(PROJECT)}\n")
+
+
+def stand_still(page: Page) -> None:
+    """Wait for the heading, the end of the script, and a moment for charts."""
     page.get_by_role("heading", level=1).wait_for(timeout=WAIT_MS)
     page.get_by_test_id("stStatusWidget").wait_for(state="detached", timeout=WAIT_MS)
     page.wait_for_timeout(2500)
-    page.screenshot(path=path)
-    sys.stdout.write(f"{path.relative_to(PROJECT)}\n")
+
+
+def replay(page: Page) -> None:
+    """Run the monitor's replay at its fastest until the machine is repaired."""
+    page.get_by_role("combobox", name="Clips per second").click()
+    page.get_by_role("option", name="5", exact=True).click()
+    stand_still(page)
+    page.get_by_role("button", name="Replay the bench").click()
+    page.get_by_text("the last alarm was cleared").wait_for(timeout=WAIT_MS)
+
+
+def what_if(page: Page) -> None:
+    """Bring the changed clip into sight."""
+    page.get_by_role("heading", name="What if").evaluate("heading => heading.scrollIntoView()")
+
+
+STEPS: dict[str, Callable[[Page], None]] = {"monitor": replay, "what_if": what_if}
 
 
 def moving_picture(page: Page, url: str, path: Path) -> None:

@@ -12,6 +12,7 @@ from pages.shared.listening import listeners, listening_panels, unfamiliar, verd
 from pages.shared.sources import example_clip, of_one_channel
 from pages.shared.spot import mark_controls, spot_controls
 from pages.shared.uploads import read_uploads
+from pages.shared.what_if import what_if_controls
 
 SOURCES = ("Example clip", "Upload", "Microphone")
 
@@ -58,3 +59,4 @@ with open_page("pages/check.py") as chosen:
     mark_controls(waveform, title)
     spot_controls(chosen, waveform, listening, results, key="player")
     band_controls(waveform, listening)
+    what_if_controls(chosen, waveform, listening, results)

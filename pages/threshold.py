@@ -39,24 +39,25 @@ with open_page("pages/threshold.py") as chosen:
         no_detectors()
     good, _ = artifacts(chosen)
     keep("detector", good)
-    left, right = st.columns([3, 2])
-    name = left.segmented_control(
+    name = st.segmented_control(
         "Detector",
         list(good),
         key="detector",
         format_func=lambda name: f"{DETECTOR_MARKS[name]} {plain(good[name].title)}",
         persist_state="session",
         required=True,
+        wrap=True,
     )
     link("detector")
-    second = _other(right, good, name)
 
     @fragment
     def workbench() -> None:
         """Everything that follows the threshold: only this part runs again when it moves."""
         artifact = good[name]
         scores = artifact.scores.of("test").labelled()
-        rule_controls(artifact, scores)
+        rule_place, second_place, number_place = st.columns([3, 2, 2])
+        rule_controls(artifact, scores, rule_place, number_place)
+        second = _other(second_place, good, name)
         point = operating_point(artifact, scores)
         roc(point, second)
         promise_line(point)

@@ -225,10 +225,11 @@ def test_clips_differ_by_colour_and_by_shape():
     assert drawn[3][0]["row"] == 1
 
 
-def test_the_grid_writes_counts_and_wraps_headings():
+def test_the_grid_writes_counts_and_wraps_names():
     chart = plots.rate_grid(["A method with a long name", "b"], [(0, "id 00", 3, 50), (1, "id 00", 0, 0)], title="t")
     text = chart.to_json()
     assert '"3/50"' in text
     assert '"6.0 % (3/50)"' in text
     assert '"no clips"' in text
-    assert '"long name"' in text
+    wrapped = [["A method with a long", "name"], ["b"]]
+    assert json.dumps(f"{json.dumps(wrapped)}[datum.value]") in text

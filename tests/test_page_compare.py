@@ -7,6 +7,7 @@ import io
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from sounds import PROJECT
 from streamlit.testing.v1 import AppTest
@@ -54,6 +55,15 @@ def text_of(app: AppTest) -> str:
     return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
 
 
+def side_by_side(app: AppTest) -> pd.DataFrame:
+    """All figures of the methods: a row a figure, a column a method."""
+    return pd.concat([table.value for table in app.table if "Pair" not in table.value], axis=1).T
+
+
+def differences(app: AppTest) -> pd.DataFrame:
+    return next(table.value for table in app.table if "Pair" in table.value)
+
+
 def upload(app: AppTest, content: str | bytes, name: str = "theirs.csv") -> AppTest:
     raw = content.encode() if isinstance(content, str) else content
     return app.file_uploader[0].upload(name, raw, "text/csv").run()
@@ -66,18 +76,18 @@ def stored_scores(artifacts: Path, *splits: str) -> str:
     return csv_text([("path", "anomaly_score"), *rows])
 
 
-def test_every_detector_stands_in_one_table_on_the_common_clips(compare):
+def test_every_detector_stands_in_every_table_on_the_common_clips(compare):
     page = compare()
     assert not page.exception
     assert "**300 test clips** that every method scored: 150 normal, 150 anomalous" in text_of(page)
     assert "Simulated data" in text_of(page)
-    table, differences = page.dataframe[0].value, page.dataframe[1].value
+    table = side_by_side(page)
     assert list(table.columns) == ["Log-mel statistics + one-class SVM", "LSTM next-frame predictor", "GRU autoencoder"]
     assert all("[" in cell for cell in table.loc["AUC, mean over ids"])
     assert table.loc["Encoder"].iloc[0] == "Log-mel statistics"
     assert all("/150)" in cell for cell in table.loc["False alarms"])
     assert set(table.loc["10 s clip, on this machine"]) == {"not measured yet"}
-    assert len(differences) == 3
+    assert len(differences(page)) == 3
     assert page.get("plotly_chart")
 
 
@@ -93,7 +103,7 @@ def test_every_view_opens_by_its_link(compare, view):
 def test_every_rule_judges_and_those_with_labels_are_marked(compare, rule):
     page = compare(verdicts=rule)
     assert not page.exception
-    marked = "uses test labels" in page.dataframe[0].value.loc["Threshold chosen by"].iloc[0]
+    marked = "uses test labels" in side_by_side(page).loc["Threshold chosen by"].iloc[0]
     assert marked == (rule in ("closest_topleft", "youden", "best_f1", "target_tpr", "target_fpr", "cost"))
     assert ("are optimistic" in text_of(page)) == marked
 
@@ -102,7 +112,7 @@ def test_the_time_per_clip_is_measured_on_demand_and_kept(compare):
     page = compare()
     page.button[0].click().run()
     assert not page.exception
-    assert all(cell.endswith(" ms") for cell in page.dataframe[0].value.loc["10 s clip, on this machine"])
+    assert all(cell.endswith(" ms") for cell in side_by_side(page).loc["10 s clip, on this machine"])
     again = compare()
     assert not any("Measure" in button.label for button in again.button)
 
@@ -165,28 +175,28 @@ def test_the_maps_are_rated_by_kind_and_kept(compare, tmp_path):
     assert "Simulated data: each fault's cells" in text_of(page)
 
 
-def test_imported_scores_become_another_column(compare, trained):
+def test_imported_scores_become_another_row(compare, trained):
     page = upload(compare(), stored_scores(trained, "test", "heldout"))
     assert not page.exception
     assert not page.error
-    table = page.dataframe[0].value
+    table = side_by_side(page)
     assert list(table.columns)[-1] == "theirs"
     assert table.loc["AUC, all ids pooled", "theirs"] == table.loc["AUC, all ids pooled", "LSTM next-frame predictor"]
     assert table.loc["Encoder", "theirs"] == "imported scores"
-    assert len(page.dataframe[1].value) == 6
+    assert len(differences(page)) == 6
     next(button for button in page.button if button.label == "Remove").click().run()
-    assert "theirs" not in page.dataframe[0].value.columns
+    assert "theirs" not in side_by_side(page).columns
 
 
 def test_imported_scores_without_heldout_clips_have_no_label_free_threshold(compare, trained):
     page = upload(compare(), stored_scores(trained, "test"))
     assert not page.exception
-    assert "no normal scores" in page.dataframe[0].value.loc["Threshold", "theirs"]
+    assert "no normal scores" in side_by_side(page).loc["Threshold", "theirs"]
     page.selectbox(key="verdicts").set_value("gamma").run()
     assert not page.exception
-    assert "no normal scores" in page.dataframe[0].value.loc["Threshold", "theirs"]
+    assert "no normal scores" in side_by_side(page).loc["Threshold", "theirs"]
     page.selectbox(key="verdicts").set_value("youden").run()
-    assert "no normal scores" not in page.dataframe[0].value.loc["Threshold", "theirs"]
+    assert "no normal scores" not in side_by_side(page).loc["Threshold", "theirs"]
 
 
 def test_a_hostile_file_name_stays_text(compare, trained):
@@ -212,7 +222,7 @@ def test_a_bad_file_is_refused_with_its_reason_and_the_page_stays(compare, conte
     assert "These scores cannot be used" in page.error[0].value
     assert reason in text_of(page)
     assert "/tmp" not in text_of(page)
-    assert len(page.dataframe[0].value.columns) == 3
+    assert len(side_by_side(page).columns) == 3
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -235,8 +245,8 @@ def test_one_class_only_still_compares_verdicts(compare, tmp_path, view):
     assert "150 normal, 0 anomalous" in text_of(page)
     if view == "figures":
         assert "here is one class only" in text_of(page)
-        assert "/150)" in page.dataframe[0].value.loc["False alarms"].iloc[0]
-        assert page.dataframe[0].value.loc["AUC, mean over ids"].iloc[0] == "not defined"
+        assert "/150)" in side_by_side(page).loc["False alarms"].iloc[0]
+        assert side_by_side(page).loc["AUC, mean over ids"].iloc[0] == "not defined"
 
 
 def test_detectors_without_common_clips_cannot_be_compared(compare, tmp_path):
@@ -266,7 +276,7 @@ def test_a_damaged_detector_is_named_and_the_others_are_compared(compare, tmp_pa
     page = compare(tmp_path)
     assert not page.exception
     assert "lstm_predictor cannot be used" in text_of(page)
-    assert len(page.dataframe[0].value.columns) == 2
+    assert len(side_by_side(page).columns) == 2
 
 
 def test_the_table_downloads_with_formula_cells_quoted():
@@ -280,16 +290,16 @@ def test_the_table_downloads_with_formula_cells_quoted():
 
 def test_the_ensemble_of_the_detectors_is_added_on_demand(compare):
     page = compare()
-    assert "Ensemble" not in " ".join(page.dataframe[0].value.columns)
+    assert "Ensemble" not in " ".join(side_by_side(page).columns)
     page.toggle(key="ensemble").set_value(True).run()
     assert not page.exception
-    table = page.dataframe[0].value
+    table = side_by_side(page)
     name = "Ensemble of 3 (z-scores, no test labels)"
     assert list(table.columns)[-1] == name
     assert table.loc["Encoder", name] == "mean of the detectors' z-scores"
     assert table.loc["Threshold chosen by", name].startswith("Split-conformal")
     assert name in page.get("plotly_chart")[0].proto.spec
-    assert len(page.dataframe[1].value) == 6
+    assert len(differences(page)) == 6
 
 
 @pytest.mark.parametrize("view", [*VIEWS, "map", "localisation"])

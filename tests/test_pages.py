@@ -33,7 +33,7 @@ def app(monkeypatch, trained):
     def open_(page: str = "app.py", artifacts: Path = trained) -> AppTest:
         monkeypatch.setenv("ASD_ARTIFACTS_DIR", str(artifacts))
         monkeypatch.syspath_prepend(str(PROJECT))
-        test = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=60).run()
+        test = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=180).run()
         return test if page == "app.py" else test.switch_page(page).run()
 
     return open_
@@ -260,3 +260,33 @@ def test_bands_are_shown_on_demand(app):
     page.toggle(key="bands").set_value(True).run()
     assert not page.exception
     assert len(page.get("plotly_chart")) == 3
+
+
+def test_a_changed_clip_is_heard_judged_and_drawn_beside_the_recorded_one(app):
+    page = app("pages/check.py")
+    page.toggle(key="what_if").set_value(True).run()
+    assert "Change something above first" in text_of(page)
+    assert all(cell.endswith("stays") for cell in page.table[0].value["Verdict"])
+    page.select_slider(key="what_snr").set_value("0").run()
+    assert not page.exception
+    scores = [cell.split(" → ") for cell in page.table[0].value["Score"]]
+    assert len(scores) == 3
+    assert all(before != after for before, after in scores)
+    assert "standard deviations of its scores of held-out normal clips" in text_of(page)
+    page.selectbox(key="what_detector").set_value("vggish_ocsvm").run()
+    page.button(key="what_again").click().run()
+    assert not page.exception
+    assert "60 simulated test clips" in text_of(page)
+    decided = page.table[1].value
+    assert all("/30)" in cell for cell in [*decided["False alarms"], *decided["Faults found"]])
+
+
+def test_a_change_of_the_sound_can_be_linked_to(app):
+    page = app()
+    page.query_params["what_gain"] = "-20"
+    page.query_params["what_high"] = "nonsense"
+    page.switch_page("pages/check.py").run()
+    assert not page.exception
+    assert page.toggle(key="what_if").value
+    assert page.select_slider(key="what_gain").value == "-20"
+    assert page.select_slider(key="what_high").value == "8000"

@@ -124,6 +124,14 @@ def test_histogram_without_tails_draws_every_clip():
     assert "title" not in spec_of(chart)
 
 
+def test_histogram_draws_normal_clips_upwards_and_anomalous_ones_downwards():
+    spec = spec_of(plots.score_histogram([1.0, 2.0, 3.0], [2.0, 3.0, 4.0], central_share=1.0))
+    rows = [row for name in spec["datasets"] for row in spec["datasets"][name] if row.get("share")]
+    assert {row["class"] for row in rows if row["drawn"] > 0} == {"Normal"}
+    assert {row["class"] for row in rows if row["drawn"] < 0} == {"Anomalous"}
+    assert all(abs(row["drawn"]) == row["share"] for row in rows)
+
+
 def test_histogram_takes_in_a_near_threshold_and_names_a_far_one():
     near = spec_of(plots.score_histogram([1.0, 2.0], [2.0, 3.0], threshold=3.5, central_share=1.0))
     far = spec_of(plots.score_histogram([1.0, 2.0], [2.0, 3.0], threshold=50.0, central_share=1.0))
@@ -193,3 +201,13 @@ def test_colours_differ_and_can_be_seen_in_both_themes():
     assert all(contrast(colour, ground) > 2 for colour in colours for ground in ("#ffffff", "#0e1117"))
     assert min(contrast(plots.NEUTRAL_COLOUR, ground) for ground in ("#ffffff", "#0e1117")) > 4
     assert plots.DETECTOR_DASHES.keys() == plots.DETECTOR_COLOURS.keys()
+
+
+def test_lines_near_zero_are_seen_beside_far_ones_when_asked_for():
+    lines = [plots.Line("a", np.array([-1.0, 0.5, 200.0]), "#123456")]
+    near, even = (
+        plots.lines_chart([1, 2, 3], lines, x_title="x", y_title="y", symlog_y=asked).to_json()
+        for asked in (True, False)
+    )
+    assert '"symlog"' in near
+    assert '"symlog"' not in even

@@ -158,6 +158,7 @@ def lines_chart(
     y_title: str,
     log_x: bool = False,
     zero: bool = False,
+    symlog_y: bool = False,
     rules: Mapping[str, float] = MappingProxyType({}),
     marked_x: float | None = None,
     height_px: int = 300,
@@ -172,6 +173,8 @@ def lines_chart(
         With units.
     zero
         Whether the y axis must begin at 0.
+    symlog_y
+        Linear from -1 to 1 and logarithmic beyond, so that what lies near 0 is seen beside what lies far off.
     rules
         Text -> height of a dashed horizontal line.
     marked_x
@@ -195,7 +198,8 @@ def lines_chart(
             labelOverlap=True,
         ),
     )
-    y_axis = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=zero), axis=alt.Axis(tickCount=5))
+    height = alt.Scale(type="symlog", constant=1) if symlog_y else alt.Scale(zero=zero)
+    y_axis = alt.Y("y:Q", title=y_title, scale=height, axis=alt.Axis(tickCount=5))
     labels = [line.label for line in lines]
     columns = 1 if max(map(len, labels)) > 24 else 2
     legend = alt.Legend(orient="bottom", columns=columns, labelLimit=300, symbolType="stroke", symbolOpacity=1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -52,8 +54,9 @@ def score_histogram(
 ) -> alt.LayerChart:
     """Draw the anomaly scores of both classes with Altair, the threshold as a vertical rule.
 
-    Bars show the share of each class, so that 300 normal and 800 anomalous clips compare. Only the central share
-    of all scores is drawn; the chart's subtitle states how many lie outside.
+    Bars show the share of each class, so that 300 normal and 800 anomalous clips compare: normal clips upwards,
+    anomalous ones downwards, since where they overlap neither may hide the other. Only the central share of all scores
+    is drawn; the chart's subtitle states how many lie outside.
 
     Parameters
     ----------
@@ -76,10 +79,10 @@ def score_histogram(
     base = alt.Chart({"values": _bar_rows(classes, edges)})
     x = alt.X("low:Q", title="Anomaly score (higher = more anomalous)", scale=x_scale, axis=x_axis)
     y = alt.Y(
-        "share:Q",
+        "drawn:Q",
         title="Share of the class",
         stack=None,
-        axis=alt.Axis(format=".0%", tickCount=5),
+        axis=alt.Axis(labelExpr="format(abs(datum.value), '.0%')", tickCount=6),
         scale=alt.Scale(zero=True),
     )
     legend = alt.Legend(orient="bottom")
@@ -89,7 +92,7 @@ def score_histogram(
         scale=alt.Scale(domain=list(classes), range=[NORMAL_COLOUR, ANOMALOUS_COLOUR]),
         legend=legend,
     )
-    bars = base.transform_filter("datum.high !== null").mark_bar(opacity=0.4)
+    bars = base.transform_filter("datum.high !== null").mark_bar(opacity=0.55)
     outline = base.mark_line(interpolate="step-after", strokeWidth=1.5)
     dash = alt.StrokeDash(
         "class:N", title=None, legend=legend, scale=alt.Scale(domain=list(classes), range=[[1, 0], [5, 2]])
@@ -305,7 +308,7 @@ def _remarks(
 def _bar_rows(classes: Mapping[str, FloatArray], edges: FloatArray) -> list[dict[str, Any]]:
     """One row a class and bin, and one for the right end of each outline (`high` is None there)."""
     rows: list[dict[str, Any]] = []
-    for name, scores in classes.items():
+    for (name, scores), side in zip(classes.items(), (1, -1), strict=True):
         if scores.size == 0:
             continue
         counts, _ = np.histogram(scores, bins=edges)
@@ -317,10 +320,13 @@ def _bar_rows(classes: Mapping[str, FloatArray], edges: FloatArray) -> list[dict
                 "low": short_number(low),
                 "high": short_number(high),
                 "share": short_number(share / 100),
+                "drawn": short_number(side * share / 100),
                 "text": text,
             }
             rows.append(row)
-        rows.append({"class": name, "low": short_number(edges[-1]), "high": None, "share": 0.0, "text": ""})
+        rows.append(
+            {"class": name, "low": short_number(edges[-1]), "high": None, "share": 0.0, "drawn": 0.0, "text": ""}
+        )
     return rows
 
 
@@ -474,14 +480,14 @@ def _crosshair(lines: tuple[float | None, float | None]) -> list[Any]:
 
 
 def rate_grid(
-    methods: Sequence[str], cells: Sequence[tuple[int, str, int, int]], *, title: str, row_px: int = 42
+    methods: Sequence[str], cells: Sequence[tuple[int, str, int, int]], *, title: str, row_px: int = 44
 ) -> alt.LayerChart:
-    """Draw shares as a coloured table with Altair: a column a method, a row a group, `k/n` in the cell.
+    """Draw shares as a coloured table with Altair: a row a method, a column a group, `k/n` in the cell.
 
     Parameters
     ----------
     methods
-        Column headings, each once; long ones are wrapped.
+        Names of the rows; long ones are wrapped.
     cells
         (method's position, group, k, n) each.
     title
@@ -489,48 +495,41 @@ def rate_grid(
     """
     import altair as alt
 
+    groups = sorted({group for _, group, _, _ in cells})
     rows = [
         {
-            "column": column,
-            "method": methods[column],
+            "row": row,
+            "column": groups.index(group),
+            "method": methods[row],
             "group": group,
             "share": k / n if n else None,
             "text": f"{k}/{n}",
             "words": f"{100 * k / n:.1f} % ({k}/{n})" if n else "no clips",
         }
-        for column, group, k, n in cells
+        for row, group, k, n in cells
     ]
-    groups = ["", *sorted({group for _, group, _, _ in cells})]
-    x = alt.X("column:O", title=None, axis=None)
-    y = alt.Y(
-        "group:N", title=None, scale=alt.Scale(domain=groups), axis=alt.Axis(domain=False, ticks=False, grid=False)
+    bare: dict[str, Any] = {"title": None, "domain": False, "ticks": False, "grid": False, "labelOverlap": False}
+    x_axis = alt.Axis(orient="top", labelAngle=0, labelExpr=_wrapped(groups, 12), labelLimit=100, **bare)
+    y_axis = alt.Axis(
+        labelExpr=_wrapped(methods, 22), labelLimit=160, labelLineHeight=13, labelOffset=-6, labelPadding=6, **bare
     )
+    tooltip = [
+        alt.Tooltip("method:N", title="Method"),
+        alt.Tooltip("group:N", title="Clips"),
+        alt.Tooltip("words:N", title=title),
+    ]
     base = alt.Chart({"values": rows}).encode(
-        x=x, y=y, tooltip=[alt.Tooltip("method:N", title="Method"), alt.Tooltip("words:N", title=title)]
+        x=alt.X("column:O", axis=x_axis), y=alt.Y("row:O", axis=y_axis), tooltip=tooltip
     )
     colour = alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None)
     boxes = base.mark_rect(stroke=NEUTRAL_COLOUR, strokeWidth=0.5).encode(color=colour)
     ink = alt.condition("datum.share > 0.68", alt.value("#FFFFFF"), alt.value("#16202C"))
     text = base.mark_text(fontSize=14).encode(text="text:N", color=ink)
-    layers = [boxes, text, *_heading_layers(methods, x, y)]
-    height_px = len(groups) * row_px + 50  # the title takes its part of it
-    return alt.LayerChart(layer=layers, height=height_px, title=alt.Title(title, anchor="start"))
+    height_px = len(methods) * row_px + 80  # the title and the headings take their part of it
+    return alt.LayerChart(layer=[boxes, text], height=height_px, title=alt.Title(title, anchor="start"))
 
 
-def _heading_layers(methods: Sequence[str], x: alt.X, y: alt.Y) -> list[Any]:
-    """Up to three lines of each heading, in the table's empty first row; the last line lies at the bottom."""
-    import textwrap
-
-    import altair as alt
-
-    layers = []
-    wrapped = [textwrap.wrap(name, 15, max_lines=3, placeholder=" …") for name in methods]
-    for line in range(3):
-        rows = [
-            {"column": column, "group": "", "text": lines[len(lines) - 3 + line]}
-            for column, lines in enumerate(wrapped)
-            if len(lines) + line >= 3
-        ]
-        mark = alt.Chart({"values": rows}).mark_text(fontSize=11, color=NEUTRAL_COLOUR, dy=13 * (line - 1))
-        layers.append(mark.encode(x=x, y=y, text="text:N"))
-    return layers
+def _wrapped(names: Sequence[str], width: int) -> str:
+    """Vega expression that writes an axis' position as up to two lines of its name."""
+    lines = [textwrap.wrap(name, width, max_lines=2, placeholder=" …") or [""] for name in names]
+    return f"{json.dumps(lines)}[datum.value]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import time
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -30,6 +31,7 @@ from asd_core.plots import RocCurve, roc_overlay
 from asd_core.types import SR, Waveform
 from pages.shared.cache import detector
 from pages.shared.compare_methods import Judged
+from pages.shared.frame import plain
 
 _AREAS = {
     "auc_mean": "AUC, mean over ids",
@@ -37,6 +39,10 @@ _AREAS = {
     "pauc_mean": "pAUC (FPR ≤ 0.1), mean over ids",
 }
 TIMED_S, TIMED_RUNS = 10.0, 5
+TIMED = f"{TIMED_S:g} s clip, on this machine"
+BY_ID = "AUC, id "
+_DECISIONS = ["Threshold", "Threshold chosen by", "False alarms", "Faults found", "F1 of the anomalous class"]
+_COSTS = ["Trained in", "Size on disk", TIMED, "Encoder"]
 
 
 def figures_view(judged: Judged) -> None:
@@ -110,14 +116,11 @@ def _band(key: str, clips: str, _judged: Judged, _row: int) -> Band:  # noqa: AR
 def _table(judged: Judged) -> None:
     seconds = _measured()
     rows = [_row(judged, row, seconds) for row in range(len(judged.titles))]
-    shown = pd.DataFrame({title: row["shown"] for title, row in zip(judged.titles, rows, strict=True)})
-    st.dataframe(
-        shown,
-        width="stretch",
-        height="content",
-        alt="Figures of every method: " + ", ".join(judged.titles),
-        column_config={"_index": st.column_config.TextColumn("", width="medium", pinned=True)},
-    )
+    for heading, labels in _headings(rows).items():
+        st.markdown(f"**{heading}**")
+        table = {plain(label): [plain(row["shown"].get(label, MISSING)) for row in rows] for label in labels}
+        names = [plain(title) for title in judged.titles]
+        st.table(pd.DataFrame(table, index=names), alt=f"{heading}: " + ", ".join(judged.titles))
     if any(threshold.uses_test_labels for threshold in judged.thresholds):
         st.caption(
             ":material/visibility: The thresholds were chosen on the labels of the clips that judge them: F1, false "
@@ -138,6 +141,14 @@ def _table(judged: Judged) -> None:
         st.rerun()
 
 
+def _headings(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Which figures stand in which table: few enough for a narrow screen."""
+    by_id = list(dict.fromkeys(label for row in rows for label in row["shown"] if label.startswith(BY_ID)))
+    headings = {"How well it ranks": list(_AREAS.values()), "AUC of each machine id": by_id}
+    headings |= {"What its verdicts cost": _DECISIONS, "What it takes": _COSTS}
+    return {heading: labels for heading, labels in headings.items() if labels}
+
+
 def _row(judged: Judged, row: int, seconds: dict[str, float]) -> dict[str, Any]:
     """One method's figures, as shown and as plain values for the CSV."""
     method = judged.comparison.methods[row]
@@ -149,7 +160,7 @@ def _row(judged: Judged, row: int, seconds: dict[str, float]) -> dict[str, Any]:
         shown[label] = _interval_text(interval)
         plain |= _plain(name, interval)
     for machine_id, auc in ranked.auc_by_id.items():
-        shown[f"AUC, id {machine_id}"] = area_text(auc)
+        shown[f"{BY_ID}{machine_id}"] = area_text(auc)
         plain[f"auc_id_{machine_id}"] = auc
     _add_decisions(judged, row, shown, plain)
     _add_costs(method, seconds.get(method.key), shown, plain)
@@ -179,8 +190,7 @@ def _add_costs(method: Method, seconds: float | None, shown: dict[str, str], pla
     size = None if artifact is None else _bytes_on_disk(method.key, artifact)
     shown["Trained in"] = MISSING if trained is None else seconds_text(trained)
     shown["Size on disk"] = MISSING if size is None else f"{size / 1e6:.1f} MB"
-    label = f"{TIMED_S:g} s clip, on this machine"
-    shown[label] = MISSING if artifact is None else _time_text(seconds)
+    shown[TIMED] = MISSING if artifact is None else _time_text(seconds)
     shown["Encoder"] = _encoder_text(method)
     plain |= {
         "trained_s": trained,
@@ -259,8 +269,8 @@ def _differences(judged: Judged) -> None:
     table = pd.DataFrame(
         [
             {
-                "Pair": f"{judged.titles[a]} − {judged.titles[b]}",
-                "In words": difference_words(judged.titles[a], judged.titles[b], each["auc_pooled"], p),
+                "Pair": plain(f"{judged.titles[a]} − {judged.titles[b]}"),
+                "In words": plain(difference_words(judged.titles[a], judged.titles[b], each["auc_pooled"], p)),
                 "AUC difference, pooled": _difference_text(each),
                 "p (DeLong)": _p_text(each["p_delong"]),
                 "p, Holm": _p_text(p),
@@ -268,7 +278,7 @@ def _differences(judged: Judged) -> None:
             for (a, b), each, p in zip(pairs, found, adjusted, strict=True)
         ]
     )
-    st.dataframe(table, width="stretch", height="content", hide_index=True, alt="Paired differences of pooled AUCs")
+    st.table(table, hide_index=True, alt="Paired differences of pooled AUCs")
     st.caption(
         "Both methods heard the same clips, so that what is hard for both cancels out: paired bootstrap interval "
         "(2,000 draws), DeLong's test, and its p-value adjusted for the number of pairs (Holm)."

@@ -80,14 +80,15 @@ def listen_view(data_set: DataSet, stamp: str) -> None:
         st.info("Tick a clip in the table to see and hear it.", icon=":material/touch_app:")
         return
     settings = picture_settings()
+    peak = max(float(np.abs(load(clip).samples).max(initial=0.0)) for clip in picked)
     for row in range(0, len(picked), 2):
         pair = picked[row : row + 2]
         for column, clip in zip(st.columns(min(2, len(picked))), pair, strict=False):  # one time scale for all
             with column:
-                _player(clip, settings, key=f"explore_player_{picked.index(clip)}")
+                _player(clip, settings, peak, key=f"explore_player_{picked.index(clip)}")
     st.caption(
-        f"Spectrograms: {settings.text}, the same for every clip. Click to seek; space plays, the arrow keys move by "
-        "half a second."
+        f"Waveforms on one scale. Spectrograms: {settings.text}, the same for every clip. Click to seek; space plays, "
+        "the arrow keys move by half a second."
     )
     st.subheader("Mean spectrum of these clips")
     lines = [
@@ -128,7 +129,7 @@ def _choice(
     return chosen
 
 
-def _player(clip: Clip, settings: PictureSettings, *, key: str) -> None:
+def _player(clip: Clip, settings: PictureSettings, peak: float, *, key: str) -> None:
     waveform = load(clip)
     png, span_s, bands = _picture(waveform.digest, settings, waveform.samples)
     panel = Panel(
@@ -149,6 +150,7 @@ def _player(clip: Clip, settings: PictureSettings, *, key: str) -> None:
         duration_s=waveform.duration_s,
         panels=[panel],
         key=key,
+        peak=peak,
     )
 
 

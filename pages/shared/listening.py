@@ -12,7 +12,7 @@ from asd_core.audio import encode_wav
 from asd_core.evaluation.operating import share_below
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.features import log_mel, mel_band_centres_hz
-from asd_core.formats import score_text
+from asd_core.formats import score_text, times_text
 from asd_core.plots import (
     DETECTOR_COLOURS,
     MAP_TIMES_THRESHOLD,
@@ -28,8 +28,6 @@ from pages.shared.frame import keep, plain
 from pages.shared.player import ColourScale, Panel, Trace, synced_player
 
 FRAME_S = 0.032
-
-
 CARDS_IN_A_ROW = 3
 FIRST_LISTENERS = 3
 
@@ -72,9 +70,9 @@ def _verdict_card(artifact: Artifact, heard: Heard) -> None:
             st.markdown(":gray-badge[:material/help: no verdict]")
             st.caption(f"No threshold: {plain(str(artifact.threshold.reason))}")
         elif is_anomalous(heard.anomaly_score, threshold):
-            st.markdown("### :orange-badge[:material/warning: anomalous]")
+            st.markdown(":orange-badge[:material/warning: anomalous]")
         else:
-            st.markdown("### :blue-badge[:material/check: normal]")
+            st.markdown(":blue-badge[:material/check: normal]")
         st.markdown(
             f"Score **{score_text(heard.anomaly_score)}**, threshold {score_text(threshold)}{_times(artifact, heard)}"
         )
@@ -170,7 +168,7 @@ def _times(artifact: Artifact, heard: Heard) -> str:
     threshold = artifact.threshold.value
     if threshold is None or artifact.encoder_id is not None:
         return ""
-    return f" (**{heard.anomaly_score / threshold:.2f}** times the threshold)"
+    return f" (**{times_text(heard.anomaly_score / threshold)}** times the threshold)"
 
 
 def _among_normal(artifact: Artifact, heard: Heard) -> str:

@@ -186,14 +186,17 @@ def _clip_line(clip: HeardClip, name: str) -> None:
             args=(name, row.path),
             disabled=row.status == "refused",
         )
-        st.markdown(VERDICTS.get(row.verdict, ":gray-badge[:material/help: no verdict]"), width="content")
-        if row.event:
-            st.markdown(f"**alarm {row.event}**", width="content")
-        st.text(f"{clip.place} · {shown_name(clip.title)}", width="content")
-        if row.status == "refused":
-            st.text(shown_name(row.reason), width="content")
-        else:
-            st.caption(f"score {score_text(row.anomaly_score)}, threshold {score_text(row.threshold)}", width="content")
+        # Always the same parts: while clips come in, others that come and go would make the list flicker.
+        event = f" **alarm {row.event}**" if row.event else ""
+        badge = VERDICTS.get(row.verdict, ":gray-badge[:material/help: no verdict]")
+        st.markdown(badge + event, width="content")
+        st.text(f"{clip.place} · {shown_name(clip.title)} · {_told(row)}", width="content")
+
+
+def _told(row: WatchRow) -> str:
+    if row.status == "refused":
+        return shown_name(row.reason)
+    return f"score {score_text(row.anomaly_score)}, threshold {score_text(row.threshold)}"
 
 
 def _hear(name: str, path: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from asd_core.artifacts import Artifact, Scores
 from asd_core.assess import choose_threshold
@@ -20,7 +21,10 @@ from pages.shared.frame import keep, link, plain
 from pages.shared.roc import DimmedCurve, RocMarker, roc_control
 
 SAVED, MANUAL = "saved", "manual"
-MARKED_RULES = ("conformal", "closest_topleft")
+MARKED_RULES = {
+    "conformal": "from held-out normal clips (conformal)",
+    "closest_topleft": "nearest to the top left corner",
+}
 RULE_STEP = 0.01
 DEFAULT_PRIOR = 1.0
 DEFAULT_COST = 30.0
@@ -86,15 +90,14 @@ def _chosen_threshold(artifact: Artifact, scores: Scores) -> Threshold:
     return choose_threshold(artifact, scores, rule=rule, rule_value=value)
 
 
-def rule_controls(artifact: Artifact, scores: Scores) -> None:
-    """Choice of a rule, its number where it has one, and the threshold by hand."""
+def rule_controls(artifact: Artifact, scores: Scores, left: DeltaGenerator, right: DeltaGenerator) -> None:
+    """Choice of a rule; to its right its number where it has one, or the threshold by hand."""
     encoder_rules = {"zero"} if artifact.encoder_id is None else set()
     both = scores.is_anomalous.any() and not scores.is_anomalous.all()
     rules = [
         SAVED,
         *(name for name in RULES if name not in encoder_rules and (both or not RULES[name].uses_test_labels)),
     ]
-    left, right = st.columns([3, 2])
     keep("rule", rules)
     rule = left.selectbox(
         "Where the threshold comes from",
@@ -133,7 +136,7 @@ def rule_controls(artifact: Artifact, scores: Scores) -> None:
         )
 
 
-def _manual_slider(place: st.delta_generator.DeltaGenerator, artifact: Artifact, scores: Scores) -> None:
+def _manual_slider(place: DeltaGenerator, artifact: Artifact, scores: Scores) -> None:
     low, high = float(scores.anomaly_scores.min()), float(scores.anomaly_scores.max())
     key, stored = f"slider:{artifact.folder}", f"manual:{artifact.folder}"
     at = st.session_state.setdefault(stored, artifact.threshold.value if artifact.threshold.value is not None else high)
@@ -192,7 +195,7 @@ def _markers(point: OperatingPoint, curve: RocCurve) -> list[RocMarker]:
     for rule in MARKED_RULES:
         threshold = choose_threshold(point.artifact, point.scores, rule=rule)
         if threshold.value is not None:
-            label = {"conformal": "conformal", "closest_topleft": "nearest to (0, 1)"}[rule]
+            label = MARKED_RULES[rule]
             markers.append(RocMarker(point_of(curve.thresholds, threshold.value), label, threshold.uses_test_labels))
     return markers
 

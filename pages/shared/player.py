@@ -275,14 +275,16 @@ function frameOf(panel) {
   return { element, head, view };
 }
 
-function waveform(samples, alt) {
+function waveform(samples, alt, scale) {
   const columns = Math.min(1500, samples.length);
   const [lows, highs] = envelope(samples, columns);
   const peak = Math.max(1e-9, ...highs, ...lows.map((y) => -y));
-  const top = peak * 1.15;
+  const full = scale || peak;
+  const top = full * 1.15;
   const db = peak > 1e-6 ? `peak ${(20 * Math.log10(peak)).toFixed(1)} dBFS`.replace("-", "\u2212") : "silent";
-  const ticks = [[0.5 - 0.5 / 1.15, short(-peak)], [0.5, "0"], [0.5 + 0.5 / 1.15, short(peak)]];
-  const frame = frameOf({ label: "Waveform", note: db, height: 72, ticks: peak > 1e-6 ? ticks : [[0.5, "0"]] });
+  const ticks = [[0.5 - 0.5 / 1.15, short(-full)], [0.5, "0"], [0.5 + 0.5 / 1.15, short(full)]];
+  const note = `${db}, full scale is 1`;
+  const frame = frameOf({ label: "Waveform", note, height: 72, ticks: full > 1e-6 ? ticks : [[0.5, "0"]] });
   const point = (y, x) => `${x} ${(1 - y / top).toFixed(3)}`;
   const outline = "M" + [...highs.map(point), ...lows.map(point).reverse()].join("L") + "Z";
   const paths = [shape("path", { class: "zero", d: `M0 1H${columns}` }), shape("path", { class: "wave", d: outline })];
@@ -354,7 +356,7 @@ function loadSound(root, memory, data) {
 }
 
 function drawPanels(root, memory, data) {
-  const frames = memory.samples.length ? [waveform(memory.samples, `Waveform of ${data.title}`)] : [];
+  const frames = memory.samples.length ? [waveform(memory.samples, `Waveform of ${data.title}`, data.peak)] : [];
   for (const panel of data.panels) frames.push(("png" in panel ? picture : trace)(panel, data.duration));
   memory.follow = frames.flatMap((frame) => frame.at || []);
   find(root, ".panels").replaceChildren(...frames.map((frame) => frame.element));
@@ -454,7 +456,14 @@ _mount = st.components.v2.component("asd_synced_player", html=_HTML, css=_CSS, j
 
 
 def synced_player(
-    *, clip: str, title: str, wav: bytes, duration_s: float, panels: Sequence[Panel | Trace], key: str
+    *,
+    clip: str,
+    title: str,
+    wav: bytes,
+    duration_s: float,
+    panels: Sequence[Panel | Trace],
+    key: str,
+    peak: float | None = None,
 ) -> float | None:
     """Draw the player; return where playback was last paused in this clip, in seconds.
 
@@ -471,6 +480,8 @@ def synced_player(
         The sound as `PCM_16` WAV.
     duration_s
         Length of the time axis.
+    peak
+        Largest sample that the waveform's axis must hold, so that several clips compare; None takes the clip's own.
 
     Raises
     ------
@@ -485,6 +496,7 @@ def synced_player(
         "sound": hashlib.sha256(wav).hexdigest()[:16],
         "wav": base64.b64encode(wav).decode(),
         "duration": float(duration_s),
+        "peak": None if peak is None else max(float(peak), 1e-9),
         "panels": [_trace_message(p) if isinstance(p, Trace) else _panel_message(p) for p in panels],
     }
     state = _mount(key=key, data=message, on_cursor_change=lambda: None, on_spot_change=lambda: None)

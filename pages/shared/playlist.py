@@ -10,7 +10,7 @@ import streamlit as st
 from asd_core.artifacts import ScoredClip
 from asd_core.audio import encode_wav
 from asd_core.evaluation.operating import CELLS, cells, flips
-from asd_core.formats import score_text
+from asd_core.formats import score_text, times_text
 from pages.shared.frame import Chosen, keep, plain
 from pages.shared.operating_point import OperatingPoint
 from pages.shared.sources import clip_title, load_scored
@@ -47,22 +47,20 @@ def _playlist(chosen: Chosen, clips: Sequence[ScoredClip], point: OperatingPoint
     if not clips:
         st.caption("No clip here at this threshold.")
         return
-    table = pd.DataFrame(
-        {
-            "Clip": [clip_title(clip) for clip in clips],
-            "Anomaly score": [score_text(clip.anomaly_score) for clip in clips],
-            "Times the threshold": [clip.anomaly_score / point.threshold for clip in clips],
-        }
-    )
+    table = {
+        "Clip": [clip_title(clip) for clip in clips],
+        "Anomaly score": [score_text(clip.anomaly_score) for clip in clips],
+    }
+    if point.artifact.encoder_id is None:  # a mean error compares as a ratio, a decision value around 0 doesn't
+        table["Times the threshold"] = [times_text(clip.anomaly_score / point.threshold) for clip in clips]
     event = st.dataframe(
-        table,
+        pd.DataFrame(table),
         hide_index=True,
         width="stretch",
         height=min(38 + 35 * len(clips), 280),
         on_select="rerun",
         selection_mode="single-row",
         selection_default={"selection": {"rows": [0]}},
-        column_config={"Times the threshold": st.column_config.NumberColumn(format="%.2f")},
         key=f"clips:{point.artifact.folder.name}:{point.threshold}:{len(clips)}",
     )
     picked = event.selection.rows[0] if event.selection.rows else 0

@@ -51,7 +51,7 @@ _HTML = """
       <div class="ylabel">True-positive rate</div>
       <div class="yticks"></div>
       <div class="plot">
-        <div class="band"><span>pAUC</span></div>
+        <div class="band"><span>pAUC looks here</span></div>
         <svg viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">
           <path class="grid"/><path class="chance"/><path class="other"/><path class="cross"/><path class="curve"/>
         </svg>
@@ -132,7 +132,7 @@ _CSS = """
   position: absolute; inset: 0 auto 0 0; width: 10%; font-size: 10px; color: var(--muted); line-height: 1;
   background: color-mix(in srgb, var(--st-text-color) 7%, transparent);
 }
-.band span { position: absolute; inset: auto 0 13%; text-align: center; }
+.band span { position: absolute; inset: auto auto 2% calc(100% + 5px); white-space: nowrap; }
 .handle {
   position: absolute; width: 18px; height: 18px; margin: -9px; border-radius: 50%; box-sizing: border-box;
   background: var(--st-background-color); border: 4px solid var(--curve); cursor: grab; touch-action: none;

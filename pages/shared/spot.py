@@ -38,14 +38,14 @@ def spot_controls(
     whole_s = round(waveform.duration_s, 2)
     around = max(0.0, round(seconds - HALF_WIDTH_S, 2)), min(whole_s, round(seconds + HALF_WIDTH_S, 2))
     start_s, end_s = left.slider(
-        "Stretch in s",
+        "Stretch (s)",
         0.0,
         whole_s,
         around,
         step=0.05,
         key=f"stretch:{identity}",
     )
-    low_hz, high_hz = right.select_slider("Band in Hz", EDGES_HZ, value=_band(hz), key=f"band:{identity}")
+    low_hz, high_hz = right.select_slider("Band (Hz)", EDGES_HZ, value=_band(hz), key=f"band:{identity}")
     if start_s >= end_s or low_hz >= high_hz:
         st.info("The stretch or the band is empty: widen it.", icon=":material/info:")
         return

@@ -35,7 +35,10 @@ def views(point: OperatingPoint) -> None:
 def _scores(point: OperatingPoint) -> None:
     scores = point.scores
     normal, anomalous = (scores.anomaly_scores[scores.is_anomalous == label] for label in (False, True))
-    st.altair_chart(score_histogram(normal, anomalous, threshold=point.threshold), width="stretch")
+    chart = score_histogram(normal, anomalous, threshold=point.threshold)
+    counts = f"{len(normal)} normal clips upwards and {len(anomalous)} anomalous clips downwards"
+    st.altair_chart(chart, width="stretch", alt=f"Histogram of the anomaly scores of {counts}, with the threshold")
+    st.caption("Upwards: normal clips; right of the line they are false alarms. Downwards: anomalous; left, misses.")
 
 
 def _ids(point: OperatingPoint) -> None:
@@ -43,7 +46,7 @@ def _ids(point: OperatingPoint) -> None:
     figure = scores_by_id(scores.anomaly_scores, scores.is_anomalous, scores.machine_ids, threshold=point.threshold)
     left, right = st.columns([3, 2])
     with left:
-        st.plotly_chart(figure, key="by_id", width="stretch")
+        st.plotly_chart(figure, key="by_id", width="stretch", alt="Scores of each machine id, with the threshold")
         st.caption(
             "Machines of one type differ in how high their normal scores lie. One threshold then treats them "
             "unequally, and pooling them moves the AUC although no machine's own ranking changed."
@@ -63,7 +66,7 @@ def _precision_recall(point: OperatingPoint) -> None:
         base_rate=float(point.scores.is_anomalous.mean()),
         colour=DETECTOR_COLOURS[point.artifact.detector_name],
     )
-    st.plotly_chart(figure, key="pr", width="stretch")
+    st.plotly_chart(figure, key="pr", width="stretch", alt="Precision over recall, with the operating point")
     st.caption(
         "Precision depends on how rare faults are. Among these test clips they are common (dotted line: their share); "
         "on a machine in use they are rare, and precision is then much lower at the same threshold."
@@ -75,7 +78,7 @@ def _det(point: OperatingPoint) -> None:
     confusion = point.confusion
     at = (confusion.fpr or 0.0, 1.0 - (confusion.tpr or 0.0))
     figure = det_figure(curve.fpr, curve.fnr, point=at, colour=DETECTOR_COLOURS[point.artifact.detector_name])
-    st.plotly_chart(figure, key="det", width="stretch")
+    st.plotly_chart(figure, key="det", width="stretch", alt="Misses over false alarms, with the operating point")
 
 
 def optimism_line(point: OperatingPoint) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import streamlit as st
@@ -20,14 +21,25 @@ from pages.shared.frame import fragment
 from pages.shared.train_fields import detector_titles
 
 POLL_S = 1.0
+ENDINGS = {
+    "done": (":green[:material/check_circle:]", "Training finished"),
+    "failed": (":red[:material/error:]", "Training failed"),
+    "lost": (":red[:material/error:]", "Training was lost"),
+    "cancelled": (":gray[:material/stop_circle:]", "Training stopped"),
+}
 FEW_EPOCHS, LONG_EPOCHS = 20, 200
 """Up to these, each epoch has a tick; the axis shows those to come as well."""
 
 
 def live_panel() -> None:
-    """Show active trainings, newest state of each."""
+    """Show active trainings, newest state of each, and those that ended since this session saw them run."""
     swept()
     before = _active()
+    seen = st.session_state.setdefault("seen_jobs", set())
+    seen |= set(before)
+    for job in jobs.list_jobs():
+        if job.name in seen and not job.is_active:
+            _ended(job)
     if before:
         fragment(lambda: _panel(before), run_every=POLL_S)()
 
@@ -102,18 +114,49 @@ def _running(job: Job) -> None:
             st.markdown("**Training now**", width="content")
             st.text(job_title(job), width="content")
         stopped = right.button("Stop", key=f"stop:{job.name}", icon=":material/stop_circle:", width="stretch")
-        if events:
-            last = events[-1]
-            st.progress(
-                last.epoch / max(last.epochs, 1),
-                f"Epoch {last.epoch} of {last.epochs} · about {seconds_text(round(last.eta_s))} left",
+        st.progress(*_how_far(events, age_s=_age_s(job)))
+        if job.request is not None and not _has_epochs(job.request.detector):
+            st.caption(
+                "This detector has no epochs, hence no curve to watch: it describes each normal clip by numbers, fits "
+                "once, then scores the held-out and the test clips and sets its threshold. A small data set takes "
+                "seconds."
             )
-        else:
-            st.progress(0.0, f"Reading and preparing the clips … {seconds_text(round(_age_s(job)))}")
         loss_figure(job, events)
         if stopped:
             jobs.cancel(job)
             st.rerun()
+
+
+def _has_epochs(detector: str) -> bool:
+    return "epochs" in {field.name for field in fields(detector_class(detector))}
+
+
+def _how_far(events: Sequence[Progress], *, age_s: float) -> tuple[float, str]:
+    """Share of the way, and what is being done."""
+    if not events:
+        return 0.0, f"Reading the normal clips … {seconds_text(round(age_s))}"
+    last = events[-1]
+    if last.epoch < last.epochs:
+        left = f"about {seconds_text(round(last.eta_s))} left"
+        return last.epoch / last.epochs, f"Epoch {last.epoch} of {last.epochs} · {left}"
+    done = "Fitted" if last.epochs == 1 else f"All {last.epochs} epochs done"
+    return 1.0, f"{done}. Scoring held-out and test clips, setting the threshold … {seconds_text(round(age_s))} in all"
+
+
+def _ended(job: Job) -> None:
+    """Say once more how a training ended, until that is put away."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        icon, words = ENDINGS.get(job.state, (":material/info:", "Training ended"))
+        st.markdown(f"{icon} **{words}**", width="content")
+        st.text(job_title(job), width="stretch")
+        look = {"train_view": "runs", "run": job.name}
+        st.button("See the result", key=f"see:{job.name}", on_click=_put_away, args=(job.name, look))
+        st.button("Close", key=f"close:{job.name}", icon=":material/close:", on_click=_put_away, args=(job.name, {}))
+
+
+def _put_away(name: str, state: dict[str, str]) -> None:
+    st.session_state["seen_jobs"].discard(name)
+    st.session_state.update(state)
 
 
 def _age_s(job: Job) -> float:

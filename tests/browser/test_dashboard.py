@@ -26,7 +26,7 @@ def test_the_overview_shows_every_detector_and_links_on(url, open_page):
     n_detectors = len(list(PROJECT.glob("artifacts/simulated-small/*/*/current")))
     page.get_by_test_id("stMetric").nth(n_detectors - 1).wait_for(timeout=WAIT_MS)
     assert page.get_by_test_id("stMetric").count() == n_detectors
-    page.get_by_role("link", name=re.compile("Check a clip: upload")).click()
+    page.get_by_test_id("stMain").get_by_role("link", name="Check a clip").click()
     page.get_by_role("heading", name="Check a clip").wait_for(timeout=WAIT_MS)
 
 
@@ -79,3 +79,12 @@ def test_a_narrow_screen_needs_no_horizontal_scroll(url, open_page, path):
     page = open_page(url + path, width=400)
     settle(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_all_detectors_of_the_threshold_page_are_in_sight(url, open_page, width):
+    page = open_page(f"{url}/threshold", width=width)
+    settle(page)
+    choices = page.get_by_test_id("stButtonGroup").first.locator("button").all()
+    assert len(choices) == 6
+    assert all(box["x"] + box["width"] <= width for box in (choice.bounding_box() for choice in choices))

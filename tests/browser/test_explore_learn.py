@@ -127,3 +127,15 @@ def test_no_width_needs_a_horizontal_scroll(url, open_page, path, width):
     page = open_page(url + path, width=width, color_scheme="dark")
     settle(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_waveforms_side_by_side_share_one_scale(url, open_page):
+    page = open_page(f"{url}/explore")
+    spectrogram(page)
+    settle(page)
+    waves = page.locator(".panel").filter(has_text="Waveform")
+    assert waves.count() == 2
+    scales = [waves.nth(at).locator(".gutter").inner_text() for at in range(2)]
+    peaks = [waves.nth(at).locator(".note").inner_text() for at in range(2)]
+    assert scales[0] == scales[1] != ""
+    assert peaks[0] != peaks[1]
