@@ -9,7 +9,7 @@ from asd_core.evaluation.metrics import det_curve, precision_recall_curve
 from asd_core.evaluation.thresholds import optimism
 from asd_core.formats import score_text, share_text
 from asd_core.pipeline import save_threshold, writable_folder
-from asd_core.plots import DETECTOR_COLOURS, det_figure, precision_recall_figure, score_histogram, scores_by_id
+from asd_core.plots import DETECTOR_COLOURS, det_figure, precision_recall_figure, score_histogram_spec, scores_by_id
 from pages.shared.frame import keep, link, plain
 from pages.shared.operating_point import OperatingPoint, per_id_table
 
@@ -35,7 +35,7 @@ def views(point: OperatingPoint) -> None:
 def _scores(point: OperatingPoint) -> None:
     scores = point.scores
     normal, anomalous = (scores.anomaly_scores[scores.is_anomalous == label] for label in (False, True))
-    st.altair_chart(score_histogram(normal, anomalous, threshold=point.threshold), width="stretch")
+    st.vega_lite_chart(spec=score_histogram_spec(normal, anomalous, threshold=point.threshold), width="stretch")
 
 
 def _ids(point: OperatingPoint) -> None:
