@@ -90,11 +90,14 @@ def scores(clips: Sequence[tuple[str, ...]], level: FloatArray, *, seed: int) ->
 
 def link_clips(machine: Path, paths: Sequence[str], *, clip: Path | None) -> None:
     """Give every path a sound, and the machine some normal training clips."""
-    bench = write_bench(PROJECT / "build" / NAME, size="small", seed=0)
     training = [f"train/normal_id_{2 * (n % N_IDS):02d}_{n:08d}.wav" for n in range(N_TRAINING)]
     for split in ("train", "test"):
         (machine / split).mkdir(parents=True)
-    sources = cycle([clip] if clip is not None else sorted(bench.glob(f"{MACHINE}/*/*.wav")))
+    if clip is None:
+        bench = write_bench(PROJECT / "build" / NAME, size="small", seed=0)
+        sources = cycle(sorted(bench.glob(f"{MACHINE}/*/*.wav")))
+    else:
+        sources = cycle([clip])
     for path, source in zip([*training, *paths], sources, strict=False):
         os.link(source, machine / path)
 

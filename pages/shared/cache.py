@@ -5,6 +5,8 @@ Arrays and objects go in behind an underscore and never into a key: Streamlit ha
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
 from dataclasses import dataclass
 from functools import cached_property
@@ -131,6 +133,12 @@ def clips_root(chosen: Chosen) -> Path | None:
     if chosen.data_set not in (EMBEDDED_NAME, EMBEDDED_NAME + OWN_SUFFIX):
         return clips_folder(chosen.data_set, chosen.machine)
     return embedded_bench() / chosen.machine
+
+
+def tree_stamp(root: Path) -> str:
+    """Digest of the folders' names, times and numbers of files: cheap, and another one when a file comes or goes."""
+    folders = [(folder, os.stat(folder).st_mtime_ns, len(names)) for folder, _, names in os.walk(root)]  # noqa: PTH116
+    return hashlib.sha256(repr(sorted(folders)).encode()).hexdigest()[:16]
 
 
 def embedded_bench() -> Path:
