@@ -99,6 +99,13 @@ class Comparison:
         """One digest for the common clips."""
         return fingerprint([clip.digest for clip in self.clips])
 
+    def of(self, rows: Sequence[int]) -> Comparison:
+        """Only some of the common clips, by position."""
+        methods = (
+            replace(method, scores=Scores(tuple(method.scores.clips[row] for row in rows))) for method in self.methods
+        )
+        return replace(self, methods=tuple(methods))
+
     @property
     def has_both_classes(self) -> bool:
         """Whether a ROC exists."""

@@ -6,6 +6,7 @@ speed hits both; figures are medians. A row that falls short of what was asked s
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,16 +27,15 @@ from asd_core.artifacts import open_artifact
 from asd_core.audio import read_waveform
 from asd_core.datasets.bench import write_bench
 from asd_core.detectors import detector_class
-from asd_core.evaluation.metrics import confusion_at, roc_curve
 from asd_core.evaluation.uncertainty import bootstrap
 from asd_core.features import log_mel
 from asd_core.network import NetworkDetector
 from asd_core.training import MinMaxScale, TrainingPlan, WindowSet, train_network
 from asd_core.types import Float32Array, Waveform
-from benchmarks import reference
+from benchmarks import caching, pages, reference, scale, sweep
 from benchmarks.embedded import NAME, PROJECT
+from benchmarks.rows import COMMAND, LAUNCH, Row
 
-COMMAND = "make bench"
 REPEATS = 9
 SIZE = 2048
 READ_IT_SO = """The sgemm peak is torch's own float32 product of 2048 x 2048 on one thread (MKL), measured beside each
@@ -49,27 +49,6 @@ CLIP_FLOP = {"lstm_predictor": 4.55e9, "gru_autoencoder": 7.07e9}
 LSTM 2 x (312 x 128 x 1024 + 303 x (9 + 10 + 9) x 256 x 1024 + 303 x 256 x 128): no product with a state of zeros;
 GRU 2 x (313 x 128 x 768 + 304 x (9 + 10 + 9 + 1 + 9 + 10 + 9) x 256 x 768 + 304 x 10 x 256 x 128): latent in once.
 """
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measured figure and what was asked of it."""
-
-    name: str
-    value: float
-    asked: float | None
-    better: str
-    unit: str
-    spread: list[float]
-    command: str = COMMAND
-
-    @property
-    def met(self) -> str:
-        """Whether it is as asked, in words."""
-        if self.asked is None:
-            return ""
-        good = self.value <= self.asked if self.better == "lower" else self.value >= self.asked
-        return "yes" if good else "**no**"
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -258,14 +237,6 @@ def fresh_rows(data: Path) -> list[Row]:
     return rows
 
 
-LAUNCH = """
-import resource, subprocess, sys, time
-began = time.perf_counter()
-code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-print(code, time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
-"""
-
-
 def fresh(arguments: list[str]) -> tuple[float, float]:
     """Wall seconds and peak memory in MB of one `python -m asd_core`.
 
@@ -279,28 +250,14 @@ def fresh(arguments: list[str]) -> tuple[float, float]:
 
 
 def evaluation_rows() -> list[Row]:
-    """A threshold move and the bootstrap, with 1,101 clips and three detectors."""
+    """The bootstrap, with 1,101 clips and three detectors."""
     rng = np.random.default_rng(0)
     labels = np.arange(1101) >= 300
     scores = [rng.standard_normal(1101) + labels for _ in range(3)]
     ids = [f"{2 * (row % 3):02d}" for row in range(1101)]
 
-    def move() -> None:
-        for each in scores:
-            confusion_at(labels, each, 0.5)
-            roc_curve(labels, each)
-
-    times = sorted(seconds(move) * 1000 for _ in range(REPEATS))
     draws = sorted(seconds(lambda: [bootstrap(labels, each, machine_ids=ids) for each in scores]) for _ in range(3))
     return [
-        Row(
-            "threshold move, 1,101 clips x 3 detectors",
-            statistics.median(times),
-            50,
-            "lower",
-            "ms",
-            [times[0], times[-1]],
-        ),
         Row(
             "bootstrap, 2,000 draws, 1,101 clips x 3 detectors",
             statistics.median(draws),
@@ -323,32 +280,68 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def groups(data: Path) -> dict[str, Callable[[], list[Row]]]:
+    """What can be measured by itself, in the table's order; the quick ones first."""
+    return {
+        "features": lambda: [features_row(data)],
+        "scoring": lambda: scoring_rows(data),
+        "training": lambda: [training_row(name, data) for name in CLIP_FLOP],
+        "threads": lambda: [threads_row(data)],
+        "fresh": lambda: fresh_rows(data),
+        "evaluation": evaluation_rows,
+        "cache": lambda: caching.rows(data),
+        "sweep": sweep.rows,
+        "dashboard": pages.dashboard_rows,
+        "threshold": pages.threshold_rows,
+        "folder": lambda: scale.rows("folder", n_clips=300),
+        "workers": lambda: scale.rows("workers", n_clips=2000),
+    }
+
+
+def kept_rows(results: Path, measured: list[Row]) -> list[Row]:
+    """Put newly measured rows among those of the last run: in their place, or at the end."""
+    found = json.loads(results.read_text(encoding="utf-8"))["rows"] if results.is_file() else []
+    new = {row.name: row for row in measured}
+    kept = [new.pop(each["name"], None) or Row(**each) for each in found]
+    return [*kept, *new.values()]
+
+
 def main() -> None:
-    """Measure everything, print and write it."""
+    """Measure everything, or what is named, print and write it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", metavar="GROUP", help="measure this alone and keep the other rows")
+    asked = parser.parse_args().only
     torch.set_num_threads(1)
     data = write_bench(PROJECT / "build" / NAME, size="small", seed=0)
     open_artifact(PROJECT / "artifacts" / NAME / "slider" / "lstm_predictor")
-    rows = [
-        features_row(data),
-        *scoring_rows(data),
-        *(training_row(name, data) for name in CLIP_FLOP),
-        threads_row(data),
-        *fresh_rows(data),
-        *evaluation_rows(),
-    ]
+    known = groups(data)
+    if unknown := set(asked or ()) - set(known):
+        raise SystemExit(f"no group is called {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    rows: list[Row] = []
+    for name in asked or known:
+        command = f"python -m benchmarks.run --only {name}"
+        rows += [replace(row, command=command) for row in known[name]()]
+        sys.stderr.write(f"{table(rows[-4:])}\n")
+    results = PROJECT / "benchmarks" / "results.json"
+    write_results(results, kept_rows(results, rows) if asked else rows)
+
+
+def write_results(results: Path, rows: list[Row]) -> None:
+    """Write the figures as JSON and as a page."""
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    versions = {"torch": torch.__version__, "numpy": np.__version__}
     report = {
         "schema": 1,
         "command": "bench",
         "warnings": [],
         "machine": machine,
-        "versions": versions,
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
         "rows": [asdict(row) for row in rows],
     }
-    (PROJECT / "benchmarks" / "results.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    results.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     text = (
-        f"# Performance\n\nMade by `{COMMAND}` on {machine}; one thread, medians; the two sides of a ratio in turn.\n\n"
+        f"# Performance\n\nMade by `{COMMAND}` on {machine}; one thread, medians; the two sides of a ratio in turn. "
+        "`python -m benchmarks.run --only GROUP` measures one group anew; each row's command stands in "
+        "`benchmarks/results.json`.\n\n"
     )
     (PROJECT / "docs" / "performance.md").write_text(f"{text}{table(rows)}\n\n{READ_IT_SO}\n", encoding="utf-8")
     sys.stdout.write(

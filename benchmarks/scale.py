@@ -11,9 +11,6 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import statistics
-import subprocess
-import sys
 import tempfile
 from itertools import cycle, islice
 from pathlib import Path
@@ -26,7 +23,7 @@ from asd_core.network import NetworkDetector
 from asd_core.types import Waveform
 from benchmarks import reference
 from benchmarks.embedded import NAME, PROJECT
-from benchmarks.run import LAUNCH
+from benchmarks.rows import Row, launched, median_row
 
 MODELS = PROJECT / "artifacts" / NAME / "slider"
 DETECTORS = sorted(path.name for path in MODELS.iterdir() if (path / "current").is_file())
@@ -42,19 +39,10 @@ def copies(n_clips: int, folder: Path) -> Path:
     return folder
 
 
-def launched(module: str, *arguments: str | Path) -> tuple[float, float]:
-    """Wall seconds of a command, and the peak memory in MB of the largest of its processes."""
-    command = [sys.executable, "-c", LAUNCH, sys.executable, "-m", module, *map(os.fspath, arguments)]
-    printed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split()
-    if printed[0] != "0":
-        raise SystemExit(f"{module} {arguments[:3]} ended with {printed[0]}")
-    return float(printed[1]), float(printed[2])
-
-
 def score(clips: Path, detectors: list[str], *options: str | Path) -> tuple[float, float]:
-    """Time our command."""
+    """Time our command without the cache of features, which would be warm from the second turn on."""
     models = [text for name in detectors for text in ("--model", MODELS / name)]
-    return launched("asd_core", "score", clips, *models, *options)
+    return launched("asd_core", "score", clips, *models, *options, environment={"ASD_CACHE_MB": "0"})
 
 
 def in_parts(clips: Path, detectors: list[str], workers: int, csv_file: Path | None = None) -> tuple[float, float]:
@@ -90,28 +78,29 @@ def check_equal(ours: Path, theirs: Path) -> None:
                 raise SystemExit(f"{a['path']}, {b['model']}: {x} here, {y} by the plain way")
 
 
-def ratio_line(name: str, pairs: list[tuple[float, float]], asked: float) -> str:
-    """Median, smallest and largest of slow / fast."""
-    ratios = sorted(slow / fast for slow, fast in pairs)
-    slow, fast = (statistics.median(side) for side in zip(*pairs, strict=True))
-    return (
-        f"{name}: {statistics.median(ratios):.2f} times ({ratios[0]:.2f} to {ratios[-1]:.2f}; asked: {asked:g}); "
-        f"medians {slow:.1f} s and {fast:.1f} s"
-    )
-
-
-def workers_lines(n_clips: int, detector: str, repeats: int, inside: Path) -> list[str]:
-    """One worker against two."""
+def worker_rows(n_clips: int, detector: str, repeats: int, inside: Path) -> list[Row]:
+    """One worker against two, and what a day of two workers is."""
     clips = copies(n_clips, inside / "many")
     pairs = [(in_parts(clips, [detector], 1)[0], in_parts(clips, [detector], 2)[0]) for _ in range(repeats)]
-    a_day = DAY_S * n_clips / statistics.median(fast for _, fast in pairs)
+    name = f"{n_clips:,} clips, {detector}"
     return [
-        ratio_line(f"{n_clips} clips, {detector}: 2 workers against 1", pairs, ASKED_WORKERS),
-        f"2 workers at that speed, start included: {a_day:,.0f} clips a day",
+        ratio_row(f"{name}: 1 worker / 2 workers", pairs, ASKED_WORKERS),
+        median_row(
+            f"{name}: 2 workers, start included",
+            [DAY_S * n_clips / fast for _, fast in pairs],
+            unit="clips a day",
+            asked=None,
+            better="higher",
+        ),
     ]
 
 
-def folder_lines(n_clips: int, repeats: int, inside: Path) -> list[str]:
+def ratio_row(name: str, pairs: list[tuple[float, float]], asked: float | None) -> Row:
+    """Make a row of slow / fast."""
+    return median_row(name, [slow / fast for slow, fast in pairs], unit="ratio", asked=asked, better="higher")
+
+
+def folder_rows(n_clips: int, repeats: int, inside: Path) -> list[Row]:
     """All detectors over a folder against the plain way; then four times the clips."""
     clips, ours, theirs = copies(n_clips, inside / "folder"), inside / "ours.csv", inside / "theirs.csv"
     workers = os.cpu_count() or 1
@@ -123,14 +112,25 @@ def folder_lines(n_clips: int, repeats: int, inside: Path) -> list[str]:
         check_equal(ours, theirs)
         alone.append((plain_s, score(clips, DETECTORS, "--csv", ours)[0]))
         peaks.append(peak)
-    name = f"{n_clips} clips, {len(DETECTORS)} detectors, files to CSV"
     large_peak = in_parts(copies(4 * n_clips, inside / "large"), DETECTORS, workers)[1]
+    name = f"{n_clips} clips, {len(DETECTORS)} detectors, files to CSV"
     return [
-        ratio_line(f"{name}: {workers} workers against the plain way", pairs, ASKED_PLAIN),
-        ratio_line(f"{name}: one process against the plain way", alone, 1.0),
-        f"peak memory of the largest process: {statistics.median(peaks):.0f} MB at {n_clips} clips, "
-        f"{large_peak:.0f} MB at {4 * n_clips}",
+        ratio_row(f"{name}: plain way / {workers} workers", pairs, ASKED_PLAIN),
+        ratio_row(f"{name}: plain way / one process", alone, None),
+        median_row(f"{name}: memory of the largest process", peaks, unit="MB", asked=None),
+        median_row(
+            f"{name}: memory, 4 times the clips / once", [large_peak / p for p in peaks], unit="ratio", asked=1.1
+        ),
     ]
+
+
+def rows(measure: str, *, n_clips: int, repeats: int = 3, detector: str = "lstm_predictor") -> list[Row]:
+    """Measure `workers` or `folder` in a temporary folder of the project's disk."""
+    (PROJECT / "build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="scale-", dir=PROJECT / "build") as folder:
+        if measure == "workers":
+            return worker_rows(n_clips, detector, repeats, Path(folder))
+        return folder_rows(n_clips, repeats, Path(folder))
 
 
 def main() -> None:
@@ -145,14 +145,11 @@ def main() -> None:
     if arguments.plain_way is not None:
         plain_way(*arguments.plain_way)
         return
-    (PROJECT / "build").mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="scale-", dir=PROJECT / "build") as folder:
-        inside = Path(folder)
-        print(f"simulated clips; {os.cpu_count()} cores")
-        for line in workers_lines(arguments.clips, arguments.detector, arguments.repeats, inside):
-            print(line, flush=True)
-        for line in folder_lines(arguments.folder_clips, arguments.repeats, inside):
-            print(line, flush=True)
+    print(f"simulated clips; {os.cpu_count()} cores")
+    found = rows("workers", n_clips=arguments.clips, repeats=arguments.repeats, detector=arguments.detector)
+    found += rows("folder", n_clips=arguments.folder_clips, repeats=arguments.repeats)
+    for row in found:
+        print(f"{row.name}: {row.value:.4g} {row.unit} ({row.spread[0]:.4g} to {row.spread[1]:.4g})", flush=True)
 
 
 if __name__ == "__main__":

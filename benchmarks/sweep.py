@@ -15,6 +15,7 @@ from sklearn.svm import OneClassSVM
 from asd_core.embedding import standard_scale
 from asd_core.sweep import GAMMAS, NUS, WORKERS, fit_grid
 from asd_core.types import FloatArray
+from benchmarks.rows import Row, median_row
 
 WIDTH, RANK, ASKED_S = 1280, 40, 60
 
@@ -23,6 +24,19 @@ def blocks(n_blocks: int, rng: np.random.Generator) -> FloatArray:
     """Blocks whose columns go together, shape (n_blocks, 1280)."""
     directions = np.random.default_rng(1).normal(size=(RANK, WIDTH))
     return rng.standard_t(6, size=(n_blocks, RANK)) @ directions + 3.0 * rng.normal(size=(n_blocks, WIDTH))
+
+
+def rows(n_clips: int = 2370, *, repeats: int = 3) -> list[Row]:
+    """Time the grid alone."""
+    rng = np.random.default_rng(0)
+    fitted, others = blocks(n_clips, rng), blocks(n_clips // 2, rng)
+    times = []
+    for _ in range(repeats):
+        began = perf_counter()
+        fit_grid(fitted, others, nus=NUS, gammas=GAMMAS, workers=WORKERS)
+        times.append(perf_counter() - began)
+    name = f"one-class SVM: {len(NUS)} nu x {len(GAMMAS)} gamma at {n_clips:,} x {WIDTH:,}, {WORKERS} processes"
+    return [median_row(name, times, unit="s", asked=ASKED_S)]
 
 
 def report(n_clips: int, workers: int) -> str:

@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from asd_core.artifacts import Artifact
-from pages.shared.cache import artifacts
+from pages.shared.cache import artifacts, tested
 from pages.shared.cards import DETECTOR_MARKS
 from pages.shared.frame import fragment, keep, link, no_detectors, open_page, plain
 from pages.shared.operating_point import operating_point, promise_line, roc, rule_controls
@@ -54,7 +54,7 @@ with open_page("pages/threshold.py") as chosen:
     def workbench() -> None:
         """Everything that follows the threshold: only this part runs again when it moves."""
         artifact = good[name]
-        scores = artifact.scores.of("test").labelled()
+        scores = tested(artifact)
         rule_place, second_place, number_place = st.columns([3, 2, 2])
         rule_controls(artifact, scores, rule_place, number_place)
         second = _other(second_place, good, name)

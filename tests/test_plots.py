@@ -11,6 +11,7 @@ from PIL import Image
 
 from asd_core import plots
 from asd_core.errors import InputError
+from asd_core.evaluation.metrics import roc_curve
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -211,3 +212,91 @@ def test_lines_near_zero_are_seen_beside_far_ones_when_asked_for():
     )
     assert '"symlog"' in near
     assert '"symlog"' not in even
+
+
+def resolved(spec):
+    """Layers with their rows in them, whatever name the rows have."""
+    own = [layer.get("data", spec.get("data")) for layer in spec["layer"]]
+    return [{**layer, "data": spec["datasets"][rows["name"]]} for layer, rows in zip(spec["layer"], own, strict=True)]
+
+
+@pytest.mark.parametrize("threshold", [1.5, 50.0])
+@pytest.mark.parametrize("log_axis", [False, True])
+def test_the_specification_of_a_histogram_is_the_chart(threshold, log_axis):
+    rng = np.random.default_rng(0)
+    normal, anomalous = rng.gamma(4, 0.3, 500), rng.gamma(6, 0.4, 400)
+    chart = plots.score_histogram(normal, anomalous, threshold=threshold, log_axis=log_axis).to_dict()
+    spec = plots.score_histogram_spec(normal, anomalous, threshold=threshold, log_axis=log_axis)
+    assert spec.get("title") == chart.get("title")
+    assert resolved(spec)[: len(chart["layer"])] == resolved(chart)
+    assert all(not layer["data"] for layer in resolved(spec)[len(chart["layer"]) :])
+
+
+def test_one_histogram_does_not_change_the_next():
+    first = plots.score_histogram_spec([1.0, 2.0], [2.0, 3.0], threshold=1.5)
+    plots.score_histogram_spec([10.0, 20.0], [20.0, 30.0])
+    assert plots.score_histogram_spec([1.0, 2.0], [2.0, 3.0], threshold=1.5) == first
+
+
+def staircase(n):
+    rng = np.random.default_rng(1)
+    labels = rng.random(n) < 0.5
+    return roc_curve(labels, rng.standard_normal(n) + labels)
+
+
+def test_a_thinned_curve_leaves_out_what_no_screen_shows():
+    curve = staircase(30_987)
+    drawn = plots.along_curve(curve.fpr, curve.tpr)
+    assert 1000 < len(drawn) <= plots.MAX_CURVE_POINTS
+    assert drawn[0] == 0
+    assert drawn[-1] == len(curve.fpr) - 1
+    way = curve.fpr + curve.tpr
+    assert np.diff(way[drawn]).max() <= 2 * 2.0 / (plots.MAX_CURVE_POINTS - 2)
+
+
+def test_a_small_curve_and_a_small_cloud_stay_whole():
+    curve = staircase(1_101)
+    assert plots.along_curve(curve.fpr, curve.tpr).tolist() == list(range(len(curve.fpr)))
+    assert plots.seen_marks(np.zeros((50, 2)), ["normal"] * 50).tolist() == list(range(50))
+
+
+def test_figures_of_a_large_set_hold_no_more_points_than_a_screen_shows():
+    curve = staircase(30_987)
+    overlay = plots.roc_overlay([plots.RocCurve("x", curve.fpr, curve.tpr, "#009E73")])
+    det = plots.det_figure(curve.fpr, 1 - curve.tpr, point=(0.1, 0.1), colour="#009E73")
+    pr = plots.precision_recall_figure(
+        curve.tpr[1:],
+        curve.true_positives[1:] / (curve.true_positives + curve.false_positives)[1:],
+        point=None,
+        base_rate=0.5,
+        colour="#009E73",
+    )
+    for figure in (overlay, det, pr):
+        assert max(len(trace.x) for trace in figure.data) <= plots.MAX_CURVE_POINTS
+
+
+def test_marks_left_out_hide_behind_one_of_their_own_group():
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((30_987, 2))
+    groups = ["normal" if normal else "rail" for normal in rng.random(len(points)) < 0.9]
+    drawn = plots.seen_marks(points, groups)
+    assert plots.MAX_MARKS // 2 < len(drawn) <= plots.MAX_MARKS
+    assert len(np.unique(drawn)) == len(drawn)
+    assert {groups[row] for row in drawn} == {"normal", "rail"}
+    span = np.ptp(points, axis=0)
+    for row in range(0, len(points), 500):
+        same = [other for other in drawn if groups[other] == groups[row]]
+        assert (np.abs(points[same] - points[row]) / span).max(axis=1).min() < 0.05
+
+
+def test_boxes_of_a_large_class_are_drawn_from_their_figures():
+    rng = np.random.default_rng(0)
+    scores, labels = rng.standard_normal(30_987), np.arange(30_987) % 2 == 0
+    ids = [f"{row % 4:02d}" for row in range(30_987)]
+    figure = plots.scores_by_id(scores, labels, ids, threshold=0.0)
+    own = scores[~labels & (np.array(ids) == "01")]
+    box = figure.data[0]
+    assert box.median[list(box.x).index("id 01")] == pytest.approx(np.median(own))
+    assert box.upperfence[list(box.x).index("id 01")] <= own.max()
+    assert sum(len(outliers) for box in figure.data for outliers in box.y) <= 2 * 4 * 200
+    assert len(figure.to_json()) < 60_000

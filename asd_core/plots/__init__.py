@@ -46,10 +46,12 @@ from asd_core.plots.scores import (
     line_row,
     rate_grid,
     score_histogram,
+    score_histogram_spec,
     score_plane,
     score_scatter,
     scores_by_id,
 )
+from asd_core.plots.thinning import MAX_CURVE_POINTS, MAX_MARKS, along_curve, seen_marks
 from asd_core.plots.timeline import TimelinePoint, score_timeline
 
 __all__ = [
@@ -62,6 +64,8 @@ __all__ = [
     "IMPORTED_DASHES",
     "LOG_TICKS_HZ",
     "MAP_TIMES_THRESHOLD",
+    "MAX_CURVE_POINTS",
+    "MAX_MARKS",
     "NEUTRAL_COLOUR",
     "NORMAL_COLOUR",
     "PALETTES",
@@ -70,6 +74,7 @@ __all__ = [
     "Line",
     "RocCurve",
     "TimelinePoint",
+    "along_curve",
     "band_figure",
     "cells_picture",
     "clip_scatter",
@@ -85,10 +90,12 @@ __all__ = [
     "rate_grid",
     "roc_overlay",
     "score_histogram",
+    "score_histogram_spec",
     "score_plane",
     "score_scatter",
     "score_timeline",
     "scores_by_id",
+    "seen_marks",
     "waveform_envelope",
     "waveform_figure",
 ]

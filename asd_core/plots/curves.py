@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import altair as alt
     import plotly.graph_objects as go
 from asd_core.plots.look import MARGIN, NEUTRAL_COLOUR, short_number
+from asd_core.plots.thinning import along_curve
 
 LOG_TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000, 5000)
 """Marks of a logarithmic frequency axis."""
@@ -282,9 +283,10 @@ def _add_band(figure: go.Figure, curve: RocCurve, fpr: FloatArray, low: FloatArr
 
 
 def _add_curve(figure: go.Figure, curve: RocCurve) -> None:
+    drawn = along_curve(curve.false_positive_rate, curve.true_positive_rate)
     figure.add_scatter(
-        x=np.asarray(curve.false_positive_rate, dtype=np.float32),
-        y=np.asarray(curve.true_positive_rate, dtype=np.float32),
+        x=np.asarray(curve.false_positive_rate, dtype=np.float32)[drawn],
+        y=np.asarray(curve.true_positive_rate, dtype=np.float32)[drawn],
         mode="lines",
         line={"color": curve.colour, "dash": curve.dash, "width": 2.5},
         name=curve.label,
@@ -319,7 +321,8 @@ def precision_recall_figure(
     base_rate
         Precision of calling every clip anomalous.
     """
-    figure = _rates_figure(recall, precision, point, colour=colour)
+    drawn = along_curve(recall, precision)
+    figure = _rates_figure(recall[drawn], precision[drawn], point, colour=colour)
     figure.add_hline(y=base_rate, line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1})
     figure.update_xaxes(title="Recall (anomalies found)", range=[0, 1.02])
     figure.update_yaxes(title="Precision (alarms that are right)", range=[0, 1.05])
@@ -336,8 +339,9 @@ def det_figure(fpr: FloatArray, fnr: FloatArray, *, point: tuple[float, float], 
     point
         (FPR, FNR) in force.
     """
-    inside = (fpr > 0) & (fnr > 0)
-    figure = _rates_figure(fpr[inside], fnr[inside], point, colour=colour)
+    inside = np.flatnonzero((fpr > 0) & (fnr > 0))
+    drawn = inside[along_curve(np.log10(fpr[inside]), np.log10(fnr[inside]))]
+    figure = _rates_figure(fpr[drawn], fnr[drawn], point, colour=colour)
     ticks = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1]
     axis = {"type": "log", "tickvals": ticks, "ticktext": [f"{100 * tick:g} %" for tick in ticks]}
     figure.update_xaxes(title="False alarms (FPR)", **axis)

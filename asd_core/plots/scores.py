@@ -6,7 +6,9 @@ import html
 import json
 import textwrap
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     import altair as alt
     import plotly.graph_objects as go
 from asd_core.plots.look import ANOMALOUS_COLOUR, MARGIN, NEUTRAL_COLOUR, NORMAL_COLOUR, finite_scores, short_number
+
+MAX_BOXED_CLIPS, MAX_OUTLIERS = 1500, 100
+"""Clips of a class whose boxes show each of them; clips beyond either whisker that a larger class' boxes show."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +116,43 @@ def score_histogram(
     layers += _threshold_layers(bins.threshold)
     title = alt.Title(text="", subtitle=list(bins.remarks), anchor="start") if bins.remarks else alt.Undefined
     return alt.LayerChart(layer=layers, height=height_px, title=title)
+
+
+def score_histogram_spec(
+    normal_scores: npt.ArrayLike,
+    anomalous_scores: npt.ArrayLike,
+    *,
+    threshold: float | None = None,
+    n_bins: int = 40,
+    log_axis: bool = False,
+    central_share: float = 0.99,
+    height_px: int = 280,
+) -> dict[str, Any]:
+    """Draw the same as `score_histogram` as a Vega-Lite specification, for pages that draw it anew at each move.
+
+    Altair builds and checks the chart once, and numbers are put into it after that: its checks of one chart take
+    longer than all else that a page does when a threshold moves.
+    """
+    classes = {"Normal": finite_scores(normal_scores), "Anomalous": finite_scores(anomalous_scores)}
+    bins = _score_bins(classes, threshold, n_bins=n_bins, log_axis=log_axis, central_share=central_share)
+    spec = deepcopy(_histogram_template(log_axis, height_px))
+    shown = [] if bins.threshold is None else [_threshold_row(bins.threshold)]
+    spec["datasets"] = {"bars": _bar_rows(classes, bins.edges), "threshold": shown}
+    for layer, name in zip(spec["layer"], ("bars", "bars", "threshold", "threshold"), strict=True):
+        layer["data"] = {"name": name}
+    for layer in spec["layer"][:2]:
+        layer["encoding"]["x"]["scale"]["domain"] = [float(bins.edges[0]), float(bins.edges[-1])]
+    if bins.remarks:
+        spec["title"] = {"text": "", "subtitle": list(bins.remarks), "anchor": "start"}
+    return spec
+
+
+@cache
+def _histogram_template(log_axis: bool, height_px: int) -> dict[str, Any]:
+    """The specification of a histogram whose numbers do not matter; never changed."""
+    chart = score_histogram([1, 2], [1, 2], threshold=1.5, central_share=1.0, log_axis=log_axis, height_px=height_px)
+    spec: dict[str, Any] = chart.to_dict()
+    return spec
 
 
 def histogram(
@@ -330,12 +372,16 @@ def _bar_rows(classes: Mapping[str, FloatArray], edges: FloatArray) -> list[dict
     return rows
 
 
+def _threshold_row(threshold: float) -> dict[str, Any]:
+    return {"at": threshold, "label": f"threshold {threshold:.4g}"}
+
+
 def _threshold_layers(threshold: float | None) -> list[Any]:
     import altair as alt
 
     if threshold is None:
         return []
-    base = alt.Chart({"values": [{"at": threshold, "label": f"threshold {threshold:.4g}"}]})
+    base = alt.Chart({"values": [_threshold_row(threshold)]})
     rule = base.mark_rule(color=NEUTRAL_COLOUR, strokeWidth=2, strokeDash=[6, 3]).encode(x="at:Q", tooltip="label:N")
     text = base.mark_text(color=NEUTRAL_COLOUR, align="center", baseline="bottom", dy=-4, fontWeight="bold")
     return [rule, text.encode(x="at:Q", y=alt.value(0), text="label:N")]
@@ -351,6 +397,8 @@ def scores_by_id(
 ) -> go.Figure:
     """Draw each machine id's normal and anomalous scores as boxes with their clips: why pooled and per-id AUC differ.
 
+    Of a class of more than `MAX_BOXED_CLIPS` the boxes' own figures are drawn, and the most extreme clips only.
+
     Parameters
     ----------
     anomaly_scores, is_anomalous, machine_ids
@@ -365,12 +413,12 @@ def scores_by_id(
     figure = go.Figure()
     for label, name, colour in ((False, "Normal", NORMAL_COLOUR), (True, "Anomalous", ANOMALOUS_COLOUR)):
         own = labels == label
+        few = own.sum() <= MAX_BOXED_CLIPS
         figure.add_box(
-            x=names[own].tolist(),
-            y=scores[own].astype(np.float32),
+            **(_clips_in_boxes if few else _summed_boxes)(names[own], scores[own]),
             name=name,
             marker={"color": colour, "size": 3, "symbol": "x-thin" if label else "circle", "line": {"width": 1}},
-            boxpoints="all" if own.sum() <= 1500 else "outliers",
+            boxpoints="all" if few else "outliers",
             jitter=0.5,
             pointpos=0,
             line={"width": 1.5, "color": colour},
@@ -382,6 +430,26 @@ def scores_by_id(
     figure.update_yaxes(title="Anomaly score (higher = more anomalous)")
     figure.update_xaxes(categoryorder="category ascending")
     return figure
+
+
+def _clips_in_boxes(names: npt.NDArray[np.str_], scores: FloatArray) -> dict[str, Any]:
+    return {"x": names.tolist(), "y": scores.astype(np.float32)}
+
+
+def _summed_boxes(names: npt.NDArray[np.str_], scores: FloatArray) -> dict[str, Any]:
+    """Boxes by their figures, and extreme clips; whiskers end at the farthest clip within 1.5 boxes (Tukey)."""
+    boxes: dict[str, Any] = {"x": [], "q1": [], "median": [], "q3": [], "lowerfence": [], "upperfence": [], "y": []}
+    for name in np.unique(names):
+        own = np.sort(scores[names == name])
+        low, middle, high = np.quantile(own, (0.25, 0.5, 0.75))
+        reach = 1.5 * (high - low)
+        inside = own[(own >= low - reach) & (own <= high + reach)]
+        outside = np.concatenate([own[own < inside[0]][:MAX_OUTLIERS], own[own > inside[-1]][-MAX_OUTLIERS:]])
+        figures = (str(name), low, middle, high, inside[0], inside[-1])
+        for key, value in zip(list(boxes)[:-1], figures, strict=True):
+            boxes[key].append(value if isinstance(value, str) else float(value))
+        boxes["y"].append(outside.astype(np.float32).tolist())
+    return boxes
 
 
 _KIND_SHAPES = ("triangle-up", "diamond", "square", "cross", "triangle-down", "triangle-right", "triangle-left")

@@ -5,23 +5,27 @@ Arrays and objects go in behind an underscore and never into a key: Streamlit ha
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from asd_core.artifacts import Artifact, open_artifact
+from asd_core.artifacts import Artifact, Scores, open_artifact
 from asd_core.assess import summarise
 from asd_core.audio import read_waveform
 from asd_core.datasets.bench import write_bench
 from asd_core.detector import Detector
 from asd_core.errors import AsdError
+from asd_core.evaluation.metrics import RocCurve, roc_curve
 from asd_core.library import clips_folder
 from asd_core.pipeline import OWN_SUFFIX
 from asd_core.places import data_dir
-from asd_core.types import AnomalyMap, Waveform
+from asd_core.types import AnomalyMap, BoolArray, FloatArray, Waveform
 from pages.shared.frame import EMBEDDED_NAME, Chosen
 
 _BENCH_LOCK = threading.Lock()
@@ -54,10 +58,54 @@ def _detector(folder: str, _artifact: Artifact) -> Detector:  # noqa: ARG001 - t
     return _artifact.detector()
 
 
+@dataclass(frozen=True)
+class KeptScores(Scores):
+    """Scores whose columns are made once: a large set's would cost more than all else that a page does with them.
+
+    Arrays are shared by all sessions and cannot be written to.
+    """
+
+    @cached_property
+    def anomaly_scores(self) -> FloatArray:  # type: ignore[override]
+        """Shape (n_clips,)."""
+        return _locked(super().anomaly_scores)
+
+    @cached_property
+    def is_anomalous(self) -> BoolArray:  # type: ignore[override]
+        """Shape (n_clips,)."""
+        return _locked(super().is_anomalous)
+
+    @cached_property
+    def machine_ids(self) -> tuple[str, ...]:  # type: ignore[override]
+        """One id a clip."""
+        return super().machine_ids
+
+    @cached_property
+    def curve(self) -> RocCurve | None:
+        """The ROC; None where the clips are of one class."""
+        labels = self.is_anomalous
+        return roc_curve(labels, self.anomaly_scores) if labels.any() and not labels.all() else None
+
+
+def _locked(array: Any) -> Any:
+    array.flags.writeable = False
+    return array
+
+
+def tested(artifact: Artifact) -> KeptScores:
+    """Labelled test clips of a version."""
+    return _kept_scores(str(artifact.folder), artifact)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _kept_scores(folder: str, _artifact: Artifact) -> KeptScores:  # noqa: ARG001 - the folder is the key
+    return KeptScores(_artifact.scores.of("test").labelled().clips)
+
+
 @st.cache_data(max_entries=256, show_spinner="Computing intervals …")
 def summary(folder: str, _artifact: Artifact) -> dict[str, Any]:  # noqa: ARG001 - the folder is the key
     """Figures of a version's own test scores, with intervals."""
-    return summarise(_artifact, _artifact.scores.of("test").labelled())
+    return summarise(_artifact, tested(_artifact))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +133,12 @@ def clips_root(chosen: Chosen) -> Path | None:
     if chosen.data_set not in (EMBEDDED_NAME, EMBEDDED_NAME + OWN_SUFFIX):
         return clips_folder(chosen.data_set, chosen.machine)
     return embedded_bench() / chosen.machine
+
+
+def tree_stamp(root: Path) -> str:
+    """Digest of the folders' names, times and numbers of files: cheap, and another one when a file comes or goes."""
+    folders = [(folder, os.stat(folder).st_mtime_ns, len(names)) for folder, _, names in os.walk(root)]  # noqa: PTH116
+    return hashlib.sha256(repr(sorted(folders)).encode()).hexdigest()[:16]
 
 
 def embedded_bench() -> Path:

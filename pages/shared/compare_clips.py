@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from asd_core.artifacts import ScoredClip
 from asd_core.compare import Failures, disagreements, false_alarms, misses, quadrants
 from asd_core.formats import rate_text, score_text
-from asd_core.plots import clip_scatter, line_row, rate_grid
+from asd_core.plots import clip_scatter, line_row, rate_grid, seen_marks
 from asd_core.types import FloatArray
 from pages.shared.cache import heard
 from pages.shared.compare_methods import Judged
 from pages.shared.frame import Chosen, keep
 from pages.shared.listening import listening_panels
+from pages.shared.paging import PAGE_ROWS, page_start
 from pages.shared.sources import clip_title, load_scored, of_one_channel, shown_name
 
 ANY = "any of them"
@@ -76,22 +79,22 @@ def pickable(
     lines: tuple[float | None, float | None] = (None, None),
     **options: Any,
 ) -> ScoredClip:
-    """Draw a mark a clip; a click or the list below chooses one."""
+    """Draw a mark a clip, or of many clips those that a screen can show; a click or the list below chooses one."""
     clips = judged.comparison.clips
-    rows = {clip.digest: row for row, clip in enumerate(clips)}
     chart_key, list_key = f"chart:{key}", "compared_clip"
-    keep(list_key, _by_label(clips))
-    titles = [clip_title(clip) for clip in clips]
+    drawn = _scatter(judged.keys, key, points, groups, clips, options)
+    listed = _found_by_name(clips, drawn)
+    keep(list_key, listed)
 
     def clicked() -> None:
-        row = picked_row(st.session_state[chart_key])
-        if row is not None and row < len(clips):
-            st.session_state[list_key] = clips[row].digest
+        at = picked_row(st.session_state[chart_key])
+        if at is not None and at < len(drawn.rows):
+            st.session_state[list_key] = clips[drawn.rows[at]].digest
+            st.session_state[NAME_KEY] = ""
 
-    row = rows[st.session_state[list_key]]
-    spec = _scatter(judged.keys, key, points, groups, titles, options)
+    row = listed[st.session_state[list_key]]
     st.vega_lite_chart(
-        spec=_marked(spec, points[row].tolist(), lines),
+        spec=_marked(drawn.spec, points[row].tolist(), lines),
         width="stretch",
         key=chart_key,
         on_select=clicked,
@@ -100,12 +103,42 @@ def pickable(
     )
     digest = st.selectbox(
         "Clip (click a mark, or choose)",
-        _by_label(clips),
+        list(listed),
         key=list_key,
-        format_func=lambda digest: titles[rows[digest]],
+        format_func=lambda digest: clip_title(clips[listed[digest]]),
         persist_state="session",
     )
-    return clips[rows[digest]]
+    return clips[listed[digest]]
+
+
+NAME_KEY = "compared_name"
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A chart as plain values, and the clips whose marks it holds, by label."""
+
+    spec: dict[str, Any]
+    rows: tuple[int, ...]
+    by_label: dict[str, int]
+
+
+def _found_by_name(clips: Sequence[ScoredClip], drawn: _Drawn) -> dict[str, int]:
+    """Return the clips to choose from, digest to row: those that are drawn, or those whose name holds a text."""
+    if len(drawn.rows) == len(clips):
+        return drawn.by_label
+    st.caption(
+        f"{len(drawn.rows):,} marks stand for {len(clips):,} clips: of those that would hide one another one is drawn. "
+        "All figures are of all clips."
+    )
+    keep(NAME_KEY)
+    text = st.text_input("Find a clip by a part of its name", key=NAME_KEY, persist_state="session", max_chars=100)
+    if not text:
+        return drawn.by_label
+    found = {clip.digest: row for row, clip in enumerate(clips) if text.lower() in clip.path.lower()}
+    if not found:
+        st.caption("No clip has a name like this: all that are drawn are listed.")
+    return dict(list(found.items())[:PAGE_ROWS]) or drawn.by_label
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -114,15 +147,19 @@ def _scatter(
     key: str,  # noqa: ARG001 - part of the key
     _points: FloatArray,
     _groups: list[str],
-    _titles: list[str],
+    _clips: tuple[ScoredClip, ...],
     _options: dict[str, Any],
-) -> dict[str, Any]:
+) -> _Drawn:
     """The chart as plain values: building it anew would cost more than everything else on the page."""
     log_axes = (_wants_log(_points[:, 0]), _wants_log(_points[:, 1]))
-    spec: dict[str, Any] = clip_scatter(_points, _groups, _titles, log_axes=log_axes, **_options).to_dict(
-        validate=False
+    seen = np.column_stack(
+        [np.log10(axis) if is_log else axis for axis, is_log in zip(_points.T, log_axes, strict=True)]
     )
-    return spec
+    rows = seen_marks(seen, _groups).tolist()
+    titles = [clip_title(_clips[row]) for row in rows]
+    chart = clip_scatter(_points[rows], [_groups[row] for row in rows], titles, log_axes=log_axes, **_options)
+    by_label = sorted(rows, key=lambda row: (_clips[row].label, _clips[row].machine_id, _clips[row].path))
+    return _Drawn(chart.to_dict(validate=False), tuple(rows), {_clips[row].digest: row for row in by_label})
 
 
 def _marked(spec: dict[str, Any], point: list[float], lines: tuple[float | None, float | None]) -> dict[str, Any]:
@@ -131,10 +168,6 @@ def _marked(spec: dict[str, Any], point: list[float], lines: tuple[float | None,
     crosshair = [{**layer, "data": {"values": row}} for layer, row in zip(spec["layer"][:2], rows, strict=True)]
     ring = {**spec["layer"][-1], "data": {"values": [{"x": point[0], "y": point[1]}]}}
     return {**spec, "datasets": dict(spec["datasets"]), "layer": [*crosshair, *spec["layer"][2:-1], ring]}
-
-
-def _by_label(clips: tuple[ScoredClip, ...]) -> list[str]:
-    return [clip.digest for clip in sorted(clips, key=lambda clip: (clip.label, clip.machine_id, clip.path))]
 
 
 def _wants_log(values: FloatArray) -> bool:
@@ -198,7 +231,8 @@ def disagreement_view(chosen: Chosen, judged: Judged) -> None:
     )
     if not shown:
         return
-    play(chosen, judged, clips[_listed(judged, shown)])
+    start = page_start(len(shown), key="differ_page")
+    play(chosen, judged, clips[_listed(judged, shown[start : start + PAGE_ROWS])])
 
 
 def _listed(judged: Judged, rows: list[int]) -> int:

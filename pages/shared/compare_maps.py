@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +27,24 @@ from pages.shared.compare_methods import Judged
 from pages.shared.frame import Chosen, plain
 
 ENCODER = "logmel_stats"
-MAX_VECTORS = 20_000
+MAX_MAPPED, MAX_VECTORS = 2000, 20_000
+"""Clips of one map, and vectors kept of all maps."""
 _LOCK = threading.Lock()
 
 
 def map_view(chosen: Chosen, judged: Judged) -> None:
     """Clips that sound alike lie side by side: PCA of their encoder vectors."""
     root = clips_root(chosen)
+    n_all = len(judged.comparison.clips)
+    judged = _mapped(judged.keys, judged.rule, judged)
     clips = judged.comparison.clips
     if root is None or len(clips) < 2:
         st.info("A map needs the sound of the clips, which is not at hand for this data set.", icon=":material/info:")
         return
     encoder = load_encoder(ENCODER)
     points, shares = _plane(judged.comparison.fingerprint, tuple(clip.digest for clip in clips), _vectors(root, clips))
+    if len(clips) < n_all:
+        st.caption(f"{len(clips):,} of the {n_all:,} clips, drawn at random, the same at each visit.")
     st.caption(
         f"{encoder.identity.title}: one vector of {encoder.dimension} numbers a clip (mean over its 0.96 s patches), "
         f"seen along the two directions of widest spread. They hold {100 * shares[0]:.0f} % and "
@@ -54,6 +61,17 @@ def map_view(chosen: Chosen, judged: Judged) -> None:
         alt=f"Map of {len(clips)} clips by their sound; colour tells normal from anomalous, shape the kind of fault",
     )
     play(chosen, judged, picked)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _mapped(keys: tuple[str, ...], rule: str, _judged: Judged) -> Judged:  # noqa: ARG001 - the key
+    """Of more clips than one listens to while a reader waits, a sample."""
+    comparison = _judged.comparison
+    if len(comparison.clips) <= MAX_MAPPED:
+        return _judged
+    rows = sorted(random.Random(0).sample(range(len(comparison.clips)), MAX_MAPPED))  # noqa: S311 - no secret
+    sampled = comparison.of(rows)
+    return replace(_judged, comparison=sampled, alarms=_judged.alarms[:, rows])
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

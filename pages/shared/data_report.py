@@ -19,13 +19,15 @@ from asd_core.library import (
     upload_names,
 )
 from asd_core.pipeline import DataSet, expected_counts
-from pages.shared.cache import embedded_bench
+from pages.shared.cache import embedded_bench, tree_stamp
 from pages.shared.data_storage import delete_set
 from pages.shared.data_table import go, known_sets, set_title
 from pages.shared.frame import keep, link
 
 READ_AT_ONCE = 800
 """Clips that are read without asking; more take longer than a reader waits."""
+RECHECK_S = 30
+"""How long it may take until a clip of a larger set that was overwritten in its place is noticed."""
 LAYOUTS = {
     "dcase2020": "DCASE 2020: train and test folders, labels in the file names",
     "dcase2021": "DCASE 2021 or later: sections in the file names",
@@ -82,9 +84,7 @@ def indexed(known: KnownSet, machine: str) -> DataSet:
     if known.name == EMBEDDED_NAME:
         embedded_bench()
     root = known.folder / known.machines[machine]
-    folders = [root, *sorted(root.glob("*/")), *sorted(root.glob("*/*/"))] if root.is_dir() else []
-    stamps = [(path.name, path.lstat().st_mtime_ns) for path in folders]
-    return _indexed(ascii((str(known.folder), machine, known.normal, stamps)), known, machine)
+    return _indexed(ascii((str(known.folder), machine, known.normal, tree_stamp(root))), known, machine)
 
 
 def set_report(known: KnownSet) -> None:
@@ -147,20 +147,40 @@ def _published(data_set: DataSet) -> None:
 
 
 def _clip_report(data_set: DataSet, names: Mapping[str, str]) -> None:
-    asked = f"read:{survey_key(data_set)}"
     small = len(data_set.index.clips) <= READ_AT_ONCE
+    key = survey_key(data_set) if small else _survey_key(tree_stamp(data_set.index.root), data_set)
+    found = _surveys().get(key) or _read_clips(data_set, key, small=small)
+    if found is not None:
+        _surveys()[key] = found
+        _groups(found["groups"])
+        _faults(found, names)
+
+
+@st.cache_data(max_entries=16, ttl=RECHECK_S, show_spinner=False)
+def _survey_key(stamp: str, _data_set: DataSet) -> str:  # noqa: ARG001 - the stamp is the key
+    return survey_key(_data_set)
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _surveys() -> dict[str, dict[str, Any]]:
+    """What clips are like by the key of their survey, for all sessions: a few kB each."""
+    return {}
+
+
+def _read_clips(data_set: DataSet, key: str, *, small: bool) -> dict[str, Any] | None:
+    """Read the clips, or what is on disk of them; None until the reader has asked for it."""
+    asked = f"read:{key}"
     if not (small or has_survey(data_set) or st.session_state.get(asked)):
         st.caption(f"Lengths, levels and duplicates need all {len(data_set.index.clips):,} clips to be read.")
         if not st.button("Read the clips", key="read_clips"):
-            return
+            return None
         st.session_state[asked] = True
     bar = st.empty()
     found = survey(
         data_set, on_progress=lambda done, total: bar.progress(done / total, f"Read {done} of {total} clips")
     )
     bar.empty()
-    _groups(found["groups"])
-    _faults(found, names)
+    return found
 
 
 def _groups(groups: Sequence[Mapping[str, Any]]) -> None:

@@ -28,7 +28,7 @@ from asd_core.library import (
 )
 from asd_core.places import artifacts_dir
 from pages.shared.data_chores import is_running
-from pages.shared.data_table import known_sets, size_text
+from pages.shared.data_table import known_sets, size_text, tree_bytes
 from pages.shared.frame import PROJECT
 
 
@@ -50,7 +50,7 @@ def delete_set(known: KnownSet) -> None:
     with st.popover("Delete …", icon=":material/delete:", width="stretch"):
         st.text(known.name)
         if known.made_here:
-            st.markdown(f"Its clips are removed from the disk: **{size_text(folder_bytes(known.folder))}**.")
+            st.markdown(f"Its clips are removed from the disk: **{size_text(tree_bytes(known.folder))}**.")
             if known.name == EMBEDDED_NAME:
                 st.caption("They are generated again, the same, when a page needs them.")
         else:

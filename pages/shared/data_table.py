@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.library import EMBEDDED_NAME, KnownSet, display_name, folder_bytes, read_library, restart_library
+from pages.shared.cache import tree_stamp
 
 KIND_TITLES = {"simulated": "simulated", "recordings": "own recordings", "downloaded": "DCASE 2020 recordings"}
 
@@ -46,7 +47,7 @@ def set_table() -> None:
             "Kind": [KIND_TITLES[known.kind] for known in sets],
             "Machines": [", ".join(map(display_name, known.machines)) for known in sets],
             "Size": [
-                size_text(folder_bytes(known.folder)) if here else _absent(known)
+                size_text(tree_bytes(known.folder)) if here else _absent(known)
                 for known, here in zip(sets, there, strict=True)
             ],
             "Added": [known.added[:10] or "with the project" for known in sets],
@@ -60,6 +61,16 @@ def go(page: str, label: str, *, icon: str | None = None, key: str | None = None
     """Button that opens another page with some of its choices made."""
     if st.button(label, key=key or f"go:{page}:{label}", icon=icon, on_click=st.session_state.update, args=(state,)):
         st.switch_page(page)
+
+
+def tree_bytes(folder: Path) -> int:
+    """Size of a data set's files; counted again when one comes or goes."""
+    return _tree_bytes(str(folder), tree_stamp(folder))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _tree_bytes(folder: str, stamp: str) -> int:  # noqa: ARG001 - the stamp is part of the key
+    return folder_bytes(Path(folder))
 
 
 def shown_path(path: Path) -> str:

@@ -6,7 +6,6 @@ Surveys read many clips: the first session to ask computes one, with its progres
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import threading
 from collections import Counter
@@ -27,8 +26,9 @@ from asd_core.pipeline import DataSet, open_data_set
 from asd_core.spectrum import SpectrumSpread, mean_spectrum, spectrum_spread
 from asd_core.types import FloatArray, Waveform
 from pages.shared.cache import clip as cached_clip
-from pages.shared.cache import clips_root
+from pages.shared.cache import clips_root, tree_stamp
 from pages.shared.frame import Chosen, keep, link
+from pages.shared.paging import PAGE_ROWS, page_start
 from pages.shared.sources import shown_name
 
 MOST_CLIPS = 4
@@ -88,19 +88,13 @@ def data_set_of(chosen: Chosen) -> tuple[DataSet, str] | None:
         root = clips_root(chosen)
     if root is None or not root.is_dir():
         return None
-    stamp = _stamp(root)
+    stamp = tree_stamp(root)
     return _data_set(str(root.parent), chosen.machine, chosen.data_set, stamp), stamp
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _data_set(root: str, machine: str, name: str, stamp: str) -> DataSet:  # noqa: ARG001 - the stamp is the key
     return open_data_set(Path(root), machine=machine, name=name)
-
-
-def _stamp(root: Path) -> str:
-    """Digest of the folders' names, times and numbers of files: cheap, and another one when a file comes or goes."""
-    folders = [(folder, os.stat(folder).st_mtime_ns, len(names)) for folder, _, names in os.walk(root)]  # noqa: PTH116
-    return hashlib.sha256(repr(sorted(folders)).encode()).hexdigest()[:16]
 
 
 def title_of(clip: Clip) -> str:
@@ -114,7 +108,7 @@ def load(clip: Clip) -> Waveform:
     return cached_clip(str(clip.path), file_digest(clip.path), None)
 
 
-def filtered(data_set: DataSet) -> tuple[Clip, ...]:
+def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
     """Let the user narrow the clips down by id, split, label and kind.
 
     Test clips come first, normal and anomalous ones in turn, so that those to compare stand next to each other.
@@ -130,7 +124,12 @@ def filtered(data_set: DataSet) -> tuple[Clip, ...]:
             name.capitalize(), [ALL, *values], key=key, format_func=shown_name, persist_state="session"
         )
         link(key)
-    kept = [clip for clip in clips if all(value in (ALL, getattr(clip, field)) for field, value in wanted.items())]
+    return _kept(stamp, tuple(wanted.items()), clips)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _kept(stamp: str, wanted: tuple[tuple[str, str], ...], _clips: Sequence[Clip]) -> tuple[Clip, ...]:  # noqa: ARG001
+    kept = [clip for clip in _clips if all(value in (ALL, getattr(clip, field)) for field, value in wanted)]
     return tuple(_in_turn(kept))
 
 
@@ -146,6 +145,13 @@ def _in_turn(clips: Sequence[Clip]) -> list[Clip]:
 
 def pick(clips: Sequence[Clip], stamp: str) -> list[Clip]:
     """Let the user tick up to four clips in a table; what is ticked stands in the URL."""
+    asked = set(st.session_state.get("explored") or st.query_params.get_all("clips"))
+    if len(clips) > PAGE_ROWS and "explore_page" not in st.session_state and asked:
+        at = next((row for row, clip in enumerate(clips) if clip.relative in asked), 0)
+        st.session_state["explore_page"] = at // PAGE_ROWS + 1
+    keep("explore_page")
+    start_row = page_start(len(clips), key="explore_page")
+    clips = clips[start_row : start_row + PAGE_ROWS]
     table = pd.DataFrame(
         {
             "Clip": [shown_name(clip.relative) for clip in clips],

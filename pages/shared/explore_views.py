@@ -70,7 +70,7 @@ class PictureSettings:
 
 def listen_view(data_set: DataSet, stamp: str) -> None:
     """Pick clips; see waveform, spectrogram and mean spectrum of each and hear it."""
-    clips = filtered(data_set)
+    clips = filtered(data_set, stamp)
     if not clips:
         st.info("No clip is like this: set a filter back to 'all'.", icon=":material/filter_alt_off:")
         return
@@ -174,7 +174,7 @@ def _spectra_chart(lines: Sequence[Line], *, alt: str) -> None:
 
 def spectra_view(data_set: DataSet, stamp: str) -> None:
     """Mean spectrum of each label with its spread, over a sample of the filtered clips."""
-    clips = filtered(data_set)
+    clips = filtered(data_set, stamp)
     spectra = label_spectra(clips, stamp) if clips else {}
     if not spectra:
         st.info("No clip is like this: set a filter back to 'all'.", icon=":material/filter_alt_off:")

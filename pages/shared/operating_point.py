@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from asd_core.artifacts import Artifact, Scores
+from asd_core.artifacts import Artifact
 from asd_core.assess import choose_threshold
-from asd_core.evaluation.metrics import Confusion, RocCurve, confusion_at, per_id, roc_curve
+from asd_core.evaluation.metrics import Confusion, IdFigures, RocCurve, clips_by_id, confusion_at, per_id
 from asd_core.evaluation.operating import point_of, threshold_at
 from asd_core.evaluation.thresholds import RULES, Threshold, from_labelled_scores
 from asd_core.evaluation.uncertainty import wilson
 from asd_core.formats import area_text, rate_text, score_text, share_text
-from asd_core.plots import DETECTOR_COLOURS
+from asd_core.plots import DETECTOR_COLOURS, along_curve
+from pages.shared.cache import KeptScores, tested
 from pages.shared.cards import threshold_origin
 from pages.shared.frame import keep, link, plain
 from pages.shared.roc import DimmedCurve, RocMarker, roc_control
@@ -45,7 +49,7 @@ class OperatingPoint:
     """
 
     artifact: Artifact
-    scores: Scores
+    scores: KeptScores
     origin: Threshold
     previous: float
     curve: RocCurve | None
@@ -55,13 +59,13 @@ class OperatingPoint:
         """The value that counts."""
         return self.origin.value or 0.0
 
-    @property
+    @cached_property
     def confusion(self) -> Confusion:
         """What the threshold decides on the test clips."""
         return confusion_at(self.scores.is_anomalous, self.scores.anomaly_scores, self.threshold)
 
 
-def operating_point(artifact: Artifact, scores: Scores) -> OperatingPoint:
+def operating_point(artifact: Artifact, scores: KeptScores) -> OperatingPoint:
     """Work out the point from the session's choice of rule, and remember the one before it."""
     origin = _chosen_threshold(artifact, scores)
     key = f"thresholds:{artifact.folder}"
@@ -69,12 +73,10 @@ def operating_point(artifact: Artifact, scores: Scores) -> OperatingPoint:
     if origin.value != current:
         previous, current = current, origin.value
     st.session_state[key] = (previous, current)
-    both = scores.is_anomalous.any() and not scores.is_anomalous.all()
-    curve = roc_curve(scores.is_anomalous, scores.anomaly_scores) if both else None
-    return OperatingPoint(artifact, scores, origin, previous, curve)
+    return OperatingPoint(artifact, scores, origin, previous, scores.curve)
 
 
-def _chosen_threshold(artifact: Artifact, scores: Scores) -> Threshold:
+def _chosen_threshold(artifact: Artifact, scores: KeptScores) -> Threshold:
     rule = st.session_state.get("rule", SAVED)
     if rule == SAVED and artifact.threshold.value is not None:
         return artifact.threshold
@@ -90,10 +92,10 @@ def _chosen_threshold(artifact: Artifact, scores: Scores) -> Threshold:
     return choose_threshold(artifact, scores, rule=rule, rule_value=value)
 
 
-def rule_controls(artifact: Artifact, scores: Scores, left: DeltaGenerator, right: DeltaGenerator) -> None:
+def rule_controls(artifact: Artifact, scores: KeptScores, left: DeltaGenerator, right: DeltaGenerator) -> None:
     """Choice of a rule; to its right its number where it has one, or the threshold by hand."""
     encoder_rules = {"zero"} if artifact.encoder_id is None else set()
-    both = scores.is_anomalous.any() and not scores.is_anomalous.all()
+    both = scores.curve is not None
     rules = [
         SAVED,
         *(name for name in RULES if name not in encoder_rules and (both or not RULES[name].uses_test_labels)),
@@ -136,7 +138,7 @@ def rule_controls(artifact: Artifact, scores: Scores, left: DeltaGenerator, righ
         )
 
 
-def _manual_slider(place: DeltaGenerator, artifact: Artifact, scores: Scores) -> None:
+def _manual_slider(place: DeltaGenerator, artifact: Artifact, scores: KeptScores) -> None:
     low, high = float(scores.anomaly_scores.min()), float(scores.anomaly_scores.max())
     key, stored = f"slider:{artifact.folder}", f"manual:{artifact.folder}"
     at = st.session_state.setdefault(stored, artifact.threshold.value if artifact.threshold.value is not None else high)
@@ -161,42 +163,67 @@ def roc(point: OperatingPoint, second: Artifact | None = None) -> None:
         st.info("A ROC needs normal and anomalous test clips; here is one class only.", icon=":material/info:")
         return
 
-    def released(index: int) -> None:
+    index = point_of(curve.thresholds, point.threshold)
+    markers = _markers(str(point.artifact.folder), point.artifact, point.scores)
+    shown = _shown(point, curve, [index, *(marker.index for marker in markers)])
+
+    def released(at: int) -> None:
         st.session_state["rule"] = MANUAL
-        st.session_state[f"manual:{point.artifact.folder}"] = threshold_at(curve.thresholds, index)
+        st.session_state[f"manual:{point.artifact.folder}"] = threshold_at(curve.thresholds, int(shown[at]))
 
     roc_control(
-        false_positives=curve.false_positives.tolist(),
-        true_positives=curve.true_positives.tolist(),
-        thresholds=curve.thresholds.tolist(),
+        false_positives=curve.false_positives[shown].tolist(),
+        true_positives=curve.true_positives[shown].tolist(),
+        thresholds=curve.thresholds[shown].tolist(),
         n_normal=curve.n_normal,
         n_anomalous=curve.n_anomalous,
-        index=point_of(curve.thresholds, point.threshold),
+        index=int(np.searchsorted(shown, index)),
         title=point.artifact.title,
         colour=DETECTOR_COLOURS[point.artifact.detector_name],
-        markers=_markers(point, curve),
+        markers=[replace(marker, index=int(np.searchsorted(shown, marker.index))) for marker in markers],
         comparison=None if second is None else _dimmed(second),
         exact_threshold=point.threshold,
         on_release=released,
         key=f"roc:{point.artifact.detector_name}",
     )
+    if len(shown) < len(curve.thresholds):
+        st.caption(
+            f"{len(shown):,} of the {len(curve.thresholds):,} points of this curve are drawn and can be chosen: more "
+            "than a screen can tell apart. Every figure is exact; a rule may choose any other point."
+        )
+
+
+def _shown(point: OperatingPoint, curve: RocCurve, asked: list[int]) -> npt.NDArray[np.int64]:
+    """Points that the control offers: evenly along the curve, and those that rules and choices asked for so far.
+
+    Those stay, since another choice of points makes the browser give up a drag in progress.
+    """
+    extra: set[int] = st.session_state.setdefault(f"roc_points:{point.artifact.folder}", set())
+    extra.update(asked)
+    return np.union1d(_drawn(str(point.artifact.folder), curve), sorted(extra))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _drawn(folder: str, _curve: RocCurve) -> npt.NDArray[np.int64]:  # noqa: ARG001 - the folder is the key
+    return along_curve(_curve.fpr, _curve.tpr)
 
 
 def _dimmed(artifact: Artifact) -> DimmedCurve | None:
-    scores = artifact.scores.of("test").labelled()
-    if scores.is_anomalous.all() or not scores.is_anomalous.any():
+    curve = tested(artifact).curve
+    if curve is None:
         return None
-    curve = roc_curve(scores.is_anomalous, scores.anomaly_scores)
-    return DimmedCurve(artifact.title, curve.fpr.tolist(), curve.tpr.tolist())
+    drawn = _drawn(str(artifact.folder), curve)
+    return DimmedCurve(artifact.title, curve.fpr[drawn].tolist(), curve.tpr[drawn].tolist())
 
 
-def _markers(point: OperatingPoint, curve: RocCurve) -> list[RocMarker]:
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _markers(folder: str, _artifact: Artifact, _scores: KeptScores) -> list[RocMarker]:  # noqa: ARG001 - the key
     markers = []
     for rule in MARKED_RULES:
-        threshold = choose_threshold(point.artifact, point.scores, rule=rule)
-        if threshold.value is not None:
-            label = MARKED_RULES[rule]
-            markers.append(RocMarker(point_of(curve.thresholds, threshold.value), label, threshold.uses_test_labels))
+        threshold = choose_threshold(_artifact, _scores, rule=rule)
+        if threshold.value is not None and _scores.curve is not None:
+            index = point_of(_scores.curve.thresholds, threshold.value)
+            markers.append(RocMarker(index, MARKED_RULES[rule], threshold.uses_test_labels))
     return markers
 
 
@@ -220,14 +247,20 @@ def promise_line(point: OperatingPoint) -> None:
         st.markdown(text)
 
 
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _by_id(folder: str, _scores: KeptScores) -> dict[str, IdFigures]:  # noqa: ARG001 - the folder is the key
+    return per_id(_scores.is_anomalous, _scores.anomaly_scores, _scores.machine_ids)
+
+
 def per_id_table(point: OperatingPoint) -> None:
     """What one threshold does to each machine id: the ids differ in how loud their scores are."""
     scores = point.scores
-    figures = per_id(scores.is_anomalous, scores.anomaly_scores, scores.machine_ids)
+    figures = _by_id(str(point.artifact.folder), scores)
+    places = clips_by_id(scores.machine_ids, n_clips=len(scores.clips))
     rows = {}
     for machine_id, each in figures.items():
-        own = Scores(tuple(clip for clip in scores.clips if clip.machine_id == machine_id))
-        confusion = confusion_at(own.is_anomalous, own.anomaly_scores, point.threshold)
+        own = places[machine_id]
+        confusion = confusion_at(scores.is_anomalous[own], scores.anomaly_scores[own], point.threshold)
         rows[plain(f"id {machine_id}")] = {
             "AUC": area_text(each.auc),
             "False alarms": rate_text(confusion.fp, confusion.fp + confusion.tn),

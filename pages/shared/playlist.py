@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from asd_core.artifacts import ScoredClip
 from asd_core.audio import encode_wav
 from asd_core.evaluation.operating import CELLS, cells, flips
 from asd_core.formats import score_text, times_text
 from pages.shared.frame import Chosen, keep, plain
 from pages.shared.operating_point import OperatingPoint
+from pages.shared.paging import PAGE_ROWS, page_start
 from pages.shared.sources import clip_title, load_scored
 
 FLIPPED = "flipped"
@@ -40,13 +40,15 @@ def clip_lists(chosen: Chosen, point: OperatingPoint) -> None:
             "appear here."
         )
     else:
-        _playlist(chosen, [point.scores.clips[row] for row in rows[which]], point)
+        _playlist(chosen, rows[which], point)
 
 
-def _playlist(chosen: Chosen, clips: Sequence[ScoredClip], point: OperatingPoint) -> None:
-    if not clips:
+def _playlist(chosen: Chosen, rows: npt.NDArray[np.int64], point: OperatingPoint) -> None:
+    if not len(rows):
         st.caption("No clip here at this threshold.")
         return
+    start = page_start(len(rows), key="clips_page")
+    clips = [point.scores.clips[row] for row in rows[start : start + PAGE_ROWS]]
     table = {
         "Clip": [clip_title(clip) for clip in clips],
         "Anomaly score": [score_text(clip.anomaly_score) for clip in clips],
@@ -61,7 +63,7 @@ def _playlist(chosen: Chosen, clips: Sequence[ScoredClip], point: OperatingPoint
         on_select="rerun",
         selection_mode="single-row",
         selection_default={"selection": {"rows": [0]}},
-        key=f"clips:{point.artifact.folder.name}:{point.threshold}:{len(clips)}",
+        key=f"clips:{point.artifact.folder.name}:{point.threshold}:{len(rows)}:{start}",
     )
     picked = event.selection.rows[0] if event.selection.rows else 0
     waveform = load_scored(chosen, clips[picked], point.artifact.channel)

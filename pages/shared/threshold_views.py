@@ -9,7 +9,7 @@ from asd_core.evaluation.metrics import det_curve, precision_recall_curve
 from asd_core.evaluation.thresholds import optimism
 from asd_core.formats import score_text, share_text
 from asd_core.pipeline import save_threshold, writable_folder
-from asd_core.plots import DETECTOR_COLOURS, det_figure, precision_recall_figure, score_histogram, scores_by_id
+from asd_core.plots import DETECTOR_COLOURS, det_figure, precision_recall_figure, score_histogram_spec, scores_by_id
 from pages.shared.frame import keep, link, plain
 from pages.shared.operating_point import OperatingPoint, per_id_table
 
@@ -35,9 +35,11 @@ def views(point: OperatingPoint) -> None:
 def _scores(point: OperatingPoint) -> None:
     scores = point.scores
     normal, anomalous = (scores.anomaly_scores[scores.is_anomalous == label] for label in (False, True))
-    chart = score_histogram(normal, anomalous, threshold=point.threshold)
     counts = f"{len(normal)} normal clips upwards and {len(anomalous)} anomalous clips downwards"
-    st.altair_chart(chart, width="stretch", alt=f"Histogram of the anomaly scores of {counts}, with the threshold")
+    alt = f"Histogram of the anomaly scores of {counts}, with the threshold"
+    st.vega_lite_chart(
+        spec=score_histogram_spec(normal, anomalous, threshold=point.threshold), width="stretch", alt=alt
+    )
     st.caption("Upwards: normal clips; right of the line they are false alarms. Downwards: anomalous; left, misses.")
 
 

@@ -1,0 +1,123 @@
+"""What the pages cost on a real server: first content, memory without a network, and a move of the threshold.
+
+Times of a move go from the request to the end of the script over loopback: all that the page does and sends, none of
+the browser's drawing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from asd_core.datasets.bench import write_bench
+from benchmarks.embedded import PROJECT
+from benchmarks.large_set import DETECTORS, ONE_MACHINE, WHOLE_DEVELOPMENT_SET, large_set
+from benchmarks.rows import Row, median_row
+from benchmarks.visitor import Run, Visitor, dashboard, processor_s, resident_mb, visit
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+CHROMIUM_ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+PAGES_WITHOUT_NETWORKS = ("", "data", "explore", "threshold", "compare")
+MOVES = 12
+ASKED_MS = {ONE_MACHINE: 50.0, WHOLE_DEVELOPMENT_SET: 150.0}
+_TRIGGERS = "$$STREAMLIT_INTERNAL_KEY_{}__events"
+"""Id under which Streamlit takes the triggers of a component."""
+
+
+def dashboard_rows(*, repeats: int = 3) -> list[Row]:
+    """From the start of a fresh server to the first content, and its memory after the pages without networks."""
+    first, memory = [], []
+    with tempfile.TemporaryDirectory(dir=PROJECT / "build") as folder:
+        environment = {"ASD_DATA_DIR": folder, "ASD_ARTIFACTS_DIR": str(PROJECT / "artifacts")}
+        write_bench(Path(folder) / "simulated-small", size="small", seed=0)
+        for _ in range(repeats):
+            first.append(first_content_s(environment))
+            with dashboard(environment) as (url, pid):
+                for page in PAGES_WITHOUT_NETWORKS:
+                    with visit(url, page) as visitor:
+                        check(visitor.run())
+                memory.append(resident_mb(pid))
+    where = "in Chromium" if CHROMIUM.exists() else "on the wire (no Chromium here)"
+    return [
+        median_row(f"dashboard: start of the server to first content {where}", first, unit="s", asked=3),
+        median_row("dashboard: memory after five pages, no network loaded", memory, unit="MB", asked=300),
+    ]
+
+
+def first_content_s(environment: dict[str, str]) -> float:
+    """Seconds from the start of a server to the first detector's figure on the overview."""
+    if not CHROMIUM.exists():
+        began = time.perf_counter()
+        with dashboard(environment) as (url, _), visit(url) as visitor:
+            reached = time.perf_counter() - began
+            return reached + check(visitor.run()).first_s
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_ARGS)
+        page = browser.new_page()
+        began = time.perf_counter()
+        with dashboard(environment) as (url, _):
+            page.goto(url, wait_until="commit")
+            page.get_by_test_id("stMetricValue").first.wait_for(timeout=120_000)
+            took = time.perf_counter() - began
+        browser.close()
+    return took
+
+
+def threshold_rows() -> list[Row]:
+    """What a move of the threshold costs the server, all detectors of a data set in turn, and what it sends."""
+    found: list[Row] = []
+    for n_clips, asked in ASKED_MS.items():
+        with tempfile.TemporaryDirectory(dir=PROJECT / "build") as folder:
+            environment = large_set(Path(folder), n_clips)
+            runs, taken = [], []
+            with dashboard(environment) as (url, pid):
+                for name in DETECTORS:
+                    some, processor = moves(url, pid, name)
+                    runs += some
+                    taken.append(1000 * processor / len(some))
+        name = f"threshold move, {n_clips:,} clips x {len(DETECTORS)} detectors"
+        times, sent = [1000 * run.seconds for run in runs], [run.n_bytes / 1000 for run in runs]
+        found += [
+            median_row(f"{name}: server time", times, unit="ms", asked=asked),
+            median_row(f"{name}: processor time of the server", taken, unit="ms", asked=None),
+            median_row(f"{name}: sent to the browser", sent, unit="kB", asked=None),
+        ]
+    return found
+
+
+def moves(url: str, pid: int, detector: str) -> tuple[list[Run], float]:
+    """Release the point of the ROC at a number of places, as a browser does; also the server's processor seconds."""
+    with visit(url, "threshold", f"detector={detector}") as visitor:
+        first = check(visitor.run())
+        fragment, component = first.element("bidi_component", key="roc:")
+        visitor.set(component.id, json_value="{}")
+        curve = json.loads(component.json)
+        places = [len(curve["fp"]) * share // (2 * MOVES) for share in range(1, 2 * MOVES, 2)]
+        for place in places[-1], places[0]:
+            check(moved(visitor, fragment, component.id, curve["curve"], place))
+        began = processor_s(pid)
+        runs = [check(moved(visitor, fragment, component.id, curve["curve"], place)) for place in places[1:]]
+        taken = processor_s(pid) - began
+    shown = json.loads(runs[-1].element("bidi_component", key="roc:")[1].json)
+    if shown["index"] != places[-1]:
+        raise SystemExit(f"the point is at {shown['index']} after a move to {places[-1]}: nothing is measured")
+    return runs, taken
+
+
+def moved(visitor: Visitor, fragment: str, component_id: str, curve: str, index: int) -> Run:
+    """Release the point at one place of the curve."""
+    trigger = [{"event": "point", "value": {"curve": curve, "index": index}}]
+    return visitor.run(fragment=fragment, once=(_TRIGGERS.format(component_id), trigger))
+
+
+def check(run: Run) -> Run:
+    """Stop where a page shows a fault: it would be fast for the wrong reason."""
+    for _, element in run.elements:
+        if element.WhichOneof("type") == "exception":
+            raise SystemExit(f"a page shows a fault: {element.exception.message}")
+    return run

@@ -1,0 +1,31 @@
+"""Long tables page by page: what a table shows is sent to the browser, whether it is looked at or not."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+PAGE_ROWS = 200
+"""Rows of a table that are sent at once."""
+
+
+def page_start(n_rows: int, *, key: str) -> int:
+    """Let the reader choose a page where there are several; returns its first row.
+
+    Parameters
+    ----------
+    key
+        Of the number's widget; a page that is gone counts as the last one.
+    """
+    n_pages = max(1, -(-n_rows // PAGE_ROWS))
+    if n_pages == 1:
+        return 0
+    st.session_state[key] = min(max(int(st.session_state.get(key, 1)), 1), n_pages)
+    page = st.number_input(
+        f"Page of {n_pages:,}, {PAGE_ROWS} of {n_rows:,} rows each",
+        1,
+        n_pages,
+        step=1,
+        key=key,
+        persist_state="session",
+    )
+    return (int(page) - 1) * PAGE_ROWS

@@ -1,0 +1,138 @@
+"""Pages over many thousand clips: what they send stays small, and every number stays that of all clips."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import soundfile as sf
+from sounds import PROJECT
+from streamlit.testing.v1 import AppTest
+
+from asd_core.artifacts import open_artifact
+from asd_core.evaluation.metrics import confusion_at
+from asd_core.evaluation.thresholds import from_labelled_scores
+from asd_core.plots import MAX_CURVE_POINTS, MAX_MARKS
+from benchmarks.large_set import DETECTORS, KINDS, large_set
+from pages.shared import data_table
+from pages.shared.paging import PAGE_ROWS
+
+N_CLIPS = 6000
+TIMEOUT_S = 300
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A large data set, its detectors, and the environment that shows them."""
+    folder = tmp_path_factory.mktemp("large")
+    clip = folder / "clip.wav"
+    sf.write(clip, 0.1 * np.random.default_rng(0).standard_normal(16000), 16000, subtype="PCM_16")
+    return folder, large_set(folder, N_CLIPS, clip=clip)
+
+
+@pytest.fixture
+def opened(monkeypatch, large):
+    def open_(path: str, **query: object) -> AppTest:
+        for name, value in large[1].items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.syspath_prepend(str(PROJECT))
+        page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=TIMEOUT_S)
+        page = page.run().switch_page(path)
+        for name, value in query.items():
+            page.query_params[name] = value
+        page.run()
+        assert not page.exception
+        return page
+
+    return open_
+
+
+def roc_message(page: AppTest) -> dict:
+    (found,) = [each.proto for each in page.get("bidi_component") if "roc:" in each.proto.id]
+    return json.loads(found.json)
+
+
+def longest_table(page: AppTest) -> int:
+    return max(len(table.value) for table in page.dataframe)
+
+
+def marks(page: AppTest) -> int:
+    charts = [each.proto for each in page.get("vega_lite_chart")]
+    return max(len(json.loads(chart.spec).get("data", {}).get("values", [])) for chart in charts)
+
+
+@pytest.mark.parametrize("rule", ["best_f1", "target_tpr"])
+def test_the_roc_sends_what_a_screen_shows_and_its_point_is_exact(opened, large, rule):
+    page = opened("pages/threshold.py", detector="lstm_predictor", rule=rule)
+    message = roc_message(page)
+    assert 1000 < len(message["fp"]) <= MAX_CURVE_POINTS + 10
+    assert page.query_params["rule"] == rule
+    folder = large[0] / "artifacts" / "large" / "slider" / "lstm_predictor"
+    scores = open_artifact(folder).scores.of("test").labelled()
+    value = from_labelled_scores(rule, scores.is_anomalous, scores.anomaly_scores).value
+    exact = confusion_at(scores.is_anomalous, scores.anomaly_scores, value)
+    at = message["index"]
+    assert (message["fp"][at], message["tp"][at]) == (exact.fp, exact.tp)
+    assert message["exact"] == value
+    assert message["normal"] + message["anomalous"] == N_CLIPS
+
+
+def test_the_clips_of_a_cell_come_page_by_page(opened):
+    page = opened("pages/threshold.py", detector="lstm_predictor", list="true alarm")
+    assert longest_table(page) == PAGE_ROWS
+    first = page.dataframe[-1].value["Clip"].tolist()
+    page.number_input(key="clips_page").set_value(2).run()
+    assert not set(first) & set(page.dataframe[-1].value["Clip"])
+
+
+def test_every_clip_of_the_scatter_can_be_found_though_only_some_are_drawn(opened):
+    page = opened("pages/compare.py", view="scatter")
+    box = page.selectbox(key="compared_clip")
+    assert MAX_MARKS // 2 < len(box.options) <= MAX_MARKS
+    name = next(f"{row:08d}" for row in range(N_CLIPS) if not any(f"{row:08d}" in each for each in box.options))
+    page.text_input(key="compared_name").set_value(name).run()
+    assert not page.exception
+    assert [name in option for option in page.selectbox(key="compared_clip").options] == [True]
+    assert any(name in text.value for text in page.text)
+
+
+def test_disagreements_come_page_by_page_and_are_all_counted(opened):
+    page = opened("pages/compare.py", view="differ")
+    assert longest_table(page) == PAGE_ROWS
+    n_listed = next(int(each.value.split("; ")[1].split()[0]) for each in page.caption if "listed" in each.value)
+    assert PAGE_ROWS < n_listed <= N_CLIPS
+    assert page.number_input(key="differ_page").max == -(-n_listed // PAGE_ROWS)
+
+
+def test_explore_sends_a_page_and_opens_the_one_that_the_link_names(opened):
+    page = opened("pages/explore.py")
+    assert longest_table(page) == PAGE_ROWS
+    far = f"test/anomaly_id_04_{2 * (N_CLIPS // 8) - 2:08d}.wav"
+    page = opened("pages/explore.py", clips=[far])
+    assert far in page.dataframe[0].value["Clip"].tolist()
+    assert page.query_params["clips"] == far
+
+
+def test_the_sizes_of_a_data_set_are_counted_once_until_a_file_comes(opened, large, monkeypatch):
+    counted = []
+    monkeypatch.setattr(data_table, "folder_bytes", lambda folder: counted.append(folder) or 1)
+    data_table._tree_bytes.clear()
+    page = opened("pages/data.py", data_set="large")
+    page.run()
+    folder = large[0] / "data" / "large"
+    assert counted.count(folder) == 1
+    new = folder / "slider" / "train" / "normal_id_00_90000000.wav"
+    new.write_bytes((large[0] / "clip.wav").read_bytes())
+    try:
+        page.run()
+    finally:
+        new.unlink()
+    assert counted.count(folder) == 2
+
+
+def test_the_data_set_says_that_its_scores_are_drawn(large):
+    artifact = open_artifact(large[0] / "artifacts" / "large" / "slider" / DETECTORS[0])
+    clips = artifact.scores.of("test").clips
+    assert len(clips) == N_CLIPS == len({clip.digest for clip in clips})
+    assert {clip.kind for clip in clips} == {*KINDS, ""}
