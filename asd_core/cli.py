@@ -758,7 +758,7 @@ def _write_json(path: Path | None, report: dict[str, Any]) -> None:
 
 
 def _replace_text(path: Path, text: str) -> None:
-    from asd_core.artifacts import replace_file
+    from asd_core.files import replace_file
 
     content = text.encode("utf-8", "backslashreplace")
     if path.is_symlink() or (path.exists() and not path.is_file()):  # such as /dev/stdout: never to be replaced

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import streamlit as st
 
-from asd_core.artifacts import Artifact, Scores
+from asd_core.artifacts import Artifact
 from asd_core.assess import choose_threshold
 from asd_core.evaluation.metrics import Confusion, RocCurve, confusion_at, per_id, roc_curve
 from asd_core.evaluation.operating import point_of, threshold_at
@@ -15,6 +15,7 @@ from asd_core.evaluation.thresholds import RULES, Threshold, from_labelled_score
 from asd_core.evaluation.uncertainty import wilson
 from asd_core.formats import area_text, rate_text, score_text, share_text
 from asd_core.plots import DETECTOR_COLOURS
+from asd_core.scored_clips import Scores
 from pages.shared.cards import threshold_origin
 from pages.shared.frame import keep, link, plain
 from pages.shared.roc import DimmedCurve, RocMarker, roc_control

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from asd_core.artifacts import ScoredClip
 from asd_core.audio import encode_wav
 from asd_core.evaluation.operating import CELLS, cells, flips
 from asd_core.formats import score_text
+from asd_core.scored_clips import ScoredClip
 from pages.shared.frame import Chosen, keep, plain
 from pages.shared.operating_point import OperatingPoint
 from pages.shared.sources import clip_title, load_scored
