@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from asd_core.artifacts import Artifact, Scores, open_artifact
+from asd_core.artifacts import Artifact, open_artifact
 from asd_core.clips import Clip
 from asd_core.detector import POOLINGS
 from asd_core.ensemble import combine
@@ -18,6 +18,7 @@ from asd_core.evaluation.thresholds import RULES, Threshold, check_rule
 from asd_core.imported import rescore
 from asd_core.network import NetworkDetector
 from asd_core.pipeline import DEFAULT_RULE, DataSet, FileClips, fingerprint, open_data_set, readable, scored, versions
+from asd_core.scored_clips import Scores
 from asd_core.types import BoolArray, FloatArray
 
 N_DRAWS = 2000

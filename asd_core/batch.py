@@ -36,8 +36,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from asd_core import __version__
-from asd_core.artifacts import open_artifact, replace_file
+from asd_core.artifacts import open_artifact
 from asd_core.errors import ArtifactError, UsageError
+from asd_core.files import replace_file
 from asd_core.locks import hold
 from asd_core.scoring import Scorer, ScoreRow, format_score_csv, one_blas_thread, score_clip
 from asd_core.sources import expand, locate

@@ -13,13 +13,14 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from asd_core.artifacts import Artifact, ScoredClip, Scores
+from asd_core.artifacts import Artifact
 from asd_core.ensemble import combine
 from asd_core.errors import DataSetError, InputError, UndefinedMetricError
 from asd_core.evaluation import metrics, uncertainty
 from asd_core.evaluation.thresholds import Threshold, checked_both_classes, is_anomalous
 from asd_core.imported import rescore
 from asd_core.pipeline import fingerprint
+from asd_core.scored_clips import ScoredClip, Scores
 from asd_core.types import BoolArray, FloatArray
 
 SIGNIFICANT = 0.05

@@ -14,11 +14,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from asd_core.artifacts import replace_file
 from asd_core.assess import Assessment
 from asd_core.audio import read_waveform
 from asd_core.evaluation.metrics import roc_curve
 from asd_core.features import log_mel
+from asd_core.files import replace_file
 from asd_core.formats import area_text, score_text, seconds_text, share_text
 from asd_core.plots import DETECTOR_COLOURS, SPECTROGRAM_DB, heatmap_png
 from asd_core.report import render

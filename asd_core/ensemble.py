@@ -12,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
-from asd_core.artifacts import ScoredClip, Scores
 from asd_core.errors import DataSetError, ThresholdError, UsageError
 from asd_core.evaluation.normalisation import fit_id_scales, normalise_ids
+from asd_core.scored_clips import ScoredClip, Scores
 from asd_core.types import FloatArray
 
 ONE_SCALE = "all ids"

@@ -1,10 +1,11 @@
-"""How numbers are written for people, the same on every page and in every report."""
+"""How numbers and names are written for people, the same on every page and in every report."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 MISSING = "–"
+MAX_SHOWN_NAME = 200
 
 
 def rate_text(part: int, whole: int) -> str:
@@ -49,3 +50,9 @@ def spreadsheet_cell(value: str | float | None) -> str:
     if isinstance(value, int | float):
         return repr(value)
     return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def display_name(name: str) -> str:
+    """Make a user's file name printable and short."""
+    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+    return printable if len(printable) <= MAX_SHOWN_NAME else printable[: MAX_SHOWN_NAME - 1] + "…"

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from asd_core.artifacts import ScoredClip, Scores
 from asd_core.errors import DataSetError
+from asd_core.scored_clips import ScoredClip, Scores
 
 SCORE_NAMES = ("anomaly_score", "score")
 MAX_ROWS = 1_000_000

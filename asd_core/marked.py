@@ -10,9 +10,9 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from asd_core.artifacts import replace_file
 from asd_core.audio import encode_wav
 from asd_core.errors import UsageError
+from asd_core.files import replace_file
 from asd_core.places import data_dir
 from asd_core.types import Waveform
 

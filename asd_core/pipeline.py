@@ -16,17 +16,13 @@ from typing import Any, Literal
 import numpy as np
 
 from asd_core import __version__
+from asd_core.arrays import CheckpointFile
 from asd_core.artifacts import (
     DIGEST_PREFIX,
-    KIND,
     MAX_TRAINING_CLIPS,
     Artifact,
-    CheckpointFile,
-    ScoredClip,
-    Scores,
     locked,
     publish,
-    settings_json,
 )
 from asd_core.clips import Clip, ClipIndex, index_clips, split_heldout
 from asd_core.datasets.bench import read_simulated
@@ -39,6 +35,8 @@ from asd_core.evaluation.thresholds import Threshold
 from asd_core.familiarity import Familiarity, traits
 from asd_core.feature_cache import read_clip
 from asd_core.features import FEATURE_CONFIG
+from asd_core.manifest import KIND, settings_json
+from asd_core.scored_clips import ScoredClip, Scores
 from asd_core.types import Waveform
 
 DEFAULT_RULE = "conformal"

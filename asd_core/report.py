@@ -15,7 +15,6 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from asd_core.artifacts import ScoredClip, Scores
 from asd_core.assess import (
     Assessment,
     assess,
@@ -44,6 +43,7 @@ from asd_core.plots import (
     SPECTROGRAM_DB,
     heatmap_png,
 )
+from asd_core.scored_clips import ScoredClip, Scores
 from asd_core.svg import Curve, by_id_svg, histogram_svg, roc_svg
 from asd_core.types import AnomalyMap, BoolArray, Waveform
 

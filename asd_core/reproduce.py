@@ -13,12 +13,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from asd_core.artifacts import find_artifacts, open_artifact, replace_file
+from asd_core.artifacts import find_artifacts, open_artifact
 from asd_core.assess import Assessment, assess, summarise_assessment
 from asd_core.course_report import LEFT_OPEN, PUBLISHED, extrapolated_seconds, section, write_figures
 from asd_core.detector import Progress
 from asd_core.detectors import detector_class
 from asd_core.errors import DataSetError, EncoderUnavailableError
+from asd_core.files import replace_file
 from asd_core.pipeline import DataSet, TrainingRequest, fingerprint, open_data_set, readable, train
 from asd_core.report import report_on
 

@@ -7,11 +7,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from asd_core.artifacts import Artifact, csv_text, open_artifact
+from asd_core.artifacts import Artifact, open_artifact
 from asd_core.detector import Detector
 from asd_core.errors import AudioError, InputError, UsageError
 from asd_core.evaluation import thresholds
 from asd_core.feature_cache import read_clip
+from asd_core.files import csv_text
 from asd_core.formats import spreadsheet_cell
 from asd_core.recording import Segment, check_segments, segments
 from asd_core.sources import expand, locate, read_remote

@@ -21,9 +21,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from asd_core.artifacts import Artifact, csv_text
+from asd_core.artifacts import Artifact
 from asd_core.errors import BusyError, UsageError
 from asd_core.familiarity import ClipTraits, Familiarity
+from asd_core.files import csv_text
 from asd_core.formats import spreadsheet_cell
 from asd_core.locks import hold
 from asd_core.pipeline import slug

@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 
-from asd_core.artifacts import ScoredClip, Scores, settings_json
 from asd_core.clips import Clip, split_heldout
 from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
 from asd_core.detector import POOLINGS, Detector, pool
@@ -34,7 +33,9 @@ from asd_core.ensemble import combine
 from asd_core.evaluation import metrics
 from asd_core.evaluation.thresholds import from_normal_scores, is_anomalous
 from asd_core.evaluation.uncertainty import Interval, bootstrap
+from asd_core.manifest import settings_json
 from asd_core.pipeline import FileClips, open_data_set
+from asd_core.scored_clips import ScoredClip, Scores
 from asd_core.types import BoolArray, FloatArray
 
 IDS = ("00", "02", "04", "06")

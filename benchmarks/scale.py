@@ -17,8 +17,9 @@ from pathlib import Path
 
 import librosa
 
-from asd_core.artifacts import csv_text, open_artifact
+from asd_core.artifacts import open_artifact
 from asd_core.datasets.bench import write_bench
+from asd_core.files import csv_text
 from asd_core.network import NetworkDetector
 from asd_core.types import Waveform
 from benchmarks import reference

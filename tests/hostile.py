@@ -10,11 +10,13 @@ from pathlib import Path
 import soundfile as sf
 from sounds import hum
 
+from asd_core import job_table
 from asd_core.artifacts import publish
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.library import add_folder
 from asd_core.pipeline import TrainingRequest, train
 from asd_core.types import SR
+from asd_core.watch import WatchRequest, watch
 
 HOST = "evil.invalid"
 NAMES = {
@@ -50,7 +52,7 @@ def hostile_home(place: Path) -> Path:
     """Recordings with such names for ids, kinds and clips, and a detector trained on them; returns the artifacts.
 
     A second data set has such names for its folder and its machines, and copies of the detector are filed under such
-    names of data set and machine.
+    names of data set and machine. A watched folder, a failed training and its log bear them, too.
 
     The environment must allow folders below `place` and name `place / "artifacts"`.
     """
@@ -73,7 +75,29 @@ def hostile_home(place: Path) -> Path:
     publish(artifact.folder.parent, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
     for number, name in enumerate(names):
         shutil.copytree(artifact.folder.parents[1], place / "artifacts" / name / names[-1 - number])
+    _watched(place, artifact.folder.parent, names)
+    _failed_job(place, names)
     return place / "artifacts"
+
+
+def _watched(place: Path, model: Path, names: list[str]) -> None:
+    """Let a folder of clips with such names be watched, itself called so."""
+    folder = place / "recordings" / names[1]
+    for number, name in enumerate(names):
+        _write(folder / f"{name}.wav", 400 + number, knocks=5)
+    (folder / f"{names[0]}.wav").write_bytes(b"no sound" * 20)
+    watch(WatchRequest(folder, model, once=True, poll_s=0.05))
+
+
+def _failed_job(place: Path, names: list[str]) -> None:
+    """File a training of such a data set that failed, and says so in such words."""
+    request = TrainingRequest("lstm_predictor", place / "recordings" / names[0], machine=names[3], name=names[0])
+    job_table.runs_dir().mkdir(parents=True, exist_ok=True)
+    content = {**job_table.HEADER, "warnings": [], "request": job_table.request_json(request)}
+    folder = job_table.make_run(job_table.json_bytes(content))
+    words = " ".join(SLASHED.values())
+    job_table.write_status(folder, job_table.Status("failed", error=words, warnings=(words,)))
+    (folder / "log.txt").write_text(words, errors="surrogateescape")
 
 
 def _write(path: Path, seed: int, *, knocks: int = 0) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from sounds import PROJECT
 
-from asd_core.artifacts import ScoredClip, Scores, open_artifact
+from asd_core.artifacts import open_artifact
 from asd_core.compare import Method, join, with_ensemble
 from asd_core.ensemble import combine
 from asd_core.errors import DataSetError, ThresholdError, UsageError
+from asd_core.scored_clips import ScoredClip, Scores
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small" / "slider"
 IDS = ("00", "02")

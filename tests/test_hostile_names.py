@@ -16,10 +16,10 @@ from streamlit.testing.v1 import AppTest
 from asd_core import library
 from asd_core.artifacts import find_artifacts, open_artifact
 from asd_core.audio import encode_wav
-from asd_core.library import Quota, Upload, store_uploads
 from asd_core.pipeline import slug
 from asd_core.report import write_report
 from asd_core.scoring import format_score_csv, score_waveform
+from asd_core.uploads import Quota, Upload, store_uploads
 from pages.shared.frame import plain
 
 VIEWS = {
@@ -28,6 +28,7 @@ VIEWS = {
     "pages/explore.py": {"view": ("clips", "spectra", "contents")},
     "pages/train.py": {"train_view": ("new", "runs", "sweep", "versions")},
     "pages/threshold.py": {"view": ("scores", "ids", "pr", "det")},
+    "pages/monitor.py": {"monitor": ("live", "replay")},
     "pages/compare.py": {"view": ("figures", "differ", "scatter", "failures", "map", "localisation")},
     "pages/learn.py": {"lesson": ("vggish_ocsvm", "quiz", "glossary")},
 }

@@ -19,29 +19,25 @@ import pytest
 import soundfile as sf
 from sounds import PROJECT, hum
 
-from asd_core import jobs
+from asd_core import job_run, job_table, jobs
 from asd_core.artifacts import open_artifact
 from asd_core.detector import Progress
 from asd_core.errors import BusyError, UsageError
-from asd_core.jobs import (
+from asd_core.job_table import (
     Job,
     Status,
-    cancel,
-    delete,
     list_jobs,
     log_text,
-    main,
     parse_request,
     progress,
     read_job,
     request_json,
-    resubmit,
     runs_dir,
-    submit,
-    sweep,
 )
+from asd_core.jobs import cancel, delete, main, resubmit, submit, sweep
 from asd_core.logs import log_path
 from asd_core.pipeline import TrainingRequest, train
+from asd_core.processes import process_start
 from asd_core.types import SR
 
 TINY = {"hidden": 8, "layers": 1, "epochs": 3, "batch_size": 32, "windows_per_epoch": 256}
@@ -51,7 +47,8 @@ SERVER = """
 import json, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from asd_core.jobs import parse_request, submit
+from asd_core.job_table import parse_request
+from asd_core.jobs import submit
 print(submit(parse_request(json.loads(sys.argv[1]))).folder, flush=True)
 time.sleep(600)
 """
@@ -74,7 +71,7 @@ def data(tmp_path_factory):
 def asked(data, tmp_path, monkeypatch):
     """A request for a long training; whatever it starts is ended after the test."""
     monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path / "places"))
-    monkeypatch.setattr(jobs, "MIN_FREE_BYTES", 1)
+    monkeypatch.setattr(job_run, "MIN_FREE_BYTES", 1)
     yield TrainingRequest("lstm_predictor", data, settings=LONG, out=tmp_path / "artifacts")
     waiting = [job for job in list_jobs() if job.is_active]
     for job in sorted(waiting, key=lambda job: job.state):  # queued ones first: nothing starts anew
@@ -102,7 +99,7 @@ def wait_for_epoch(job, *, at_least=1):
 
 
 def is_gone(status):
-    return jobs._process_start(status.pid) != status.started
+    return process_start(status.pid) != status.started
 
 
 def niceness(pid):
@@ -133,7 +130,7 @@ def make_run(request, name=NAME, **status):
 def nobody():
     """The number and start of a process that has ended."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        started = jobs._process_start(process.pid)
+        started = process_start(process.pid)
     return {"pid": process.pid, "started": started}
 
 
@@ -166,12 +163,12 @@ def test_a_job_is_queued_then_trains_then_is_done_with_the_detector_that_train_g
 def test_the_training_process_gives_way_is_bounded_and_gives_signs_of_life(asked):
     job = wait_for_epoch(submit(asked))
     status = job.status
-    assert niceness(status.pid) == max(jobs.NICENESS, os.nice(0))
+    assert niceness(status.pid) == max(job_run.NICENESS, os.nice(0))
     assert os.getsid(status.pid) == status.pid
     limits = Path(f"/proc/{status.pid}/limits").read_text()
-    assert str(jobs.MAX_FILE_BYTES) in limits
-    assert str(jobs.MAX_MEMORY_BYTES) in limits
-    wait_for(lambda: read_job(job.folder).status.heartbeat > status.heartbeat, seconds=2 * jobs.HEARTBEAT_S)
+    assert str(job_run.MAX_FILE_BYTES) in limits
+    assert str(job_run.MAX_MEMORY_BYTES) in limits
+    wait_for(lambda: read_job(job.folder).status.heartbeat > status.heartbeat, seconds=2 * job_run.HEARTBEAT_S)
 
 
 # --- cancelling and going on ---
@@ -212,7 +209,7 @@ def test_children_of_a_cancelled_training_end_too(asked):
     with subprocess.Popen(command, start_new_session=True) as process:
         wait_for(lambda: len(members(process.pid)) == 2)
         time.sleep(0.3)
-        status = {"state": "running", "pid": process.pid, "started": jobs._process_start(process.pid)}
+        status = {"state": "running", "pid": process.pid, "started": process_start(process.pid)}
         ended = cancel(read_job(make_run(asked, **status)))
         assert ended.state == "cancelled"
         wait_for(lambda: not members(process.pid), seconds=1)
@@ -252,13 +249,13 @@ def test_a_process_lives_as_long_as_any_of_its_threads(asked):
     command = [sys.executable, "-c", HEADLESS]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
-            started = jobs._process_start(process.pid)
+            started = process_start(process.pid)
             assert process.stdout.readline() == "up\n"
             wait_for(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
-            assert jobs._process_start(process.pid) == started
+            assert process_start(process.pid) == started
         finally:
             os.killpg(process.pid, signal.SIGKILL)
-        wait_for(lambda: jobs._process_start(process.pid) is None)
+        wait_for(lambda: process_start(process.pid) is None)
 
 
 def kill_training(asked):
@@ -406,7 +403,7 @@ def test_the_second_job_waits_and_begins_by_itself_when_the_first_ends(asked):
     assert main([str(second.folder)]) == 4  # by hand: the slot is taken
     os.kill(first.status.pid, signal.SIGTERM)  # nobody but the first process itself looks from here on
     status = wait_for_epoch(second).status
-    assert niceness(status.pid) == max(jobs.NICENESS, os.nice(0))  # not the first one's 10 and 10 more
+    assert niceness(status.pid) == max(job_run.NICENESS, os.nice(0))  # not the first one's 10 and 10 more
     done = wait_until(second, "done", "failed", "lost")
     assert (done.state, read_job(first.folder).state) == ("done", "cancelled")
     assert done.status.began_at >= read_job(first.folder).status.ended_at
@@ -427,7 +424,7 @@ def test_many_that_look_at_once_start_one_training(asked, monkeypatch):
 
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_the_same_detector_for_the_same_clips_is_busy(asked, data, state):
-    ours = {"pid": os.getpid(), "started": jobs._process_start(os.getpid())} if state == "running" else {}
+    ours = {"pid": os.getpid(), "started": process_start(os.getpid())} if state == "running" else {}
     folder = make_run(replace(asked, data=data / "fan"), state=state, **ours)
     for same in ({"data": data / "fan"}, {"machine": "fan"}, {"data": data / "fan" / ".." / "fan", "seed": 1}):
         with pytest.raises(BusyError, match=f"already {state}"):
@@ -452,7 +449,7 @@ def test_eight_jobs_wait_and_a_ninth_is_busy(asked, tmp_path, monkeypatch):
 
 
 def test_a_table_held_by_another_process_is_busy_after_a_moment(asked):
-    with jobs._table(), pytest.raises(BusyError, match="another process changes them"), jobs._table(0.1):
+    with job_table.table(), pytest.raises(BusyError, match="another process changes them"), job_table.table(0.1):
         pass
 
 
@@ -470,8 +467,8 @@ def test_an_unexpected_fault_names_its_type_and_leaves_the_traceback_in_the_log(
     def broken(*_, **__):
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(jobs, "train", broken)
-    status, code = jobs._train(make_run(asked), asked, Status("running", 2, "x"), [])
+    monkeypatch.setattr(job_run, "train", broken)
+    status, code = job_run._train(make_run(asked), asked, Status("running", 2, "x"), [])
     assert (status.state, status.error, code) == ("failed", "ZeroDivisionError; see log.txt", 1)
     assert "secret detail" in capsys.readouterr().err
 
@@ -480,14 +477,14 @@ def test_a_full_disk_in_mid_training_is_named(asked, monkeypatch, capsys):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(jobs, "train", full)
-    status, _ = jobs._train(make_run(asked), asked, Status("running", 2, "x"), [])
+    monkeypatch.setattr(job_run, "train", full)
+    status, _ = job_run._train(make_run(asked), asked, Status("running", 2, "x"), [])
     assert status.error == "OSError (No space left on device); see log.txt"
 
 
 @pytest.mark.parametrize("full", ["places", "artifacts"])
 def test_too_little_room_on_either_disk_is_refused_before_and_after_the_queue(asked, monkeypatch, tmp_path, full):
-    monkeypatch.setattr(jobs, "MIN_FREE_BYTES", 2**30)
+    monkeypatch.setattr(job_run, "MIN_FREE_BYTES", 2**30)
     (tmp_path / "places").mkdir()
     (tmp_path / "artifacts").mkdir()
     real = shutil.disk_usage
@@ -505,7 +502,7 @@ def test_too_little_room_on_either_disk_is_refused_before_and_after_the_queue(as
         patch.setattr(jobs, "sweep", lambda: None)
         job = submit(asked)
     free[tmp_path / full] = 2**30 - 1
-    status, code = jobs._train(job.folder, replace(asked, settings=TINY), Status("running", 2, "x"), [])
+    status, code = job_run._train(job.folder, replace(asked, settings=TINY), Status("running", 2, "x"), [])
     assert (status.state, code) == ("failed", 2)
     assert "GiB free" in status.error
 
@@ -665,7 +662,7 @@ def test_an_unfinished_line_of_progress_is_left_out(asked):
 
 def test_a_loss_that_is_not_finite_is_written_as_none(tmp_path):
     with (tmp_path / "progress.jsonl").open("w") as stream:
-        jobs._append_progress(stream, Progress(1, 2, 0.5, float("inf"), 1.0, 1.0))
+        job_run._append_progress(stream, Progress(1, 2, 0.5, float("inf"), 1.0, 1.0))
     assert json.loads((tmp_path / "progress.jsonl").read_text())["heldout_loss"] is None
 
 
@@ -677,7 +674,7 @@ def test_readers_see_whole_statuses_while_they_change(asked):
         number = 0
         while not ended.is_set():
             number += 1
-            jobs._write_status(folder, Status("failed", error="x" * (number % 7 * 1000)))
+            job_table.write_status(folder, Status("failed", error="x" * (number % 7 * 1000)))
 
     writer = threading.Thread(target=change)
     writer.start()

@@ -12,12 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sounds import PROJECT, hum
 
-from asd_core import library
+from asd_core import library, storage, survey, uploads, versions
 from asd_core.artifacts import list_versions, open_artifact, publish
 from asd_core.audio import encode_wav
 from asd_core.errors import ArtifactError, BusyError, DataSetError, UsageError
 from asd_core.feature_cache import FeatureCache, cache_folder
-from asd_core.library import Quota, Upload, add_folder, read_library, store_uploads
+from asd_core.library import add_folder, read_library
+from asd_core.uploads import Quota, Upload, store_uploads
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
 HOSTILE = ["../x", "..", "/etc/passwd", "a/b", "a\\b", "\0", "", " ", "-", "simulated-small", "x-own", "x" * 200, "é"]
@@ -44,7 +45,7 @@ def recordings(folder: Path, *, normal: str = "normal") -> Path:
     return folder
 
 
-def uploads(count: int, first: int = 0) -> list[Upload]:
+def clips_sent(count: int, first: int = 0) -> list[Upload]:
     return [Upload(f"clip {number}.wav", wav(first + number)) for number in range(count)]
 
 
@@ -233,9 +234,9 @@ def test_no_path_leads_out_of_the_allowed_roots(home, text):
 
 
 def test_uploaded_clips_make_a_data_set_that_can_be_opened(home):
-    stored = store_uploads("My pump", uploads(5), used=Quota())
+    stored = store_uploads("My pump", clips_sent(5), used=Quota())
     assert (stored.stored, stored.repeated, stored.refused) == (5, 0, ())
-    store_uploads("my-pump", uploads(2, first=10), used=stored.used, kind="Bearing", machine_id="")
+    store_uploads("my-pump", clips_sent(2, first=10), used=stored.used, kind="Bearing", machine_id="")
     known = read_library().find("my-pump")
     assert known is not None
     assert known.uploaded
@@ -243,17 +244,17 @@ def test_uploaded_clips_make_a_data_set_that_can_be_opened(home):
     assert (len(index.select(label="normal")), len(index.select(label="anomalous"))) == (5, 2)
     assert index.kinds() == ("bearing",)
     assert len(index.select(split="train", label="normal")) == 3
-    assert sorted(library.upload_names(known).values())[0] == "clip 0.wav"
+    assert sorted(uploads.upload_names(known).values())[0] == "clip 0.wav"
 
 
 def test_the_same_clip_is_stored_once(home):
-    store_uploads("pump", uploads(2), used=Quota())
-    again = store_uploads("pump", uploads(3), used=Quota())
+    store_uploads("pump", clips_sent(2), used=Quota())
+    again = store_uploads("pump", clips_sent(3), used=Quota())
     assert (again.stored, again.repeated) == (1, 2)
 
 
 def test_bad_files_are_refused_with_a_reason_and_the_others_stay(home):
-    mixed = [*uploads(1), Upload("evil.exe", b"MZ" * 100), Upload("short.wav", encode_wav(hum(1).samples[:800]))]
+    mixed = [*clips_sent(1), Upload("evil.exe", b"MZ" * 100), Upload("short.wav", encode_wav(hum(1).samples[:800]))]
     stored = store_uploads("pump", mixed, used=Quota())
     assert stored.stored == 1
     assert [each["name"] for each in stored.refused] == ["evil.exe", "short.wav"]
@@ -279,7 +280,7 @@ def test_nothing_but_refused_files_begins_no_data_set(home):
     ],
 )
 def test_caps_hold_before_anything_is_decoded(home, monkeypatch, sizes, used, reason):
-    monkeypatch.setattr(library, "decode_upload", lambda *_, **__: pytest.fail("decoded all the same"))
+    monkeypatch.setattr(uploads, "decode_upload", lambda *_, **__: pytest.fail("decoded all the same"))
     clips = [Upload(f"{number}.wav", Sized(size)) for number, size in enumerate(sizes)]
     with pytest.raises(UsageError, match=reason):
         store_uploads("pump", clips, used=used)
@@ -291,7 +292,7 @@ def test_caps_hold_before_anything_is_decoded(home, monkeypatch, sizes, used, re
     [([32 * 2**20], Quota()), ([1] * 50, Quota()), ([1], Quota(49, 200 * 2**20 - 1)), ([25 * 2**20] * 8, Quota())],
 )
 def test_up_to_the_caps_files_are_taken(home, sizes, used):
-    after = library.check_quota(sizes, used)
+    after = uploads.check_quota(sizes, used)
     assert after == Quota(used.files + len(sizes), used.bytes + sum(sizes))
 
 
@@ -313,9 +314,9 @@ def test_refused_files_count_towards_the_session(home):
 
 
 def test_a_full_disk_refuses_uploads_before_they_are_written(home, monkeypatch):
-    clips = uploads(2)
+    clips = clips_sent(2)
     size = sum(len(clip.content) for clip in clips)
-    asked, real, free = [], shutil.disk_usage, [library.MIN_FREE_BYTES + size - 1]
+    asked, real, free = [], shutil.disk_usage, [storage.MIN_FREE_BYTES + size - 1]
     monkeypatch.setattr(shutil, "disk_usage", lambda place: asked.append(place) or real(place)._replace(free=free[0]))
     with pytest.raises(UsageError, match="do not fit"):
         store_uploads("pump", clips, used=Quota())
@@ -329,7 +330,7 @@ def test_room_is_measured_where_the_data_folder_will_be(home, monkeypatch):
     monkeypatch.setenv("ASD_DATA_DIR", str(home / "not" / "yet"))
     asked, real = [], shutil.disk_usage
     monkeypatch.setattr(shutil, "disk_usage", lambda place: asked.append(place) or real(place))
-    assert library.free_bytes() == real(home).free
+    assert storage.free_bytes() == real(home).free
     assert asked == [home]
 
 
@@ -351,7 +352,7 @@ def test_no_name_writes_outside_the_uploads(home, name, kind, machine_id, file_n
     if stored is None:
         return
     assert stored.known is not None
-    assert all(display.isprintable() for display in library.upload_names(stored.known).values())
+    assert all(display.isprintable() for display in uploads.upload_names(stored.known).values())
     read_library()
     assert not any(path.is_symlink() for path in home.rglob("*"))
 
@@ -361,20 +362,20 @@ def test_a_link_among_the_uploads_is_not_followed(home, tmp_path):
     (home / "uploads" / "pump").mkdir(parents=True)
     (home / "uploads" / "pump" / "normal").symlink_to(tmp_path / "outside")
     with pytest.raises(DataSetError, match="leads elsewhere"):
-        store_uploads("pump", uploads(1), used=Quota())
+        store_uploads("pump", clips_sent(1), used=Quota())
     assert not any((tmp_path / "outside").iterdir())
 
 
 def test_uploads_may_not_take_the_name_of_another_data_set(home):
     add_folder("pump", recordings(home / "a"))
     with pytest.raises(DataSetError, match="another data set"):
-        store_uploads("pump", uploads(1), used=Quota())
+        store_uploads("pump", clips_sent(1), used=Quota())
 
 
 @pytest.mark.parametrize("kind", ["normal", "OK", "id_00"])
 def test_kinds_that_would_be_read_as_something_else_are_refused(home, kind):
     with pytest.raises(DataSetError, match=r"reserved|machine id"):
-        store_uploads("pump", uploads(1), used=Quota(), kind=kind)
+        store_uploads("pump", clips_sent(1), used=Quota(), kind=kind)
 
 
 # --- surveys ---
@@ -386,27 +387,27 @@ def test_a_survey_sums_up_lengths_levels_duplicates_and_refusals_and_is_kept(hom
     (root / "normal" / "bad.wav").write_bytes(b"nothing")
     data_set = library.open_known(add_folder("pump", root), "pump")
     calls: list[tuple[int, int]] = []
-    found = library.survey(data_set, on_progress=lambda done, total: calls.append((done, total)))
+    found = survey.survey(data_set, on_progress=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (8, 8)
     assert (found["n_duplicates"], found["n_refused"]) == (1, 1)
     assert sorted(found["duplicates"][0]) == ["normal/0.wav", "normal/again.wav"]
     group = next(group for group in found["groups"] if group["label"] == "anomalous")
     assert group["length_s"] == [0.6, 0.6, 0.6]
     assert -30 < group["level_dbfs"][1] < -15
-    assert library.has_survey(data_set)
-    assert library.survey(data_set, on_progress=lambda *_: pytest.fail("read again")) == found
+    assert survey.has_survey(data_set)
+    assert survey.survey(data_set, on_progress=lambda *_: pytest.fail("read again")) == found
     (root / "bearing" / "0.wav").write_bytes(wav(999) + b"more")
-    assert not library.has_survey(data_set)
-    library.survey(data_set)
+    assert not survey.has_survey(data_set)
+    survey.survey(data_set)
     (root / "normal" / "bad.wav").unlink()
-    assert not library.has_survey(library.open_known(add_folder("pump", root), "pump"))
+    assert not survey.has_survey(library.open_known(add_folder("pump", root), "pump"))
 
 
 def test_a_damaged_survey_is_made_again(home):
     data_set = library.open_known(add_folder("pump", recordings(home / "pump")), "pump")
-    found = library.survey(data_set)
-    (home / "surveys" / f"{library.survey_key(data_set)}.json").write_bytes(b"{")
-    assert library.survey(data_set) == found
+    found = survey.survey(data_set)
+    (home / "surveys" / f"{survey.survey_key(data_set)}.json").write_bytes(b"{")
+    assert survey.survey(data_set) == found
 
 
 # --- deleting and versions ---
@@ -422,8 +423,8 @@ def test_deleting_a_named_folder_leaves_it_on_the_disk(home):
 
 
 def test_deleting_uploads_removes_their_clips_alone(home):
-    store_uploads("one", uploads(2), used=Quota())
-    store_uploads("two", uploads(2), used=Quota())
+    store_uploads("one", clips_sent(2), used=Quota())
+    store_uploads("two", clips_sent(2), used=Quota())
     library.delete_data_set("one")
     assert not (home / "uploads" / "one").exists()
     assert (home / "uploads" / "two" / "normal").is_dir()
@@ -432,13 +433,13 @@ def test_deleting_uploads_removes_their_clips_alone(home):
 
 
 def test_deletion_never_follows_a_link_out_of_the_data_folder(home, tmp_path):
-    store_uploads("pump", uploads(1), used=Quota())
+    store_uploads("pump", clips_sent(1), used=Quota())
     outside = recordings(tmp_path / "outside")
     (home / "uploads" / "pump" / "link").symlink_to(outside)
     before = everything(outside)
     library.delete_data_set("pump")
     assert everything(outside) == before
-    store_uploads("pump", uploads(1), used=Quota())
+    store_uploads("pump", clips_sent(1), used=Quota())
     shutil.rmtree(home / "uploads" / "pump")
     (home / "uploads" / "pump").symlink_to(outside)
     with pytest.raises(UsageError, match="leads out"):
@@ -469,9 +470,9 @@ def trained(tmp_path):
 
 def test_an_earlier_version_counts_again_and_its_arrays_are_unchanged(trained):
     first, second = list_versions(trained)
-    assert library.current_version(trained) == second.name
+    assert versions.current_version(trained) == second.name
     before = {path.name: path.read_bytes() for path in first.iterdir()}
-    library.make_current(trained, first.name)
+    versions.make_current(trained, first.name)
     assert open_artifact(trained).folder == first
     assert {path.name: path.read_bytes() for path in first.iterdir()} == before
 
@@ -482,16 +483,16 @@ def test_a_damaged_version_never_counts(trained):
     content[-1] ^= 1
     (first / "state.safetensors").write_bytes(content)
     with pytest.raises(ArtifactError, match="damaged"):
-        library.make_current(trained, first.name)
-    assert library.current_version(trained) == second.name
+        versions.make_current(trained, first.name)
+    assert versions.current_version(trained) == second.name
 
 
 @pytest.mark.parametrize("version", ["v0001-00000000", "../x", "current", ""])
 def test_a_version_that_is_not_there_is_refused(trained, version):
     with pytest.raises(UsageError, match="no version"):
-        library.make_current(trained, version)
+        versions.make_current(trained, version)
     with pytest.raises(UsageError, match="no version"):
-        library.delete_version(trained, version, out=trained.parents[2])
+        versions.delete_version(trained, version, out=trained.parents[2])
 
 
 def test_versions_of_the_project_stay_as_they_are(tmp_path):
@@ -499,18 +500,18 @@ def test_versions_of_the_project_stay_as_they_are(tmp_path):
     folder = tmp_path / "simulated-small" / "slider" / "lstm_predictor"
     version = list_versions(folder)[0].name
     with pytest.raises(UsageError, match="read-only"):
-        library.make_current(folder, version)
+        versions.make_current(folder, version)
     with pytest.raises(UsageError, match="read-only"):
-        library.delete_version(folder, version, out=tmp_path)
+        versions.delete_version(folder, version, out=tmp_path)
 
 
 def test_only_a_version_that_does_not_count_can_be_deleted(trained, tmp_path):
     first, second = list_versions(trained)
     with pytest.raises(UsageError, match="counts"):
-        library.delete_version(trained, second.name, out=tmp_path / "out")
+        versions.delete_version(trained, second.name, out=tmp_path / "out")
     with pytest.raises(UsageError, match="no detector"):
-        library.delete_version(trained, first.name, out=tmp_path / "other")
-    library.delete_version(trained, first.name, out=tmp_path / "out")
+        versions.delete_version(trained, first.name, out=tmp_path / "other")
+    versions.delete_version(trained, first.name, out=tmp_path / "out")
     assert [path.name for path in list_versions(trained)] == [second.name]
     assert open_artifact(trained).folder == second
 
@@ -520,23 +521,23 @@ def test_a_busy_detector_is_left_alone(trained):
 
     first = list_versions(trained)[0]
     with locked(trained), pytest.raises(BusyError, match="busy"):
-        library.make_current(trained, first.name)
+        versions.make_current(trained, first.name)
 
 
 def test_caches_are_listed_with_their_size_and_emptied(home, trained):
     out = trained.parents[2]
     data_set = library.open_known(add_folder("pump", recordings(home / "pump")), "pump")
-    library.survey(data_set)
+    survey.survey(data_set)
     (trained / ".checkpoint-0123").write_bytes(b"x" * 1000)
     (home / ".bench.partial-01").mkdir()
     FeatureCache(cache_folder(), 2**20).write("a clip's features", b"x" * 1000)
-    sizes = {cache.name: cache.n_bytes for cache in library.caches(out)}
+    sizes = {cache.name: cache.n_bytes for cache in storage.caches(out)}
     assert sizes["surveys"] > 0
     assert sizes["unfinished"] >= 1000
     assert sizes["features"] >= 1000
     for name in sizes:
-        library.empty_cache(name, out=out)
-    assert {cache.n_bytes for cache in library.caches(out)} == {0}
+        storage.empty_cache(name, out=out)
+    assert {cache.n_bytes for cache in storage.caches(out)} == {0}
     assert open_artifact(trained)
     with pytest.raises(UsageError, match="no cache"):
-        library.empty_cache("../x", out=out)
+        storage.empty_cache("../x", out=out)

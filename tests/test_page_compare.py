@@ -12,7 +12,8 @@ import pytest
 from sounds import PROJECT
 from streamlit.testing.v1 import AppTest
 
-from asd_core.artifacts import csv_text, open_artifact, publish
+from asd_core.artifacts import open_artifact, publish
+from asd_core.files import csv_text
 from pages.shared.compare_clips import picked_row
 from pages.shared.compare_methods import COMPARED_RULES
 
@@ -280,7 +281,7 @@ def test_a_damaged_detector_is_named_and_the_others_are_compared(compare, tmp_pa
 
 
 def test_the_table_downloads_with_formula_cells_quoted():
-    from asd_core.artifacts import csv_text as written
+    from asd_core.files import csv_text as written
     from pages.shared.compare_figures import table_csv
 
     text = table_csv([{"plain": {"method": "=1+1", "auc": 0.5}}, {"plain": {"method": "b", "auc": None}}])

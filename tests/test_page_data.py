@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from asd_core import library
 from asd_core.audio import encode_wav
-from asd_core.library import Quota, Upload, read_library, store_uploads
+from asd_core.library import read_library
+from asd_core.uploads import Quota, Upload, store_uploads
 from pages.shared import data_chores
 
 HOSTILE = "<img src=x onerror=alert(1)>[l](javascript:alert(1))\n=cmd|' /C calc'!A0\u202e.wav"

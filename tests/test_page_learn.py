@@ -10,8 +10,9 @@ import pytest
 from sounds import PROJECT
 from streamlit.testing.v1 import AppTest
 
-from asd_core.artifacts import ScoredClip, open_artifact
+from asd_core.artifacts import open_artifact
 from asd_core.formats import score_text
+from asd_core.scored_clips import ScoredClip
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
 LESSONS = ("lstm_predictor", "gru_autoencoder", "vggish_ocsvm")

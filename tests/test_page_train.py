@@ -11,11 +11,11 @@ import pytest
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
-from asd_core import jobs, library
+from asd_core import job_table, jobs, library
 from asd_core.artifacts import list_versions, open_artifact
 from asd_core.audio import encode_wav
-from asd_core.library import Quota, Upload, store_uploads
 from asd_core.pipeline import TrainingRequest
+from asd_core.uploads import Quota, Upload, store_uploads
 
 HOSTILE = "<img src=x onerror=alert(1)>[l](javascript:alert(1))"
 WAIT_S = 180
@@ -43,7 +43,7 @@ def home(made, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(PROJECT))
     library.add_folder("pump", tmp_path / "data" / "uploads" / "pump")
     yield tmp_path / "data"
-    for job in jobs.list_jobs():
+    for job in job_table.list_jobs():
         if job.is_active:
             jobs.cancel(job)
 
@@ -80,12 +80,12 @@ def set_tiny(app: AppTest, detector: str = "lstm_predictor", **others: object) -
     return app
 
 
-def finished(job: jobs.Job) -> jobs.Job:
+def finished(job: job_table.Job) -> job_table.Job:
     deadline = time.monotonic() + WAIT_S
-    while jobs.read_job(job.folder).is_active and time.monotonic() < deadline:
+    while job_table.read_job(job.folder).is_active and time.monotonic() < deadline:
         jobs.sweep()
         time.sleep(0.3)
-    return jobs.read_job(job.folder)
+    return job_table.read_job(job.folder)
 
 
 def request(home: Path, **changes: object) -> TrainingRequest:
@@ -107,11 +107,11 @@ def test_a_tiny_run_is_submitted_trains_in_its_own_process_and_shows_its_result(
     button(app, "Start training").click().run()
     assert not app.exception
     assert "Training now" in text_of(app)
-    (job,) = jobs.list_jobs()
+    (job,) = job_table.list_jobs()
     assert job.request.settings == {"hidden": 8, "layers": 1, "epochs": 2, "windows_per_epoch": 64}
     assert job.request.name == "winter"
     done = finished(job)
-    assert done.state == "done", jobs.log_text(done)
+    assert done.state == "done", job_table.log_text(done)
     app = page("runs")
     assert not app.exception
     assert "Training now" not in text_of(app)
@@ -139,7 +139,7 @@ def test_a_setting_out_of_range_is_refused_before_anything_is_started(page, name
     button(app, "Start training").click().run()
     assert not app.exception
     assert reason in text_of(app)
-    assert jobs.list_jobs() == []
+    assert job_table.list_jobs() == []
     assert not any("<img" in element.value for element in [*app.markdown, *app.caption])
 
 
@@ -168,7 +168,7 @@ def test_a_name_of_another_data_set_is_refused(page, home):
     app.text_input(key="train_name:pump").set_value("simulated-small")
     button(app, "Start training").click().run()
     assert "reserved" in text_of(app)
-    assert jobs.list_jobs() == []
+    assert job_table.list_jobs() == []
 
 
 def test_a_data_set_without_normal_training_clips_leads_to_the_data_page(page, home):
@@ -186,44 +186,44 @@ def test_a_running_training_is_stopped_and_can_go_on(page, home):
     job = jobs.submit(request(home, settings={"hidden": 8, "layers": 1, "epochs": 100_000, "windows_per_epoch": 64}))
     waiting = jobs.submit(request(home, detector="gru_autoencoder"))
     deadline = time.monotonic() + WAIT_S
-    while not jobs.progress(job) and time.monotonic() < deadline:
+    while not job_table.progress(job) and time.monotonic() < deadline:
         time.sleep(0.3)
     app = page("runs")
     assert not app.exception
     assert "1 waiting" in text_of(app)
     assert len(app.get("plotly_chart")) >= 1
     app.button(key=f"unqueue:{waiting.name}").click().run()
-    assert jobs.read_job(waiting.folder).state == "cancelled"
+    assert job_table.read_job(waiting.folder).state == "cancelled"
     app.button(key=f"stop:{job.name}").click().run()
     assert not app.exception
-    assert jobs.read_job(job.folder).state == "cancelled"
+    assert job_table.read_job(job.folder).state == "cancelled"
     app.selectbox(key="run").set_value(job.name).run()
     assert "It was stopped:" in text_of(app)
     button(app, "Go on from the last epoch").click().run()
     assert not app.exception
-    assert jobs.list_jobs()[0].request.resume
-    assert app.selectbox(key="run").value == jobs.list_jobs()[0].name
+    assert job_table.list_jobs()[0].request.resume
+    assert app.selectbox(key="run").value == job_table.list_jobs()[0].name
 
 
 def test_why_a_run_failed_or_was_lost_is_said_and_its_record_can_be_deleted(page, home):
-    jobs.runs_dir().mkdir(parents=True)
+    job_table.runs_dir().mkdir(parents=True)
     for state, error in (("failed", HOSTILE), ("lost", "its process ended without a word")):
-        folder = jobs._make_run(
-            jobs._json_bytes({**jobs._HEADER, "warnings": [], "request": jobs.request_json(request(home))})
+        folder = job_table.make_run(
+            job_table.json_bytes({**job_table.HEADER, "warnings": [], "request": job_table.request_json(request(home))})
         )
-        jobs._write_status(folder, jobs.Status(state, error=error))
+        job_table.write_status(folder, job_table.Status(state, error=error))
     app = page("runs")
     assert not app.exception
     assert "It was lost:" in text_of(app)
     app.button(key="delete_run").click().run()
-    assert len(jobs.list_jobs()) == 1
+    assert len(job_table.list_jobs()) == 1
     assert "It failed:" in text_of(app)
     assert HOSTILE in [each.value for each in app.text]
     assert not any("<img" in element.value for element in [*app.markdown, *app.caption])
 
 
 def test_a_damaged_run_is_listed(page, home):
-    folder = jobs.runs_dir() / "20260131T120000000000Z-1a2b3c4d"
+    folder = job_table.runs_dir() / "20260131T120000000000Z-1a2b3c4d"
     folder.mkdir(parents=True)
     (folder / "job.json").write_bytes(b"{")
     app = page("runs")

@@ -218,7 +218,7 @@ def test_several_uploads_give_a_table_with_reasons_for_those_refused(app):
 
 
 def test_files_beyond_the_limits_of_a_session_are_refused_unread(app, monkeypatch):
-    from asd_core.library import Quota
+    from asd_core.uploads import Quota
     from pages.shared import uploads
 
     read = []

@@ -14,8 +14,8 @@ from sounds import PROJECT
 
 PAGE = (PROJECT / "SECURITY.md").read_text(encoding="utf-8")
 SERVER = tomllib.loads((PROJECT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["server"]
-NGINX, CADDY = (
-    re.search(rf"```{name}\n(.*?)```", PAGE, re.DOTALL)[1] for name in ("nginx", "caddyfile")
+NGINX, CADDY, UNIT = (
+    re.search(rf"```{name}\n(.*?)```", PAGE, re.DOTALL)[1] for name in ("nginx", "caddyfile", "ini")
 )  # fmt: skip
 
 
@@ -48,3 +48,18 @@ def test_the_variables_it_names_are_those_that_the_program_reads():
     sources = [PROJECT / "app.py", *(PROJECT / "asd_core").rglob("*.py"), *(PROJECT / "pages").rglob("*.py")]
     read = {name for path in sources for name in re.findall(r"\"(ASD_[A-Z_]+)\"", path.read_text(encoding="utf-8"))}
     assert set(re.findall(r"`(ASD_[A-Z_]+)`", PAGE)) == read
+
+
+def test_the_unit_starts_what_make_app_starts_and_lets_it_write_its_data_alone():
+    unit = dict(re.findall(r"^(\w+)=(.*)$", UNIT, re.MULTILINE))
+    recipe = re.search(r"^app:.*\n\t\$\(BIN\)(.*)$", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[
+        1
+    ]
+    assert unit["ExecStart"] == f"{unit['WorkingDirectory']}/.venv/bin{recipe} --server.headless true"
+    named = dict(part.split("=", 1) for part in unit["Environment"].split())
+    assert {Path(named[name]) for name in ("ASD_DATA_DIR", "ASD_ARTIFACTS_DIR")} == {
+        Path(unit["ReadWritePaths"]),
+        Path(unit["ReadWritePaths"]) / "artifacts",
+    }
+    assert (unit["ProtectSystem"], unit["NoNewPrivileges"]) == ("strict", "true")
+    assert unit["User"] != "root"

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from asd_core.artifacts import CheckpointFile
+from asd_core.arrays import CheckpointFile
 from asd_core.errors import InputError, TrainingStopped, UsageError
 from asd_core.training import (
     MinMaxScale,

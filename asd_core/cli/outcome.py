@@ -92,7 +92,7 @@ def write_text(path: Path | None, text: str) -> None:
 
 def replace_text(path: Path, text: str) -> None:
     """Replace a file's content, all or nothing; what is no plain file, such as /dev/stdout, is written to instead."""
-    from asd_core.artifacts import replace_file
+    from asd_core.files import replace_file
 
     content = text.encode("utf-8", "backslashreplace")
     if path.is_symlink() or (path.exists() and not path.is_file()):

@@ -15,7 +15,7 @@ from typing import Any
 
 import streamlit as st
 
-from asd_core.artifacts import Artifact, Scores, open_artifact
+from asd_core.artifacts import Artifact, open_artifact
 from asd_core.assess import summarise
 from asd_core.audio import read_waveform
 from asd_core.datasets.bench import write_bench
@@ -25,6 +25,7 @@ from asd_core.evaluation.metrics import RocCurve, roc_curve
 from asd_core.library import clips_folder
 from asd_core.pipeline import OWN_SUFFIX
 from asd_core.places import data_dir
+from asd_core.scored_clips import Scores
 from asd_core.types import AnomalyMap, BoolArray, FloatArray, Waveform
 from pages.shared.frame import EMBEDDED_NAME, Chosen
 

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from asd_core.artifacts import ScoredClip
 from asd_core.compare import Failures, disagreements, false_alarms, misses, quadrants
 from asd_core.formats import rate_text, score_text
 from asd_core.plots import clip_scatter, line_row, rate_grid, seen_marks
+from asd_core.scored_clips import ScoredClip
 from asd_core.types import FloatArray
 from pages.shared.cache import heard
 from pages.shared.compare_methods import Judged

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from asd_core.artifacts import Artifact, csv_text
+from asd_core.artifacts import Artifact
 from asd_core.assess import difference
 from asd_core.compare import (
     Band,
@@ -26,6 +26,7 @@ from asd_core.compare import (
 from asd_core.evaluation.metrics import Confusion, confusion_at, roc_curve
 from asd_core.evaluation.thresholds import RULES
 from asd_core.evaluation.uncertainty import Interval, f1_interval, wilson
+from asd_core.files import csv_text
 from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text, spreadsheet_cell
 from asd_core.plots import RocCurve, roc_overlay
 from asd_core.types import SR, Waveform

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from asd_core.artifacts import Artifact, ScoredClip
+from asd_core.artifacts import Artifact
 from asd_core.audio import read_waveform
 from asd_core.compare import principal_plane
 from asd_core.datasets.bench import load_mask
@@ -20,6 +20,7 @@ from asd_core.encoders import load_encoder
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
 from asd_core.evaluation.uncertainty import Interval
 from asd_core.formats import MISSING, area_text
+from asd_core.scored_clips import ScoredClip
 from asd_core.types import AnomalyMap, BoolArray, FloatArray
 from pages.shared.cache import clips_root, detector
 from pages.shared.compare_clips import pickable, play

@@ -7,21 +7,9 @@ import streamlit as st
 
 from asd_core.datasets.bench import SIZES
 from asd_core.datasets.published import ARCHIVES, MACHINES, expected_clips, unpacked_bytes
-from asd_core.library import (
-    MAX_UPLOADED_BYTES,
-    MAX_UPLOADS,
-    ROOTS_VARIABLE,
-    Quota,
-    Stored,
-    Upload,
-    add_folder,
-    allowed_roots,
-    check_free_disk,
-    check_quota,
-    free_bytes,
-    new_bench_folder,
-    store_uploads,
-)
+from asd_core.library import ROOTS_VARIABLE, add_folder, allowed_roots, new_bench_folder
+from asd_core.storage import check_free_disk, free_bytes
+from asd_core.uploads import MAX_UPLOADED_BYTES, MAX_UPLOADS, Quota, Stored, Upload, check_quota, store_uploads
 from pages.shared import data_chores
 from pages.shared.data_table import go, shown_path, size_text
 from pages.shared.uploads import USED

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.shared.data_chores import Chore, dismiss, is_running, read_chore, stop
 from pages.shared.data_table import size_text
-from pages.shared.frame import fragment
+from pages.shared.frame import fragment, shown_text
 
 POLL_S = 1.0
 DOING = {
@@ -70,14 +70,14 @@ def _ended(chore: Chore) -> None:
         st.info("Stopped. Start it again to go on; a download keeps what it has fetched.", icon=":material/info:")
     else:
         st.error("It did not succeed:", icon=":material/error:")
-        st.text(chore.error)
+        st.text(shown_text(chore.error))
         if chore.kind == "download":
             st.caption(
                 "Without a connection to zenodo.org the data cannot be fetched from here. Copy the files by hand as "
                 "the message says, or use own recordings or the simulated bench."
             )
     for line in chore.warnings:
-        st.text(line)
+        st.text(shown_text(line))
     if not is_running() and st.button("Close", key="dismiss_chore"):
         dismiss()
         st.rerun()

@@ -26,8 +26,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from asd_core.artifacts import replace_file
 from asd_core.errors import AsdError, BusyError, UsageError
+from asd_core.files import replace_file
 from asd_core.logs import configure, event, fault
 from asd_core.pipeline import slug
 from asd_core.places import data_dir

@@ -8,17 +8,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from asd_core.library import (
-    EMBEDDED_NAME,
-    KnownSet,
-    display_name,
-    has_survey,
-    open_known,
-    survey,
-    survey_key,
-    upload_names,
-)
+from asd_core.formats import display_name
+from asd_core.library import EMBEDDED_NAME, KnownSet, open_known
 from asd_core.pipeline import DataSet, expected_counts
+from asd_core.survey import has_survey, survey, survey_key
+from asd_core.uploads import upload_names
 from pages.shared.cache import embedded_bench, tree_stamp
 from pages.shared.data_storage import delete_set
 from pages.shared.data_table import go, known_sets, set_title

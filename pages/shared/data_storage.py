@@ -12,21 +12,13 @@ import streamlit as st
 
 from asd_core.artifacts import find_artifacts, list_versions
 from asd_core.errors import BusyError
-from asd_core.jobs import Job, delete, list_jobs
-from asd_core.library import (
-    EMBEDDED_NAME,
-    KnownSet,
-    caches,
-    current_version,
-    delete_data_set,
-    delete_version,
-    display_name,
-    empty_cache,
-    folder_bytes,
-    free_bytes,
-    is_read_only,
-)
+from asd_core.formats import display_name
+from asd_core.job_table import Job, list_jobs
+from asd_core.jobs import delete
+from asd_core.library import EMBEDDED_NAME, KnownSet, delete_data_set
 from asd_core.places import artifacts_dir
+from asd_core.storage import caches, empty_cache, folder_bytes, free_bytes
+from asd_core.versions import current_version, delete_version, is_read_only
 from pages.shared.data_chores import is_running
 from pages.shared.data_table import known_sets, size_text, tree_bytes
 from pages.shared.frame import PROJECT

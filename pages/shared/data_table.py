@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from asd_core.library import EMBEDDED_NAME, KnownSet, display_name, folder_bytes, read_library, restart_library
+from asd_core.formats import display_name
+from asd_core.library import EMBEDDED_NAME, KnownSet, read_library, restart_library
+from asd_core.storage import folder_bytes
 from pages.shared.cache import tree_stamp
 
 KIND_TITLES = {"simulated": "simulated", "recordings": "own recordings", "downloaded": "DCASE 2020 recordings"}

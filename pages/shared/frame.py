@@ -14,7 +14,7 @@ import streamlit as st
 from asd_core.artifacts import find_artifacts
 from asd_core.detectors import DETECTOR_NAMES
 from asd_core.errors import AsdError, AudioError
-from asd_core.library import display_name
+from asd_core.formats import display_name
 from asd_core.logs import configure, event, fault
 from asd_core.places import artifacts_dir, data_dir
 

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from asd_core.artifacts import Artifact, ScoredClip
+from asd_core.artifacts import Artifact
 from asd_core.audio import encode_wav
 from asd_core.evaluation.metrics import confusion_at, roc_curve
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.formats import MISSING, rate_text
 from asd_core.plots import ANOMALOUS_COLOUR, DETECTOR_COLOURS, DETECTOR_DASHES, NEUTRAL_COLOUR, RocCurve, roc_overlay
+from asd_core.scored_clips import ScoredClip
 from pages.shared.frame import Chosen
 from pages.shared.sources import clip_title, load_scored
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from asd_core.artifacts import Artifact, ScoredClip
+from asd_core.artifacts import Artifact
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.familiarity import ClipTraits, traits
+from asd_core.scored_clips import ScoredClip
 from asd_core.scoring import ScoreRow
 from asd_core.types import Waveform
 from asd_core.watch_table import AlarmRule, Judge, WatchRow

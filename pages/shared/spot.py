@@ -7,12 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from asd_core.artifacts import Artifact, ScoredClip
+from asd_core.artifacts import Artifact
 from asd_core.audio import encode_wav
 from asd_core.excerpt import excerpt, made_audible, nearest, sound_vector
 from asd_core.features import mel_band_centres_hz
 from asd_core.library import add_folder
 from asd_core.marked import LABELS, mark, marked_dir, marked_label
+from asd_core.scored_clips import ScoredClip
 from asd_core.types import SR, FloatArray, Waveform
 from pages.shared.cache import Heard
 from pages.shared.frame import Chosen, plain

@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from asd_core import jobs
+from asd_core import job_table, jobs
 from asd_core.detector import Progress
 from asd_core.detectors import detector_class
 from asd_core.errors import BusyError
-from asd_core.formats import seconds_text
-from asd_core.jobs import Job
-from asd_core.library import display_name
+from asd_core.formats import display_name, seconds_text
+from asd_core.job_table import Job
 from asd_core.plots import learning_curves
 from pages.shared.frame import fragment
 from pages.shared.train_fields import detector_titles
@@ -84,12 +83,12 @@ def loss_figure(job: Job, events: Sequence[Progress]) -> None:
 
 
 def _active() -> dict[str, str]:
-    return {job.name: job.state for job in jobs.list_jobs() if job.is_active}
+    return {job.name: job.state for job in job_table.list_jobs() if job.is_active}
 
 
 def _panel(before: dict[str, str]) -> None:
     swept()
-    active = [job for job in reversed(jobs.list_jobs()) if job.is_active]
+    active = [job for job in reversed(job_table.list_jobs()) if job.is_active]
     if {job.name: job.state for job in active} != before:
         st.rerun()
     waiting = [job for job in active if job.state == "queued"]
@@ -107,7 +106,7 @@ def _panel(before: dict[str, str]) -> None:
 
 
 def _running(job: Job) -> None:
-    events = jobs.progress(job)
+    events = job_table.progress(job)
     with st.container(border=True):
         left, right = st.columns([4, 1], vertical_alignment="center")
         with left.container(horizontal=True):

@@ -9,14 +9,13 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from asd_core import jobs
+from asd_core import job_table, jobs
 from asd_core.artifacts import open_artifact
-from asd_core.formats import MISSING, area_text, score_text, seconds_text
-from asd_core.jobs import Job
-from asd_core.library import display_name
+from asd_core.formats import MISSING, area_text, display_name, score_text, seconds_text
+from asd_core.job_table import Job
 from pages.shared.cache import summary
 from pages.shared.data_table import go
-from pages.shared.frame import keep, link
+from pages.shared.frame import keep, link, shown_text
 from pages.shared.train_live import job_title, loss_figure
 
 STATE_TEXTS = {
@@ -31,7 +30,7 @@ STATE_TEXTS = {
 
 def run_history() -> None:
     """List all trainings that were started here; one can be looked at."""
-    found = jobs.list_jobs()
+    found = job_table.list_jobs()
     if not found:
         st.info("Nothing has been trained from here yet.", icon=":material/info:")
         return
@@ -78,15 +77,15 @@ def _details(job: Job) -> None:
     elif job.status.error is not None and not job.is_active:
         words = {"failed": "It failed:", "lost": "It was lost:", "cancelled": "It was stopped:"}
         st.warning(words.get(job.state, "It ended:"), icon=":material/warning:")
-        st.text(job.status.error)
+        st.text(shown_text(job.status.error))
     for line in job.status.warnings:
-        st.text(line)
+        st.text(shown_text(line))
     _settings(job)
     if not job.is_active:
-        loss_figure(job, jobs.progress(job))
+        loss_figure(job, job_table.progress(job))
         _again(job)
     with st.expander("Log", icon=":material/terminal:"):
-        st.code(jobs.log_text(job, at_most=16_384) or "Nothing was printed.", language=None)
+        st.code(job_table.log_text(job, at_most=16_384) or "Nothing was printed.", language=None)
 
 
 def _result(job: Job) -> None:

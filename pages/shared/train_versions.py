@@ -10,7 +10,7 @@ import streamlit as st
 from asd_core.artifacts import Artifact, list_versions, open_artifact
 from asd_core.errors import ArtifactError
 from asd_core.formats import MISSING, score_text
-from asd_core.library import current_version, is_read_only, make_current
+from asd_core.versions import current_version, is_read_only, make_current
 from pages.shared.cards import threshold_origin
 from pages.shared.frame import Chosen, keep, no_detectors
 from pages.shared.train_fields import detector_titles

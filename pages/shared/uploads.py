@@ -10,8 +10,8 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from asd_core.decoding import decode_upload
 from asd_core.errors import AudioError, UsageError
-from asd_core.library import Quota
 from asd_core.types import Waveform
+from asd_core.uploads import Quota
 from pages.shared.sources import shown_name
 
 USED = "upload_used"

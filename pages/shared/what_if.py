@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from asd_core.artifacts import Artifact, ScoredClip
+from asd_core.artifacts import Artifact
 from asd_core.audio import encode_wav
 from asd_core.evaluation.metrics import auc, confusion_at, roc_curve
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.formats import MISSING, area_text, rate_text, score_text, share_text
 from asd_core.plots import DETECTOR_COLOURS, DETECTOR_DASHES, NEUTRAL_COLOUR, Line, RocCurve, lines_chart, roc_overlay
+from asd_core.scored_clips import ScoredClip
 from asd_core.types import FloatArray, Waveform
 from asd_core.what_if import (
     Change,

@@ -58,7 +58,8 @@ def test_a_deep_link_opens_view_and_rule(url, open_page):
 
 
 def test_an_uploaded_file_of_scores_becomes_another_curve(url, open_page, tmp_path):
-    from asd_core.artifacts import csv_text, open_artifact
+    from asd_core.artifacts import open_artifact
+    from asd_core.files import csv_text
 
     folder = PROJECT / "artifacts" / "simulated-small" / "slider" / "lstm_predictor"
     clips = open_artifact(folder).scores.clips

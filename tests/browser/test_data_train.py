@@ -7,9 +7,9 @@ import re
 import pytest
 from sounds import PROJECT, hum
 
-from asd_core import jobs
+from asd_core import job_table, jobs
 from asd_core.audio import encode_wav
-from asd_core.library import Quota, Upload, store_uploads
+from asd_core.uploads import Quota, Upload, store_uploads
 
 pytestmark = pytest.mark.browser
 WAIT_MS = 120_000
@@ -34,7 +34,7 @@ def url(serve, tmp_path_factory):
         faults = [Upload(f"a{i}.wav", encode_wav(hum(i, seconds=1.0, knocks=3).samples)) for i in range(4)]
         store_uploads("pump", faults, used=Quota(), kind="knock")
         yield serve(PROJECT / "app.py", "--server.runOnSave", "false")
-        for job in jobs.list_jobs():
+        for job in job_table.list_jobs():
             if job.is_active:
                 jobs.cancel(job)
 

@@ -22,9 +22,12 @@ PATHS = (
     "explore?view=clips",
     "explore?view=contents",
     "train?train_set=rail",
+    "train?train_view=runs",
     "train?train_view=versions",
     "threshold?view=ids",
     "check",
+    "monitor?monitor=live",
+    "monitor?monitor=replay",
     "compare?view=failures",
     "learn?lesson=vggish_ocsvm",
 )

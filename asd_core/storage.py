@@ -1,0 +1,110 @@
+"""Room on the disk, what may be emptied, and deleting without leaving half of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from asd_core import feature_cache
+from asd_core.errors import UsageError
+from asd_core.places import TFHUB_CACHE_NAME, data_dir
+
+ASIDE = ".tmp-deleted-"
+"""How the name of a folder that is being removed begins."""
+
+MIN_FREE_BYTES = 2**30
+"""Stays free on the disk, whatever is uploaded."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Something on disk that can be had again."""
+
+    name: str
+    title: str
+    paths: tuple[Path, ...]
+
+    @property
+    def n_bytes(self) -> int:
+        """Size on disk."""
+        return sum(folder_bytes(path) for path in self.paths)
+
+
+def free_bytes() -> int:
+    """Room left on the data folder's disk."""
+    place = data_dir().resolve()
+    existing = next(path for path in (place, *place.parents) if path.exists())
+    return shutil.disk_usage(existing).free
+
+
+def check_free_disk(n_bytes: int) -> None:
+    """Refuse what would leave less than `MIN_FREE_BYTES` in the data folder; raises UsageError."""
+    free = free_bytes()
+    if free < n_bytes + MIN_FREE_BYTES:
+        raise UsageError(
+            f"{n_bytes / 1e6:.0f} MB do not fit: {free / 1e6:.0f} MB are free, of which "
+            f"{MIN_FREE_BYTES / 1e6:.0f} MB stay free"
+        )
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size of the files below a folder, or of a file; links count as themselves."""
+    if not folder.is_dir() or folder.is_symlink():
+        return folder.lstat().st_size if os.path.lexists(folder) else 0
+    total = 0
+    for parent, _, names in os.walk(folder, followlinks=False):
+        for name in names:
+            with contextlib.suppress(OSError):  # gone meanwhile
+                total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118 - thousands of files
+    return total
+
+
+def caches(out: Path) -> tuple[Cache, ...]:
+    """What may be emptied: surveys, features of clips, downloaded encoder weights, remains of what was stopped."""
+    own = data_dir()
+    left = [*own.glob(".*.partial-*"), *benches_dir().glob(".*.partial-*"), *own.glob(f"*/{ASIDE}*")]
+    left += [*own.glob(f"{ASIDE}*"), *out.glob("*/*/*/.checkpoint-*"), *out.glob(f"*/*/*/{ASIDE}*")]
+    return (
+        Cache(
+            "surveys", "Reports on data sets and sweeps (made again when asked for)", (own / "surveys", own / "sweeps")
+        ),
+        Cache("features", "Features of clips (computed again when needed)", (feature_cache.cache_folder(),)),
+        Cache("vggish", "Downloaded VGGish weights (fetched again when needed)", (own / TFHUB_CACHE_NAME,)),
+        Cache("unfinished", "Unfinished pieces: checkpoints of stopped trainings, half-made benches", tuple(left)),
+    )
+
+
+def empty_cache(name: str, *, out: Path) -> None:
+    """Delete one of `caches`; call it while nothing trains and nothing is being made.
+
+    Raises
+    ------
+    UsageError
+        No such cache.
+    """
+    found = next((cache for cache in caches(out) if cache.name == name), None)
+    if found is None:
+        raise UsageError(f"no cache is called {name[:60]!a}")
+    for path in found.paths:
+        if path.is_symlink() or path.is_file():
+            path.unlink(missing_ok=True)
+        elif path.is_dir():
+            root = data_dir() if path.resolve().is_relative_to(data_dir().resolve()) else out
+            shutil.rmtree(set_aside(path, root))
+
+
+def set_aside(folder: Path, root: Path) -> Path:
+    """Rename a folder that is to be removed, so that nobody sees half of it; refuse what leads out of `root`."""
+    place = folder.parent.resolve() / folder.name
+    if folder.is_symlink() or place == root.resolve() or not place.is_relative_to(root.resolve()):
+        raise UsageError(f"{folder} leads out of {root}: it is not deleted")
+    return place.rename(place.with_name(f"{ASIDE}{secrets.token_hex(6)}"))
+
+
+def benches_dir() -> Path:
+    """Folder of the simulated benches of any size and seed."""
+    return data_dir() / "benches"
