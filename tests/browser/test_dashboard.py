@@ -84,7 +84,9 @@ def test_a_narrow_screen_needs_no_horizontal_scroll(url, open_page, path):
 @pytest.mark.parametrize("width", [1280, 400])
 def test_all_detectors_of_the_threshold_page_are_in_sight(url, open_page, width):
     page = open_page(f"{url}/threshold", width=width)
+    buttons = page.get_by_test_id("stButtonGroup").first.locator("button")
+    buttons.nth(5).wait_for(timeout=WAIT_MS)  # a skeleton stands there first
     settle(page)
-    choices = page.get_by_test_id("stButtonGroup").first.locator("button").all()
-    assert len(choices) == 6
-    assert all(box["x"] + box["width"] <= width for box in (choice.bounding_box() for choice in choices))
+    boxes = [button.bounding_box() for button in buttons.all()]
+    assert len(boxes) == 6
+    assert all(box["x"] + box["width"] <= width for box in boxes)

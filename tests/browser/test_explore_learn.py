@@ -131,9 +131,9 @@ def test_no_width_needs_a_horizontal_scroll(url, open_page, path, width):
 
 def test_waveforms_side_by_side_share_one_scale(url, open_page):
     page = open_page(f"{url}/explore")
-    spectrogram(page)
-    settle(page)
     waves = page.locator(".panel").filter(has_text="Waveform")
+    waves.nth(1).wait_for(timeout=2 * WAIT_MS)  # clips may be generated first
+    settle(page)
     assert waves.count() == 2
     scales = [waves.nth(at).locator(".gutter").inner_text() for at in range(2)]
     peaks = [waves.nth(at).locator(".note").inner_text() for at in range(2)]
