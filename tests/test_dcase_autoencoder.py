@@ -145,3 +145,9 @@ def test_a_last_batch_of_one_vector_trains(clips):
 def test_a_batch_size_of_one_is_refused():
     with pytest.raises(UsageError, match="batch_size must be at least 2"):
         DcaseAutoencoder(batch_size=1)
+
+
+def test_biases_that_normalisation_takes_away_are_not_learned_from_rounding_noise(fitted):
+    state = fitted.state
+    assert all(not state[f"dense{layer}.bias"].any() for layer in range(len(SIZES) - 2))
+    assert state[f"dense{len(SIZES) - 2}.bias"].any()

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sounds import hum
 
 from asd_core.detectors import detector_class
 from asd_core.errors import UsageError
@@ -187,8 +188,6 @@ def test_the_stride_leaves_training_as_it_is(name):
 
 def fitted_with(name, conditioning, *, seconds=2.0):
     """A small detector fitted on hums, and its progress."""
-    from tests.sounds import hum
-
     settings = {"hidden": 24, "epochs": 2, "windows_per_epoch": 256, "schedule": "cosine", "learning_rate": 2e-3}
     detector = detector_class(name).from_preset("paper", conditioning=conditioning, **settings)
     heldout, seen = [hum(seed, seconds=seconds) for seed in range(20, 23)], []

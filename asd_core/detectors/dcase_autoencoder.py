@@ -76,6 +76,8 @@ class DcaseAutoencoder(NetworkDetector):
         for layer, (inputs, outputs) in enumerate(itertools.pairwise(SIZES)):
             network.add_module(f"dense{layer}", Linear(inputs, outputs))
             if layer in _HIDDEN_LAYERS:
+                # Normalisation takes this bias away: its gradient is rounding noise, of which Adam makes whole steps.
+                network[-1].bias.requires_grad_(False)
                 norm = BatchNorm1d(outputs, momentum=BATCH_NORM_MOMENTUM, eps=BATCH_NORM_EPSILON)
                 network.add_module(f"batch_norm{layer}", norm)
                 network.add_module(f"relu{layer}", ReLU())
