@@ -25,6 +25,9 @@ def errors(detector: NetworkDetector, network: torch.nn.Module, windows: torch.T
     if detector.name == "lstm_predictor":
         states, _ = network.get_submodule("lstm")(windows[:, :-1])
         return (network.get_submodule("output")(states[:, -1]) - windows[:, -1]).square()
+    if detector.name == "dcase_autoencoder":
+        vectors = windows.flatten(1)
+        return (network(vectors) - vectors).square()
     _, states = network.get_submodule("encoder")(windows)
     decoded, _ = network.get_submodule("decoder")(states[-1].unsqueeze(1).expand(-1, windows.shape[1], -1))
     return (network.get_submodule("output")(decoded) - windows).square()

@@ -663,6 +663,13 @@ def test_files_of_an_encoder_that_give_its_digest_are_read(svm):
         load(svm)
 
 
+@pytest.mark.parametrize("name", [name for name in HOSTILE if "of the encoder" in name or "201 files" in name])
+def test_a_hostile_list_of_files_is_refused_before_any_encoder_is_asked(svm, name):
+    HOSTILE[name](svm)
+    with pytest.raises(ArtifactError, match="files of the encoder: "):
+        open_artifact(svm)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_artifact_is_refused_at_once(svm, name):
     HOSTILE[name](svm)

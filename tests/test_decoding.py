@@ -190,8 +190,9 @@ def test_a_child_that_died_between_two_clips_is_not_noticed(decoder):
 @linux
 @pytest.mark.parametrize("n_bytes", [320_044, 20 * 2**20])
 def test_a_child_that_hangs_is_ended_in_time_even_if_it_never_takes_the_file(decoder, n_bytes):
-    one = decoder(seconds=1.0)
+    one = decoder()
     one.decode(CLIP)
+    one.seconds = 1.0  # from now on: a busy machine may take longer to start the child
     child = one.process.pid
     os.kill(child, signal.SIGSTOP)
     began = time.monotonic()
@@ -202,6 +203,16 @@ def test_a_child_that_hangs_is_ended_in_time_even_if_it_never_takes_the_file(dec
     assert is_gone(child)
     one.seconds = 30.0
     assert len(one.decode(CLIP).samples) == 160_000
+
+
+NONSENSE = """
+import ast, os, sys
+sys.stdin.buffer.read(int(sys.argv[1]))
+os.write(1, ast.literal_eval(sys.argv[2]))
+os.close(1)
+sys.stdin.buffer.read()
+"""
+"""A child that takes the question, so that only its answer can be what is refused."""
 
 
 def framed(text: bytes) -> bytes:
@@ -225,11 +236,73 @@ def framed(text: bytes) -> bytes:
 )
 def test_an_answer_that_makes_no_sense_is_a_refusal(decoder, monkeypatch, answer):
     one = decoder()
-    command = [sys.executable, "-c", f"import sys; sys.stdout.buffer.write({answer!r})"]
+    command = [sys.executable, "-c", NONSENSE, str(len(CLIP)), repr(answer)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     monkeypatch.setattr(decoding, "_start", lambda *_: child)
-    with pytest.raises(AudioError, match="the decoder was stopped"):
+    with pytest.raises(AudioError, match="the decoder was stopped: it broke down") as refused:
         one.decode(CLIP)
+    assert not isinstance(refused.value.__cause__, BrokenPipeError)
+
+
+def test_an_answer_that_makes_sense_is_taken_from_any_child(decoder, monkeypatch):
+    answer = framed(b'{"n_samples": 1, "warnings": ["w"]}') + np.float32(0.5).tobytes()
+    command = [sys.executable, "-c", NONSENSE, str(len(CLIP)), repr(answer)]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    monkeypatch.setattr(decoding, "_start", lambda *_: child)
+    waveform = decoder().decode(CLIP)
+    assert (waveform.samples.tolist(), waveform.warnings) == ([0.5], ("w",))
+
+
+def mutants(number: int) -> list[tuple[str, bytes]]:
+    """WAV and FLAC files with bytes changed, cut out, doubled or missing at the end."""
+    rng = np.random.default_rng(18)
+    bases = [encode_wav(hum(1, seconds=0.6).samples), encoded(hum(2).samples[:12_000], 16_000, format="FLAC")]
+    made = []
+    for count in range(number):
+        content = bytearray(bases[count % 2])
+        for _ in range(rng.integers(1, 5)):
+            at = int(rng.integers(0, 80 if rng.random() < 0.8 else len(content)))
+            kind = rng.integers(0, 4)
+            if kind == 0:
+                content[at : at + 1] = bytes(rng.integers(0, 256, 1, dtype=np.uint8))
+            elif kind == 1:
+                del content[at : at + int(rng.integers(1, 9))]
+            elif kind == 2:
+                content[at:at] = content[at : at + int(rng.integers(1, 9))]
+            else:
+                del content[int(rng.integers(0, len(content))) + 1 :]
+        made.append((f"mutant {count}", bytes(content)))
+    return made
+
+
+def outcome(decode, content: bytes, name: str):
+    try:
+        waveform = decode(content, name=name)
+    except AudioError as error:
+        return error.code, str(error)
+    return waveform.digest, waveform.warnings, waveform.samples.tobytes()
+
+
+def check_mutants(one, number: int) -> None:
+    one.decode(CLIP)
+    outcomes, children = [], {one.process.pid}
+    for name, content in mutants(number):
+        outcomes.append(outcome(one.decode, content, name))
+        assert outcomes[-1] == outcome(decode_waveform, content, name), name
+        children.add(one.process.pid)
+    taken = sum(len(each) == 3 for each in outcomes)
+    assert number // 10 < taken < number - number // 10
+    assert len(children) <= 1 + (taken + 1) // decoding.CLIPS_PER_CHILD
+
+
+def test_mutants_have_the_outcome_of_decoding_in_process_and_one_child_outlives_them(decoder):
+    check_mutants(decoder(), 300)
+
+
+@pytest.mark.slow
+@pytest.mark.soak
+def test_very_many_mutants_have_the_outcome_of_decoding_in_process(decoder):
+    check_mutants(decoder(), 20_000)
 
 
 def test_a_child_that_cannot_be_started_is_a_refusal(decoder, monkeypatch):

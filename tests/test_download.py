@@ -329,7 +329,7 @@ def test_without_a_known_size_the_server_tells_that_the_partial_file_is_whole(
 
 
 def test_a_server_that_stalls_is_asked_again(site, tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(transfer, "_TIMEOUT_S", 0.7)
 
     def stall_twice(handler):
         if len(site.requests) > 2:
@@ -338,7 +338,7 @@ def test_a_server_that_stalls_is_asked_again(site, tmp_path, monkeypatch):
         extra = {"Content_Range": f"bytes {start}-{len(GOOD) - 1}/{len(GOOD)}"} if start else {}
         handler.head(206 if start else 200, Content_Length=len(GOOD) - start, **extra)
         handler.wfile.write(GOOD[start : start + 50_000])
-        time.sleep(0.3)
+        time.sleep(1.2)
         return None
 
     site.answer = stall_twice

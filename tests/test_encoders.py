@@ -16,6 +16,7 @@ import pytest
 import soundfile as sf
 from sounds import PROJECT, hum
 
+from asd_core.detectors import vggish_ocsvm
 from asd_core.detectors.vggish_ocsvm import BLOCK_PATCHES, VggishOcsvm, block_starts, patch_blocks
 from asd_core.encoders import load_encoder
 from asd_core.encoders.vggish import UNVERIFIED_TITLE, Vggish, VggishCheck, cached_hub_folder
@@ -160,6 +161,7 @@ def test_gamma_scale_is_one_over_features_times_variance(svm):
 
 
 def test_above_the_limit_a_seeded_subsample_is_fitted(monkeypatch):
+    assert vggish_ocsvm.MAX_TRAINING_BLOCKS == 20_000
     monkeypatch.setattr("asd_core.detectors.vggish_ocsvm.MAX_TRAINING_BLOCKS", 12)
     clips = [hum(seed) for seed in range(20)]
     states = [VggishOcsvm(seed=seed, nu=0.8).fit(clips).state for seed in (0, 0, 1)]

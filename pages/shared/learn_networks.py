@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import streamlit as st
@@ -16,6 +17,7 @@ from asd_core.detectors.lstm_predictor import LstmPredictor
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.features import HOP_LENGTH, mel_band_centres_hz
 from asd_core.formats import score_text
+from asd_core.network import RecurrentDetector
 from asd_core.plots import (
     DETECTOR_COLOURS,
     NEUTRAL_COLOUR,
@@ -63,9 +65,13 @@ class Steps:
     stride: int
 
 
+def _network(artifact: Artifact) -> RecurrentDetector[Any]:
+    return cast(RecurrentDetector[Any], detector(artifact))
+
+
 @st.cache_resource(max_entries=32, show_spinner="Running the network …")
 def _steps(folder: str, digest: str, _artifact: Artifact, _waveform: Waveform) -> Steps:  # noqa: ARG001 - keys
-    trained = detector(_artifact)
+    trained = _network(_artifact)
     with torch_threads(trained.threads):
         if isinstance(trained, LstmPredictor):
             output, target = trained.predict_frames(_waveform)
@@ -117,7 +123,7 @@ def gru_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | 
     with st.container():  # keeps what follows in its place, spinner or no spinner
         steps = _steps(str(artifact.folder), waveform.digest, artifact, waveform)
     n, window = len(steps.errors), steps.window
-    size = f"{detector(artifact).hidden:,}"
+    size = f"{_network(artifact).hidden:,}"
     st.markdown(
         f"**The idea.** This network (a GRU autoencoder) squeezes {window} frames, {window * 128:,} numbers, into a "
         f"vector of {size} and rebuilds them from it. It learned to do so for normal sound only; what it has never "
@@ -256,7 +262,7 @@ def _bands(artifact: Artifact, spectra: Mapping[str, Float32Array]) -> None:
 def _errors(artifact: Artifact, waveform: Waveform, steps: Steps, at: int, *, what: str) -> None:
     n, threshold = len(steps.errors), artifact.threshold.value
     score = heard(artifact, waveform).anomaly_score
-    pooled = POOLED[detector(artifact).pooling]
+    pooled = POOLED[_network(artifact).pooling]
     st.subheader(f"3 · {n} such errors, one number")
     rules = {f"{pooled} = score": score} | ({} if threshold is None else {"threshold": threshold})
     chart = lines_chart(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import streamlit as st
 
 from asd_core.artifacts import Artifact
 from asd_core.audio import read_waveform
-from asd_core.detectors.vggish_ocsvm import BLOCK_PATCHES
+from asd_core.detectors.vggish_ocsvm import BLOCK_PATCHES, VggishOcsvm
 from asd_core.formats import score_text
 from asd_core.plots import (
     ANOMALOUS_COLOUR,
@@ -51,9 +51,13 @@ class Learned:
     plane: PrincipalPlane
 
 
+def _svm(artifact: Artifact) -> VggishOcsvm:
+    return cast(VggishOcsvm, detector(artifact))
+
+
 @st.cache_resource(max_entries=8, show_spinner="Listening to the held-out clips …")
 def _learned(folder: str, root: str | None, _artifact: Artifact) -> Learned:  # noqa: ARG001 - the folder is the key
-    trained = detector(_artifact)
+    trained = _svm(_artifact)
     state = trained.state
     clips = [] if root is None else _artifact.scores.of("heldout").clips
     blocks = [trained.embed(read_waveform(f"{root}/{clip.path}", channel=_artifact.channel)) for clip in clips]
@@ -68,7 +72,7 @@ def svm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | 
     with st.container():  # keeps what follows in its place, spinner or no spinner
         learned = _learned(str(artifact.folder), None if root is None else str(root), artifact)
         own = heard(artifact, waveform)
-    raw = detector(artifact).embed(waveform)
+    raw = _svm(artifact).embed(waveform)
     rows = (raw - learned.state["mean"]) / learned.state["scale"]
     block = int(one_class_scores(rows, learned.state).argmax())
     width = rows.shape[1] // BLOCK_PATCHES

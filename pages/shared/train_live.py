@@ -36,7 +36,7 @@ def live_panel() -> None:
     before = _active()
     seen = st.session_state.setdefault("seen_jobs", set())
     seen |= set(before)
-    for job in jobs.list_jobs():
+    for job in job_table.list_jobs():
         if job.name in seen and not job.is_active:
             _ended(job)
     if before:

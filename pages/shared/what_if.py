@@ -212,7 +212,7 @@ def _whole_set(chosen: Chosen, artifacts: Mapping[str, Artifact], change: Change
     clips = _some_clips(artifact)
     if change.is_nothing:
         st.caption("Change something above first.")
-    elif not clips or load_scored(chosen, clips[0]) is None:
+    elif not clips or load_scored(chosen, clips[0], artifact.channel) is None:
         st.caption("The sound of this data set's labelled test clips is not at hand.")
     elif right.button(f"Change {len(clips)} test clips and listen", key="what_again", icon=":material/graphic_eq:") or (
         st.session_state.get("what_done") == (str(artifact.folder), change)
@@ -230,7 +230,7 @@ def _some_clips(artifact: Artifact) -> list[ScoredClip]:
 
 @st.cache_resource(max_entries=32, show_spinner="Listening to many changed clips …")
 def _again(folder: str, change: Change, _artifact: Artifact, _chosen: Chosen) -> Judgements:  # noqa: ARG001 - keys
-    found = ((load_scored(_chosen, scored), scored) for scored in _some_clips(_artifact))
+    found = ((load_scored(_chosen, scored, _artifact.channel), scored) for scored in _some_clips(_artifact))
     clips = [(sound, scored.label == "anomalous", scored.anomaly_score) for sound, scored in found if sound is not None]
     return judged_again(detector(_artifact), clips, change)
 
