@@ -28,6 +28,8 @@ with open_page("pages/explore.py") as chosen:
     data_set, stamp = opened
     if data_set.simulated is not None:
         st.caption(":material/science: Simulated data: every clip on this page is generated sound, not a recording.")
+    if data_set.index.channel is not None:
+        st.caption(f"Of several channels, number {data_set.index.channel} (from 0) is heard, as in DCASE.")
     keep("view", VIEWS)
     view = st.segmented_control(
         "View",

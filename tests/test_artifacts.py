@@ -699,7 +699,7 @@ def test_a_network_of_absurd_settings_is_refused(lstm, change):
 def test_a_current_that_is_a_folder_a_pipe_or_missing_is_refused(svm):
     current = svm / CURRENT
     current.unlink()
-    with pytest.raises(ArtifactError, match="cannot be read"):
+    with pytest.raises(ArtifactError, match="has no file current: name a detector's folder"):
         open_artifact(svm)
     os.mkfifo(current)
     with pytest.raises(ArtifactError, match="not a regular file"):
@@ -708,8 +708,14 @@ def test_a_current_that_is_a_folder_a_pipe_or_missing_is_refused(svm):
     current.mkdir()
     with pytest.raises(ArtifactError, match="not a regular file"):
         open_artifact(svm)
-    with pytest.raises(ArtifactError, match="cannot be read"):
+    with pytest.raises(ArtifactError, match="nowhere does not exist: name a detector's folder"):
         open_artifact(svm / "nowhere")
+
+
+def test_a_folder_above_the_detectors_is_refused_with_their_names(svm):
+    for folder in (svm.parent, svm.parent.parent):
+        with pytest.raises(ArtifactError, match=f"has some below it: .*{svm.name}"):
+            open_artifact(folder)
 
 
 # Death and failing disks

@@ -427,6 +427,11 @@ def test_score_writes_a_row_a_clip_and_model_in_order(run, data, model, tmp_path
     assert {row["verdict"] for row in rows if "leak" in row["path"]} == {"anomalous"}
 
 
+def test_a_model_named_twice_scores_once(run, data, model):
+    code, out, _ = run("score", data / "normal" / "00.wav", "--model", model, "--model", model)
+    assert (code, len(read_rows(out))) == (0, 1)
+
+
 def test_score_writes_csv_and_json_and_a_rerun_is_identical(run, data, model, tmp_path):
     for name in ("first", "second"):
         paths = ("--csv", tmp_path / name / "rows.csv", "--json", tmp_path / name / "rows.json")

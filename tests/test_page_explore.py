@@ -5,13 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile as sf
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
-from asd_core.audio import encode_wav
+from asd_core.audio import encode_wav, read_waveform
 from asd_core.clips import index_clips
 from asd_core.places import data_dir
+from asd_core.types import SR
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
 HOSTILE = "[l](javascript:alert(1)) <img src=x onerror=alert(1)> \u202e *b*"
@@ -120,6 +123,41 @@ def test_without_detectors_the_page_says_what_to_do(explore, tmp_path):
     assert "No trained detector is here yet" in text_of(page)
 
 
+def drawn(root, view):
+    """One view of a data set of one's own."""
+    from pathlib import Path
+
+    from asd_core.pipeline import open_data_set
+    from pages.shared import explore_views
+
+    getattr(explore_views, view)(open_data_set(Path(root)), f"{root} {view}")
+
+
+VIEWS = ("listen_view", "spectra_view", "contents_view")
+
+
+def test_of_raw_mimii_the_first_channel_is_seen_and_heard_everywhere(monkeypatch, tmp_path):
+    for label in ("normal", "abnormal"):
+        path = tmp_path / "fan" / "id_00" / label / "00000000.wav"
+        path.parent.mkdir(parents=True)
+        sf.write(path, np.column_stack([hum(1, seconds=2.0).samples] + 7 * [np.zeros(32_000)]), SR)
+    monkeypatch.syspath_prepend(str(PROJECT))
+    heard = []
+
+    def noted(path, *, channel=None):
+        heard.append(channel)
+        return read_waveform(path, channel=channel)
+
+    monkeypatch.setattr("pages.shared.cache.read_waveform", noted)
+    monkeypatch.setattr("pages.shared.explore_clips.read_waveform", noted)
+    for view in VIEWS:
+        before = len(heard)
+        app = AppTest.from_function(drawn, args=(str(tmp_path / "fan"), view), default_timeout=60).run()
+        assert not app.exception
+        assert view == "spectra_view" or len(heard) > before  # the spectra were heard for the first view
+    assert set(heard) == {0}
+
+
 def test_duplicates_refused_files_and_hostile_names_are_shown_as_text(monkeypatch, tmp_path):
     """A data set of one's own, drawn by the views alone: names come from folders and files."""
     machine = tmp_path / "own" / "mill"
@@ -133,17 +171,9 @@ def test_duplicates_refused_files_and_hostile_names_are_shown_as_text(monkeypatc
     (strange / "c.wav").write_bytes(b"RIFF")
     assert len(index_clips(machine).clips) == 6
 
-    def page(root, view):
-        from pathlib import Path
-
-        from asd_core.pipeline import open_data_set
-        from pages.shared import explore_views
-
-        getattr(explore_views, view)(open_data_set(Path(root)), view)
-
     monkeypatch.syspath_prepend(str(PROJECT))
-    for view in ("listen_view", "spectra_view", "contents_view"):
-        app = AppTest.from_function(page, args=(str(machine), view), default_timeout=60)
+    for view in VIEWS:
+        app = AppTest.from_function(drawn, args=(str(machine), view), default_timeout=60)
         app.session_state["only_label"] = "anomalous"
         app.run()
         assert not app.exception

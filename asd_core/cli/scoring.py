@@ -55,6 +55,7 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
 def _score(arguments: argparse.Namespace) -> Outcome:
     from asd_core.scoring import format_score_csv, score_clips
 
+    arguments.model = list(dict.fromkeys(arguments.model))
     if arguments.segment is not None or arguments.hop is not None:
         return _score_segments(arguments)
     if arguments.to is not None:

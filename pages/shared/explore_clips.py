@@ -103,9 +103,9 @@ def title_of(clip: Clip) -> str:
     return f"{clip.label}{kind} · id {shown_name(clip.machine_id)} · {shown_name(PurePosixPath(clip.relative).stem)}"
 
 
-def load(clip: Clip) -> Waveform:
-    """Read a clip; kept in memory under the digest of its bytes."""
-    return cached_clip(str(clip.path), file_digest(clip.path), None)
+def load(clip: Clip, channel: int | None) -> Waveform:
+    """Read a clip by its data set's channel; kept in memory under the digest of its bytes."""
+    return cached_clip(str(clip.path), file_digest(clip.path), channel)
 
 
 def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
@@ -200,15 +200,15 @@ def _start_rows(clips: Sequence[Clip]) -> list[int]:
 def holdings(data_set: DataSet, stamp: str) -> Holdings:
     """Read every clip once and measure it."""
     with st.container():  # keeps what follows in its place, bar or no bar
-        return _once("holdings", stamp).get(lambda: _read_all(data_set.index.clips))
+        return _once("holdings", stamp).get(lambda: _read_all(data_set.index.clips, data_set.index.channel))
 
 
-def _read_all(clips: Sequence[Clip]) -> Holdings:
+def _read_all(clips: Sequence[Clip], channel: int | None) -> Holdings:
     good: list[tuple[Clip, ClipTraits, str]] = []
     refused: list[tuple[str, str]] = []
     for clip in _with_progress(clips, "Reading every clip, once"):
         try:
-            waveform = read_waveform(clip.path)
+            waveform = read_waveform(clip.path, channel=channel)
         except AudioError as error:
             refused.append((clip.relative, f"{error.code}: {error}"))
             continue
@@ -218,14 +218,14 @@ def _read_all(clips: Sequence[Clip]) -> Holdings:
     return Holdings(kept, measured, digests, tuple(refused))
 
 
-def label_spectra(clips: Sequence[Clip], stamp: str) -> dict[str, SpectrumSpread]:
+def label_spectra(clips: Sequence[Clip], channel: int | None, stamp: str) -> dict[str, SpectrumSpread]:
     """Mean spectrum of a seeded sample of each label's clips, with its 10th to 90th percentile."""
-    key = _digest([stamp, *(clip.relative for clip in clips)])
+    key = _digest([stamp, str(channel), *(clip.relative for clip in clips)])
     with st.container():
-        return _once("spectra", key).get(lambda: _spectra_of_labels(clips))
+        return _once("spectra", key).get(lambda: _spectra_of_labels(clips, channel))
 
 
-def _spectra_of_labels(clips: Sequence[Clip]) -> dict[str, SpectrumSpread]:
+def _spectra_of_labels(clips: Sequence[Clip], channel: int | None) -> dict[str, SpectrumSpread]:
     sample = [
         clip
         for label in sorted({clip.label for clip in clips}, key=lambda label: label != "normal")
@@ -234,7 +234,7 @@ def _spectra_of_labels(clips: Sequence[Clip]) -> dict[str, SpectrumSpread]:
     spectra: dict[str, list[FloatArray]] = {}
     for clip in _with_progress(sample, "Computing mean spectra, once"):
         try:
-            spectra.setdefault(clip.label, []).append(_spectrum(str(clip.path), file_digest(clip.path)))
+            spectra.setdefault(clip.label, []).append(clip_spectrum(clip, channel))
         except AudioError:
             continue
     return {label: spectrum_spread(np.stack(rows)) for label, rows in spectra.items()}
@@ -247,13 +247,13 @@ def _sampled(clips: Sequence[Clip]) -> list[Clip]:
 
 
 @st.cache_resource(max_entries=4096, show_spinner=False)
-def _spectrum(path: str, digest: str) -> FloatArray:  # noqa: ARG001 - the digest is part of the key
-    return mean_spectrum(read_waveform(path).samples)
+def _spectrum(path: str, digest: str, channel: int | None) -> FloatArray:  # noqa: ARG001 - the digest is part of the key
+    return mean_spectrum(read_waveform(path, channel=channel).samples)
 
 
-def clip_spectrum(clip: Clip) -> FloatArray:
+def clip_spectrum(clip: Clip, channel: int | None) -> FloatArray:
     """Mean spectrum of one clip, shape (512,), in dB."""
-    return _spectrum(str(clip.path), file_digest(clip.path))
+    return _spectrum(str(clip.path), file_digest(clip.path), channel)
 
 
 def _with_progress(clips: Sequence[Clip], text: str) -> Iterable[Clip]:

@@ -70,7 +70,7 @@ class PictureSettings:
 
 def listen_view(data_set: DataSet, stamp: str) -> None:
     """Pick clips; see waveform, spectrogram and mean spectrum of each and hear it."""
-    clips = filtered(data_set, stamp)
+    clips, channel = filtered(data_set, stamp), data_set.index.channel
     if not clips:
         st.info("No clip is like this: set a filter back to 'all'.", icon=":material/filter_alt_off:")
         return
@@ -80,19 +80,19 @@ def listen_view(data_set: DataSet, stamp: str) -> None:
         st.info("Tick a clip in the table to see and hear it.", icon=":material/touch_app:")
         return
     settings = picture_settings()
-    peak = max(float(np.abs(load(clip).samples).max(initial=0.0)) for clip in picked)
+    peak = max(float(np.abs(load(clip, channel).samples).max(initial=0.0)) for clip in picked)
     for row in range(0, len(picked), 2):
         pair = picked[row : row + 2]
         for column, clip in zip(st.columns(min(2, len(picked))), pair, strict=False):  # one time scale for all
             with column:
-                _player(clip, settings, peak, key=f"explore_player_{picked.index(clip)}")
+                _player(clip, channel, settings, peak, key=f"explore_player_{picked.index(clip)}")
     st.caption(
         f"Waveforms on one scale. Spectrograms: {settings.text}, the same for every clip. Click to seek; space plays, "
         "the arrow keys move by half a second."
     )
     st.subheader("Mean spectrum of these clips")
     lines = [
-        Line(f"{'ABCD'[i]}  {title_of(clip)}", clip_spectrum(clip), LABEL_COLOURS[clip.label], CLIP_DASHES[i])
+        Line(f"{'ABCD'[i]}  {title_of(clip)}", clip_spectrum(clip, channel), LABEL_COLOURS[clip.label], CLIP_DASHES[i])
         for i, clip in enumerate(picked)
     ]
     _spectra_chart(lines, alt=f"Mean spectra of {len(picked)} clips")
@@ -129,8 +129,8 @@ def _choice(
     return chosen
 
 
-def _player(clip: Clip, settings: PictureSettings, peak: float, *, key: str) -> None:
-    waveform = load(clip)
+def _player(clip: Clip, channel: int | None, settings: PictureSettings, peak: float, *, key: str) -> None:
+    waveform = load(clip, channel)
     png, span_s, bands = _picture(waveform.digest, settings, waveform.samples)
     panel = Panel(
         label="Spectrogram",
@@ -175,7 +175,7 @@ def _spectra_chart(lines: Sequence[Line], *, alt: str) -> None:
 def spectra_view(data_set: DataSet, stamp: str) -> None:
     """Mean spectrum of each label with its spread, over a sample of the filtered clips."""
     clips = filtered(data_set, stamp)
-    spectra = label_spectra(clips, stamp) if clips else {}
+    spectra = label_spectra(clips, data_set.index.channel, stamp) if clips else {}
     if not spectra:
         st.info("No clip is like this: set a filter back to 'all'.", icon=":material/filter_alt_off:")
         return
