@@ -167,7 +167,7 @@ def pick(clips: Sequence[Clip], stamp: str) -> list[Clip]:
         table,
         hide_index=True,
         width="stretch",
-        height=min(38 + 35 * len(clips), 248),
+        height=min(38 + 35 * len(clips), 178),
         on_select="rerun",
         selection_mode="multi-row",
         selection_default={"selection": {"rows": start}},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-PAGE_ROWS = 200
+PAGE_ROWS = 500
 """Rows of a table that are sent at once."""
 
 
@@ -21,11 +21,12 @@ def page_start(n_rows: int, *, key: str) -> int:
         return 0
     st.session_state[key] = min(max(int(st.session_state.get(key, 1)), 1), n_pages)
     page = st.number_input(
-        f"Page of {n_pages:,}, {PAGE_ROWS} of {n_rows:,} rows each",
+        f"Page 1 to {n_pages:,} ({PAGE_ROWS} of {n_rows:,} rows each)",
         1,
         n_pages,
         step=1,
         key=key,
         persist_state="session",
+        width=320,
     )
     return (int(page) - 1) * PAGE_ROWS

@@ -18,7 +18,7 @@ def url(serve):
     return serve(PROJECT / "app.py")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("path", [page.path for page in PAGES])
 def test_a_page_has_no_serious_fault(url, open_page, path, theme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()

@@ -10,7 +10,8 @@ from sounds import PROJECT
 
 pytestmark = pytest.mark.browser
 WAIT_MS = 120_000
-VIEWS = ("figures", "differ", "scatter", "failures", "map", "localisation")
+SLOW_VIEWS = ("differ", "scatter", "failures", "map", "localisation")
+VIEWS = ("figures", *(pytest.param(view, marks=pytest.mark.slow) for view in SLOW_VIEWS))
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,7 @@ def shown_clip(page) -> str:
     return page.locator(".player .title").inner_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", ["scatter", "map"])
 def test_a_clicked_mark_rings_and_plays_its_clip(url, open_page, view):
     page = open_page(f"{url}?view={view}", height=2000)
@@ -72,7 +74,7 @@ def test_an_uploaded_file_of_scores_becomes_another_curve(url, open_page, tmp_pa
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_a_narrow_screen_needs_no_horizontal_scroll(url, open_page, view, scheme):
     page = open_page(f"{url}?view={view}", width=400, color_scheme=scheme)
     settle(page)

@@ -300,7 +300,7 @@ def test_touch_drags_the_handle(open_roc):
     assert shown_point(page) == int(status(page)["index"]) > 800
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["roc", "player"])
 def test_narrow_page_does_not_scroll_sideways(apps, serve, open_page, name, theme):
     page = open_page(serve(apps / f"{name}.py", "--theme.base", theme), width=400)

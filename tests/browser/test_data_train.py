@@ -71,6 +71,7 @@ def test_clips_are_uploaded_listed_and_lead_to_training(url, open_page, tmp_path
     assert "train_set=fan" in page.url
 
 
+@pytest.mark.slow
 def test_a_training_shows_its_curve_survives_a_reload_and_ends_with_a_result(url, open_page):
     page = open_page(f"{url}/train?train_set=pump&train_detector=lstm_predictor", height=1400)
     train(page, epochs=1500)
@@ -92,6 +93,7 @@ def test_a_training_shows_its_curve_survives_a_reload_and_ends_with_a_result(url
     page.get_by_text("LSTM next-frame predictor").first.wait_for(timeout=WAIT_MS)
 
 
+@pytest.mark.slow
 def test_a_training_is_stopped_by_its_button(url, open_page):
     page = open_page(f"{url}/train?train_set=pump&train_detector=lstm_predictor", height=1400)
     train(page, epochs=100_000)
@@ -103,6 +105,7 @@ def test_a_training_is_stopped_by_its_button(url, open_page):
     page.get_by_role("button", name=re.compile("Go on from the last epoch")).wait_for(timeout=WAIT_MS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [400, 1920])
 def test_no_view_needs_a_horizontal_scroll(url, open_page, width):
     for path in VIEWS:

@@ -57,6 +57,7 @@ def test_the_player_seeks_and_plays(url, open_page):
     page = open_page(f"{url}/explore?{ONE_CLIP}")
     spectrogram(page)
     lane = page.get_by_role("slider", name=re.compile("Playback position"))
+    lane.scroll_into_view_if_needed()
     box = lane.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.get_by_text(re.compile(r"^[45]\.\d\d / 10\.00 s$")).wait_for(timeout=WAIT_MS)
@@ -110,17 +111,17 @@ def test_the_boundary_is_drawn_with_its_points(url, open_page):
     assert plane.locator(".scatterlayer .point").count() > 50
 
 
-@pytest.mark.parametrize("width", [400, 1920])
+@pytest.mark.parametrize("width", [400, pytest.param(1920, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "path",
     [
         "/explore",
-        "/explore?view=spectra",
-        "/explore?view=contents",
-        "/learn?lesson=lstm_predictor",
-        "/learn?lesson=gru_autoencoder",
-        "/learn?lesson=vggish_ocsvm",
         "/learn?lesson=quiz",
+        pytest.param("/explore?view=spectra", marks=pytest.mark.slow),
+        pytest.param("/explore?view=contents", marks=pytest.mark.slow),
+        pytest.param("/learn?lesson=lstm_predictor", marks=pytest.mark.slow),
+        pytest.param("/learn?lesson=gru_autoencoder", marks=pytest.mark.slow),
+        pytest.param("/learn?lesson=vggish_ocsvm", marks=pytest.mark.slow),
     ],
 )
 def test_no_width_needs_a_horizontal_scroll(url, open_page, path, width):

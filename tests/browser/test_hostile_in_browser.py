@@ -89,6 +89,7 @@ def settle(page) -> None:
     page.wait_for_timeout(300)  # charts draw their labels after the page is done
 
 
+@pytest.mark.slow
 def test_no_page_runs_shows_or_fetches_anything_of_theirs(url, watched):
     for path in PATHS:
         page, strange = watched(f"{url}/{path}{'&' if '?' in path else '?'}set={quote('rail/rail', safe='')}")
