@@ -34,7 +34,7 @@ from asd_core.training import MinMaxScale, TrainingPlan, WindowSet, train_networ
 from asd_core.types import Float32Array, Waveform
 from benchmarks import caching, pages, reference, scale, sweep
 from benchmarks.embedded import NAME, PROJECT
-from benchmarks.rows import COMMAND, LAUNCH, Row
+from benchmarks.rows import COMMAND, Row, launched, median_row
 
 REPEATS = 9
 SIZE = 2048
@@ -226,27 +226,14 @@ def fresh_rows(data: Path) -> list[Row]:
             ("vggish_ocsvm", 1.0, None),
         )
     ]
-    rows = []
+    alone = [launched("timeit", "-n1", "-r1", "import torch")[0] for _ in range(5)]
+    rows = [median_row("this machine: a process that does nothing but import torch", alone, unit="s", asked=None)]
     for name, arguments, limit, memory in runs:
-        times, peaks = zip(*[fresh(arguments) for _ in range(5)], strict=True)
-        rows.append(Row(name, statistics.median(times), limit, "lower", "s", [min(times), max(times)]))
+        times, peaks = zip(*[launched("asd_core", *arguments) for _ in range(5)], strict=True)
+        rows.append(median_row(name, times, unit="s", asked=limit))
         if memory is not None:
-            rows.append(
-                Row(f"{name}, memory", statistics.median(peaks), memory, "lower", "MB", [min(peaks), max(peaks)])
-            )
+            rows.append(median_row(f"{name}, memory", peaks, unit="MB", asked=memory))
     return rows
-
-
-def fresh(arguments: list[str]) -> tuple[float, float]:
-    """Wall seconds and peak memory in MB of one `python -m asd_core`.
-
-    A small launcher stands between: a child's peak would otherwise start at the memory of this process.
-    """
-    command = [sys.executable, "-c", LAUNCH, sys.executable, "-m", "asd_core", *arguments]
-    printed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split()
-    if printed[0] != "0":
-        raise SystemExit(f"{arguments} ended with {printed[0]}")
-    return float(printed[1]), float(printed[2])
 
 
 def evaluation_rows() -> list[Row]:
@@ -294,7 +281,7 @@ def groups(data: Path) -> dict[str, Callable[[], list[Row]]]:
         "dashboard": pages.dashboard_rows,
         "threshold": pages.threshold_rows,
         "folder": lambda: scale.rows("folder", n_clips=300),
-        "workers": lambda: scale.rows("workers", n_clips=2000),
+        "workers": lambda: scale.rows("workers", n_clips=2000, detector="vggish_ocsvm"),  # the most start-up a clip
     }
 
 

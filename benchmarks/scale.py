@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import subprocess
+import sys
 import tempfile
 from itertools import cycle, islice
 from pathlib import Path
@@ -28,6 +30,16 @@ from benchmarks.rows import Row, launched, median_row
 
 MODELS = PROJECT / "artifacts" / NAME / "slider"
 DETECTORS = sorted(path.name for path in MODELS.iterdir() if (path / "current").is_file())
+MULTIPLY = """
+import time
+import numpy as np
+matrix = np.ones((1024, 1024), np.float32)
+matrix @ matrix
+began = time.perf_counter()
+for _ in range(200):
+    matrix @ matrix
+print(time.perf_counter() - began)
+"""
 ASKED_WORKERS, ASKED_PLAIN, DAY_S = 1.4, 2.0, 86_400
 
 
@@ -79,12 +91,30 @@ def check_equal(ours: Path, theirs: Path) -> None:
                 raise SystemExit(f"{a['path']}, {b['model']}: {x} here, {y} by the plain way")
 
 
+def two_at_once(repeats: int) -> Row:
+    """How much more two processes multiply together than one alone: what two workers can gain here at the most."""
+    command = [sys.executable, "-c", MULTIPLY]
+    environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
+
+    def seconds(n_processes: int) -> float:
+        started = [
+            subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(n_processes)
+        ]
+        return max(float(process.communicate()[0]) for process in started)
+
+    gains = [2 * seconds(1) / seconds(2) for _ in range(repeats)]
+    return median_row(
+        "this machine: products a second, two processes / one", gains, unit="ratio", asked=None, better="higher"
+    )
+
+
 def worker_rows(n_clips: int, detector: str, repeats: int, inside: Path) -> list[Row]:
     """One worker against two, and what a day of two workers is."""
     clips = copies(n_clips, inside / "many")
     pairs = [(in_parts(clips, [detector], 1)[0], in_parts(clips, [detector], 2)[0]) for _ in range(repeats)]
     name = f"{n_clips:,} clips, {detector}"
     return [
+        two_at_once(repeats),
         ratio_row(f"{name}: 1 worker / 2 workers", pairs, ASKED_WORKERS),
         median_row(
             f"{name}: 2 workers, start included",

@@ -174,6 +174,14 @@ def test_parts_on_local_processes_join_to_the_bytes_of_the_plain_csv(corpus, pla
     assert (corpus / "quiet.csv").read_bytes() == plain[0]
 
 
+def test_workers_of_this_machine_take_one_thread_and_keep_freed_memory():
+    """Dask's own trimming of freed memory makes a network half as fast."""
+    with batch._client(None, 1) as client:
+        (found,) = client.run(lambda: dict(os.environ)).values()
+    assert {name: found[name] for name in batch.WORKER_ENVIRONMENT} == batch.WORKER_ENVIRONMENT
+    assert not [name for name in found if name.startswith("MALLOC_")]
+
+
 def test_run_json_says_what_came_out(corpus, quiet):
     report = json.loads((corpus / "quiet" / "run.json").read_text())
     assert (report["schema"], report["command"], report["warnings"]) == (1, "score", [])

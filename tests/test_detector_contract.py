@@ -21,12 +21,24 @@ SMALL_AUTOENCODER = SMALL | {"epochs": 12}
 """Its running statistics need some hundred updates."""
 
 
-def small(name, **overrides):
-    """An unfitted detector that trains in a moment."""
+TINY, TWO_EPOCHS = SMALL | {"epochs": 2, "windows_per_epoch": 64}, SMALL | {"epochs": 2}
+"""For what does not depend on how well it has learned."""
+
+
+def built(name, training, **overrides):
     kind = detector_class(name)
     known = {field.name for field in dataclasses.fields(kind)}
-    tiny = SMALL_AUTOENCODER if name == "dcase_autoencoder" else SMALL
-    return kind.from_preset("quick", **{k: v for k, v in tiny.items() if k in known}, **overrides)
+    return kind.from_preset("quick", **{k: v for k, v in training.items() if k in known}, **overrides)
+
+
+def small(name):
+    """An unfitted detector that learns enough in a moment."""
+    return built(name, SMALL_AUTOENCODER if name == "dcase_autoencoder" else SMALL)
+
+
+def tiny(name, **overrides):
+    """An unfitted detector that trains at once."""
+    return built(name, TINY, **overrides)
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +63,14 @@ def test_it_tells_knocks_from_hum(fitted):
 
 
 def test_same_seed_gives_the_same_state(name, training_clips):
-    first, second = (small(name, seed=3).fit(training_clips).state for _ in range(2))
+    first, second = (tiny(name, seed=3).fit(training_clips).state for _ in range(2))
     assert first.keys() == second.keys()
     assert all(np.array_equal(first[key], second[key]) for key in first)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_another_seed_gives_other_weights(network, training_clips):
-    first, second = (small(network, seed=seed).fit(training_clips).state for seed in (1, 2))
+    first, second = (tiny(network, seed=seed).fit(training_clips).state for seed in (1, 2))
     weights = [key for key in first if "weight" in key]
     assert weights
     assert all(not np.array_equal(first[key], second[key]) for key in weights)
@@ -127,7 +139,7 @@ def test_the_map_is_loudest_at_the_knock(fitted):
 
 @pytest.mark.parametrize("name", [name for name in DETECTOR_NAMES if name != "vggish_ocsvm"])
 def test_the_map_pools_to_the_score(name, training_clips):
-    detector = small(name).fit(training_clips)
+    detector = tiny(name).fit(training_clips)
     clip = hum(82, seconds=5.0, knocks=2)
     over_time = detector.anomaly_map(clip).values.mean(axis=1)
     assert detector.anomaly_score(clip) == pytest.approx(over_time.mean(), rel=1e-12)
@@ -159,21 +171,21 @@ def test_a_broken_clip_is_refused_by_name(fitted, clip, message):
 
 def test_scoring_before_fit_is_refused(name):
     with pytest.raises(NotFittedError, match=name):
-        small(name).anomaly_score(hum(0))
+        tiny(name).anomaly_score(hum(0))
     with pytest.raises(NotFittedError, match=name):
-        _ = small(name).state
+        _ = tiny(name).state
 
 
 def test_a_refit_forgets_the_first(name, training_clips):
     others = [hum(seed, knocks=3) for seed in range(20, 32)]
-    refitted = small(name).fit(others).fit(training_clips)
+    refitted = tiny(name).fit(others).fit(training_clips)
     np.testing.assert_array_equal(
-        refitted.anomaly_scores(training_clips[:2]), small(name).fit(training_clips).anomaly_scores(training_clips[:2])
+        refitted.anomaly_scores(training_clips[:2]), tiny(name).fit(training_clips).anomaly_scores(training_clips[:2])
     )
 
 
 def test_a_failed_refit_leaves_nothing_to_score_with(name, training_clips):
-    detector = small(name).fit(training_clips)
+    detector = tiny(name).fit(training_clips)
     with pytest.raises(InputError, match="at least 8 distinct"):
         detector.fit(training_clips[:3] * 5)
     assert not detector.fitted
@@ -182,17 +194,17 @@ def test_a_failed_refit_leaves_nothing_to_score_with(name, training_clips):
 def test_clips_that_never_change_are_refused(name):
     silent = [Waveform(np.zeros(2 * SR, np.float32), digest=str(i)) for i in range(10)]
     with pytest.raises(InputError, match="never change"):
-        small(name).fit(silent)
+        tiny(name).fit(silent)
 
 
 def test_should_stop_ends_the_training(name, training_clips):
     with pytest.raises(TrainingStopped, match="stopped"):
-        small(name).fit(training_clips, should_stop=lambda: True)
+        tiny(name).fit(training_clips, should_stop=lambda: True)
 
 
 def test_progress_counts_the_epochs(name, training_clips):
     seen = []
-    small(name).fit(training_clips, heldout=[hum(40)], on_progress=seen.append)
+    tiny(name).fit(training_clips, heldout=[hum(40)], on_progress=seen.append)
     assert [p.epoch for p in seen] == list(range(1, seen[-1].epochs + 1))
     assert seen[-1].eta_s == 0
 
@@ -214,9 +226,9 @@ def test_a_resumed_training_ends_with_the_same_state(name, training_clips):
     checkpoint, polls = Memory(), itertools.count()
     stop_at = 40 if name in NETWORKS else 5  # the second epoch of a network; the others have no epochs
     with pytest.raises(TrainingStopped):
-        small(name).fit(training_clips, should_stop=lambda: next(polls) == stop_at, checkpoint=checkpoint)
-    resumed = small(name).fit(training_clips, checkpoint=checkpoint).state
-    straight = small(name).fit(training_clips).state
+        built(name, TWO_EPOCHS).fit(training_clips, should_stop=lambda: next(polls) == stop_at, checkpoint=checkpoint)
+    resumed = built(name, TWO_EPOCHS).fit(training_clips, checkpoint=checkpoint).state
+    straight = built(name, TWO_EPOCHS).fit(training_clips).state
     assert all(np.array_equal(resumed[key], straight[key]) for key in straight)
 
 

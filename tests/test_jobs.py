@@ -309,6 +309,7 @@ def test_a_training_outlives_the_server_that_started_it_and_leaves_no_process(as
     wait_for(lambda: not members(done.status.pid))
 
 
+@pytest.mark.slow
 def test_killed_together_with_its_server_a_training_is_lost_and_no_process_stays(asked):
     before = train(replace(asked, settings=TINY)).artifact
     job = kill_server(asked, epochs=LONG["epochs"])
@@ -365,6 +366,7 @@ def check_the_old_detector_serves_until_the_new_one_is_whole(asked, *, after_s):
     assert not [job for job in list_jobs() if job.is_active]
 
 
+@pytest.mark.slow
 def test_the_old_detector_serves_until_the_new_one_is_whole_when_the_server_is_killed(asked):
     check_the_old_detector_serves_until_the_new_one_is_whole(asked, after_s=0.2)
 
