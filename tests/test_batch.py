@@ -316,6 +316,7 @@ def test_options_that_cannot_be_obeyed_exit_with_2(corpus, monkeypatch, capsys, 
     assert not (corpus / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_scheduler_out_of_reach_is_one_plain_line(corpus):
     began = time.monotonic()
     code, out, err = finished(score(*into("nowhere", workers=0, cluster="tcp://127.0.0.1:1"), cwd=corpus))

@@ -246,6 +246,7 @@ def neighbour_auc(n_clips, severity_offset_db):
     return float(np.mean(auc))
 
 
+@pytest.mark.slow
 def test_no_label_leaks_when_the_faults_are_inaudible():
     n_clips = 60
     standard_error = np.sqrt((2 * n_clips + 1) / (12 * n_clips**2)) / np.sqrt(2)  # of the mean of two ids

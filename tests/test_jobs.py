@@ -174,6 +174,7 @@ def test_the_training_process_gives_way_is_bounded_and_gives_signs_of_life(asked
 # --- cancelling and going on ---
 
 
+@pytest.mark.slow
 def test_a_cancelled_training_keeps_its_checkpoint_and_goes_on_from_it(asked, tmp_path):
     settings = {**TINY, "epochs": 400}
     job = wait_for_epoch(submit(replace(asked, settings=settings)), at_least=3)
@@ -192,6 +193,7 @@ def test_a_cancelled_training_keeps_its_checkpoint_and_goes_on_from_it(asked, tm
     cancel(again)
 
 
+@pytest.mark.slow
 def test_a_training_that_does_not_listen_is_killed_within_6_s_with_all_it_started(asked):
     job = wait_for_epoch(submit(asked))
     os.kill(job.status.pid, signal.SIGSTOP)
@@ -299,6 +301,7 @@ def kill_server(asked, *, epochs, after_s=None):
     return job
 
 
+@pytest.mark.slow
 def test_a_training_outlives_the_server_that_started_it_and_leaves_no_process(asked):
     job = kill_server(asked, epochs=150)
     sweep()

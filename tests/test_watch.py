@@ -497,6 +497,7 @@ def check_nothing_lost_or_doubled(folder, model, table, clips):
         assert again == replace(row, path=escaped(row.path), model=escaped(row.model))
 
 
+@pytest.mark.slow
 def test_five_kills_lose_nothing_and_double_nothing(model, folder, tmp_path):
     kill_and_restart(folder, model, tmp_path / "t.csv", kills=5, clips=40, seed=0)
     check_nothing_lost_or_doubled(folder, model, tmp_path / "t.csv", 40)

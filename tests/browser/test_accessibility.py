@@ -13,13 +13,20 @@ STREAMLITS_OWN = (("color-contrast", "<span title="),)
 """Fault and how its element begins: the chips of a multiselect are white on the primary colour in either theme."""
 
 
+FIRST_LOOKED_AT = ("app.py", "pages/threshold.py", "pages/check.py")
+
+
 @pytest.fixture(scope="module")
 def url(serve):
     return serve(PROJECT / "app.py")
 
 
+def page_param(path: str):
+    return path if path in FIRST_LOOKED_AT else pytest.param(path, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("path", [page.path for page in PAGES])
+@pytest.mark.parametrize("path", [page_param(page.path) for page in PAGES])
 def test_a_page_has_no_serious_fault(url, open_page, path, theme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     address = "" if path == "app.py" else path.removeprefix("pages/").removesuffix(".py")

@@ -59,6 +59,7 @@ def test_a_deep_link_opens_view_and_rule(url, open_page):
     page.get_by_text(re.compile("faults found are optimistic")).wait_for(timeout=WAIT_MS)
 
 
+@pytest.mark.slow
 def test_an_uploaded_file_of_scores_becomes_another_curve(url, open_page, tmp_path):
     from asd_core.artifacts import open_artifact
     from asd_core.files import csv_text

@@ -51,6 +51,7 @@ def train(page, *, epochs: int):
     page.get_by_text("Training now").wait_for(timeout=WAIT_MS)
 
 
+@pytest.mark.slow
 def test_clips_are_uploaded_listed_and_lead_to_training(url, open_page, tmp_path):
     files = []
     for number in range(3):

@@ -37,6 +37,7 @@ def wait_until_other(page, before):
     )
 
 
+@pytest.mark.slow
 def test_settings_change_the_spectrogram_and_the_url(url, open_page):
     page = open_page(f"{url}/explore?{ONE_CLIP}")
     before = spectrogram(page)
@@ -66,6 +67,7 @@ def test_the_player_seeks_and_plays(url, open_page):
     page.get_by_text(re.compile(r"^[6-9]\.\d\d / 10\.00 s$")).wait_for(timeout=WAIT_MS)
 
 
+@pytest.mark.slow
 def test_one_clips_page_stays_below_one_megabyte(url, browser):
     page = browser.new_context(viewport={"width": 1280, "height": 1200}).new_page()
     received = []
@@ -87,6 +89,7 @@ def test_two_clips_stand_side_by_side(url, open_page):
     assert left["x"] + left["width"] < right["x"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lesson", ["lstm_predictor", "gru_autoencoder"])
 def test_the_slider_changes_the_picture_and_the_number(url, open_page, lesson):
     page = open_page(f"{url}/learn?lesson={lesson}", height=2400)
@@ -104,6 +107,7 @@ def test_the_slider_changes_the_picture_and_the_number(url, open_page, lesson):
     assert chart.screenshot() != before
 
 
+@pytest.mark.slow
 def test_the_boundary_is_drawn_with_its_points(url, open_page):
     page = open_page(f"{url}/learn?lesson=vggish_ocsvm", height=2400)
     plane = page.get_by_test_id("stPlotlyChart").first
@@ -130,6 +134,7 @@ def test_no_width_needs_a_horizontal_scroll(url, open_page, path, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.slow
 def test_waveforms_side_by_side_share_one_scale(url, open_page):
     page = open_page(f"{url}/explore")
     waves = page.locator(".panel").filter(has_text="Waveform")
