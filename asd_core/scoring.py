@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from asd_core.artifacts import Artifact, open_artifact
 from asd_core.detector import Detector
@@ -16,7 +17,21 @@ from asd_core.files import csv_text
 from asd_core.formats import spreadsheet_cell
 from asd_core.recording import Segment, check_segments, segments
 from asd_core.sources import expand, locate, read_remote
-from asd_core.types import Waveform
+from asd_core.types import Float32Array, FloatArray, Waveform
+
+_Array = TypeVar("_Array", bound=FloatArray | Float32Array)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shared(Waveform):
+    """A clip in memory whose features are computed once for all detectors that score it."""
+
+    features: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def derived(self, name: str, compute: Callable[[], _Array]) -> _Array:
+        if name not in self.features:
+            self.features[name] = compute()
+        return cast(_Array, self.features[name])
 
 
 @dataclass(frozen=True)
@@ -139,11 +154,11 @@ def _score_recording(name: str, found: Iterator[Segment], scorers: Sequence[Scor
     read_to = 0.0
     try:
         for segment in found:
-            read_to = segment.end_s
+            read_to, waveform = segment.end_s, shared(segment.waveform)
             for scorer in scorers:
-                if segment.start_s > 0 and len(segment.waveform.samples) < scorer.detector.min_samples:
+                if segment.start_s > 0 and len(waveform.samples) < scorer.detector.min_samples:
                     continue
-                row = scorer.score(segment.waveform, path=name)
+                row = scorer.score(waveform, path=name)
                 yield SegmentRow(**vars(row), start_s=segment.start_s, end_s=segment.end_s)
     except AudioError as error:
         for scorer in scorers:
@@ -175,8 +190,16 @@ def score_clip(name: str, scorers: Sequence[Scorer], *, base: str = "") -> list[
     """
     waveforms: dict[int | None, Waveform | AudioError] = {}
     for channel in {scorer.artifact.channel for scorer in scorers}:
-        waveforms[channel] = _read_or_refuse(name, base, channel)
+        waveform = _read_or_refuse(name, base, channel)
+        waveforms[channel] = shared(waveform) if isinstance(waveform, Waveform) else waveform
     return [scorer.score(waveforms[scorer.artifact.channel], path=name) for scorer in scorers]
+
+
+def shared(waveform: Waveform) -> Waveform:
+    """The same clip for several detectors: what they ask of it is computed once. Clips with a cache have it already."""
+    if type(waveform) is not Waveform:
+        return waveform
+    return _Shared(waveform.samples, waveform.sr, waveform.digest, waveform.warnings)
 
 
 def _read_or_refuse(name: str, base: str, channel: int | None) -> Waveform | AudioError:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sounds import hum
+from sounds import PROJECT, hum
 
 from asd_core.artifacts import open_artifact, publish
 from asd_core.audio import encode_wav
 from asd_core.errors import ArtifactError
+from asd_core.features import checked_samples
 from asd_core.pipeline import TrainingRequest, train
 from asd_core.scoring import score_clips
 
@@ -80,3 +81,21 @@ def test_rows_are_sorted_by_path_then_model(model, tmp_path):
 def test_a_version_trained_on_other_features_is_refused(model, tmp_path):
     with pytest.raises(ArtifactError, match="trained on features"):
         republished(model, tmp_path, features={"sr": 16000, "n_fft": 2048})
+
+
+def test_without_a_cache_what_several_detectors_ask_of_a_clip_is_computed_once_and_alone_gives_the_same(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("ASD_CACHE_MB", "0")
+    clips, computed = write_clips(tmp_path / "clips", [904]), []
+    models = sorted(path.parent for path in (PROJECT / "artifacts" / "simulated-small" / "slider").glob("*/current"))
+
+    def counted(waveform, *, min_samples):
+        computed.append(waveform.digest)
+        return checked_samples(waveform, min_samples=min_samples)
+
+    alone = [row for model in models for row in score_clips([clips], [model])]
+    monkeypatch.setattr("asd_core.familiarity.checked_samples", counted)
+    assert score_clips([clips], models) == alone
+    assert len(models) > 3
+    assert len(computed) == 1
