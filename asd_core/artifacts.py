@@ -194,9 +194,12 @@ def open_artifact(model: Path) -> Artifact:
     """
     if _VERSION.fullmatch(model.name):
         return _open_version(model, _recorded_digest(model))
-    if not os.path.lexists(model / CURRENT):
-        raise ArtifactError(_no_detector(model))
-    text = _read_file(model / CURRENT, at_most=200).decode("ascii", "replace")
+    try:
+        text = _read_file(model / CURRENT, at_most=200).decode("ascii", "replace")
+    except ArtifactError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            raise ArtifactError(_no_detector(model)) from error
+        raise
     match = _CURRENT.fullmatch(text)
     if match is None:
         raise ArtifactError(f"{model / CURRENT} is damaged: it must hold a version and a SHA-256")
@@ -207,7 +210,7 @@ def _no_detector(folder: Path) -> str:
     near = sorted(str(path.parent) for level in ("*", "*/*", "*/*/*") for path in folder.glob(f"{level}/{CURRENT}"))
     if near:
         return f"{folder} is no detector's folder, but has some below it: {', '.join(near[:6])}"
-    what = "has no file current" if folder.is_dir() else "does not exist"
+    what = "has no file current" if folder.is_dir() else "is no folder" if folder.exists() else "does not exist"
     return f"{folder} {what}: name a detector's folder, OUT/<data set>/<machine>/<detector>, or a version in it"
 
 

@@ -27,17 +27,14 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
 from asd_core.audio import READER_VERSION, read_waveform
 from asd_core.errors import AudioError, UsageError
 from asd_core.places import data_dir
-from asd_core.types import SR, Float32Array, Waveform
-
-_Array = TypeVar("_Array", bound=npt.NDArray[np.floating])
+from asd_core.types import SR, DerivedArray, Float32Array, Waveform
 
 FOLDER_NAME = "features"
 FORMAT = 1
@@ -279,17 +276,17 @@ class KnownClip(Waveform):
         """Length in samples."""
         return self._n_samples
 
-    def derived(self, name: str, compute: Callable[[], _Array]) -> _Array:
+    def derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
         """Take features from the cache, or compute and keep them; C-contiguous in both cases."""
         key = "\n".join(("array", _runtime(), self.digest, str(self._channel), name))
         body = self._store.read(key)
         if body is not None:
-            return cast(_Array, np.load(io.BytesIO(body), allow_pickle=False))
+            return cast(DerivedArray, np.load(io.BytesIO(body), allow_pickle=False))
         array = np.ascontiguousarray(compute())
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
         self._store.write(key, buffer.getvalue())
-        return cast(_Array, array)
+        return cast(DerivedArray, array)
 
 
 def _status(path: str | os.PathLike[str]) -> os.stat_result | None:

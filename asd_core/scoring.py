@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from asd_core.artifacts import Artifact, open_artifact
 from asd_core.detector import Detector
@@ -17,9 +17,7 @@ from asd_core.files import csv_text
 from asd_core.formats import spreadsheet_cell
 from asd_core.recording import Segment, check_segments, segments
 from asd_core.sources import expand, locate, read_remote
-from asd_core.types import Float32Array, FloatArray, Waveform
-
-_Array = TypeVar("_Array", bound=FloatArray | Float32Array)
+from asd_core.types import DerivedArray, Waveform
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +26,10 @@ class _Shared(Waveform):
 
     features: dict[str, Any] = field(default_factory=dict, repr=False)
 
-    def derived(self, name: str, compute: Callable[[], _Array]) -> _Array:
+    def derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
         if name not in self.features:
             self.features[name] = compute()
-        return cast(_Array, self.features[name])
+        return cast(DerivedArray, self.features[name])
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ def _score_recording(name: str, found: Iterator[Segment], scorers: Sequence[Scor
     read_to = 0.0
     try:
         for segment in found:
-            read_to, waveform = segment.end_s, shared(segment.waveform)
+            read_to, waveform = segment.end_s, _for_all(segment.waveform)
             for scorer in scorers:
                 if segment.start_s > 0 and len(waveform.samples) < scorer.detector.min_samples:
                     continue
@@ -190,12 +188,11 @@ def score_clip(name: str, scorers: Sequence[Scorer], *, base: str = "") -> list[
     """
     waveforms: dict[int | None, Waveform | AudioError] = {}
     for channel in {scorer.artifact.channel for scorer in scorers}:
-        waveform = _read_or_refuse(name, base, channel)
-        waveforms[channel] = shared(waveform) if isinstance(waveform, Waveform) else waveform
+        waveforms[channel] = _read_or_refuse(name, base, channel)
     return [scorer.score(waveforms[scorer.artifact.channel], path=name) for scorer in scorers]
 
 
-def shared(waveform: Waveform) -> Waveform:
+def _for_all(waveform: Waveform) -> Waveform:
     """The same clip for several detectors: what they ask of it is computed once. Clips with a cache have it already."""
     if type(waveform) is not Waveform:
         return waveform
@@ -205,7 +202,7 @@ def shared(waveform: Waveform) -> Waveform:
 def _read_or_refuse(name: str, base: str, channel: int | None) -> Waveform | AudioError:
     path = locate(name, base)
     try:
-        return read_remote(name, channel=channel) if path is None else read_clip(path, channel=channel)
+        return _for_all(read_remote(name, channel=channel) if path is None else read_clip(path, channel=channel))
     except AudioError as error:  # it is called as it was named, wherever it was found
         return AudioError(error.code, f"{name!a}: {str(error).removeprefix(f'{path!a}: ')}") if path else error
 

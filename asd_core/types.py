@@ -15,7 +15,7 @@ SR = 16_000
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
-_Array = TypeVar("_Array", bound=npt.NDArray[np.floating])
+DerivedArray = TypeVar("DerivedArray", bound=npt.NDArray[np.floating])
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Waveform:
         """Length in seconds."""
         return self.n_samples / self.sr
 
-    def derived(self, name: str, compute: Callable[[], _Array]) -> _Array:  # noqa: ARG002 - for clips with a cache
+    def derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:  # noqa: ARG002 - for clips with a cache
         """Features that `compute` makes of this clip and of nothing else.
 
         Parameters

@@ -710,6 +710,9 @@ def test_a_current_that_is_a_folder_a_pipe_or_missing_is_refused(svm):
         open_artifact(svm)
     with pytest.raises(ArtifactError, match="nowhere does not exist: name a detector's folder"):
         open_artifact(svm / "nowhere")
+    (svm / "a file").write_bytes(b"")
+    with pytest.raises(ArtifactError, match="a file is no folder: name a detector's folder"):
+        open_artifact(svm / "a file")
 
 
 def test_a_folder_above_the_detectors_is_refused_with_their_names(svm):

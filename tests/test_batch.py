@@ -175,7 +175,7 @@ def test_parts_on_local_processes_join_to_the_bytes_of_the_plain_csv(corpus, pla
 
 
 def test_workers_of_this_machine_take_one_thread_and_keep_freed_memory():
-    """Dask's own trimming of freed memory makes a network half as fast."""
+    """Dask's own trimming of freed memory makes networks slower by half."""
     with batch._client(None, 1) as client:
         (found,) = client.run(lambda: dict(os.environ)).values()
     assert {name: found[name] for name in batch.WORKER_ENVIRONMENT} == batch.WORKER_ENVIRONMENT

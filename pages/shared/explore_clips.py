@@ -220,7 +220,7 @@ def _read_all(clips: Sequence[Clip], channel: int | None) -> Holdings:
 
 def label_spectra(clips: Sequence[Clip], channel: int | None, stamp: str) -> dict[str, SpectrumSpread]:
     """Mean spectrum of a seeded sample of each label's clips, with its 10th to 90th percentile."""
-    key = _digest([stamp, str(channel), *(clip.relative for clip in clips)])
+    key = _digest([stamp, *(clip.relative for clip in clips)])
     with st.container():
         return _once("spectra", key).get(lambda: _spectra_of_labels(clips, channel))
 
