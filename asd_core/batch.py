@@ -40,8 +40,9 @@ from asd_core.artifacts import open_artifact
 from asd_core.errors import ArtifactError, UsageError
 from asd_core.files import replace_file
 from asd_core.locks import hold
-from asd_core.scoring import Scorer, ScoreRow, format_score_csv, one_blas_thread, score_clip
+from asd_core.scoring import Scorer, ScoreRow, format_score_csv, score_clip
 from asd_core.sources import expand, locate
+from asd_core.threads import one_blas_thread
 
 if TYPE_CHECKING:
     import pyarrow as pa

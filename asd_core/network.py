@@ -1,4 +1,7 @@
-"""What the detectors made of a neural network over windows of log-mel frames share."""
+"""What the detectors made of a neural network over windows of log-mel frames share.
+
+They learn with torch and score without it: a process that only scores never waits for torch's import.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,15 @@ import numpy as np
 
 from asd_core.detector import POOLINGS, Checkpoint, Detector, Progress, State, TensorSpec, pool
 from asd_core.errors import InputError, UsageError
-from asd_core.features import HOP_LENGTH, N_MELS, frame_times_s, log_mel_frames, mel_band_centres_hz
+from asd_core.features import HOP_LENGTH, frame_times_s, log_mel_frames, mel_band_centres_hz
+from asd_core.threads import one_blas_thread
 from asd_core.training import (
     BandScale,
     MinMaxScale,
     TrainingPlan,
     WindowSet,
     initialise,
-    load_network_state,
     network_state,
-    torch_threads,
     train_network,
 )
 from asd_core.types import AnomalyMap, Float32Array, FloatArray, Waveform
@@ -35,8 +37,32 @@ RAW_DECIBELS = MinMaxScale(0.0, 1.0)
 CONDITIONINGS = ("none", "bands")
 
 
+class Affine:
+    """`rows @ weight.T + bias`, the weight laid out once.
+
+    Parameters
+    ----------
+    weight, bias
+        Shape (n_outputs, n_inputs) and (n_outputs,).
+    """
+
+    def __init__(self, weight: Float32Array, bias: Float32Array) -> None:
+        self.weight, self.bias = np.ascontiguousarray(weight.T), bias
+
+    def __call__(self, rows: Float32Array) -> Float32Array:
+        """Shape (n, n_inputs) to (n, n_outputs)."""
+        products: Float32Array = rows @ self.weight
+        products += self.bias
+        return products
+
+
+def part(weights: State, name: str) -> State:
+    """The weights of one part of a network, without its name."""
+    return {key.removeprefix(f"{name}."): array for key, array in weights.items() if key.startswith(f"{name}.")}
+
+
 @dataclass
-class NetworkDetector(Detector):
+class NetworkDetector(Detector, Generic[Scorer]):
     """A network that predicts or rebuilds log-mel frames; the squared error is the anomaly map.
 
     Parameters
@@ -56,7 +82,8 @@ class NetworkDetector(Detector):
 
     scales_frames: ClassVar[bool] = True
     """Whether the network sees decibels mapped to [0, 1]; else it sees them raw and the state holds no scale."""
-    _fitted: tuple[MinMaxScale, torch.nn.Module] | None = field(default=None, init=False, repr=False, compare=False)
+    _fitted: tuple[MinMaxScale, State] | None = field(default=None, init=False, repr=False, compare=False)
+    _ready: tuple[State, Scorer] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
@@ -84,10 +111,22 @@ class NetworkDetector(Detector):
         return scale(self._frames(clip))
 
     @property
-    def _learned(self) -> tuple[MinMaxScale, torch.nn.Module]:
+    def _learned(self) -> tuple[MinMaxScale, State]:
+        """The scale, and the weights under torch's names."""
         if self._fitted is None:
             raise self._not_fitted()
         return self._fitted
+
+    @property
+    def _scorer(self) -> Scorer:
+        """The learned network as it scores, made once: its weights no longer change."""
+        _, weights = self._learned
+        if self._ready is None or self._ready[0] is not weights:
+            self._ready = weights, self._prepared(weights)
+        return self._ready[1]
+
+    @abstractmethod
+    def _prepared(self, weights: State) -> Scorer: ...
 
     def _frames(self, clip: Waveform) -> Float32Array:
         return log_mel_frames(clip, min_samples=self.min_samples)
@@ -98,7 +137,8 @@ class NetworkDetector(Detector):
         """Frames one prediction needs, its target included."""
 
     @abstractmethod
-    def _build(self) -> torch.nn.Module: ...
+    def _build(self) -> torch.nn.Module:
+        """A network to train."""
 
     def _initialise(self, network: torch.nn.Module) -> None:
         initialise(network, seed=self.seed)
@@ -108,7 +148,11 @@ class NetworkDetector(Detector):
 
     @abstractmethod
     def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-        """Squared errors of windows (n, window_frames, n_mels), shape (n, ..., n_mels)."""
+        """Squared errors of windows (n, window_frames, n_mels) in training, shape (n, ..., n_mels)."""
+
+    @abstractmethod
+    def _step_errors(self, frames: Float32Array) -> Float32Array:
+        """Mean squared error of each window of scaled frames (n_frames, n_mels), shape (n_steps, n_mels)."""
 
     @abstractmethod
     def _step_times_s(self, n_steps: int) -> FloatArray: ...
@@ -144,7 +188,7 @@ class NetworkDetector(Detector):
         heldout_windows = WindowSet.of([scale(self._frames(clip)) for clip in heldout], length=self._window_frames)
         loop = partial(train_network, on_progress=on_progress, should_stop=should_stop, checkpoint=checkpoint)
         self._train(network, windows, heldout_windows, loop)
-        self._fitted = scale, network.eval()
+        self._fitted = scale, network_state(network)
 
     def _train(
         self, network: torch.nn.Module, windows: WindowSet, heldout: WindowSet, loop: Callable[..., None]
@@ -152,40 +196,28 @@ class NetworkDetector(Detector):
         loop(network, lambda batch: self._errors(network, batch).mean(), windows, heldout, self._plan())
 
     def _anomaly_map(self, clip: Waveform) -> AnomalyMap:
-        import torch
-
-        frames = torch.from_numpy(self.scaled_frames(clip))
-        with torch_threads(self.threads), torch.inference_mode():
-            values = self._step_errors(frames).numpy().astype(np.float64)
+        with one_blas_thread():
+            values = self._step_errors(self.scaled_frames(clip)).astype(np.float64)
         return AnomalyMap(values, self._step_times_s(len(values)), mel_band_centres_hz())
-
-    def _step_errors(self, frames: torch.Tensor) -> torch.Tensor:
-        """Mean squared error of each window of scaled frames (n_frames, n_mels), shape (n_steps, n_mels)."""
-        import torch
-
-        windows = WindowSet.of([frames.numpy()], length=self._window_frames)
-        errors = self._errors(self._learned[1], windows.batch(torch.arange(len(windows.starts))))
-        return errors.reshape(len(errors), -1, N_MELS).mean(dim=1)
 
     def _anomaly_score(self, clip: Waveform) -> float:
         return pool(self._anomaly_map(clip).values.mean(axis=1), pooling=self.pooling)
 
     def _state(self) -> State:
-        scale, network = self._learned
+        scale, weights = self._learned
         limits = {"scale": np.array([scale.low, scale.high], dtype=np.float64)} if self.scales_frames else {}
-        return network_state(network) | limits
+        return {name: array.copy() for name, array in weights.items()} | limits
 
     def _restore(self, state: State) -> None:
         low, high = state["scale"] if self.scales_frames else (RAW_DECIBELS.low, RAW_DECIBELS.high)
         if not high > low:
             raise InputError("scale must rise: its second value above its first")
-        network = self._build()
-        load_network_state(network, {name: array for name, array in state.items() if name != "scale"})
-        self._fitted = MinMaxScale(float(low), float(high)), network.eval()
+        weights = {name: np.array(array) for name, array in state.items() if name != "scale"}
+        self._fitted = MinMaxScale(float(low), float(high)), weights
 
 
 @dataclass
-class RecurrentDetector(NetworkDetector, Generic[Scorer]):
+class RecurrentDetector(NetworkDetector[Scorer]):
     """A recurrent network over windows of scaled log-mel frames.
 
     Parameters
@@ -209,7 +241,6 @@ class RecurrentDetector(NetworkDetector, Generic[Scorer]):
 
     recurrent_input: ClassVar[str]
     """Name of the recurrent part that sees the frames."""
-    _ready: tuple[torch.nn.Module, Scorer] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         limits = {"window": MAX_WINDOW, "hidden": MAX_HIDDEN, "layers": MAX_LAYERS, "stride": self.window}
@@ -234,17 +265,6 @@ class RecurrentDetector(NetworkDetector, Generic[Scorer]):
 
         loop(network, loss_of, bands(windows), bands(heldout), self._plan())
         bands.fold(network, recurrent=self.recurrent_input, output="output")
-
-    @property
-    def _scorer(self) -> Scorer:
-        """The learned network as it scores, made once: its weights no longer change."""
-        _, network = self._learned
-        if self._ready is None or self._ready[0] is not network:
-            self._ready = network, self._prepared(network)
-        return self._ready[1]
-
-    @abstractmethod
-    def _prepared(self, network: torch.nn.Module) -> Scorer: ...
 
 
 def window_centres_s(n_windows: int, *, window: int) -> FloatArray:

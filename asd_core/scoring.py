@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +16,7 @@ from asd_core.files import csv_text
 from asd_core.formats import spreadsheet_cell
 from asd_core.recording import Segment, check_segments, segments
 from asd_core.sources import expand, locate, read_remote
+from asd_core.threads import one_blas_thread
 from asd_core.types import DerivedArray, Waveform
 
 
@@ -162,18 +162,6 @@ def _score_recording(name: str, found: Iterator[Segment], scorers: Sequence[Scor
         for scorer in scorers:
             row = scorer.score(error, path=name)
             yield SegmentRow(**vars(row), start_s=read_to, end_s=None)
-
-
-def one_blas_thread() -> AbstractContextManager[object]:
-    """Limit NumPy's matrix products to one thread.
-
-    With two, log-mel frames differ in their last bits from those of one, so that a worker of a cluster and a command
-    on its own would write different scores; beside a busy process two are slower, too.
-    """
-    from threadpoolctl import threadpool_limits
-
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
-    return limits
 
 
 def score_clip(name: str, scorers: Sequence[Scorer], *, base: str = "") -> list[ScoreRow]:

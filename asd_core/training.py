@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from asd_core.detector import Checkpoint, Progress, State
 from asd_core.errors import InputError, TrainingStopped, UsageError
+from asd_core.threads import torch_threads
 from asd_core.types import Float32Array
 
 if TYPE_CHECKING:
@@ -93,19 +93,6 @@ class MinMaxScale:
     def __call__(self, frames: Float32Array) -> Float32Array:
         """Scale frames, same shape."""
         return (frames - np.float32(self.low)) * np.float32(1.0 / (self.high - self.low))
-
-
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Run the block with this many threads of torch: more than one collapses beside a busy process."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def initialise(network: torch.nn.Module, *, seed: int) -> None:

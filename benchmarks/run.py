@@ -18,10 +18,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 
 from asd_core.artifacts import open_artifact
 from asd_core.audio import read_waveform
@@ -30,7 +30,8 @@ from asd_core.detectors import detector_class
 from asd_core.evaluation.uncertainty import bootstrap
 from asd_core.features import log_mel
 from asd_core.network import NetworkDetector
-from asd_core.training import MinMaxScale, TrainingPlan, WindowSet, train_network
+from asd_core.threads import one_blas_thread
+from asd_core.training import MinMaxScale, TrainingPlan, WindowSet, network_state, train_network
 from asd_core.types import Float32Array, Waveform
 from benchmarks import caching, pages, reference, scale, sweep
 from benchmarks.embedded import NAME, PROJECT
@@ -87,13 +88,13 @@ def features_row(data: Path) -> Row:
     return ratio_row("features: file to log-mel against librosa", pairs, asked=0.55, better="lower")
 
 
-def fitted_at_paper_size(name: str, clips: list[Float32Array]) -> NetworkDetector:
+def fitted_at_paper_size(name: str, clips: list[Float32Array]) -> NetworkDetector[Any]:
     """A detector of the paper preset with first weights: speed does not depend on what was learned."""
     detector = detector_class(name).from_preset("paper")
     assert isinstance(detector, NetworkDetector)
     network = detector._build()
     detector._initialise(network)
-    detector._fitted = MinMaxScale.fit(clips), network.eval()
+    detector._fitted = MinMaxScale.fit(clips), network_state(network)
     return detector
 
 
@@ -118,7 +119,7 @@ def peak_flops(candidates: list[Callable[[], object]]) -> tuple[float, float]:
 def scoring_rows(data: Path) -> list[Row]:
     """A clip through LSTM and GRU against the machine's peak, the loop and the plain batch."""
     waveform = read_waveform(clips_of(data, 1)[0])
-    with torch.inference_mode(), threadpool_limits(1, user_api="blas"):
+    with torch.inference_mode(), one_blas_thread():
         return [
             row
             for name, share in (("lstm_predictor", 0.80), ("gru_autoencoder", 0.70))
@@ -131,18 +132,19 @@ def share_row(name: str, shares: list[float], asked: float | None) -> Row:
     return Row(name, statistics.median(shares), asked, "higher", "share", [shares[0], shares[-1]])
 
 
-def network_rows(detector: NetworkDetector, waveform: Waveform, share: float) -> list[Row]:
+def network_rows(detector: NetworkDetector[Any], waveform: Waveform, share: float) -> list[Row]:
     """Rows of one network, all from scaled frames to the score."""
     frames, name, candidates = detector.scaled_frames(waveform), detector.name, products()
+    network = reference.network_of(detector)
 
     def ours() -> float:
-        return float(detector._step_errors(torch.from_numpy(frames)).mean())
+        return float(detector._step_errors(frames).mean())
 
     ours(), peak_flops(candidates)
     shares = [tuple(CLIP_FLOP[name] / seconds(ours) / peak for peak in peak_flops(candidates)) for _ in range(REPEATS)]
     of_sgemm, of_fastest = (sorted(each) for each in zip(*shares, strict=True))
-    loop = in_turn(ours, lambda: reference.score_by_loop(detector, frames), repeats=5)
-    batch = in_turn(ours, lambda: reference.score_by_batch(detector, frames))
+    loop = in_turn(ours, lambda: reference.score_by_loop(detector, network, frames))
+    batch = in_turn(ours, lambda: reference.score_by_batch(detector, network, frames))
     return [
         share_row(f"{name}: share of the sgemm peak", of_sgemm, share),
         share_row(f"{name}: share of the fastest product", of_fastest, None),
@@ -151,13 +153,13 @@ def network_rows(detector: NetworkDetector, waveform: Waveform, share: float) ->
     ]
 
 
-def scaled_clips(detector: NetworkDetector, data: Path) -> list[Float32Array]:
+def scaled_clips(detector: NetworkDetector[Any], data: Path) -> list[Float32Array]:
     """Twelve training clips as the network sees them."""
     scale, _ = detector._learned
     return [scale(log_mel(read_waveform(path).samples)) for path in clips_of(data, 12)]
 
 
-def train_part(detector: NetworkDetector, clips: list[Float32Array], *, n_windows: int, threads: int = 1) -> float:
+def train_part(detector: NetworkDetector[Any], clips: list[Float32Array], *, n_windows: int, threads: int = 1) -> float:
     """Train new weights on a part of an epoch; its loss."""
     network = detector._build()
     detector._initialise(network)

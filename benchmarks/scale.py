@@ -68,6 +68,7 @@ def in_parts(clips: Path, detectors: list[str], workers: int, csv_file: Path | N
 def plain_way(clips: Path, out: Path) -> None:
     """What one would write first: a loop over files, librosa, all windows of a clip in one batch."""
     detectors = [(name, open_artifact(MODELS / name).detector()) for name in DETECTORS]
+    networks = {name: reference.network_of(each) for name, each in detectors if isinstance(each, NetworkDetector)}
     rows = [["path", "model", "anomaly_score"]]
     for clip in sorted(clips.iterdir()):
         samples, _ = librosa.load(clip, sr=16000)
@@ -75,7 +76,7 @@ def plain_way(clips: Path, out: Path) -> None:
         for name, detector in detectors:
             if isinstance(detector, NetworkDetector):
                 scale, _ = detector._learned
-                value = reference.score_by_batch(detector, scale(frames))
+                value = reference.score_by_batch(detector, networks[name], scale(frames))
             else:
                 value = detector.anomaly_score(Waveform(samples))
             rows.append([str(clip), name, repr(value)])

@@ -528,6 +528,16 @@ def test_scoring_with_log_mel_statistics_imports_neither_tensorflow_nor_torch_no
     assert not imported & {b"tensorflow", b"tensorflow_hub", b"torch", b"librosa"}
 
 
+@pytest.mark.parametrize("name", ["lstm_predictor", "gru_autoencoder", "dcase_autoencoder"])
+def test_scoring_with_a_network_imports_no_torch(name, data):
+    trained = PROJECT / "artifacts" / "simulated-small" / "slider" / name
+    done = run_apart("score", data / "leak", "--model", trained, options=("-X", "importtime"))
+    imported = {line.rpartition(b"|")[2].strip().split(b".")[0] for line in done.stderr.splitlines()}
+    assert done.returncode == 0
+    assert b"soundfile" in imported
+    assert not imported & {b"tensorflow", b"torch", b"librosa"}
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     """Bad and odd audio files: name to expected outcome."""

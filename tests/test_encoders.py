@@ -251,7 +251,7 @@ import json, pkgutil, sys
 from pathlib import Path
 import asd_core
 for name in pkgutil.walk_packages(asd_core.__path__, "asd_core."):
-    if name.name not in ("asd_core.__main__", "asd_core.recurrent"):  # the latter is torch's, imported where it is used
+    if name.name not in ("asd_core.__main__", "asd_core.recurrent_training"):  # the latter needs torch
         __import__(name.name)
 from asd_core.assess import evaluate
 from asd_core.pipeline import TrainingRequest, train

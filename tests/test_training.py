@@ -16,7 +16,6 @@ from asd_core.training import (
     initialise,
     mean_loss,
     network_state,
-    torch_threads,
     train_network,
 )
 
@@ -140,23 +139,6 @@ def test_neither_global_generators_nor_thread_settings_are_touched(clips):
     learn(clips, built=network())
     torch.manual_seed(1)
     assert (np.random.rand(), float(torch.rand(1)), torch.get_num_threads()) == expected  # noqa: NPY002
-
-
-def test_threads_are_set_back_even_after_an_error():
-    import torch
-
-    before = torch.get_num_threads()
-    inside = []
-
-    def fail_inside():
-        with torch_threads(before + 1):
-            inside.append(torch.get_num_threads())
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail_inside()
-    assert inside == [before + 1]
-    assert torch.get_num_threads() == before
 
 
 def test_every_window_is_seen_once_an_epoch_in_an_order_of_its_own(clips):

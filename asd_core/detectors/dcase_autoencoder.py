@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from asd_core.detector import TensorSpec
+from asd_core.detector import State, TensorSpec
 from asd_core.errors import UsageError
 from asd_core.features import N_MELS
-from asd_core.network import NetworkDetector, window_centres_s
-from asd_core.types import FloatArray
+from asd_core.network import Affine, NetworkDetector, part, window_centres_s
+from asd_core.types import Float32Array, FloatArray
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON = 0.01, 1e-3
 
 
 @dataclass
-class DcaseAutoencoder(NetworkDetector):
+class DcaseAutoencoder(NetworkDetector["list[Affine]"]):
     """Five log-mel frames, laid end to end, go through eight numbers and back; the score is the mean squared error.
 
     The frames stay raw decibels, as in the baseline; the errors are in dB squared. A 10-s clip has 309 vectors; the map
@@ -110,6 +110,29 @@ class DcaseAutoencoder(NetworkDetector):
         vectors = windows.flatten(1)  # (n, 640)
         errors: torch.Tensor = (network(vectors) - vectors).square()
         return errors.reshape(windows.shape)
+
+    def _step_errors(self, frames: Float32Array) -> Float32Array:
+        vectors = np.lib.stride_tricks.sliding_window_view(frames, WINDOW, axis=0).transpose(0, 2, 1)
+        vectors = vectors.reshape(len(vectors), -1)  # (n, 640)
+        *hidden, last = self._scorer
+        rows = vectors
+        for dense in hidden:
+            rows = np.maximum(dense(rows), 0)
+        errors = np.square(last(rows) - vectors)
+        means: Float32Array = errors.reshape(len(errors), WINDOW, N_MELS).mean(axis=1)
+        return means
+
+    def _prepared(self, weights: State) -> list[Affine]:
+        """The dense layers, each with its normalisation put into its weights."""
+        layers = []
+        for layer in range(len(SIZES) - 1):
+            weight, bias = weights[f"dense{layer}.weight"], weights[f"dense{layer}.bias"]
+            if layer in _HIDDEN_LAYERS:
+                norm = part(weights, f"batch_norm{layer}")
+                factor = norm["weight"] / np.sqrt(norm["running_var"] + np.float32(BATCH_NORM_EPSILON))
+                weight, bias = weight * factor[:, None], (bias - norm["running_mean"]) * factor + norm["bias"]
+            layers.append(Affine(weight, bias))
+        return layers
 
     def _step_times_s(self, n_steps: int) -> FloatArray:
         return window_centres_s(n_steps, window=WINDOW)

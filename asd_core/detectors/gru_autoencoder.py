@@ -7,19 +7,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
+from asd_core.detector import State
 from asd_core.features import N_MELS
-from asd_core.network import RecurrentDetector, recurrent_shapes, window_centres_s
-from asd_core.training import torch_threads
+from asd_core.network import Affine, RecurrentDetector, part, recurrent_shapes, window_centres_s
+from asd_core.threads import one_blas_thread
 from asd_core.types import Float32Array, FloatArray, Waveform
 
 if TYPE_CHECKING:
     import torch
 
-    from asd_core.recurrent import GruScorer
+    from asd_core.recurrent_scoring import GruScorer
 
 
 @dataclass
-class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer]"]):
+class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer, Affine]"]):
     """Windows of ten log-mel frames go through one vector and back; the score is the pooled squared error.
 
     The encoder's last hidden state is the decoder's input at each of its steps. A 10-s clip has 304 windows; the map is
@@ -50,12 +53,11 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer]"]):
 
     def rebuild_windows(self, clip: Waveform) -> tuple[Float32Array, Float32Array]:
         """Rebuilt and true scaled windows, each (n_windows, window, 128). Raises as `anomaly_map`."""
-        import torch
-
-        frames = torch.from_numpy(self.scaled_frames(clip))
-        with torch_threads(self.threads), torch.inference_mode():
-            rebuilt = torch.stack(list(self._rebuilt_steps(frames)), dim=1)
-        return rebuilt.numpy(), frames.unfold(0, self.window, self.stride).transpose(1, 2).numpy()
+        frames = self.scaled_frames(clip)
+        with one_blas_thread():
+            rebuilt = np.stack(list(self._rebuilt_steps(frames)), axis=1)
+        windows = np.lib.stride_tricks.sliding_window_view(frames, self.window, axis=0)[:: self.stride]
+        return rebuilt, windows.transpose(0, 2, 1)
 
     @property
     def _window_frames(self) -> int:
@@ -79,7 +81,7 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer]"]):
         return shapes | {"output.weight": (N_MELS, self.hidden), "output.bias": (N_MELS,)}
 
     def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-        from asd_core.recurrent import gru_states
+        from asd_core.recurrent_training import gru_states
 
         steps = windows.transpose(0, 1)  # (window, n, n_mels)
         latent = gru_states(network.get_submodule("encoder"), steps, n_steps=self.window)[-1:]
@@ -87,28 +89,29 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer]"]):
         errors: torch.Tensor = (network.get_submodule("output")(decoded) - steps).square()
         return errors.transpose(0, 1)
 
-    def _prepared(self, network: torch.nn.Module) -> tuple[GruScorer, GruScorer]:
-        from asd_core.recurrent import GruScorer
+    def _prepared(self, weights: State) -> tuple[GruScorer, GruScorer, Affine]:
+        from asd_core.recurrent_scoring import GruScorer
 
-        return GruScorer(network.get_submodule("encoder")), GruScorer(network.get_submodule("decoder"))
+        encoder, decoder = (GruScorer(part(weights, name)) for name in ("encoder", "decoder"))
+        return encoder, decoder, Affine(**part(weights, "output"))
 
-    def _rebuilt_steps(self, frames: torch.Tensor) -> Iterator[torch.Tensor]:
+    def _rebuilt_steps(self, frames: Float32Array) -> Iterator[Float32Array]:
         """Rebuilt frame (n_windows, n_mels) at each step of the scored windows of scaled frames (n_frames, n_mels)."""
-        encoder, decoder = self._scorer
+        encoder, decoder, output = self._scorer
         (latent,) = deque(encoder.over_windows(frames, n_steps=self.window, stride=self.stride), maxlen=1)
-        output = self._learned[1].get_submodule("output")
         return (output(state) for state in decoder.over_constant(latent, n_steps=self.window))
 
-    def _step_errors(self, frames: torch.Tensor) -> torch.Tensor:
+    def _step_errors(self, frames: Float32Array) -> Float32Array:
         n_starts = len(frames) - self.window + 1
-        squares = (
-            (rebuilt - frames[step : step + n_starts : self.stride]).square_()
+        errors = (
+            np.square(rebuilt - frames[step : step + n_starts : self.stride])
             for step, rebuilt in enumerate(self._rebuilt_steps(frames))
         )
-        total = next(squares)
-        for square in squares:
-            total += square
-        return total.div_(self.window)
+        total: Float32Array = next(errors)
+        for each in errors:
+            total += each
+        total /= np.float32(self.window)
+        return total
 
     def _step_times_s(self, n_steps: int) -> FloatArray:
         return window_centres_s(n_steps * self.stride, window=self.window)[:: self.stride]

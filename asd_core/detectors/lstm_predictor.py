@@ -6,19 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
+from asd_core.detector import State
 from asd_core.features import N_MELS, frame_times_s
-from asd_core.network import RecurrentDetector, recurrent_shapes
-from asd_core.training import torch_threads
+from asd_core.network import Affine, RecurrentDetector, part, recurrent_shapes
+from asd_core.threads import one_blas_thread
 from asd_core.types import Float32Array, FloatArray, Waveform
 
 if TYPE_CHECKING:
     import torch
 
-    from asd_core.recurrent import LstmScorer
+    from asd_core.recurrent_scoring import LstmScorer
 
 
 @dataclass
-class LstmPredictor(RecurrentDetector["LstmScorer"]):
+class LstmPredictor(RecurrentDetector["tuple[LstmScorer, Affine]"]):
     """Ten log-mel frames predict the eleventh; the score is the pooled squared error over all predictions.
 
     A 10-s clip has 303 predictions; the map is (303, 128), at the times of the predicted frames
@@ -45,12 +48,9 @@ class LstmPredictor(RecurrentDetector["LstmScorer"]):
 
     def predict_frames(self, clip: Waveform) -> tuple[Float32Array, Float32Array]:
         """Predicted and true scaled frames, each (n_steps, 128). Raises as `anomaly_map`."""
-        import torch
-
         frames = self.scaled_frames(clip)
-        with torch_threads(self.threads), torch.inference_mode():
-            predicted = self._predictions(torch.from_numpy(frames))
-        return predicted.numpy(), frames[self.window :: self.stride]
+        with one_blas_thread():
+            return self._predictions(frames), frames[self.window :: self.stride]
 
     @property
     def _window_frames(self) -> int:
@@ -67,25 +67,26 @@ class LstmPredictor(RecurrentDetector["LstmScorer"]):
         return shapes | {"output.weight": (N_MELS, self.hidden), "output.bias": (N_MELS,)}
 
     def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-        from asd_core.recurrent import lstm_states
+        from asd_core.recurrent_training import lstm_states
 
         states = lstm_states(network.get_submodule("lstm"), windows[:, : self.window].transpose(0, 1))
         errors: torch.Tensor = (network.get_submodule("output")(states[-1]) - windows[:, self.window]).square()
         return errors
 
-    def _prepared(self, network: torch.nn.Module) -> LstmScorer:
-        from asd_core.recurrent import LstmScorer
+    def _prepared(self, weights: State) -> tuple[LstmScorer, Affine]:
+        from asd_core.recurrent_scoring import LstmScorer
 
-        return LstmScorer(network.get_submodule("lstm"))
+        return LstmScorer(part(weights, "lstm")), Affine(**part(weights, "output"))
 
-    def _predictions(self, frames: torch.Tensor) -> torch.Tensor:
+    def _predictions(self, frames: Float32Array) -> Float32Array:
         """Frame after each window of scaled frames (n_frames, n_mels), a row a scored window."""
-        states = self._scorer.last_states(frames[:-1], n_steps=self.window, stride=self.stride)
-        predicted: torch.Tensor = self._learned[1].get_submodule("output")(states)
-        return predicted
+        lstm, output = self._scorer
+        return output(lstm.last_states(frames[:-1], n_steps=self.window, stride=self.stride))
 
-    def _step_errors(self, frames: torch.Tensor) -> torch.Tensor:
-        return (self._predictions(frames) - frames[self.window :: self.stride]).square_()
+    def _step_errors(self, frames: Float32Array) -> Float32Array:
+        errors: Float32Array = self._predictions(frames) - frames[self.window :: self.stride]
+        np.square(errors, out=errors)
+        return errors
 
     def _step_times_s(self, n_steps: int) -> FloatArray:
         return frame_times_s(n_steps * self.stride + self.window)[self.window :: self.stride]

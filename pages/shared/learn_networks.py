@@ -28,7 +28,6 @@ from asd_core.plots import (
     lines_chart,
     palette_stops,
 )
-from asd_core.training import torch_threads
 from asd_core.types import SR, Float32Array, FloatArray, Waveform
 from pages.shared.cache import detector, heard
 from pages.shared.cards import threshold_origin
@@ -72,11 +71,10 @@ def _network(artifact: Artifact) -> RecurrentDetector[Any]:
 @st.cache_resource(max_entries=32, show_spinner="Running the network …")
 def _steps(folder: str, digest: str, _artifact: Artifact, _waveform: Waveform) -> Steps:  # noqa: ARG001 - keys
     trained = _network(_artifact)
-    with torch_threads(trained.threads):
-        if isinstance(trained, LstmPredictor):
-            output, target = trained.predict_frames(_waveform)
-        elif isinstance(trained, GruAutoencoder):
-            output, target = trained.rebuild_windows(_waveform)
+    if isinstance(trained, LstmPredictor):
+        output, target = trained.predict_frames(_waveform)
+    elif isinstance(trained, GruAutoencoder):
+        output, target = trained.rebuild_windows(_waveform)
     squared = np.square(output - target, dtype=np.float64)
     errors = squared.reshape(len(squared), -1).mean(axis=1)
     times_s = heard(_artifact, _waveform).anomaly_map.times_s

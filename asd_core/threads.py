@@ -1,0 +1,64 @@
+"""How many threads arithmetic takes: one, because two collapse beside a busy process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadpoolctl import threadpool_limits
+
+
+class _Limited:
+    """The limit that all blocks of this process share, from the first that begins to the last that ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._limits: threadpool_limits | None = None
+
+    def begin(self) -> None:
+        from threadpoolctl import threadpool_limits
+
+        with self._lock:
+            if not self._blocks:
+                self._limits = threadpool_limits(limits=1, user_api="blas")
+            self._blocks += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if not self._blocks and self._limits is not None:
+                self._limits.restore_original_limits()
+
+
+_LIMITED = _Limited()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Run the block with NumPy's matrix products on one thread; blocks may overlap in several threads.
+
+    With two, log-mel frames differ in their last bits from those of one, so that a worker of a cluster and a command
+    on its own would write different scores; beside a busy process two are slower, too.
+    """
+    _LIMITED.begin()
+    try:
+        yield
+    finally:
+        _LIMITED.end()
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Run the block with this many threads of torch."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
