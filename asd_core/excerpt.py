@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import fft
+import scipy
 
 from asd_core.errors import InputError
 from asd_core.features import vggish_patches
@@ -37,9 +37,9 @@ def excerpt(
     if not 0 <= low_hz < high_hz <= SR / 2:
         raise InputError(f"a band must lie in 0 to {SR / 2:.0f} Hz, got {low_hz:.0f} to {high_hz:.0f} Hz")
     part = waveform.samples[round(start_s * SR) : round(end_s * SR)].astype(np.float64)
-    spectrum = fft.rfft(part)
-    hz = fft.rfftfreq(len(part), 1 / SR)
-    band = fft.irfft(spectrum * band_gain(hz, low_hz, high_hz), len(part))
+    spectrum = scipy.fft.rfft(part)
+    hz = scipy.fft.rfftfreq(len(part), 1 / SR)
+    band = scipy.fft.irfft(spectrum * band_gain(hz, low_hz, high_hz), len(part))
     fade = np.minimum(1.0, np.minimum(np.arange(len(band)), np.arange(len(band))[::-1]) / (FADE_S * SR))
     return np.asarray(band * fade, dtype=np.float32)
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any, Self
 
 import numpy as np
-from scipy import fft
+import scipy
 
 from asd_core.errors import InputError
 from asd_core.features import HOP_LENGTH, N_FFT, checked_samples
@@ -156,7 +156,7 @@ def _traits(waveform: Waveform) -> ClipTraits:
 def _mean_power(samples: FloatArray) -> FloatArray:
     """Power of each bin, averaged over frames, shape (513,)."""
     frames = np.lib.stride_tricks.sliding_window_view(samples, N_FFT)[::HOP_LENGTH]  # (n_frames, 1024)
-    spectrum = fft.rfft(frames * np.sin(np.pi * np.arange(N_FFT) / N_FFT) ** 2, axis=1, workers=1)
+    spectrum = scipy.fft.rfft(frames * np.sin(np.pi * np.arange(N_FFT) / N_FFT) ** 2, axis=1, workers=1)
     power: FloatArray = (np.square(spectrum.real) + np.square(spectrum.imag)).mean(axis=0)
     return power
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
+import scipy
 
 from asd_core.detector import Detector
 from asd_core.errors import InputError
@@ -216,13 +216,13 @@ def _stft(samples: Float32Array) -> _Spectrum:
     padded = np.zeros((n_frames + 1) * HOP_LENGTH)
     padded[HOP_LENGTH : HOP_LENGTH + len(samples)] = samples
     frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP_LENGTH]  # (n_frames, 1024)
-    spectrum: _Spectrum = fft.rfft(frames * _window(), axis=1, workers=1)
+    spectrum: _Spectrum = scipy.fft.rfft(frames * _window(), axis=1, workers=1)
     return spectrum
 
 
 def _istft(spectrum: _Spectrum, *, n_samples: int) -> Float32Array:
     """Overlap-add, the inverse of `_stft`, shape (n_samples,)."""
-    frames = fft.irfft(spectrum, N_FFT, axis=1, workers=1) * _window()  # (n_frames, 1024)
+    frames = scipy.fft.irfft(spectrum, N_FFT, axis=1, workers=1) * _window()  # (n_frames, 1024)
     halves = np.zeros((len(frames) + 1, HOP_LENGTH))
     halves[:-1] += frames[:, :HOP_LENGTH]
     halves[1:] += frames[:, HOP_LENGTH:]

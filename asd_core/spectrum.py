@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
+import scipy
 
 from asd_core.errors import InputError
 from asd_core.features import AMIN, HOP_LENGTH, N_FFT, mel_band_centres_hz
@@ -221,7 +221,7 @@ def _density(frames: FloatArray, n_fft: int) -> FloatArray:
     """Power density of frames (n, window), shape (n, n_fft // 2 + 1)."""
     window = frames.shape[1]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
-    spectrum = fft.rfft(frames * hann, n_fft, axis=1, workers=1)
+    spectrum = scipy.fft.rfft(frames * hann, n_fft, axis=1, workers=1)
     reference = _HANN_ENERGY * N_FFT / max(float(np.square(hann).sum()), 1e-12) / _REFERENCE_HZ
     power: FloatArray = (np.square(spectrum.real) + np.square(spectrum.imag)) * reference
     return power

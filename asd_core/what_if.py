@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import fft
+import scipy
 
 from asd_core.detector import Detector
 from asd_core.errors import InputError
@@ -168,7 +168,9 @@ def _digest(waveform: Waveform) -> str:
 def _band(samples: FloatArray, low_hz: float, high_hz: float) -> FloatArray:
     if low_hz <= 0 and high_hz >= SR / 2:
         return samples
-    size = fft.next_fast_len(len(samples), real=True)
-    spectrum = fft.rfft(samples, size, workers=1)
-    kept: FloatArray = fft.irfft(spectrum * band_gain(fft.rfftfreq(size, 1 / SR), low_hz, high_hz), size, workers=1)
+    size = scipy.fft.next_fast_len(len(samples), real=True)
+    spectrum = scipy.fft.rfft(samples, size, workers=1)
+    kept: FloatArray = scipy.fft.irfft(
+        spectrum * band_gain(scipy.fft.rfftfreq(size, 1 / SR), low_hz, high_hz), size, workers=1
+    )
     return kept[: len(samples)]

@@ -19,8 +19,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 import soundfile as sf
-from scipy import special, stats
 
 from asd_core.datasets.slide_rail import KINDS, MACHINES, N_SESSIONS, Scene, render
 from asd_core.errors import DataSetError
@@ -147,15 +147,15 @@ def _scene(key: ClipKey, seed: int, severity_offset_db: float) -> Scene:
     if key.label == "anomaly":
         kind = KINDS[key.index % len(KINDS)]
         quantile = np.mod(starts[5] + (key.index // len(KINDS)) * _GOLDEN + key.index % len(KINDS) / 3, 1.0)
-        grade = float(special.ndtri(np.clip(quantile, 0.005, 0.995)))
+        grade = float(scipy.special.ndtri(np.clip(quantile, 0.005, 0.995)))
         severity_db = machine.severity_db + machine.severity_sd_db * grade + severity_offset_db
     return Scene(
         machine=machine,
         entropy=(_CLIP_DOMAIN, *group, key.index),
         session_entropy=(_SESSION_DOMAIN, seed, machine_id),
         session=None if novel < machine.novel_share else int(session * N_SESSIONS),
-        busy_db=-30.0 + 3.0 * float(special.ndtri(level)) if busy < machine.busy_share else None,
-        n_events=int(stats.poisson.ppf(events, machine.event_rate)),
+        busy_db=-30.0 + 3.0 * float(scipy.special.ndtri(level)) if busy < machine.busy_share else None,
+        n_events=int(scipy.stats.poisson.ppf(events, machine.event_rate)),
         kind=kind,
         severity_db=severity_db,
     )

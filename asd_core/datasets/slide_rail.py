@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
+import scipy
 
 from asd_core.types import SR, Float32Array, FloatArray
 
@@ -196,7 +196,7 @@ def _coloured(half: Complex64Array, mel_db: FloatArray) -> Complex64Array:
 
 
 def _to_time(spectrum: Complex64Array) -> Float32Array:
-    samples: Float32Array = fft.irfft(spectrum, N_SAMPLES, workers=1)
+    samples: Float32Array = scipy.fft.irfft(spectrum, N_SAMPLES, workers=1)
     return samples
 
 
