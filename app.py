@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shared.cache import artifacts, summary
-from pages.shared.cards import detector_cards, page_cards
 from pages.shared.frame import no_detectors, open_page, shown_text
 
 BEGIN = {
@@ -22,6 +20,10 @@ GO_ON = {
 }
 
 with open_page("app.py") as chosen:
+    # Only now, with the title on its way: a fresh server has NumPy and the package yet to load.
+    from pages.shared.cache import artifacts, summary
+    from pages.shared.cards import detector_cards, page_cards
+
     st.markdown(
         "A failing machine sounds different before it stops. These detectors learned from **normal** sound only, show "
         "where in a recording they hear something strange, and let you decide how strange is worth an alarm."

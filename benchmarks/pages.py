@@ -27,45 +27,60 @@ _TRIGGERS = "$$STREAMLIT_INTERNAL_KEY_{}__events"
 """Id under which Streamlit takes the triggers of a component."""
 
 
-def dashboard_rows(*, repeats: int = 3) -> list[Row]:
+def dashboard_rows(*, repeats: int = 5) -> list[Row]:
     """From the start of a fresh server to the first content, and its memory after the pages without networks."""
-    first, memory = [], []
+    wire, title, figure, empty, memory = [], [], [], [], []
     with tempfile.TemporaryDirectory(dir=PROJECT / "build") as folder:
         environment = {"ASD_DATA_DIR": folder, "ASD_ARTIFACTS_DIR": str(PROJECT / "artifacts")}
         write_bench(Path(folder) / "simulated-small", size="small", seed=0)
+        bare = Path(folder) / "empty.py"
+        bare.write_text('import streamlit as st\n\nst.title("Empty")\n', encoding="utf-8")
         for _ in range(repeats):
-            first.append(first_content_s(environment))
+            began = time.perf_counter()
             with dashboard(environment) as (url, pid):
+                up = time.perf_counter() - began
                 for page in PAGES_WITHOUT_NETWORKS:
                     with visit(url, page) as visitor:
-                        check(visitor.run())
+                        run = check(visitor.run())
+                    if page == "":
+                        wire.append(up + run.first_s)
                 memory.append(resident_mb(pid))
-    where = "in Chromium" if CHROMIUM.exists() else "on the wire (no Chromium here)"
+            if CHROMIUM.exists():
+                for each, found in zip((title, figure), drawn_after_s(environment, TITLE, FIGURE), strict=True):
+                    each.append(found)
+                empty += drawn_after_s(environment, TITLE, script=bare)
+    start = "dashboard: start of the server to"
+    drawn = [
+        median_row(f"{start} the page's title in Chromium", title, unit="s", asked=3),
+        median_row(f"{start} the first detector's figure in Chromium", figure, unit="s", asked=None),
+        median_row("this machine: the same to the title of an empty Streamlit page", empty, unit="s", asked=None),
+    ]
     return [
-        median_row(f"dashboard: start of the server to first content {where}", first, unit="s", asked=3),
+        median_row(f"{start} first content on the wire", wire, unit="s", asked=3),
+        *(drawn if title else []),
         median_row("dashboard: memory after five pages, no network loaded", memory, unit="MB", asked=300),
     ]
 
 
-def first_content_s(environment: dict[str, str]) -> float:
-    """Seconds from the start of a server to the first detector's figure on the overview."""
-    if not CHROMIUM.exists():
-        began = time.perf_counter()
-        with dashboard(environment) as (url, _), visit(url) as visitor:
-            reached = time.perf_counter() - began
-            return reached + check(visitor.run()).first_s
+TITLE, FIGURE = "stHeading", "stMetricValue"
+"""Streamlit's test ids of what is waited for."""
+
+
+def drawn_after_s(environment: dict[str, str], *test_ids: str, script: Path = Path("app.py")) -> list[float]:
+    """Seconds from the start of a server until Chromium, which already runs, shows each of these elements."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_ARGS)
-        page = browser.new_page()
+        page, found = browser.new_page(), []
         began = time.perf_counter()
-        with dashboard(environment) as (url, _):
+        with dashboard(environment, script) as (url, _):
             page.goto(url, wait_until="commit")
-            page.get_by_test_id("stMetricValue").first.wait_for(timeout=120_000)
-            took = time.perf_counter() - began
+            for test_id in test_ids:
+                page.get_by_test_id(test_id).first.wait_for(timeout=120_000)
+                found.append(time.perf_counter() - began)
         browser.close()
-    return took
+    return found
 
 
 def threshold_rows() -> list[Row]:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
+from pathlib import Path
 from typing import Any
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -130,13 +131,13 @@ def visit(url: str, page: str = "", query: str = "") -> Iterator[Visitor]:
 
 
 @contextmanager
-def dashboard(environment: Mapping[str, str]) -> Iterator[tuple[str, int]]:
-    """Run the real dashboard on a free port of the loopback; yields its address and process id."""
+def dashboard(environment: Mapping[str, str], script: Path = Path("app.py")) -> Iterator[tuple[str, int]]:
+    """Run the real dashboard, or another script, on a free port of the loopback; yields its address and process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless", "true"]
     server = subprocess.Popen(
         [*command, "--server.port", str(port), "--browser.gatherUsageStats", "false"],
         cwd=PROJECT,

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from asd_core.artifacts import find_artifacts
-from asd_core.detectors import DETECTOR_NAMES
 from asd_core.errors import AsdError, AudioError
 from asd_core.formats import display_name
 from asd_core.logs import configure, event, fault
@@ -81,8 +79,8 @@ def open_page(path: str) -> Iterator[Chosen]:
     _start_log(str(data_dir()))
     link = next(page for page in PAGES if page.path == path)
     st.set_page_config(page_title=f"{link.title} · machine sounds", page_icon="🔊", layout="wide")
+    st.title(link.title)  # before anything that imports NumPy: a fresh server shows it half a second sooner
     chosen = _sidebar()
-    st.title(link.title)
     with _boundary(path):
         yield chosen
 
@@ -189,6 +187,8 @@ def _sidebar() -> Chosen:
 
 
 def _groups() -> dict[str, Chosen]:
+    from asd_core.artifacts import find_artifacts
+
     found: dict[str, Chosen] = {}
     for folder in find_artifacts(artifacts_dir(PROJECT)):
         machine, data_set = folder.parent.name, folder.parents[1].name
@@ -200,6 +200,8 @@ def _groups() -> dict[str, Chosen]:
 
 
 def _in_order(group: Chosen) -> Chosen:
+    from asd_core.detectors import DETECTOR_NAMES
+
     ordered = {name: group.detectors[name] for name in DETECTOR_NAMES if name in group.detectors}
     return Chosen(group.data_set, group.machine, ordered)
 
