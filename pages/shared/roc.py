@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import streamlit as st
@@ -433,9 +434,9 @@ def roc_control(
     InputError
         Lengths differ, a class is empty, or a point lies off the curve.
     """
-    curve = _curve_message(false_positives, true_positives, thresholds, n_normal, n_anomalous)
+    points = tuple(false_positives), tuple(true_positives), tuple(thresholds)
+    curve, digest = _curve_message(title, *points, n_normal, n_anomalous)
     _check_points(len(thresholds), [index, *(marker.index for marker in markers)])
-    digest = hashlib.sha256(json.dumps([title, curve]).encode()).hexdigest()[:16]
 
     def released() -> None:
         chosen = _chosen(st.session_state[key].get("point"), digest, len(thresholds))
@@ -455,25 +456,29 @@ def roc_control(
     return _chosen(_mount(key=key, data=message, on_point_change=released).point, digest, len(thresholds))
 
 
+@lru_cache(maxsize=32)
 def _curve_message(
-    false_positives: Sequence[int],
-    true_positives: Sequence[int],
-    thresholds: Sequence[float],
+    title: str,
+    false_positives: tuple[int, ...],
+    true_positives: tuple[int, ...],
+    thresholds: tuple[float, ...],
     n_normal: int,
     n_anomalous: int,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], str]:
+    """What the browser is told of a curve, and a digest of it; the same at each move, so kept. Never changed."""
     if not len(false_positives) == len(true_positives) == len(thresholds) >= 1:
         lengths = f"{len(false_positives)}, {len(true_positives)} and {len(thresholds)}"
         raise InputError(f"counts and thresholds of a ROC must be equally long and not empty, got {lengths}")
     if n_normal < 1 or n_anomalous < 1:
         raise InputError(f"a ROC needs clips of both classes, got {n_normal} normal and {n_anomalous} anomalous")
-    return {
+    curve = {
         "fp": [int(count) for count in false_positives],
         "tp": [int(count) for count in true_positives],
         "thresholds": [float(f"{t:.6g}") if math.isfinite(t) else None for t in thresholds],
         "normal": int(n_normal),
         "anomalous": int(n_anomalous),
     }
+    return curve, hashlib.sha256(json.dumps([title, curve]).encode()).hexdigest()[:16]
 
 
 def _check_points(n_points: int, indices: Sequence[int]) -> None:

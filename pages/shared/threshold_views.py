@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import streamlit as st
 
 from asd_core.artifacts import Artifact
@@ -37,9 +38,9 @@ def _scores(point: OperatingPoint) -> None:
     normal, anomalous = (scores.anomaly_scores[scores.is_anomalous == label] for label in (False, True))
     counts = f"{len(normal)} normal clips upwards and {len(anomalous)} anomalous clips downwards"
     alt = f"Histogram of the anomaly scores of {counts}, with the threshold"
-    st.vega_lite_chart(
-        spec=score_histogram_spec(normal, anomalous, threshold=point.threshold), width="stretch", alt=alt
-    )
+    spec = score_histogram_spec(normal, anomalous, threshold=point.threshold)
+    spec["datasets"] = {name: pa.Table.from_pylist(rows) for name, rows in spec["datasets"].items()}
+    st.vega_lite_chart(spec=spec, width="stretch", alt=alt)
     st.caption("Upwards: normal clips; right of the line they are false alarms. Downwards: anomalous; left, misses.")
 
 
