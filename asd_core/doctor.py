@@ -22,6 +22,7 @@ _FLOORS = {"streamlit": (1, 54), "torch": (2, 10)}
 _REQUIRED = (
     "numpy",
     "scipy",
+    "numba",
     "scikit-learn",
     "soundfile",
     "soxr",

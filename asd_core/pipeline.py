@@ -45,7 +45,7 @@ OWN_SUFFIX = "-own"
 GENERAL_WARNINGS = ("few_clips: ", "no_threshold: ", "refused: ", "subsample: ")
 MAX_CLIP_WARNINGS = 50
 """A manifest has a size limit: what the reader said of further clips is counted, not kept."""
-_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "soundfile", "soxr", "safetensors")
+_PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "torch", "soundfile", "soxr", "safetensors")
 
 
 @dataclass(frozen=True)
