@@ -22,7 +22,7 @@ GO_ON = {
 with open_page("app.py") as chosen:
     # Only now, with the title on its way: a fresh server has NumPy and the package yet to load.
     from pages.shared.cache import artifacts, summary
-    from pages.shared.cards import detector_cards, page_cards
+    from pages.shared.cards import detector_cards, page_cards, simulated_note
 
     st.markdown(
         "A failing machine sounds different before it stops. These detectors learned from **normal** sound only, show "
@@ -34,11 +34,7 @@ with open_page("app.py") as chosen:
     st.subheader("Begin here")
     page_cards(BEGIN)
     st.subheader("Trained detectors")
-    if any(artifact.simulated for artifact in good.values()):
-        st.caption(
-            ":material/science: Simulated data: every clip and every figure on this page comes from generated sound, "
-            "not from recordings."
-        )
+    simulated_note(good.values())
     detector_cards([(artifact, summary(str(artifact.folder), artifact)) for artifact in good.values()])
     for name, error in bad.items():
         st.error(f"{name} cannot be used:", icon=":material/error:")

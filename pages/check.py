@@ -7,6 +7,7 @@ import streamlit as st
 from pages.shared.bands import band_controls
 from pages.shared.batch import chosen_upload
 from pages.shared.cache import artifacts, heard
+from pages.shared.cards import simulated_note
 from pages.shared.frame import keep, no_detectors, open_page, plain
 from pages.shared.listening import listeners, listening_panels, unfamiliar, verdict_cards
 from pages.shared.sources import example_clip, of_one_channel
@@ -28,7 +29,9 @@ with open_page("pages/check.py") as chosen:
     source = st.segmented_control(
         "Where the clip comes from", SOURCES, key="source", persist_state="session", required=True
     )
-    if source != SOURCES[0] and any(artifact.simulated for artifact in good.values()):
+    if source == SOURCES[0]:
+        simulated_note(good.values())
+    elif any(artifact.simulated for artifact in good.values()):
         st.caption(
             ":material/science: These detectors learned from simulated sound: on a recording of your own they tell how "
             "far it is from the simulation. Train them on your machine's normal sound to judge your machine."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.shared.cache import artifacts
+from pages.shared.cards import simulated_note
 from pages.shared.compare_clips import disagreement_view, failures_view, scatter_view
 from pages.shared.compare_figures import figures_view
 from pages.shared.compare_maps import localisation_view, map_view
@@ -31,11 +32,7 @@ with open_page("pages/compare.py") as chosen:
     for name, error in bad.items():
         st.error(f"{name} cannot be used:", icon=":material/error:")
         st.text(shown_text(str(error)))
-    if any(artifact.simulated for artifact in good.values()):
-        st.caption(
-            ":material/science: Simulated data: every clip and every figure on this page comes from generated sound, "
-            "not from recordings."
-        )
+    simulated_note(good.values())
     import_box(chosen, good)
     comparison = compared(chosen, good)
     if not comparison.clips:

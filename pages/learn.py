@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.shared.cache import artifacts, clips_root
-from pages.shared.cards import DETECTOR_MARKS
+from pages.shared.cards import DETECTOR_MARKS, simulated_note
 from pages.shared.frame import keep, link, no_detectors, open_page, plain
 from pages.shared.learn_glossary import glossary
 from pages.shared.learn_networks import gru_lesson, lstm_lesson
@@ -21,8 +21,7 @@ with open_page("pages/learn.py") as chosen:
     if not chosen.detectors:
         no_detectors()
     good, _ = artifacts(chosen)
-    if any(artifact.simulated for artifact in good.values()):
-        st.caption(":material/science: Simulated data: clips and figures on this page come from generated sound.")
+    simulated_note(good.values())
     lessons = [name for name in LESSONS if name in good]
     titles = {name: f"{DETECTOR_MARKS[name]} {plain(good[name].title)}" for name in lessons} | {QUIZ: "Blind test"}
     with st.container():  # keeps what follows in its place, whether clips are generated first or not

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -24,6 +24,15 @@ DETECTOR_MARKS = {
 
 
 CARDS_IN_A_ROW = 3
+
+
+def simulated_note(shown: Iterable[Artifact]) -> None:
+    """Say that figures and clips are simulated, where any of these detectors learned from simulated clips."""
+    if any(artifact.simulated for artifact in shown):
+        st.caption(
+            ":material/science: Simulated data: every clip and every figure on this page comes from generated sound, "
+            "not from recordings."
+        )
 
 
 def detector_cards(cards: Sequence[tuple[Artifact, dict[str, Any]]]) -> None:
