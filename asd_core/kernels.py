@@ -14,11 +14,10 @@ from typing import TypeVar, cast
 import numpy as np
 from numba import njit
 
+from asd_core.logs import event
 from asd_core.types import Float32Array
 
-Function = TypeVar("Function", bound=Callable[..., object])
-_FAST = {"contract"}
-"""Products and sums may be fused; anything else is as written: what is not a number stays so."""
+Result = TypeVar("Result")
 
 # tanh(x) = x p(x^2) / q(x^2) on [-9, 9], beyond which float32 knows only 1: our own fit, equal ripples of 1.9e-8,
 # by Lawson's reweighted least squares in float64; 3.4e-7 with the rounding of float32.
@@ -30,16 +29,37 @@ _Q0, _Q1, _Q2, _Q3, _Q4 = (np.float32(value) for value in (1.0, 0.46706495, 0.02
 _HALF, _ONE = np.float32(0.5), np.float32(1)
 
 
-def compiled(function: Function) -> Function:
-    """Compile at first use; kept on disk where there is a folder to write to, else in this process only."""
-    try:
-        made = njit(function, cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-    except RuntimeError:  # Numba found no folder for its cache
-        made = njit(function, nogil=True, error_model="numpy", fastmath=_FAST)
-    return cast(Function, made)
+def _compiled(function: Callable[..., Result], *, cache: bool = False) -> Callable[..., Result]:
+    """Products and sums may be fused; anything else is as written: what is not a number stays so."""
+    made = njit(function, cache=cache, nogil=True, error_model="numpy", fastmath={"contract"})
+    return cast(Callable[..., Result], made)
 
 
-@compiled
+class Kernel:
+    """A function that is compiled at first use, and kept on disk where that works.
+
+    Without a folder to write to, on a full disk, or where the kept code is damaged, it is compiled in this process
+    only.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self._function = function
+        try:
+            self._call = _compiled(function, cache=True)
+        except RuntimeError:  # Numba found no folder
+            self._call = _compiled(function)
+
+    def __call__(self, *arrays: Float32Array) -> None:
+        """Run it on its arrays."""
+        try:
+            self._call(*arrays)
+        except Exception as error:  # noqa: BLE001 - a damaged pickle can raise any; what is not the cache's comes again
+            event("compiled_code_not_kept", kernel=self._function.__name__, reason=f"{type(error).__name__}: {error}")
+            self._call = _compiled(self._function)
+            self._call(*arrays)
+
+
+@_compiled
 def tanh(x: np.float32) -> np.float32:
     """To 4e-7; one value."""
     x = min(max(x, -_LIMIT), _LIMIT)
@@ -48,7 +68,7 @@ def tanh(x: np.float32) -> np.float32:
     return x * p / ((((_Q4 * y + _Q3) * y + _Q2) * y + _Q1) * y + _Q0)
 
 
-@compiled
+@Kernel
 def lstm_step(gates: Float32Array, added: Float32Array, cells: Float32Array, states: Float32Array) -> None:
     """Step cells and states (n, hidden) of an LSTM layer in place.
 
@@ -74,7 +94,7 @@ def lstm_step(gates: Float32Array, added: Float32Array, cells: Float32Array, sta
             state[k] = _HALF * (o[k] + _ONE) * g[k]
 
 
-@compiled
+@Kernel
 def gru_step(gates: Float32Array, added: Float32Array, bias_new: Float32Array, states: Float32Array) -> None:
     """Step states (n, hidden) of a GRU layer in place.
 

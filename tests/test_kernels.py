@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from asd_core import kernels
 
 RNG_SEED = 0
+PROJECT = Path(__file__).resolve().parents[1]
 
 
 def sigmoid(x):
@@ -61,15 +67,59 @@ def test_a_gru_step_is_that_of_its_equations(size):
 
 
 def test_without_a_folder_for_the_cache_functions_are_compiled_all_the_same(monkeypatch):
-    asked, real = [], kernels.njit
+    asked, real = [], kernels._compiled
 
-    def njit(function, *, cache=False, **options):
-        asked.append(cache)
-        if cache:
+    def compiled(function, **options):
+        asked.append(options)
+        if options:
             raise RuntimeError("cannot cache function: no locator available")
-        return real(function, **options)
+        return real(function)
 
-    monkeypatch.setattr(kernels, "njit", njit)
-    double = kernels.compiled(lambda x: x + x)
-    assert double(np.float32(1.5)) == 3
-    assert asked == [True, False]
+    monkeypatch.setattr(kernels, "_compiled", compiled)
+    doubled = np.ones(3, np.float32)
+    kernels.Kernel(_double)(doubled)
+    assert doubled.tolist() == [2, 2, 2]
+    assert asked == [{"cache": True}, {}]
+
+
+def _double(values):
+    for k in range(len(values)):
+        values[k] += values[k]
+
+
+STEP = """
+import resource, sys
+import numpy as np
+from asd_core.kernels import gru_step
+if sys.argv[1:] == ["full"]:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+states = np.zeros((2, 4), np.float32)
+gru_step(np.ones((2, 12), np.float32), np.ones((2, 12), np.float32), np.ones(4, np.float32), states)
+print(states.tobytes().hex())
+"""
+
+
+def step(cache, *arguments):
+    """What a process of its own computes, with Numba's cache in a folder."""
+    done = subprocess.run(
+        [sys.executable, "-c", STEP, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_damaged_or_full_cache_does_not_stop_scoring(tmp_path):
+    kept, full = tmp_path / "kept", tmp_path / "full"
+    result = step(kept)
+    files = [path for path in kept.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".nbi", ".nbc"}
+    for path in files:
+        path.write_bytes(path.read_bytes()[:700])
+    assert step(kept) == result
+    assert step(full, "full") == result
