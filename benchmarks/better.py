@@ -34,12 +34,15 @@ from asd_core.evaluation import metrics
 from asd_core.evaluation.thresholds import from_normal_scores, is_anomalous
 from asd_core.evaluation.uncertainty import Interval, bootstrap
 from asd_core.manifest import settings_json
+from asd_core.network import NetworkDetector
 from asd_core.pipeline import FileClips, open_data_set
 from asd_core.scored_clips import ScoredClip, Scores
 from asd_core.types import BoolArray, FloatArray
 
 IDS = ("00", "02", "04", "06")
 SIZE = BenchSize("better", {name: IdCounts(80, 60, 60) for name in IDS})
+N_FITTED, N_FRAMES = 256, 313
+"""Fitted clips of all ids together, and frames of each."""
 DETECTORS = (
     "vggish_ocsvm",
     "vggish_mahalanobis",
@@ -142,15 +145,21 @@ def bench_clips(seed: int) -> Clips:
     )
 
 
-def unfitted(name: str, seed: int) -> Detector:
-    """A detector at preset quick; a model of one id gets as many updates as the model of all ids gets."""
-    return detector_class(name).from_preset("quick", seed=seed)
+def unfitted(name: str, seed: int, scope: str = "shared") -> Detector:
+    """A detector at preset quick; a network of one id gets as many updates as that of all ids gets, by more epochs."""
+    detector = detector_class(name).from_preset("quick", seed=seed)
+    if scope == "shared" or not isinstance(detector, NetworkDetector):
+        return detector
+    n_all = N_FITTED * (N_FRAMES - detector._window_frames + 1)
+    n_drawn = detector.windows_per_epoch or n_all
+    ratio = min(n_drawn, n_all) / min(n_drawn, n_all // len(IDS))
+    return detector_class(name).from_preset("quick", seed=seed, epochs=round(ratio * detector.epochs))
 
 
 def part(name: str, scope: str, seed: int, *, may_train: bool = True) -> Part | None:
     """Return what an earlier run left, or train."""
     path = FOLDER / f"{name}-{scope}-{seed}.npz"
-    settings = json.dumps(settings_json(unfitted(name, seed)), sort_keys=True)
+    settings = json.dumps(settings_json(unfitted(name, seed, scope)), sort_keys=True)
     kept = Part.read(path)
     if kept is not None and (kept.settings == settings or not may_train):
         return kept
@@ -158,7 +167,7 @@ def part(name: str, scope: str, seed: int, *, may_train: bool = True) -> Part | 
         return None
     clips = bench_clips(seed)
     groups = [clips] if scope == "shared" else [clips.of(machine_id) for machine_id in IDS]
-    trained = joined([trained_part(unfitted(name, seed), group) for group in groups])
+    trained = joined([trained_part(unfitted(name, seed, scope), group) for group in groups])
     trained.write(path)
     return trained
 
