@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from asd_core.encoder import EncoderIdentity
 from asd_core.errors import InputError, NotFittedError, UsageError
+from asd_core.threads import one_blas_thread
 from asd_core.types import AnomalyMap, FloatArray, Waveform
 
 MIN_TRAINING_CLIPS = 8
@@ -230,7 +231,8 @@ class Detector(ABC):
     def anomaly_scores(self, clips: Sequence[Waveform]) -> FloatArray:
         """Score each clip, shape (n_clips,). Raises as `anomaly_map`."""
         self._require_fit()
-        return np.array([self._anomaly_score(clip) for clip in clips], dtype=np.float64)
+        with one_blas_thread():
+            return np.array([self._anomaly_score(clip) for clip in clips], dtype=np.float64)
 
     @property
     @final

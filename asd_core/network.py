@@ -126,7 +126,8 @@ class NetworkDetector(Detector, Generic[Scorer]):
         return self._ready[1]
 
     @abstractmethod
-    def _prepared(self, weights: State) -> Scorer: ...
+    def _prepared(self, weights: State) -> Scorer:
+        """Lay the weights out for scoring."""
 
     def _frames(self, clip: Waveform) -> Float32Array:
         return log_mel_frames(clip, min_samples=self.min_samples)

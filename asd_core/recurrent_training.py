@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from asd_core.kernels import lstm_learning_step
+
 
 def lstm_states(lstm: torch.nn.Module, inputs: Tensor) -> Tensor:
     """Hidden states of the last layer, with gradients, as `lstm(inputs)` gives them but steps first.
@@ -52,19 +54,15 @@ class _LstmRecurrence(torch.autograd.Function):
     def forward(ctx: Any, projected: Tensor, weight_hh: Tensor) -> Tensor:
         gates = torch.empty(projected.shape)
         cells, tanh_cells, hidden = (torch.empty(_by_hidden(projected, weight_hh)) for _ in range(3))
-        for t, gate in enumerate(gates):
+        before = np.zeros(cells.shape[1:], np.float32)
+        steps = zip(*(each.numpy() for each in (gates, cells, tanh_cells, hidden)), strict=True)
+        for t, (gate, cell, tanh_cell, state) in enumerate(steps):
             if t:
-                torch.addmm(projected[t], hidden[t - 1], weight_hh.t(), out=gate)
+                torch.addmm(projected[t], hidden[t - 1], weight_hh.t(), out=gates[t])
             else:
-                gate.copy_(projected[0])
-            i, f, g, o = gate.chunk(4, dim=1)
-            i.sigmoid_(), f.sigmoid_(), o.sigmoid_()
-            _tanh(g, out=g)
-            torch.mul(i, g, out=cells[t])
-            if t:
-                cells[t].addcmul_(f, cells[t - 1])
-            _tanh(cells[t], out=tanh_cells[t])
-            torch.mul(o, tanh_cells[t], out=hidden[t])
+                gates[0].copy_(projected[0])
+            lstm_learning_step(gate, before, cell, tanh_cell, state)
+            before = cell
         ctx.save_for_backward(gates, cells, tanh_cells, hidden, weight_hh)
         return hidden
 

@@ -177,7 +177,7 @@ def train_part(detector: NetworkDetector[Any], clips: list[Float32Array], *, n_w
     return losses[-1]
 
 
-def training_row(name: str, data: Path, *, n_windows: int = 1600, repeats: int = 3) -> Row:
+def training_row(name: str, data: Path, *, n_windows: int = 1600, repeats: int = 7) -> Row:
     """One part of an epoch at the paper preset against a DataLoader loop; the losses agree to 1e-4."""
     detector = fitted_at_paper_size(name, [log_mel(read_waveform(path).samples) for path in clips_of(data, 12)])
     clips, losses = scaled_clips(detector, data), {}
@@ -231,7 +231,7 @@ def fresh_rows(data: Path) -> list[Row]:
     alone = [launched("timeit", "-n1", "-r1", "import torch")[0] for _ in range(5)]
     rows = [median_row("this machine: a process that does nothing but import torch", alone, unit="s", asked=None)]
     for name, arguments, limit, memory in runs:
-        times, peaks = zip(*[launched("asd_core", *arguments) for _ in range(5)], strict=True)
+        times, peaks = zip(*[launched("asd_core", *arguments) for _ in range(9)], strict=True)
         rows.append(median_row(name, times, unit="s", asked=limit))
         if memory is not None:
             rows.append(median_row(f"{name}, memory", peaks, unit="MB", asked=memory))

@@ -78,8 +78,9 @@ def open_page(path: str) -> Iterator[Chosen]:
     """
     _start_log(str(data_dir()))
     link = next(page for page in PAGES if page.path == path)
-    st.set_page_config(page_title=f"{link.title} · machine sounds", page_icon="🔊", layout="wide")
+    st.set_page_config(page_title=f"{link.title} · machine sounds", layout="wide")
     st.title(link.title)  # before anything that imports NumPy: a fresh server shows it half a second sooner
+    st.set_page_config(page_icon="🔊")  # Streamlit loads all emojis for it
     chosen = _sidebar()
     with _boundary(path):
         yield chosen
