@@ -219,13 +219,15 @@ class Detector(ABC):
             Wrong rate, too short, not mono or not finite.
         """
         self._require_fit()
-        return self._anomaly_map(clip)
+        with one_blas_thread():
+            return self._anomaly_map(clip)
 
     @final
     def anomaly_score(self, clip: Waveform) -> float:
         """How strange the clip sounds; higher is stranger, no unit. Raises as `anomaly_map`."""
         self._require_fit()
-        return self._anomaly_score(clip)
+        with one_blas_thread():
+            return self._anomaly_score(clip)
 
     @final
     def anomaly_scores(self, clips: Sequence[Waveform]) -> FloatArray:

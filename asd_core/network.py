@@ -16,7 +16,6 @@ import numpy as np
 from asd_core.detector import POOLINGS, Checkpoint, Detector, Progress, State, TensorSpec, pool
 from asd_core.errors import InputError, UsageError
 from asd_core.features import HOP_LENGTH, frame_times_s, log_mel_frames, mel_band_centres_hz
-from asd_core.threads import one_blas_thread
 from asd_core.training import (
     BandScale,
     MinMaxScale,
@@ -197,8 +196,7 @@ class NetworkDetector(Detector, Generic[Scorer]):
         loop(network, lambda batch: self._errors(network, batch).mean(), windows, heldout, self._plan())
 
     def _anomaly_map(self, clip: Waveform) -> AnomalyMap:
-        with one_blas_thread():
-            values = self._step_errors(self.scaled_frames(clip)).astype(np.float64)
+        values = self._step_errors(self.scaled_frames(clip)).astype(np.float64)
         return AnomalyMap(values, self._step_times_s(len(values)), mel_band_centres_hz())
 
     def _anomaly_score(self, clip: Waveform) -> float:

@@ -151,13 +151,14 @@ def _local(name: str) -> Path:
 def _score_recording(name: str, found: Iterator[Segment], scorers: Sequence[Scorer]) -> Iterator[SegmentRow]:
     read_to = 0.0
     try:
-        for segment in found:
-            read_to, waveform = segment.end_s, _for_all(segment.waveform)
-            for scorer in scorers:
-                if segment.start_s > 0 and len(waveform.samples) < scorer.detector.min_samples:
-                    continue
-                row = scorer.score(waveform, path=name)
-                yield SegmentRow(**vars(row), start_s=segment.start_s, end_s=segment.end_s)
+        with one_blas_thread():
+            for segment in found:
+                read_to, waveform = segment.end_s, _for_all(segment.waveform)
+                for scorer in scorers:
+                    if segment.start_s > 0 and len(waveform.samples) < scorer.detector.min_samples:
+                        continue
+                    row = scorer.score(waveform, path=name)
+                    yield SegmentRow(**vars(row), start_s=segment.start_s, end_s=segment.end_s)
     except AudioError as error:
         for scorer in scorers:
             row = scorer.score(error, path=name)

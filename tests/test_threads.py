@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from sounds import hum
 from threadpoolctl import threadpool_info
 
+from asd_core.detectors import detector_class
 from asd_core.threads import one_blas_thread, torch_threads
 
 
@@ -46,3 +48,18 @@ def test_threads_are_set_back_even_after_an_error():
         fail_inside()
     assert inside == [before + 1]
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("score", ["anomaly_map", "anomaly_score", "anomaly_scores"])
+def test_every_way_to_score_takes_one_thread(score, monkeypatch):
+    detector = detector_class("vggish_ocsvm").from_preset("quick").fit([hum(seed, seconds=1.0) for seed in range(8)])
+    seen, real = [], type(detector)._block_scores
+
+    def block_scores(self, blocks):
+        seen.extend(blas_threads())
+        return real(self, blocks)
+
+    monkeypatch.setattr(type(detector), "_block_scores", block_scores)
+    clip = hum(9, seconds=1.0)
+    getattr(detector, score)([clip] if score == "anomaly_scores" else clip)
+    assert set(seen) == {1}
