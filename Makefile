@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 BENCH_DATA ?= build/simulated-small
+NPM := $(shell command -v npm 2>/dev/null)
+BIOME := node_modules/.bin/biome check --error-on-warnings
 
 .PHONY: app test test-all soak check audit fix bench artifacts screenshots clean
 
@@ -19,21 +21,24 @@ test-all: .venv/.dev
 soak: .venv/.dev
 	$(BIN)/python -m pytest -m soak -s
 
-check: .venv/.dev
+# Biome reads the dashboard's JavaScript and CSS, where Node.js is there to install it.
+check: .venv/.dev $(if $(NPM),node_modules/.ready)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/deptry .
+	$(if $(NPM),$(BIOME),@echo "skipped: the check of JavaScript and CSS needs Node.js with npm, which is not installed")
 
 # Asks PyPI's advisories about every installed package: needs the network.
 audit: .venv/.dev build/audit/.ready
 	$(BIN)/python -m pip freeze | sed 's/+cpu$$//' > build/installed.txt
 	build/audit/bin/python -m pip_audit -r build/installed.txt --no-deps --disable-pip --strict
 
-fix: .venv/.dev
+fix: .venv/.dev $(if $(NPM),node_modules/.ready)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(if $(NPM),$(BIOME) --write,@echo "skipped: formatting JavaScript needs Node.js with npm, which is not installed")
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks.run
@@ -46,7 +51,7 @@ screenshots: .venv/.dev
 	$(BIN)/python -m benchmarks.screenshots
 
 clean:
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv node_modules build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/.app: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -55,6 +60,10 @@ clean:
 
 .venv/.dev: .venv/.app requirements-dev.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+node_modules/.ready: package.json package-lock.json .npmrc
+	npm ci --no-audit --no-fund
 	touch $@
 
 build/audit/.ready:

@@ -28,6 +28,7 @@ from asd_core.plots import (
 )
 from asd_core.spectrum import HOPS, SCALES, WINDOWS, mean_spectrum_hz, spectrogram
 from asd_core.types import SR, Float32Array
+from pages.shared.components.player import ColourScale, Panel, synced_player
 from pages.shared.explore_clips import (
     SAMPLE_PER_LABEL,
     clip_spectrum,
@@ -39,7 +40,6 @@ from pages.shared.explore_clips import (
     title_of,
 )
 from pages.shared.frame import keep, link
-from pages.shared.player import ColourScale, Panel, synced_player
 from pages.shared.sources import shown_name
 
 LABEL_COLOURS = {"normal": NORMAL_COLOUR, "anomalous": ANOMALOUS_COLOUR, "unlabelled": NEUTRAL_COLOUR}

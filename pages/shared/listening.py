@@ -24,8 +24,8 @@ from asd_core.plots import (
 from asd_core.types import Waveform
 from pages.shared.cache import Heard
 from pages.shared.cards import DETECTOR_MARKS
+from pages.shared.components.player import ColourScale, Panel, Trace, synced_player
 from pages.shared.frame import keep, plain
-from pages.shared.player import ColourScale, Panel, Trace, synced_player
 
 FRAME_S = 0.032
 CARDS_IN_A_ROW = 3

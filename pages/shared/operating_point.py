@@ -21,8 +21,8 @@ from asd_core.formats import area_text, rate_text, score_text, share_text
 from asd_core.plots import DETECTOR_COLOURS, along_curve
 from pages.shared.cache import KeptScores, tested
 from pages.shared.cards import threshold_origin
+from pages.shared.components.roc import DimmedCurve, RocMarker, roc_control
 from pages.shared.frame import keep, link, plain
-from pages.shared.roc import DimmedCurve, RocMarker, roc_control
 
 SAVED, MANUAL = "saved", "manual"
 MARKED_RULES = {

@@ -16,9 +16,9 @@ from asd_core.marked import LABELS, mark, marked_dir, marked_label
 from asd_core.scored_clips import ScoredClip
 from asd_core.types import SR, FloatArray, Waveform
 from pages.shared.cache import Heard
+from pages.shared.components.player import last_spot
 from pages.shared.frame import Chosen, plain
 from pages.shared.listening import player_clip
-from pages.shared.player import last_spot
 from pages.shared.sources import clip_title, load_scored
 
 MIN_COMPARED_S = 1.0

@@ -7,14 +7,14 @@ import re
 import pytest
 
 from asd_core.errors import InputError
-from pages.shared import player, roc
+from pages.shared.components import player, roc
 
 pytestmark = pytest.mark.browser
 
 ROC_APP = """
 import numpy as np
 import streamlit as st
-from pages.shared.roc import DimmedCurve, RocMarker, roc_control
+from pages.shared.components.roc import DimmedCurve, RocMarker, roc_control
 
 st.set_page_config(layout="wide")
 st.session_state["runs"] = st.session_state.get("runs", 0) + 1
@@ -47,7 +47,7 @@ import numpy as np
 import soundfile
 import streamlit as st
 from asd_core.plots import DETECTOR_COLOURS, frequency_ticks, heatmap_png, palette_stops
-from pages.shared.player import ColourScale, Panel, Trace, synced_player
+from pages.shared.components.player import ColourScale, Panel, Trace, synced_player
 
 st.set_page_config(layout="wide")
 st.session_state["runs"] = st.session_state.get("runs", 0) + 1

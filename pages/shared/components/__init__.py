@@ -1,0 +1,42 @@
+"""Our own Streamlit components: Python in modules, and the .html, .css and .js files that the browser gets."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
+
+_FOLDER = Path(__file__).parent
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+\.js)";\n', re.MULTILINE)
+
+
+def register(name: str, files: str) -> ComponentRenderer:
+    """Register `<files>.html`, `.css` and `.js` as the component `name`; call it once, at a module's import.
+
+    The files are read then and never again while the server runs.
+    """
+    html, css = (_read(f"{files}.{kind}") for kind in ("html", "css"))
+    return st.components.v2.component(name, html=html, css=css, js=browser_script(f"{files}.js"))
+
+
+def browser_script(file: str) -> str:
+    """Return a script of this folder with all that it imports before it, as one module.
+
+    Streamlit gives the browser the script of a component alone, without an address that an import could start from.
+    """
+    return "".join(_parts(file).values())
+
+
+def _parts(file: str) -> dict[str, str]:
+    """A script's file and those it imports, each once and after what it needs, without their import lines."""
+    text = _read(file)
+    parts: dict[str, str] = {}
+    for imported in _IMPORT.findall(text):
+        parts |= _parts(imported)
+    return parts | {file: _IMPORT.sub("", text)}
+
+
+def _read(file: str) -> str:
+    return (_FOLDER / file).read_text(encoding="utf-8")

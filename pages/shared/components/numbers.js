@@ -1,0 +1,22 @@
+// Numbers as text for people: a true minus sign, counts beside every rate.
+
+const withMinus = (text) => text.replaceAll("-", "\u2212");
+
+// Four significant digits, as thresholds and scores are written everywhere.
+export function fourDigits(x) {
+  const plain = x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e4);
+  return withMinus(plain ? x.toPrecision(4) : x.toExponential(3));
+}
+
+// For the ends of an axis, where there is room for about six characters.
+export function short(x) {
+  const plain = x === 0 || (Math.abs(x) >= 1e-3 && Math.abs(x) < 1e4);
+  return withMinus(plain ? `${Number(x.toPrecision(3))}` : x.toExponential(1));
+}
+
+export const dbfs = (amplitude) => `${withMinus((20 * Math.log10(amplitude)).toFixed(1))} dBFS`;
+
+export const whole = (n) => n.toLocaleString("en");
+export const percent = (k, n) => (n ? `${((100 * k) / n).toFixed(1)} %` : "\u2013");
+export const ratio = (k, n) => `(${whole(k)}/${whole(n)})`;
+export const rate = (k, n) => `${percent(k, n)} ${ratio(k, n)}`;

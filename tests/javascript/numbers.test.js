@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { dbfs, fourDigits, percent, rate, short } from "../../pages/shared/components/numbers.js";
+
+test("thresholds and scores have four significant digits, in powers of ten where they are tiny or huge", () => {
+  const texts = [0, 0.0021249, -1.59, 12.3456, 9999.96, 0.0000123456, 54321].map(fourDigits);
+  assert.deepEqual(texts, ["0.000", "0.002125", "\u22121.590", "12.35", "1.000e+4", "1.235e\u22125", "5.432e+4"]);
+});
+
+test("the ends of an axis are short", () => {
+  assert.deepEqual([0, -0.25, 0.33333, 12345, 0.00012].map(short), [
+    "0",
+    "\u22120.25",
+    "0.333",
+    "1.2e+4",
+    "1.2e\u22124",
+  ]);
+});
+
+test("a level is in decibels of full scale", () => {
+  assert.equal(dbfs(1), "0.0 dBFS");
+  assert.equal(dbfs(0.5), "\u22126.0 dBFS");
+});
+
+test("a rate has its counts beside it, and a dash where there is nothing to count", () => {
+  assert.equal(rate(1234, 5000), "24.7 % (1,234/5,000)");
+  assert.equal(percent(0, 0), "\u2013");
+});
