@@ -21,14 +21,14 @@ test-all: .venv/.dev
 soak: .venv/.dev
 	$(BIN)/python -m pytest -m soak -s
 
-# Biome reads the dashboard's JavaScript and CSS, where Node.js is there to install it.
+# Where Node.js is installed, Biome reads JavaScript and CSS: of two folders, since it would walk through .venv as well.
 check: .venv/.dev $(if $(NPM),node_modules/.ready)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/deptry .
-	$(if $(NPM),$(BIOME),@echo "skipped: the check of JavaScript and CSS needs Node.js with npm, which is not installed")
+	$(if $(NPM),$(BIOME) pages tests,@echo "skipped: the check of JavaScript and CSS needs Node.js with npm, which is not installed")
 
 # Asks PyPI's advisories about every installed package: needs the network.
 audit: .venv/.dev build/audit/.ready
@@ -38,7 +38,7 @@ audit: .venv/.dev build/audit/.ready
 fix: .venv/.dev $(if $(NPM),node_modules/.ready)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(if $(NPM),$(BIOME) --write,@echo "skipped: formatting JavaScript needs Node.js with npm, which is not installed")
+	$(if $(NPM),$(BIOME) --write pages tests,@echo "skipped: formatting JavaScript needs Node.js with npm, which is not installed")
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks.run
