@@ -12,11 +12,11 @@ from asd_core.formats import display_name
 from asd_core.library import EMBEDDED_NAME, KnownSet, open_known
 from asd_core.pipeline import DataSet, expected_counts
 from asd_core.survey import has_survey, survey, survey_key
-from asd_core.uploads import upload_names
+from asd_core.uploads import ClipNames, upload_names
 from pages.shared.cache import embedded_bench, tree_stamp
 from pages.shared.data_storage import delete_set
 from pages.shared.data_table import go, known_sets, set_title
-from pages.shared.frame import keep, link
+from pages.shared.frame import keep, link, plain
 
 READ_AT_ONCE = 800
 """Clips that are read without asking; more take longer than a reader waits."""
@@ -106,7 +106,10 @@ def set_report(known: KnownSet) -> None:
     if index.layout not in ALWAYS_SPLIT and normal:
         st.caption("There is no test split of its own: 60 % of each id's normal clips are drawn for training.")
     _published(data_set)
-    _clip_report(data_set, upload_names(known) if known.uploaded else {})
+    clip_names = upload_names(known) if known.uploaded else ClipNames()
+    for fault in clip_names.faults:
+        st.warning(plain(fault), icon=":material/warning:")
+    _clip_report(data_set, clip_names.names)
     if normal:
         go("pages/train.py", "Train a detector on it", icon=":material/model_training:", train_set=known.name)
     else:
