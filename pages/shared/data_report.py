@@ -103,6 +103,8 @@ def set_report(known: KnownSet) -> None:
     ):
         column.metric(label, f"{n:,}", help=text, border=True)
     st.caption(f"{len(index.clips):,} clips; layout found: {LAYOUTS[index.layout]}")
+    if index.channel is not None:
+        st.caption(f"Of several channels, number {index.channel} (from 0) is heard, as in DCASE.")
     if index.layout not in ALWAYS_SPLIT and normal:
         st.caption("There is no test split of its own: 60 % of each id's normal clips are drawn for training.")
     _published(data_set)
@@ -149,6 +151,8 @@ def _clip_report(data_set: DataSet, names: Mapping[str, str]) -> None:
     found = _surveys().get(key) or _read_clips(data_set, key, small=small)
     if found is not None:
         _surveys()[key] = found
+        for text in found["channels"]:
+            st.warning(plain(text), icon=":material/warning:")
         _groups(found["groups"])
         _faults(found, names)
 
