@@ -127,6 +127,7 @@ def test_an_upload_that_is_cut_counts_towards_the_session_and_leaves_nothing(pag
     monkeypatch.setattr("asd_core.uploads.decode_upload", lambda *_, **__: streamlit.stop())
     app = upload(page("upload"), name="cut", files=[("one.wav", wav(1)), ("two.wav", wav(2))])
     assert not app.exception
+    assert "upload_used" in app.session_state
     assert app.session_state["upload_used"].files == 2
     assert read_library().find("cut") is None
     assert not (home / "uploads" / "cut").exists()
