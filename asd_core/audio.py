@@ -124,12 +124,15 @@ class SoundStream:
     blocks
         Mono float32 of shape (n,), n at most 65,536; finite and within `MAX_ABS`. Raises AudioError where the file is
         damaged.
+    n_channels
+        Channels of the file, of which `blocks` gives one or the mean.
     """
 
     sr: int
     n_frames: int
     warnings: tuple[str, ...]
     blocks: Iterator[Float32Array]
+    n_channels: int
 
 
 @dataclass(frozen=True)
@@ -266,7 +269,13 @@ def stream_sound(
             _check_duration(sound.frames, sound.samplerate, max_duration_s=max_duration_s, max_frames=None)
             _check_channel(channel, sound.channels)
             warnings = header.warnings if header else ()
-            yield SoundStream(sound.samplerate, sound.frames, warnings, _mono_blocks(sound, channel))
+            yield SoundStream(sound.samplerate, sound.frames, warnings, _mono_blocks(sound, channel), sound.channels)
+
+
+def count_channels(path: str | os.PathLike[str]) -> int:
+    """Read from a recording's header how many channels it has; raises AudioError as `read_waveform`."""
+    with stream_sound(path, max_bytes=MAX_FILE_BYTES, max_duration_s=MAX_DURATION_S) as sound:
+        return sound.n_channels
 
 
 @contextlib.contextmanager

@@ -4,7 +4,8 @@ Layouts, tried in this order; the first that matches counts:
 
 1. `dcase2020`: `<machine>/{train,test}/{normal,anomaly}_id_NN_00000000.wav`, evaluation clips `id_NN_00000000.wav`
 2. `dcase2021`: `<machine>/<any>/section_SS_{source,target}_{train,test}_{normal,anomaly}_NNNN[_attributes].wav`,
-   evaluation clips without label, and from 2022 on without domain and split: `section_SS_NNNN.wav`
+   evaluation clips without label, and from 2022 on without domain and split: `section_SS_NNNN.wav`. Those of 2026
+   have the same names and two channels: a microphone near the machine, and one far from it (arXiv 2606.01578)
 3. `mimii`: `<machine>/id_NN/{normal,abnormal}/00000000.wav`
 4. `folders`: `<root>/<label>/[<id>/]*.wav`: one label is the normal one, the others are kinds of anomaly
 5. `loose`: audio files without any of these: unlabelled, scored, never guessed
@@ -22,13 +23,16 @@ from pathlib import Path
 
 import numpy as np
 
-from asd_core.errors import DataSetError
+from asd_core.audio import count_channels
+from asd_core.errors import AudioError, DataSetError
 
 AUDIO_SUFFIXES = (".wav", ".flac")
 NORMAL_NAMES = ("normal", "healthy", "ok", "good")
 LABELS = ("normal", "anomalous", "unlabelled")
 HELDOUT_SHARE, HELDOUT_SHARE_LARGE, LARGE_ID = 0.20, 0.10, 1000
 OWN_TRAINING_SHARE = 0.60
+_PROBED_CLIPS = 10
+"""So many headers are read until one tells the number of channels of a DCASE set."""
 
 _DCASE2020 = re.compile(r"(?:(?P<label>normal|anomaly)_)?id_(?P<id>\d{2})_\d+$")
 _DCASE2021 = re.compile(
@@ -80,6 +84,8 @@ class ClipIndex:
         Key of the module's list of layouts.
     left_out
         Relative paths of audio files below the root whose place or name does not fit the layout.
+    is_near_and_far
+        Whether the clips are those of DCASE 2026: channel 0 near the machine, channel 1 far from it.
     """
 
     root: Path
@@ -87,11 +93,15 @@ class ClipIndex:
     layout: str
     clips: tuple[Clip, ...]
     left_out: tuple[str, ...] = ()
+    is_near_and_far: bool = False
 
     @property
     def channel(self) -> int | None:
-        """Channel to hear unless another is named: the first of raw MIMII, as in DCASE 2020; else None, the mean."""
-        return 0 if self.layout == "mimii" else None
+        """Channel to hear unless another is named; None is the mean of all.
+
+        The first of raw MIMII, as DCASE 2020 took it, and of DCASE 2026, as its baseline takes it.
+        """
+        return 0 if self.layout == "mimii" or self.is_near_and_far else None
 
     @property
     def machine_ids(self) -> tuple[str, ...]:
@@ -164,6 +174,30 @@ def index_clips(
     if unknown := set(ids) - set(index.machine_ids):
         raise DataSetError(f"{index.machine} has no id {sorted(unknown)[0]}; it has {', '.join(index.machine_ids)}")
     return replace(index, clips=index.select(ids=ids))
+
+
+def channel_warnings(index: ClipIndex) -> list[str]:
+    """Say that the mean of several channels is heard where nothing tells what the channels are; reads every header."""
+    if index.channel is not None:
+        return []
+    counts = [_n_channels(clip.path) for clip in index.clips]
+    several = sorted({count for count in counts if count > 1})
+    if not several:
+        return []
+    n_clips = sum(count > 1 for count in counts)
+    return [
+        f"channels: {n_clips} of {len(counts)} clips have {' or '.join(map(str, several))} channels, and their mean is "
+        "heard. Where one microphone is nearer to the machine than the others, train on it alone: name its channel "
+        "with --channel (0 is the first), or keep only that channel in the files"
+    ]
+
+
+def _n_channels(path: Path) -> int:
+    """Channels of a recording; 0 for a file that is refused."""
+    try:
+        return count_channels(path)
+    except AudioError:
+        return 0
 
 
 def split_heldout(clips: Sequence[Clip], digests: Sequence[str], *, seed: int) -> tuple[list[int], list[int]]:
@@ -241,7 +275,13 @@ def _index(root: Path, layout: str, clips: Sequence[Clip], audio: Sequence[Path]
     fitting = {clip.path for clip in clips}
     left_out = [path.relative_to(root).as_posix() for path in audio if path not in fitting and root in path.parents]
     ordered = tuple(sorted(clips, key=lambda clip: clip.relative))
-    return ClipIndex(root, root.resolve().name, layout, ordered, tuple(sorted(left_out)))
+    near_and_far = layout == "dcase2021" and _first_n_channels(ordered) == 2
+    return ClipIndex(root, root.resolve().name, layout, ordered, tuple(sorted(left_out)), near_and_far)
+
+
+def _first_n_channels(clips: Sequence[Clip]) -> int:
+    """Channels of the first clip that can be read; 0 where none of the first few can."""
+    return next(filter(None, (_n_channels(clip.path) for clip in clips[:_PROBED_CLIPS])), 0)
 
 
 _LABEL_WORDS = {"normal": "normal", "anomaly": "anomalous", "abnormal": "anomalous", None: "unlabelled"}

@@ -7,9 +7,11 @@
         simulated-small/                                 the bench that the embedded detectors know; made when needed
         benches/<name>/                                  simulated benches of another size or seed
         uploads/<name>/<normal or kind>/[<id>/]<digest>.wav     clips that came through the dashboard
-        uploads/<name>/names.json                        what their owners call them; shown, never used as a path
+        uploads/<name>/names.jsonl                       what their owners call them; shown, never used as a path
+        marked/<normal or anomalous>/<digest>.wav        clips whose verdict was marked wrong
         dcase2020/<part>/<machine>/                      downloads
         surveys/<digest>.json                            lengths, levels, duplicates of a data set's clips
+        locks/<name>.lock                                held while clips are stored in a data set or it is deleted
 
 Folders of recordings may be named only below the allowed roots: the data folder, and those that `ASD_DATA_ROOTS` names.
 Deleting forgets such a folder; only what was made here is removed from the disk.
@@ -23,19 +25,20 @@ import os
 import re
 import secrets
 import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from asd_core.artifacts import locked
 from asd_core.clips import index_clips
 from asd_core.datasets.bench import read_simulated
-from asd_core.errors import BusyError, DataSetError, UsageError
+from asd_core.errors import DataSetError, UsageError
 from asd_core.files import replace_file
 from asd_core.formats import MAX_SHOWN_NAME
+from asd_core.locks import data_set_lock, hold_waiting
+from asd_core.marked import marked_dir
 from asd_core.pipeline import OWN_SUFFIX, DataSet, open_data_set, slug
 from asd_core.places import data_dir
 from asd_core.storage import benches_dir, set_aside
@@ -49,7 +52,7 @@ MAX_TABLE_BYTES = 1024 * 1024
 LOCK_S = 2.0
 _TABLE = "library.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-HEADER: Mapping[str, Any] = {"schema": 1, "command": "library", "warnings": []}
+_HEADER: Mapping[str, Any] = {"schema": 1, "command": "library", "warnings": []}
 _SET_TYPES: Mapping[str, tuple[type, ...]] = {
     "folder": (str,),
     "kind": (str,),
@@ -92,9 +95,9 @@ class KnownSet:
 
     @property
     def made_here(self) -> bool:
-        """Whether its clips were generated, uploaded or downloaded by this program, which may delete them."""
-        parents = [benches_dir(), uploads_dir(), data_dir() / "dcase2020"]
-        return self.folder == _embedded().folder or self.folder.parent in [path.resolve() for path in parents]
+        """Whether its clips were generated, uploaded, marked or downloaded by this program, which may delete them."""
+        alone = (_embedded().folder, marked_dir().resolve())
+        return self.folder in alone or self.folder.parent in [path.resolve() for path in _clip_parents()]
 
     @property
     def uploaded(self) -> bool:
@@ -316,8 +319,10 @@ def delete_data_set(name: str) -> None:
     ------
     UsageError
         No such data set, or a folder that leads out of the data folder.
+    BusyError
+        Clips are being stored in it.
     """
-    with table():
+    with data_set_lock(slug(name)[:MAX_NAME]), table():
         library = writable_library()
         known = next((each for each in library.sets if each.name == name), None)
         if known is None:
@@ -327,6 +332,46 @@ def delete_data_set(name: str) -> None:
             write_table([other for other in library.sets if other.name != name])
     if doomed is not None:
         shutil.rmtree(doomed)
+
+
+def unlisted_folders() -> tuple[Path, ...]:
+    """Folders of clips that were made here and belong to no data set of the table, sorted; none while it is damaged.
+
+    They remain where making or downloading a data set was cut short, or where a new table was begun.
+    """
+    library = read_library()
+    if library.fault is not None:
+        return ()
+    own = [path for parent in _clip_parents() if parent.is_dir() for path in sorted(parent.resolve().iterdir())]
+    folders = [path for path in (*own, marked_dir().resolve()) if path.is_dir() and not path.is_symlink()]
+    listed = [known.folder for known in library.sets]
+    return tuple(
+        path
+        for path in folders
+        if not path.name.startswith(".") and not any(folder.is_relative_to(path) for folder in listed)
+    )
+
+
+def delete_unlisted(folder: Path) -> None:
+    """Remove one of `unlisted_folders` from the disk.
+
+    Raises
+    ------
+    DataSetError
+        It is none of them, or no longer.
+    BusyError
+        Clips are being stored in it.
+    """
+    with data_set_lock(slug(folder.name)[:MAX_NAME]), table():
+        if folder not in unlisted_folders():
+            raise DataSetError(f"{folder} is no folder of clips that the table of data sets leaves out")
+        doomed = set_aside(folder, data_dir())
+    shutil.rmtree(doomed)
+
+
+def _clip_parents() -> tuple[Path, ...]:
+    """Where each folder holds the clips of one data set that was made here."""
+    return benches_dir(), uploads_dir(), data_dir() / "dcase2020"
 
 
 def _embedded() -> KnownSet:
@@ -354,7 +399,7 @@ def _machines(folder: Path, normal: str | None) -> dict[str, str]:
 
 
 def _parse_table(path: Path) -> list[KnownSet]:
-    content = json.loads(read_small(path))
+    content = json.loads(_read_small(path))
     if not isinstance(content, dict) or content.get("schema") != 1 or not isinstance(content.get("sets"), dict):
         raise ValueError("it must hold schema 1 and sets")
     if len(content["sets"]) > MAX_SETS:
@@ -362,7 +407,7 @@ def _parse_table(path: Path) -> list[KnownSet]:
     return [KnownSet.from_json(name, value) for name, value in content["sets"].items()]
 
 
-def read_small(path: Path) -> bytes:
+def _read_small(path: Path) -> bytes:
     """Read a regular file of at most `MAX_TABLE_BYTES`; raises ValueError for any other."""
     if path.is_symlink() or not path.is_file():
         raise ValueError("it is no regular file")
@@ -386,26 +431,22 @@ def write_table(sets: Sequence[KnownSet]) -> None:
     own = {known.name: known.to_json() for known in sets if known.name != EMBEDDED_NAME}
     if len(own) > MAX_SETS:
         raise DataSetError(f"at most {MAX_SETS} data sets can be listed; delete one first")
-    replace_file(data_dir() / _TABLE, json_bytes({**HEADER, "sets": dict(sorted(own.items()))}))
+    content = _json_bytes({**_HEADER, "sets": dict(sorted(own.items()))})
+    if len(content) > MAX_TABLE_BYTES:
+        raise DataSetError(
+            f"the table of data sets may have at most {MAX_TABLE_BYTES} bytes, it would have {len(content)}; "
+            "delete a data set first"
+        )
+    replace_file(data_dir() / _TABLE, content)
 
 
-@contextlib.contextmanager
-def table() -> Iterator[None]:
+def table() -> AbstractContextManager[None]:
     """Hold the table's lock; wait a moment for another process."""
-    deadline = time.monotonic() + LOCK_S
-    with contextlib.ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(locked(data_dir()))
-                break
-            except BusyError as error:
-                if time.monotonic() > deadline:
-                    raise BusyError("the table of data sets is busy: another process changes it; try again") from error
-                time.sleep(0.02)
-        yield
+    busy = "the table of data sets is busy: another process changes it; try again"
+    return hold_waiting(data_dir() / ".lock", busy=busy, wait_s=LOCK_S)
 
 
-def json_bytes(content: Mapping[str, Any]) -> bytes:
+def _json_bytes(content: Mapping[str, Any]) -> bytes:
     """Write JSON; numbers must be finite."""
     return json.dumps(content, allow_nan=False, indent=1).encode() + b"\n"
 

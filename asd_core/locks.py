@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from asd_core.errors import BusyError
+from asd_core.places import data_dir
+
+DATA_SET_WAIT_S = 20.0
+"""Storing the clips of one upload takes some seconds on a slow disk."""
+_RETRY_S = 0.02
 
 
 @contextlib.contextmanager
@@ -26,6 +33,34 @@ def hold(lock: Path, *, busy: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def hold_waiting(lock: Path, *, busy: str, wait_s: float) -> Iterator[None]:
+    """Hold a lock file as `hold` does, but wait up to `wait_s` seconds for another holder to end."""
+    deadline = time.monotonic() + wait_s
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(hold(lock, busy=busy))
+                break
+            except BusyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_S)
+        yield
+
+
+def data_set_lock(name: str) -> AbstractContextManager[None]:
+    """Hold a data set's lock: one process or session at a time stores clips in it or deletes it.
+
+    Raises
+    ------
+    BusyError
+        Another one holds it for longer than `DATA_SET_WAIT_S`.
+    """
+    busy = f"the data set {name} is busy: clips are being stored in it, or it is being deleted; try again"
+    return hold_waiting(data_dir() / "locks" / f"{name}.lock", busy=busy, wait_s=DATA_SET_WAIT_S)
 
 
 def _flock(descriptor: int, busy: str) -> None:

@@ -11,11 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from asd_core.audio import encode_wav
+from asd_core.disk import check_free_disk
 from asd_core.errors import UsageError
 from asd_core.files import replace_file
+from asd_core.locks import data_set_lock
 from asd_core.places import data_dir
 from asd_core.types import Waveform
 
+DATA_SET_NAME = "marked"
+"""Of the data set that marked clips make."""
 LABELS = ("normal", "anomalous")
 NAME_LENGTH = 16
 
@@ -31,25 +35,33 @@ def mark(waveform: Waveform, label: str, *, shown_name: str = "") -> Path:
     Raises
     ------
     UsageError
-        Another label than normal or anomalous, or a clip without a digest.
+        Another label than normal or anomalous, a clip without a digest, or too little room on the disk.
+    BusyError
+        The marked clips are being deleted.
     """
     if label not in LABELS:
         raise UsageError(f"a clip is marked {' or '.join(LABELS)}, not {label!r}")
     if not waveform.digest:
         raise UsageError("only clips that were read from a file can be marked")
-    name = f"{waveform.digest[:NAME_LENGTH]}.wav"
-    for other in LABELS:
-        (marked_dir() / other).mkdir(parents=True, exist_ok=True)
-        if other != label:
-            (marked_dir() / other / name).unlink(missing_ok=True)
-    path = marked_dir() / label / name
-    replace_file(path, encode_wav(waveform.samples))
+    content = encode_wav(waveform.samples)
+    check_free_disk(len(content))
     entry = {
         "digest": waveform.digest,
         "label": label,
         "shown_name": shown_name[:200],
         "marked_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    with data_set_lock(DATA_SET_NAME):
+        return _keep(f"{waveform.digest[:NAME_LENGTH]}.wav", label, content, entry)
+
+
+def _keep(name: str, label: str, content: bytes, entry: dict[str, str]) -> Path:
+    for other in LABELS:
+        (marked_dir() / other).mkdir(parents=True, exist_ok=True)
+        if other != label:
+            (marked_dir() / other / name).unlink(missing_ok=True)
+    path = marked_dir() / label / name
+    replace_file(path, content)
     with (marked_dir() / "marked.jsonl").open("a", encoding="utf-8", errors="backslashreplace") as log:
         log.write(json.dumps(entry) + "\n")
     return path

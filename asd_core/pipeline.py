@@ -24,7 +24,7 @@ from asd_core.artifacts import (
     locked,
     publish,
 )
-from asd_core.clips import Clip, ClipIndex, index_clips, split_heldout
+from asd_core.clips import Clip, ClipIndex, channel_warnings, index_clips, split_heldout
 from asd_core.datasets.bench import read_simulated
 from asd_core.datasets.published import CountRow, published_counts
 from asd_core.detector import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
@@ -501,11 +501,12 @@ def describe_index(data_set: DataSet) -> dict[str, Any]:
     return {
         "schema": 1,
         "command": "index",
-        "warnings": [*_left_out_warnings(index), *found.warnings],
+        "warnings": [*_left_out_warnings(index), *channel_warnings(index), *found.warnings],
         "machine": index.machine,
         "data_set": data_set.name,
         "simulated": data_set.simulated is not None,
         "layout": index.layout,
+        "channel": index.channel,
         "n_clips": len(index.clips),
         "counts": index.counts(),
         "kinds": list(index.kinds()),

@@ -10,14 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asd_core import feature_cache
+from asd_core.disk import MIN_FREE_BYTES, check_free_disk, free_bytes
 from asd_core.errors import UsageError
 from asd_core.places import TFHUB_CACHE_NAME, data_dir
 
+__all__ = [
+    "ASIDE",
+    "MIN_FREE_BYTES",
+    "Cache",
+    "benches_dir",
+    "caches",
+    "check_free_disk",
+    "empty_cache",
+    "folder_bytes",
+    "free_bytes",
+    "set_aside",
+]
+
 ASIDE = ".tmp-deleted-"
 """How the name of a folder that is being removed begins."""
-
-MIN_FREE_BYTES = 2**30
-"""Stays free on the disk, whatever is uploaded."""
 
 
 @dataclass(frozen=True)
@@ -32,23 +43,6 @@ class Cache:
     def n_bytes(self) -> int:
         """Size on disk."""
         return sum(folder_bytes(path) for path in self.paths)
-
-
-def free_bytes() -> int:
-    """Room left on the data folder's disk."""
-    place = data_dir().resolve()
-    existing = next(path for path in (place, *place.parents) if path.exists())
-    return shutil.disk_usage(existing).free
-
-
-def check_free_disk(n_bytes: int) -> None:
-    """Refuse what would leave less than `MIN_FREE_BYTES` in the data folder; raises UsageError."""
-    free = free_bytes()
-    if free < n_bytes + MIN_FREE_BYTES:
-        raise UsageError(
-            f"{n_bytes / 1e6:.0f} MB do not fit: {free / 1e6:.0f} MB are free, of which "
-            f"{MIN_FREE_BYTES / 1e6:.0f} MB stay free"
-        )
 
 
 def folder_bytes(folder: Path) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from asd_core.audio import read_waveform
+from asd_core.clips import channel_warnings
 from asd_core.errors import AudioError
 from asd_core.files import replace_file
 from asd_core.pipeline import DataSet
@@ -28,7 +29,8 @@ def survey(data_set: DataSet, *, on_progress: Callable[[int, int], None] | None 
     """Read every clip once and sum up lengths, levels, duplicates and refusals; kept on disk until a file changes.
 
     `groups` has a row for each id, split and label: `n`, and `[least, median, most]` of `length_s` and of the RMS level
-    `level_dbfs` (0 dBFS is full scale).
+    `level_dbfs` (0 dBFS is full scale), of the channel that the data set is heard by. `channels` holds a warning where
+    clips have several channels and nothing tells which to take.
     """
     cached = data_dir() / "surveys" / f"{survey_key(data_set)}.json"
     found = _read_survey(cached)
@@ -45,8 +47,9 @@ def has_survey(data_set: DataSet) -> bool:
 
 
 def survey_key(data_set: DataSet) -> str:
-    """Digest over what the clips are called, labelled, and their sizes and times of change."""
-    digest = hashlib.sha256(str(data_set.index.root).encode("utf-8", "surrogateescape"))
+    """Digest over what the clips are called, labelled, their channel, and their sizes and times of change."""
+    place = f"{data_set.index.root}\nchannel {data_set.index.channel}\n"
+    digest = hashlib.sha256(place.encode("utf-8", "surrogateescape"))
     for clip in data_set.index.clips:
         with contextlib.suppress(OSError):
             status = clip.path.lstat()
@@ -74,7 +77,7 @@ def _survey(data_set: DataSet, on_progress: Callable[[int, int], None]) -> dict[
     refused, warnings = [], []
     for n_done, clip in enumerate(clips, start=1):
         try:
-            waveform = read_waveform(clip.path)
+            waveform = read_waveform(clip.path, channel=data_set.index.channel)
         except AudioError as error:
             refused.append({"path": clip.relative, "reason": f"{error.code}: {error}"})
         else:
@@ -93,6 +96,7 @@ def _survey(data_set: DataSet, on_progress: Callable[[int, int], None]) -> dict[
         "n_refused": len(refused),
         "refused": refused[:MAX_LISTED],
         "warnings": warnings[:MAX_LISTED],
+        "channels": channel_warnings(data_set.index),
     }
 
 

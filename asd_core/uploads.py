@@ -1,12 +1,17 @@
-"""Clips that came through the dashboard: a session's quota, decoding, and names made from their content."""
+"""Clips that came through the dashboard: a session's quota, decoding, and names made from their content.
+
+What their owners call them is kept beside them in `names.jsonl`, one JSON object `{"path", "name"}` per line; a later
+line replaces an earlier one. Versions before kept one object in `names.json`, which is still read, never written.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from asd_core.audio import MAX_UPLOAD_BYTES
@@ -16,22 +21,20 @@ from asd_core.errors import AudioError, DataSetError, UsageError
 from asd_core.files import replace_file
 from asd_core.formats import display_name
 from asd_core.library import (
-    HEADER,
     KnownSet,
     checked_name,
-    json_bytes,
     read_library,
-    read_small,
     table,
     uploads_dir,
     utc_now,
     writable_library,
     write_table,
 )
+from asd_core.locks import data_set_lock
 from asd_core.logs import event
 from asd_core.storage import check_free_disk
 
-_NAMES = "names.json"
+_NAMES, _OLD_NAMES = "names.jsonl", "names.json"
 
 MAX_UPLOADS, MAX_UPLOADED_BYTES = 50, 200 * 2**20
 """Of one session; a single file may have `asd_core.audio.MAX_UPLOAD_BYTES`."""
@@ -74,7 +77,7 @@ class Stored:
     known
         The data set they went to; None where all were refused and it did not exist before.
     stored, repeated
-        New clips, and clips that were there already.
+        New clips, and those that were there already or came twice in this upload.
     refused
         `{"name": ..., "reason": ...}` of each.
     used
@@ -103,6 +106,37 @@ def check_quota(sizes: Sequence[int], used: Quota) -> Quota:
     return longer
 
 
+@dataclass(frozen=True)
+class Destination:
+    """Where uploaded clips go: the data set's folder, and the one of their label and machine id below it."""
+
+    root: Path
+    folder: Path
+
+
+def destination(name: str, *, kind: str | None = None, machine_id: str = "") -> Destination:
+    """Check what the user calls data set, kind and machine; nothing is written.
+
+    Parameters
+    ----------
+    name
+        Data set of uploads; it need not exist yet.
+    kind
+        None for normal clips, else the kind of anomaly ("bearing"); empty counts as `anomalous`.
+    machine_id
+        Which of several machines of one type; empty counts as one.
+
+    Raises
+    ------
+    DataSetError
+        A name, kind or id that is not fit, or a name that is taken by another data set.
+    """
+    made = checked_name(name)
+    root = uploads_dir().resolve() / made
+    _check_not_taken(read_library().find(made), root)
+    return Destination(root, root / _label_folder(kind) / _id_folder(machine_id))
+
+
 def store_uploads(
     name: str,
     uploads: Sequence[Upload],
@@ -114,58 +148,167 @@ def store_uploads(
 ) -> Stored:
     """Decode uploaded clips and keep those that pass, under names made from their content.
 
+    Nothing is written before all are decoded: an upload that is cut while `on_progress` shows how far it is leaves
+    nothing behind.
+
     Parameters
     ----------
-    name
-        Data set of uploads; a new one is begun.
-    kind
-        None for normal clips, else the kind of anomaly ("bearing"); empty counts as `anomalous`.
-    machine_id
-        Which of several machines of one type; empty counts as one.
+    name, kind, machine_id
+        As for `destination`.
+    on_progress
+        Called with (files decoded, files in all).
 
     Raises
     ------
     UsageError
-        See `check_quota`; a name, kind or id that is not fit, or a name that is taken by another data set.
+        See `check_quota` and `destination`.
+    BusyError
+        The data set is being deleted, or another upload to it is being stored.
     """
     used = check_quota([len(upload.content) for upload in uploads], used)
-    root = _upload_root(name)
-    folder = root / _label_folder(kind) / _id_folder(machine_id)
-    refused, names, repeated = [], {}, 0
+    place = destination(name, kind=kind, machine_id=machine_id)
+    good: list[Upload] = []
+    refused: list[dict[str, str]] = []
     for n_done, upload in enumerate(uploads, start=1):
         try:
             decode_upload(upload.content, name=upload.name)
         except AudioError as error:
             refused.append({"name": display_name(upload.name), "reason": f"{error.code}: {error}"})
         else:
-            path = folder / _storage_name(upload.content)
-            repeated += path.exists()
-            _write_clip(path, upload.content)
-            names[path.relative_to(root).as_posix()] = display_name(upload.name)
+            good.append(upload)
         if on_progress is not None:
             on_progress(n_done, len(uploads))
-    known = _note_uploads(root, names) if names else read_library().find(root.name)
-    event("uploads", data_set=root.name, n_taken=len(names), n_refused=len(refused))
-    return Stored(known, len(names) - repeated, repeated, tuple(refused), used)
+    known, n_stored = _keep(place, good) if good else (read_library().find(place.root.name), 0)
+    event("uploads", data_set=place.root.name, n_taken=len(good), n_refused=len(refused))
+    return Stored(known, n_stored, len(good) - n_stored, tuple(refused), used)
 
 
-def upload_names(known: KnownSet) -> dict[str, str]:
-    """Relative path of each uploaded clip to what its owner calls it; empty where that is not known."""
-    try:
-        found = json.loads(read_small(known.folder / _NAMES))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    names = found.get("names") if isinstance(found, dict) else None
-    return {str(path): display_name(str(name)) for path, name in names.items()} if isinstance(names, dict) else {}
+def _keep(place: Destination, uploads: Sequence[Upload]) -> tuple[KnownSet, int]:
+    """Store clips that were decoded; returns their data set and how many are new.
+
+    The data set is listed first and the clips are written last: whatever ends this in between, no clip lies where no
+    page would list and delete it.
+    """
+    with data_set_lock(place.root.name):
+        if place.folder.resolve() != place.folder:
+            raise DataSetError(f"{place.folder} leads elsewhere; nothing was written")
+        known = _listed(place.root)
+        clips = {place.folder / _storage_name(upload.content): upload for upload in uploads}
+        new = [path for path in clips if not path.exists()]
+        place.folder.mkdir(parents=True, exist_ok=True)
+        _note_names(known, {path.relative_to(place.root).as_posix(): clips[path].name for path in clips})
+        for path in new:
+            replace_file(path, clips[path].content)
+    return known, len(new)
 
 
-def _upload_root(name: str) -> Path:
-    made = checked_name(name)
-    root = uploads_dir().resolve() / made
-    known = read_library().find(made)
+def _listed(root: Path) -> KnownSet:
+    """Put a data set of uploads in the table, or find it there."""
+    with table():
+        library = writable_library()
+        found = library.find(root.name)
+        _check_not_taken(found, root)
+        if found is not None:
+            return found
+        known = KnownSet(root.name, root, "recordings", utc_now(), {root.name: ""}, "normal")
+        write_table([known, *library.sets])
+    return known
+
+
+def _check_not_taken(known: KnownSet | None, root: Path) -> None:
     if known is not None and known.folder != root:
-        raise DataSetError(f"{made!r} is the name of another data set; choose another one")
-    return root
+        raise DataSetError(f"{root.name!r} is the name of another data set; choose another one")
+
+
+@dataclass(frozen=True)
+class ClipNames:
+    """What the owners of uploaded clips call them.
+
+    Parameters
+    ----------
+    names
+        Relative path of a clip to its name, fit to show.
+    faults
+        For people: which file of names is damaged, and where. The other names are there all the same.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+
+
+def upload_names(known: KnownSet) -> ClipNames:
+    """Read the names of a data set's uploaded clips; none where no clip was uploaded to it."""
+    older, newer = _whole_names(known.folder / _OLD_NAMES), _line_names(known.folder / _NAMES)
+    return ClipNames({**older.names, **newer.names}, older.faults + newer.faults)
+
+
+def _line_names(path: Path) -> ClipNames:
+    try:
+        lines = _regular_bytes(path).splitlines()
+    except (OSError, ValueError) as error:
+        return ClipNames(faults=(_names_fault(path, str(error)),))
+    names: dict[str, str] = {}
+    damaged: list[int] = []
+    for number, line in enumerate(lines, start=1):
+        entry = _json_object(line)
+        clip, name = entry.get("path"), entry.get("name")
+        if isinstance(clip, str) and isinstance(name, str):
+            names[clip] = display_name(name)
+        else:
+            damaged.append(number)
+    if not damaged:
+        return ClipNames(names)
+    return ClipNames(names, (_names_fault(path, f"{len(damaged)} lines, the first is line {damaged[0]}"),))
+
+
+def _whole_names(path: Path) -> ClipNames:
+    if not os.path.lexists(path):
+        return ClipNames()
+    try:
+        names = _json_object(_regular_bytes(path)).get("names")
+    except (OSError, ValueError) as error:
+        return ClipNames(faults=(_names_fault(path, str(error)),))
+    if not isinstance(names, dict):
+        return ClipNames(faults=(_names_fault(path, "it must hold an object with names"),))
+    return ClipNames({path: display_name(str(name)) for path, name in names.items()})
+
+
+def _names_fault(path: Path, reason: str) -> str:
+    return f"{path.name} is damaged ({reason}): it is kept as it is, and clips without a name show their stored one"
+
+
+def _json_object(content: bytes) -> dict[str, object]:
+    """Parse a JSON object; empty for anything else."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _regular_bytes(path: Path) -> bytes:
+    """Read a whole file; nothing where there is none. Raises ValueError where it is no regular file."""
+    if not os.path.lexists(path):
+        return b""
+    if path.is_symlink() or not path.is_file():
+        raise ValueError("it is no regular file")
+    return path.read_bytes()
+
+
+def _note_names(known: KnownSet, names: Mapping[str, str]) -> None:
+    """Append the names that are new or changed, all or nothing; what the file holds, damaged or not, stays."""
+    kept, path = upload_names(known).names, known.folder / _NAMES
+    changed = {clip: name for clip, name in names.items() if kept.get(clip) != display_name(name)}
+    if not changed:
+        return
+    try:
+        before = _regular_bytes(path)
+    except ValueError as error:
+        raise DataSetError(f"{path} is damaged: {error}; move it away, then upload again") from error
+    if before and not before.endswith(b"\n"):
+        before += b"\n"
+    lines = [json.dumps({"path": clip, "name": display_name(name)}) + "\n" for clip, name in changed.items()]
+    replace_file(path, before + "".join(lines).encode("ascii"))
 
 
 def _label_folder(kind: str | None) -> str:
@@ -184,24 +327,3 @@ def _id_folder(machine_id: str) -> str:
 def _storage_name(content: bytes) -> str:
     suffix = ".flac" if content[:4] == b"fLaC" else ".wav"
     return hashlib.sha256(content).hexdigest()[:32] + suffix
-
-
-def _write_clip(path: Path, content: bytes) -> None:
-    if path.parent.resolve() != path.parent:
-        raise DataSetError(f"{path.parent} leads elsewhere; nothing was written")
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, content)
-
-
-def _note_uploads(root: Path, names: dict[str, str]) -> KnownSet:
-    """List the data set, then keep its clips' names; the table's lock guards both."""
-    known = KnownSet(root.name, root, "recordings", utc_now(), {root.name: ""}, "normal")
-    with table():
-        library = writable_library()
-        found = library.find(root.name)
-        if found is None:
-            write_table([known, *library.sets])
-        kept = upload_names(known) | names
-        replace_file(root / _NAMES, json_bytes({**HEADER, "command": "upload", "names": kept}))
-    return found or known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,8 @@ from sklearn.metrics import roc_auc_score
 from asd_core.datasets import bench
 from asd_core.datasets.bench import SIZES, BenchSize, ClipKey, IdCounts, load_mask, read_simulated, render_clip
 from asd_core.datasets.slide_rail import KINDS, MACHINES, render
-from asd_core.errors import DataSetError
+from asd_core.disk import MIN_FREE_BYTES
+from asd_core.errors import DataSetError, UsageError
 from asd_core.features import log_mel, mel_band_centres_hz
 
 TINY = BenchSize("tiny", {"00": IdCounts(2, 2, 3), "06": IdCounts(1, 1, 3)})
@@ -156,6 +158,23 @@ def test_a_place_that_cannot_be_written_is_a_plain_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataSetError, match="cannot write"):
         bench.write_bench(tmp_path / "file" / "bench", size=TINY)
+
+
+def test_a_full_disk_is_named_before_anything_is_rendered(tiny, tmp_path, monkeypatch):
+    free, real, asked = [MIN_FREE_BYTES + TINY.n_bytes - 1], shutil.disk_usage, []
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: asked.append(place) or real(place)._replace(free=free[0]))
+    monkeypatch.setattr(bench, "render_clip", lambda *_, **__: pytest.fail("rendered all the same"))
+    with pytest.raises(UsageError, match=r"do not fit on the disk of .* Disk space.*ASD_DATA_DIR"):
+        bench.write_bench(tmp_path / "new" / "bench", size=TINY)
+    assert list(tmp_path.iterdir()) == []
+    assert asked == [tmp_path]
+    assert bench.write_bench(tiny, size=TINY, seed=3) == tiny  # is there already
+    assert len(asked) == 1
+
+
+def test_a_clip_takes_the_room_that_is_forecast(tiny):
+    sizes = {path.stat().st_size for path in tiny.rglob("*.wav")}
+    assert sizes == {bench.CLIP_BYTES}
 
 
 def test_unknown_sizes_ids_and_seeds_are_refused(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sounds import PROJECT, hum
 
-from asd_core import library, storage, survey, uploads, versions
+from asd_core import library, locks, storage, survey, uploads, versions
 from asd_core.artifacts import list_versions, open_artifact, publish
 from asd_core.audio import encode_wav
 from asd_core.errors import ArtifactError, BusyError, DataSetError, UsageError
 from asd_core.feature_cache import FeatureCache, cache_folder
 from asd_core.library import add_folder, read_library
+from asd_core.marked import mark, marked_dir
 from asd_core.uploads import Quota, Upload, store_uploads
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
@@ -162,6 +164,16 @@ def test_values_that_lead_elsewhere_damage_the_table(home, key, value):
     assert "damaged" in (read_library().fault or "")
 
 
+def test_a_table_that_would_be_too_long_to_read_back_is_not_written(home, monkeypatch):
+    add_folder("one", recordings(home / "a"))
+    before = (home / "library.json").read_bytes()
+    monkeypatch.setattr(library, "MAX_TABLE_BYTES", len(before) + 10)
+    with pytest.raises(DataSetError, match="delete a data set first"):
+        add_folder("two", recordings(home / "b"))
+    assert (home / "library.json").read_bytes() == before
+    assert read_library().fault is None
+
+
 def test_a_busy_table_says_so(home, monkeypatch):
     from asd_core.artifacts import locked
 
@@ -244,13 +256,148 @@ def test_uploaded_clips_make_a_data_set_that_can_be_opened(home):
     assert (len(index.select(label="normal")), len(index.select(label="anomalous"))) == (5, 2)
     assert index.kinds() == ("bearing",)
     assert len(index.select(split="train", label="normal")) == 3
-    assert sorted(uploads.upload_names(known).values())[0] == "clip 0.wav"
+    assert sorted(uploads.upload_names(known).names.values())[0] == "clip 0.wav"
 
 
 def test_the_same_clip_is_stored_once(home):
     store_uploads("pump", clips_sent(2), used=Quota())
     again = store_uploads("pump", clips_sent(3), used=Quota())
     assert (again.stored, again.repeated) == (1, 2)
+
+
+def test_equal_files_of_one_upload_are_stored_once_and_counted_as_repeated(home):
+    one, two = clips_sent(2)
+    stored = store_uploads("pump", [one, Upload("copy.wav", one.content), two], used=Quota())
+    assert (stored.stored, stored.repeated) == (2, 1)
+    assert len(list((home / "uploads" / "pump" / "normal").iterdir())) == 2
+    again = store_uploads("pump", [one, one], used=Quota())
+    assert (again.stored, again.repeated) == (0, 2)
+
+
+class Cut(BaseException):
+    """Ends a page where it stands, as a click elsewhere or a lost connection does."""
+
+
+def test_an_upload_that_is_cut_while_it_is_decoded_leaves_nothing(home):
+    def cut(n_done: int, _n_files: int) -> None:
+        if n_done == 2:
+            raise Cut
+
+    with pytest.raises(Cut):
+        store_uploads("pump", clips_sent(3), used=Quota(), on_progress=cut)
+    assert everything(home) == set()
+
+
+def test_an_upload_that_is_cut_while_it_is_written_is_listed_named_and_can_be_deleted(home, monkeypatch):
+    real, written = uploads.replace_file, []
+
+    def cut(path: Path, content: bytes) -> None:
+        if path.suffix == ".wav" and len(written) == 2:
+            raise Cut
+        real(path, content)
+        written.extend([path] if path.suffix == ".wav" else [])
+
+    monkeypatch.setattr(uploads, "replace_file", cut)
+    with pytest.raises(Cut):
+        store_uploads("pump", clips_sent(3), used=Quota())
+    known = read_library().find("pump")
+    assert known is not None
+    assert len(library.open_known(known, "pump").index.clips) == 2
+    assert {path.relative_to(known.folder).as_posix() for path in written} <= set(uploads.upload_names(known).names)
+    library.delete_data_set("pump")
+    assert not known.folder.exists()
+
+
+def test_clips_that_are_being_stored_are_not_deleted_meanwhile(home, monkeypatch):
+    real, deleting = uploads.replace_file, threading.Thread(target=lambda: library.delete_data_set("pump"))
+    seen: list[bool] = []
+
+    def slow(path: Path, content: bytes) -> None:
+        if path.suffix == ".wav" and not seen:
+            deleting.start()
+            deleting.join(0.3)
+            seen.append(deleting.is_alive())
+        real(path, content)
+
+    monkeypatch.setattr(uploads, "replace_file", slow)
+    store_uploads("pump", clips_sent(3), used=Quota())
+    deleting.join(20)
+    assert seen == [True]
+    assert not (home / "uploads" / "pump").exists()
+    assert read_library().find("pump") is None
+
+
+def test_a_data_set_that_stays_busy_says_so(home, monkeypatch):
+    store_uploads("pump", clips_sent(1), used=Quota())
+    monkeypatch.setattr(locks, "DATA_SET_WAIT_S", 0.05)
+    with locks.data_set_lock("pump"):
+        with pytest.raises(BusyError, match="data set pump is busy"):
+            library.delete_data_set("pump")
+        with pytest.raises(BusyError, match="data set pump is busy"):
+            store_uploads("pump", clips_sent(2), used=Quota())
+    assert store_uploads("pump", clips_sent(2), used=Quota()).stored == 1
+
+
+@pytest.mark.parametrize("name", ["names.json", "names.jsonl"])
+def test_no_name_of_a_clip_is_lost_in_a_long_file_of_names(home, name):
+    known = store_uploads("pump", clips_sent(1), used=Quota()).known
+    long = {f"normal/{number}.wav": f"a recording {number} {'x' * 80}" for number in range(12_000)}
+    whole = json.dumps({"schema": 1, "names": long})
+    lines = "".join(json.dumps({"path": path, "name": text}) + "\n" for path, text in long.items())
+    with (known.folder / name).open("a") as file:
+        file.write(whole if name == "names.json" else lines)
+    assert (known.folder / name).stat().st_size > 2**20
+    store_uploads("pump", clips_sent(2)[1:], used=Quota())
+    found = uploads.upload_names(known)
+    assert found.faults == ()
+    assert len(found.names) == 12_002
+    assert long.items() <= found.names.items()
+    assert {"clip 0.wav", "clip 1.wav"} <= set(found.names.values())
+
+
+def test_a_clip_sent_again_under_another_name_gets_that_name(home):
+    (clip,) = clips_sent(1)
+    known = store_uploads("pump", [clip], used=Quota()).known
+    store_uploads("pump", [Upload("better.wav", clip.content)], used=Quota())
+    assert list(uploads.upload_names(known).names.values()) == ["better.wav"]
+
+
+@pytest.mark.parametrize("damage", [b"{", b"[" * 100_000, b"\xff\0", b'{"names": []}', b"[]"])
+def test_a_damaged_old_file_of_names_is_named_and_kept(home, damage):
+    known = store_uploads("pump", clips_sent(1), used=Quota()).known
+    (known.folder / "names.json").write_bytes(damage)
+    store_uploads("pump", clips_sent(2)[1:], used=Quota())
+    found = uploads.upload_names(known)
+    assert sorted(found.names.values()) == ["clip 0.wav", "clip 1.wav"]
+    assert "names.json is damaged" in found.faults[0]
+    assert (known.folder / "names.json").read_bytes() == damage
+
+
+@pytest.mark.parametrize("damage", [b"{\n", b"[" * 100_000 + b"\n", b"\xff\0\n", b'{"path": 1, "name": ""}\n', b'{"pa'])
+def test_a_damaged_line_costs_one_name_and_is_named_and_kept(home, damage):
+    known = store_uploads("pump", clips_sent(1), used=Quota()).known
+    with (known.folder / "names.jsonl").open("ab") as file:
+        file.write(damage)
+    store_uploads("pump", clips_sent(2)[1:], used=Quota())
+    found = uploads.upload_names(known)
+    assert sorted(found.names.values()) == ["clip 0.wav", "clip 1.wav"]
+    assert found.faults == (
+        "names.jsonl is damaged (1 lines, the first is line 2): it is kept as it is, and clips without a name show "
+        "their stored one",
+    )
+    assert damage in (known.folder / "names.jsonl").read_bytes()
+
+
+def test_a_file_of_names_that_leads_elsewhere_is_neither_read_nor_replaced(home, tmp_path):
+    known = store_uploads("pump", clips_sent(1), used=Quota()).known
+    (tmp_path / "secret").write_text('{"path": "normal/a.wav", "name": "secret"}\n')
+    (known.folder / "names.jsonl").unlink()
+    (known.folder / "names.jsonl").symlink_to(tmp_path / "secret")
+    assert "no regular file" in uploads.upload_names(known).faults[0]
+    with pytest.raises(DataSetError, match="no regular file"):
+        store_uploads("pump", clips_sent(2)[1:], used=Quota())
+    assert (known.folder / "names.jsonl").is_symlink()
+    assert len(library.open_known(known, "pump").index.clips) == 1
 
 
 def test_bad_files_are_refused_with_a_reason_and_the_others_stay(home):
@@ -318,7 +465,7 @@ def test_a_full_disk_refuses_uploads_before_they_are_written(home, monkeypatch):
     size = sum(len(clip.content) for clip in clips)
     asked, real, free = [], shutil.disk_usage, [storage.MIN_FREE_BYTES + size - 1]
     monkeypatch.setattr(shutil, "disk_usage", lambda place: asked.append(place) or real(place)._replace(free=free[0]))
-    with pytest.raises(UsageError, match="do not fit"):
+    with pytest.raises(UsageError, match=r"0 MB do not fit .* Disk space.*ASD_DATA_DIR"):
         store_uploads("pump", clips, used=Quota())
     assert not (home / "uploads").exists()
     assert asked == [home]
@@ -346,13 +493,15 @@ def test_no_name_writes_outside_the_uploads(home, name, kind, machine_id, file_n
     except UsageError:
         stored = None
     outside = {path for path in everything(home.parent) if not path.startswith("data/uploads")}
-    assert outside <= {"data", "data/library.json", "data/.lock"}
+    locks = {path for path in outside if path.startswith("data/locks")}
+    assert outside - locks <= {"data", "data/library.json", "data/.lock"}
+    assert all(path == "data/locks" or path.count("/") == 2 for path in locks)
     for path in (home / "uploads").rglob("*.wav"):
         assert 2 <= len(path.relative_to(home / "uploads").parts) - 1 <= 3, path  # data set, label, and perhaps an id
     if stored is None:
         return
     assert stored.known is not None
-    assert all(display.isprintable() for display in uploads.upload_names(stored.known).values())
+    assert all(display.isprintable() for display in uploads.upload_names(stored.known).names.values())
     read_library()
     assert not any(path.is_symlink() for path in home.rglob("*"))
 
@@ -456,6 +605,49 @@ def test_a_table_that_points_elsewhere_deletes_nothing_there(home, tmp_path):
     before = everything(outside)
     library.delete_data_set("pump")
     assert everything(outside) == before
+
+
+def test_folders_that_no_data_set_names_are_listed_and_can_be_deleted(home):
+    store_uploads("pump", clips_sent(1), used=Quota())
+    places = [home / "benches" / "cut", home / "dcase2020" / "dev_data", home / "uploads" / "cut"]
+    for place in places:
+        recordings(place)
+    (home / "uploads" / ".tmp-deleted-00").mkdir()
+    (home / "uploads" / "link").symlink_to(home / "benches")
+    assert sorted(library.unlisted_folders()) == places
+    for place in places:
+        library.delete_unlisted(place)
+        assert not place.exists()
+    assert library.unlisted_folders() == ()
+    for place in (home / "uploads" / "pump", home / "uploads", home, home / "uploads" / "link"):
+        with pytest.raises(DataSetError, match="leaves out"):
+            library.delete_unlisted(place)
+    assert len(library.open_known(read_library().find("pump"), "pump").index.clips) == 1
+
+
+def test_a_folder_with_a_listed_data_set_inside_is_not_called_unlisted(home):
+    add_folder("fan", recordings(home / "dcase2020" / "dev_data" / "fan"))
+    assert library.unlisted_folders() == ()
+
+
+def test_nothing_is_called_unlisted_while_the_table_is_damaged(home):
+    store_uploads("pump", clips_sent(1), used=Quota())
+    (home / "library.json").write_bytes(b"{")
+    assert library.unlisted_folders() == ()
+    with pytest.raises(DataSetError, match="leaves out"):
+        library.delete_unlisted(home / "uploads" / "pump")
+    library.restart_library()
+    assert library.unlisted_folders() == (home / "uploads" / "pump",)
+
+
+def test_marked_clips_are_listed_and_deleted_like_uploads(home):
+    path = mark(hum(1), "normal")
+    assert library.unlisted_folders() == (marked_dir().resolve(),)
+    known = add_folder("marked", marked_dir())
+    assert library.unlisted_folders() == ()
+    assert known.made_here
+    library.delete_data_set("marked")
+    assert not path.exists()
 
 
 @pytest.fixture

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from sounds import hum
 
 from asd_core.audio import read_waveform
 from asd_core.clips import index_clips
+from asd_core.disk import MIN_FREE_BYTES
 from asd_core.errors import UsageError
 from asd_core.marked import mark, marked_dir, marked_label
 
@@ -35,6 +37,14 @@ def test_marking_again_replaces_the_label():
     mark(clip, "anomalous")
     assert marked_label(clip.digest) == "anomalous"
     assert not list((marked_dir() / "normal").iterdir())
+
+
+def test_a_full_disk_refuses_marks(monkeypatch):
+    real = shutil.disk_usage
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: real(place)._replace(free=MIN_FREE_BYTES))
+    with pytest.raises(UsageError, match="do not fit"):
+        mark(hum(4), "normal")
+    assert not marked_dir().exists()
 
 
 def test_another_label_or_a_clip_without_digest_is_refused():

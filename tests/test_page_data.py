@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 import pytest
+import streamlit
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
 from asd_core import library
 from asd_core.audio import encode_wav
+from asd_core.disk import MIN_FREE_BYTES
 from asd_core.library import read_library
 from asd_core.uploads import Quota, Upload, store_uploads
 from pages.shared import data_chores
@@ -118,6 +121,39 @@ def test_uploaded_clips_begin_a_data_set_under_a_fit_name(page):
     known = read_library().find("my-fan")
     assert known is not None
     assert app.session_state["upload_used"].files == 2
+
+
+def test_an_upload_that_is_cut_counts_towards_the_session_and_leaves_nothing(page, home, monkeypatch):
+    monkeypatch.setattr("asd_core.uploads.decode_upload", lambda *_, **__: streamlit.stop())
+    app = upload(page("upload"), name="cut", files=[("one.wav", wav(1)), ("two.wav", wav(2))])
+    assert not app.exception
+    assert "upload_used" in app.session_state
+    assert app.session_state["upload_used"].files == 2
+    assert read_library().find("cut") is None
+    assert not (home / "uploads" / "cut").exists()
+
+
+def test_an_unfit_name_costs_nothing_of_the_session(page):
+    app = upload(page("upload"), name="simulated-small", files=[("one.wav", wav(1))])
+    assert "is reserved" in text_of(app)
+    assert "upload_used" not in app.session_state
+
+
+def test_a_damaged_file_of_names_is_said(page, home):
+    (home / "uploads" / "pump" / "names.jsonl").write_bytes(b"{\n")
+    app = page("sets")
+    assert not app.exception
+    assert "damaged (1 lines, the first is line 1)" in text_of(app).replace("\u2060", "")
+
+
+def test_a_full_disk_says_so_before_the_embedded_clips_are_made(page, monkeypatch):
+    real = shutil.disk_usage
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: real(place)._replace(free=MIN_FREE_BYTES))
+    monkeypatch.setattr("asd_core.datasets.bench.render_clip", lambda *_, **__: pytest.fail("rendered all the same"))
+    app = page("sets", data_set="simulated-small")
+    assert not app.exception
+    assert "154 MB do not fit" in text_of(app)
+    assert "the Data page lists what can be deleted under Disk space" in text_of(app)
 
 
 def test_a_bad_upload_is_refused_with_a_reason_and_a_good_one_beside_it_stays(page):
@@ -261,6 +297,25 @@ def test_disk_space_lists_what_can_go_and_deletes_one_thing(page, home):
     app.button(key="delete_item").click().run()
     assert not app.exception
     assert not (home / "uploads" / "pump").exists()
+
+
+def test_a_folder_that_no_data_set_names_is_said_and_can_be_deleted(page, home, monkeypatch):
+    (home / "uploads" / "cut" / "normal").mkdir(parents=True)
+    (home / "uploads" / "cut" / "normal" / "1.wav").write_bytes(wav(1))
+    assert "belong to none of them lie in cut" in text_of(page("sets"))
+    app = page("storage")
+    names = list(app.dataframe[0].value["Name"])
+    assert app.dataframe[0].value["What"][names.index("uploads/cut")] == "unlisted folder"
+    next(box for box in app.selectbox if box.label == "Delete").set_value(names.index("uploads/cut")).run()
+    monkeypatch.setattr("pages.shared.data_storage.is_running", lambda: True)
+    app.button(key="delete_item").click().run()
+    assert "a data set is being made" in text_of(app)
+    monkeypatch.undo()
+    monkeypatch.setenv("ASD_DATA_DIR", str(home))
+    app.button(key="delete_item").click().run()
+    assert not app.exception
+    assert not (home / "uploads" / "cut").exists()
+    assert (home / "uploads" / "pump").exists()
 
 
 def test_a_damaged_table_is_said_and_can_be_begun_anew(page, home):

@@ -23,6 +23,7 @@ import scipy
 import soundfile as sf
 
 from asd_core.datasets.slide_rail import KINDS, MACHINES, N_SESSIONS, Scene, render
+from asd_core.disk import check_free_disk
 from asd_core.errors import DataSetError
 from asd_core.types import SR, BoolArray, Float32Array
 
@@ -33,6 +34,8 @@ MARKER_NAME = "SIMULATED.json"
 MASKS_NAME = "masks.npz"
 MASK_SHAPE = (313, 128)
 MASK_STEP_DB = 3.0
+CLIP_BYTES = 44 + 2 * 10 * SR
+"""Of a 10-s clip of 16 bit with its header."""
 
 Split: TypeAlias = Literal["train", "test"]
 Label: TypeAlias = Literal["normal", "anomaly"]
@@ -63,6 +66,11 @@ class BenchSize:
     def n_clips(self) -> int:
         """Clips of all ids, splits and labels."""
         return sum(sum(asdict(counts).values()) for counts in self.ids.values())
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the clips on disk."""
+        return self.n_clips * CLIP_BYTES
 
 
 ID_06_REPORT_COUNTS = IdCounts(434, 100, 89)
@@ -186,12 +194,15 @@ def write_bench(
     ------
     DataSetError
         An unknown size, a folder that holds something else, or a place that cannot be written.
+    UsageError
+        Too little room on the disk; nothing has been rendered then.
     """
     chosen = _size_named(size)
     root = Path(root).resolve()
     header = _header(chosen, seed, severity_offset_db)
     if _is_complete(root, header, chosen):
         return root
+    check_free_disk(chosen.n_bytes, root)
     staging = root.with_name(f".{root.name}.partial-{uuid.uuid4().hex[:8]}")
     try:
         staging.mkdir(parents=True)

@@ -43,7 +43,10 @@ def map_view(chosen: Chosen, judged: Judged) -> None:
         st.info("A map needs the sound of the clips, which is not at hand for this data set.", icon=":material/info:")
         return
     encoder = load_encoder(ENCODER)
-    points, shares = _plane(judged.comparison.fingerprint, tuple(clip.digest for clip in clips), _vectors(root, clips))
+    artifacts = [method.artifact for method in judged.comparison.methods if method.artifact is not None]
+    channel = artifacts[0].channel if artifacts else None
+    vectors = _vectors(root, clips, channel)
+    points, shares = _plane(judged.comparison.fingerprint, tuple(clip.digest for clip in clips), channel, vectors)
     if len(clips) < n_all:
         st.caption(f"{len(clips):,} of the {n_all:,} clips, drawn at random, the same at each visit.")
     st.caption(
@@ -79,30 +82,31 @@ def _mapped(keys: tuple[str, ...], rule: str, _judged: Judged) -> Judged:  # noq
 def _plane(
     clips: str,  # noqa: ARG001 - the key
     order: tuple[str, ...],  # noqa: ARG001 - the key
+    channel: int | None,  # noqa: ARG001 - the key
     _vectors: list[FloatArray],
 ) -> tuple[FloatArray, tuple[float, float]]:
     return principal_plane(np.array(_vectors))
 
 
 @st.cache_resource(show_spinner=False)
-def _known_vectors() -> dict[str, FloatArray]:
-    """Mean encoder vector by clip digest, for all sessions; work that is interrupted goes on from here."""
+def _known_vectors() -> dict[tuple[str, int | None], FloatArray]:
+    """Mean encoder vector by clip digest and channel, for all sessions; work that is interrupted goes on from here."""
     return {}
 
 
-def _vectors(root: Path, clips: tuple[ScoredClip, ...]) -> list[FloatArray]:
+def _vectors(root: Path, clips: tuple[ScoredClip, ...], channel: int | None) -> list[FloatArray]:
     known = _known_vectors()
-    missing = [clip for clip in clips if clip.digest not in known]
+    missing = [clip for clip in clips if (clip.digest, channel) not in known]
     if missing:
         encoder = load_encoder(ENCODER)
         bar = st.progress(0.0, "Listening to the clips, once …")
         with _LOCK:
             for done, clip in enumerate(missing, start=1):
-                vector = encoder.encode(read_waveform(root / clip.path)).mean(axis=0)
-                known[clip.digest] = vector
+                vector = encoder.encode(read_waveform(root / clip.path, channel=channel)).mean(axis=0)
+                known[clip.digest, channel] = vector
                 bar.progress(done / len(missing), f"{done} of {len(missing)} clips")
         bar.empty()
-    found = [known[clip.digest] for clip in clips]
+    found = [known[clip.digest, channel] for clip in clips]
     if len(known) > MAX_VECTORS:
         known.clear()
     return found

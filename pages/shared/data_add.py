@@ -9,13 +9,20 @@ from asd_core.datasets.bench import SIZES
 from asd_core.datasets.published import ARCHIVES, MACHINES, expected_clips, unpacked_bytes
 from asd_core.library import ROOTS_VARIABLE, add_folder, allowed_roots, new_bench_folder
 from asd_core.storage import check_free_disk, free_bytes
-from asd_core.uploads import MAX_UPLOADED_BYTES, MAX_UPLOADS, Quota, Stored, Upload, check_quota, store_uploads
+from asd_core.uploads import (
+    MAX_UPLOADED_BYTES,
+    MAX_UPLOADS,
+    Quota,
+    Stored,
+    Upload,
+    check_quota,
+    destination,
+    store_uploads,
+)
 from pages.shared import data_chores
 from pages.shared.data_table import go, shown_path, size_text
 from pages.shared.uploads import USED
 
-CLIP_BYTES = 320_044
-"""Of a 10-s clip at 16 kHz and 16 bit."""
 CLIPS_PER_S = 25
 """Simulated clips a second on a slow core; only for a rough forecast."""
 ABOUT_ARCHIVE_BYTES = 10**9
@@ -67,18 +74,20 @@ def upload_form() -> None:
         sent = st.form_submit_button("Store these clips", icon=":material/upload:")
     if not sent:
         return
-    check_quota([file.size for file in files], used)
+    label_kind = None if label == "normal" else kind
+    destination(name, kind=label_kind, machine_id=machine_id)
+    # Counted before anything is decoded: each line below may be the last, where the reader clicks elsewhere.
+    st.session_state[USED] = check_quota([file.size for file in files], used)
     bar = st.empty()
     stored = store_uploads(
         name,
         [Upload(file.name, file.getvalue()) for file in files],
         used=used,
-        kind=None if label == "normal" else kind,
+        kind=label_kind,
         machine_id=machine_id,
         on_progress=lambda done, total: bar.progress(done / total, f"Checked {done} of {total} clips"),
     )
     bar.empty()
-    st.session_state[USED] = stored.used
     _upload_outcome(stored)
 
 
@@ -86,7 +95,7 @@ def _upload_outcome(stored: Stored) -> None:
     if stored.stored:
         st.success(f"{stored.stored} clips stored.", icon=":material/check:")
     if stored.repeated:
-        st.info(f"{stored.repeated} clips were there already.", icon=":material/info:")
+        st.info(f"{stored.repeated} clips were there already or came twice.", icon=":material/info:")
     if stored.refused:
         st.warning(f"{len(stored.refused)} files were refused:", icon=":material/warning:")
         table = pd.DataFrame(stored.refused).rename(columns={"name": "File", "reason": "Why"})
@@ -143,13 +152,13 @@ def simulate_form() -> None:
         "Size",
         list(SIZES),
         key="bench_size",
-        format_func=lambda size: f"{size}: {SIZES[size].n_clips:,} clips, {size_text(_bench_bytes(size))}",
+        format_func=lambda size: f"{size}: {SIZES[size].n_clips:,} clips, {size_text(SIZES[size].n_bytes)}",
         persist_state="session",
         help="small: for trying out; calibration: four ids with more test clips; report: as many clips as the real "
         "DCASE slide rail.",
     )
     minutes = SIZES[size].n_clips / CLIPS_PER_S / 60
-    line = f"About {max(1, round(minutes))} min and {size_text(_bench_bytes(size))} of disk."
+    line = f"About {max(1, round(minutes))} min and {size_text(SIZES[size].n_bytes)} of disk."
     if size == "report":
         st.warning(f"{line} Training on it takes long as well.", icon=":material/schedule:")
     else:
@@ -163,14 +172,10 @@ def simulate_form() -> None:
         sent = st.form_submit_button("Simulate", icon=":material/science:")
     if sent:
         chosen = name or f"simulated-{size}-seed{seed}"
-        check_free_disk(_bench_bytes(size))
+        check_free_disk(SIZES[size].n_bytes)
         made = new_bench_folder(chosen).name
         data_chores.start("simulate", made, {"size": size, "seed": int(seed)})
         st.rerun()
-
-
-def _bench_bytes(size: str) -> int:
-    return SIZES[size].n_clips * CLIP_BYTES
 
 
 def download_form() -> None:

@@ -12,11 +12,11 @@ from asd_core.formats import display_name
 from asd_core.library import EMBEDDED_NAME, KnownSet, open_known
 from asd_core.pipeline import DataSet, expected_counts
 from asd_core.survey import has_survey, survey, survey_key
-from asd_core.uploads import upload_names
+from asd_core.uploads import ClipNames, upload_names
 from pages.shared.cache import embedded_bench, tree_stamp
 from pages.shared.data_storage import delete_set
 from pages.shared.data_table import go, known_sets, set_title
-from pages.shared.frame import keep, link
+from pages.shared.frame import keep, link, plain
 
 READ_AT_ONCE = 800
 """Clips that are read without asking; more take longer than a reader waits."""
@@ -103,10 +103,15 @@ def set_report(known: KnownSet) -> None:
     ):
         column.metric(label, f"{n:,}", help=text, border=True)
     st.caption(f"{len(index.clips):,} clips; layout found: {LAYOUTS[index.layout]}")
+    if index.channel is not None:
+        st.caption(f"Of several channels, number {index.channel} (from 0) is heard, as in DCASE.")
     if index.layout not in ALWAYS_SPLIT and normal:
         st.caption("There is no test split of its own: 60 % of each id's normal clips are drawn for training.")
     _published(data_set)
-    _clip_report(data_set, upload_names(known) if known.uploaded else {})
+    clip_names = upload_names(known) if known.uploaded else ClipNames()
+    for fault in clip_names.faults:
+        st.warning(plain(fault), icon=":material/warning:")
+    _clip_report(data_set, clip_names.names)
     if normal:
         go("pages/train.py", "Train a detector on it", icon=":material/model_training:", train_set=known.name)
     else:
@@ -146,6 +151,8 @@ def _clip_report(data_set: DataSet, names: Mapping[str, str]) -> None:
     found = _surveys().get(key) or _read_clips(data_set, key, small=small)
     if found is not None:
         _surveys()[key] = found
+        for text in found["channels"]:
+            st.warning(plain(text), icon=":material/warning:")
         _groups(found["groups"])
         _faults(found, names)
 

@@ -15,7 +15,7 @@ from asd_core.errors import BusyError
 from asd_core.formats import display_name
 from asd_core.job_table import Job, list_jobs
 from asd_core.jobs import delete
-from asd_core.library import EMBEDDED_NAME, KnownSet, delete_data_set
+from asd_core.library import EMBEDDED_NAME, KnownSet, delete_data_set, delete_unlisted, unlisted_folders
 from asd_core.places import artifacts_dir
 from asd_core.storage import caches, empty_cache, folder_bytes, free_bytes
 from asd_core.versions import current_version, delete_version, is_read_only
@@ -63,12 +63,27 @@ def delete_unused(known: KnownSet) -> None:
     BusyError
         A training waits for it or reads it, or clips are being made.
     """
-    for job in list_jobs():
-        if job.is_active and job.request is not None and job.request.data.resolve().is_relative_to(known.folder):
-            raise BusyError(f"{known.name} is used by the training {job.name}: stop that first")
-    if is_running() and known.made_here:
-        raise BusyError("a data set is being made: wait until that has ended, or stop it")
+    _check_unused(known.folder, known.name)
+    if known.made_here:
+        _check_nothing_is_made()
     delete_data_set(known.name)
+
+
+def _delete_unlisted(folder: Path) -> None:
+    _check_unused(folder, folder.name)
+    _check_nothing_is_made()
+    delete_unlisted(folder)
+
+
+def _check_unused(folder: Path, name: str) -> None:
+    for job in list_jobs():
+        if job.is_active and job.request is not None and job.request.data.resolve().is_relative_to(folder):
+            raise BusyError(f"{name} is used by the training {job.name}: stop that first")
+
+
+def _check_nothing_is_made() -> None:
+    if is_running():
+        raise BusyError("a data set is being made: wait until that has ended, or stop it")
 
 
 def storage() -> None:
@@ -78,6 +93,11 @@ def storage() -> None:
     if not items:
         st.info("Nothing can be deleted.", icon=":material/info:")
         return
+    if unlisted_folders():
+        st.caption(
+            "An unlisted folder holds clips that belong to no data set of the table: making or downloading it was cut "
+            "short, or a new table was begun."
+        )
     table = pd.DataFrame(
         {
             "What": [item.kind for item in items],
@@ -107,6 +127,15 @@ def _items() -> list[Item]:
         for known in known_sets().values()
         if known.made_here and known.folder.is_dir()
     ]
+    unlisted = [
+        Item(
+            "unlisted folder",
+            display_name(f"{folder.parent.name}/{folder.name}"),
+            folder_bytes(folder),
+            partial(_delete_unlisted, folder),
+        )
+        for folder in unlisted_folders()
+    ]
     runs = [
         Item("finished run", _run_name(job), folder_bytes(job.folder), partial(delete, job))
         for job in list_jobs()
@@ -115,7 +144,7 @@ def _items() -> list[Item]:
     emptied = [
         Item("cache", cache.title, cache.n_bytes, partial(_empty, cache.name)) for cache in caches(out) if cache.n_bytes
     ]
-    return [*sets, *_old_versions(out), *runs, *emptied]
+    return [*sets, *unlisted, *_old_versions(out), *runs, *emptied]
 
 
 def _old_versions(out: Path) -> list[Item]:

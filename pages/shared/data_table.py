@@ -8,11 +8,14 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.formats import display_name
-from asd_core.library import EMBEDDED_NAME, KnownSet, read_library, restart_library
+from asd_core.library import EMBEDDED_NAME, KnownSet, read_library, restart_library, unlisted_folders
 from asd_core.storage import folder_bytes
 from pages.shared.cache import tree_stamp
 
 KIND_TITLES = {"simulated": "simulated", "recordings": "own recordings", "downloaded": "DCASE 2020 recordings"}
+
+MAX_NAMED = 5
+"""Unlisted folders that are named; Disk space lists all."""
 
 
 def set_title(known: KnownSet) -> str:
@@ -57,6 +60,9 @@ def set_table() -> None:
         }
     )
     st.dataframe(table, hide_index=True, width="stretch", alt=f"Table of {len(sets)} known data sets", key="sets_table")
+    if unlisted := unlisted_folders():
+        names = ", ".join(display_name(folder.name) for folder in unlisted[:MAX_NAMED])
+        st.text(f"Clips that belong to none of them lie in {names}; they can be deleted under Disk space.")
 
 
 def go(page: str, label: str, *, icon: str | None = None, key: str | None = None, **state: str) -> None:
