@@ -34,7 +34,7 @@ from asd_core.artifacts import locked
 from asd_core.clips import index_clips
 from asd_core.datasets.bench import read_simulated
 from asd_core.errors import BusyError, DataSetError, UsageError
-from asd_core.files import replace_file
+from asd_core.files import parse_json, replace_file
 from asd_core.formats import MAX_SHOWN_NAME
 from asd_core.pipeline import OWN_SUFFIX, DataSet, open_data_set, slug
 from asd_core.places import data_dir
@@ -354,7 +354,7 @@ def _machines(folder: Path, normal: str | None) -> dict[str, str]:
 
 
 def _parse_table(path: Path) -> list[KnownSet]:
-    content = json.loads(read_small(path))
+    content = parse_json(read_small(path))
     if not isinstance(content, dict) or content.get("schema") != 1 or not isinstance(content.get("sets"), dict):
         raise ValueError("it must hold schema 1 and sets")
     if len(content["sets"]) > MAX_SETS:

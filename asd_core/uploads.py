@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from asd_core.audio import MAX_UPLOAD_BYTES
 from asd_core.clips import NORMAL_NAMES
 from asd_core.decoding import decode_upload
 from asd_core.errors import AudioError, DataSetError, UsageError
-from asd_core.files import replace_file
+from asd_core.files import parse_json, replace_file
 from asd_core.formats import display_name
 from asd_core.library import (
     HEADER,
@@ -152,7 +151,7 @@ def store_uploads(
 def upload_names(known: KnownSet) -> dict[str, str]:
     """Relative path of each uploaded clip to what its owner calls it; empty where that is not known."""
     try:
-        found = json.loads(read_small(known.folder / _NAMES))
+        found = parse_json(read_small(known.folder / _NAMES))
     except (OSError, ValueError, RecursionError):
         return {}
     names = found.get("names") if isinstance(found, dict) else None

@@ -95,6 +95,7 @@ def manifest_of(detector, **changes):
 SCORED = [
     ScoredClip("test/plain.wav", "00", "test", "normal", "", "2" * 64, 0.1),
     ScoredClip('test/a,"b"\r\n;\rc.wav', "00", "heldout", "anomalous", "leak", "3" * 64, -1.5e-7),
+    ScoredClip("=1+1;-2\t'@x.wav", "00", "test", "anomalous", "'+leak", "4" * 64, 0.2),
 ]
 
 
