@@ -239,6 +239,19 @@ def test_a_small_parquet_manifest_of_20_million_rows_is_refused_unread(tmp_path)
     assert int(mebibytes) < 100
 
 
+def test_the_rows_of_a_parquet_manifest_are_counted_before_any_is_read(tmp_path, monkeypatch):
+    read = []
+    whole = pq.ParquetFile
+    monkeypatch.setattr(pq, "ParquetFile", lambda *given, **named: read.append(given) or whole(*given, **named))
+    path = manifest(tmp_path / "list.parquet", ["a", "b", "c", "d"])
+    assert len(expand([path])) == 4
+    assert len(read) == 1
+    monkeypatch.setattr(sources, "MAX_CLIPS", 3)
+    with pytest.raises(UsageError, match="must list at most 3 clips"):
+        expand([path])
+    assert len(read) == 1
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_manifest_may_list_as_many_clips_as_the_limit_and_no_more(tmp_path, monkeypatch, suffix):
     monkeypatch.setattr(sources, "MAX_CLIPS", 3)
