@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 from asd_core.detector import State
 from asd_core.errors import ArtifactError
-from asd_core.files import replace_file
+from asd_core.files import parse_json, replace_file
 
 STATE = "state.safetensors"
 
@@ -58,7 +57,7 @@ def parse_safetensors(content: bytes, *, spec_names: set[str] | None) -> State:
     if length > min(MAX_HEADER_BYTES, len(content) - 8):
         raise ArtifactError(f"{STATE}: the header must be at most {MAX_HEADER_BYTES} bytes, it claims {length}")
     try:
-        header = json.loads(content[8 : 8 + length])
+        header = parse_json(content[8 : 8 + length])
         names = set(header) - {"__metadata__"}
         if spec_names is not None and names != spec_names:
             raise ArtifactError(f"{STATE}: must hold exactly {sorted(spec_names)}, got {sorted(names)[:20]}")

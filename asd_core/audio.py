@@ -80,6 +80,19 @@ _WAV_SUBTYPES = {
     (3, 32): "FLOAT",
     (3, 64): "DOUBLE",
 }
+_OTHER_KINDS = (
+    (0, b"OggS", "Ogg"),
+    (0, b"ID3", "MP3"),
+    (0, b"\xff\xfb", "MP3"),
+    (4, b"ftyp", "MP4 or M4A"),
+    (0, b"FORM", "AIFF"),
+    (0, b"RF64", "RF64"),
+    (0, b"BW64", "BW64"),
+    (0, b"RIFX", "RIFX"),
+    (0, b"caff", "CAF"),
+    (0, b".snd", "AU"),
+    (0, b"\x1aE\xdf\xa3", "Matroska or WebM"),
+)
 # FLAC counts frames in 36 bits; libsndfile gives more where the header states none.
 _UNKNOWN_FRAMES = 2**36
 _FLAC_SUBTYPES = ("PCM_S8", "PCM_16", "PCM_24")
@@ -363,8 +376,13 @@ def _is_wav(content: _Content) -> bool:
         return True
     if content[:4] == b"fLaC":
         return False
-    raise AudioError(
-        "magic", f"content must be WAV or FLAC, got {content[:12]!r} as first bytes; convert the file first"
+    raise AudioError("magic", f"content must be WAV or FLAC, got {_kind_of(content)}; convert the file first")
+
+
+def _kind_of(content: _Content) -> str:
+    """Name a kind of recording that is not read; of any other file nothing is shown, since it may not be the user's."""
+    return next(
+        (kind for start, mark, kind in _OTHER_KINDS if content[start : start + len(mark)] == mark), "something else"
     )
 
 
@@ -434,7 +452,7 @@ def _extensible_tag(body: bytes) -> int:
         rule = f"fmt chunk of the extensible form must have {_EXTENSIBLE_BYTES} bytes"
         raise AudioError("fmt", f"{rule}, got {len(body)}")
     if body[26:40] != _GUID_TAIL:
-        raise AudioError("codec", f"sub-format must be PCM or float, got {body[24:40].hex()}")
+        raise AudioError("codec", "sub-format must be PCM or float, got another one; convert the file first")
     return int.from_bytes(body[24:26], "little")
 
 

@@ -29,6 +29,7 @@ import numpy as np
 
 from asd_core.audio import MAX_DURATION_S, MAX_UPLOAD_BYTES, REFUSAL_CODES, decode_waveform
 from asd_core.errors import AudioError
+from asd_core.files import parse_json
 from asd_core.types import SR, Waveform
 
 N_CHILDREN = 2
@@ -205,7 +206,7 @@ def _read_header(pipe: IO[bytes]) -> dict[str, Any]:
     (n_bytes,) = _LENGTH.unpack(_read(pipe, _LENGTH.size))
     if n_bytes > MAX_HEADER_BYTES:
         raise ValueError(f"a header must have at most {MAX_HEADER_BYTES} bytes, got {n_bytes}")
-    header = json.loads(_read(pipe, n_bytes))
+    header = parse_json(_read(pipe, n_bytes))
     if not isinstance(header, dict) or set(header) not in ({"code", "message"}, {"n_samples", "warnings"}):
         raise ValueError("a header must be a refusal or the sizes of a clip")
     return header
@@ -237,7 +238,7 @@ def main() -> int:
 
 def _serve(asked: IO[bytes], answer: IO[bytes]) -> None:
     (n_bytes,) = _LENGTH.unpack(_read(asked, _LENGTH.size))
-    question = json.loads(_read(asked, n_bytes))
+    question = parse_json(_read(asked, n_bytes))
     content = _read(asked, question["n_bytes"])
     try:
         waveform = decode_waveform(content, name=question["name"], channel=question["channel"])

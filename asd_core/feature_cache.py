@@ -33,6 +33,7 @@ import numpy as np
 
 from asd_core.audio import READER_VERSION, read_waveform
 from asd_core.errors import AudioError, UsageError
+from asd_core.files import parse_json
 from asd_core.places import data_dir
 from asd_core.types import SR, DerivedArray, Float32Array, Waveform
 
@@ -223,7 +224,7 @@ class _Outcome:
 def _parse_outcome(body: bytes | None) -> _Outcome | None:
     if body is None:
         return None
-    table = json.loads(body)
+    table = parse_json(body)
     return _Outcome(table["digest"], table["n_samples"], tuple(table["warnings"]))
 
 

@@ -1,13 +1,21 @@
-"""Files that are whole or not there at all, and rows of text that read back equal."""
+"""Files that are whole or not there at all, rows of text that read back equal, and JSON that nobody vouches for."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+from asd_core.formats import spreadsheet_cell
+
+MAX_JSON_DEPTH = 64
+"""Lists and objects inside one another; our own files have at most 8. Python's reader, and its writer even sooner, ends
+with a `RecursionError` at some hundreds."""
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -42,11 +50,52 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def csv_text(rows: Iterable[Sequence[str]]) -> str:
-    """Write rows as CSV that reads back equal: a carriage return is quoted, which Python 3.11's writer leaves bare."""
+def csv_text(rows: Iterable[Sequence[str | float | None]]) -> str:
+    """Write rows as CSV in which no text is a formula; read its cells with `csv` and `formats.cell_text`.
+
+    A carriage return is quoted, which Python 3.11's writer leaves bare.
+    """
     stream = io.StringIO(newline="")
     plain = csv.writer(stream, lineterminator="\n")
     quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for row in rows:
-        (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
+        cells = [spreadsheet_cell(value) for value in row]
+        (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
     return stream.getvalue()
+
+
+def parse_json(text: str | bytes, **options: Any) -> Any:
+    """Read JSON; every fault of the text is a ValueError that does not show it.
+
+    Parameters
+    ----------
+    options
+        Those of `json.loads`.
+
+    Raises
+    ------
+    ValueError
+        No JSON, no UTF-8, or lists and objects more than `MAX_JSON_DEPTH` deep.
+    """
+    try:
+        content = json.loads(text, **options)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not in UTF-8 from byte {error.start} on") from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    level = _containers([content])
+    for _ in range(MAX_JSON_DEPTH):
+        level = [child for each in level for child in _containers(each)]
+    if level:
+        raise _too_deep()
+    return content
+
+
+def _containers(parent: Any) -> list[Any]:
+    """Lists and objects right inside a list or object."""
+    children = parent.values() if isinstance(parent, dict) else parent
+    return [child for child in children if isinstance(child, (dict, list))]
+
+
+def _too_deep() -> ValueError:
+    return ValueError(f"lists and objects must be at most {MAX_JSON_DEPTH} deep inside one another")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 MISSING = "–"
 MAX_SHOWN_NAME = 200
+
+_CELL_START = r"(?:^|(?<=[,;|\t\r\n]))"
+_FORMULA = r"[ \"']*[=+\-@\t\r]"
+_RUN_AS_FORMULA = re.compile(f"{_CELL_START}(?={_FORMULA})")
+_KEPT_AS_TEXT = re.compile(f"{_CELL_START}'(?={_FORMULA})")
 
 
 def rate_text(part: int, whole: int) -> str:
@@ -44,12 +50,21 @@ def seconds_text(seconds: float) -> str:
 
 
 def spreadsheet_cell(value: str | float | None) -> str:
-    """Write a CSV cell: numbers by `repr`, None empty, and text that a spreadsheet would run with a leading `'`."""
+    """Write a CSV cell: numbers by `repr`, None empty, and a `'` before all text that a spreadsheet would run.
+
+    That is text that begins with `= + - @`, TAB or CR, also behind blanks and quotes: at the start of the cell,
+    and after each character inside that separates cells in a spreadsheet that is set to another separator than a comma.
+    """
     if value is None:
         return ""
-    if isinstance(value, int | float):
-        return repr(value)
-    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    if isinstance(value, float):
+        return float.__repr__(value)  # without the type's name, which NumPy adds
+    return _RUN_AS_FORMULA.sub("'", value) if isinstance(value, str) else repr(value)
+
+
+def cell_text(cell: str) -> str:
+    """Read a text back from a cell that `spreadsheet_cell` wrote; text that needed no `'` stays as it is."""
+    return _KEPT_AS_TEXT.sub("", cell)
 
 
 def display_name(name: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from asd_core.errors import DataSetError
+from asd_core.formats import cell_text
 from asd_core.scored_clips import ScoredClip, Scores
 
 SCORE_NAMES = ("anomaly_score", "score")
@@ -16,7 +17,7 @@ MAX_ROWS = 1_000_000
 
 
 def read_scores(path: Path) -> dict[str, float]:
-    """Read a CSV with the columns `path` and `anomaly_score` (or `score`).
+    """Read a CSV with the columns `path` and `anomaly_score` (or `score`), such as the `score` command's.
 
     Raises
     ------
@@ -31,7 +32,7 @@ def read_scores(path: Path) -> dict[str, float]:
             for number, row in enumerate(rows, start=2):
                 _take(found, row, column, f"{path}:{number}")
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataSetError(f"{path} is not a CSV file in UTF-8: {error}") from error
+        raise DataSetError(f"{path} is not a CSV file in UTF-8 ({type(error).__name__})") from error
     return found
 
 
@@ -39,19 +40,19 @@ def _score_column(names: Sequence[str] | None, path: Path) -> str:
     for name in SCORE_NAMES:
         if names and "path" in names and name in names:
             return name
-    raise DataSetError(f"{path} must have the columns path and {' or '.join(SCORE_NAMES)}, got {list(names or [])}")
+    raise DataSetError(f"{path} must have the columns path and {' or '.join(SCORE_NAMES)} in its first line")
 
 
 def _take(found: dict[str, float], row: Mapping[str, str | None], column: str, place: str) -> None:
-    name, text = row["path"] or "", row[column] or ""
+    name = cell_text(row["path"] or "")
     try:
-        value = float(text)
+        value = float(row[column] or "")
     except ValueError:
         value = math.nan
     if not name or not math.isfinite(value):
-        raise DataSetError(f"{place}: {name or 'no path'!r} needs a finite score, got {text!r}")
+        raise DataSetError(f"{place}: a row needs a path and a finite score")
     if name in found:
-        raise DataSetError(f"{place}: {name!r} stands in the file twice")
+        raise DataSetError(f"{place}: this path is in the file twice")
     if len(found) >= MAX_ROWS:
         raise DataSetError(f"{place}: more than {MAX_ROWS} rows")
     found[name] = value

@@ -30,7 +30,7 @@ from typing import Any
 
 from asd_core.detector import Progress
 from asd_core.errors import BusyError, UsageError
-from asd_core.files import replace_file
+from asd_core.files import parse_json, replace_file
 from asd_core.pipeline import TrainingRequest
 from asd_core.places import data_dir
 from asd_core.processes import process_start
@@ -215,7 +215,7 @@ def progress(job: Job) -> list[Progress]:
     found = []
     for line in _tail(job.folder / PROGRESS, MAX_PROGRESS_BYTES).split(b"\n")[:-1]:
         with contextlib.suppress(ValueError, RecursionError):
-            found.append(Progress(**_checked(json.loads(line, parse_constant=_refuse_constant), _PROGRESS_TYPES)))
+            found.append(Progress(**_checked(parse_json(line, parse_constant=_refuse_constant), _PROGRESS_TYPES)))
     return found
 
 
@@ -350,7 +350,7 @@ def _read_json(path: Path) -> object:
             text = stream.read(MAX_JSON_BYTES + 1)
         if len(text) > MAX_JSON_BYTES:
             raise ValueError(f"it must be at most {MAX_JSON_BYTES} bytes")
-        content: object = json.loads(text, parse_constant=_refuse_constant)
+        content: object = parse_json(text, parse_constant=_refuse_constant)
     except (OSError, RecursionError) as error:
         raise ValueError(f"it cannot be read ({type(error).__name__})") from error
     return content

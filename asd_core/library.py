@@ -35,7 +35,7 @@ from typing import Any
 from asd_core.clips import index_clips
 from asd_core.datasets.bench import read_simulated
 from asd_core.errors import DataSetError, UsageError
-from asd_core.files import replace_file
+from asd_core.files import parse_json, replace_file
 from asd_core.formats import MAX_SHOWN_NAME
 from asd_core.locks import data_set_lock, hold_waiting
 from asd_core.marked import marked_dir
@@ -169,7 +169,7 @@ def read_library() -> Library:
         return Library((_embedded(),))
     try:
         sets = _parse_table(path)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         return Library((_embedded(),), f"{_TABLE} is damaged ({error})")
     return Library((_embedded(), *sorted(sets, key=lambda known: known.name)))
 
@@ -399,7 +399,7 @@ def _machines(folder: Path, normal: str | None) -> dict[str, str]:
 
 
 def _parse_table(path: Path) -> list[KnownSet]:
-    content = json.loads(_read_small(path))
+    content = parse_json(_read_small(path))
     if not isinstance(content, dict) or content.get("schema") != 1 or not isinstance(content.get("sets"), dict):
         raise ValueError("it must hold schema 1 and sets")
     if len(content["sets"]) > MAX_SETS:

@@ -21,6 +21,7 @@ from asd_core.errors import ArtifactError, InputError, UsageError
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.familiarity import Familiarity
 from asd_core.features import FEATURE_CONFIG
+from asd_core.files import parse_json
 from asd_core.scored_clips import SCORES, finite_float
 
 SCHEMA = 1
@@ -84,7 +85,7 @@ def format_manifest(manifest: Mapping[str, Any]) -> bytes:
 def parse_manifest(text: bytes, folder: Path) -> dict[str, Any]:
     """Read and check a manifest; raises ArtifactError, which names the version's folder."""
     try:
-        manifest = json.loads(text, parse_constant=_no_constant, parse_float=finite_float, parse_int=_bounded_integer)
+        manifest = parse_json(text, parse_constant=_no_constant, parse_float=finite_float, parse_int=_bounded_integer)
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{folder}: {MANIFEST} is not valid JSON: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("kind") != KIND:

@@ -38,10 +38,10 @@ from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_
 from asd_core.plots import (
     ANOMALOUS_COLOUR,
     DETECTOR_COLOURS,
-    MAP_TIMES_THRESHOLD,
     NORMAL_COLOUR,
     SPECTROGRAM_DB,
     heatmap_png,
+    map_limit,
 )
 from asd_core.scored_clips import ScoredClip, Scores
 from asd_core.svg import Curve, by_id_svg, histogram_svg, roc_svg
@@ -360,8 +360,7 @@ def _map(assessment: Assessment, summary: dict[str, Any], detector: Detector, wa
     found = detector.anomaly_map(waveform).values
     png = ""
     if found.shape[1] > 1:
-        high = MAP_TIMES_THRESHOLD * threshold if threshold else float(np.quantile(found, 0.99))
-        png = _data_uri("image/png", heatmap_png(found, low=0.0, high=high, palette="magma"))
+        png = _data_uri("image/png", heatmap_png(found, low=0.0, high=map_limit(found, threshold), palette="magma"))
     verdict = "no threshold" if threshold is None else _verdict(score, threshold)
     return {"title": assessment.title, "score": score_text(score), "verdict": verdict, "png": png}
 

@@ -13,6 +13,7 @@ import numpy as np
 from asd_core.clips import LABELS
 from asd_core.errors import ArtifactError, InputError
 from asd_core.files import csv_text
+from asd_core.formats import cell_text
 from asd_core.types import BoolArray, FloatArray
 
 SCORES = "scores.csv"
@@ -74,20 +75,24 @@ class Scores:
 
 
 def finite_float(text: str) -> float:
-    """Read a number; NaN and what is beyond a double are a ValueError."""
-    if not math.isfinite(value := float(text)):
-        raise ValueError(f"{text[:20]} is out of range")
+    """Read a number; NaN, what is beyond a double and what is no number are a ValueError that does not show it."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError("a number must be finite and within the range of a double")
     return value
 
 
 def format_scores(scores: Sequence[ScoredClip]) -> bytes:
     """Write scores as CSV; raises InputError where one is not finite."""
-    rows: list[Sequence[str]] = [SCORE_COLUMNS]
+    rows: list[Sequence[str | float]] = [SCORE_COLUMNS]
     for clip in scores:
         if not math.isfinite(clip.anomaly_score):
             raise InputError(f"the score of {clip.path!r} is not finite")
         *text, score = (getattr(clip, column) for column in SCORE_COLUMNS)
-        rows.append([*text, repr(float(score))])
+        rows.append([*text, float(score)])
     return csv_text(rows).encode("utf-8", "backslashreplace")
 
 
@@ -97,14 +102,16 @@ def parse_scores(content: bytes) -> Scores:
         rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
         if tuple(rows[0]) != SCORE_COLUMNS:
             raise ArtifactError(f"{SCORES} must have the columns {SCORE_COLUMNS}")
-        clips = tuple(_scored_clip(row) for row in rows[1:])
+        clips = tuple(_scored_clip(row, number) for number, row in enumerate(rows[1:], start=1))
     except (ValueError, IndexError, TypeError, csv.Error) as error:
         raise ArtifactError(f"{SCORES} is damaged: {error}") from error
     return Scores(clips)
 
 
-def _scored_clip(row: Sequence[str]) -> ScoredClip:
-    path, machine_id, split, label, kind, digest, score = row
+def _scored_clip(row: Sequence[str], number: int) -> ScoredClip:
+    if len(row) != len(SCORE_COLUMNS):
+        raise ValueError(f"clip {number} must have {len(SCORE_COLUMNS)} columns, got {len(row)}")
+    path, machine_id, split, label, kind, digest = map(cell_text, row[:-1])
     if split not in ("heldout", "test") or label not in LABELS:
-        raise ValueError(f"{path!r} has the split {split!r} and the label {label!r}")
-    return ScoredClip(path, machine_id, split, label, kind, digest, finite_float(score))
+        raise ValueError(f"clip {number} has an unknown split or label")
+    return ScoredClip(path, machine_id, split, label, kind, digest, finite_float(row[-1]))

@@ -13,7 +13,6 @@ from asd_core.errors import AudioError, InputError, UsageError
 from asd_core.evaluation import thresholds
 from asd_core.feature_cache import read_clip
 from asd_core.files import csv_text
-from asd_core.formats import spreadsheet_cell
 from asd_core.recording import Segment, check_segments, segments
 from asd_core.sources import expand, locate, read_remote
 from asd_core.threads import one_blas_thread
@@ -221,5 +220,5 @@ def _verdict(anomaly_score: float, threshold: float) -> str:
 def format_score_csv(rows: Sequence[ScoreRow], *, row_type: type[ScoreRow] = ScoreRow, header: bool = True) -> str:
     """Write rows of one type as CSV; text cells that a spreadsheet would run as a formula get a leading `'`."""
     columns = [field.name for field in fields(row_type)]
-    cells = ([spreadsheet_cell(getattr(row, column)) for column in columns] for row in rows)
+    cells = ([getattr(row, column) for column in columns] for row in rows)
     return csv_text([columns, *cells] if header else cells)

@@ -14,7 +14,7 @@ import numpy as np
 from asd_core.audio import read_waveform
 from asd_core.clips import channel_warnings
 from asd_core.errors import AudioError
-from asd_core.files import replace_file
+from asd_core.files import parse_json, replace_file
 from asd_core.pipeline import DataSet
 from asd_core.places import data_dir
 from asd_core.types import Waveform
@@ -64,7 +64,7 @@ def _no_progress(_n_done: int, _n_clips: int) -> None:
 
 def _read_survey(path: Path) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        found = json.loads(path.read_bytes())
+        found = parse_json(path.read_bytes())
         if isinstance(found, dict) and found.get("schema") == 1 and found.get("command") == "survey":
             return found
     return None

@@ -18,7 +18,7 @@ from asd_core.audio import MAX_UPLOAD_BYTES
 from asd_core.clips import NORMAL_NAMES
 from asd_core.decoding import decode_upload
 from asd_core.errors import AudioError, DataSetError, UsageError
-from asd_core.files import replace_file
+from asd_core.files import parse_json, replace_file
 from asd_core.formats import display_name
 from asd_core.library import (
     KnownSet,
@@ -280,8 +280,8 @@ def _names_fault(path: Path, reason: str) -> str:
 def _json_object(content: bytes) -> dict[str, object]:
     """Parse a JSON object; empty for anything else."""
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
+        found = parse_json(content)
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 

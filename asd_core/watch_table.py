@@ -25,7 +25,7 @@ from asd_core.artifacts import Artifact
 from asd_core.errors import BusyError, UsageError
 from asd_core.familiarity import ClipTraits, Familiarity
 from asd_core.files import csv_text
-from asd_core.formats import spreadsheet_cell
+from asd_core.formats import cell_text
 from asd_core.locks import hold
 from asd_core.pipeline import slug
 from asd_core.places import data_dir
@@ -101,7 +101,7 @@ class WatchRow:
         own = {name: getattr(self, name) for name in COLUMNS if hasattr(self, name)}
         own["alarm"] = str(int(self.alarm))
         own |= {name: getattr(self.traits, trait, None) for name, trait in _TRAIT_COLUMNS.items()}
-        return csv_text([[spreadsheet_cell(own[name]) for name in COLUMNS]]).encode()
+        return csv_text([[own[name] for name in COLUMNS]]).encode()
 
     @classmethod
     def parse(cls, line: bytes) -> Self:
@@ -137,7 +137,7 @@ class WatchRow:
 
 def _cells(line: str) -> list[str]:
     try:
-        return next(csv.reader([line], strict=True), [])
+        return [cell_text(cell) for cell in next(csv.reader([line], strict=True), [])]
     except csv.Error as error:
         raise ValueError(f"not a line of CSV: {error}") from error
 

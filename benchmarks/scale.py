@@ -79,7 +79,7 @@ def plain_way(clips: Path, out: Path) -> None:
                 value = reference.score_by_batch(detector, networks[name], scale(frames))
             else:
                 value = detector.anomaly_score(Waveform(samples))
-            rows.append([str(clip), name, repr(value)])
+            rows.append([str(clip), name, float(value)])
     out.write_text(csv_text(rows), encoding="utf-8")
 
 

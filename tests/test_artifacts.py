@@ -42,6 +42,7 @@ from asd_core.errors import ArtifactError, BusyError, InputError
 from asd_core.evaluation.thresholds import Threshold, from_normal_scores
 from asd_core.features import FEATURE_CONFIG
 from asd_core.files import csv_text
+from asd_core.formats import cell_text
 from asd_core.manifest import MANIFEST, settings_json
 from asd_core.pipeline import save_threshold
 from asd_core.scored_clips import SCORES, ScoredClip
@@ -95,6 +96,7 @@ def manifest_of(detector, **changes):
 SCORED = [
     ScoredClip("test/plain.wav", "00", "test", "normal", "", "2" * 64, 0.1),
     ScoredClip('test/a,"b"\r\n;\rc.wav', "00", "heldout", "anomalous", "leak", "3" * 64, -1.5e-7),
+    ScoredClip("=1+1;-2\t'@x.wav", "00", "test", "anomalous", "'+leak", "4" * 64, 0.2),
 ]
 
 
@@ -199,7 +201,8 @@ def test_csv_text_reads_back_equal():
     rows = [["a\rb", "c"], ['"', ","], ["\n", "\r\n"], ["", "plain"]]
     import io
 
-    assert list(csv.reader(io.StringIO(csv_text(rows), newline=""))) == rows
+    read = csv.reader(io.StringIO(csv_text(rows), newline=""))
+    assert [[cell_text(cell) for cell in row] for row in read] == rows
 
 
 def test_a_new_threshold_is_a_new_version_with_its_parent(svm):

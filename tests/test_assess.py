@@ -14,6 +14,7 @@ from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
 from asd_core.errors import DataSetError, ThresholdError, UsageError
 from asd_core.imported import read_scores
 from asd_core.pipeline import TrainingRequest, train
+from asd_core.scoring import ScoreRow, format_score_csv
 
 SVM = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"
 
@@ -84,9 +85,9 @@ def test_a_clip_without_imported_score_is_named(model, bench, tmp_path):
     ("text", "message"),
     [
         ("file,score\na,1\n", "must have the columns path"),
-        ("path,score\na,nan\n", "needs a finite score"),
+        ("path,score\na,nan\n", "needs a path and a finite score"),
         ("path,score\na,1\na,2\n", "twice"),
-        ("path,score\na,one\n", "needs a finite score"),
+        ("path,score\na,one\n", "needs a path and a finite score"),
         ("", "must have the columns path"),
     ],
 )
@@ -95,6 +96,23 @@ def test_a_broken_score_file_is_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(DataSetError, match=message):
         read_scores(path)
+
+
+def test_no_content_is_shown_where_a_score_file_is_refused(tmp_path):
+    path = tmp_path / "scores.csv"
+    for text in ("hunter2,x\n", "path,score\nhunter2,hunter2\n", "path,score\nhunter2,1\nhunter2,1\n", "hunter2\xff"):
+        path.write_bytes(text.encode("latin-1"))
+        with pytest.raises(DataSetError) as refusal:
+            read_scores(path)
+        assert "hunter2" not in str(refusal.value)
+
+
+def test_scores_that_the_score_command_wrote_are_read_under_their_own_names(tmp_path):
+    names = ["=1.wav", "x;=cmd;.wav", "'=1.wav", "a\rb.wav"]
+    rows = [ScoreRow(name, "m", "", "ok", "", float(number), None, "") for number, name in enumerate(names)]
+    path = tmp_path / "scores.csv"
+    path.write_text(format_score_csv(rows), encoding="utf-8", newline="")
+    assert read_scores(path) == {name: float(number) for number, name in enumerate(names)}
 
 
 def test_a_byte_order_mark_does_no_harm(tmp_path):

@@ -272,9 +272,9 @@ REFUSED = [
     ("empty", wav(n_bytes=0), "claims 0 bytes and 32000 follow"),
     ("empty", wav()[:44], "claims 32000 bytes and 0 follow"),
     ("empty", flac_claiming(0, encoded("FLAC", "PCM_16")), "must state the length"),
-    ("magic", b"this is not audio" * 9, "WAV or FLAC"),
-    ("magic", encoded("OGG", "VORBIS"), "OggS"),
-    ("magic", encoded("AIFF", "PCM_16"), "WAV or FLAC"),
+    ("magic", b"this is not audio" * 9, "WAV or FLAC, got something else; convert"),
+    ("magic", encoded("OGG", "VORBIS"), "got Ogg; convert"),
+    ("magic", encoded("AIFF", "PCM_16"), "WAV or FLAC, got AIFF"),
     ("magic", b"RIFX" + wav()[4:], "RIFX"),
     ("magic", b"RF64" + wav()[4:], "RF64"),
     ("fmt", riff(chunk(b"fmt ", bytes(14)), SOUND), "16..4096 bytes"),
@@ -322,6 +322,14 @@ def test_refusals_have_a_stable_code_and_say_what_was_got(code, content, text):
         decode_waveform(content, name="mine.wav")
     assert refusal.value.code == code
     assert str(refusal.value).startswith("'mine.wav': ")
+
+
+@pytest.mark.parametrize("start", [b"", b"RIFF\x10\0\0\0", b"fLaC", b"ID3\x04", wav()[:16], wav()[:24]], ids=repr)
+def test_no_content_is_shown_where_a_file_is_refused(start):
+    with pytest.raises(AudioError) as refusal:
+        decode_waveform(start + b"hunter2:x:0:0\n" * 20)
+    assert "hunter2" not in str(refusal.value)
+    assert b"hunter2".hex() not in str(refusal.value)
 
 
 def test_every_refusal_code_is_tested_here():

@@ -23,7 +23,17 @@ from sounds import PROJECT, hum
 
 from asd_core import batch
 from asd_core.audio import encode_wav
-from asd_core.batch import Model, Part, Run, package_versions, score_part, score_to, version_warnings, write_csv
+from asd_core.batch import (
+    Model,
+    Part,
+    Run,
+    package_versions,
+    read_rows,
+    score_part,
+    score_to,
+    version_warnings,
+    write_csv,
+)
 from asd_core.cli import main
 from asd_core.errors import ArtifactError, BusyError, UsageError
 from asd_core.locks import hold
@@ -287,12 +297,82 @@ def test_a_second_command_into_the_same_folder_is_told_that_it_is_busy(corpus, t
         score_to([corpus / "clips"], [MODEL], tmp_path)
 
 
-def test_a_damaged_part_is_named(corpus, quiet, tmp_path):
+@pytest.mark.parametrize("content", [None, b"", b"PAR1", slice(0, -20), slice(4, None)], ids=str)
+def test_a_missing_or_damaged_part_is_named(corpus, quiet, tmp_path, content):
     name = min(quiet)
-    (tmp_path / name).write_bytes(quiet[name][:-20])
-    with pytest.raises(UsageError, match=f"{name} cannot be read .*run the same command again"):
+    if content is not None:
+        (tmp_path / name).write_bytes(quiet[name][content] if isinstance(content, slice) else content)
+    with pytest.raises(UsageError, match=f"{name} is missing or damaged: run the same command again"):
         write_csv(tmp_path, [name], tmp_path / "joined.csv")
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert not (tmp_path / "joined.csv").exists()
+
+
+def served_with_a_flipped_bit(content: bytes, bits, path: Path) -> list[int]:
+    """Those of the bits that, one at a time, can be flipped in a part without its being refused."""
+    served = []
+    for bit in bits:
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            list(read_rows(path.parent, [path.name]))
+        except UsageError:
+            continue
+        served.append(bit)
+    return served
+
+
+def test_a_part_with_a_flipped_bit_is_refused_wherever_the_bit_lies(quiet, tmp_path):
+    content = quiet[max(quiet)]
+    bits = np.random.default_rng(0).choice(8 * len(content), 1000, replace=False)
+    assert served_with_a_flipped_bit(content, bits, tmp_path / "part.parquet") == []
+    (tmp_path / "part.parquet").write_bytes(content)
+    assert len(list(read_rows(tmp_path, ["part.parquet"]))) == PART_SIZE
+
+
+@pytest.mark.slow
+def test_a_part_with_any_one_bit_flipped_is_refused(quiet, tmp_path):
+    content = quiet[max(quiet)]
+    assert served_with_a_flipped_bit(content, range(8 * len(content)), tmp_path / "part.parquet") == []
+
+
+def test_only_damaged_and_missing_parts_are_scored_again(run, tmp_path, monkeypatch):
+    scored = []
+
+    def score_here(_client, run, parts):
+        for part in parts:
+            scored.append(part.file)
+            yield part, score_part(run, part)
+
+    monkeypatch.setattr(batch, "_client", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(batch, "_scored", score_here)
+    parts = [Part(f"part-0000{number}-0.parquet", (f"{number}.wav",)) for number in range(3)]
+    batch._score_missing(run, parts, None, 1, None)
+    before = parts_of(tmp_path)
+    damaged = bytearray(before[parts[1].file])
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / parts[1].file).write_bytes(damaged)
+    (tmp_path / parts[2].file).unlink()
+    scored.clear()
+    batch._score_missing(run, parts, None, 1, None)
+    assert scored == [parts[1].file, parts[2].file]
+    assert parts_of(tmp_path) == before
+
+
+def test_a_worker_scores_a_damaged_part_again(run, tmp_path):
+    part = Part("part-00000-0.parquet", ("a.wav",))
+    score_part(run, part)
+    content = (tmp_path / part.file).read_bytes()
+    (tmp_path / part.file).write_bytes(content[:-1] + b"2")
+    score_part(run, part)
+    assert (tmp_path / part.file).read_bytes() == content
+
+
+def test_a_clip_may_be_named_as_the_seal_of_a_part(run, tmp_path):
+    name = (batch._SEAL + batch._NO_DIGEST).decode()
+    score_part(run, Part("part-00000-0.parquet", (name,)))
+    assert batch._undamaged(tmp_path / "part-00000-0.parquet") is not None
+    assert [row.path for row in read_rows(tmp_path, ["part-00000-0.parquet"])] == [name]
 
 
 @pytest.mark.parametrize(

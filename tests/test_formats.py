@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from asd_core.formats import area_text, rate_text, score_text, seconds_text, share_text
+import csv
+import io
+import re
+
+import numpy as np
+from hypothesis import example, given
+from hypothesis import strategies as st
+from sounds import PROJECT
+
+from asd_core.files import csv_text
+from asd_core.formats import area_text, cell_text, rate_text, score_text, seconds_text, share_text, spreadsheet_cell
 
 
 def test_numbers_are_written_with_their_counts_and_limits():
@@ -15,3 +25,33 @@ def test_numbers_are_written_with_their_counts_and_limits():
     assert share_text(0.1) == "10.0 %"
     assert seconds_text(4.254) == "4.25 s"
     assert seconds_text(200.4) == "3 min 20 s"
+
+
+HOSTILE_TEXT = st.text(st.sampled_from("=+-@\t\r\n,;|'\" ab"), max_size=12)
+FORMULA_IN_A_CELL = re.compile(r"(?:^|[,;|\t\r\n])[ \"]*[=+\-@]")
+
+
+@given(st.lists(st.lists(HOSTILE_TEXT, min_size=2, max_size=3), min_size=1, max_size=3))
+@example([["x;=cmd|' /C calc'!A0;.wav", "a"], ["a", 'x;"=cmd"']])
+def test_no_text_of_a_csv_file_begins_a_cell_as_a_formula_whatever_separates_cells(rows):
+    text = csv_text(rows)
+    assert not FORMULA_IN_A_CELL.search(text)
+    read = [[cell_text(cell) for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+    assert read == rows
+
+
+def test_numbers_of_a_csv_file_stay_numbers():
+    assert csv_text([[-1.5, np.float64(-2.5), 3, None, "-1"]]) == "-1.5,-2.5,3,,'-1\n"
+
+
+def test_only_what_a_spreadsheet_would_run_gets_a_sign():
+    for text in ("clips/a-b.wav", "a; b: +-16", "o'clock", "a=b, c", "'quoted'"):
+        assert spreadsheet_cell(text) == text
+        assert cell_text(text) == text
+
+
+def test_csv_is_written_by_one_function():
+    sources = [*(PROJECT / "asd_core").rglob("*.py"), *(PROJECT / "pages").rglob("*.py"), PROJECT / "app.py"]
+    writing = {path.relative_to(PROJECT).as_posix() for path in sources if "csv.writer(" in path.read_text("utf-8")}
+    assert writing == {"asd_core/files.py"}
+    assert not [path for path in sources if re.search(r"DictWriter|\.to_csv\(", path.read_text("utf-8"))]

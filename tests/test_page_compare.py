@@ -286,7 +286,7 @@ def test_the_table_downloads_with_formula_cells_quoted():
 
     text = table_csv([{"plain": {"method": "=1+1", "auc": 0.5}}, {"plain": {"method": "b", "auc": None}}])
     assert list(csv.reader(io.StringIO(text))) == [["method", "auc"], ["'=1+1", "0.5"], ["b", ""]]
-    assert text == written([["method", "auc"], ["'=1+1", "0.5"], ["b", ""]])
+    assert text == written([["method", "auc"], ["=1+1", 0.5], ["b", None]])
 
 
 def test_the_ensemble_of_the_detectors_is_added_on_demand(compare):

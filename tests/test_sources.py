@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import fsspec
@@ -15,16 +19,17 @@ from asd_core import sources
 from asd_core.audio import encode_wav, read_waveform
 from asd_core.errors import AudioError, UsageError
 from asd_core.feature_cache import read_clip
-from asd_core.scoring import score_clips
-from asd_core.sources import expand, read_remote
+from asd_core.scoring import ScoreRow, format_score_csv, score_clips
+from asd_core.sources import expand, locate, read_remote
 
 MODEL = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"
 WAV = encode_wav(hum(0).samples)
 
 
 @pytest.fixture
-def stored():
-    """A recording in fsspec's memory."""
+def stored(monkeypatch):
+    """A recording in fsspec's memory, in a folder that may be read."""
+    monkeypatch.setenv(sources.STORES_VARIABLE, "s3://bucket memory://clips")
     system = fsspec.filesystem("memory")
     system.pipe("/clips/a.wav", WAV)
     yield "memory://clips/a.wav"
@@ -57,11 +62,11 @@ def test_manifests_files_and_folders_add_up(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", b"", "must have a column 'path', got none"),
-        ("a.csv", b"file,label\nx,y\n", "must have a column 'path', got file, label"),
+        ("a.csv", b"", "must have a column 'path'"),
+        ("a.csv", b"file,label\nx,y\n", "must have a column 'path', and none of its columns"),
         ("a.csv", b"path\n", "lists no clip"),
-        ("a.csv", b"path,label\na.wav,1\n,2\n", "clip 2: 'path' must be a path or URL, got ''"),
-        ("a.csv", b"path\n\xff\xfe.wav\n", "no CSV file in UTF-8"),
+        ("a.csv", b"path,label\na.wav,1\n,2\n", "clip 2: 'path' must be a path or URL of at most"),
+        ("a.csv", b"path\n\xff\xfe.wav\n", "must be a CSV file in UTF-8"),
         ("a.parquet", b"path\na.wav\n", "no Parquet file"),
     ],
 )
@@ -109,13 +114,206 @@ def test_a_url_that_is_not_read_is_refused_with_a_reason(stored, url, message):
     assert refusal.value.code == "open"
 
 
-def test_a_store_without_its_package_is_a_plain_message(monkeypatch):
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [(ImportError("Install s3fs to access S3"), "Install s3fs to access S3"), (OSError("no libjvm"), "OSError")],
+    ids=["package", "library"],
+)
+def test_a_clip_in_a_store_whose_package_is_missing_is_refused_and_the_others_are_scored(
+    stored, tmp_path, monkeypatch, fault, reason
+):
     def missing(url):
-        raise ImportError("Install s3fs to access S3")
+        if url.startswith("s3"):
+            raise fault
+        return opened(url)
 
+    opened = fsspec.url_to_fs
     monkeypatch.setattr(fsspec, "url_to_fs", missing)
-    with pytest.raises(UsageError, match="s3:// cannot be read here: Install s3fs"):
-        read_remote("s3://bucket/a.wav")
+    rows = score_clips([manifest(tmp_path / "list.csv", ["s3://bucket/a.wav", stored])], [MODEL])
+    assert [row.status == "refused" for row in rows] == [False, True]
+    assert rows[1].reason == f"open: 's3://bucket/a.wav': s3:// cannot be read here: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("stores", "url", "is_allowed"),
+    [
+        ("", "s3://bucket/a.wav", False),
+        ("s3://bucket", "s3://bucket/a.wav", True),
+        ("gs://other s3://bucket/", "s3://bucket/deep/a.wav", True),
+        ("s3://bucket", "s3://bucket2/a.wav", False),
+        ("s3://bucket", "gs://bucket/a.wav", False),
+        ("s3://bucket/of ", "s3://bucket/off/a.wav", False),
+        ("s3://bucket/of", "s3://bucket/of/a.wav", True),
+        ("s3://bucket/of", "s3://bucket/of/../a.wav", False),
+        ("hdfs://name:8020", "hdfs://name:8020/a.wav", True),
+        ("hdfs://name:8020", "hdfs://name:80/a.wav", False),
+        ("hdfs://name", "hdfs://name.example.org/a.wav", False),
+        ("hdfs://name", "hdfs://name@10.0.0.1/a.wav", False),
+        ("hdfs://name", "hdfs:///a.wav", False),
+        ("hdfs://name", "hdfs://name/a.wav?kerb_ticket=/etc/passwd", False),
+    ],
+)
+def test_only_stores_that_are_listed_are_opened(monkeypatch, stores, url, is_allowed):
+    asked = []
+
+    def open_store(url):
+        asked.append(url)
+        raise ImportError("no package")
+
+    monkeypatch.setenv(sources.STORES_VARIABLE, stores)
+    monkeypatch.setattr(fsspec, "url_to_fs", open_store)
+    message = "cannot be read here" if is_allowed else "ASD_REMOTE_STORES does not list this store"
+    with pytest.raises(AudioError, match=message) as refusal:
+        read_remote(url)
+    assert refusal.value.code == "open"
+    assert asked == ([url] if is_allowed else [])
+
+
+@pytest.mark.parametrize(
+    "stores", ["s3://", "hdfs://", "hdfs:///data", "bucket", "http://host", "file:///a", "s3://*?x"]
+)
+def test_a_list_of_stores_with_an_entry_that_names_none_is_refused(monkeypatch, stores):
+    monkeypatch.setenv(sources.STORES_VARIABLE, f"s3://bucket {stores}")
+    with pytest.raises(UsageError, match="ASD_REMOTE_STORES must list URLs like s3://bucket"):
+        read_remote("s3://other/a.wav")
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("file:///clips/a.wav", "/clips/a.wav"),
+        ("file:///clips/a%20b%C3%BC.wav", "/clips/a bü.wav"),
+        ("FILE://LOCALHOST/clips/a%23b.wav", "/clips/a#b.wav"),
+        ("file:///clips/a%ff.wav", os.fsdecode(b"/clips/a\xff.wav")),
+        ("file:///clips/ü#1?.wav", "/clips/ü#1?.wav"),
+        ("file://other/clips/a.wav", None),
+        ("file://clips", None),
+    ],
+)
+def test_a_file_url_names_a_path_of_this_machine(url, path):
+    assert locate(url, "/base") == path
+
+
+def test_a_file_url_of_another_machine_is_refused_and_the_others_are_scored(tmp_path):
+    (tmp_path / "a b.wav").write_bytes(WAV)
+    here = (tmp_path / "a b.wav").as_uri()
+    assert "%20" in here
+    rows = score_clips([manifest(tmp_path / "list.csv", [here, "file://other/a.wav"])], [MODEL])
+    assert [(row.path, row.status == "refused") for row in rows] == [(here, False), ("file://other/a.wav", True)]
+    assert "a file URL must name this machine" in rows[1].reason
+
+
+def test_a_file_url_with_a_nul_is_refused(tmp_path):
+    (row,) = score_clips([manifest(tmp_path / "list.csv", ["file:///a%00.wav"])], [MODEL])
+    assert row.reason.startswith("open: 'file:///a%00.wav': no file can have this name")
+
+
+MOST_MEMORY = """
+import resource, sys
+from pathlib import Path
+from asd_core.errors import UsageError
+from asd_core.sources import expand
+import pyarrow.parquet
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    expand([Path(sys.argv[1])])
+except UsageError as error:
+    print(error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_a_small_parquet_manifest_of_20_million_rows_is_refused_unread(tmp_path):
+    path = tmp_path / "list.parquet"
+    pq.write_table(pa.table({"path": pa.repeat("a.wav", 20_000_000)}), path)
+    assert path.stat().st_size < 100_000
+    done = subprocess.run(
+        [sys.executable, "-c", MOST_MEMORY, path],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )
+    message, mebibytes = done.stdout.splitlines()
+    assert message.endswith("a manifest must list at most 1000000 clips; split it")
+    assert int(mebibytes) < 100
+
+
+def test_the_rows_of_a_parquet_manifest_are_counted_before_any_is_read(tmp_path, monkeypatch):
+    read = []
+    whole = pq.ParquetFile
+    monkeypatch.setattr(pq, "ParquetFile", lambda *given, **named: read.append(given) or whole(*given, **named))
+    path = manifest(tmp_path / "list.parquet", ["a", "b", "c", "d"])
+    assert len(expand([path])) == 4
+    assert len(read) == 1
+    monkeypatch.setattr(sources, "MAX_CLIPS", 3)
+    with pytest.raises(UsageError, match="must list at most 3 clips"):
+        expand([path])
+    assert len(read) == 1
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_manifest_may_list_as_many_clips_as_the_limit_and_no_more(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(sources, "MAX_CLIPS", 3)
+    assert len(expand([manifest(tmp_path / f"three{suffix}", ["a", "b", "c"])])) == 3
+    with pytest.raises(UsageError, match="must list at most 3 clips"):
+        expand([manifest(tmp_path / f"four{suffix}", ["a", "b", "c", "d"])])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_manifest_of_too_many_bytes_columns_or_letters_is_refused(tmp_path, monkeypatch, suffix):
+    path = manifest(tmp_path / f"list{suffix}", ["a.wav" * 10])
+    for limit, message in [
+        ("MAX_NAME_CHARACTERS", "of at most 1 characters"),
+        ("MAX_COLUMNS", "must have at most 1 columns"),
+        ("MAX_MANIFEST_BYTES", "must have at most 1 bytes"),
+    ]:
+        monkeypatch.setattr(sources, limit, 1)
+        with pytest.raises(UsageError, match=message):
+            expand([path])
+
+
+def test_a_parquet_manifest_whose_names_unpack_to_too_much_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "list.parquet"
+    names = pa.chunked_array([pa.repeat("a" * 1000, 1000)])
+    pq.write_table(pa.table({"path": names}), path, use_dictionary=False, compression="zstd")
+    monkeypatch.setattr(sources, "MAX_MANIFEST_BYTES", 900_000)
+    assert path.stat().st_size < 900_000
+    with pytest.raises(UsageError, match="names of a manifest must take at most 900000 bytes"):
+        expand([path])
+
+
+@pytest.mark.parametrize("row", ["," * 2000, '"' + '\n","' * 500 + '"'], ids=["columns", "lines"])
+def test_a_row_of_a_csv_manifest_is_bounded(tmp_path, monkeypatch, row):
+    monkeypatch.setattr(sources, "MAX_ROW_CHARACTERS", 1000)
+    path = tmp_path / "list.csv"
+    path.write_text(f"path\na.wav\n{row}\n")
+    with pytest.raises(UsageError, match="at most 1000 characters in a row"):
+        expand([path])
+
+
+PRIVATE = "hunter2:x:0"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_no_content_of_a_file_is_shown_where_it_is_refused_as_a_manifest(tmp_path, suffix):
+    contents = [PRIVATE, f"path\n{PRIVATE * 2000}\n", f"path,{PRIVATE}\n,{PRIVATE}\n", f"path\n{PRIVATE}\xff"]
+    for number, content in enumerate(contents):
+        path = tmp_path / f"{number}{suffix}"
+        path.write_bytes(content.encode("latin-1"))
+        with pytest.raises(UsageError) as refusal:
+            expand([path])
+        assert "hunter2" not in str(refusal.value)
+
+
+def test_a_score_csv_is_a_manifest_of_the_clips_that_it_names(tmp_path):
+    names = ["=1.wav", "'=1.wav", "x;=cmd;.wav", "a\r\n-b.wav", "a, +b.wav", "plain.wav", '"=q".wav']
+    rows = [ScoreRow.refused(name, "m", "", "open: no") for name in names]
+    path = tmp_path / "list.csv"
+    path.write_text(format_score_csv(rows), encoding="utf-8", newline="")
+    with path.open(encoding="utf-8", newline="") as stream:
+        assert "x;'=cmd;.wav" in [row["path"] for row in csv.DictReader(stream)]
+    assert expand([path]) == sorted(names)
 
 
 def test_paths_urls_and_links_in_a_manifest_are_scored_or_refused_under_their_own_names(stored, tmp_path, monkeypatch):

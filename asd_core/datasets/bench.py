@@ -25,6 +25,7 @@ import soundfile as sf
 from asd_core.datasets.slide_rail import KINDS, MACHINES, N_SESSIONS, Scene, render
 from asd_core.disk import check_free_disk
 from asd_core.errors import DataSetError
+from asd_core.files import parse_json
 from asd_core.types import SR, BoolArray, Float32Array
 
 GENERATOR_VERSION = 1
@@ -332,7 +333,7 @@ def read_simulated(root: Path) -> dict[str, Any] | None:
     """
     path = Path(root) / MARKER_NAME
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError) as error:

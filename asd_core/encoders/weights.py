@@ -14,6 +14,7 @@ from pathlib import Path
 
 from asd_core.encoder import WeightFile
 from asd_core.errors import EncoderUnavailableError
+from asd_core.files import parse_json
 from asd_core.places import data_dir
 
 SCHEMA = 1
@@ -176,7 +177,7 @@ def _link_unless_there(staged: Path, path: Path) -> None:
 
 def _parsed(text: bytes, path: Path) -> tuple[WeightFile, ...]:
     try:
-        record = json.loads(text)
+        record = parse_json(text)
         if record["schema"] != SCHEMA:
             raise ValueError(f"schema {record['schema']!r}, not {SCHEMA}")
         return parse_files(record["files"])

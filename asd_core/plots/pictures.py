@@ -16,7 +16,7 @@ from asd_core.types import Float32Array, FloatArray
 if TYPE_CHECKING:
     import altair as alt
     import plotly.graph_objects as go
-from asd_core.plots.look import MARGIN, NORMAL_COLOUR
+from asd_core.plots.look import MAP_TIMES_THRESHOLD, MARGIN, NORMAL_COLOUR
 
 PALETTES = ("viridis", "cividis", "magma")
 """Palettes for heatmaps: even in lightness, safe for colour-blind readers."""
@@ -88,6 +88,21 @@ def palette_stops(palette: str = "viridis") -> tuple[str, ...]:
     if palette not in PALETTES:
         raise InputError(f"palette must be one of {', '.join(PALETTES)}, got {palette!r}")
     return tuple(_hex_colour(stop) for stop in getattr(sequential, palette.capitalize()))
+
+
+def map_limit(values: npt.ArrayLike, threshold: float | None) -> float:
+    """Value of a network's map that gets the brightest colour: a multiple of the threshold on the map's mean.
+
+    Where that is no scale, without a threshold above 0, it is the largest value but for one in a hundred.
+
+    Parameters
+    ----------
+    values
+        Shape (n_steps, n_bands), from 0.
+    """
+    if threshold is not None and threshold > 0:
+        return MAP_TIMES_THRESHOLD * threshold
+    return float(np.quantile(np.asarray(values, dtype=np.float64), 0.99))
 
 
 def heatmap_png(

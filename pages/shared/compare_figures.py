@@ -27,7 +27,7 @@ from asd_core.evaluation.metrics import Confusion, confusion_at, roc_curve
 from asd_core.evaluation.thresholds import RULES
 from asd_core.evaluation.uncertainty import Interval, f1_interval, wilson
 from asd_core.files import csv_text
-from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text, spreadsheet_cell
+from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text
 from asd_core.plots import RocCurve, roc_overlay
 from asd_core.types import SR, Waveform
 from pages.shared.cache import detector
@@ -233,10 +233,9 @@ def _plain(name: str, interval: Interval | None) -> dict[str, float | None]:
 
 
 def table_csv(rows: list[dict[str, Any]]) -> str:
-    """Write rows of `plain` values as CSV; formula cells are quoted."""
+    """Write rows of `plain` values as CSV."""
     columns = list(dict.fromkeys(name for row in rows for name in row["plain"]))
-    cells = [[spreadsheet_cell(row["plain"].get(name)) for name in columns] for row in rows]
-    return csv_text([[spreadsheet_cell(name) for name in columns], *cells])
+    return csv_text([columns, *([row["plain"].get(name) for name in columns] for row in rows)])
 
 
 @st.cache_resource(show_spinner=False)

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from asd_core.errors import AsdError, BusyError, UsageError
-from asd_core.files import replace_file
+from asd_core.files import parse_json, replace_file
 from asd_core.logs import configure, event, fault
 from asd_core.pipeline import slug
 from asd_core.places import data_dir
@@ -76,7 +76,7 @@ def read_chore() -> Chore | None:
     if path.is_symlink() or not path.is_file():
         return None
     try:
-        values = json.loads(path.read_bytes())
+        values = parse_json(path.read_bytes())
         chore = Chore(**{**values, "warnings": tuple(values["warnings"])})
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
@@ -191,7 +191,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     configure("chores")
     path = _folder() / "status.json"
-    values = json.loads(path.read_bytes())
+    values = parse_json(path.read_bytes())
     chore = replace(Chore(**{**values, "warnings": ()}), pid=os.getpid())
     try:
         warnings = {"simulate": _simulate, "download": _download, "sweep": _sweep}[chore.kind](chore)

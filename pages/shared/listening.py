@@ -19,6 +19,7 @@ from asd_core.plots import (
     SPECTROGRAM_DB,
     frequency_ticks,
     heatmap_png,
+    map_limit,
     palette_stops,
 )
 from asd_core.types import Waveform
@@ -125,7 +126,7 @@ def _map_panel(artifact: Artifact, heard: Heard, waveform: Waveform) -> Panel | 
     colour = DETECTOR_COLOURS[artifact.detector_name]
     if heard.anomaly_map.values.shape[1] == 1:
         return _trace(artifact, heard, colour)
-    high = MAP_TIMES_THRESHOLD * (artifact.threshold.value or float(np.quantile(heard.anomaly_map.values, 0.99)))
+    high = map_limit(heard.anomaly_map.values, artifact.threshold.value)
     half_step = (steps[1] - steps[0]) / 2 if len(steps) > 1 else FRAME_S / 2
     return Panel(
         label=f"{artifact.title}: error",
@@ -136,8 +137,12 @@ def _map_panel(artifact: Artifact, heard: Heard, waveform: Waveform) -> Panel | 
         colour=colour,
         note=loudest_text(heard),
         span_s=(max(0.0, float(steps[0] - half_step)), min(waveform.duration_s, float(steps[-1] + half_step))),
-        scale=ColourScale(palette_stops("magma"), "0", f"{MAP_TIMES_THRESHOLD:g} × threshold"),
+        scale=ColourScale(palette_stops("magma"), "0", _limit_text(artifact.threshold.value, high)),
     )
+
+
+def _limit_text(threshold: float | None, high: float) -> str:
+    return score_text(high) if threshold is None or threshold <= 0 else f"{MAP_TIMES_THRESHOLD:g} × threshold"
 
 
 def _trace(artifact: Artifact, heard: Heard, colour: str) -> Trace:
@@ -164,9 +169,9 @@ def loudest_text(heard: Heard) -> str:
 
 
 def _times(artifact: Artifact, heard: Heard) -> str:
-    """Scores that are mean errors compare as ratios; a decision value, which may be negative, doesn't."""
+    """Mean errors compare as ratios to a threshold above 0; a decision value, which may be negative, doesn't."""
     threshold = artifact.threshold.value
-    if threshold is None or artifact.encoder_id is not None:
+    if threshold is None or threshold <= 0 or artifact.encoder_id is not None:
         return ""
     return f" (**{times_text(heard.anomaly_score / threshold)}** times the threshold)"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from asd_core.files import parse_json
 from pages.shared import data_chores
 from pages.shared.data_chore_view import chore_panel
 from pages.shared.data_report import indexed
@@ -55,7 +55,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(path.read_bytes())
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and found.get("command") == "sweep" else None

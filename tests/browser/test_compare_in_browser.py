@@ -67,7 +67,7 @@ def test_an_uploaded_file_of_scores_becomes_another_curve(url, open_page, tmp_pa
     folder = PROJECT / "artifacts" / "simulated-small" / "slider" / "lstm_predictor"
     clips = open_artifact(folder).scores.clips
     file = tmp_path / "theirs.csv"
-    file.write_text(csv_text([("path", "score"), *((clip.path, repr(clip.anomaly_score)) for clip in clips)]))
+    file.write_text(csv_text([("path", "score"), *((clip.path, clip.anomaly_score) for clip in clips)]))
     page = open_page(url, height=1600)
     page.get_by_text("Compare with another method's scores").click()
     page.locator("input[type=file]").set_input_files(str(file))
