@@ -262,8 +262,8 @@ def test_without_runs_or_detectors_each_view_says_so(page):
 def test_a_sweep_is_drawn_as_a_heat_map_and_started_only_when_asked_for(page, home):
     import json
 
+    from asd_core.chores import sweep_path
     from asd_core.sweep import sweep
-    from pages.shared.data_chores import sweep_path
 
     app = page("sweep")
     assert not app.exception
