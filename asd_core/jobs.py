@@ -47,7 +47,6 @@ from asd_core.job_table import (
 )
 from asd_core.logs import configure, event
 from asd_core.pipeline import TrainingRequest, slug
-from asd_core.places import data_dir
 from asd_core.processes import process_start, signal_group
 
 MAX_QUEUED = 8
@@ -85,7 +84,7 @@ def start(chore: Chore) -> Job:
     UsageError
         Values that cannot be written down.
     BusyError
-        Another chore runs.
+        Another chore runs, or another process holds the table for more than a moment.
     """
     text = json_bytes(job_json(chore))
     sweep()
@@ -262,7 +261,7 @@ def _launch(job: Job, slot: int) -> bool:
                 stderr=log,
                 start_new_session=True,
                 pass_fds=inherited,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "ASD_DATA_DIR": str(data_dir())},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             )
     except OSError as error:
         write_status(job.folder, ended(job.status, "failed", f"could not be started: {error.strerror}"))

@@ -416,8 +416,9 @@ def launcher(tmp_path, monkeypatch):
 
 
 def test_a_training_whose_interpreter_is_a_launcher_knows_its_run_and_is_done(asked, launcher):
-    done = wait_until(submit(replace(asked, settings=TINY)), "done", "failed", "lost")
-    assert done.state == "done", log_text(done)
+    job = submit(replace(asked, settings=TINY))
+    wait_for(lambda: not sweep())
+    assert read_job(job.folder).state == "done", log_text(job)
     wait_for(lambda: not processes_of(asked))
 
 
@@ -436,10 +437,12 @@ def test_a_launcher_that_is_ended_before_its_child_took_the_run_over_leaves_no_p
 
 
 def test_a_running_job_is_taken_over_only_by_the_process_that_was_started_for_it(asked):
-    folder = make_run(asked, state="running", token="5e" * 16, **nobody())
-    for told in ([], ["--token=00"]):
-        assert main([str(folder), *told]) == 2
-    assert read_job(folder).status.pid != os.getpid()
+    nowhere = replace(asked, data=asked.data / "nowhere")
+    marked = make_run(nowhere, state="running", token="5e" * 16, **nobody())
+    unmarked = make_run(nowhere, name=NAME[:-1] + "e", state="running", **nobody())
+    for told in ([str(marked)], [str(marked), "--token=00"], [str(unmarked)], [str(unmarked), "--token="]):
+        assert main(told) == 2
+    assert (read_job(marked).state, read_job(unmarked).state) == ("running", "running")
 
 
 # --- looking ---
@@ -483,6 +486,7 @@ def test_a_run_that_was_removed_or_changed_by_hand_is_seen(asked):
 def test_a_chore_runs_beside_a_training_and_its_end_is_told(asked):
     training = wait_for_epoch(submit(asked))
     chore = jobs.start(Simulate("tiny bench", size="small", seed=3))
+    assert chore.state == "running"
     assert [job.folder for job in list_jobs()] == [training.folder]
     wait_for(lambda: job_table.step(read_job(chore.folder)).done > 0)
     assert job_table.step(chore).total == 480
@@ -528,7 +532,8 @@ def test_a_relative_data_folder_is_found_by_the_processes_that_are_started(asked
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ASD_DATA_DIR", "here")
     chore = jobs.start(Sweep("no such set", machine="fan"))
-    assert wait_until(chore, "failed", "done", "lost").status.error == "no data set is called 'no such set'"
+    wait_for(lambda: not sweep())
+    assert read_job(chore.folder).status.error == "no data set is called 'no such set'"
     assert chore.folder.parent == tmp_path / "here" / "runs"
 
 
