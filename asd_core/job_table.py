@@ -1,17 +1,19 @@
-"""The table of background trainings on disk: what was asked for, how far each is, and its lock.
+"""The table of background jobs (trainings and chores) on disk: what was asked for, how far each is, and its lock.
 
 ::
 
     <data folder>/runs/
         .lock                               held for moments, by whoever changes the table
         .slot                               held by the process that trains, until it ends
+        .slot-chores                        held by the process of a chore, until it ends
         20260131T120000000000Z-1a2b3c4d/
-            job.json                        what to train
+            job.json                        what to do
             status.json                     state, process, heartbeat, reason, model; replaced as a whole
-            progress.jsonl                  a line an epoch
+            progress.jsonl                  one line per epoch of a training
+            step.json                       how far a chore is; replaced as a whole
             log.txt                         what the process printed
 
-It needs no server. While a process trains, only that process writes its status.
+It needs no server. While a process works, only that process writes its status.
 """
 
 from __future__ import annotations
@@ -21,64 +23,35 @@ import json
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from asd_core.chores import CHORES, Chore, Step
 from asd_core.detector import Progress
 from asd_core.errors import BusyError, UsageError
 from asd_core.files import parse_json, replace_file
 from asd_core.pipeline import TrainingRequest
 from asd_core.places import data_dir
 from asd_core.processes import process_start
+from asd_core.typed_json import from_json, to_json
 
 STATES = ("queued", "running", "done", "failed", "cancelled", "lost")
 ACTIVE_STATES = ("queued", "running")
+TRAIN = "train"
+COMMANDS = (TRAIN, *CHORES)
+LANES: Mapping[str, str] = {TRAIN: ".slot", "chore": ".slot-chores"}
+"""One job of each lane runs at a time, and holds the lane's lock."""
 LOCK_S = 2.0
 MAX_JSON_BYTES = 256 * 1024
 MAX_PROGRESS_BYTES = 8 * 2**20
-JOB, STATUS, PROGRESS, LOG = "job.json", "status.json", "progress.jsonl", "log.txt"
-HEADER: Mapping[str, Any] = {"schema": 1, "command": "train"}
+JOB, STATUS, PROGRESS, STEP, LOG = "job.json", "status.json", "progress.jsonl", "step.json", "log.txt"
+HEADER: Mapping[str, Any] = {"schema": 1, "command": TRAIN}
 _RUN_NAME = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
-_TEXT, _WHOLE, _NOTHING = (str,), (int,), type(None)
-_REQUEST_TYPES: Mapping[str, tuple[type, ...]] = {
-    "detector": _TEXT,
-    "data": _TEXT,
-    "machine": (str, _NOTHING),
-    "ids": (list, _NOTHING),
-    "normal": (str, _NOTHING),
-    "name": (str, _NOTHING),
-    "preset": _TEXT,
-    "settings": (dict, _NOTHING),
-    "seed": _WHOLE,
-    "threads": _WHOLE,
-    "channel": (int, _NOTHING),
-    "resume": (bool,),
-    "out": _TEXT,
-}
-_STATUS_TYPES: Mapping[str, tuple[type, ...]] = {
-    "state": _TEXT,
-    "pid": (int, _NOTHING),
-    "started": (str, _NOTHING),
-    "began_at": (str, _NOTHING),
-    "ended_at": (str, _NOTHING),
-    "heartbeat": (str, _NOTHING),
-    "error": (str, _NOTHING),
-    "model": (str, _NOTHING),
-    "version": (str, _NOTHING),
-    "warnings": (list,),
-}
-_PROGRESS_TYPES: Mapping[str, tuple[type, ...]] = {
-    "epoch": _WHOLE,
-    "epochs": _WHOLE,
-    "loss": (int, float, _NOTHING),
-    "heldout_loss": (int, float, _NOTHING),
-    "elapsed_s": (int, float),
-    "eta_s": (int, float),
-}
 
 
 @dataclass(frozen=True)
@@ -90,13 +63,18 @@ class Status:
     state
         One of `STATES`.
     pid, started
-        The process that trains, and when the system started it: process numbers are used again.
+        The process that works, and when the system started it: process numbers are used again.
+    token
+        Drawn by whoever started the process, which knows its run by it: what was started may have been a launcher
+        (a virtual environment of Windows, a wrapper script) whose child works under another number.
     began_at, ended_at, heartbeat
         ISO 8601, UTC; `heartbeat` is the last sign of life.
     error
         Why it failed, was cancelled or lost, for people.
     model, version
         The published detector's folder and version.
+    command
+        One of `COMMANDS`.
     """
 
     state: str
@@ -109,10 +87,12 @@ class Status:
     model: str | None = None
     version: str | None = None
     warnings: tuple[str, ...] = ()
+    token: str | None = None
+    command: str = TRAIN
 
     def to_json(self) -> dict[str, Any]:
         """Content of `status.json`."""
-        return {**HEADER, **asdict(self), "warnings": list(self.warnings)}
+        return {**HEADER, **to_json(self)}
 
     @classmethod
     def from_json(cls, content: object) -> Status:
@@ -123,14 +103,17 @@ class Status:
         ValueError
             Other keys, types or values than it writes.
         """
-        values = _checked(content, {**_STATUS_TYPES, "schema": _WHOLE, "command": _TEXT})
-        status = cls(**{**values, "warnings": _texts(values["warnings"])})
+        status = from_json(cls, _without_schema(content))
+        if status.command not in COMMANDS:
+            raise ValueError("it is of another command")
         if status.state not in STATES:
             raise ValueError(f"state must be one of {', '.join(STATES)}; got {status.state[:40]!r}")
         if status.pid is not None and not 2 <= status.pid < 2**31:
             raise ValueError(f"pid must be 2..{2**31 - 1}")
-        if (status.state == "running" and status.pid is None) or (status.state == "done" and status.model is None):
-            raise ValueError("a running job must have a pid and one that is done a model")
+        if status.state == "running" and status.pid is None:
+            raise ValueError("a running job must have a pid")
+        if status.state == "done" and status.command == TRAIN and status.model is None:
+            raise ValueError("a training that is done must have a model")
         for moment in (status.began_at, status.ended_at, status.heartbeat):
             age_s(moment)
         return status
@@ -138,19 +121,22 @@ class Status:
 
 @dataclass(frozen=True)
 class Job:
-    """One training: what was asked for, and how far it is.
+    """One training or chore: what was asked for, and how far it is.
 
     Parameters
     ----------
     folder
         Its run folder; the folder's name is the job's.
     request
-        None where `job.json` is damaged.
+        The training; None for a chore and where `job.json` is damaged.
+    chore
+        None for a training and where `job.json` is damaged.
     """
 
     folder: Path
     request: TrainingRequest | None
     status: Status
+    chore: Chore | None = None
 
     @property
     def name(self) -> str:
@@ -169,8 +155,13 @@ class Job:
 
     @property
     def is_active(self) -> bool:
-        """Whether it waits or trains."""
+        """Whether it waits or runs."""
         return self.state in ACTIVE_STATES
+
+    @property
+    def lane(self) -> str:
+        """One of `LANES`: trainings run one at a time, and so do chores."""
+        return TRAIN if self.chore is None else "chore"
 
 
 def runs_dir() -> Path:
@@ -178,17 +169,71 @@ def runs_dir() -> Path:
     return (data_dir() / "runs").resolve()
 
 
+def slot_path(lane: str) -> Path:
+    """Lock that a job of this lane holds while it runs."""
+    return runs_dir() / LANES[lane]
+
+
 def list_jobs() -> list[Job]:
-    """All jobs, newest first; a damaged one is listed as failed or lost, with the reason."""
-    runs = runs_dir()
-    if not runs.is_dir():
-        return []
-    names = sorted((path.name for path in runs.iterdir() if _RUN_NAME.fullmatch(path.name)), reverse=True)
-    found = []
-    for name in names:
-        with contextlib.suppress(UsageError):  # deleted meanwhile, or not a folder
-            found.append(read_job(runs / name))
-    return found
+    """All trainings, newest first; a damaged one is listed as failed or lost, with the reason."""
+    return [job for job in _listing.jobs() if job.chore is None]
+
+
+def list_chores() -> list[Job]:
+    """All chores, newest first; what has ended is not looked at again."""
+    return [job for job in _listing.jobs(look_at_ended=False) if job.chore is not None]
+
+
+def active_jobs() -> list[Job]:
+    """Trainings and chores that wait or run, newest first; what has ended is not looked at again."""
+    return [job for job in _listing.jobs(look_at_ended=False) if job.is_active]
+
+
+_Signature = tuple[tuple[int, int, int] | None, ...]
+
+
+class _Listing:
+    """Jobs as they were read last: a run is read again only where its files have changed since."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read: dict[Path, tuple[_Signature, Job]] = {}
+
+    def jobs(self, *, look_at_ended: bool = True) -> list[Job]:
+        """List all jobs, newest first; those that have ended stay so, and need no look."""
+        runs = runs_dir()
+        if not runs.is_dir():
+            return []
+        folders = sorted((path for path in runs.iterdir() if _RUN_NAME.fullmatch(path.name)), reverse=True)
+        found = []
+        with self._lock:
+            self._read = {folder: self._read[folder] for folder in folders if folder in self._read}
+            for folder in folders:
+                with contextlib.suppress(UsageError):  # deleted meanwhile, or not a folder
+                    found.append(self._job(folder, look_at_ended=look_at_ended))
+        return found
+
+    def _job(self, folder: Path, *, look_at_ended: bool) -> Job:
+        before, job = self._read.get(folder, (None, None))
+        if job is not None and not job.is_active and not look_at_ended:
+            return job
+        signature = (_file_signature(folder / JOB), _file_signature(folder / STATUS))
+        if job is None or signature != before:
+            job = read_job(folder)
+            self._read[folder] = (signature, job)
+        return job
+
+
+_listing = _Listing()
+
+
+def _file_signature(path: Path) -> tuple[int, int, int] | None:
+    """Tell one content of a file from the next; files of the table are replaced, never written in place."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def read_job(run_dir: Path) -> Job:
@@ -205,9 +250,20 @@ def read_job(run_dir: Path) -> Job:
     except ValueError as error:
         return Job(folder, None, Status("failed", error=f"{JOB} is damaged: {error}"))
     try:
-        return Job(folder, request, Status.from_json(_read_json(folder / STATUS)))
+        status = Status.from_json(_read_json(folder / STATUS))
     except ValueError as error:
-        return Job(folder, request, Status("lost", error=f"{STATUS} is damaged: {error}"))
+        status = Status("lost", error=f"{STATUS} is damaged: {error}", command=command_of(request))
+    if isinstance(request, TrainingRequest):
+        return Job(folder, request, status)
+    return Job(folder, None, status, request)
+
+
+def step(job: Job) -> Step:
+    """How far a chore is; nothing counted where it has not begun."""
+    try:
+        return from_json(Step, _without_schema(_read_json(job.folder / STEP), leave_out=("command", "warnings")))
+    except ValueError:
+        return Step()
 
 
 def progress(job: Job) -> list[Progress]:
@@ -215,7 +271,7 @@ def progress(job: Job) -> list[Progress]:
     found = []
     for line in _tail(job.folder / PROGRESS, MAX_PROGRESS_BYTES).split(b"\n")[:-1]:
         with contextlib.suppress(ValueError, RecursionError):
-            found.append(Progress(**_checked(parse_json(line, parse_constant=_refuse_constant), _PROGRESS_TYPES)))
+            found.append(from_json(Progress, parse_json(line, parse_constant=_refuse_constant)))
     return found
 
 
@@ -224,13 +280,13 @@ def log_text(job: Job, *, at_most: int = 64 * 1024) -> str:
     return _tail(job.folder / LOG, at_most).decode("utf-8", "replace")
 
 
-def make_run(text: bytes) -> Path:
+def make_run(text: bytes, *, command: str = TRAIN) -> Path:
     """Write a run folder under its name only when it is whole."""
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(4)}"
     staged = runs_dir() / f".tmp-{name}"
     staged.mkdir()
     replace_file(staged / JOB, text)
-    write_status(staged, Status("queued"))
+    write_status(staged, Status("queued", command=command))
     return staged.rename(runs_dir() / name)
 
 
@@ -239,14 +295,20 @@ def write_status(folder: Path, status: Status) -> None:
     replace_file(folder / STATUS, json_bytes(status.to_json()))
 
 
-def running(pid: int) -> Status:
+def write_step(folder: Path, step: Step, *, command: str) -> None:
+    """Replace what a chore says of how far it is, all or nothing."""
+    replace_file(folder / STEP, json_bytes({**HEADER, "command": command, "warnings": [], **to_json(step)}))
+
+
+def running(pid: int, *, command: str = TRAIN, token: str | None = None) -> Status:
     """Status of a job whose process has just begun."""
     now = utc_now()
-    return Status("running", pid=pid, started=process_start(pid), began_at=now, heartbeat=now)
+    start = process_start(pid)
+    return Status("running", pid, start, began_at=now, heartbeat=now, token=token, command=command)
 
 
 def ended(status: Status, state: str, error: str) -> Status:
-    """Status of a job that ended without a detector."""
+    """Status of a job that ended without a result."""
     return replace(status, state=state, error=error, ended_at=utc_now())
 
 
@@ -259,19 +321,22 @@ def checked_folder(run_dir: Path) -> Path:
     return folder
 
 
-def request_json(request: TrainingRequest) -> dict[str, Any]:
+def command_of(request: TrainingRequest | Chore) -> str:
+    """What `job.json` calls a request: one of `COMMANDS`."""
+    return TRAIN if isinstance(request, TrainingRequest) else request.kind
+
+
+def job_json(request: TrainingRequest | Chore) -> dict[str, Any]:
+    """Content of `job.json`."""
+    return {**HEADER, "command": command_of(request), "warnings": [], "request": request_json(request)}
+
+
+def request_json(request: TrainingRequest | Chore) -> dict[str, Any]:
     """Write a request as JSON values."""
-    values = {field.name: getattr(request, field.name) for field in fields(request)}
-    ids, settings = request.ids, request.settings
-    return values | {
-        "data": str(request.data),
-        "out": str(request.out),
-        "ids": None if ids is None else list(ids),
-        "settings": None if settings is None else dict(settings),
-    }
+    return to_json(request)
 
 
-def parse_request(content: object) -> TrainingRequest:
+def parse_request(content: object) -> TrainingRequest | Chore:
     """Read the request of a `job.json`.
 
     Raises
@@ -279,20 +344,14 @@ def parse_request(content: object) -> TrainingRequest:
     ValueError
         Other keys, types or values than it may hold.
     """
-    job = _checked(content, {"schema": _WHOLE, "command": _TEXT, "warnings": (list,), "request": (dict,)})
-    values = _checked(job["request"], _REQUEST_TYPES)
-    ids, settings = values["ids"], values["settings"]
-    for name, value in (settings or {}).items():
-        if type(value) not in (int, float, str, bool):
-            raise ValueError(f"setting {name!r} must be a number or a text")
-    return TrainingRequest(
-        **{
-            **values,
-            "data": Path(values["data"]),
-            "out": Path(values["out"]),
-            "ids": None if ids is None else _texts(ids),
-        }
-    )
+    job = _without_schema(content)
+    if set(job) != {"command", "warnings", "request"} or not isinstance(job["warnings"], list):
+        raise ValueError("it must hold exactly schema, command, warnings and request")
+    kinds: dict[str, type[TrainingRequest | Chore]] = {TRAIN: TrainingRequest, **CHORES}
+    kind = kinds.get(str(job["command"]))
+    if kind is None:
+        raise ValueError("it is of another command")
+    return from_json(kind, job["request"])
 
 
 @contextlib.contextmanager
@@ -360,22 +419,11 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number")
 
 
-def _checked(content: object, types: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
-    """Exactly these keys with exactly these types; `schema` and `command` are checked and left out."""
-    if not isinstance(content, dict) or set(content) != set(types):
-        raise ValueError(f"it must hold exactly {', '.join(types)}")
-    for name, allowed in types.items():
-        if type(content[name]) not in allowed:
-            raise ValueError(f"{name} must be {' or '.join(kind.__name__ for kind in allowed)}")
-    if "schema" in types and any(content[name] != value for name, value in HEADER.items()):
-        raise ValueError("it is of another schema or command")
-    return {name: value for name, value in content.items() if name not in HEADER}
-
-
-def _texts(values: Sequence[object]) -> tuple[str, ...]:
-    if not all(isinstance(value, str) for value in values):
-        raise ValueError("a list must hold texts only")
-    return tuple(str(value) for value in values)
+def _without_schema(content: object, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:
+    """Check the schema's number, and leave it out."""
+    if not isinstance(content, dict) or type(content.get("schema")) is not int or content["schema"] != HEADER["schema"]:
+        raise ValueError("it is of another schema")
+    return {name: value for name, value in content.items() if name not in ("schema", *leave_out)}
 
 
 def _tail(path: Path, at_most: int) -> bytes:

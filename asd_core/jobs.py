@@ -1,7 +1,8 @@
-"""Trainings in the background: asked for, started one at a time, cancelled; `python -m asd_core.jobs RUN_DIR` runs one.
+"""Trainings and chores in the background: asked for, started, cancelled; `python -m asd_core.jobs RUN_DIR` runs one.
 
-A training goes on when the server that started it dies, starts the next one when it ends, and whoever calls `sweep`
-finds the ones that died (`job_table` tells what lies on disk).
+A job goes on when the server that started it dies, starts the next one when it ends, and whoever calls `sweep` finds
+the ones that died (`job_table` tells what lies on disk). One training runs at a time, and one chore beside it
+(`chores` says why).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -18,25 +20,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from asd_core.chores import Chore
 from asd_core.detectors import detector_class
 from asd_core.errors import AsdError, BusyError, UsageError
 from asd_core.job_run import BUSY, HEARTBEAT_LIMIT_S, USAGE, check_free_disk, run, slot
 from asd_core.job_table import (
-    HEADER,
+    LANES,
     LOG,
     Job,
     Status,
+    active_jobs,
     age_s,
     ended,
+    job_json,
     json_bytes,
-    list_jobs,
+    list_chores,
     lock_file,
     make_run,
     parse_request,
     read_job,
-    request_json,
     running,
     runs_dir,
+    slot_path,
     table,
     write_status,
 )
@@ -60,7 +65,7 @@ def submit(request: TrainingRequest) -> Job:
         The queue is full, or the same detector is already queued or running for these clips.
     """
     request = _checked_request(request)
-    text = json_bytes({**HEADER, "warnings": [], "request": request_json(request)})
+    text = json_bytes(job_json(request))
     check_free_disk(request)
     with table():
         _check_room(request)
@@ -69,6 +74,44 @@ def submit(request: TrainingRequest) -> Job:
     with contextlib.suppress(BusyError):  # it is queued: whoever looks next starts it
         sweep()
     return read_job(folder)
+
+
+def start(chore: Chore) -> Job:
+    """Start a chore beside whatever trains; the record of the one before goes.
+
+    Raises
+    ------
+    UsageError
+        Values that cannot be written down.
+    BusyError
+        Another chore runs, or another process holds the table for more than a moment.
+    """
+    text = json_bytes(job_json(chore))
+    sweep()
+    with table():
+        before = list_chores()
+        if any(job.is_active for job in before):
+            raise BusyError("another data set is being made; wait for it or stop it")
+        folder = make_run(text, command=chore.kind)
+        doomed = [_set_aside(job) for job in before]
+    for each in doomed:
+        shutil.rmtree(each)
+    event("chore asked for", job=folder.name, kind=chore.kind, data_set=chore.name)
+    with contextlib.suppress(BusyError):  # it is queued: whoever looks next starts it
+        sweep()
+    return read_job(folder)
+
+
+def last_chore() -> Job | None:
+    """Return the chore that runs or ended last; None where there is none."""
+    return next(iter(list_chores()), None)
+
+
+def chore_is_active() -> bool:
+    """Whether a chore runs or is about to; one whose process died does not."""
+    with contextlib.suppress(BusyError):
+        return any(job.chore is not None for job in sweep())
+    return any(job.chore is not None for job in active_jobs())
 
 
 def resubmit(job: Job) -> Job:
@@ -88,9 +131,10 @@ def cancel(job: Job) -> Job:
         if job.state == "queued":
             write_status(job.folder, ended(job.status, "cancelled", "cancelled before it began"))
     if job.state == "running":
-        _end_process(job.status)
+        _end_process(job.folder)
+        kept = "finished epochs are kept" if job.chore is None else "a download goes on from what has been fetched"
         with table():
-            _close_if_running(job.folder, "cancelled", "cancelled; finished epochs are kept")
+            _close_if_running(job.folder, "cancelled", f"cancelled; {kept}")
         with contextlib.suppress(BusyError):
             sweep()
     return read_job(job.folder)
@@ -108,12 +152,22 @@ def delete(job: Job) -> None:
         job = read_job(job.folder)
         if job.is_active:
             raise UsageError(f"{job.name} is {job.state}: cancel it first")
-        doomed = job.folder.rename(job.folder.with_name(f".tmp-{job.name}"))
+        doomed = _set_aside(job)
     shutil.rmtree(doomed)
 
 
-def sweep() -> None:
-    """Mark running jobs whose process is gone as lost, then start the next queued one if nothing trains.
+def _set_aside(job: Job) -> Path:
+    """Take a run folder out of the table at once: removing what it holds may take longer."""
+    return job.folder.rename(job.folder.with_name(f".tmp-{job.name}"))
+
+
+def sweep() -> list[Job]:
+    """Mark running jobs whose process is gone as lost, then start the next queued one of each lane where nothing runs.
+
+    Returns
+    -------
+    list of Job
+        Those that wait or run now, newest first.
 
     Raises
     ------
@@ -121,18 +175,21 @@ def sweep() -> None:
         Another process holds the table for more than a moment.
     """
     if not runs_dir().is_dir():
-        return
+        return []
     with table():
-        jobs = list_jobs()
-        if not any(_still_runs(job) for job in jobs):
-            _start_first([job for job in reversed(jobs) if job.state == "queued"])
+        active = active_jobs()
+        for lane in LANES:
+            jobs = [job for job in active if job.lane == lane]
+            if not any(_still_runs(job) for job in jobs):
+                _start_first([job for job in reversed(jobs) if job.state == "queued"], lane)
+        return [job for job in (read_job(each.folder) for each in active) if job.is_active]
 
 
 def _checked_request(request: TrainingRequest) -> TrainingRequest:
     """Check types, then values, and make the paths absolute: the process that trains may be started from elsewhere."""
     request = replace(request, data=request.data.expanduser().absolute(), out=request.out.expanduser().absolute())
     try:
-        parse_request({**HEADER, "warnings": [], "request": request_json(request)})
+        parse_request(job_json(request))
     except ValueError as error:
         raise UsageError(f"this training cannot be written down: {error}") from error
     settings = {"seed": request.seed, "threads": request.threads, **(request.settings or {})}
@@ -143,7 +200,7 @@ def _checked_request(request: TrainingRequest) -> TrainingRequest:
 
 
 def _check_room(request: TrainingRequest) -> None:
-    active = [job for job in list_jobs() if job.is_active and job.request is not None]
+    active = [job for job in active_jobs() if job.request is not None]
     for job in active:
         if job.request is not None and _subject(job.request) == _subject(request):
             raise BusyError(f"{request.detector} is already {job.state} for these clips (job {job.name})")
@@ -170,14 +227,14 @@ def _still_runs(job: Job) -> bool:
 
 def _close_if_running(folder: Path, state: str, error: str) -> None:
     """Write the end of a job whose process is gone; read anew, as it may have written its own end just before."""
-    status = read_job(folder).status
-    if status.state == "running":
-        write_status(folder, ended(status, state, error))
-        event("training ended", job=folder.name, state=state, reason=error)
+    job = read_job(folder)
+    if job.state == "running":
+        write_status(folder, ended(job.status, state, error))
+        event(f"{'training' if job.chore is None else 'chore'} ended", job=folder.name, state=state, reason=error)
 
 
-def _start_first(queued: Sequence[Job]) -> None:
-    slot = lock_file(runs_dir() / ".slot") if queued else None
+def _start_first(queued: Sequence[Job], lane: str) -> None:
+    slot = lock_file(slot_path(lane)) if queued else None
     if slot is None:
         return
     try:
@@ -185,13 +242,15 @@ def _start_first(queued: Sequence[Job]) -> None:
             if _launch(job, slot):
                 return
     finally:
-        os.close(slot)  # the process that trains holds it now
+        os.close(slot)  # the process that was started holds it now
 
 
 def _launch(job: Job, slot: int) -> bool:
     """Start a job's process, which inherits the slot's lock: there is no moment in which nobody holds it."""
     inherited = () if os.name == "nt" else (slot,)
-    command = [sys.executable, "-m", "asd_core.jobs", str(job.folder), *(f"--slot={number}" for number in inherited)]
+    token = secrets.token_hex(16)
+    command = [sys.executable, "-m", "asd_core.jobs", str(job.folder), f"--token={token}"]
+    command += [f"--slot={number}" for number in inherited]
     paths = [str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         with (job.folder / LOG).open("ab") as log:
@@ -207,7 +266,7 @@ def _launch(job: Job, slot: int) -> bool:
     except OSError as error:
         write_status(job.folder, ended(job.status, "failed", f"could not be started: {error.strerror}"))
         return False
-    write_status(job.folder, running(process.pid))
+    write_status(job.folder, running(process.pid, command=job.status.command, token=token))
     threading.Thread(target=process.wait, name=f"reaper of {job.name}", daemon=True).start()
     return True
 
@@ -218,13 +277,15 @@ def _is_alive(status: Status) -> bool:
     return status.pid is not None and status.started is not None and process_start(status.pid) == status.started
 
 
-def _end_process(status: Status) -> None:
-    if not _is_alive(status):
-        return
-    signal_group(status.pid, status.started, "SIGTERM")
-    _wait_until_gone(status, TERM_S)
-    signal_group(status.pid, status.started, "SIGKILL")
-    _wait_until_gone(status, KILL_S)
+def _end_process(folder: Path) -> None:
+    """End the process of a run; again where that was a launcher, and its child has taken the run over meanwhile."""
+    ended_pids: set[int | None] = set()
+    while (status := read_job(folder).status).pid not in ended_pids and status.state == "running" and _is_alive(status):
+        signal_group(status.pid, status.started, "SIGTERM")
+        _wait_until_gone(status, TERM_S)
+        signal_group(status.pid, status.started, "SIGKILL")
+        _wait_until_gone(status, KILL_S)
+        ended_pids.add(status.pid)
 
 
 def _wait_until_gone(status: Status, seconds: float) -> None:
@@ -234,15 +295,18 @@ def _wait_until_gone(status: Status, seconds: float) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train what a run folder asks for and return the exit code; then start the next job."""
-    parser = argparse.ArgumentParser(prog="python -m asd_core.jobs", description="Run one training job.")
+    """Do what a run folder asks for and return the exit code; then start the next job."""
+    parser = argparse.ArgumentParser(prog="python -m asd_core.jobs", description="Run one background job.")
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a folder that the dashboard made")
+    parser.add_argument(
+        "--token", metavar="HEX", help="tells this process from any other (set by whoever starts the job)"
+    )
     parser.add_argument("--slot", type=int, metavar="FD", help="inherited lock (set by whoever starts the job)")
     arguments = parser.parse_args(argv)
     configure("jobs")
     try:
-        with slot(arguments.slot):
-            code = run(arguments.run_dir)
+        with slot(arguments.slot, read_job(arguments.run_dir).lane):
+            code = run(arguments.run_dir, token=arguments.token)
         with contextlib.suppress(BusyError):  # whoever looks next starts the next job
             sweep()
     except BusyError as error:

@@ -34,6 +34,15 @@ def _start_from_proc(pid: int) -> str | None:
     return None if has_ended else f"{boot} {int(values[18])}"
 
 
+def lead_group() -> None:
+    """Make this process the first of a group of its own where it is not, so that `signal_group` finds what it starts.
+
+    Whoever starts a process makes it the first of a group; where that is a launcher, its child is not.
+    """
+    if os.name != "nt" and os.getpgrp() != os.getpid():
+        os.setsid()
+
+
 def signal_group(pid: int | None, started: str | None, signal_name: str) -> None:
     """Signal a process and all that it started, unless its number belongs to another process by now."""
     if pid is None or process_start(pid) not in (None, started):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,11 +34,15 @@ from asd_core.watch_table import (
     WatchRow,
     WatchTable,
     default_table,
-    escaped,
     open_table,
+    unescaped,
 )
 
 MIN_POLL_S, MAX_POLL_S = 0.05, 3600.0
+SETTLED_S = 3.0
+"""A folder that changed less than this ago may change again within one tick of its clock; FAT's tick is 2 s."""
+RELIST_S = 60.0
+"""A folder is listed anew after this long in any case: some file systems over a network never tell of a change."""
 
 Signature = tuple[int, int]
 """Size in bytes and time of the last change in ns: a file that is still being written changes one of them."""
@@ -163,6 +168,7 @@ class _Watcher:
         self._table, self._stop, self._say = table, stop, say
         self._judge = Judge(request.rule, artifact.familiarity, request.n_drift)
         self._done: set[str] = set()
+        self._waiting = _Waiting(folder, self._done)
         self._unfinished: dict[str, Signature] = {}
         self._is_missing = False
         self.report = WatchReport(folder, table.path, artifact.folder, artifact.title, artifact.simulated, request.rule)
@@ -170,7 +176,7 @@ class _Watcher:
     def recall(self) -> None:
         """Read what the table holds, and say how the watch begins."""
         for row in self._table.rows():
-            self._done.add(row.path)
+            self._done.add(unescaped(row.path))
             self._judge.recall(row)
         self.report.n_before = len(self._done)
         self._warn_at_start()
@@ -205,7 +211,7 @@ class _Watcher:
     def _look(self) -> dict[str, Signature] | None:
         """Clips that are not judged yet, the oldest first, then by name; None while the folder is away."""
         try:
-            found = {path: signature for path, signature in _scan(self._folder) if escaped(path) not in self._done}
+            found = self._waiting.look()
         except OSError as error:
             if self._request.once:
                 raise
@@ -239,7 +245,7 @@ class _Watcher:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         row = self._judge.judge(scored, _traits(sound), now=now)
         self._table.append(row)
-        self._done.add(row.path)
+        self._done.add(path)
         self.report.count(row)
         self._tell(row, drift)
 
@@ -253,28 +259,80 @@ class _Watcher:
             self._say(f"{row.time} drift: {row.drift or 'gone'}")
 
 
-def _scan(folder: Path) -> Iterator[tuple[str, Signature]]:
-    """Path and signature of each audio file; raises OSError where the folder itself cannot be read."""
-    waiting = [os.fspath(folder)]
-    while waiting:
-        place = waiting.pop()
-        try:
-            with os.scandir(place) as entries:
-                visible = [entry for entry in entries if not entry.name.startswith(".")]
-        except OSError:
-            if place == os.fspath(folder):
-                raise
-            continue  # a sub-folder went away
-        for entry in visible:
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(entry.path)
-            elif entry.name.lower().endswith(AUDIO_SUFFIXES) and (signature := _signature(entry)) is not None:
-                yield entry.path, signature
+@dataclass
+class _Listed:
+    """A folder as it was listed: its inode and time of change, what stands in it, and when it was listed."""
+
+    inode: int
+    changed_ns: int
+    folders: list[str]
+    clips: list[str]
+    at: float
+    was_settled: bool
+
+    def holds(self, status: os.stat_result) -> bool:
+        """Whether a folder of this status need not be listed again."""
+        same = (self.inode, self.changed_ns) == (status.st_ino, status.st_mtime_ns)
+        return same and self.was_settled and time.monotonic() - self.at < RELIST_S
 
 
-def _signature(entry: os.DirEntry[str]) -> Signature | None:
+class _Waiting:
+    """Clips below a folder that are not judged yet.
+
+    The work of a look grows with the folders, and with the clips that wait; not with those that are judged. A folder
+    is listed only when it has changed: files that arrive, go or are renamed change its time.
+
+    Parameters
+    ----------
+    done
+        Paths of judged clips; the owner adds to it.
+    """
+
+    def __init__(self, folder: Path, done: Set[str]) -> None:
+        self._root, self._done = os.fspath(folder), done
+        self._listed: dict[str, _Listed] = {}
+
+    def look(self) -> dict[str, Signature]:
+        """Path and signature of each clip that waits; raises OSError where the folder itself cannot be read."""
+        listed: dict[str, _Listed] = {}
+        found: dict[str, Signature] = {}
+        places = [self._root]
+        while places:
+            place = places.pop()
+            try:
+                now = listed[place] = self._listing(place)
+            except OSError:
+                if place == self._root:
+                    raise
+                continue  # a sub-folder went away
+            places += now.folders
+            now.clips = [clip for clip in now.clips if clip not in self._done]
+            found |= {clip: signature for clip in now.clips if (signature := _signature(clip)) is not None}
+        self._listed = listed
+        return found
+
+    def _listing(self, place: str) -> _Listed:
+        status = Path(place).stat(follow_symlinks=place == self._root)
+        before = self._listed.get(place)
+        return before if before is not None and before.holds(status) else _list(place, status)
+
+
+def _list(place: str, status: os.stat_result) -> _Listed:
+    """List the sub-folders and audio files of a folder; hidden ones are left out, and links are not followed."""
+    with os.scandir(place) as entries:
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+    folders = [entry.path for entry in visible if entry.is_dir(follow_symlinks=False)]
+    no_clips = set(folders)
+    clips = [
+        entry.path for entry in visible if entry.path not in no_clips and entry.name.lower().endswith(AUDIO_SUFFIXES)
+    ]
+    was_settled = time.time() - status.st_mtime > SETTLED_S
+    return _Listed(status.st_ino, status.st_mtime_ns, folders, clips, time.monotonic(), was_settled)
+
+
+def _signature(path: str) -> Signature | None:
     try:
-        status = entry.stat(follow_symlinks=False)
+        status = os.lstat(path)
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns

@@ -19,7 +19,7 @@ from asd_core.errors import ArtifactError, DataSetError, EncoderUnavailableError
 from asd_core.files import MAX_JSON_DEPTH, parse_json
 from asd_core.manifest import parse_manifest
 from asd_core.uploads import upload_names
-from pages.shared import data_chores, train_sweep
+from pages.shared import train_sweep
 
 PYTHONS_LIMIT = 20_000
 """Lists inside one another that Python's own reader cannot read."""
@@ -92,12 +92,10 @@ def test_deep_files_of_the_data_folder_count_as_damaged(depth, tmp_path, monkeyp
     (tmp_path / "library.json").write_bytes(content)
     assert "deep" in str(library.read_library().fault)
     (tmp_path / "names.json").write_bytes(content)
-    assert upload_names(library.KnownSet("a", tmp_path, (), "uploads")) == {}
+    found = upload_names(library.KnownSet("a", tmp_path, "recordings", "", {}))
+    assert (dict(found.names), len(found.faults)) == ({}, 1)
     assert survey._read_survey(tmp_path / "names.json") is None
     assert train_sweep._read(tmp_path / "names.json") is None
-    (data_chores._folder()).mkdir(parents=True)
-    (data_chores._folder() / "status.json").write_bytes(content)
-    assert data_chores.read_chore() is None
     with pytest.raises(ValueError, match="deep"):
         feature_cache._parse_outcome(content)
 

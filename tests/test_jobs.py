@@ -21,11 +21,16 @@ from sounds import PROJECT, hum
 
 from asd_core import job_run, job_table, jobs
 from asd_core.artifacts import open_artifact
+from asd_core.chores import Download, Simulate, Sweep
+from asd_core.cli import _parser as cli_parser
+from asd_core.cli import main as cli_main
 from asd_core.detector import Progress
 from asd_core.errors import BusyError, UsageError
 from asd_core.job_table import (
     Job,
     Status,
+    active_jobs,
+    job_json,
     list_jobs,
     log_text,
     parse_request,
@@ -73,7 +78,7 @@ def asked(data, tmp_path, monkeypatch):
     monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path / "places"))
     monkeypatch.setattr(job_run, "MIN_FREE_BYTES", 1)
     yield TrainingRequest("lstm_predictor", data, settings=LONG, out=tmp_path / "artifacts")
-    waiting = [job for job in list_jobs() if job.is_active]
+    waiting = active_jobs()
     for job in sorted(waiting, key=lambda job: job.state):  # queued ones first: nothing starts anew
         with contextlib.suppress(UsageError):
             cancel(job)
@@ -228,9 +233,9 @@ def test_a_process_that_got_the_number_of_a_dead_training_is_left_alone(asked):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as process:
         folder = make_run(asked, state="running", pid=process.pid, started="another boot 12")
         assert cancel(read_job(folder)).state == "cancelled"
-        (folder / "status.json").write_text(json.dumps(Status("running", process.pid, "another boot 12").to_json()))
+        unseen = make_run(asked, name=NAME[:-1] + "e", state="running", pid=process.pid, started="another boot 12")
         sweep()
-        assert read_job(folder).state == "lost"
+        assert read_job(unseen).state == "lost"
         time.sleep(0.2)
         assert process.poll() is None
 
@@ -392,9 +397,162 @@ def test_a_training_that_ended_in_the_moment_of_the_look_is_not_lost(asked, monk
     folder = make_run(asked, state="running", **nobody())
     seen = read_job(folder)
     (folder / "status.json").write_text(json.dumps(Status("done", model="m", version="v").to_json()))
-    monkeypatch.setattr(jobs, "list_jobs", lambda: [seen])
+    monkeypatch.setattr(jobs, "active_jobs", lambda: [seen])
     sweep()
     assert read_job(folder).state == "done"
+
+
+# --- whose process it is ---
+
+
+@pytest.fixture
+def launcher(tmp_path, monkeypatch):
+    """An interpreter that starts Python as its child and waits, as a virtual environment's does on Windows."""
+    script = tmp_path / "launcher"
+    script.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(jobs.sys, "executable", str(script))
+    return script
+
+
+def test_a_training_whose_interpreter_is_a_launcher_knows_its_run_and_is_done(asked, launcher):
+    job = submit(replace(asked, settings=TINY))
+    wait_for(lambda: not sweep())
+    assert read_job(job.folder).state == "done", log_text(job)
+    wait_for(lambda: not processes_of(asked))
+
+
+def test_a_training_behind_a_launcher_is_found_alive_and_ended_with_its_launcher(asked, launcher):
+    job = wait_for_epoch(submit(asked))
+    sweep()
+    assert read_job(job.folder).state == "running"
+    assert str(launcher) not in Path(f"/proc/{job.status.pid}/cmdline").read_text()  # Python itself, not the launcher
+    assert cancel(job).state == "cancelled"
+    wait_for(lambda: not processes_of(asked), seconds=2)
+
+
+def test_a_launcher_that_is_ended_before_its_child_took_the_run_over_leaves_no_process(asked, launcher):
+    assert cancel(submit(asked)).state == "cancelled"
+    wait_for(lambda: not processes_of(asked), seconds=2)
+
+
+def test_a_running_job_is_taken_over_only_by_the_process_that_was_started_for_it(asked):
+    nowhere = replace(asked, data=asked.data / "nowhere")
+    marked = make_run(nowhere, state="running", token="5e" * 16, **nobody())
+    unmarked = make_run(nowhere, name=NAME[:-1] + "e", state="running", **nobody())
+    for told in ([str(marked)], [str(marked), "--token=00"], [str(unmarked)], [str(unmarked), "--token="]):
+        assert main(told) == 2
+    assert (read_job(marked).state, read_job(unmarked).state) == ("running", "running")
+
+
+# --- looking ---
+
+
+def test_looks_read_what_has_changed_and_nothing_that_has_ended(asked, monkeypatch):
+    for number in range(20):
+        make_run(asked, name=f"20260131T120000000000Z-{number:08x}")
+    ours = {"pid": os.getpid(), "started": process_start(os.getpid())}
+    active = make_run(asked, name=f"{NAME[:-2]}ff", state="running", **ours)
+    reads, looks = [], []
+    real_read, real_look = job_table._read_json, job_table._file_signature
+    monkeypatch.setattr(job_table, "_read_json", lambda path: reads.append(path) or real_read(path))
+    monkeypatch.setattr(job_table, "_file_signature", lambda path: looks.append(path) or real_look(path))
+    assert len(list_jobs()) == 21
+    assert len(reads) == 42  # job and status of each
+    reads.clear()
+    looks.clear()
+    for _ in range(3):
+        assert [job.folder for job in active_jobs()] == [active]
+    assert (reads, {path.parent for path in looks}) == ([], {active})
+    assert len(list_jobs()) == 21
+    assert reads == []
+    job_table.write_status(active, Status("cancelled"))
+    assert active_jobs() == []
+    assert list_jobs()[-1].state == "failed"
+    assert {path.parent for path in reads} == {active}
+
+
+def test_a_run_that_was_removed_or_changed_by_hand_is_seen(asked):
+    first, second = make_run(asked), make_run(asked, name=NAME[:-1] + "e")
+    assert [job.folder for job in list_jobs()] == [second, first]
+    shutil.rmtree(first)
+    (second / "status.json").write_text("{")
+    assert [(job.folder, job.state) for job in list_jobs()] == [(second, "lost")]
+
+
+# --- chores ---
+
+
+def test_a_chore_runs_beside_a_training_and_its_end_is_told(asked):
+    training = wait_for_epoch(submit(asked))
+    chore = jobs.start(Simulate("tiny bench", size="small", seed=3))
+    assert chore.state == "running"
+    assert [job.folder for job in list_jobs()] == [training.folder]
+    wait_for(lambda: job_table.step(read_job(chore.folder)).done > 0)
+    assert job_table.step(chore).total == 480
+    assert {job.folder for job in sweep()} == {training.folder, chore.folder}
+    assert niceness(read_job(chore.folder).status.pid) == max(job_run.NICENESS, os.nice(0))
+    ended = cancel(chore)
+    assert (ended.state, ended.chore) == ("cancelled", chore.chore)
+    assert "goes on from what has been fetched" in ended.status.error
+    assert read_job(training.folder).state == "running"
+    assert list((runs_dir().parent / "benches").glob("*")) == []
+
+
+def test_one_chore_runs_at_a_time_and_the_record_of_the_one_before_goes(asked):
+    first = jobs.start(Sweep("no such set", machine="fan"))
+    failed = wait_until(first, "failed", "done", "lost")
+    assert (failed.state, failed.status.error) == ("failed", "no data set is called 'no such set'")
+    second = jobs.start(Simulate("tiny", size="small", seed=3))
+    assert not first.folder.exists()
+    with pytest.raises(BusyError, match="another data set is being made"):
+        jobs.start(Simulate("other", size="small", seed=4))
+    assert jobs.last_chore().name == second.name
+    cancel(second)
+
+
+def test_a_chore_behind_a_launcher_is_found_alive_and_ended(asked, launcher):
+    chore = jobs.start(Simulate("tiny", size="small", seed=3))
+    wait_for(lambda: job_table.step(chore).done > 0)
+    assert jobs.chore_is_active()
+    assert cancel(chore).state == "cancelled"
+    assert not jobs.chore_is_active()
+    wait_for(lambda: not processes_of(asked), seconds=2)
+
+
+def test_a_killed_chore_is_lost(asked):
+    chore = jobs.start(Simulate("tiny", size="small", seed=3))
+    wait_for(lambda: job_table.step(chore).done > 0)
+    os.killpg(read_job(chore.folder).status.pid, signal.SIGKILL)
+    wait_for(lambda: not jobs.chore_is_active())
+    assert read_job(chore.folder).state == "lost"
+
+
+def test_a_relative_data_folder_is_found_by_the_processes_that_are_started(asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ASD_DATA_DIR", "here")
+    chore = jobs.start(Sweep("no such set", machine="fan"))
+    wait_for(lambda: not sweep())
+    assert read_job(chore.folder).status.error == "no data set is called 'no such set'"
+    assert chore.folder.parent == tmp_path / "here" / "runs"
+
+
+@pytest.mark.parametrize("chore", [Download("dcase", ("fan", "slider"), "dev"), Sweep("pump", "00")])
+def test_a_chore_comes_back_equal(chore):
+    assert parse_request(json.loads(json.dumps(job_json(chore)))) == chore
+
+
+def test_an_unexpected_fault_of_a_chore_names_its_type_and_leaves_the_traceback_in_the_log(asked, monkeypatch, capsys):
+    def broken(*_, **__):
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(Simulate, "perform", broken)
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    status, code = job_run._do(make_run(asked), Simulate("x", "small", 1), Status("running", 2, "x"), [])
+    for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
+        signal.signal(number, handler)
+    assert (status.state, status.error, code) == ("failed", "ZeroDivisionError; see log.txt", 1)
+    assert "secret detail" in capsys.readouterr().err
 
 
 # --- one at a time ---
@@ -439,7 +597,7 @@ def test_the_same_detector_for_the_same_clips_is_busy(asked, data, state):
 
 
 def test_eight_jobs_wait_and_a_ninth_is_busy(asked, tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "sweep", lambda: None)
+    monkeypatch.setattr(jobs, "sweep", lambda: [])
     for number in range(jobs.MAX_QUEUED):
         submit(replace(asked, data=tmp_path / f"set{number}"))
     with pytest.raises(BusyError, match="8 jobs wait"):
@@ -547,6 +705,62 @@ def test_a_job_that_cannot_be_started_fails_and_the_next_begins(asked, monkeypat
 
 
 # --- the files ---
+
+
+SAMPLES = {
+    "channel": ["mean", "0", "3"],
+    "preset": ["paper"],
+    "seed": ["7"],
+    "threads": ["2"],
+    "ids": ["00", "00,02"],
+    "set": ["hidden=8", "learning_rate=0.1", "pooling=std"],
+}
+
+
+def train_options():
+    """Each option of the `train` command with each sample value, as it would be typed."""
+    commands = next(action for action in cli_parser()._actions if action.choices and "train" in action.choices)
+    for action in commands.choices["train"]._actions:
+        if action.option_strings and action.dest not in ("help", "json", "vggish"):
+            for value in [None] if action.nargs == 0 else SAMPLES.get(action.dest, ["a_text"]):
+                yield [action.option_strings[-1], *([] if value is None else [value])]
+
+
+@pytest.mark.parametrize("typed", list(train_options()), ids=" ".join)
+def test_whatever_the_train_command_takes_can_be_asked_for_as_a_job(typed, monkeypatch, tmp_path):
+    requests = []
+
+    def noted(request, **_):
+        requests.append(request)
+        raise UsageError("only noted")
+
+    monkeypatch.setattr("asd_core.pipeline.train", noted)
+    assert cli_main(["train", "lstm_predictor", "--data", str(tmp_path), *typed]) == 2
+    (request,) = requests
+    assert request != TrainingRequest("lstm_predictor", tmp_path, settings={})
+    assert parse_request(json.loads(json.dumps(job_json(request)))) == request
+
+
+def test_a_job_with_the_mean_of_channels_is_submitted(asked, monkeypatch):
+    monkeypatch.setattr(jobs, "sweep", lambda: [])
+    assert submit(replace(asked, channel="mean")).request.channel == "mean"
+    assert [job.request.channel for job in list_jobs()] == ["mean"]
+
+
+@pytest.mark.parametrize("channel", ["left", True, 0.5, [0]])
+def test_another_channel_than_a_number_or_the_mean_is_damaged(asked, channel):
+    content = job_json(asked)
+    content["request"]["channel"] = channel
+    with pytest.raises(ValueError, match="channel must be int or 'mean' or null"):
+        parse_request(content)
+
+
+def test_a_status_of_an_earlier_version_is_read(asked):
+    folder = make_run(asked, error="as before")
+    content = json.loads((folder / "status.json").read_text())
+    del content["token"]
+    (folder / "status.json").write_text(json.dumps(content))
+    assert (read_job(folder).state, read_job(folder).status.error) == ("failed", "as before")
 
 
 def test_a_request_and_a_status_come_back_equal(asked):

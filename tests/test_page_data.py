@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 
 import pytest
@@ -10,13 +11,15 @@ import streamlit
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
-from asd_core import library
+from asd_core import job_run, job_table, jobs, library
 from asd_core.audio import encode_wav
+from asd_core.chores import Download, Simulate
 from asd_core.disk import MIN_FREE_BYTES
+from asd_core.job_table import Status
 from asd_core.library import read_library
 from asd_core.uploads import Quota, Upload, store_uploads
-from pages.shared import data_chores
 
+SLIDER = Download("dcase2020-dev", machines=("slider",), part="dev")
 HOSTILE = "<img src=x onerror=alert(1)>[l](javascript:alert(1))\n=cmd|' /C calc'!A0\u202e.wav"
 
 
@@ -52,6 +55,14 @@ def wav(seed: int) -> bytes:
 def text_of(app: AppTest) -> str:
     kinds = ("markdown", "caption", "text", "error", "warning", "info", "success", "title", "metric")
     return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
+
+
+def record(asked, **status):
+    """Run folder of a chore in a state of one's choice."""
+    job_table.runs_dir().mkdir(parents=True, exist_ok=True)
+    folder = job_table.make_run(job_table.json_bytes(job_table.job_json(asked)), command=asked.kind)
+    job_table.write_status(folder, Status(**status, command=asked.kind))
+    return folder
 
 
 def button(app: AppTest, label: str):
@@ -220,33 +231,35 @@ def test_a_bench_is_simulated_in_the_background_with_progress_and_can_be_stopped
     button(app, "Simulate").click().run()
     assert not app.exception
     deadline = time.monotonic() + 60
-    while data_chores.read_chore().total == 0 and time.monotonic() < deadline:
+    while job_table.step(jobs.last_chore()).total == 0 and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert data_chores.read_chore().total == 480
+    assert job_table.step(jobs.last_chore()).total == 480
     app.run()
     assert "It goes on when you leave this page" in text_of(app)
     button(app, "Simulate").click().run()
     assert "another data set is being made" in text_of(app)
     button(app, "Stop").click().run()
     assert not app.exception
-    assert not data_chores.is_running()
+    assert not jobs.chore_is_active()
     assert "Stopped" in text_of(app)
     assert read_library().find("simulated-small-seed5") is None
     assert not list((home / "benches").glob("*"))
     button(app, "Close").click().run()
-    assert data_chores.read_chore() is None
+    assert jobs.last_chore() is None
 
 
 def test_a_finished_bench_is_among_the_data_sets(page, home, monkeypatch):
     from asd_core.datasets.bench import SIZES, BenchSize, IdCounts
 
     monkeypatch.setitem(SIZES, "small", BenchSize("small", {"00": IdCounts(2, 1, 1)}))
-    (home / "chore").mkdir()
-    data_chores._write(data_chores.Chore("simulate", "tiny", {"size": "small", "seed": 3}))
-    handlers = [data_chores.signal.getsignal(number) for number in (2, 15)]
-    assert data_chores.main() == 0
+    asked = Simulate("tiny", size="small", seed=3)
+    folder = record(asked, state="queued")
+    handlers = [signal.getsignal(number) for number in (2, 15)]
+    status, code = job_run._do(folder, asked, job_table.running(2, command=asked.kind), [])
     for number, handler in zip((2, 15), handlers, strict=True):
-        data_chores.signal.signal(number, handler)
+        signal.signal(number, handler)
+    job_table.write_status(folder, status)
+    assert (status.state, code) == ("done", 0)
     app = page("sets", data_set="tiny")
     assert not app.exception
     assert "it is among the data sets now" in text_of(app)
@@ -255,9 +268,8 @@ def test_a_finished_bench_is_among_the_data_sets(page, home, monkeypatch):
 
 
 def test_a_download_that_cannot_reach_the_server_says_so_plainly(page, home):
-    (home / "chore").mkdir()
     reason = "zenodo.org is out of reach: name not known"
-    data_chores._write(data_chores.Chore("download", "dcase2020-dev", {}, state="failed", error=reason))
+    record(SLIDER, state="failed", error=reason)
     app = page("download")
     assert not app.exception
     assert reason in text_of(app)
@@ -265,8 +277,7 @@ def test_a_download_that_cannot_reach_the_server_says_so_plainly(page, home):
 
 
 def test_a_process_that_died_is_called_lost(page, home):
-    (home / "chore").mkdir()
-    data_chores._write(data_chores.Chore("download", "dcase2020-dev", {}, pid=2**22 - 3))
+    record(SLIDER, state="running", pid=2**22 - 3, started="another boot 12")
     assert "ended without a word" in text_of(page("download"))
 
 
@@ -307,7 +318,7 @@ def test_a_folder_that_no_data_set_names_is_said_and_can_be_deleted(page, home, 
     names = list(app.dataframe[0].value["Name"])
     assert app.dataframe[0].value["What"][names.index("uploads/cut")] == "unlisted folder"
     next(box for box in app.selectbox if box.label == "Delete").set_value(names.index("uploads/cut")).run()
-    monkeypatch.setattr("pages.shared.data_storage.is_running", lambda: True)
+    monkeypatch.setattr("pages.shared.data_storage.chore_is_active", lambda: True)
     app.button(key="delete_item").click().run()
     assert "a data set is being made" in text_of(app)
     monkeypatch.undo()

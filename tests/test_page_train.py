@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from dataclasses import replace
@@ -222,6 +223,31 @@ def test_why_a_run_failed_or_was_lost_is_said_and_its_record_can_be_deleted(page
     assert not any("<img" in element.value for element in [*app.markdown, *app.caption])
 
 
+def test_a_page_looks_at_the_jobs_once_and_reads_ended_runs_once(page, home, monkeypatch):
+    job_table.runs_dir().mkdir(parents=True)
+    for _ in range(12):
+        folder = job_table.make_run(job_table.json_bytes(job_table.job_json(request(home))))
+        job_table.write_status(folder, job_table.Status("failed", error="as before"))
+    ours = job_table.running(os.getpid())
+    running = job_table.make_run(job_table.json_bytes(job_table.job_json(request(home))))
+    job_table.write_status(running, ours)
+    looks, reads = [], []
+    real_sweep, real_read = jobs.sweep, job_table._read_json
+    monkeypatch.setattr(jobs, "sweep", lambda: looks.append(1) or real_sweep())
+    monkeypatch.setattr(job_table, "_read_json", lambda path: reads.append(path) or real_read(path))
+    app = page("runs", run=running.name)
+    assert not app.exception
+    assert "Training now" in text_of(app)
+    assert len(looks) == 1
+    looks.clear()
+    reads.clear()
+    app.run()
+    assert "Training now" in text_of(app)
+    assert len(looks) == 1
+    assert {path.parent for path in reads} <= {running}
+    job_table.write_status(running, job_table.ended(ours, "cancelled", "it was never a process of its own"))
+
+
 def test_a_damaged_run_is_listed(page, home):
     folder = job_table.runs_dir() / "20260131T120000000000Z-1a2b3c4d"
     folder.mkdir(parents=True)
@@ -262,8 +288,8 @@ def test_without_runs_or_detectors_each_view_says_so(page):
 def test_a_sweep_is_drawn_as_a_heat_map_and_started_only_when_asked_for(page, home):
     import json
 
+    from asd_core.chores import sweep_path
     from asd_core.sweep import sweep
-    from pages.shared.data_chores import sweep_path
 
     app = page("sweep")
     assert not app.exception

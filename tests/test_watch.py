@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from sounds import PROJECT, hum
 
+from asd_core import watch as watch_module
+from asd_core import watch_table
 from asd_core.artifacts import open_artifact, publish
 from asd_core.audio import encode_wav
 from asd_core.cli import main
@@ -558,10 +560,88 @@ def test_the_tail_reads_only_what_is_new_and_starts_again_with_a_new_file(five_r
 
 
 def test_the_tail_of_a_long_table_begins_at_a_line(five_rows, monkeypatch):
-    from asd_core import watch_table
-
     monkeypatch.setattr(watch_table, "TAIL_BYTES", 600)
     tail = Tail(five_rows)
     rows = tail.update()
     assert 1 <= len(rows) < 5
     assert tail.is_cut
+
+
+# What a look costs
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Folders that were listed and clips that were looked at, as a look goes on."""
+    seen = {"listed": [], "clips": []}
+    real_list, real_signature = watch_module._list, watch_module._signature
+    monkeypatch.setattr(
+        watch_module, "_list", lambda place, status: seen["listed"].append(Path(place).name) or real_list(place, status)
+    )
+    monkeypatch.setattr(
+        watch_module, "_signature", lambda path: seen["clips"].append(Path(path).name) or real_signature(path)
+    )
+    return seen
+
+
+def looked(waiting, counted, folder, *, age_s=10.0):
+    """What a look finds, listed and looked at, when every folder changed so long ago."""
+    for each in (folder, *folder.rglob("*/")):
+        if time.time() - each.stat().st_mtime < age_s:
+            os.utime(each, (time.time() - age_s,) * 2)
+    counted["listed"].clear()
+    counted["clips"].clear()
+    found = sorted(Path(path).name for path in waiting.look())
+    return found, sorted(counted["listed"]), sorted(counted["clips"])
+
+
+def test_a_look_costs_what_has_changed_and_not_what_was_judged(folder, counted):
+    for name in ("a/1.wav", "a/2.wav", "b/3.wav"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    done = {str(folder / "a" / "1.wav")}
+    waiting = watch_module._Waiting(folder, done)
+    assert looked(waiting, counted, folder) == (["2.wav", "3.wav"], ["a", "b", "in"], ["2.wav", "3.wav"])
+    assert looked(waiting, counted, folder) == (["2.wav", "3.wav"], [], ["2.wav", "3.wav"])
+    done |= {str(folder / "a" / "2.wav"), str(folder / "b" / "3.wav")}
+    assert looked(waiting, counted, folder) == ([], [], [])
+    (folder / "b" / "4.wav").write_bytes(b"x")
+    assert looked(waiting, counted, folder, age_s=5.0) == (["4.wav"], ["b"], ["4.wav"])
+    (folder / "b" / "4.wav").unlink()
+    (folder / "a" / "c").mkdir()
+    assert looked(waiting, counted, folder, age_s=4.0) == ([], ["a", "b", "c"], [])
+
+
+def test_a_folder_that_has_just_changed_is_listed_again(folder, counted):
+    waiting = watch_module._Waiting(folder, set())
+    for _ in range(2):
+        assert looked(waiting, counted, folder, age_s=0.0)[1] == ["in"]
+
+
+def test_a_folder_whose_time_never_changes_is_listed_again_in_a_while(folder, counted, monkeypatch):
+    waiting = watch_module._Waiting(folder, set())
+    looked(waiting, counted, folder)
+    before = folder.stat()
+    (folder / "1.wav").write_bytes(b"x")
+    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert looked(waiting, counted, folder)[0] == []
+    later = time.monotonic() + watch_module.RELIST_S
+    monkeypatch.setattr(watch_module.time, "monotonic", lambda: later)
+    assert looked(waiting, counted, folder)[0] == ["1.wav"]
+
+
+def test_paths_are_escaped_for_rows_and_not_at_every_look(model, folder, tmp_path, monkeypatch):
+    for number in range(3):
+        write(folder / f"{number}.wav", number)
+    calls = []
+    real = watch_table.escaped
+    monkeypatch.setattr(watch_table, "escaped", lambda text: calls.append(text) or real(text))
+    monkeypatch.setattr(watch_module, "escaped", watch_table.escaped, raising=False)
+    run_once(folder, model, tmp_path / "t.csv")
+    assert len(calls) == 6  # path and model of each row
+    calls.clear()
+    stop = threading.Event()
+    looks = iter(range(5))
+    monkeypatch.setattr(stop, "wait", lambda _: next(looks, None) is None and stop.set())
+    watch(WatchRequest(folder, model, tmp_path / "t.csv", poll_s=0.05), stop=stop)
+    assert calls == []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from asd_core import jobs
+from asd_core.chores import Download, Simulate
 from asd_core.datasets.bench import SIZES
 from asd_core.datasets.published import ARCHIVES, MACHINES, expected_clips, unpacked_bytes
 from asd_core.library import ROOTS_VARIABLE, add_folder, allowed_roots, new_bench_folder
@@ -19,7 +21,6 @@ from asd_core.uploads import (
     destination,
     store_uploads,
 )
-from pages.shared import data_chores
 from pages.shared.data_table import go, shown_path, size_text
 from pages.shared.uploads import USED
 
@@ -174,7 +175,7 @@ def simulate_form() -> None:
         chosen = name or f"simulated-{size}-seed{seed}"
         check_free_disk(SIZES[size].n_bytes)
         made = new_bench_folder(chosen).name
-        data_chores.start("simulate", made, {"size": size, "seed": int(seed)})
+        jobs.start(Simulate(made, size=size, seed=int(seed)))
         st.rerun()
 
 
@@ -208,7 +209,7 @@ def download_form() -> None:
     if st.button("Download", key="start_download", icon=":material/download:"):
         check_free_disk(needed)
         name = "dcase2020-dev" if part == "dev" else "dcase2020-eval"
-        data_chores.start("download", name, {"machines": machines, "part": part})
+        jobs.start(Download(name, machines=tuple(machines), part=part))
         st.rerun()
 
 

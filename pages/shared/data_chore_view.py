@@ -1,4 +1,4 @@
-"""How far a data set is that is being made, and how it ended."""
+"""How far a chore is (a data set being made, a grid being tried), and how it ended."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.shared.data_chores import Chore, dismiss, is_running, read_chore, stop
+from asd_core import jobs
+from asd_core.chores import Chore, Step
+from asd_core.job_table import Job, read_job, step
 from pages.shared.data_table import size_text
 from pages.shared.frame import fragment, shown_text
+from pages.shared.train_live import swept
 
 POLL_S = 1.0
 DOING = {
@@ -18,66 +21,85 @@ DOING = {
 }
 
 
-def chore_panel(kinds: Sequence[str]) -> None:
-    """Show what is being made, and how one of these kinds ended; look again every second while it runs."""
-    chore = read_chore()
-    if chore is not None and (chore.kind in kinds or chore.state == "running"):
-        alive = chore.state == "running"
-        fragment(lambda: _panel(alive), run_every=POLL_S if alive else None)()
+def chore_panel(kinds: Sequence[str]) -> bool:
+    """Show what is being made, and how one of these kinds ended; look again every second while it runs.
+
+    Returns
+    -------
+    bool
+        Whether a chore of any kind runs.
+    """
+    swept()
+    job = jobs.last_chore()
+    if job is None or job.chore is None:
+        return False
+    if job.is_active:
+        looks = [job]
+        fragment(lambda: _panel(looks.pop() if looks else _looked_at_again(job)), run_every=POLL_S)()
+    elif job.chore.kind in kinds:
+        _panel(job)
+    return job.is_active
 
 
-def _panel(was_alive: bool) -> None:
-    chore = read_chore()
+def _looked_at_again(job: Job) -> Job:
+    swept()
+    now = read_job(job.folder)
+    if not now.is_active:
+        st.rerun()
+    return now
+
+
+def _panel(job: Job) -> None:
+    chore = job.chore
     if chore is None:
         return
-    if was_alive and chore.state != "running":
-        st.rerun()
     with st.container(border=True):
         with st.container(horizontal=True):
             st.markdown(f"**{DOING.get(chore.kind, 'Working on')}**", width="content")
             st.text(chore.name, width="content")
-        if chore.state == "running":
-            _running(chore)
+        if job.is_active:
+            _running(job)
         else:
-            _ended(chore)
+            _ended(job, chore)
 
 
-def _running(chore: Chore) -> None:
-    share = chore.done / chore.total if chore.total else 0.0
-    st.progress(min(share, 1.0), _step(chore))
+def _running(job: Job) -> None:
+    now = step(job)
+    share = now.done / now.total if now.total else 0.0
+    st.progress(min(share, 1.0), _step_text(now))
     st.caption("It goes on when you leave this page.")
     if st.button("Stop", key="stop_chore", icon=":material/stop_circle:"):
-        stop()
+        jobs.cancel(job)
         st.rerun()
 
 
-def _step(chore: Chore) -> str:
-    if not chore.total:
+def _step_text(now: Step) -> str:
+    if not now.total:
         return "Starting …"
-    if chore.stage.startswith("download"):
-        return f"{size_text(chore.done)} of {size_text(chore.total)} fetched"
-    if chore.stage.startswith("unpack"):
-        return f"{chore.done:,} of {chore.total:,} clips unpacked"
-    return f"{chore.done:,} of {chore.total:,} {chore.stage}"
+    if now.stage.startswith("download"):
+        return f"{size_text(now.done)} of {size_text(now.total)} fetched"
+    if now.stage.startswith("unpack"):
+        return f"{now.done:,} of {now.total:,} clips unpacked"
+    return f"{now.done:,} of {now.total:,} {now.stage}"
 
 
-def _ended(chore: Chore) -> None:
-    if chore.state == "done":
+def _ended(job: Job, chore: Chore) -> None:
+    if job.state == "done":
         st.success(
             "Done." if chore.kind == "sweep" else "Done: it is among the data sets now.", icon=":material/check:"
         )
-    elif chore.state == "stopped":
+    elif job.state == "cancelled":
         st.info("Stopped. Start it again to go on; a download keeps what it has fetched.", icon=":material/info:")
     else:
         st.error("It did not succeed:", icon=":material/error:")
-        st.text(shown_text(chore.error))
+        st.text(shown_text(job.status.error or ""))
         if chore.kind == "download":
             st.caption(
                 "Without a connection to zenodo.org the data cannot be fetched from here. Copy the files by hand as "
                 "the message says, or use own recordings or the simulated bench."
             )
-    for line in chore.warnings:
+    for line in job.status.warnings:
         st.text(shown_text(line))
-    if not is_running() and st.button("Close", key="dismiss_chore"):
-        dismiss()
+    if st.button("Close", key="dismiss_chore"):
+        jobs.delete(job)
         st.rerun()

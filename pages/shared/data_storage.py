@@ -13,13 +13,12 @@ import streamlit as st
 from asd_core.artifacts import find_artifacts, list_versions
 from asd_core.errors import BusyError
 from asd_core.formats import display_name
-from asd_core.job_table import Job, list_jobs
-from asd_core.jobs import delete
+from asd_core.job_table import Job, active_jobs, list_jobs
+from asd_core.jobs import chore_is_active, delete
 from asd_core.library import EMBEDDED_NAME, KnownSet, delete_data_set, delete_unlisted, unlisted_folders
 from asd_core.places import artifacts_dir
 from asd_core.storage import caches, empty_cache, folder_bytes, free_bytes
 from asd_core.versions import current_version, delete_version, is_read_only
-from pages.shared.data_chores import is_running
 from pages.shared.data_table import known_sets, size_text, tree_bytes
 from pages.shared.frame import PROJECT
 
@@ -76,13 +75,13 @@ def _delete_unlisted(folder: Path) -> None:
 
 
 def _check_unused(folder: Path, name: str) -> None:
-    for job in list_jobs():
-        if job.is_active and job.request is not None and job.request.data.resolve().is_relative_to(folder):
+    for job in active_jobs():
+        if job.request is not None and job.request.data.resolve().is_relative_to(folder):
             raise BusyError(f"{name} is used by the training {job.name}: stop that first")
 
 
 def _check_nothing_is_made() -> None:
-    if is_running():
+    if chore_is_active():
         raise BusyError("a data set is being made: wait until that has ended, or stop it")
 
 
@@ -176,6 +175,6 @@ def _run_name(job: Job) -> str:
 
 
 def _empty(name: str) -> None:
-    if is_running() or any(job.is_active for job in list_jobs()):
+    if chore_is_active() or active_jobs():
         raise BusyError("something is being made or trained: wait until that has ended")
     empty_cache(name, out=artifacts_dir(PROJECT))

@@ -12,7 +12,7 @@ import streamlit as st
 from asd_core import job_table, jobs
 from asd_core.detector import Progress
 from asd_core.detectors import detector_class
-from asd_core.errors import BusyError
+from asd_core.errors import BusyError, UsageError
 from asd_core.formats import display_name, seconds_text
 from asd_core.job_table import Job
 from asd_core.plots import learning_curves
@@ -32,21 +32,28 @@ FEW_EPOCHS, LONG_EPOCHS = 20, 200
 
 def live_panel() -> None:
     """Show active trainings, newest state of each, and those that ended since this session saw them run."""
-    swept()
-    before = _active()
+    first = _trainings()
+    before = {job.name: job.state for job in first}
     seen = st.session_state.setdefault("seen_jobs", set())
     seen |= set(before)
-    for job in job_table.list_jobs():
-        if job.name in seen and not job.is_active:
-            _ended(job)
+    for name in sorted(seen - set(before), reverse=True):
+        with contextlib.suppress(UsageError):  # its record has been deleted
+            _ended(job_table.read_job(job_table.runs_dir() / name))
     if before:
-        fragment(lambda: _panel(before), run_every=POLL_S)()
+        looks = [first]
+        fragment(lambda: _panel(before, looks.pop() if looks else _trainings()), run_every=POLL_S)()
 
 
-def swept() -> None:
-    """Close trainings whose process died and start the next one; another process may be at it."""
+def swept() -> list[Job]:
+    """Close jobs whose process died, start the next, and return the active ones; another process may be at it."""
     with contextlib.suppress(BusyError):
-        jobs.sweep()
+        return jobs.sweep()
+    return job_table.active_jobs()
+
+
+def _trainings() -> list[Job]:
+    """Trainings that wait or run, newest first."""
+    return [job for job in swept() if job.chore is None]
 
 
 def job_title(job: Job) -> str:
@@ -82,13 +89,8 @@ def loss_figure(job: Job, events: Sequence[Progress]) -> None:
     st.caption("Training: clips it learns from. Validation: held-out normal clips. Lower is better.")
 
 
-def _active() -> dict[str, str]:
-    return {job.name: job.state for job in job_table.list_jobs() if job.is_active}
-
-
-def _panel(before: dict[str, str]) -> None:
-    swept()
-    active = [job for job in reversed(job_table.list_jobs()) if job.is_active]
+def _panel(before: dict[str, str], trainings: Sequence[Job]) -> None:
+    active = trainings[::-1]
     if {job.name: job.state for job in active} != before:
         st.rerun()
     waiting = [job for job in active if job.state == "queued"]

@@ -10,8 +10,9 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from asd_core import jobs
+from asd_core.chores import Sweep, sweep_path
 from asd_core.files import parse_json
-from pages.shared import data_chores
 from pages.shared.data_chore_view import chore_panel
 from pages.shared.data_report import indexed
 from pages.shared.frame import keep
@@ -37,15 +38,15 @@ def sweep_view() -> None:
         "Log-mel statistics + one-class SVM for each pair of nu (how many training clips may lie outside) and gamma "
         "(how closely the boundary follows them). Nothing is chosen from it."
     )
-    chore_panel(("sweep",))
+    is_busy = chore_panel(("sweep",))
     known, machine = choose_data()
-    path = data_chores.sweep_path(known.name, machine)
+    path = sweep_path(known.name, machine)
     report = _read(path)
-    if data_chores.is_running():
+    if is_busy:
         st.caption("Something is being made or tried: the next sweep can start when that has ended.")
     elif st.button("Try the grid again" if report else "Try the grid", key="start_sweep", icon=":material/grid_on:"):
         indexed(known, machine)
-        data_chores.start("sweep", known.name, {"machine": machine})
+        jobs.start(Sweep(known.name, machine=machine))
         st.rerun()
     if report is not None:
         _show(report)
