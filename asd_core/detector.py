@@ -204,7 +204,8 @@ class Detector(ABC):
         distinct = len({clip.digest or hashlib.sha256(clip.samples.tobytes()).hexdigest() for clip in clips})
         if distinct < MIN_TRAINING_CLIPS:
             raise InputError(f"training needs at least {MIN_TRAINING_CLIPS} distinct normal clips, got {distinct}")
-        self._fit(clips, heldout, on_progress, should_stop, checkpoint)
+        with one_blas_thread():
+            self._fit(clips, heldout, on_progress, should_stop, checkpoint)
         return self
 
     @final

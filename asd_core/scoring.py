@@ -26,7 +26,7 @@ class _Shared(Waveform):
 
     features: dict[str, Any] = field(default_factory=dict, repr=False)
 
-    def derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
+    def _derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
         if name not in self.features:
             self.features[name] = compute()
         return cast(DerivedArray, self.features[name])
