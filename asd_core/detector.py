@@ -237,6 +237,13 @@ class Detector(ABC):
         with one_blas_thread():
             return np.array([self._anomaly_score(clip) for clip in clips], dtype=np.float64)
 
+    @final
+    def anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
+        """`anomaly_score` and `anomaly_map` of a clip, the same bits, from one pass. Raises as `anomaly_map`."""
+        self._require_fit()
+        with one_blas_thread():
+            return self._anomaly_score_and_map(clip)
+
     @property
     @final
     def state(self) -> State:
@@ -284,6 +291,10 @@ class Detector(ABC):
 
     @abstractmethod
     def _anomaly_score(self, clip: Waveform) -> float: ...
+
+    def _anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
+        """Both; a detector whose two share work that costs something does it once here."""
+        return self._anomaly_score(clip), self._anomaly_map(clip)
 
     @abstractmethod
     def _state(self) -> State: ...

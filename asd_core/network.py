@@ -202,7 +202,11 @@ class NetworkDetector(Detector, Generic[Scorer]):
         return AnomalyMap(values, self._step_times_s(len(values)), mel_band_centres_hz())
 
     def _anomaly_score(self, clip: Waveform) -> float:
-        return pool(self._anomaly_map(clip).values.mean(axis=1), pooling=self.pooling)
+        return self._anomaly_score_and_map(clip)[0]
+
+    def _anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
+        found = self._anomaly_map(clip)
+        return pool(found.values.mean(axis=1), pooling=self.pooling), found
 
     def _state(self) -> State:
         scale, weights = self._learned

@@ -108,7 +108,7 @@ with one_blas_thread():
     assert (done.stdout, done.stderr) == ("True {1}\n", "")
 
 
-@pytest.mark.parametrize("score", ["anomaly_map", "anomaly_score", "anomaly_scores"])
+@pytest.mark.parametrize("score", ["anomaly_map", "anomaly_score", "anomaly_scores", "anomaly_score_and_map"])
 def test_every_way_to_score_takes_one_thread(score, noted):
     detector = detector_class("vggish_ocsvm").from_preset("quick").fit(eight_clips())
     seen = noted(type(detector), "_block_scores")
