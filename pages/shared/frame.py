@@ -100,11 +100,11 @@ def fragment(draw: Callable[[], None], *, run_every: float | None = None) -> Cal
 
 def _started(path: str) -> bool:
     """Whether there are folders to work in; the page says so where there are none."""
+    folders = []
     with _boundary(path):
-        _start_log(str(data_dir()))
-        artifacts_dir(PROJECT)
-        return True
-    return False
+        folders = [data_dir(), artifacts_dir(PROJECT)]
+        _start_log(str(folders[0]))
+    return bool(folders)
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
