@@ -33,7 +33,7 @@ from asd_core.arrays import STATE, parse_safetensors
 from asd_core.detector import Detector, State
 from asd_core.detectors import DETECTOR_NAMES
 from asd_core.encoders.weights import difference_of
-from asd_core.errors import ArtifactError, InputError
+from asd_core.errors import ArtifactError, InputError, StaleVersionError
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.familiarity import Familiarity, traits
 from asd_core.files import replace_file, sync_folder, write_synced
@@ -143,7 +143,7 @@ class Artifact:
     @cached_property
     def scores(self) -> Scores:
         """Scores of held-out and test clips."""
-        return parse_scores(self._payload(SCORES))
+        return parse_scores(self.payload(SCORES))
 
     def detector(self) -> Detector:
         """Build the trained detector.
@@ -159,7 +159,7 @@ class Artifact:
         self._check_encoder(detector)
         spec = detector.state_spec()
         try:
-            return detector.restore(parse_safetensors(self._payload(STATE), spec_names=set(spec)))
+            return detector.restore(parse_safetensors(self.payload(STATE), spec_names=set(spec)))
         except InputError as error:
             raise ArtifactError(f"{self.folder}: {STATE}: {error}") from error
 
@@ -176,7 +176,14 @@ class Artifact:
                 f"{f' ({difference})' if difference else ''}"
             )
 
-    def _payload(self, name: str) -> bytes:
+    def payload(self, name: str) -> bytes:
+        """Content of one of the version's `PAYLOAD_FILES`, checked against the manifest.
+
+        Raises
+        ------
+        ArtifactError
+            It is damaged or gone.
+        """
         recorded = self.manifest["files"][name]
         content = _read_file(self.folder / name, at_most=MAX_PAYLOAD_BYTES)
         if len(content) != recorded["bytes"] or hashlib.sha256(content).hexdigest() != recorded["sha256"]:
@@ -257,8 +264,54 @@ def publish(
     """
     from safetensors.numpy import save
 
+    return _publish(detector_folder, manifest, {STATE: save(state), SCORES: format_scores(scores)})
+
+
+def republish(detector_folder: Path, artifact: Artifact, *, changes: Mapping[str, Any]) -> Artifact:
+    """Write a version with the same arrays and scores, byte by byte, and make it current; the caller holds the lock.
+
+    Nothing is built for it: the detector's encoder need not be at hand.
+
+    Parameters
+    ----------
+    changes
+        What the new manifest says otherwise; its parent is the version.
+
+    Raises
+    ------
+    StaleVersionError
+        Another version became current after this one was opened; in another folder than the version's own, one with
+        other arrays.
+    ArtifactError
+        The version's arrays or scores are damaged or gone.
+    InputError, OSError
+        As `publish`.
+    """
+    _check_still_counts(detector_folder, artifact)
+    payloads = {name: artifact.payload(name) for name in PAYLOAD_FILES}
+    return _publish(detector_folder, {**artifact.manifest, **changes, "parent": artifact.version}, payloads)
+
+
+def _check_still_counts(detector_folder: Path, artifact: Artifact) -> None:
+    is_own = detector_folder.resolve() == artifact.folder.parent.resolve()
+    if not is_own and not (detector_folder / CURRENT).exists():
+        return
+    current = open_artifact(detector_folder)
+    if is_own and current.version != artifact.version:
+        raise StaleVersionError(
+            f"{artifact.version} is no longer the current version of {detector_folder}: {current.version} has replaced "
+            "it, and saving would bring the replaced one back. Open the detector again (reload the page), or make "
+            f"{artifact.version} current first"
+        )
+    if not is_own and current.manifest["files"][STATE] != artifact.manifest["files"][STATE]:
+        raise StaleVersionError(
+            f"{detector_folder} already holds another detector than {artifact.version}, as its current version "
+            f"{current.version}, and saving would replace it. Save the threshold with that detector, or delete it first"
+        )
+
+
+def _publish(detector_folder: Path, manifest: Mapping[str, Any], payloads: Mapping[str, bytes]) -> Artifact:
     _sweep(detector_folder)
-    payloads = {STATE: save(state), SCORES: format_scores(scores)}
     files = {name: {"sha256": hashlib.sha256(c).hexdigest(), "bytes": len(c)} for name, c in payloads.items()}
     text = format_manifest({**manifest, "schema": SCHEMA, "files": files})
     digest = hashlib.sha256(text).hexdigest()

@@ -204,7 +204,8 @@ class Detector(ABC):
         distinct = len({clip.digest or hashlib.sha256(clip.samples.tobytes()).hexdigest() for clip in clips})
         if distinct < MIN_TRAINING_CLIPS:
             raise InputError(f"training needs at least {MIN_TRAINING_CLIPS} distinct normal clips, got {distinct}")
-        self._fit(clips, heldout, on_progress, should_stop, checkpoint)
+        with one_blas_thread():
+            self._fit(clips, heldout, on_progress, should_stop, checkpoint)
         return self
 
     @final
@@ -235,6 +236,13 @@ class Detector(ABC):
         self._require_fit()
         with one_blas_thread():
             return np.array([self._anomaly_score(clip) for clip in clips], dtype=np.float64)
+
+    @final
+    def anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
+        """`anomaly_score` and `anomaly_map` of a clip, the same bits, from one pass. Raises as `anomaly_map`."""
+        self._require_fit()
+        with one_blas_thread():
+            return self._anomaly_score_and_map(clip)
 
     @property
     @final
@@ -283,6 +291,10 @@ class Detector(ABC):
 
     @abstractmethod
     def _anomaly_score(self, clip: Waveform) -> float: ...
+
+    def _anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
+        """Both; a detector whose two share work that costs something does it once here."""
+        return self._anomaly_score(clip), self._anomaly_map(clip)
 
     @abstractmethod
     def _state(self) -> State: ...

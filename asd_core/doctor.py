@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ _REQUIRED = (
     "altair",
 )
 _NEEDED_BYTES = 2 * 2**30
+_VERSION = re.compile(
+    r"v?(?:(?P<epoch>\d+)!)?(?P<release>\d+(?:\.\d+)*)"
+    r"(?P<early>[._-]?(?:a|b|c|rc|alpha|beta|pre|preview)[._-]?\d*)?"
+    r"(?P<post>-\d+|[._-]?(?:post|rev|r)[._-]?\d*)?(?P<dev>[._-]?dev[._-]?\d*)?(?:\+[a-z0-9]+(?:[._-][a-z0-9]+)*)?"
+)
+"""PEP 440, appendix B."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +69,30 @@ def _package(name: str) -> Check:
     floor = _FLOORS.get(name)
     if floor is None:
         return Check(name, True, True, found)
-    major_minor = tuple(int(part) for part in found.split("+")[0].split(".")[:2])
-    return Check(name, major_minor >= floor, True, f"{found}, wanted {'.'.join(map(str, floor))} or newer")
+    return Check(name, reaches(found, floor), True, f"{found}, wanted {'.'.join(map(str, floor))} or newer")
+
+
+def reaches(found: str, floor: tuple[int, int]) -> bool:
+    """Whether a version is the floor or newer, as PEP 440 orders them; what it does not describe reaches nothing.
+
+    Release candidates, alphas, betas and development versions come before the release that they lead to, post-releases
+    and local versions (`2.10.0+cpu`) after it.
+    """
+    match = _VERSION.fullmatch(str(found).strip().lower())  # a package without a version has None
+    if match is None:
+        return False
+    release = tuple(int(part) for part in match["release"].split("."))
+    order = (int(match["epoch"] or 0), *(*release, 0, 0)[:2])
+    leads_to_release = match["early"] or (match["dev"] and not match["post"])
+    is_before = bool(leads_to_release) and not any(release[2:])
+    return order > (0, *floor) or (order == (0, *floor) and not is_before)
 
 
 def _data_dir() -> Check:
-    folder = data_dir()
+    try:
+        folder = data_dir()
+    except UsageError as error:
+        return Check("data folder", False, True, str(error))
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     writable = os.access(existing, os.W_OK)
@@ -92,7 +117,10 @@ def _vggish() -> Check:
     ]
     if packages:
         return Check("VGGish", False, False, f"missing packages: {', '.join(packages)}")
-    folder = vggish_dir() or cached_hub_folder()
+    try:
+        folder = vggish_dir() or cached_hub_folder()
+    except UsageError as error:
+        return Check("VGGish", False, False, str(error))
     there = (folder / "saved_model.pb").is_file()
     detail = f"weights in {folder}; check them with verify-vggish" if there else f"no weights in {folder}"
     return Check("VGGish", there, False, detail)

@@ -138,11 +138,15 @@ class PatchDetector(EncoderDetector):
         """Anomaly scores of vectors (n_patches, 128), shape (n_patches,)."""
 
     def _anomaly_score(self, clip: Waveform) -> float:
-        return float(self._patch_scores(self.embed(clip)).mean())
+        return self._anomaly_score_and_map(clip)[0]
 
     def _anomaly_map(self, clip: Waveform) -> AnomalyMap:
-        values = self._patch_scores(self.embed(clip))[:, None]  # (n_patches, 1)
-        return AnomalyMap(values, patch_times_s(len(values)), np.array([np.nan]))
+        return self._anomaly_score_and_map(clip)[1]
+
+    def _anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
+        scores = self._patch_scores(self.embed(clip))
+        times_s = patch_times_s(len(scores))
+        return float(scores.mean()), AnomalyMap(scores[:, None], times_s, np.array([np.nan]))
 
 
 def patch_times_s(n_patches: int) -> FloatArray:

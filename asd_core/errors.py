@@ -8,7 +8,8 @@
     |-- NotFittedError        scoring or saving before `fit`
     |-- UsageError            a command or call that cannot be carried out as asked
     |   |-- DataSetError      a folder that is not a data set, or not the one meant
-    |   `-- EncoderUnavailableError   an encoder whose weights or packages are out of reach
+    |   |-- EncoderUnavailableError   an encoder whose weights or packages are out of reach
+    |   `-- StaleVersionError         a change to a version that is no longer the current one
     |-- UndefinedMetricError  a figure that does not exist for these scores (one class only, ...)
     |-- ThresholdError        a rule that cannot give a threshold from these scores
     |-- ArtifactError         a saved detector that is damaged, unknown or unsafe
@@ -61,6 +62,10 @@ class DataSetError(UsageError):
 
 class EncoderUnavailableError(UsageError):
     """An encoder's weights or packages are out of reach."""
+
+
+class StaleVersionError(UsageError):
+    """A version is to be changed that is no longer the current one."""
 
 
 class UndefinedMetricError(AsdError):

@@ -277,7 +277,7 @@ class KnownClip(Waveform):
         """Length in samples."""
         return self._n_samples
 
-    def derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
+    def _derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
         """Take features from the cache, or compute and keep them; C-contiguous in both cases."""
         key = "\n".join(("array", _runtime(), self.digest, str(self._channel), name))
         body = self._store.read(key)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import scipy
 
 from asd_core.errors import InputError
+from asd_core.threads import one_blas_thread
 from asd_core.types import SR, Float32Array, FloatArray, Waveform
 
 _Array = TypeVar("_Array", bound=npt.NDArray[np.floating])
@@ -76,6 +77,7 @@ def log_mel_frames(clip: Waveform, *, min_samples: int) -> Float32Array:
     return frames
 
 
+@one_blas_thread()
 def log_mel(samples: Float32Array) -> Float32Array:
     """Log-mel frames in dB, equal to librosa's to 1e-4 dB.
 
@@ -175,6 +177,7 @@ def mel_band_centres_hz() -> FloatArray:
     return _read_only(_slaney_to_hz(np.linspace(0.0, _hz_to_slaney(SR / 2), N_MELS + 2))[1:-1])
 
 
+@one_blas_thread()
 def vggish_patches(samples: Float32Array) -> FloatArray:
     """Log-mel patches of VGGish's front end.
 

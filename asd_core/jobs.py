@@ -47,6 +47,7 @@ from asd_core.job_table import (
 )
 from asd_core.logs import configure, event
 from asd_core.pipeline import TrainingRequest, slug
+from asd_core.places import with_home
 from asd_core.processes import process_start, signal_group
 
 MAX_QUEUED = 8
@@ -187,7 +188,11 @@ def sweep() -> list[Job]:
 
 def _checked_request(request: TrainingRequest) -> TrainingRequest:
     """Check types, then values, and make the paths absolute: the process that trains may be started from elsewhere."""
-    request = replace(request, data=request.data.expanduser().absolute(), out=request.out.expanduser().absolute())
+    request = replace(
+        request,
+        data=with_home(request.data, source="the data set").absolute(),
+        out=with_home(request.out, source="the folder of detectors").absolute(),
+    )
     try:
         parse_request(job_json(request))
     except ValueError as error:

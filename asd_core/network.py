@@ -16,6 +16,7 @@ import numpy as np
 from asd_core.detector import POOLINGS, Checkpoint, Detector, Progress, State, TensorSpec, pool
 from asd_core.errors import InputError, UsageError
 from asd_core.features import HOP_LENGTH, frame_times_s, log_mel_frames, mel_band_centres_hz
+from asd_core.threads import torch_threads
 from asd_core.training import (
     BandScale,
     MinMaxScale,
@@ -187,7 +188,8 @@ class NetworkDetector(Detector, Generic[Scorer]):
         windows = WindowSet.of([scale(clip) for clip in frames], length=self._window_frames)
         heldout_windows = WindowSet.of([scale(self._frames(clip)) for clip in heldout], length=self._window_frames)
         loop = partial(train_network, on_progress=on_progress, should_stop=should_stop, checkpoint=checkpoint)
-        self._train(network, windows, heldout_windows, loop)
+        with torch_threads(self.threads):
+            self._train(network, windows, heldout_windows, loop)
         self._fitted = scale, network_state(network)
 
     def _train(
@@ -200,7 +202,11 @@ class NetworkDetector(Detector, Generic[Scorer]):
         return AnomalyMap(values, self._step_times_s(len(values)), mel_band_centres_hz())
 
     def _anomaly_score(self, clip: Waveform) -> float:
-        return pool(self._anomaly_map(clip).values.mean(axis=1), pooling=self.pooling)
+        return self._anomaly_score_and_map(clip)[0]
+
+    def _anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
+        found = self._anomaly_map(clip)
+        return pool(found.values.mean(axis=1), pooling=self.pooling), found
 
     def _state(self) -> State:
         scale, weights = self._learned

@@ -23,6 +23,7 @@ from asd_core.artifacts import (
     Artifact,
     locked,
     publish,
+    republish,
 )
 from asd_core.clips import Clip, ClipIndex, channel_warnings, index_clips, split_heldout
 from asd_core.datasets.bench import read_simulated
@@ -454,10 +455,12 @@ def versions() -> dict[str, str]:
 
 
 def save_threshold(artifact: Artifact, threshold: Threshold, *, folder: Path, reason: str = "") -> Artifact:
-    """Publish a new version with the same arrays and scores and another threshold.
+    """Publish a new version with the same arrays and scores and another threshold; no encoder is loaded for it.
 
     Parameters
     ----------
+    artifact
+        The version whose threshold was chosen; still the current one in its own folder.
     folder
         The detector folder to publish in: usually the version's own.
     reason
@@ -467,16 +470,18 @@ def save_threshold(artifact: Artifact, threshold: Threshold, *, folder: Path, re
     ------
     BusyError
         Another process trains or saves this detector.
+    StaleVersionError
+        Another version became current after this one was opened.
+    ArtifactError
+        The version is damaged or gone.
     """
-    manifest = {
-        **artifact.manifest,
+    changes = {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "threshold": threshold.to_json(),
         "threshold_reason": reason,
-        "parent": artifact.version,
     }
     with locked(folder):
-        return publish(folder, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
+        return republish(folder, artifact, changes=changes)
 
 
 def expected_counts(data_set: DataSet) -> list[CountRow]:

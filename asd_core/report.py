@@ -356,8 +356,8 @@ def _clips_to_hear(scores: Scores, threshold: float | None) -> dict[str, int]:
 
 
 def _map(assessment: Assessment, summary: dict[str, Any], detector: Detector, waveform: Waveform) -> dict[str, str]:
-    score, threshold = detector.anomaly_score(waveform), summary["threshold"]["value"]
-    found = detector.anomaly_map(waveform).values
+    score, heard = detector.anomaly_score_and_map(waveform)
+    found, threshold = heard.values, summary["threshold"]["value"]
     png = ""
     if found.shape[1] > 1:
         png = _data_uri("image/png", heatmap_png(found, low=0.0, high=map_limit(found, threshold), palette="magma"))

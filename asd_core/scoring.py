@@ -25,7 +25,7 @@ class _Shared(Waveform):
 
     features: dict[str, Any] = field(default_factory=dict, repr=False)
 
-    def derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
+    def _derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
         if name not in self.features:
             self.features[name] = compute()
         return cast(DerivedArray, self.features[name])
@@ -126,13 +126,13 @@ def score_segments(
         A model that cannot be loaded.
     """
     check_segments(segment_s, hop_s)
-    names = expand(paths)
+    places = _local_places(expand(paths))
     scorers = [Scorer.load(str(model), open_artifact(model)) for model in models]
     rows: list[SegmentRow] = []
-    for name in names:
+    for name, place in places.items():
         for channel in dict.fromkeys(scorer.artifact.channel for scorer in scorers):
             own = [scorer for scorer in scorers if scorer.artifact.channel == channel]
-            found = segments(_local(name), segment_s=segment_s, hop_s=hop_s, channel=channel)
+            found = segments(place, segment_s=segment_s, hop_s=hop_s, channel=channel)
             for row in _score_recording(name, found, own):
                 rows.append(row)
                 if on_progress is not None:
@@ -140,11 +140,16 @@ def score_segments(
     return sorted(rows, key=lambda row: (row.path, row.model, row.start_s))
 
 
-def _local(name: str) -> Path:
-    path = locate(name, "")
-    if path is None:
-        raise UsageError(f"{name!a}: a recording to be cut into segments must be a local file")
-    return Path(path)
+def _local_places(names: Sequence[str]) -> dict[str, Path]:
+    """Where each recording lies: all are looked at before the first, which may take hours, is read."""
+    places = {name: locate(name, "") for name in names}
+    if remote := [name for name, place in places.items() if place is None]:
+        more = f" and {len(remote) - 3} more" if len(remote) > 3 else ""
+        raise UsageError(
+            "a recording to be cut into segments must be a local file, not a URL: fetch "
+            f"{', '.join(map(ascii, remote[:3]))}{more} first"
+        )
+    return {name: Path(place) for name, place in places.items() if place is not None}
 
 
 def _score_recording(name: str, found: Iterator[Segment], scorers: Sequence[Scorer]) -> Iterator[SegmentRow]:

@@ -22,6 +22,7 @@ from asd_core.errors import DataSetError, UsageError
 from asd_core.evaluation import metrics
 from asd_core.evaluation.thresholds import from_normal_scores, is_anomalous
 from asd_core.pipeline import DEFAULT_RULE, DataSet, FileClips, open_data_set, readable
+from asd_core.threads import one_blas_thread
 from asd_core.types import FloatArray
 
 NUS = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -155,7 +156,8 @@ def fit_grid(
     mean, scale = standard_scale(fitted)
     scaled = (fitted - mean) / scale
     widths = {gamma: kernel_gamma(gamma, scaled) for gamma in gammas}
-    among, apart = squared_distances(scaled, scaled), squared_distances((others - mean) / scale, scaled)
+    with one_blas_thread():
+        among, apart = squared_distances(scaled, scaled), squared_distances((others - mean) / scale, scaled)
     columns = Parallel(n_jobs=min(workers, len(widths)))(
         delayed(_fit_column)(among, apart, width, tuple(nus)) for width in widths.values()
     )
@@ -163,6 +165,7 @@ def fit_grid(
     return widths, {(nu, gamma): by_gamma[gamma][row] for row, nu in enumerate(nus) for gamma in widths}
 
 
+@one_blas_thread()
 def _fit_column(among: FloatArray, apart: FloatArray, width: float, nus: Sequence[float]) -> list[FittedCell]:
     """Fit the cells of one gamma on its kernel; `among` (n_fitted, n_fitted) and `apart` are squared distances."""
     from sklearn.svm import OneClassSVM

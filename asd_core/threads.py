@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import ThreadpoolController
 
 
 class _Limited:
@@ -17,14 +18,13 @@ class _Limited:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._blocks = 0
-        self._limits: threadpool_limits | None = None
+        self._limits: Any = None
+        self._known: tuple[int, ThreadpoolController] | None = None
 
     def begin(self) -> None:
-        from threadpoolctl import threadpool_limits
-
         with self._lock:
             if not self._blocks:
-                self._limits = threadpool_limits(limits=1, user_api="blas")
+                self._limits = self._libraries().limit(limits=1, user_api="blas")
             self._blocks += 1
 
     def end(self) -> None:
@@ -32,6 +32,15 @@ class _Limited:
             self._blocks -= 1
             if not self._blocks and self._limits is not None:
                 self._limits.restore_original_limits()
+
+    def _libraries(self) -> ThreadpoolController:
+        """The libraries of this process, looked for anew (3 ms) only after an import: each comes with a module."""
+        from threadpoolctl import ThreadpoolController
+
+        n_modules = len(sys.modules)
+        if self._known is None or self._known[0] != n_modules:
+            self._known = n_modules, ThreadpoolController()
+        return self._known[1]
 
 
 _LIMITED = _Limited()
@@ -42,7 +51,8 @@ def one_blas_thread() -> Iterator[None]:
     """Run the block with NumPy's matrix products on one thread; blocks may overlap in several threads.
 
     With two, log-mel frames differ in their last bits from those of one, so that a worker of a cluster and a command
-    on its own would write different scores; beside a busy process two are slower, too.
+    on its own would write different scores, and a training would fill the feature cache with other frames than a
+    command without the cache computes; beside a busy process two are slower, too. Also a decorator.
     """
     _LIMITED.begin()
     try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
+
+from asd_core.threads import one_blas_thread
 
 SR = 16_000
 """The one sampling rate inside the package, in Hz."""
@@ -49,8 +51,9 @@ class Waveform:
         """Length in seconds."""
         return self.n_samples / self.sr
 
-    def derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:  # noqa: ARG002 - for clips with a cache
-        """Features that `compute` makes of this clip and of nothing else.
+    @final
+    def derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
+        """Features that `compute` makes of this clip and of nothing else, on one BLAS thread.
 
         Parameters
         ----------
@@ -58,6 +61,9 @@ class Waveform:
             Which features, with everything they depend on but the clip: two names for two results. A clip that comes
             from `asd_core.feature_cache` looks under it before it computes.
         """
+        return self._derived(name, one_blas_thread()(compute))
+
+    def _derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:  # noqa: ARG002 - for clips with a cache
         return compute()
 
 

@@ -38,7 +38,7 @@ from asd_core.artifacts import (
 from asd_core.detectors import DETECTOR_NAMES, detector_class
 from asd_core.encoder import WeightFile
 from asd_core.encoders.weights import weights_digest
-from asd_core.errors import ArtifactError, BusyError, InputError
+from asd_core.errors import ArtifactError, BusyError, EncoderUnavailableError, InputError, StaleVersionError
 from asd_core.evaluation.thresholds import Threshold, from_normal_scores
 from asd_core.features import FEATURE_CONFIG
 from asd_core.files import csv_text
@@ -217,6 +217,80 @@ def test_a_new_threshold_is_a_new_version_with_its_parent(svm):
     assert after.scores == before.scores
     old, new = before.detector().state, after.detector().state
     assert all(np.array_equal(old[key], new[key]) for key in old)
+
+
+def manual(value):
+    return Threshold(value, "manual", False, None, 0, rule_value=value)
+
+
+def test_a_new_threshold_copies_the_files_byte_by_byte_and_needs_no_encoder(svm, monkeypatch):
+    before = open_artifact(svm)
+
+    def out_of_reach(_):
+        raise EncoderUnavailableError("weights are out of reach")
+
+    monkeypatch.setattr("asd_core.embedding.load_encoder", out_of_reach)
+    monkeypatch.setattr("asd_core.detectors.vggish_ocsvm.load_encoder", out_of_reach)
+    with pytest.raises(EncoderUnavailableError):
+        before.detector()
+    after = save_threshold(before, manual(0.25), folder=svm)
+    for name in (STATE, SCORES):
+        assert (after.folder / name).read_bytes() == (before.folder / name).read_bytes()
+    assert after.manifest["files"] == before.manifest["files"]
+
+
+def test_a_threshold_is_not_saved_over_damaged_arrays(svm):
+    before = open_artifact(svm)
+    content = bytearray((before.folder / STATE).read_bytes())
+    content[-1] ^= 1
+    (before.folder / STATE).write_bytes(content)
+    with pytest.raises(ArtifactError, match="damaged"):
+        save_threshold(before, manual(0.25), folder=svm)
+    assert list_versions(svm) == [before.folder]
+
+
+def test_a_threshold_is_not_saved_with_a_version_that_another_has_replaced(svm, fitted):
+    shown, detector = open_artifact(svm), fitted["vggish_ocsvm"]
+    retrained = publish(svm, manifest=manifest_of(detector), state=detector.state, scores=SCORED)
+    with pytest.raises(StaleVersionError, match=rf"{shown.version} is no longer .* {retrained.version} has .*Open"):
+        save_threshold(shown, manual(0.25), folder=svm)
+    assert open_artifact(svm).version == retrained.version
+    assert list_versions(svm) == [shown.folder, retrained.folder]
+
+
+def test_of_two_thresholds_saved_from_one_version_the_second_is_refused(svm):
+    shown = open_artifact(svm)
+    first = save_threshold(shown, manual(0.25), folder=svm)
+    with pytest.raises(StaleVersionError, match=first.version):
+        save_threshold(shown, manual(0.5), folder=svm)
+    assert save_threshold(first, manual(0.5), folder=svm).manifest["parent"] == first.version
+
+
+def test_whether_a_version_still_counts_is_asked_under_the_lock(svm, fitted, monkeypatch):
+    shown, detector = open_artifact(svm), fitted["vggish_ocsvm"]
+
+    @contextlib.contextmanager
+    def after_another(folder):
+        """The other process publishes just before the lock is free."""
+        publish(folder, manifest=manifest_of(detector), state=detector.state, scores=SCORED)
+        with locked(folder):
+            yield
+
+    monkeypatch.setattr("asd_core.pipeline.locked", after_another)
+    with pytest.raises(StaleVersionError):
+        save_threshold(shown, manual(0.25), folder=svm)
+
+
+def test_a_copy_beside_a_read_only_version_takes_thresholds_until_it_holds_another_detector(svm, fitted, tmp_path):
+    shown, beside, detector = open_artifact(svm), tmp_path / "beside", fitted["vggish_ocsvm"]
+    for value in (0.25, 0.5):
+        saved = save_threshold(shown, manual(value), folder=beside)
+        assert (saved.manifest["parent"], open_artifact(beside).threshold.value) == (shown.version, value)
+    other = small("vggish_ocsvm").fit([hum(seed) for seed in range(30, 40)])
+    own = publish(beside, manifest=manifest_of(detector), state=other.state, scores=SCORED)
+    with pytest.raises(StaleVersionError, match=f"another detector .* {own.version}"):
+        save_threshold(shown, manual(0.75), folder=beside)
+    assert open_artifact(beside).version == own.version
 
 
 def test_found_artifacts_are_the_detector_folders(pristine):

@@ -11,6 +11,7 @@ from sounds import hum
 
 from asd_core.detector import pool
 from asd_core.detectors import DETECTOR_NAMES, detector_class
+from asd_core.encoders import load_encoder
 from asd_core.errors import InputError, NotFittedError, TrainingStopped, UsageError
 from asd_core.network import NetworkDetector
 from asd_core.types import SR, Waveform
@@ -145,6 +146,26 @@ def test_the_map_pools_to_the_score(name, training_clips):
     assert detector.anomaly_score(clip) == pytest.approx(over_time.mean(), rel=1e-12)
 
 
+@pytest.mark.parametrize("seconds", [0.8, 3.0, 12.0])
+def test_score_and_map_from_one_pass_equal_the_separate_ones_bit_for_bit(fitted, seconds):
+    clip = hum(83, seconds=seconds, knocks=2)
+    anomaly_score, anomaly_map = fitted.anomaly_score_and_map(clip)
+    separate = fitted.anomaly_map(clip)
+    assert anomaly_score == fitted.anomaly_score(clip)
+    for part in ("values", "times_s", "bands_hz"):
+        np.testing.assert_array_equal(getattr(anomaly_map, part), getattr(separate, part))
+
+
+@pytest.mark.parametrize("way", ["anomaly_score", "anomaly_map", "anomaly_score_and_map"])
+def test_a_clip_goes_through_the_network_or_the_encoder_once(fitted, way, monkeypatch):
+    is_network = isinstance(fitted, NetworkDetector)
+    owner, name = (type(fitted), "_step_errors") if is_network else (type(load_encoder(fitted.encoder)), "_encode")
+    calls, real = [], getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda self, array: calls.append(name) or real(self, array))
+    getattr(fitted, way)(hum(84, seconds=12.0))
+    assert len(calls) == 1
+
+
 def test_silence_gives_a_finite_score(fitted):
     assert np.isfinite(fitted.anomaly_score(Waveform(np.zeros(2 * SR, np.float32))))
 
@@ -172,6 +193,8 @@ def test_a_broken_clip_is_refused_by_name(fitted, clip, message):
 def test_scoring_before_fit_is_refused(name):
     with pytest.raises(NotFittedError, match=name):
         tiny(name).anomaly_score(hum(0))
+    with pytest.raises(NotFittedError, match=name):
+        tiny(name).anomaly_score_and_map(hum(0))
     with pytest.raises(NotFittedError, match=name):
         _ = tiny(name).state
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import pytest
 import soundfile as sf
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
+
+from asd_core.artifacts import open_artifact
+from asd_core.pipeline import save_threshold
 
 PAGES = ("pages/check.py", "pages/threshold.py", "pages/monitor.py")
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
@@ -171,6 +175,49 @@ def test_the_zero_rule_belongs_to_the_svm_alone(app):
     page.segmented_control(key="detector").set_value("lstm_predictor").run()
     assert not page.exception
     assert not any("Zero" in option for option in page.selectbox(key="rule").options)
+
+
+@pytest.fixture
+def own(tmp_path):
+    """One detector that may be written to, and a page's way to save a threshold with it."""
+    shutil.copytree(EMBEDDED / "slider" / "vggish_knn", tmp_path / "pump-hall" / "slider" / "vggish_knn")
+    return tmp_path
+
+
+def save_button(page):
+    return next(button for button in page.button if button.label.startswith("Save threshold"))
+
+
+def chosen_by_rule(page):
+    return next(box for box in page.selectbox if box.key == "rule").set_value("closest_topleft").run()
+
+
+def test_a_saved_threshold_is_shown_and_the_next_one_is_saved_with_it(app, own):
+    folder = own / "pump-hall" / "slider" / "vggish_knn"
+    first = open_artifact(folder)
+    page = chosen_by_rule(app("pages/threshold.py", artifacts=own))
+    page = save_button(page).click().run()
+    assert not page.exception
+    second = open_artifact(folder)
+    assert f"Saved as version {second.version} in pump-hall." in "".join(each.value for each in page.success)
+    assert not [button for button in page.button if button.label.startswith("Save threshold")]
+    page = next(box for box in page.selectbox if box.key == "rule").set_value("youden").run()
+    assert not page.success
+    page = save_button(page).click().run()
+    third = open_artifact(folder)
+    assert [each.manifest["parent"] for each in (first, second, third)] == [None, first.version, second.version]
+    assert second.threshold.rule == "closest_topleft"
+    assert third.threshold.rule == "youden"
+
+
+def test_a_page_opened_before_another_version_became_current_saves_nothing(app, own):
+    folder = own / "pump-hall" / "slider" / "vggish_knn"
+    page = chosen_by_rule(app("pages/threshold.py", artifacts=own))
+    shown = open_artifact(folder)
+    elsewhere = save_threshold(shown, replace(shown.threshold, reason="elsewhere"), folder=folder)
+    page = save_button(page).click().run()
+    assert not page.exception
+    assert open_artifact(folder).version == elsewhere.version
 
 
 def test_moving_the_threshold_lists_the_clips_that_flip(app):

@@ -87,3 +87,39 @@ def test_holes_that_no_version_mends_are_not_reached(path):
     assert not attributes & UNBOUNDED
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert "audioread" not in imported
+
+
+@pytest.mark.parametrize(
+    ("found", "is_enough"),
+    [
+        ("2.10.0", True),
+        ("2.10", True),
+        ("3", True),
+        ("v2.10.0", True),
+        ("2.9.1", False),
+        ("2", False),
+        ("2.10.0+cpu", True),
+        ("2.9.1+cu126", False),
+        ("2.11.0a0+git1234abc", True),
+        ("2.10.0rc1", False),
+        ("2.10.0-rc.1", False),
+        ("2.10rc2", False),
+        ("2.10.1rc1", True),
+        ("2.11rc1", True),
+        ("2.10.0.dev20260101", False),
+        ("2.12.0.dev20260101+cpu", True),
+        ("2.10.0.post1", True),
+        ("2.10.0.post1.dev2", True),
+        ("1!1.0", True),
+        ("2.10.0-custom build", False),
+        ("unknown", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_doctor_reads_every_kind_of_version(found, is_enough, monkeypatch):
+    real = doctor.version
+    monkeypatch.setattr(doctor, "version", lambda name: found if name == "torch" else real(name))
+    check = next(check for check in doctor.checks() if check.name == "torch")
+    assert check.ok is is_enough
+    assert check.detail == f"{found}, wanted 2.10 or newer"

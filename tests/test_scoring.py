@@ -11,10 +11,10 @@ from sounds import PROJECT, hum
 
 from asd_core.artifacts import open_artifact, publish
 from asd_core.audio import encode_wav
-from asd_core.errors import ArtifactError
+from asd_core.errors import ArtifactError, UsageError
 from asd_core.features import checked_samples
 from asd_core.pipeline import TrainingRequest, train
-from asd_core.scoring import score_clips
+from asd_core.scoring import score_clips, score_segments
 
 
 def write_clips(folder: Path, seeds, *, gain: float = 1.0, knocks: int = 0) -> Path:
@@ -99,3 +99,18 @@ def test_without_a_cache_what_several_detectors_ask_of_a_clip_is_computed_once_a
     assert score_clips([clips], models) == alone
     assert len(models) > 3
     assert len(computed) == 1
+
+
+@pytest.mark.parametrize(("n_more", "named"), [(0, r"fetch 's3://bin/late.wav' first"), (4, "and 2 more first")])
+def test_all_recordings_are_looked_at_before_the_first_is_cut_into_segments(
+    model, tmp_path, n_more, named, monkeypatch
+):
+    good = write_clips(tmp_path / "long", [905]) / "905.wav"
+    rows = [str(good), "s3://bin/late.wav", *(f"s3://bin/x{number}.wav" for number in range(n_more))]
+    (tmp_path / "list.csv").write_text("path\n" + "\n".join(rows) + "\n")
+    begun = []
+    monkeypatch.setattr("asd_core.scoring.segments", lambda *_, **__: begun.append("segments") or iter(()))
+    monkeypatch.setattr("asd_core.scoring.open_artifact", lambda _: begun.append("model") or open_artifact(model))
+    with pytest.raises(UsageError, match=f"a local file, not a URL: .*{named}"):
+        score_segments([tmp_path / "list.csv"], [model], segment_s=1.0, hop_s=1.0)
+    assert begun == []

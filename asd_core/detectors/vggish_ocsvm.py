@@ -72,7 +72,7 @@ class VggishOcsvm(EncoderDetector):
 
     def embed(self, clip: Waveform) -> FloatArray:
         """Blocks of a clip, shape (n_blocks, 1280): what the SVM sees before standardising."""
-        return patch_blocks(self._encoder.encode(clip)).reshape(-1, BLOCK_PATCHES * self._encoder.dimension)
+        return _block_rows(self._encoder.encode(clip))
 
     def input_warnings(self, clip: Waveform) -> tuple[str, ...]:
         """Say when a clip is shorter than the ten patches (9.6 s) of a block."""
@@ -113,7 +113,14 @@ class VggishOcsvm(EncoderDetector):
         return float(self._block_scores(self.embed(clip)).mean())
 
     def _anomaly_map(self, clip: Waveform) -> AnomalyMap:
+        return self._patch_map(self._encoder.encode(clip))
+
+    def _anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
         patches = self._encoder.encode(clip)
+        return float(self._block_scores(_block_rows(patches)).mean()), self._patch_map(patches)
+
+    def _patch_map(self, patches: FloatArray) -> AnomalyMap:
+        """How much the score falls without each of the patches (n_patches, dimension)."""
         starts = block_starts(len(patches))
         training_mean = self._learned["mean"].reshape(BLOCK_PATCHES, -1)
         total = np.zeros(len(patches), dtype=np.float64)
@@ -146,6 +153,11 @@ def block_starts(n_patches: int) -> list[int]:
         return [0]
     starts = list(range(0, n_patches - BLOCK_PATCHES + 1, BLOCK_PATCHES))
     return starts if starts[-1] == n_patches - BLOCK_PATCHES else [*starts, n_patches - BLOCK_PATCHES]
+
+
+def _block_rows(patches: FloatArray) -> FloatArray:
+    """Blocks of patches (n_patches, dimension) as rows, shape (n_blocks, 10 * dimension)."""
+    return patch_blocks(patches).reshape(-1, BLOCK_PATCHES * patches.shape[1])
 
 
 def patch_blocks(patches: FloatArray) -> FloatArray:

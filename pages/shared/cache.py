@@ -126,7 +126,7 @@ def heard(artifact: Artifact, waveform: Waveform) -> Heard:
 @st.cache_resource(max_entries=256, show_spinner="Listening …")
 def _heard(folder: str, digest: str, _artifact: Artifact, _waveform: Waveform) -> Heard:  # noqa: ARG001 - keys
     trained = detector(_artifact)
-    return Heard(trained.anomaly_score(_waveform), trained.anomaly_map(_waveform), trained.input_warnings(_waveform))
+    return Heard(*trained.anomaly_score_and_map(_waveform), trained.input_warnings(_waveform))
 
 
 def clips_root(chosen: Chosen) -> Path | None:

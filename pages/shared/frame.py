@@ -76,7 +76,8 @@ def open_page(path: str) -> Iterator[Chosen]:
     path
         The page's own path, as in `PAGES`.
     """
-    _start_log(str(data_dir()))
+    if not _started(path):
+        st.stop()
     link = next(page for page in PAGES if page.path == path)
     st.set_page_config(page_title=f"{link.title} · machine sounds", layout="wide")
     st.title(link.title)  # before anything that imports NumPy: a fresh server shows it half a second sooner
@@ -95,6 +96,15 @@ def fragment(draw: Callable[[], None], *, run_every: float | None = None) -> Cal
             draw()
 
     return st.fragment(guarded, run_every=run_every)
+
+
+def _started(path: str) -> bool:
+    """Whether there are folders to work in; the page says so where there are none."""
+    folders = []
+    with _boundary(path):
+        folders = [data_dir(), artifacts_dir(PROJECT)]
+        _start_log(str(folders[0]))
+    return bool(folders)
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

@@ -14,6 +14,7 @@ from asd_core.plots import DETECTOR_COLOURS, det_figure, precision_recall_figure
 from pages.shared.frame import keep, link, plain
 from pages.shared.operating_point import OperatingPoint, per_id_table
 
+SAVED_NOTE = "saved_threshold_note"
 VIEWS = {
     "scores": "Scores",
     "ids": "By machine id",
@@ -102,12 +103,20 @@ def optimism_line(point: OperatingPoint) -> None:
 
 
 def save_controls(artifact: Artifact, point: OperatingPoint) -> None:
-    """Save the threshold with the detector as a new version, with a reason."""
+    """Save the threshold with the detector as a new version, with a reason.
+
+    The page then opens anew, so that it shows the new version: one that is no longer current takes no threshold.
+    """
+    if note := st.session_state.pop(SAVED_NOTE, None):
+        st.success(note, icon=":material/check:")
     if point.origin == artifact.threshold:
         return
     with st.popover("Save this threshold with the detector", icon=":material/save:"):
         reason = st.text_input("Reason, kept with the new version", key="save_reason", max_chars=300)
-        if st.button(f"Save threshold {score_text(point.threshold)}", key="save_threshold"):
+        # The version is in the key: a click on the button of another version than the one at hand saves nothing.
+        if st.button(f"Save threshold {score_text(point.threshold)}", key=f"save_threshold:{artifact.version}"):
             folder = writable_folder(artifact.folder.parent)
             saved = save_threshold(artifact, point.origin, folder=folder, reason=reason)
-            st.success(f"Saved as version {saved.version} in {plain(folder.parents[1].name)}.", icon=":material/check:")
+            st.session_state[SAVED_NOTE] = f"Saved as version {saved.version} in {plain(folder.parents[1].name)}."
+            st.session_state[f"manual:{saved.folder}"] = point.threshold
+            st.rerun()
