@@ -11,12 +11,15 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from asd_core.errors import FileError
+from asd_core.files import read_small_text
 from pages.shared import data_chores
 from pages.shared.data_chore_view import chore_panel
 from pages.shared.data_report import indexed
 from pages.shared.frame import keep
 from pages.shared.train_form import choose_data
 
+MAX_REPORT_BYTES = 16 * 2**20
 FIGURES = {
     "heldout_fpr": "False alarms among held-out normal clips",
     "heldout_outside": "Held-out normal clips outside the boundary",
@@ -52,11 +55,9 @@ def sweep_view() -> None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        found = json.loads(read_small_text(path, at_most=MAX_REPORT_BYTES))
+    except (FileError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and found.get("command") == "sweep" else None
 
