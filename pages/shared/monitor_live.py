@@ -7,10 +7,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from asd_core.audio import read_waveform
 from asd_core.library import allowed_roots
 from asd_core.types import Waveform
 from asd_core.watch_table import Tail, is_running, list_tables, unescaped
+from pages.shared.cache import ClipFile, clip
 from pages.shared.frame import Chosen, fragment, keep, link, shown_text
 from pages.shared.monitor_view import HeardClip, monitor, time_text
 
@@ -63,9 +63,4 @@ def _sound(heard: HeardClip) -> Waveform | None:
     if not any(path.parent.resolve().is_relative_to(root) for root in allowed_roots()):
         st.caption("This clip lies outside the folders that the dashboard may read; ASD_DATA_ROOTS names them.")
         return None
-    return _clip(str(path), path.stat().st_mtime_ns)
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _clip(path: str, changed_ns: int) -> Waveform:  # noqa: ARG001 - part of the key
-    return read_waveform(path)
+    return clip(ClipFile(str(path), f"{path.stat().st_mtime_ns} ns", None))
