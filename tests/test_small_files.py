@@ -1,0 +1,62 @@
+"""Small files that the program keeps: whatever stands in their place, reading ends at once with a typed error."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from asd_core.errors import FileError
+from asd_core.files import read_regular, read_small_text
+
+
+def _folder(path):
+    path.mkdir()
+
+
+def _huge(path):
+    path.touch()
+    os.truncate(path, 2**40)
+
+
+def _link(path):
+    path.with_name("target").write_text("text")
+    path.symlink_to(path.with_name("target"))
+
+
+IN_ITS_PLACE = {
+    "nothing": (lambda _: None, "cannot be read: No such file"),
+    "folder": (_folder, "is not a regular file"),
+    "pipe": (os.mkfifo, "is not a regular file"),
+    "link": (_link, "is not a regular file, but a link"),
+    "dangling link": (lambda path: path.symlink_to("nowhere"), "is not a regular file, but a link"),
+    "link to itself": (lambda path: path.symlink_to(path.name), "is not a regular file, but a link"),
+    "too large": (lambda path: path.write_bytes(bytes(101)), "must be at most 100 bytes, it has 101"),
+    "huge": (_huge, "must be at most 100 bytes"),
+    "not UTF-8": (lambda path: path.write_bytes(b"\xff\xfe"), "is damaged: it is not UTF-8"),
+}
+
+
+@pytest.mark.parametrize("kind", IN_ITS_PLACE)
+def test_what_stands_in_a_small_files_place_is_refused_with_the_reason(kind, tmp_path):
+    put, reason = IN_ITS_PLACE[kind]
+    path = tmp_path / "current"
+    put(path)
+    with pytest.raises(FileError, match=reason):
+        read_small_text(path, at_most=100)
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path):
+    with pytest.raises(FileError, match="cannot be read: embedded null byte"):
+        read_regular(tmp_path / "a\0b", at_most=100)
+
+
+def test_a_file_of_exactly_the_largest_size_is_read(tmp_path):
+    (tmp_path / "f").write_text("é" * 50)
+    assert read_small_text(tmp_path / "f", at_most=100) == "é" * 50
+
+
+def test_a_missing_file_is_told_from_an_unreadable_one_by_the_cause(tmp_path):
+    with pytest.raises(FileError) as caught:
+        read_regular(tmp_path / "none", at_most=100)
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
