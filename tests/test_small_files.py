@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
+from sounds import PROJECT
 
-from asd_core.errors import FileError
+from asd_core.artifacts import CURRENT, MANIFEST_DIGEST, find_artifacts, open_artifact
+from asd_core.errors import ArtifactError, FileError
 from asd_core.files import read_regular, read_small_text
+from asd_core.manifest import MANIFEST
 
 
 def _folder(path):
@@ -60,3 +64,26 @@ def test_a_missing_file_is_told_from_an_unreadable_one_by_the_cause(tmp_path):
     with pytest.raises(FileError) as caught:
         read_regular(tmp_path / "none", at_most=100)
     assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in IN_ITS_PLACE if kind != "nothing"])
+def test_a_detector_whose_current_is_no_file_is_listed_and_refused(kind, tmp_path):
+    folder = tmp_path / "set" / "slider" / "lstm_predictor"
+    shutil.copytree(PROJECT / "artifacts" / "simulated-small" / "slider" / "lstm_predictor", folder)
+    (folder / CURRENT).unlink()
+    IN_ITS_PLACE[kind][0](folder / CURRENT)
+    assert find_artifacts(tmp_path) == [folder]
+    with pytest.raises(ArtifactError, match=r"current (is|must)"):
+        open_artifact(folder)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, MANIFEST_DIGEST])
+@pytest.mark.parametrize("kind", [kind for kind in IN_ITS_PLACE if kind != "nothing"])
+def test_a_version_whose_manifest_or_digest_is_no_file_is_refused(kind, name, tmp_path):
+    folder = tmp_path / "set" / "slider" / "lstm_predictor"
+    shutil.copytree(PROJECT / "artifacts" / "simulated-small" / "slider" / "lstm_predictor", folder)
+    (path,) = folder.glob(f"*/{name}")
+    path.unlink()
+    IN_ITS_PLACE[kind][0](path)
+    with pytest.raises(ArtifactError, match=name):
+        open_artifact(folder)
