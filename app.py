@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shared.frame import no_detectors, open_page, shown_text
+from pages.shared.frame import no_detectors, open_page
 
 BEGIN = {
     "pages/check.py": "Pick, upload or record a clip. See and hear what is strange in it.",
@@ -22,7 +22,7 @@ GO_ON = {
 with open_page("app.py") as chosen:
     # Only now, with the title on its way: a fresh server has NumPy and the package yet to load.
     from pages.shared.cache import artifacts, summary
-    from pages.shared.cards import detector_cards, page_cards, simulated_note
+    from pages.shared.cards import detector_cards, list_broken, page_cards, simulated_note
 
     st.markdown(
         "A failing machine sounds different before it stops. These detectors learned from **normal** sound only, show "
@@ -35,9 +35,7 @@ with open_page("app.py") as chosen:
     page_cards(BEGIN)
     st.subheader("Trained detectors")
     simulated_note(good.values())
-    detector_cards([(artifact, summary(str(artifact.folder), artifact)) for artifact in good.values()])
-    for name, error in bad.items():
-        st.error(f"{name} cannot be used:", icon=":material/error:")
-        st.text(shown_text(str(error)))
+    detector_cards([(artifact, summary(artifact)) for artifact in good.values()])
+    list_broken(bad)
     st.subheader("Go on")
     page_cards(GO_ON)

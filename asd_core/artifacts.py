@@ -16,13 +16,13 @@ classes outside fixed names. SHA-256 tells damage, not malice: whoever can write
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import secrets
-import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,10 +33,10 @@ from asd_core.arrays import STATE, parse_safetensors
 from asd_core.detector import Detector, State
 from asd_core.detectors import DETECTOR_NAMES
 from asd_core.encoders.weights import difference_of
-from asd_core.errors import ArtifactError, InputError, StaleVersionError
+from asd_core.errors import ArtifactError, FileError, InputError, StaleVersionError
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.familiarity import Familiarity, traits
-from asd_core.files import replace_file, sync_folder, write_synced
+from asd_core.files import read_regular, read_small_text, replace_file, sync_folder, write_synced
 from asd_core.locks import hold
 from asd_core.manifest import (
     MANIFEST,
@@ -58,6 +58,7 @@ VERSION_FILES = {MANIFEST, MANIFEST_DIGEST, *PAYLOAD_FILES}
 DIGEST_PREFIX = 16
 """Hex digits of a clip's SHA-256 that a manifest keeps: 64 bits tell 10,000 clips apart."""
 MAX_TRAINING_CLIPS = 10_000
+_MAX_DIGEST_FILE_BYTES = 200
 STALE_S = 3600.0
 _CURRENT = re.compile(r"(v\d{4,9}-[0-9a-f]{8}) ([0-9a-f]{64})\n")
 _DIGEST = re.compile(r"([0-9a-f]{64})\n")
@@ -70,16 +71,13 @@ class Artifact:
 
     folder: Path
     manifest: Mapping[str, Any]
+    digest: str
+    """SHA-256 of the manifest, which holds those of the arrays."""
 
     @property
     def version(self) -> str:
         """Name of the version's folder."""
         return self.folder.name
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the manifest, which holds those of the arrays."""
-        return _recorded_digest(self.folder)
 
     @property
     def detector_name(self) -> str:
@@ -201,16 +199,38 @@ def open_artifact(model: Path) -> Artifact:
     """
     if _VERSION.fullmatch(model.name):
         return _open_version(model, _recorded_digest(model))
+    return open_current(model, read_current(model))
+
+
+def read_current(detector_folder: Path) -> str:
+    """Read a detector's file `current`, which names its current version and that version's digest.
+
+    Raises
+    ------
+    ArtifactError
+        There is no such file, or it cannot be read or is damaged.
+    """
     try:
-        text = _read_file(model / CURRENT, at_most=200).decode("ascii", "replace")
+        text = _read_digest_file(detector_folder / CURRENT)
     except ArtifactError as error:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
-            raise ArtifactError(_no_detector(model)) from error
+            raise ArtifactError(_no_detector(detector_folder)) from error
         raise
-    match = _CURRENT.fullmatch(text)
-    if match is None:
-        raise ArtifactError(f"{model / CURRENT} is damaged: it must hold a version and a SHA-256")
-    return _open_version(model / match[1], match[2])
+    if _CURRENT.fullmatch(text) is None:
+        raise ArtifactError(f"{detector_folder / CURRENT} is damaged: it must hold a version and a SHA-256")
+    return text
+
+
+def open_current(detector_folder: Path, current: str) -> Artifact:
+    """Open the version that the text of a detector's `current` names.
+
+    Raises
+    ------
+    ArtifactError
+        As `open_artifact`.
+    """
+    version, digest = current.split()
+    return _open_version(detector_folder / version, digest)
 
 
 def _no_detector(folder: Path) -> str:
@@ -231,7 +251,8 @@ def list_versions(detector_folder: Path) -> list[Path]:
 
 def find_artifacts(out: Path) -> list[Path]:
     """Detector folders `<data set>/<machine>/<detector>` below `out` that have a current version, sorted."""
-    return sorted(path.parent for path in out.glob(f"*/*/*/{CURRENT}") if path.parent.name in DETECTOR_NAMES)
+    found = (folder for folder in out.glob("*/*/*") if folder.name in DETECTOR_NAMES)
+    return sorted(folder for folder in found if os.path.lexists(folder / CURRENT))  # a dangling link is a damaged one
 
 
 def locked(detector_folder: Path) -> AbstractContextManager[None]:
@@ -329,7 +350,7 @@ def _publish(detector_folder: Path, manifest: Mapping[str, Any], payloads: Mappi
 
 
 def _recorded_digest(folder: Path) -> str:
-    match = _DIGEST.fullmatch(_read_file(folder / MANIFEST_DIGEST, at_most=200).decode("ascii", "replace"))
+    match = _DIGEST.fullmatch(_read_digest_file(folder / MANIFEST_DIGEST))
     if match is None:
         raise ArtifactError(f"{folder}: {MANIFEST_DIGEST} is damaged: it must hold a SHA-256")
     return match[1]
@@ -354,28 +375,26 @@ def _open_version(folder: Path, digest: str) -> Artifact:
             raise ArtifactError(f"{folder}: {name} is damaged: {sizes[name]} bytes, not {wanted}")
     if _recorded_digest(folder) != digest:
         raise ArtifactError(f"{folder}: {MANIFEST_DIGEST} is damaged: it differs from {CURRENT}")
-    return Artifact(folder, manifest)
+    return Artifact(folder, manifest, digest)
 
 
 def _read_file(path: Path, *, at_most: int) -> bytes:
-    """Read a regular file that is no link, up to a size."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    with _file_errors():
+        return read_regular(path, at_most=at_most)
+
+
+def _read_digest_file(path: Path) -> str:
+    with _file_errors():
+        return read_small_text(path, at_most=_MAX_DIGEST_FILE_BYTES)
+
+
+@contextlib.contextmanager
+def _file_errors() -> Iterator[None]:
+    """Turn a file's error into the artifact's; its cause is the system's error, where there was one."""
     try:
-        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ArtifactError(f"{path} is not a regular file")
-        if status.st_size > at_most:
-            raise ArtifactError(f"{path} must be at most {at_most} bytes, it has {status.st_size}")
-        with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            return stream.read(at_most + 1)
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
+        yield
+    except FileError as error:
+        raise ArtifactError(str(error)) from error.__cause__ or error
 
 
 def _sweep(detector_folder: Path) -> None:

@@ -13,6 +13,7 @@
     |-- UndefinedMetricError  a figure that does not exist for these scores (one class only, ...)
     |-- ThresholdError        a rule that cannot give a threshold from these scores
     |-- ArtifactError         a saved detector that is damaged, unknown or unsafe
+    |-- FileError             a file that the program keeps is missing, no regular file, or too large
     |-- BusyError             another process holds the lock
     `-- TrainingStopped       `should_stop` said so; finished epochs are in the checkpoint
 """
@@ -78,6 +79,10 @@ class ThresholdError(AsdError):
 
 class ArtifactError(AsdError):
     """A saved detector is damaged, unknown or unsafe."""
+
+
+class FileError(AsdError):
+    """A file that the program keeps is missing, no regular file, too large, or not text where text is expected."""
 
 
 class BusyError(AsdError):

@@ -7,8 +7,9 @@ An entry is a file of its own, named by the SHA-256 of its key, of two sorts:
 - an array made of a recording: the content's digest, the channel and the name of the features lead to the array.
 
 The reader's version and those of the packages that figures depend on are part of every key. Entries are written to a
-temporary file and renamed, so several processes may write at once; each ends with its body's SHA-256, and one that does
-not match counts as missing. Refusals are never kept. Failing to write is no error: the next run computes again.
+temporary file and renamed, so several processes may write at once; each ends with a SHA-256 of its key and body, and
+one that does not match, or whose body cannot be understood, counts as missing. Refusals are never kept. Failing to
+write is no error: the next run computes again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import os
 import platform
 import secrets
@@ -27,18 +29,19 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from asd_core.audio import READER_VERSION, read_waveform
-from asd_core.errors import AudioError, UsageError
-from asd_core.files import parse_json
+from asd_core.errors import AudioError, FileError, UsageError
+from asd_core.files import parse_json, read_regular
 from asd_core.places import data_dir
 from asd_core.types import SR, DerivedArray, Float32Array, Waveform
 
 FOLDER_NAME = "features"
-FORMAT = 1
+FORMAT = 2
 """Rises with any change of what an entry holds."""
 DEFAULT_MB = 4096
 KEPT_SHARE = 0.9
@@ -51,6 +54,8 @@ _SETTLED_S = 2.0
 _STALE_S = 3600.0
 _PACKAGES = ("numpy", "scipy", "soundfile", "soxr", "tensorflow")
 _PARTIAL = ".partial-"
+
+Parsed = TypeVar("Parsed")
 
 
 def read_clip(path: str | os.PathLike[str], *, channel: int | None = None) -> Waveform:
@@ -71,7 +76,7 @@ def read_clip(path: str | os.PathLike[str], *, channel: int | None = None) -> Wa
     if status is None:
         return read_waveform(path, channel=channel)
     key = _file_key(path, status, channel)
-    outcome = _parse_outcome(store.read(key))
+    outcome = store.read_as(key, _parse_outcome)
     if outcome is not None:
         return KnownClip(path, channel, outcome, store, key)
     waveform = read_waveform(path, channel=channel)
@@ -139,16 +144,24 @@ class FeatureCache:
         """Return an entry's body, or None where there is none; a damaged one is removed."""
         path = self._place(key)
         try:
-            content = path.read_bytes()
-        except OSError:
+            content = read_regular(path, at_most=self.max_bytes)
+        except FileError:
             return None
         body, seal = content[:-_SEAL_BYTES], content[-_SEAL_BYTES:]
-        if hashlib.sha256(body).digest() != seal:
+        if _seal(key, body) != seal:
             self.forget(key)
             return None
         with contextlib.suppress(OSError):
             os.utime(path)
         return body
+
+    def read_as(self, key: str, parse: Callable[[bytes], Parsed | None]) -> Parsed | None:
+        """Return what `parse` makes of an entry's body; one that it cannot understand (None) is removed."""
+        body = self.read(key)
+        parsed = None if body is None else parse(body)
+        if body is not None and parsed is None:
+            self.forget(key)
+        return parsed
 
     def write(self, key: str, body: bytes) -> None:
         """Keep an entry, all or nothing; what cannot be written is not kept."""
@@ -160,7 +173,7 @@ class FeatureCache:
         staged = path.with_name(f"{_PARTIAL}{os.getpid()}-{secrets.token_hex(8)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            staged.write_bytes(body + hashlib.sha256(body).digest())
+            staged.write_bytes(body + _seal(key, body))
             staged.replace(path)
         except OSError:
             with contextlib.suppress(OSError):
@@ -175,7 +188,7 @@ class FeatureCache:
         return sum(entry.n_bytes for entry in self._entries())
 
     def _place(self, key: str) -> Path:
-        name = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+        name = _key_digest(key).hex()
         return self.folder / name[:2] / name[2:]
 
     def _make_room(self, n_bytes: int) -> None:
@@ -221,11 +234,34 @@ class _Outcome:
         return json.dumps(table).encode("ascii")
 
 
-def _parse_outcome(body: bytes | None) -> _Outcome | None:
-    if body is None:
+def _parse_outcome(body: bytes) -> _Outcome | None:
+    try:
+        table = parse_json(body)
+    except ValueError:
         return None
-    table = parse_json(body)
-    return _Outcome(table["digest"], table["n_samples"], tuple(table["warnings"]))
+    if not isinstance(table, dict) or set(table) != {"digest", "n_samples", "warnings"}:
+        return None
+    digest, n_samples, warnings = table["digest"], table["n_samples"], table["warnings"]
+    if not isinstance(digest, str) or type(n_samples) is not int or n_samples < 0:
+        return None
+    if not isinstance(warnings, list) or not all(isinstance(text, str) for text in warnings):
+        return None
+    return _Outcome(digest, n_samples, tuple(warnings))
+
+
+def _parse_array(body: bytes) -> npt.NDArray[np.floating] | None:
+    """Read a C-contiguous array of floats as `numpy.save` writes it; None for any other bytes."""
+    stream = io.BytesIO(body)
+    try:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            return None
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        flat = np.frombuffer(body, dtype, offset=stream.tell())
+    except ValueError:
+        return None
+    if is_fortran or dtype.kind != "f" or min(shape, default=0) < 0 or math.prod(shape) != flat.size:
+        return None
+    return flat.reshape(shape).copy()
 
 
 class KnownClip(Waveform):
@@ -280,9 +316,9 @@ class KnownClip(Waveform):
     def _derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
         """Take features from the cache, or compute and keep them; C-contiguous in both cases."""
         key = "\n".join(("array", _runtime(), self.digest, str(self._channel), name))
-        body = self._store.read(key)
-        if body is not None:
-            return cast(DerivedArray, np.load(io.BytesIO(body), allow_pickle=False))
+        known = self._store.read_as(key, _parse_array)
+        if known is not None:
+            return cast(DerivedArray, known)
         array = np.ascontiguousarray(compute())
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
@@ -316,6 +352,15 @@ def _runtime() -> str:
         with contextlib.suppress(PackageNotFoundError):
             found.append(f"{package} {version(package)}")
     return ", ".join(found)
+
+
+def _key_digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def _seal(key: str, body: bytes) -> bytes:
+    """Vouch for a body under its own key: an entry in another's place does not count."""
+    return hashlib.sha256(_key_digest(key) + body).digest()
 
 
 def _on_disk(n_bytes: int) -> int:

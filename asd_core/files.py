@@ -1,21 +1,86 @@
-"""Files that are whole or not there at all, rows of text that read back equal, and JSON that nobody vouches for."""
+"""Files that are whole or not at all, small files and JSON read with care, and rows of text that read back equal."""
 
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from asd_core.errors import FileError
 from asd_core.formats import spreadsheet_cell
 
 MAX_JSON_DEPTH = 64
 """Lists and objects inside one another; our own files have at most 8. Python's reader, and its writer even sooner, ends
 with a `RecursionError` at some hundreds."""
+
+# Windows has no O_NOFOLLOW, O_NONBLOCK and O_CLOEXEC, but needs O_BINARY.
+_READ_FLAGS = os.O_RDONLY
+for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+    _READ_FLAGS |= getattr(os, _flag, 0)
+
+
+def read_regular(path: Path, *, at_most: int) -> bytes:
+    """Read a regular file up to a size; links are not followed, and nothing waits for a pipe's writer.
+
+    Parameters
+    ----------
+    at_most
+        Largest size in bytes.
+
+    Raises
+    ------
+    FileError
+        It is missing, no regular file, larger, or cannot be read; the `OSError`, where there was one, is the cause.
+    """
+    try:
+        descriptor = os.open(path, _READ_FLAGS)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise _unreadable(path, error) from error
+    try:
+        _check_regular(path, os.fstat(descriptor), at_most)
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(at_most + 1)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    finally:
+        os.close(descriptor)
+    if len(content) > at_most:  # it grew meanwhile
+        raise FileError(f"{path} must be at most {at_most} bytes, it has more")
+    return content
+
+
+def read_small_text(path: Path, *, at_most: int) -> str:
+    """Read a regular file of UTF-8 text up to a size in bytes.
+
+    Raises
+    ------
+    FileError
+        As `read_regular`, or the content is not UTF-8.
+    """
+    try:
+        return read_regular(path, at_most=at_most).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path} is damaged: it is not UTF-8 text") from error
+
+
+def _check_regular(path: Path, status: os.stat_result, at_most: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise FileError(f"{path} is not a regular file")
+    if status.st_size > at_most:
+        raise FileError(f"{path} must be at most {at_most} bytes, it has {status.st_size}")
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> FileError:
+    if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENXIO):
+        return FileError(f"{path} is not a regular file, but a link or a socket")
+    return FileError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -34,8 +34,8 @@ from typing import Any
 
 from asd_core.clips import index_clips
 from asd_core.datasets.bench import read_simulated
-from asd_core.errors import DataSetError, UsageError
-from asd_core.files import parse_json, replace_file
+from asd_core.errors import DataSetError, FileError, UsageError
+from asd_core.files import parse_json, read_regular, replace_file
 from asd_core.formats import MAX_SHOWN_NAME
 from asd_core.locks import data_set_lock, hold_waiting
 from asd_core.marked import marked_dir
@@ -409,13 +409,10 @@ def _parse_table(path: Path) -> list[KnownSet]:
 
 def _read_small(path: Path) -> bytes:
     """Read a regular file of at most `MAX_TABLE_BYTES`; raises ValueError for any other."""
-    if path.is_symlink() or not path.is_file():
-        raise ValueError("it is no regular file")
-    with path.open("rb") as stream:
-        content = stream.read(MAX_TABLE_BYTES + 1)
-    if len(content) > MAX_TABLE_BYTES:
-        raise ValueError(f"it must have at most {MAX_TABLE_BYTES} bytes")
-    return content
+    try:
+        return read_regular(path, at_most=MAX_TABLE_BYTES)
+    except FileError as error:
+        raise ValueError(str(error)) from error
 
 
 def writable_library() -> Library:

@@ -13,8 +13,8 @@ import numpy as np
 
 from asd_core.audio import read_waveform
 from asd_core.clips import channel_warnings
-from asd_core.errors import AudioError
-from asd_core.files import parse_json, replace_file
+from asd_core.errors import AudioError, FileError
+from asd_core.files import parse_json, read_small_text, replace_file
 from asd_core.pipeline import DataSet
 from asd_core.places import data_dir
 from asd_core.types import Waveform
@@ -22,6 +22,7 @@ from asd_core.types import Waveform
 _HEADER: Mapping[str, Any] = {"schema": 1, "command": "survey", "warnings": []}
 
 MAX_LISTED = 500
+_MAX_SURVEY_BYTES = 64 * 2**20
 SILENCE_DBFS = -120.0
 
 
@@ -63,8 +64,8 @@ def _no_progress(_n_done: int, _n_clips: int) -> None:
 
 
 def _read_survey(path: Path) -> dict[str, Any] | None:
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        found = parse_json(path.read_bytes())
+    with contextlib.suppress(FileError, ValueError):
+        found = parse_json(read_small_text(path, at_most=_MAX_SURVEY_BYTES))
         if isinstance(found, dict) and found.get("schema") == 1 and found.get("command") == "survey":
             return found
     return None

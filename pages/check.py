@@ -6,13 +6,13 @@ import streamlit as st
 
 from pages.shared.bands import band_controls
 from pages.shared.batch import chosen_upload
-from pages.shared.cache import artifacts, heard
-from pages.shared.cards import simulated_note
+from pages.shared.cache import heard
+from pages.shared.cards import simulated_note, usable_detectors
 from pages.shared.frame import keep, no_detectors, open_page, plain
 from pages.shared.listening import listeners, listening_panels, unfamiliar, verdict_cards
 from pages.shared.sources import example_clip, of_one_channel
 from pages.shared.spot import mark_controls, spot_controls
-from pages.shared.uploads import read_uploads
+from pages.shared.uploads import admitted
 from pages.shared.what_if import what_if_controls
 
 SOURCES = ("Example clip", "Upload", "Microphone")
@@ -23,7 +23,7 @@ with open_page("pages/check.py") as chosen:
     )
     if not chosen.detectors:
         no_detectors()
-    good = of_one_channel(artifacts(chosen)[0])
+    good = of_one_channel(usable_detectors(chosen))
     channel = next((artifact.channel for artifact in good.values()), None)
     keep("source", SOURCES)
     source = st.segmented_control(
@@ -44,11 +44,11 @@ with open_page("pages/check.py") as chosen:
             accept_multiple_files=True,
             key="upload",
         )
-        waveform, title = chosen_upload(read_uploads(files, channel=channel), good)
+        waveform, title = chosen_upload(admitted(files, channel=channel), good)
     elif source == "Microphone":
         recording = st.audio_input("Record a clip", sample_rate=16_000, key="recording")
         st.caption("For trying out: browsers may filter and level what the microphone hears.")
-        waveform, title = chosen_upload(read_uploads([recording] if recording else [], channel=channel), good)
+        waveform, title = chosen_upload(admitted([recording] if recording else [], channel=channel), good)
     else:
         waveform, title = example_clip(chosen, good)
     if waveform is None:

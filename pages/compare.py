@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shared.cache import artifacts
-from pages.shared.cards import simulated_note
+from pages.shared.cards import simulated_note, usable_detectors
 from pages.shared.compare_clips import disagreement_view, failures_view, scatter_view
 from pages.shared.compare_figures import figures_view
 from pages.shared.compare_maps import localisation_view, map_view
 from pages.shared.compare_methods import common_line, compared, ensemble_choice, import_box, judged, rule_choice
-from pages.shared.frame import fragment, keep, link, no_detectors, open_page, shown_text
+from pages.shared.frame import fragment, keep, link, no_detectors, open_page
 
 VIEWS = {
     "figures": "Figures",
@@ -28,10 +27,7 @@ with open_page("pages/compare.py") as chosen:
     )
     if not chosen.detectors:
         no_detectors()
-    good, bad = artifacts(chosen)
-    for name, error in bad.items():
-        st.error(f"{name} cannot be used:", icon=":material/error:")
-        st.text(shown_text(str(error)))
+    good = usable_detectors(chosen)
     simulated_note(good.values())
     import_box(chosen, good)
     comparison = compared(chosen, good)

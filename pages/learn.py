@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.shared.cache import artifacts, clips_root
-from pages.shared.cards import DETECTOR_MARKS, simulated_note
+from pages.shared.cards import DETECTOR_MARKS, list_broken, simulated_note
 from pages.shared.frame import keep, link, no_detectors, open_page, plain
 from pages.shared.learn_glossary import glossary
 from pages.shared.learn_networks import gru_lesson, lstm_lesson
@@ -20,7 +20,8 @@ with open_page("pages/learn.py") as chosen:
     st.markdown("How does a machine listen? Each method step by step on a clip of your choice, with its real numbers.")
     if not chosen.detectors:
         no_detectors()
-    good, _ = artifacts(chosen)
+    good, broken = artifacts(chosen)
+    list_broken(broken)
     simulated_note(good.values())
     lessons = [name for name in LESSONS if name in good]
     titles = {name: f"{DETECTOR_MARKS[name]} {plain(good[name].title)}" for name in lessons} | {QUIZ: "Blind test"}

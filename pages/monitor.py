@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.shared.cache import artifacts
+from pages.shared.cards import list_broken
 from pages.shared.frame import keep, link, no_detectors, open_page
 from pages.shared.monitor_live import live_tab
 from pages.shared.monitor_replay import replay_tab
@@ -18,7 +19,8 @@ with open_page("pages/monitor.py") as chosen:
     )
     if not chosen.detectors:
         no_detectors()
-    good, _ = artifacts(chosen)
+    good, broken = artifacts(chosen)
+    list_broken(broken)
     keep("monitor", VIEWS)
     view = st.segmented_control(
         "What to follow", list(VIEWS), key="monitor", format_func=VIEWS.get, persist_state="session", required=True

@@ -6,8 +6,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from asd_core.artifacts import Artifact
-from pages.shared.cache import artifacts, tested
-from pages.shared.cards import DETECTOR_MARKS, simulated_note
+from pages.shared.cache import tested
+from pages.shared.cards import DETECTOR_MARKS, simulated_note, usable_detectors
 from pages.shared.frame import fragment, keep, link, no_detectors, open_page, plain
 from pages.shared.operating_point import operating_point, promise_line, roc, rule_controls
 from pages.shared.playlist import clip_lists
@@ -37,7 +37,7 @@ with open_page("pages/threshold.py") as chosen:
     )
     if not chosen.detectors:
         no_detectors()
-    good, _ = artifacts(chosen)
+    good = usable_detectors(chosen)
     simulated_note(good.values())
     keep("detector", good)
     name = st.segmented_control(

@@ -262,6 +262,80 @@ def test_a_damaged_entry_is_a_miss_and_is_replaced(change, clip_path, cache, ope
     assert len(opened_files) == 2
 
 
+def test_two_entries_that_were_exchanged_are_misses_for_both_clips(tmp_path, cache):
+    paths = [tmp_path / f"{seed}.wav" for seed in (1, 2)]
+    for seed, path in enumerate(paths, start=1):
+        path.write_bytes(encode_wav(hum(seed).samples))
+    want = [frames_of(path) for path in paths]
+    by_size: dict[int, list] = {}
+    for path in cache.folder.glob("*/*"):
+        by_size.setdefault(path.stat().st_size, []).append(path)
+    (pair,) = [found for size, found in by_size.items() if size > 10_000]
+    contents = [path.read_bytes() for path in pair]
+    for path, content in zip(pair, reversed(contents), strict=True):
+        path.write_bytes(content)
+    for path, frames in zip(paths, want, strict=True):
+        np.testing.assert_array_equal(frames_of(path), frames)
+
+
+def header_of(shape, descr="<f4"):
+    text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    text += b" " * (-(len(text) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"nonsense",
+        b"[" * 100_000,
+        b"PK\x03\x04" + bytes(100),
+        b"{}",
+        b'{"digest": 1, "n_samples": 16000, "warnings": []}',
+        b'{"digest": "0", "n_samples": -1, "warnings": []}',
+        b'{"digest": "0", "n_samples": 1, "warnings": [1]}',
+        b"\x93NUMPY\x01\x00\xff\xff",
+        header_of((10**12,)) + bytes(8),
+        header_of((-1,)) + bytes(8),
+        header_of((2,), "|O") + bytes(16),
+        header_of((2,), "<i4") + bytes(8),
+        header_of((3,)) + bytes(8),
+    ],
+    ids=range(14),
+)
+def test_a_sealed_body_that_makes_no_sense_is_a_miss_and_is_replaced(body, clip_path, cache, opened_files, monkeypatch):
+    want = frames_of(clip_path)
+    keys = []
+    real = FeatureCache.read
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureCache, "read", lambda self, key: keys.append(key) or real(self, key))
+        frames_of(clip_path)
+    assert len(keys) == 2  # what is known of the file, and its frames
+    for key in keys:
+        cache.write(key, body)
+    np.testing.assert_array_equal(frames_of(clip_path), want)
+    assert len(opened_files) == 2
+    np.testing.assert_array_equal(frames_of(clip_path), want)
+    assert len(opened_files) == 2
+
+
+def test_an_entry_sealed_without_its_key_as_before_is_a_miss(tmp_path):
+    cache = FeatureCache(tmp_path / "features", 2**20)
+    cache.write("key", b"body")
+    assert cache.read("key") == b"body"
+    cache._place("key").write_bytes(b"body" + hashlib.sha256(b"body").digest())
+    assert cache.read("key") is None
+
+
+def test_a_pipe_in_an_entrys_place_is_a_miss_and_nothing_waits_for_it(tmp_path):
+    cache = FeatureCache(tmp_path / "features", 2**20)
+    place = cache._place("key")
+    place.parent.mkdir(parents=True)
+    os.mkfifo(place)
+    assert cache.read("key") is None
+
+
 def test_a_folder_that_cannot_be_written_is_no_error(clip_path, cache):
     cache.folder.parent.mkdir(parents=True)
     cache.folder.write_text("not a folder")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -73,14 +75,50 @@ def test_without_detectors_a_page_says_what_to_do(app, tmp_path, path):
     assert "python -m asd_core train" in page.get("code")[0].value
 
 
-def test_a_damaged_detector_is_named_and_the_others_stay(app, tmp_path):
+BREAKS = {
+    "dcase_autoencoder": lambda current: current.write_text("nonsense"),
+    "gru_autoencoder": lambda current: current.mkdir(),
+    "vggish_knn": os.mkfifo,
+    "vggish_mahalanobis": lambda current: current.symlink_to("nowhere"),
+    "vggish_ocsvm": lambda current: current.write_bytes(b"\xff" * 100),
+}
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """Detectors whose file `current` is damaged, a folder, a pipe, a dangling link and no text; the LSTM is sound."""
     shutil.copytree(EMBEDDED, tmp_path / "simulated-small")
-    current = tmp_path / "simulated-small" / "slider" / "lstm_predictor" / "current"
-    current.write_text("nonsense")
-    page = app(artifacts=tmp_path)
+    for name, put in BREAKS.items():
+        current = tmp_path / "simulated-small" / "slider" / name / "current"
+        current.unlink()
+        put(current)
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", ["app.py", *PAGES, "pages/compare.py", "pages/learn.py"])
+def test_broken_detectors_are_named_with_the_reason_and_the_others_work(app, broken, path):
+    page = app(path, artifacts=broken)
     assert not page.exception
-    assert "lstm_predictor cannot be used" in text_of(page)
-    assert "GRU autoencoder" in text_of(page)
+    text = text_of(page)
+    for name in BREAKS:
+        assert f"{name} cannot be used" in text
+        assert re.search(rf"{name}/current is (damaged|not a regular file)", text)
+    assert "lstm_predictor cannot be used" not in text
+    assert "this should not have happened" not in text
+    offered = [
+        option for kind in ("selectbox", "segmented_control") for each in page.get(kind) for option in each.options
+    ]
+    usable = "that every method scored" if path == "pages/compare.py" else "LSTM next-frame predictor"
+    assert usable in text + "\n".join(offered)
+
+
+def test_where_every_detector_is_broken_a_page_says_so_and_ends(app, broken):
+    (broken / "simulated-small" / "slider" / "lstm_predictor" / "current").write_text("nonsense")
+    for path in ("pages/check.py", "pages/threshold.py"):
+        page = app(path, artifacts=broken)
+        assert not page.exception
+        assert "None of these detectors can be used" in text_of(page)
+        assert "lstm_predictor cannot be used" in text_of(page)
 
 
 def test_checking_an_example_gives_a_verdict_of_each_detector(app):

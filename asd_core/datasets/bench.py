@@ -24,14 +24,15 @@ import soundfile as sf
 
 from asd_core.datasets.slide_rail import KINDS, MACHINES, N_SESSIONS, Scene, render
 from asd_core.disk import check_free_disk
-from asd_core.errors import DataSetError
-from asd_core.files import parse_json
+from asd_core.errors import DataSetError, FileError
+from asd_core.files import parse_json, read_small_text
 from asd_core.types import SR, BoolArray, Float32Array
 
 GENERATOR_VERSION = 1
 """Rises when the same seed gives other samples."""
 MACHINE_TYPE = "slider"
 MARKER_NAME = "SIMULATED.json"
+_MAX_MARKER_BYTES = 64 * 2**20
 MASKS_NAME = "masks.npz"
 MASK_SHAPE = (313, 128)
 MASK_STEP_DB = 3.0
@@ -333,10 +334,12 @@ def read_simulated(root: Path) -> dict[str, Any] | None:
     """
     path = Path(root) / MARKER_NAME
     try:
-        found = parse_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError, RecursionError) as error:
+        found = parse_json(read_small_text(path, at_most=_MAX_MARKER_BYTES))
+    except FileError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            return None
+        raise DataSetError(str(error)) from error
+    except ValueError as error:
         raise DataSetError(f"{path} cannot be read: {error}") from error
     if not isinstance(found, dict) or found.get("schema") != 1 or found.get("simulated") is not True:
         raise DataSetError(f"{path}: expected a JSON object with schema 1 and simulated true")

@@ -10,7 +10,7 @@ from asd_core.artifacts import Artifact
 from asd_core.occlusion import BandOcclusion, band_occlusion
 from asd_core.plots import DETECTOR_COLOURS, band_figure
 from asd_core.types import Waveform
-from pages.shared.cache import detector
+from pages.shared.cache import detector, kept
 from pages.shared.cards import DETECTOR_MARKS
 from pages.shared.frame import plain
 
@@ -21,7 +21,7 @@ def band_controls(waveform: Waveform, artifacts: Mapping[str, Artifact]) -> None
     if not st.toggle("Listen again with one band after another held down (a few seconds)", key="bands"):
         return
     for column, (name, artifact) in zip(st.columns(len(artifacts)), artifacts.items(), strict=True):
-        found = _bands(str(artifact.folder), waveform.digest, artifact, waveform)
+        found = _bands(artifact, waveform)
         column.markdown(f"{DETECTOR_MARKS[name]} {plain(artifact.title)}")
         column.plotly_chart(
             band_figure(found.edges_hz, found.falls, colour=DETECTOR_COLOURS[name]),
@@ -34,6 +34,6 @@ def band_controls(waveform: Waveform, artifacts: Mapping[str, Artifact]) -> None
     )
 
 
-@st.cache_resource(max_entries=64, show_spinner="Listening band by band …")
-def _bands(folder: str, digest: str, _artifact: Artifact, _waveform: Waveform) -> BandOcclusion:  # noqa: ARG001 - keys
-    return band_occlusion(detector(_artifact), _waveform)
+@kept("Listening band by band …")
+def _bands(artifact: Artifact, waveform: Waveform) -> BandOcclusion:
+    return band_occlusion(detector(artifact), waveform)

@@ -11,8 +11,11 @@ from asd_core.artifacts import Artifact
 from asd_core.errors import AudioError
 from asd_core.scoring import ScoreRow, format_score_csv, score_waveform
 from asd_core.types import Waveform
-from pages.shared.cache import detector
+from pages.shared.cache import HASHES, detector
 from pages.shared.uploads import Upload
+
+MAX_ROWS = 1000
+"""Rows of one session that are kept: those of its 50 files by all detectors."""
 
 
 def chosen_upload(uploads: Sequence[Upload], artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
@@ -29,8 +32,9 @@ def chosen_upload(uploads: Sequence[Upload], artifacts: Mapping[str, Artifact]) 
 def _choose_from_batch(uploads: Sequence[Upload], artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
     """Score every upload with every detector, show the table, and return the clip whose row is chosen."""
     rows = _rows(uploads, artifacts)
-    good = [upload for upload in uploads if isinstance(upload.sound, Waveform)]
-    refused = [row for row in rows[:: len(artifacts)] if row.status == "refused"]
+    first_rows = rows[:: len(artifacts)]
+    good = [upload for upload, row in zip(uploads, first_rows, strict=True) if row.status != "refused"]
+    refused = [row for row in first_rows if row.status == "refused"]
     st.markdown(f"**{len(good)} clips scored, {len(refused)} refused**")
     if refused:
         st.dataframe(
@@ -58,36 +62,25 @@ def _choose_from_batch(uploads: Sequence[Upload], artifacts: Mapping[str, Artifa
         key=f"batch:{len(good)}",
     )
     picked = min(event.selection.rows[0] if event.selection.rows else 0, len(good) - 1)
-    chosen = good[picked]
-    return (chosen.sound, chosen.name) if isinstance(chosen.sound, Waveform) else (None, "")
+    sound = good[picked].sound
+    return (sound, good[picked].name) if isinstance(sound, Waveform) else (None, "")
 
 
 def _rows(uploads: Sequence[Upload], artifacts: Mapping[str, Artifact]) -> list[ScoreRow]:
     bar = st.progress(0.0, "Listening …")
     rows = []
     for number, upload in enumerate(uploads, start=1):
-        rows += [_row(upload, name, artifact) for name, artifact in artifacts.items()]
+        rows += [_row(upload, artifact, name) for name, artifact in artifacts.items()]
         bar.progress(number / len(uploads), f"{number} of {len(uploads)} clips heard")
     bar.empty()
     return rows
 
 
-def _row(upload: Upload, name: str, artifact: Artifact) -> ScoreRow:
-    if isinstance(upload.sound, Waveform):
-        return _cached_row(str(artifact.folder), upload.sound.digest, upload.name, name, artifact, upload.sound)
-    return score_waveform(upload.sound, artifact, detector(artifact), path=upload.name, model=name)
-
-
-@st.cache_data(max_entries=2000, show_spinner=False)
-def _cached_row(
-    folder: str,  # noqa: ARG001 - part of the key, like the digest
-    digest: str,  # noqa: ARG001
-    path: str,
-    model: str,
-    _artifact: Artifact,
-    _waveform: Waveform,
-) -> ScoreRow:
-    return score_waveform(_waveform, _artifact, detector(_artifact), path=path, model=model)
+@st.cache_data(
+    max_entries=MAX_ROWS, show_spinner=False, scope="session", hash_funcs={**HASHES, Upload: lambda upload: upload.key}
+)
+def _row(upload: Upload, artifact: Artifact, model: str) -> ScoreRow:
+    return score_waveform(upload.sound, artifact, detector(artifact), path=upload.name, model=model)
 
 
 def _table(good: Sequence[Upload], rows: Sequence[ScoreRow], artifacts: Mapping[str, Artifact]) -> pd.DataFrame:

@@ -8,9 +8,11 @@ from typing import Any
 import streamlit as st
 
 from asd_core.artifacts import Artifact
+from asd_core.errors import AsdError
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.formats import area_text, score_text, seconds_text, share_text
-from pages.shared.frame import PAGES, plain
+from pages.shared.cache import artifacts
+from pages.shared.frame import PAGES, Chosen, plain, shown_text
 
 DETECTOR_MARKS = {
     "vggish_ocsvm": ":green[■]",
@@ -33,6 +35,23 @@ def simulated_note(shown: Iterable[Artifact]) -> None:
             ":material/science: Simulated data: every clip and every figure on this page comes from generated sound, "
             "not from recordings."
         )
+
+
+def list_broken(broken: Mapping[str, AsdError]) -> None:
+    """Say which detectors cannot be used, and why."""
+    for name, error in broken.items():
+        st.error(f"{name} cannot be used:", icon=":material/error:")
+        st.text(shown_text(str(error)))
+
+
+def usable_detectors(chosen: Chosen) -> dict[str, Artifact]:
+    """Open the chosen detectors; broken ones are listed, and where no other is left the page ends."""
+    good, broken = artifacts(chosen)
+    list_broken(broken)
+    if not good:
+        st.info("None of these detectors can be used: choose another data set, or train again.", icon=":material/info:")
+        st.stop()
+    return good
 
 
 def detector_cards(cards: Sequence[tuple[Artifact, dict[str, Any]]]) -> None:

@@ -17,7 +17,7 @@ from asd_core.plots import clip_scatter, line_row, rate_grid, seen_marks
 from asd_core.scored_clips import ScoredClip
 from asd_core.types import FloatArray
 from pages.shared.cache import heard
-from pages.shared.compare_methods import Judged
+from pages.shared.compare_methods import JUDGED_HASHES, Judged
 from pages.shared.frame import Chosen, keep
 from pages.shared.listening import listening_panels
 from pages.shared.paging import PAGE_ROWS, page_start
@@ -82,7 +82,7 @@ def pickable(
     """Draw a mark a clip, or of many clips those that a screen can show; a click or the list below chooses one."""
     clips = judged.comparison.clips
     chart_key, list_key = f"chart:{key}", "compared_clip"
-    drawn = _scatter(judged.keys, key, points, groups, clips, options)
+    drawn = _scatter(_Marks(judged, key, points, groups, options))
     listed = _found_by_name(clips, drawn)
     keep(list_key, listed)
 
@@ -123,6 +123,17 @@ class _Drawn:
     by_label: dict[str, int]
 
 
+@dataclass(frozen=True, eq=False)
+class _Marks:
+    """What a chart of the judged clips shows; `key` says where on the page, so which points, groups and options."""
+
+    judged: Judged
+    key: str
+    points: FloatArray
+    groups: list[str]
+    options: dict[str, Any]
+
+
 def _found_by_name(clips: Sequence[ScoredClip], drawn: _Drawn) -> dict[str, int]:
     """Return the clips to choose from, digest to row: those that are drawn, or those whose name holds a text."""
     if len(drawn.rows) == len(clips):
@@ -141,25 +152,21 @@ def _found_by_name(clips: Sequence[ScoredClip], drawn: _Drawn) -> dict[str, int]
     return dict(list(found.items())[:PAGE_ROWS]) or drawn.by_label
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _scatter(
-    keys: tuple[str, ...],  # noqa: ARG001 - part of the key
-    key: str,  # noqa: ARG001 - part of the key
-    _points: FloatArray,
-    _groups: list[str],
-    _clips: tuple[ScoredClip, ...],
-    _options: dict[str, Any],
-) -> _Drawn:
+@st.cache_resource(
+    max_entries=32, show_spinner=False, hash_funcs={_Marks: lambda marks: (marks.judged.keys, marks.key)}
+)
+def _scatter(marks: _Marks) -> _Drawn:
     """The chart as plain values: building it anew would cost more than everything else on the page."""
-    log_axes = (_wants_log(_points[:, 0]), _wants_log(_points[:, 1]))
+    points, groups, clips = marks.points, marks.groups, marks.judged.comparison.clips
+    log_axes = (_wants_log(points[:, 0]), _wants_log(points[:, 1]))
     seen = np.column_stack(
-        [np.log10(axis) if is_log else axis for axis, is_log in zip(_points.T, log_axes, strict=True)]
+        [np.log10(axis) if is_log else axis for axis, is_log in zip(points.T, log_axes, strict=True)]
     )
-    rows = seen_marks(seen, _groups).tolist()
-    titles = [clip_title(_clips[row]) for row in rows]
-    chart = clip_scatter(_points[rows], [_groups[row] for row in rows], titles, log_axes=log_axes, **_options)
-    by_label = sorted(rows, key=lambda row: (_clips[row].label, _clips[row].machine_id, _clips[row].path))
-    return _Drawn(chart.to_dict(validate=False), tuple(rows), {_clips[row].digest: row for row in by_label})
+    rows = seen_marks(seen, groups).tolist()
+    titles = [clip_title(clips[row]) for row in rows]
+    chart = clip_scatter(points[rows], [groups[row] for row in rows], titles, log_axes=log_axes, **marks.options)
+    by_label = sorted(rows, key=lambda row: (clips[row].label, clips[row].machine_id, clips[row].path))
+    return _Drawn(chart.to_dict(validate=False), tuple(rows), {clips[row].digest: row for row in by_label})
 
 
 def _marked(spec: dict[str, Any], point: list[float], lines: tuple[float | None, float | None]) -> dict[str, Any]:
@@ -276,7 +283,7 @@ def failures_view(judged: Judged) -> None:
         views.insert(0, ("Missed faults, by kind", misses, lambda clip: clip.kind or "not named"))
     places = [st.container(), *st.columns(2)][-len(views) :] if len(judging) <= 3 else [st.container() for _ in views]
     for place, (title, count, by) in zip(places, views, strict=True):
-        spec, words = _grid(judged.keys, judged.rule, title, judged, count, by)
+        spec, words = _grid(judged, title, count, by)
         if spec is None:
             place.caption(f"{title}: no such clips.")
         else:
@@ -290,21 +297,16 @@ def _by_id(clip: ScoredClip) -> str:
     return f"id {clip.machine_id}"
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=JUDGED_HASHES)
 def _grid(
-    keys: tuple[str, ...],  # noqa: ARG001 - part of the key
-    rule: str,  # noqa: ARG001 - part of the key
-    title: str,
-    _judged: Judged,
-    _count: Callable[..., list[Failures]],
-    _by: Callable[[ScoredClip], str],
+    judged: Judged, title: str, _count: Callable[..., list[Failures]], _by: Callable[[ScoredClip], str]
 ) -> tuple[dict[str, Any] | None, str]:
-    """Return the table as plain values, and in words."""
-    titles = [_judged.titles[row] for row in _judged.judging]
+    """Return the table as plain values, and in words; the title says what is counted by what."""
+    titles = [judged.titles[row] for row in judged.judging]
     cells = [
         (at, found.group, found.k, found.n)
-        for at, row in enumerate(_judged.judging)
-        for found in _count(_judged.comparison.clips, _judged.alarms[row], _by)
+        for at, row in enumerate(judged.judging)
+        for found in _count(judged.comparison.clips, judged.alarms[row], _by)
     ]
     words = "; ".join(f"{titles[at]}, {group}: {k} of {n}" for at, group, k, n in cells)
     spec = rate_grid(titles, cells, title=title).to_dict(validate=False) if cells else None

@@ -16,6 +16,7 @@ from asd_core.artifacts import Artifact
 from asd_core.assess import difference
 from asd_core.compare import (
     Band,
+    Comparison,
     Method,
     Ranking,
     difference_words,
@@ -30,8 +31,8 @@ from asd_core.files import csv_text
 from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text
 from asd_core.plots import RocCurve, roc_overlay
 from asd_core.types import SR, Waveform
-from pages.shared.cache import detector
-from pages.shared.compare_methods import Judged
+from pages.shared.cache import HASHES, detector
+from pages.shared.compare_methods import JUDGED_HASHES, Judged, OnCommonClips
 from pages.shared.frame import plain
 
 _AREAS = {
@@ -65,27 +66,28 @@ def _curves(judged: Judged) -> None:
         help="Where the curve would lie if other clips of the same kinds had been recorded: pointwise, by 2,000 "
         "bootstrap draws of the clips within normal and anomalous.",
     )
-    figure, alt = _overlay(judged.keys, judged.rule, shaded, judged)
+    figure, alt = _overlay(judged, shaded)
     st.plotly_chart(figure, width="stretch", key="curves", config={"displaylogo": False}, alt=alt)
     st.caption("Diamonds: the operating points of the chosen rule. Grey: the range of the partial AUC. Dotted: chance.")
 
 
-@st.cache_resource(max_entries=64, show_spinner="Drawing …")
-def _overlay(keys: tuple[str, ...], rule: str, shaded: bool, _judged: Judged) -> tuple[Any, str]:  # noqa: ARG001
-    labels, curves = _judged.comparison.labels, []
-    for row, method in enumerate(_judged.comparison.methods):
-        values, look = _judged.comparison.anomaly_scores[row], _judged.looks[row]
+@st.cache_resource(max_entries=64, show_spinner="Drawing …", hash_funcs=JUDGED_HASHES)
+def _overlay(judged: Judged, shaded: bool) -> tuple[Any, str]:
+    labels, curves = judged.comparison.labels, []
+    for row, method in enumerate(judged.comparison.methods):
+        values, look = judged.comparison.anomaly_scores[row], judged.looks[row]
         curve = roc_curve(labels, values)
-        auc = _ranking(method.key, keys[-1], method).intervals["auc_pooled"].estimate
-        band = _band(method.key, keys[-1], _judged, row) if shaded else None
+        on_clips = OnCommonClips(method, judged.comparison.fingerprint)
+        auc = _ranking(on_clips).intervals["auc_pooled"].estimate
+        band = _band(on_clips) if shaded else None
         curves.append(
             RocCurve(
-                html.escape(f"{_judged.titles[row]}, AUC {auc:.3f}"),
+                html.escape(f"{judged.titles[row]}, AUC {auc:.3f}"),
                 curve.fpr,
                 curve.tpr,
                 look.colour,
                 look.dash,
-                _point(_judged, row),
+                _point(judged, row),
                 None if band is None else (band.fpr, band.low, band.high),
             )
         )
@@ -104,14 +106,15 @@ def _confusion(judged: Judged, row: int) -> Confusion | None:
     return None if value is None else confusion_at(judged.comparison.labels, scores, value)
 
 
-@st.cache_resource(max_entries=128, show_spinner="Computing intervals …")
-def _ranking(key: str, clips: str, _method: Method) -> Ranking:  # noqa: ARG001 - keys
-    return ranking(_method.scores)
+@st.cache_resource(max_entries=128, show_spinner="Computing intervals …", hash_funcs=JUDGED_HASHES)
+def _ranking(on_clips: OnCommonClips) -> Ranking:
+    return ranking(on_clips.method.scores)
 
 
-@st.cache_resource(max_entries=64, show_spinner="Computing bands …")
-def _band(key: str, clips: str, _judged: Judged, _row: int) -> Band:  # noqa: ARG001 - keys
-    return roc_band(_judged.comparison.labels, _judged.comparison.anomaly_scores[_row])
+@st.cache_resource(max_entries=64, show_spinner="Computing bands …", hash_funcs=JUDGED_HASHES)
+def _band(on_clips: OnCommonClips) -> Band:
+    scores = on_clips.method.scores
+    return roc_band(scores.is_anomalous, scores.anomaly_scores)
 
 
 def _table(judged: Judged) -> None:
@@ -153,7 +156,7 @@ def _headings(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
 def _row(judged: Judged, row: int, seconds: dict[str, float]) -> dict[str, Any]:
     """One method's figures, as shown and as plain values for the CSV."""
     method = judged.comparison.methods[row]
-    ranked = _ranking(method.key, judged.keys[-1], method)
+    ranked = _ranking(OnCommonClips(method, judged.comparison.fingerprint))
     shown: dict[str, str] = {}
     plain: dict[str, str | float | int | None] = {"method": judged.titles[row]}
     for name, label in _AREAS.items():
@@ -188,7 +191,7 @@ def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[
 def _add_costs(method: Method, seconds: float | None, shown: dict[str, str], plain: dict[str, Any]) -> None:
     artifact = method.artifact
     trained = None if artifact is None else float(artifact.manifest["training"]["seconds"])
-    size = None if artifact is None else _bytes_on_disk(method.key, artifact)
+    size = None if artifact is None else _bytes_on_disk(artifact)
     shown["Trained in"] = MISSING if trained is None else seconds_text(trained)
     shown["Size on disk"] = MISSING if size is None else f"{size / 1e6:.1f} MB"
     shown[TIMED] = MISSING if artifact is None else _time_text(seconds)
@@ -211,9 +214,9 @@ def _encoder_text(method: Method) -> str:
     return method.artifact.encoder_title or "none: works on log-mel frames"
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
-def _bytes_on_disk(key: str, _artifact: Artifact) -> int:  # noqa: ARG001 - the version's folder is the key
-    return sum(path.stat().st_size for path in _artifact.folder.iterdir())
+@st.cache_data(max_entries=128, show_spinner=False, hash_funcs=HASHES)
+def _bytes_on_disk(artifact: Artifact) -> int:
+    return sum(path.stat().st_size for path in artifact.folder.iterdir())
 
 
 def _interval_text(interval: Interval | None) -> str:
@@ -264,7 +267,7 @@ def _differences(judged: Judged) -> None:
     if not pairs or not judged.comparison.has_both_classes:
         st.caption("A difference needs two methods, and normal and anomalous clips.")
         return
-    found = _all_differences(judged.keys, judged)
+    found = _all_differences(judged.comparison)
     adjusted = holm([each["p_delong"] for each in found])
     table = pd.DataFrame(
         [
@@ -285,11 +288,10 @@ def _differences(judged: Judged) -> None:
     )
 
 
-@st.cache_resource(max_entries=32, show_spinner="Comparing pairs …")
-def _all_differences(keys: tuple[str, ...], _judged: Judged) -> list[dict[str, Any]]:  # noqa: ARG001 - the key
+@st.cache_resource(max_entries=32, show_spinner="Comparing pairs …", hash_funcs=HASHES)
+def _all_differences(comparison: Comparison) -> list[dict[str, Any]]:
     unknown = {"auc_pooled": 0.0, "auc_pooled_ci": None, "p_delong": None}
-    methods = _judged.comparison.methods
-    return [difference(a.scores, b.scores) or unknown for a, b in combinations(methods, 2)]
+    return [difference(a.scores, b.scores) or unknown for a, b in combinations(comparison.methods, 2)]
 
 
 def _difference_text(each: dict[str, Any]) -> str:

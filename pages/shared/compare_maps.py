@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,22 +22,21 @@ from asd_core.evaluation.uncertainty import Interval
 from asd_core.formats import MISSING, area_text
 from asd_core.scored_clips import ScoredClip
 from asd_core.types import AnomalyMap, BoolArray, FloatArray
-from pages.shared.cache import clips_root, detector
+from pages.shared.cache import clips_root, detector, held, once
 from pages.shared.compare_clips import pickable, play
-from pages.shared.compare_methods import Judged
+from pages.shared.compare_methods import JUDGED_HASHES, Judged
 from pages.shared.frame import Chosen, plain
 
 ENCODER = "logmel_stats"
-MAX_MAPPED, MAX_VECTORS = 2000, 20_000
-"""Clips of one map, and vectors kept of all maps."""
-_LOCK = threading.Lock()
+MAX_MAPPED = 2000
+"""Clips of one map."""
 
 
 def map_view(chosen: Chosen, judged: Judged) -> None:
     """Clips that sound alike lie side by side: PCA of their encoder vectors."""
     root = clips_root(chosen)
     n_all = len(judged.comparison.clips)
-    judged = _mapped(judged.keys, judged.rule, judged)
+    judged = _mapped(judged)
     clips = judged.comparison.clips
     if root is None or len(clips) < 2:
         st.info("A map needs the sound of the clips, which is not at hand for this data set.", icon=":material/info:")
@@ -45,8 +44,7 @@ def map_view(chosen: Chosen, judged: Judged) -> None:
     encoder = load_encoder(ENCODER)
     artifacts = [method.artifact for method in judged.comparison.methods if method.artifact is not None]
     channel = artifacts[0].channel if artifacts else None
-    vectors = _vectors(root, clips, channel)
-    points, shares = _plane(judged.comparison.fingerprint, tuple(clip.digest for clip in clips), channel, vectors)
+    points, shares = _plane(root, clips, channel)
     if len(clips) < n_all:
         st.caption(f"{len(clips):,} of the {n_all:,} clips, drawn at random, the same at each visit.")
     st.caption(
@@ -67,48 +65,42 @@ def map_view(chosen: Chosen, judged: Judged) -> None:
     play(chosen, judged, picked)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _mapped(keys: tuple[str, ...], rule: str, _judged: Judged) -> Judged:  # noqa: ARG001 - the key
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=JUDGED_HASHES)
+def _mapped(judged: Judged) -> Judged:
     """Of more clips than one listens to while a reader waits, a sample."""
-    comparison = _judged.comparison
+    comparison = judged.comparison
     if len(comparison.clips) <= MAX_MAPPED:
-        return _judged
+        return judged
     rows = sorted(random.Random(0).sample(range(len(comparison.clips)), MAX_MAPPED))  # noqa: S311 - no secret
     sampled = comparison.of(rows)
-    return replace(_judged, comparison=sampled, alarms=_judged.alarms[:, rows])
+    return replace(judged, comparison=sampled, alarms=judged.alarms[:, rows])
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _plane(
-    clips: str,  # noqa: ARG001 - the key
-    order: tuple[str, ...],  # noqa: ARG001 - the key
-    channel: int | None,  # noqa: ARG001 - the key
-    _vectors: list[FloatArray],
-) -> tuple[FloatArray, tuple[float, float]]:
-    return principal_plane(np.array(_vectors))
-
-
-@st.cache_resource(show_spinner=False)
-def _known_vectors() -> dict[tuple[str, int | None], FloatArray]:
-    """Mean encoder vector by clip digest and channel, for all sessions; work that is interrupted goes on from here."""
-    return {}
+def _plane(root: Path, clips: tuple[ScoredClip, ...], channel: int | None) -> tuple[FloatArray, tuple[float, float]]:
+    """Return the points of the map, shape (n_clips, 2), and the two directions' shares of the variance."""
+    key = ("plane", ENCODER, channel, tuple(clip.digest for clip in clips))
+    return once(key, lambda: principal_plane(np.array(_vectors(root, clips, channel))))
 
 
 def _vectors(root: Path, clips: tuple[ScoredClip, ...], channel: int | None) -> list[FloatArray]:
-    known = _known_vectors()
-    missing = [clip for clip in clips if (clip.digest, channel) not in known]
-    if missing:
-        encoder = load_encoder(ENCODER)
-        bar = st.progress(0.0, "Listening to the clips, once …")
-        with _LOCK:
-            for done, clip in enumerate(missing, start=1):
-                vector = encoder.encode(read_waveform(root / clip.path, channel=channel)).mean(axis=0)
-                known[clip.digest, channel] = vector
-                bar.progress(done / len(missing), f"{done} of {len(missing)} clips")
-        bar.empty()
-    found = [known[clip.digest, channel] for clip in clips]
-    if len(known) > MAX_VECTORS:
-        known.clear()
+    """Mean encoder vector of each clip, shape (n_numbers,).
+
+    Each is kept by itself, so that a session that is interrupted leaves what it has done to the next.
+    """
+    encoder = load_encoder(ENCODER)
+
+    def vector(clip: ScoredClip) -> FloatArray:
+        return held().get(
+            ("vector", ENCODER, clip.digest, channel),
+            lambda: encoder.encode(read_waveform(root / clip.path, channel=channel)).mean(axis=0),
+        )
+
+    bar = st.progress(0.0, "Listening to the clips, once …")
+    found = []
+    for done, clip in enumerate(clips, start=1):
+        found.append(vector(clip))
+        bar.progress(done / len(clips), f"{done} of {len(clips)} clips")
+    bar.empty()
     return found
 
 
@@ -126,26 +118,24 @@ def localisation_view(chosen: Chosen, judged: Judged) -> None:
         ":material/science: Simulated data: each fault's cells in time and frequency are known from the generator, "
         "and each detector's map is held against them."
     )
-    known = _known_localisation()
-    keys = {artifact.title: f"{artifact.folder} {judged.comparison.fingerprint}" for artifact in methods}
-    missing = [artifact for artifact in methods if keys[artifact.title] not in known]
+    known = {artifact.title: held().find(_localised(artifact, judged)) for artifact in methods}
+    missing = [artifact for artifact in methods if known[artifact.title] is None]
     faults = tuple(clip for clip in judged.comparison.clips if clip.label == "anomalous")
     if missing:
         st.markdown(f"{len(faults)} anomalous clips are heard by {len(missing)} detectors: about a minute.")
         if st.button("Rate the maps", icon=":material/travel_explore:"):
-            _localise({keys[artifact.title]: artifact for artifact in missing}, root, faults)
+            _localise({_localised(artifact, judged): artifact for artifact in missing}, root, faults)
             st.rerun()
         return
-    _localisation_table({title: known[key] for title, key in keys.items()})
+    _localisation_table({title: found for title, found in known.items() if found is not None})
 
 
-@st.cache_resource(show_spinner=False)
-def _known_localisation() -> dict[str, dict[str, LocalisationSummary]]:
-    """Figures by version and clips, for all sessions."""
-    return {}
+def _localised(artifact: Artifact, judged: Judged) -> tuple[str, ...]:
+    """Key of a version's figures on these clips."""
+    return "localised", str(artifact.folder), artifact.digest, judged.comparison.fingerprint
 
 
-def _localise(artifacts: dict[str, Artifact], root: Path, faults: tuple[ScoredClip, ...]) -> None:
+def _localise(artifacts: dict[tuple[str, ...], Artifact], root: Path, faults: tuple[ScoredClip, ...]) -> None:
     bar, total = st.progress(0.0, "Rating maps …"), len(artifacts) * len(faults)
 
     def rated(artifact: Artifact, before: int) -> Iterator[tuple[str, AnomalyMap, BoolArray]]:
@@ -156,7 +146,7 @@ def _localise(artifacts: dict[str, Artifact], root: Path, faults: tuple[ScoredCl
             yield clip.kind, heard, load_mask(root.parent, f"{root.name}/{clip.path}")
 
     for number, (key, artifact) in enumerate(artifacts.items()):
-        _known_localisation()[key] = localise_all(rated(artifact, number * len(faults)))
+        once(key, partial(localise_all, rated(artifact, number * len(faults))))
     bar.empty()
 
 

@@ -26,6 +26,7 @@ from asd_core.plots import (
     NEUTRAL_COLOUR,
 )
 from asd_core.types import BoolArray
+from pages.shared.cache import HASHES
 from pages.shared.frame import Chosen, keep, link
 from pages.shared.sources import shown_name
 
@@ -65,29 +66,40 @@ class Judged:
         return (*(method.key for method in self.comparison.methods), self.comparison.fingerprint)
 
 
+@dataclass(frozen=True, eq=False)
+class OnCommonClips:
+    """A method on the clips that all methods scored; the fingerprint of those clips tells it from other joins."""
+
+    method: Method
+    fingerprint: str
+
+
+JUDGED_HASHES = {
+    **HASHES,
+    Judged: lambda judged: (judged.keys, judged.rule),
+    OnCommonClips: lambda on: (on.method.key, on.fingerprint),
+}
+"""`HASHES`, and what stands for this page's own objects."""
+
+
 def compared(chosen: Chosen, good: Mapping[str, Artifact]) -> Comparison:
     """Join the detectors and the session's imported scores of this data set."""
     imported = tuple(_imported(chosen))
     detectors = tuple(Method.of(artifact) for artifact in good.values())
-    return _joined(tuple(method.key for method in (*detectors, *imported)), (*detectors, *imported))
+    return _joined((*detectors, *imported))
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _joined(keys: tuple[str, ...], _methods: tuple[Method, ...]) -> Comparison:  # noqa: ARG001 - the key
-    return join(_methods)
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASHES)
+def _joined(methods: tuple[Method, ...]) -> Comparison:
+    return join(methods)
 
 
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
 def judged(comparison: Comparison, rule: str) -> Judged:
     """Give every method its threshold by one rule."""
-    keys = tuple(method.key for method in comparison.methods)
-    return _judged(keys, comparison.fingerprint, rule, comparison)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _judged(keys: tuple[str, ...], clips: str, rule: str, _comparison: Comparison) -> Judged:  # noqa: ARG001 - keys
-    thresholds = tuple(_threshold(method, rule) for method in _comparison.methods)
-    titles = distinct_titles([method.title for method in _comparison.methods])
-    return Judged(_comparison, rule, titles, _looks(_comparison), thresholds, alarms(_comparison, thresholds))
+    thresholds = tuple(_threshold(method, rule) for method in comparison.methods)
+    titles = distinct_titles([method.title for method in comparison.methods])
+    return Judged(comparison, rule, titles, _looks(comparison), thresholds, alarms(comparison, thresholds))
 
 
 def _threshold(method: Method, rule: str) -> Threshold:

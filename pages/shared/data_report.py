@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from asd_core.library import EMBEDDED_NAME, KnownSet, open_known
 from asd_core.pipeline import DataSet, expected_counts
 from asd_core.survey import has_survey, survey, survey_key
 from asd_core.uploads import ClipNames, upload_names
-from pages.shared.cache import embedded_bench, tree_stamp
+from pages.shared.cache import HASHES, StampedSet, Tree, embedded_bench, held, once, tree, tree_stamp
 from pages.shared.data_storage import delete_set
 from pages.shared.data_table import go, known_sets, set_title
 from pages.shared.frame import keep, link, plain
@@ -68,17 +69,29 @@ def choose_machine(known: KnownSet, *, key: str) -> str:
     )
 
 
-@st.cache_resource(max_entries=16, show_spinner="Listing the clips …")
-def _indexed(key: str, _known: KnownSet, _machine: str) -> DataSet:  # noqa: ARG001 - the first is the key
-    return open_known(_known, _machine)
+@dataclass(frozen=True)
+class _Machine:
+    """One machine of a data set, and its folder as it is now."""
+
+    known: KnownSet
+    name: str
+    tree: Tree
+
+
+@st.cache_resource(
+    max_entries=16,
+    show_spinner="Listing the clips …",
+    hash_funcs={_Machine: lambda machine: ascii((machine.known, machine.name, machine.tree))},
+)
+def _indexed(machine: _Machine) -> DataSet:
+    return open_known(machine.known, machine.name)
 
 
 def indexed(known: KnownSet, machine: str) -> DataSet:
     """Index a machine's clips, anew where a folder has changed; the embedded bench is generated first."""
     if known.name == EMBEDDED_NAME:
         embedded_bench()
-    root = known.folder / known.machines[machine]
-    return _indexed(ascii((str(known.folder), machine, known.normal, tree_stamp(root))), known, machine)
+    return _indexed(_Machine(known, machine, tree(known.folder / known.machines[machine])))
 
 
 def set_report(known: KnownSet) -> None:
@@ -147,25 +160,18 @@ def _published(data_set: DataSet) -> None:
 
 def _clip_report(data_set: DataSet, names: Mapping[str, str]) -> None:
     small = len(data_set.index.clips) <= READ_AT_ONCE
-    key = survey_key(data_set) if small else _survey_key(tree_stamp(data_set.index.root), data_set)
-    found = _surveys().get(key) or _read_clips(data_set, key, small=small)
+    key = survey_key(data_set) if small else _survey_key(StampedSet(data_set, tree_stamp(data_set.index.root)))
+    found = held().find(("survey", key)) or _read_clips(data_set, key, small=small)
     if found is not None:
-        _surveys()[key] = found
         for text in found["channels"]:
             st.warning(plain(text), icon=":material/warning:")
         _groups(found["groups"])
         _faults(found, names)
 
 
-@st.cache_data(max_entries=16, ttl=RECHECK_S, show_spinner=False)
-def _survey_key(stamp: str, _data_set: DataSet) -> str:  # noqa: ARG001 - the stamp is the key
-    return survey_key(_data_set)
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _surveys() -> dict[str, dict[str, Any]]:
-    """What clips are like by the key of their survey, for all sessions: a few kB each."""
-    return {}
+@st.cache_data(max_entries=16, ttl=RECHECK_S, show_spinner=False, hash_funcs=HASHES)
+def _survey_key(stamped: StampedSet) -> str:
+    return survey_key(stamped.data_set)
 
 
 def _read_clips(data_set: DataSet, key: str, *, small: bool) -> dict[str, Any] | None:
@@ -177,9 +183,11 @@ def _read_clips(data_set: DataSet, key: str, *, small: bool) -> dict[str, Any] |
             return None
         st.session_state[asked] = True
     bar = st.empty()
-    found = survey(
-        data_set, on_progress=lambda done, total: bar.progress(done / total, f"Read {done} of {total} clips")
-    )
+
+    def on_progress(n_done: int, n_clips: int) -> None:
+        bar.progress(n_done / n_clips, f"Read {n_done} of {n_clips} clips")
+
+    found = once(("survey", key), lambda: survey(data_set, on_progress=on_progress))
     bar.empty()
     return found
 

@@ -10,7 +10,7 @@ import streamlit as st
 from asd_core.formats import display_name
 from asd_core.library import EMBEDDED_NAME, KnownSet, read_library, restart_library, unlisted_folders
 from asd_core.storage import folder_bytes
-from pages.shared.cache import tree_stamp
+from pages.shared.cache import HASHES, Tree, tree
 
 KIND_TITLES = {"simulated": "simulated", "recordings": "own recordings", "downloaded": "DCASE 2020 recordings"}
 
@@ -73,12 +73,12 @@ def go(page: str, label: str, *, icon: str | None = None, key: str | None = None
 
 def tree_bytes(folder: Path) -> int:
     """Size of a data set's files; counted again when one comes or goes."""
-    return _tree_bytes(str(folder), tree_stamp(folder))
+    return _tree_bytes(tree(folder))
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
-def _tree_bytes(folder: str, stamp: str) -> int:  # noqa: ARG001 - the stamp is part of the key
-    return folder_bytes(Path(folder))
+@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=HASHES)
+def _tree_bytes(of: Tree) -> int:
+    return folder_bytes(of.root)
 
 
 def shown_path(path: Path) -> str:

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import random
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -25,8 +23,8 @@ from asd_core.familiarity import ClipTraits, traits
 from asd_core.pipeline import DataSet, open_data_set
 from asd_core.spectrum import SpectrumSpread, mean_spectrum, spectrum_spread
 from asd_core.types import FloatArray, Waveform
+from pages.shared.cache import HASHES, ClipFile, StampedSet, Tree, clips_root, kept, once, tree
 from pages.shared.cache import clip as cached_clip
-from pages.shared.cache import clips_root, tree_stamp
 from pages.shared.frame import Chosen, keep, link
 from pages.shared.paging import PAGE_ROWS, page_start
 from pages.shared.sources import shown_name
@@ -63,38 +61,19 @@ class Holdings:
         return [paths for paths in groups.values() if len(paths) > 1]
 
 
-class _Once:
-    """A value that the first session to ask computes while the others wait."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._value: Any = None
-
-    def get(self, make: Callable[[], Any]) -> Any:
-        with self._lock:
-            if self._value is None:
-                self._value = make()
-            return self._value
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _once(what: str, key: str) -> _Once:  # noqa: ARG001 - both are the key
-    return _Once()
-
-
 def data_set_of(chosen: Chosen) -> tuple[DataSet, str] | None:
     """Index of the machine's clips with a stamp that changes when files come or go; None where they are not at hand."""
     with st.container():  # keeps what follows in its place, whether clips are generated first or not
         root = clips_root(chosen)
     if root is None or not root.is_dir():
         return None
-    stamp = tree_stamp(root)
-    return _data_set(str(root.parent), chosen.machine, chosen.data_set, stamp), stamp
+    clips = tree(root)
+    return _data_set(clips, chosen.machine, chosen.data_set), clips.stamp
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _data_set(root: str, machine: str, name: str, stamp: str) -> DataSet:  # noqa: ARG001 - the stamp is the key
-    return open_data_set(Path(root), machine=machine, name=name)
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASHES)
+def _data_set(clips: Tree, machine: str, name: str) -> DataSet:
+    return open_data_set(clips.root.parent, machine=machine, name=name)
 
 
 def title_of(clip: Clip) -> str:
@@ -105,7 +84,7 @@ def title_of(clip: Clip) -> str:
 
 def load(clip: Clip, channel: int | None) -> Waveform:
     """Read a clip by its data set's channel; kept in memory under the digest of its bytes."""
-    return cached_clip(str(clip.path), file_digest(clip.path), channel)
+    return cached_clip(ClipFile(str(clip.path), file_digest(clip.path), channel))
 
 
 def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
@@ -124,13 +103,13 @@ def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
             name.capitalize(), [ALL, *values], key=key, format_func=shown_name, persist_state="session"
         )
         link(key)
-    return _kept(stamp, tuple(wanted.items()), clips)
+    return _filtered(StampedSet(data_set, stamp), tuple(wanted.items()))
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _kept(stamp: str, wanted: tuple[tuple[str, str], ...], _clips: Sequence[Clip]) -> tuple[Clip, ...]:  # noqa: ARG001
-    kept = [clip for clip in _clips if all(value in (ALL, getattr(clip, field)) for field, value in wanted)]
-    return tuple(_in_turn(kept))
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
+def _filtered(stamped: StampedSet, wanted: tuple[tuple[str, str], ...]) -> tuple[Clip, ...]:
+    clips = stamped.data_set.index.clips
+    return tuple(_in_turn([c for c in clips if all(value in (ALL, getattr(c, field)) for field, value in wanted)]))
 
 
 def _in_turn(clips: Sequence[Clip]) -> list[Clip]:
@@ -200,7 +179,7 @@ def _start_rows(clips: Sequence[Clip]) -> list[int]:
 def holdings(data_set: DataSet, stamp: str) -> Holdings:
     """Read every clip once and measure it."""
     with st.container():  # keeps what follows in its place, bar or no bar
-        return _once("holdings", stamp).get(lambda: _read_all(data_set.index.clips, data_set.index.channel))
+        return once(("holdings", stamp), lambda: _read_all(data_set.index.clips, data_set.index.channel))
 
 
 def _read_all(clips: Sequence[Clip], channel: int | None) -> Holdings:
@@ -222,7 +201,7 @@ def label_spectra(clips: Sequence[Clip], channel: int | None, stamp: str) -> dic
     """Mean spectrum of a seeded sample of each label's clips, with its 10th to 90th percentile."""
     key = _digest([stamp, *(clip.relative for clip in clips)])
     with st.container():
-        return _once("spectra", key).get(lambda: _spectra_of_labels(clips, channel))
+        return once(("spectra", key), lambda: _spectra_of_labels(clips, channel))
 
 
 def _spectra_of_labels(clips: Sequence[Clip], channel: int | None) -> dict[str, SpectrumSpread]:
@@ -246,14 +225,14 @@ def _sampled(clips: Sequence[Clip]) -> list[Clip]:
     return random.Random(SEED).sample(clips, SAMPLE_PER_LABEL)  # noqa: S311 - a sample to look at, no secret
 
 
-@st.cache_resource(max_entries=4096, show_spinner=False)
-def _spectrum(path: str, digest: str, channel: int | None) -> FloatArray:  # noqa: ARG001 - the digest is part of the key
-    return mean_spectrum(read_waveform(path, channel=channel).samples)
+@kept()
+def _spectrum(file: ClipFile) -> FloatArray:
+    return mean_spectrum(read_waveform(file.path, channel=file.channel).samples)
 
 
 def clip_spectrum(clip: Clip, channel: int | None) -> FloatArray:
     """Mean spectrum of one clip, shape (512,), in dB."""
-    return _spectrum(str(clip.path), file_digest(clip.path), channel)
+    return _spectrum(ClipFile(str(clip.path), file_digest(clip.path), channel))
 
 
 def _with_progress(clips: Sequence[Clip], text: str) -> Iterable[Clip]:

@@ -27,7 +27,8 @@ from asd_core.plots import (
     palette_stops,
 )
 from asd_core.spectrum import HOPS, SCALES, WINDOWS, mean_spectrum_hz, spectrogram
-from asd_core.types import SR, Float32Array
+from asd_core.types import SR, Waveform
+from pages.shared.cache import kept
 from pages.shared.components.player import ColourScale, Panel, synced_player
 from pages.shared.explore_clips import (
     SAMPLE_PER_LABEL,
@@ -131,7 +132,7 @@ def _choice(
 
 def _player(clip: Clip, channel: int | None, settings: PictureSettings, peak: float, *, key: str) -> None:
     waveform = load(clip, channel)
-    png, span_s, bands = _picture(waveform.digest, settings, waveform.samples)
+    png, span_s, bands = _picture(waveform, settings)
     panel = Panel(
         label="Spectrogram",
         png=png,
@@ -154,13 +155,9 @@ def _player(clip: Clip, channel: int | None, settings: PictureSettings, peak: fl
     )
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
-def _picture(
-    digest: str,  # noqa: ARG001 - the key
-    settings: PictureSettings,
-    _samples: Float32Array,
-) -> tuple[bytes, tuple[float, float], np.ndarray]:
-    drawn = spectrogram(_samples, window=settings.window, hop_length=settings.hop_length, scale=settings.scale)
+@kept()
+def _picture(waveform: Waveform, settings: PictureSettings) -> tuple[bytes, tuple[float, float], np.ndarray]:
+    drawn = spectrogram(waveform.samples, window=settings.window, hop_length=settings.hop_length, scale=settings.scale)
     png = heatmap_png(drawn.levels_db, low=settings.low_db, high=settings.high_db, palette=settings.palette)
     return png, drawn.span_s, drawn.bands_hz
 

@@ -29,7 +29,7 @@ from asd_core.plots import (
     palette_stops,
 )
 from asd_core.types import SR, Float32Array, FloatArray, Waveform
-from pages.shared.cache import detector, heard
+from pages.shared.cache import detector, heard, kept
 from pages.shared.cards import threshold_origin
 from pages.shared.components.player import ColourScale, Panel, synced_player
 from pages.shared.frame import fragment, keep
@@ -68,23 +68,23 @@ def _network(artifact: Artifact) -> RecurrentDetector[Any]:
     return cast(RecurrentDetector[Any], detector(artifact))
 
 
-@st.cache_resource(max_entries=32, show_spinner="Running the network …")
-def _steps(folder: str, digest: str, _artifact: Artifact, _waveform: Waveform) -> Steps:  # noqa: ARG001 - keys
-    trained = _network(_artifact)
+@kept("Running the network …")
+def _steps(artifact: Artifact, waveform: Waveform) -> Steps:
+    trained = _network(artifact)
     if isinstance(trained, LstmPredictor):
-        output, target = trained.predict_frames(_waveform)
+        output, target = trained.predict_frames(waveform)
     elif isinstance(trained, GruAutoencoder):
-        output, target = trained.rebuild_windows(_waveform)
+        output, target = trained.rebuild_windows(waveform)
     squared = np.square(output - target, dtype=np.float64)
     errors = squared.reshape(len(squared), -1).mean(axis=1)
-    times_s = heard(_artifact, _waveform).anomaly_map.times_s
-    return Steps(trained.scaled_frames(_waveform), output, target, errors, times_s, trained.window, trained.stride)
+    times_s = heard(artifact, waveform).anomaly_map.times_s
+    return Steps(trained.scaled_frames(waveform), output, target, errors, times_s, trained.window, trained.stride)
 
 
 def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:  # noqa: ARG001
     """Ten frames predict the next; the errors' mean is the score."""
     with st.container():  # keeps what follows in its place, spinner or no spinner
-        steps = _steps(str(artifact.folder), waveform.digest, artifact, waveform)
+        steps = _steps(artifact, waveform)
     n, window = len(steps.errors), steps.window
     st.markdown(
         f"**The idea.** A healthy machine repeats itself. This network (an LSTM) has listened to normal sound only and "
@@ -119,7 +119,7 @@ def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path |
 def gru_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:  # noqa: ARG001
     """A window goes through a narrow place and back; the mean of the windows' errors is the score."""
     with st.container():  # keeps what follows in its place, spinner or no spinner
-        steps = _steps(str(artifact.folder), waveform.digest, artifact, waveform)
+        steps = _steps(artifact, waveform)
     n, window = len(steps.errors), steps.window
     size = f"{_network(artifact).hidden:,}"
     st.markdown(

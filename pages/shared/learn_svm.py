@@ -25,7 +25,7 @@ from asd_core.plots import (
 )
 from asd_core.spectrum import PrincipalPlane, one_class_scores, principal_plane
 from asd_core.types import FloatArray, Waveform
-from pages.shared.cache import detector, heard
+from pages.shared.cache import HASHES, detector, heard
 from pages.shared.frame import keep
 from pages.shared.learn_networks import verdict
 from pages.shared.listening import listening_panels
@@ -55,12 +55,12 @@ def _svm(artifact: Artifact) -> VggishOcsvm:
     return cast(VggishOcsvm, detector(artifact))
 
 
-@st.cache_resource(max_entries=8, show_spinner="Listening to the held-out clips …")
-def _learned(folder: str, root: str | None, _artifact: Artifact) -> Learned:  # noqa: ARG001 - the folder is the key
-    trained = _svm(_artifact)
+@st.cache_resource(max_entries=8, show_spinner="Listening to the held-out clips …", hash_funcs=HASHES)
+def _learned(artifact: Artifact, root: Path | None) -> Learned:
+    trained = _svm(artifact)
     state = trained.state
-    clips = [] if root is None else _artifact.scores.of("heldout").clips
-    blocks = [trained.embed(read_waveform(f"{root}/{clip.path}", channel=_artifact.channel)) for clip in clips]
+    clips = [] if root is None else artifact.scores.of("heldout").clips
+    blocks = [trained.embed(read_waveform(f"{root}/{clip.path}", channel=artifact.channel)) for clip in clips]
     width = state["support_vectors"].shape[1]
     heldout = (np.concatenate([np.zeros((0, width)), *blocks]) - state["mean"]) / state["scale"]
     heldout = heldout[: sum(map(len, blocks))]
@@ -70,7 +70,7 @@ def _learned(folder: str, root: str | None, _artifact: Artifact) -> Learned:  # 
 def svm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:
     """Patches become numbers, the numbers one point, and the point lies inside or outside a boundary."""
     with st.container():  # keeps what follows in its place, spinner or no spinner
-        learned = _learned(str(artifact.folder), None if root is None else str(root), artifact)
+        learned = _learned(artifact, root)
         own = heard(artifact, waveform)
     raw = _svm(artifact).embed(waveform)
     rows = (raw - learned.state["mean"]) / learned.state["scale"]

@@ -8,11 +8,11 @@ from pathlib import Path
 import streamlit as st
 
 from asd_core.artifacts import open_artifact
-from asd_core.audio import read_waveform
 from asd_core.errors import AsdError
 from asd_core.library import allowed_roots
 from asd_core.types import Waveform
 from asd_core.watch_table import Tail, is_running, list_tables, unescaped
+from pages.shared.cache import ClipFile, clip
 from pages.shared.frame import PROJECT, Chosen, fragment, keep, link, shown_text
 from pages.shared.monitor_view import HeardClip, monitor, time_text
 
@@ -65,17 +65,9 @@ def _sound(heard: HeardClip) -> Waveform | None:
     if not any(path.parent.resolve().is_relative_to(root) for root in allowed_roots()):
         st.caption("This clip lies outside the folders that the dashboard may read; ASD_DATA_ROOTS names them.")
         return None
-    sound = _clip(str(path), path.stat().st_mtime_ns, str(PROJECT / heard.row.model))
-    if isinstance(sound, AsdError):
-        st.text(shown_text(str(sound)))
-        return None
-    return sound
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _clip(path: str, changed_ns: int, model: str) -> Waveform | AsdError:  # noqa: ARG001 - the time is part of the key
-    """Read a clip by the channel that its verdict was made from, or say why not."""
     try:
-        return read_waveform(path, channel=open_artifact(Path(model)).channel)
+        channel = open_artifact(PROJECT / heard.row.model).channel
+        return clip(ClipFile(str(path), f"{path.stat().st_mtime_ns} ns", channel))
     except AsdError as error:
-        return error
+        st.text(shown_text(str(error)))
+        return None

@@ -17,7 +17,7 @@ from asd_core.scored_clips import ScoredClip
 from asd_core.scoring import ScoreRow
 from asd_core.types import Waveform
 from asd_core.watch_table import AlarmRule, Judge, WatchRow
-from pages.shared.cache import clip, clips_root
+from pages.shared.cache import HASHES, ClipFile, clip, clips_root
 from pages.shared.frame import Chosen, fragment, keep, link
 from pages.shared.monitor_view import HeardClip, monitor
 from pages.shared.sources import clip_title
@@ -96,16 +96,16 @@ class Replay:
     def _traits(self, scored: ScoredClip) -> ClipTraits | None:
         if self.root is None or not (self.root / scored.path).is_file():
             return None
-        return _traits(scored.digest, self.sound(scored))
+        return _traits(self.sound(scored))
 
     def sound(self, scored: ScoredClip) -> Waveform:
         """Read a clip's sound."""
-        return clip(str((self.root or Path()) / scored.path), scored.digest, self.artifact.channel)
+        return clip(ClipFile(str((self.root or Path()) / scored.path), scored.digest, self.artifact.channel))
 
 
-@st.cache_data(max_entries=1000, show_spinner=False)
-def _traits(digest: str, _waveform: Waveform) -> ClipTraits:  # noqa: ARG001 - the digest is the key
-    return traits(_waveform)
+@st.cache_data(max_entries=1000, show_spinner=False, hash_funcs=HASHES)
+def _traits(waveform: Waveform) -> ClipTraits:
+    return traits(waveform)
 
 
 def replay_tab(chosen: Chosen, good: dict[str, Artifact]) -> None:

@@ -19,7 +19,7 @@ from asd_core.evaluation.thresholds import RULES, Threshold, from_labelled_score
 from asd_core.evaluation.uncertainty import wilson
 from asd_core.formats import area_text, rate_text, score_text, share_text
 from asd_core.plots import DETECTOR_COLOURS, along_curve
-from pages.shared.cache import KeptScores, tested
+from pages.shared.cache import HASHES, KeptScores, tested
 from pages.shared.cards import threshold_origin
 from pages.shared.components.roc import DimmedCurve, RocMarker, roc_control
 from pages.shared.frame import keep, link, plain
@@ -164,8 +164,8 @@ def roc(point: OperatingPoint, second: Artifact | None = None) -> None:
         return
 
     index = point_of(curve.thresholds, point.threshold)
-    markers = _markers(str(point.artifact.folder), point.artifact, point.scores)
-    shown = _shown(point, curve, [index, *(marker.index for marker in markers)])
+    markers = _markers(point.artifact)
+    shown = _shown(point, [index, *(marker.index for marker in markers)])
 
     def released(at: int) -> None:
         st.session_state["rule"] = MANUAL
@@ -193,36 +193,38 @@ def roc(point: OperatingPoint, second: Artifact | None = None) -> None:
         )
 
 
-def _shown(point: OperatingPoint, curve: RocCurve, asked: list[int]) -> npt.NDArray[np.int64]:
+def _shown(point: OperatingPoint, asked: list[int]) -> npt.NDArray[np.int64]:
     """Points that the control offers: evenly along the curve, and those that rules and choices asked for so far.
 
     Those stay, since another choice of points makes the browser give up a drag in progress.
     """
     extra: set[int] = st.session_state.setdefault(f"roc_points:{point.artifact.folder}", set())
     extra.update(asked)
-    return np.union1d(_drawn(str(point.artifact.folder), curve), sorted(extra))
+    return np.union1d(_drawn(point.artifact), sorted(extra))
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _drawn(folder: str, _curve: RocCurve) -> npt.NDArray[np.int64]:  # noqa: ARG001 - the folder is the key
-    return along_curve(_curve.fpr, _curve.tpr)
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
+def _drawn(artifact: Artifact) -> npt.NDArray[np.int64]:
+    """Places on the curve of the version's test clips that a screen can tell apart; none where there is no curve."""
+    curve = tested(artifact).curve
+    return np.zeros(0, np.int64) if curve is None else along_curve(curve.fpr, curve.tpr)
 
 
 def _dimmed(artifact: Artifact) -> DimmedCurve | None:
     curve = tested(artifact).curve
     if curve is None:
         return None
-    drawn = _drawn(str(artifact.folder), curve)
+    drawn = _drawn(artifact)
     return DimmedCurve(artifact.title, curve.fpr[drawn].tolist(), curve.tpr[drawn].tolist())
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _markers(folder: str, _artifact: Artifact, _scores: KeptScores) -> list[RocMarker]:  # noqa: ARG001 - the key
-    markers = []
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
+def _markers(artifact: Artifact) -> list[RocMarker]:
+    scores, markers = tested(artifact), []
     for rule in MARKED_RULES:
-        threshold = choose_threshold(_artifact, _scores, rule=rule)
-        if threshold.value is not None and _scores.curve is not None:
-            index = point_of(_scores.curve.thresholds, threshold.value)
+        threshold = choose_threshold(artifact, scores, rule=rule)
+        if threshold.value is not None and scores.curve is not None:
+            index = point_of(scores.curve.thresholds, threshold.value)
             markers.append(RocMarker(index, MARKED_RULES[rule], threshold.uses_test_labels))
     return markers
 
@@ -247,15 +249,16 @@ def promise_line(point: OperatingPoint) -> None:
         st.markdown(text)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _by_id(folder: str, _scores: KeptScores) -> dict[str, IdFigures]:  # noqa: ARG001 - the folder is the key
-    return per_id(_scores.is_anomalous, _scores.anomaly_scores, _scores.machine_ids)
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
+def _by_id(artifact: Artifact) -> dict[str, IdFigures]:
+    scores = tested(artifact)
+    return per_id(scores.is_anomalous, scores.anomaly_scores, scores.machine_ids)
 
 
 def per_id_table(point: OperatingPoint) -> None:
     """What one threshold does to each machine id: the ids differ in how loud their scores are."""
     scores = point.scores
-    figures = _by_id(str(point.artifact.folder), scores)
+    figures = _by_id(point.artifact)
     places = clips_by_id(scores.machine_ids, n_clips=len(scores.clips))
     rows = {}
     for machine_id, each in figures.items():

@@ -10,7 +10,7 @@ import streamlit as st
 from asd_core.artifacts import Artifact
 from asd_core.scored_clips import ScoredClip
 from asd_core.types import Waveform
-from pages.shared.cache import clip, clips_root
+from pages.shared.cache import ClipFile, clip, clips_root
 from pages.shared.frame import Chosen, keep, link, plain
 
 SHOWN_NAME = 120
@@ -55,7 +55,7 @@ def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Wav
 def load_scored(chosen: Chosen, scored: ScoredClip, channel: int | None) -> Waveform | None:
     """Read a clip of the data set by a detector's channel, or None where its sound is not at hand."""
     root = clips_root(chosen)
-    return None if root is None else clip(str(root / scored.path), scored.digest, channel)
+    return None if root is None else clip(ClipFile(str(root / scored.path), scored.digest, channel))
 
 
 def of_one_channel(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:

@@ -15,7 +15,7 @@ from asd_core.library import add_folder
 from asd_core.marked import LABELS, mark, marked_dir, marked_label
 from asd_core.scored_clips import ScoredClip
 from asd_core.types import SR, FloatArray, Waveform
-from pages.shared.cache import Heard
+from pages.shared.cache import HASHES, Heard
 from pages.shared.components.player import last_spot
 from pages.shared.frame import Chosen, plain
 from pages.shared.listening import player_clip
@@ -93,15 +93,15 @@ def _neighbour(
     clips = artifact.scores.of("heldout").clips
     if not clips or waveform.duration_s < MIN_COMPARED_S or load_scored(chosen, clips[0], artifact.channel) is None:
         return None
-    scored = clips[nearest(sound_vector(waveform), _vectors(str(artifact.folder), chosen, artifact))]
+    scored = clips[nearest(sound_vector(waveform), _vectors(artifact, chosen))]
     sound = load_scored(chosen, scored, artifact.channel)
     return None if sound is None else (scored, sound)
 
 
-@st.cache_resource(max_entries=8, show_spinner="Looking for the nearest normal clip …")
-def _vectors(folder: str, _chosen: Chosen, _artifact: Artifact) -> FloatArray:  # noqa: ARG001 - the folder is the key
-    clips = _artifact.scores.of("heldout").clips
-    sounds = (load_scored(_chosen, scored, _artifact.channel) for scored in clips)
+@st.cache_resource(max_entries=8, show_spinner="Looking for the nearest normal clip …", hash_funcs=HASHES)
+def _vectors(artifact: Artifact, _chosen: Chosen) -> FloatArray:
+    clips = artifact.scores.of("heldout").clips
+    sounds = (load_scored(_chosen, scored, artifact.channel) for scored in clips)
     return np.stack([sound_vector(sound) for sound in sounds if sound is not None])
 
 

@@ -94,7 +94,7 @@ def _result(job: Job) -> None:
         st.info("The version that this run made has been deleted.", icon=":material/info:")
         return
     artifact = open_artifact(folder)
-    figures = summary(str(folder), artifact)
+    figures = summary(artifact)
     if artifact.simulated:
         st.caption(":material/science: Simulated data: these figures come from generated sound.")
     for column, label, value, text in zip(

@@ -12,12 +12,14 @@ import streamlit as st
 
 from asd_core import jobs
 from asd_core.chores import Sweep, sweep_path
-from asd_core.files import parse_json
+from asd_core.errors import FileError
+from asd_core.files import parse_json, read_small_text
 from pages.shared.data_chore_view import chore_panel
 from pages.shared.data_report import indexed
 from pages.shared.frame import keep
 from pages.shared.train_form import choose_data
 
+MAX_REPORT_BYTES = 16 * 2**20
 FIGURES = {
     "heldout_fpr": "False alarms among held-out normal clips",
     "heldout_outside": "Held-out normal clips outside the boundary",
@@ -53,11 +55,9 @@ def sweep_view() -> None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
     try:
-        found = parse_json(path.read_bytes())
-    except (OSError, ValueError):
+        found = parse_json(read_small_text(path, at_most=MAX_REPORT_BYTES))
+    except (FileError, ValueError):
         return None
     return found if isinstance(found, dict) and found.get("command") == "sweep" else None
 

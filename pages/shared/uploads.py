@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -12,6 +12,8 @@ from asd_core.decoding import decode_upload
 from asd_core.errors import AudioError, UsageError
 from asd_core.types import Waveform
 from asd_core.uploads import Quota
+from pages.shared.cache import held
+from pages.shared.held import Held
 from pages.shared.sources import shown_name
 
 USED = "upload_used"
@@ -19,30 +21,67 @@ USED = "upload_used"
 _ADMITTED = "upload_admitted"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Upload:
-    """One file: its name for people, and its sound or why there is none."""
+    """One file of a session, decoded when its sound is asked for: many at once would not fit into memory.
+
+    Parameters
+    ----------
+    name
+        For people.
+    refusal
+        Why it is not even read, or None.
+    channel
+        To be heard of a recording with several; None is their mean.
+    """
 
     name: str
-    sound: Waveform | AudioError
+    file: UploadedFile
+    refusal: AudioError | None
+    channel: int | None
+
+    @property
+    def sound(self) -> Waveform | AudioError:
+        """Its sound, or why there is none; kept for a while, and not beyond the session."""
+        if self.refusal is not None:
+            return self.refusal
+        key = ("upload", self.file.file_id, self.channel)
+        sound = held().get(key, self._decoded, sounds=lambda found: [getattr(found, "digest", "")])
+        if isinstance(sound, Waveform):
+            _own_sounds().digests.add(sound.digest)
+        return sound
+
+    @property
+    def key(self) -> tuple[str, str, int | None, str]:
+        """What tells it from every other one, of any session."""
+        return self.file.file_id, self.name, self.channel, str(self.refusal)
+
+    def _decoded(self) -> Waveform | AudioError:
+        try:
+            return decode_upload(self.file.getvalue(), name=self.name, channel=self.channel)
+        except AudioError as error:
+            return error
 
 
-def read_uploads(files: Sequence[UploadedFile], *, channel: int | None) -> list[Upload]:
-    """Decode the files of one uploader, by channel or mean; those beyond the session's limits are refused unread."""
-    if len(files) <= 1:
-        return [_read(file, channel) for file in files]
-    bar = st.progress(0.0, "Reading the recordings …")
-    uploads = []
-    for number, file in enumerate(files, start=1):
-        uploads.append(_read(file, channel))
-        bar.progress(number / len(files), f"{number} of {len(files)} recordings read")
-    bar.empty()
-    return uploads
+@dataclass(frozen=True)
+class _OwnSounds:
+    """The clips that a session has uploaded: what was made of them goes with the session."""
+
+    held: Held
+    digests: set[str] = field(default_factory=set)
+
+    def release(self) -> None:
+        self.held.drop(self.digests)
 
 
-def _read(file: UploadedFile, channel: int | None) -> Upload:
-    name = shown_name(file.name)
-    return Upload(name, _beyond_limit(file) or _decoded(file.file_id, channel, file))
+@st.cache_resource(max_entries=1, show_spinner=False, scope="session", on_release=_OwnSounds.release)
+def _own_sounds() -> _OwnSounds:
+    return _OwnSounds(held())
+
+
+def admitted(files: Sequence[UploadedFile], *, channel: int | None) -> list[Upload]:
+    """Take the files of one uploader, to be heard by channel or mean; those beyond the session's limits are refused."""
+    return [Upload(shown_name(file.name), file, _beyond_limit(file), channel) for file in files]
 
 
 def _beyond_limit(file: UploadedFile) -> AudioError | None:
@@ -56,11 +95,3 @@ def _beyond_limit(file: UploadedFile) -> AudioError | None:
         return AudioError("too_big", str(error))
     admitted.add(file.file_id)
     return None
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _decoded(file_id: str, channel: int | None, _file: UploadedFile) -> Waveform | AudioError:  # noqa: ARG001 - the key
-    try:
-        return decode_upload(_file.getvalue(), name=shown_name(_file.name), channel=channel)
-    except AudioError as error:
-        return error

@@ -28,7 +28,7 @@ from asd_core.what_if import (
     response,
     spread_evenly,
 )
-from pages.shared.cache import Heard, detector
+from pages.shared.cache import HASHES, Heard, detector, kept
 from pages.shared.frame import Chosen, fragment, keep, link, plain
 from pages.shared.listening import unfamiliar
 from pages.shared.sources import load_scored
@@ -82,7 +82,7 @@ def _bench(chosen: Chosen, waveform: Waveform, artifacts: Mapping[str, Artifact]
     if clipped_share(other) > CLIPPED_IS_HEARD:
         st.caption(f":material/volume_up: {share_text(clipped_share(other))} of the samples are cut off at full scale.")
     before = {name: each.anomaly_score for name, each in heard.items()}
-    after = {name: _score(str(artifact.folder), other.digest, artifact, other) for name, artifact in artifacts.items()}
+    after = {name: _score(artifact, other) for name, artifact in artifacts.items()}
     st.table(_verdicts(artifacts, before, after), hide_index=True, alt="Scores and verdicts before and after")
     for remark in unfamiliar(artifacts, other) if not change.is_nothing else ():
         st.caption(f":material/info: {plain(remark)}")
@@ -114,9 +114,9 @@ def _slider(place: Any, key: str, label: str, options: Sequence[str], unit: str)
     return chosen
 
 
-@st.cache_data(max_entries=512, show_spinner="Listening …")
-def _score(folder: str, digest: str, _artifact: Artifact, _waveform: Waveform) -> float:  # noqa: ARG001 - keys
-    return detector(_artifact).anomaly_score(_waveform)
+@st.cache_data(max_entries=512, show_spinner="Listening …", hash_funcs=HASHES)
+def _score(artifact: Artifact, waveform: Waveform) -> float:
+    return detector(artifact).anomaly_score(waveform)
 
 
 def _verdicts(
@@ -159,7 +159,7 @@ def _moving(waveform: Waveform, artifacts: Mapping[str, Artifact], change: Chang
     lines = []
     for key, artifact in artifacts.items():
         if artifact.threshold.value is not None:
-            scores = _response(str(artifact.folder), waveform.digest, name, fixed, artifact, waveform)
+            scores = _response(artifact, waveform, name, fixed)
             normal = artifact.scores.of("heldout").anomaly_scores
             at = in_normal_spreads(scores, threshold=artifact.threshold.value, normal_scores=normal)
             lines.append(Line(artifact.title, at, DETECTOR_COLOURS[key], DASHES.get(DETECTOR_DASHES[key])))
@@ -187,17 +187,10 @@ DASHES: Mapping[str, tuple[int, int]] = {"dash": (6, 3), "dot": (2, 2), "dashdot
 """Plotly's patterns as lengths; those with two strokes become a long one."""
 
 
-@st.cache_data(max_entries=256, show_spinner="Listening at every step …")
-def _response(
-    folder: str,  # noqa: ARG001 - a key, like the digest
-    digest: str,  # noqa: ARG001
-    way: str,
-    fixed: Change,
-    _artifact: Artifact,
-    _waveform: Waveform,
-) -> FloatArray:
+@kept("Listening at every step …")
+def _response(artifact: Artifact, waveform: Waveform, way: str, fixed: Change) -> FloatArray:
     steps = [replace(fixed, **{WAYS[way].field: step}) for step in WAYS[way].steps]
-    return response(detector(_artifact), _waveform, steps)
+    return response(detector(artifact), waveform, steps)
 
 
 def _whole_set(chosen: Chosen, artifacts: Mapping[str, Artifact], change: Change) -> None:
@@ -218,7 +211,7 @@ def _whole_set(chosen: Chosen, artifacts: Mapping[str, Artifact], change: Change
         st.session_state.get("what_done") == (str(artifact.folder), change)
     ):
         st.session_state["what_done"] = (str(artifact.folder), change)
-        _before_and_after(artifact, _again(str(artifact.folder), change, artifact, chosen))
+        _before_and_after(artifact, _again(artifact, change, chosen))
 
 
 def _some_clips(artifact: Artifact) -> list[ScoredClip]:
@@ -228,11 +221,11 @@ def _some_clips(artifact: Artifact) -> list[ScoredClip]:
     return [scores.clips[at] for at in picked]
 
 
-@st.cache_resource(max_entries=32, show_spinner="Listening to many changed clips …")
-def _again(folder: str, change: Change, _artifact: Artifact, _chosen: Chosen) -> Judgements:  # noqa: ARG001 - keys
-    found = ((load_scored(_chosen, scored, _artifact.channel), scored) for scored in _some_clips(_artifact))
+@st.cache_resource(max_entries=32, show_spinner="Listening to many changed clips …", hash_funcs=HASHES)
+def _again(artifact: Artifact, change: Change, _chosen: Chosen) -> Judgements:
+    found = ((load_scored(_chosen, scored, artifact.channel), scored) for scored in _some_clips(artifact))
     clips = [(sound, scored.label == "anomalous", scored.anomaly_score) for sound, scored in found if sound is not None]
-    return judged_again(detector(_artifact), clips, change)
+    return judged_again(detector(artifact), clips, change)
 
 
 def _before_and_after(artifact: Artifact, found: Judgements) -> None:
