@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BENCH_DATA ?= build/simulated-small
 
-.PHONY: app test test-all soak check audit fix bench artifacts screenshots clean
+.PHONY: app test test-all soak mutants check audit fix bench artifacts screenshots clean
 
 app: .venv/.app
 	$(BIN)/python -m streamlit run app.py
@@ -18,6 +18,10 @@ test-all: .venv/.dev
 
 soak: .venv/.dev
 	$(BIN)/python -m pytest -m soak -s
+
+# Breaks the code in some hundred places, one at a time, and sees that the tests named for each notice (half an hour).
+mutants: .venv/.dev
+	$(BIN)/python tests/mutants/run.py --jobs 2
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .
