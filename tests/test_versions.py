@@ -80,3 +80,10 @@ def test_what_comes_with_the_project_is_read_only():
     assert is_read_only(folder)
     with pytest.raises(UsageError, match="read-only"):
         make_current(folder, names(folder)[0])
+
+
+def test_fitted_and_held_out_clips_are_known_by_their_digests_and_others_are_not():
+    artifact = open_artifact(EMBEDDED / "slider" / "vggish_ocsvm")
+    assert all(artifact.was_trained_on(clip.digest) for clip in artifact.scores.of("heldout").clips)
+    assert all(artifact.was_trained_on(digest) for digest in artifact.manifest["data"]["fitted_digests"])
+    assert not any(artifact.was_trained_on(clip.digest) for clip in artifact.scores.of("test").clips)
