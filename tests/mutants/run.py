@@ -13,6 +13,8 @@ collection, import or set-up, and not by running out of time.
 from __future__ import annotations
 
 import argparse
+import itertools
+import multiprocessing
 import os
 import re
 import shutil
@@ -35,6 +37,11 @@ KEYS = {"what", "file", "find", "replace", "test"}
 LIMIT_S = 180.0
 """Of one mutant; meant are some 10 s, on a quiet machine."""
 KILLED, SURVIVED, NOT_BY_ITSELF = "killed", "SURVIVED", "test does not fail by itself"
+SECONDS = itertools.count(1_000_000_000)
+FORKS = multiprocessing.get_context("forkserver")
+IMPORTED_ONCE = ["pytest", "scipy", "sklearn.svm", "pandas", "plotly.graph_objects", "altair"]
+IMPORTED_ONCE += ["streamlit.testing.v1", "soundfile"]
+"""Packages take most of a short test's time: they are imported once and forked. Never our own code."""
 NOT_IMPORTABLE = ("SyntaxError", "IndentationError", "ImportError", "ModuleNotFoundError", "NameError")
 
 
@@ -98,32 +105,63 @@ def copy_tree(target: Path) -> Path:
 
 
 def run_tests(tree: Path, tests: Sequence[str], *options: str, limit_s: float | None = None) -> tuple[int, list[str]]:
-    """Run tests in a copy; return pytest's exit code and what went wrong: `failure: message`, `error: message`."""
+    """Run tests in a copy; return pytest's exit code and what went wrong: `failure: message`, `error: message`.
+
+    Raises
+    ------
+    TimeoutError
+        They ran longer than allowed.
+    """
     report = tree / "junit.xml"
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *options, *tests]
-    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # compiled files tell versions apart by size and second only
-    with (tree / "output.txt").open("w") as output:
-        done = subprocess.run(command, cwd=tree, env=environment, stdout=output, stderr=output, timeout=limit_s)
+    quiet = ("-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")  # of IMPORTED_ONCE
+    arguments = [*quiet, f"--junitxml={report}", *options, *tests]
+    process = FORKS.Process(target=_pytest, args=(tree, arguments))
+    process.start()
+    process.join(limit_s)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        raise TimeoutError
     cases = ElementTree.parse(report).iter("testcase") if report.is_file() else ()  # noqa: S314 - our own
     troubles = [part for case in cases for part in case if part.tag in ("failure", "error")]
-    return done.returncode, [f"{part.tag}: {part.get('message', '')}" for part in troubles]
+    return process.exitcode, [f"{part.tag}: {part.get('message', '')}" for part in troubles]
+
+
+def _pytest(tree: Path, arguments: Sequence[str]) -> None:
+    """Be pytest in a copy of the tree; runs in a process of its own."""
+    with (tree / "output.txt").open("w") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    os.chdir(tree)
+    os.environ["PYTHONPATH"] = str(tree)
+    sys.path[0] = str(tree)
+    import pytest
+
+    sys.exit(pytest.main(list(arguments)))
 
 
 def try_mutant(mutant: Mutant, tree: Path) -> str:
     """Break the copy, run the tests named, mend the copy, and say how it went."""
-    whole = (tree / mutant.file).read_bytes()
-    (tree / mutant.file).write_text(broken(mutant, tree), encoding="utf-8")
+    path = tree / mutant.file
+    whole = path.read_bytes()
+    _write(path, broken(mutant, tree).encode())
     try:
         code, troubles = run_tests(tree, mutant.tests, "-x", limit_s=LIMIT_S)
-    except subprocess.TimeoutExpired:
+    except TimeoutError:
         return f"{NOT_BY_ITSELF}: more than {LIMIT_S:g} s"
     finally:
-        (tree / mutant.file).write_bytes(whole)
+        _write(path, whole)
     if code == 0:
         return SURVIVED
     return verdict(code, troubles)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file with a second of its own: compiled files tell versions apart by size and second only."""
+    path.write_bytes(content)
+    second = next(SECONDS)
+    os.utime(path, (second, second))
 
 
 def verdict(code: int, troubles: Sequence[str]) -> str:
@@ -143,6 +181,8 @@ def main() -> int:
     if found := [f"{m.source}: {m.what}: {why}" for m in mutants if (why := fault(m))]:
         print("\n".join(found))
         return 1
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    FORKS.set_forkserver_preload(IMPORTED_ONCE)
     with tempfile.TemporaryDirectory(prefix="asd-mutants-") as place:
         return _run_all(mutants, [copy_tree(Path(place, str(number))) for number in range(arguments.jobs)])
 
