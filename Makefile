@@ -19,7 +19,7 @@ test-all: .venv/.dev
 soak: .venv/.dev
 	$(BIN)/python -m pytest -m soak -s
 
-# Breaks the code in some hundred places, one at a time, and sees that the tests named for each notice (half an hour).
+# Breaks the code in some hundred places, one at a time, and sees that the tests named for each notice (minutes).
 mutants: .venv/.dev
 	$(BIN)/python tests/mutants/run.py --jobs 2
 
