@@ -5,7 +5,7 @@ BENCH_DATA ?= build/simulated-small
 NPM := $(shell command -v npm 2>/dev/null)
 BIOME := node_modules/.bin/biome check --error-on-warnings
 
-.PHONY: app test test-all soak check audit fix bench artifacts screenshots clean
+.PHONY: app test test-all soak mutants check audit fix bench artifacts screenshots clean
 
 app: .venv/.app
 	$(BIN)/python -m streamlit run app.py
@@ -22,6 +22,10 @@ test-all: .venv/.dev
 
 soak: .venv/.dev
 	$(BIN)/python -m pytest -m soak -s
+
+# Breaks the code in some hundred places, one at a time, and sees that the tests named for each notice (minutes).
+mutants: .venv/.dev
+	$(BIN)/python tests/mutants/run.py --jobs 2
 
 # Where Node.js is installed, Biome reads JavaScript and CSS: of two folders, since it would walk through .venv as well.
 check: .venv/.dev $(if $(NPM),node_modules/.ready)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,14 @@ def real_clips():
     if not folder.is_dir():
         pytest.skip("the real DCASE clips are not here (../shared/data)")
     return folder
+
+
+def pytest_collection_finish():
+    """Let Streamlit look for components in all installed packages once, not for every AppTest: it takes most of one."""
+    if "streamlit.testing.v1" in sys.modules:
+        from streamlit.components.v2 import manifest_scanner
+
+        manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -43,7 +43,7 @@ from asd_core.evaluation.thresholds import Threshold, from_normal_scores
 from asd_core.features import FEATURE_CONFIG
 from asd_core.files import csv_text
 from asd_core.formats import cell_text
-from asd_core.manifest import MANIFEST, settings_json
+from asd_core.manifest import MANIFEST, MAX_PAYLOAD_BYTES, parse_manifest, settings_json
 from asd_core.pipeline import save_threshold
 from asd_core.scored_clips import SCORES, ScoredClip
 
@@ -1121,3 +1121,17 @@ except: pass
         "pickle",
         "torch.load",
     ]
+
+
+@pytest.mark.parametrize(
+    ("size", "fits"), [(0, False), (1, True), (MAX_PAYLOAD_BYTES, True), (MAX_PAYLOAD_BYTES + 1, False), (True, False)]
+)
+def test_a_payload_has_at_least_a_byte_and_at_most_the_limit(svm, size, fits):
+    manifest = json.loads((open_artifact(svm).folder / "manifest.json").read_bytes())
+    manifest["files"]["scores.csv"]["bytes"] = size
+    text = json.dumps(manifest).encode()
+    if fits:
+        assert parse_manifest(text, svm)["files"]["scores.csv"]["bytes"] == size
+    else:
+        with pytest.raises(ArtifactError, match=r"proper size and SHA-256 of scores\.csv"):
+            parse_manifest(text, svm)

@@ -37,6 +37,7 @@ from asd_core.batch import (
 from asd_core.cli import main
 from asd_core.errors import ArtifactError, BusyError, UsageError
 from asd_core.locks import hold
+from asd_core.scoring import ScoreRow
 
 MODEL = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"
 N_GOOD, N_BAD, PART_SIZE = 300, 100, 5
@@ -73,6 +74,22 @@ def corpus(tmp_path_factory):
     for number in range(N_BAD):
         (root / "clips" / f"bad_{number:03d}.wav").write_bytes(bad[number % len(bad)])
     return root
+
+
+def test_a_clip_that_several_models_refuse_is_one_refused_clip(tmp_path):
+    """Six rows of three clips under two models: one clip refused by both, one by the second alone."""
+    statuses = {"a.wav": ("ok", "warning"), "b.wav": ("refused", "refused"), "c.wav": ("ok", "refused")}
+    rows = [
+        ScoreRow(path, f"m{at}", "", status, "", None if status == "refused" else 0.5, 0.6, "")
+        for path, own in statuses.items()
+        for at, status in enumerate(own)
+    ]
+    (tmp_path / "part-0.parquet").write_bytes(batch._parquet(rows[:3]))
+    (tmp_path / "part-1.parquet").write_bytes(batch._parquet(rows[3:]))
+    told = []
+    found = batch._count(tmp_path, ["part-0.parquet", "part-1.parquet"], told.append)
+    assert found == {"statuses": {"ok": 2, "warning": 1, "refused": 3}, "n_refused": 2}
+    assert [(row.path, row.model) for row in told] == [("b.wav", "m0"), ("b.wav", "m1"), ("c.wav", "m1")]
 
 
 def start(*arguments, cwd, **environment):

@@ -72,6 +72,15 @@ def test_one_scale_serves_all_ids_where_an_id_has_too_few_heldout_clips():
     assert joint.scores.anomaly_scores == pytest.approx(by_hand, abs=1e-12)
 
 
+def test_one_scale_serves_all_ids_where_no_clip_of_an_id_was_held_out():
+    first, second = member("a", 0), member("b", 1)
+    second = replace(second, heldout=Scores(tuple(clip for clip in second.heldout.clips if clip.machine_id == "00")))
+    joint = combine([first, second])
+    assert not joint.per_id
+    by_hand = (z_by_hand(first, per_id=False) + z_by_hand(second, per_id=False)) / 2
+    assert joint.scores.anomaly_scores == pytest.approx(by_hand, abs=1e-12)
+
+
 def test_shifting_or_scaling_a_members_scores_changes_nothing():
     plain = combine([member("a", 0), member("b", 1)])
     moved = combine([member("a", 0, scale=1e4, shift=3e5), member("b", 1, scale=1e-3)])

@@ -7,7 +7,7 @@ import pytest
 from sounds import hum
 
 from asd_core.errors import InputError
-from asd_core.excerpt import excerpt, made_audible, nearest, sound_vector
+from asd_core.excerpt import band_gain, excerpt, made_audible, nearest, sound_vector
 from asd_core.types import SR, Waveform
 
 
@@ -26,6 +26,14 @@ def test_a_band_keeps_its_tone_and_drops_the_other():
     assert len(part) == SR
     assert level_at(part, 3000) == pytest.approx(0.1, rel=0.05)
     assert level_at(part, 300) < 1e-3
+
+
+def test_a_bands_gain_is_one_inside_and_falls_over_a_sixth_of_an_octave():
+    octaves = np.array([-1 / 6, -1 / 12, 0.0])
+    low, high = 1000 * 2**octaves, 4000 * 2 ** -octaves[::-1]
+    gain = band_gain(np.concatenate([[0.0, 500.0], low, [2000.0], high, [8000.0]]), 1000.0, 4000.0)
+    assert gain == pytest.approx([0, 0, 0, 0.5, 1, 1, 1, 0.5, 0, 0], abs=1e-9)
+    assert band_gain(np.array([0.0, 4000.0, 8000.0]), 0.0, SR / 2).tolist() == [1, 1, 1]
 
 
 def test_the_whole_band_is_the_sound_itself_but_for_the_fades():

@@ -572,6 +572,16 @@ def test_the_second_job_waits_and_begins_by_itself_when_the_first_ends(asked):
     assert done.status.began_at >= read_job(first.folder).status.ended_at
 
 
+def test_the_training_that_has_waited_longest_begins_first(asked, monkeypatch):
+    begun = []
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "sweep", lambda: None)
+        names = [submit(replace(asked, detector=name)).name for name in ("lstm_predictor", "gru_autoencoder")]
+    monkeypatch.setattr(jobs, "_launch", lambda job, _: begun.append(job.name) or True)
+    sweep()
+    assert begun == names[:1]
+
+
 def test_many_that_look_at_once_start_one_training(asked, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "sweep", lambda: None)

@@ -132,6 +132,14 @@ def test_frames_without_a_value_do_not_count(square):
     assert pixel_auc(values, square, has_value) == 1
 
 
+def test_the_time_auc_is_that_of_the_mean_over_bands(square):
+    """One loud cell in a frame without a fault, and frames of the fault that are a little louder throughout."""
+    values = np.zeros(square.shape)
+    values[5:9] = 0.1
+    values[0, 3] = 1.0  # mean over 128 bands: 0.008
+    assert time_auc(values, square, ALL) == 1
+
+
 def test_time_auc_asks_for_the_frame_not_the_band(square):
     wrong_bands = np.zeros(square.shape)
     wrong_bands[5:9, 100:] = 1

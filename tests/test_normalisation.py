@@ -39,3 +39,17 @@ def test_too_few_or_equal_scores_of_an_id_are_refused():
 def test_an_id_without_a_scale_is_refused():
     with pytest.raises(UsageError, match="id 04 has no held-out"):
         normalise_ids([1.0], ["04"], {"00": (0.0, 1.0)})
+
+
+def test_an_ids_scores_are_brought_to_mean_0_and_deviation_1():
+    heldout, ids = [1.0, 2, 3, 4, 5, 10, 10, 20, 20, 40], ["00"] * 5 + ["02"] * 5
+    scales = fit_id_scales(heldout, ids)
+    assert scales["00"] == pytest.approx((3.0, 2.0**0.5))
+    assert scales["02"] == pytest.approx((20.0, 120.0**0.5))
+    assert normalise_ids([3.0 + 2**0.5, 20.0], ["00", "02"], scales) == pytest.approx([1.0, 0.0])
+
+
+def test_five_scores_of_an_id_are_enough_and_four_are_not():
+    assert list(fit_id_scales([1.0, 2, 3, 4, 5], ["00"] * 5)) == ["00"]
+    with pytest.raises(ThresholdError, match="id 00 has 4"):
+        fit_id_scales([1.0, 2, 3, 4], ["00"] * 4)

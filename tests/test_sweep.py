@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from sounds import hum
 
 from asd_core.assess import evaluate
 from asd_core.cli import main
+from asd_core.clips import Clip
 from asd_core.detectors.vggish_ocsvm import VggishOcsvm
 from asd_core.errors import DataSetError, UsageError
 from asd_core.evaluation.thresholds import from_normal_scores
 from asd_core.pipeline import TrainingRequest, train
-from asd_core.sweep import clip_means, crossed_fpr, fit_grid, sweep
+from asd_core.sweep import _figures, clip_means, crossed_fpr, fit_grid, sweep
 from asd_core.types import SR
 
 NUS, GAMMAS = (0.1, 0.4), ("scale", 1e-4)
@@ -57,6 +59,18 @@ def test_a_cell_scores_as_the_detector_with_its_settings(nu, gamma):
     assert widths[gamma] == pytest.approx(detector.state["gamma"][0], rel=1e-12)
     assert cells[nu, gamma].n_support == len(detector.state["support_vectors"])
     np.testing.assert_allclose(cells[nu, gamma].anomaly_scores, detector.anomaly_scores(others), rtol=0, atol=1e-9)
+
+
+def test_a_cells_shares_are_of_the_clips_they_are_named_for():
+    heldout = np.concatenate([np.linspace(-1.0, -0.1, 26), [0.0, 0.2, 0.3, 0.9]])  # 4 of 30 at or outside the boundary
+    labels = ["normal"] * 5 + ["anomalous"] * 4
+    test = [Clip(Path("x"), "x", "00", "test", label) for label in labels]
+    scores = np.array([-0.5, -0.4, -0.3, 0.5, 0.1, 0.6, 0.7, 0.8, -0.6])
+    found = _figures(heldout, scores, test)
+    assert found["heldout_outside"] == pytest.approx(4 / 30)
+    assert found["threshold"] == pytest.approx(0.2)  # the 28th smallest of 30: ceil(31 * 0.9)
+    assert found["test"]["observed_fpr"] == pytest.approx(1 / 5)
+    assert found["test"]["auc_mean"] == found["test"]["auc_pooled"] == pytest.approx(3 * 5 / 20)
 
 
 def test_two_processes_give_the_same_cells():

@@ -12,9 +12,11 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from printed import after, before
 from sounds import PROJECT, hum
 
 from asd_core import watch as watch_module
@@ -26,7 +28,7 @@ from asd_core.errors import ArtifactError, BusyError, UsageError
 from asd_core.familiarity import ClipTraits, Familiarity, traits
 from asd_core.pipeline import TrainingRequest, train
 from asd_core.scoring import ScoreRow, score_clips
-from asd_core.watch import WatchRequest, watch
+from asd_core.watch import WatchRequest, _Watcher, watch
 from asd_core.watch_table import (
     COLUMNS,
     AlarmRule,
@@ -126,6 +128,40 @@ def test_k_of_n_raise_an_alarm_and_fewer_than_half_of_k_clear_it(rule, word, exp
 def test_an_alarm_rule_that_makes_no_sense_is_refused(text):
     with pytest.raises(UsageError, match="alarm"):
         AlarmRule.parse(text)
+
+
+def watcher(lines: list[str], rows) -> _Watcher:
+    """A watch by 4 of 7 that has read a table of these rows; what it says goes to `lines`."""
+    known = {"version": "v0001", "title": "A", "simulated": True, "folder": Path("m"), "familiarity": None}
+    artifact = SimpleNamespace(**known, threshold=SimpleNamespace(value=0.5))
+    table = SimpleNamespace(rows=lambda: iter(rows), damaged=0, path=Path("t.csv"))
+    request = WatchRequest(Path("f"), Path("m"), rule=AlarmRule(4, 7))
+    found = _Watcher(request, Path("f"), artifact, None, table, threading.Event(), lines.append)
+    found.recall()
+    return found
+
+
+def test_a_watch_begins_by_saying_what_raises_and_clears_an_alarm():
+    lines: list[str] = []
+    judge = Judge(AlarmRule(4, 7))
+    rows = [judge.judge(replace(scored("anomalous"), path=f"{i}.wav"), None, now=NOW) for i in range(5)]
+    watcher(lines, rows)
+    assert [before(lines[0], word) for word in ("anomalous of", "clips", "or fewer")] == ["4", "7", "1"]
+    assert before(lines[1], "clips") == "5"
+    assert "alarm on" in lines[1]
+
+
+def test_a_cleared_alarm_is_told_with_the_count_at_that_time():
+    lines: list[str] = []
+    judge = Judge(AlarmRule(4, 7))
+    rows = [judge.judge(replace(scored("anomalous"), path=f"{i}.wav"), None, now=NOW) for i in range(4)]
+    found = watcher(lines, rows)
+    for i in range(6):
+        row = found._judge.judge(replace(scored("normal"), path=f"later {i}.wav"), None, now=NOW)
+        found._tell(row, "")
+    assert len(lines) == 3
+    assert "cleared" in lines[2]
+    assert (before(lines[2], "of the last"), after(lines[2], "of the last")) == ("1", "7")
 
 
 # Drift

@@ -1,0 +1,304 @@
+"""Figures that commands print stand behind the right words: each test has a value of its own for every figure."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from printed import after, before, figures, line_with
+
+from asd_core import doctor
+from asd_core.cli import bench_files, checking, dcase_files, judging, main, outcome, scoring, training
+from asd_core.course_report import as_text, training_time_text
+from asd_core.detector import Progress
+from asd_core.watch import WatchReport
+from asd_core.watch_table import AlarmRule
+
+THRESHOLD = {
+    "value": 0.0123456,
+    "rule": "conformal",
+    "uses_test_labels": False,
+    "promised_fpr": 0.1,
+    "observed_fpr": 0.2,
+    "observed_fpr_ci": [0.105, 0.348],
+}
+SUMMARY = {
+    "title": "Detector A",
+    "simulated": True,
+    "n_normal": 40,
+    "n_anomalous": 10,
+    "auc_pooled": 0.911,
+    "auc_pooled_ci": [0.811, 0.971],
+    "auc_mean": 0.872,
+    "auc_mean_ci": [0.772, 0.932],
+    "pauc_mean": 0.653,
+    "pauc_mean_ci": [0.553, 0.753],
+    "per_id": {
+        "00": {"auc": 0.954, "pauc": 0.724, "n_normal": 25, "n_anomalous": 6},
+        "02": {"auc": 0.795, "pauc": 0.585, "n_normal": 15, "n_anomalous": 4},
+    },
+    "threshold": THRESHOLD,
+    "optimism": {"naive": {"f1": 0.816}, "honest": {"f1": 0.617}},
+    "confusion": {"tn": 32, "fp": 8, "fn": 3, "tp": 7},
+    "per_class": {
+        "normal": {"precision": 0.91, "recall": 0.80, "f1": 0.85, "support": 40},
+        "anomalous": {"precision": 0.47, "recall": 0.70, "f1": 0.56, "support": 10},
+    },
+}
+EVALUATION = {**SUMMARY, "n_excluded": 3, "warnings": []}
+
+
+@pytest.fixture
+def evaluation(capsys):
+    """What `evaluate` prints of made-up figures."""
+    judging._print_evaluation(EVALUATION)
+    return capsys.readouterr().out
+
+
+def test_evaluate_prints_how_many_clips_of_which_label_and_how_many_left_out(evaluation):
+    line = line_with(evaluation, "test clips")
+    assert (before(line, "normal"), before(line, "anomalous"), before(line, "left out")) == ("40", "10", "3")
+    assert "simulated" in line_with(evaluation, "Detector A")
+
+
+def test_evaluate_prints_each_area_with_its_own_interval(evaluation):
+    assert figures(line_with(evaluation, "AUC", "pooled")) == ["0.911", "0.811", "0.971"]
+    assert figures(line_with(evaluation, " AUC", "mean over ids")) == ["0.872", "0.772", "0.932"]
+    assert figures(line_with(evaluation, "pAUC", "mean over ids")) == ["0.653", "0.553", "0.753"]
+
+
+def test_evaluate_prints_each_ids_areas_and_counts(evaluation):
+    line = line_with(evaluation, "id 02")
+    assert (after(line, " AUC"), after(line, "pAUC")) == ("0.795", "0.585")
+    assert (before(line, "normal"), before(line, "anomalous")) == ("15", "4")
+
+
+def test_evaluate_prints_the_observed_rate_beside_the_promised_one(evaluation):
+    line = line_with(evaluation, "promised")
+    assert (after(line, "threshold"), after(line, "promised"), after(line, "observed")) == ("0.01235", "0.100", "0.200")
+    assert figures(line)[-2:] == ["0.105", "0.348"]
+    assert "test labels" not in line
+
+
+def test_evaluate_prints_the_four_counts_and_each_classs_figures(evaluation):
+    line = line_with(evaluation, "tn ")
+    assert {name: after(line, f"{name} ") for name in ("tn", "fp", "fn", "tp")} == {
+        "tn": "32",
+        "fp": "8",
+        "fn": "3",
+        "tp": "7",
+    }
+    for label, expected in (("normal", ["0.91", "0.80", "0.85"]), ("anomalous", ["0.47", "0.70", "0.56"])):
+        line = line_with(evaluation, f"{label}: precision")
+        assert [after(line, key) for key in ("precision", "recall", "f1")] == expected
+        assert before(line, "clips") == ("40" if label == "normal" else "10")
+
+
+def test_evaluate_prints_f1_on_the_clips_of_the_choice_and_on_others(evaluation):
+    line = line_with(evaluation, "F1")
+    assert (after(line, "F1"), before(line, "on others")) == ("0.816", "0.617")
+
+
+def test_evaluate_prints_a_difference_with_its_sign_interval_and_chance(capsys):
+    gap = {"auc_pooled": -0.042, "auc_pooled_ci": [-0.081, 0.003], "p_delong": 0.071}
+    judging._print_evaluation({**EVALUATION, "imported": {**SUMMARY, "title": "theirs", "difference": gap}})
+    assert figures(line_with(capsys.readouterr().out, "minus")) == ["-0.042", "-0.081", "0.003", "0.071"]
+
+
+def test_the_watch_ends_with_what_it_scored_refused_raised_and_cleared(tmp_path, monkeypatch, capsys):
+    report = WatchReport(tmp_path, tmp_path / "t.csv", tmp_path, "A", True, AlarmRule())
+    report.n_judged, report.n_raised, report.n_cleared = 25, 4, 3
+    report.refused = [{"path": "x.wav", "reason": "damaged"}] * 6
+    monkeypatch.setattr("asd_core.watch.watch", lambda *_, **__: report)
+    assert main(["watch", str(tmp_path), "--model", str(tmp_path)]) == 0
+    line = line_with(capsys.readouterr().err, "scored")
+    counts = [before(line, word) for word in ("scored", "refused", "raised", "cleared")]
+    assert counts == ["25", "6", "4", "3"]
+    assert "simulated" in line
+
+
+def test_an_epoch_prints_its_number_losses_and_times(capsys):
+    progress = Progress(epoch=3, epochs=50, loss=0.0021, heldout_loss=0.0034, elapsed_s=12.3, eta_s=190.0)
+    training._print_epoch(progress)
+    line = capsys.readouterr().err
+    assert figures(line)[:2] == ["3", "50"]
+    assert (after(line, "loss"), after(line, "held-out")) == ("0.002100", "0.003400")
+    assert (before(line, " s,"), before(line, " s left")) == ("12.3", "190")
+
+
+def test_training_ends_with_counts_of_fitted_and_held_out_clips_time_and_threshold(tmp_path, monkeypatch, capsys):
+    report = {"title": "A", "n_train": 96, "n_heldout": 24, "seconds": 7.26, "threshold": {"value": 0.004321}}
+    report |= {"refused": [], "simulated": False, "model": "m"}
+    result = SimpleNamespace(to_json=lambda: report, warnings=())
+    monkeypatch.setattr("asd_core.pipeline.train", lambda *_, **__: result)
+    assert main(["train", "lstm_predictor", "--data", str(tmp_path)]) == 0
+    line = line_with(capsys.readouterr().err, "fitted")
+    assert (before(line, "clips fitted"), before(line, "held out")) == ("96", "24")
+    assert (before(line, " s,"), after(line, "threshold")) == ("7.3", "0.004321")
+
+
+def test_a_sweep_prints_its_shares_in_the_order_of_its_heading(capsys):
+    cell = {"nu": 0.05, "gamma": "scale", "support_share": 0.21, "heldout_outside": 0.32, "heldout_fpr": 0.13}
+    cell["test"] = {"auc_mean": 0.94, "observed_fpr": 0.15}
+    training._print_sweep(
+        {"title": "A", "simulated": True, "n_train": 96, "n_heldout": 24, "n_test": 20, "cells": [cell], "warnings": []}
+    )
+    printed = capsys.readouterr().out
+    line = line_with(printed, "fitted")
+    assert [before(line, word) for word in ("clips fitted", "held out", "test")] == ["96", "24", "20"]
+    heading = line_with(printed, "shares")
+    words = ("support vectors", "held-out outside", "held-out alarms", "AUC", "alarms")
+    places = [heading.index(word) for word in words[:4]] + [heading.rindex(words[4])]
+    assert places == sorted(places)
+    assert figures(line_with(printed, "nu 0.05")) == ["0.05", "0.210", "0.320", "0.130", "0.940", "0.150"]
+
+
+def test_the_dcase_evaluation_prints_auc_and_pauc_of_each_id_and_their_means(monkeypatch, capsys):
+    machine = {"per_id": {"00": {"auc": 0.91234, "pauc": 0.71234}}, "auc_mean": 0.81, "pauc_mean": 0.61}
+    found = {"machines": {"slider": {**machine, "partial": True}}, "warnings": []}
+    monkeypatch.setattr("asd_core.evaluation.dcase.evaluate_folder", lambda *_: found)
+    dcase_files._evaluate(Namespace(dir=Path(), truth=Path()))
+    printed = capsys.readouterr().out
+    line = line_with(printed, "id 00")
+    assert (after(line, " AUC"), after(line, "pAUC")) == ("0.9123", "0.7123")
+    line = line_with(printed, "mean")
+    assert (after(line, " AUC"), after(line, "pAUC")) == ("0.8100", "0.6100")
+
+
+def test_an_index_prints_expected_before_found_and_marks_what_differs(capsys):
+    rows = [
+        {"id": "00", "split": "train", "label": "normal", "expected": 968, "found": 968},
+        {"id": "02", "split": "test", "label": "anomaly", "expected": 267, "found": 12},
+    ]
+    bench_files._print_expected("slider", rows)
+    printed = capsys.readouterr().out
+    head = line_with(printed, "publishes")
+    assert head.index("expected") < head.index("found")
+    assert figures(head)[-2:] == ["1235", "980"]
+    assert figures(line_with(printed, "differs")) == ["02", "267", "12"]
+
+
+def test_a_download_prints_found_clips_of_those_expected_and_sizes_in_megabytes(capsys):
+    row = SimpleNamespace(machine_id="00", split="train", label="normal", expected=968, found=9)
+    report = SimpleNamespace(files=[], counts={"slider": [row]}, warnings=(), folder=Path("x"))
+    bench_files._print_download(report)
+    assert figures(line_with(capsys.readouterr().out, "id 00")) == ["00", "9", "968"]
+    step = SimpleNamespace(stage="download", name="dev_data_slider.zip", done=0, total=1_234_500_000)
+    bench_files._Announcer()(step)
+    assert "1234.5 MB" in capsys.readouterr().err
+
+
+def test_an_index_prints_counts_by_id_split_and_label(monkeypatch, capsys):
+    report = {"machine": "pump", "n_clips": 35, "layout": "dcase2020", "simulated": False, "domains": {"source": 11}}
+    report |= {"counts": {"04": {"test": {"normal": 7, "anomalous": 5}}}, "expected": None}
+    report |= {"duplicates": [["a.wav", "b.wav"]], "warnings": [], "refused": []}
+    monkeypatch.setattr("asd_core.pipeline.describe_index", lambda _: report)
+    monkeypatch.setattr("asd_core.pipeline.open_data_set", lambda *_, **__: None)
+    bench_files._index(Namespace(data=Path(), machine=None, ids=None, normal=None))
+    printed = capsys.readouterr().out
+    line = line_with(printed, "id 04")
+    assert (before(line, "normal"), before(line, "anomalous")) == ("7", "5")
+    assert before(line_with(printed, "layout"), "clips") == "35"
+    assert before(line_with(printed, "domains"), "source") == "11"
+
+
+def test_warnings_beyond_twenty_are_counted_and_refused_clips_all_listed(capsys):
+    outcome.show_warnings([f"w{number}" for number in range(23)])
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 21
+    assert before(lines[-1], "more") == "3"
+    assert outcome.refusals([{"path": "a.wav", "reason": "no sound"}]) == 3
+    assert line_with(capsys.readouterr().err, "a.wav", "no sound")
+    assert outcome.refusals([]) == 0
+
+
+def test_verify_vggish_prints_mean_and_deviation(monkeypatch, capsys):
+    check = SimpleNamespace(genuine=False, shape=(1, 128), mean=0.107123, std=0.56789)
+    found = SimpleNamespace(check=check, identity=SimpleNamespace(title="t", digest="d"))
+    monkeypatch.setattr("asd_core.encoders.vggish.Vggish", lambda _: found)
+    assert checking._verify_vggish(Namespace(folder=None)).code == 2
+    line = capsys.readouterr().out
+    assert "not" in line
+    assert (after(line, "mean"), after(line, "std")) == ("0.107123", "0.5679")
+
+
+def test_doctor_marks_what_is_required_and_missing_and_what_is_only_missing(monkeypatch, capsys):
+    found = [
+        doctor.Check("aaa", True, True, ""),
+        doctor.Check("bbb", False, True, ""),
+        doctor.Check("ccc", False, False, ""),
+    ]
+    monkeypatch.setattr("asd_core.doctor.checks", lambda: found)
+    assert checking._doctor(Namespace()).code == 1
+    printed = capsys.readouterr().out
+    marks = [line_with(printed, name).split()[0] for name in ("aaa", "bbb", "ccc")]
+    assert marks == ["ok", "FAIL", "no"]
+    monkeypatch.setattr("asd_core.doctor.checks", lambda: found[::2])
+    assert checking._doctor(Namespace()).code == 0
+
+
+def test_doctor_says_how_much_room_is_free_and_wants_two_gibibytes(monkeypatch):
+    def check(free):
+        monkeypatch.setattr("asd_core.doctor.shutil.disk_usage", lambda _: SimpleNamespace(free=free, total=9**20))
+        return doctor._data_dir()
+
+    assert before(check(5 * 2**30).detail, "GiB free") == "5.0"
+    assert check(2 * 2**30 + 1).ok
+    assert not check(2 * 2**30 - 1).ok
+
+
+def test_doctor_says_how_much_of_the_feature_cache_is_used(monkeypatch):
+    cache = SimpleNamespace(n_bytes=lambda: 3 * 2**20, max_bytes=512 * 2**20, folder="/cache")
+    monkeypatch.setattr("asd_core.doctor.feature_cache.opened", lambda: cache)
+    assert figures(doctor._feature_cache().detail)[:2] == ["3.0", "512"]
+
+
+def test_doctor_takes_a_package_at_its_oldest_version_and_none_older(monkeypatch):
+    for found, ok in (("2.10.0", True), ("2.11.1+cpu", True), ("2.9.1", False), ("10.0", True)):
+        monkeypatch.setattr("asd_core.doctor.version", lambda _, found=found: found)
+        assert doctor._package("torch").ok is ok
+
+
+@pytest.mark.parametrize(("n_refused", "code"), [(0, 0), (2, 3)])
+def test_scores_of_parts_end_with_3_when_a_clip_was_refused(monkeypatch, n_refused, code):
+    report = {"n_refused": n_refused, "warnings": [], "parts": []}
+    monkeypatch.setattr("asd_core.batch.score_to", lambda *_, **__: report)
+    asked = Namespace(cluster=None, vggish=None, paths=[], model=[], to=Path("x"), workers=1, part_size=None, csv=None)
+    assert scoring._score_to(asked).code == code
+
+
+# The reproduction
+
+
+REPORT = {"report": "report.html"}
+PUBLISHED = {"table": "Table 7", "auc_pooled": 0.9406, "threshold": 0.001688}
+PUBLISHED |= {"normal": (0.76, 0.90, 0.82), "anomalous": (0.96, 0.89, 0.92)}
+METHOD = {
+    "method": "LSTM",
+    "report": PUBLISHED,
+    "training_seconds": 75.0,
+    "n_fitted": 379,
+    "full_seconds_extrapolated": 375.0,
+    **{key: SUMMARY[key] for key in SUMMARY if key.startswith(("auc", "per_id"))},
+    "with_test_labels": {"threshold": {"value": 0.002222}, "per_class": SUMMARY["per_class"]},
+    "without_test_labels": {"threshold": {"value": 0.003333}, "per_class": None},
+}
+
+
+def test_a_reproduction_prints_the_reports_figures_before_ours():
+    text = as_text({"ids": ["00"], "preset": "paper", "simulated": True, "methods": [METHOD], "not_run": []} | REPORT)
+    line = line_with(text, "AUC pooled")
+    assert (after(line, "report"), after(line, "here")) == ("0.9406", "0.911")
+    assert figures(line_with(text, "AUC mean"))[:3] == ["0.872", "0.772", "0.932"]
+    line = line_with(text, "uses test labels")
+    assert (after(line, "report"), after(line, "here")) == ("0.001688", "0.002222")
+    assert "0.003333" in line_with(text, "threshold conformal")
+    line = line_with(text, "anomalous P/R/F1")
+    assert figures(line.split("report")[1]) == ["0.96", "0.89", "0.92", "47.0", "70.0", "56.0"]
+
+
+def test_a_reproduction_says_how_long_it_trained_on_how_many_clips_and_what_all_would_take():
+    assert figures(training_time_text(METHOD)) == ["1", "15", "379", "1895", "6", "15"]
+    assert figures(training_time_text({**METHOD, "full_seconds_extrapolated": None})) == ["1", "15", "379"]

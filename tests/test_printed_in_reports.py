@@ -1,0 +1,200 @@
+"""Figures of the HTML reports and of exported files stand in their columns: every figure has a value of its own."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from markupsafe import Markup
+from printed import after, before, figures
+
+from asd_core import course_report, report
+from asd_core.evaluation.localisation import LocalisationSummary
+from asd_core.evaluation.uncertainty import Interval
+from asd_core.scored_clips import ScoredClip, Scores
+
+CONFUSION = {"tn": 32, "fp": 8, "fn": 3, "tp": 7}
+PER_CLASS = {
+    "normal": {"precision": 0.914, "recall": 0.8, "f1": 0.853, "support": 40},
+    "anomalous": {"precision": 0.467, "recall": 0.7, "f1": 0.56, "support": 10},
+}
+
+
+def tables(page: str) -> dict[str, dict[str, list[str]]]:
+    """Tables of a page by their first heading: first cell of a row to its other cells, headings included."""
+    found = {}
+    for table in re.findall(r"<table>.*?</table>", page, re.DOTALL):
+        rows = [re.findall(r"<t[hd]>(.*?)</t[hd]>", row, re.DOTALL) for row in re.findall(r"<tr>.*?</tr>", table, re.S)]
+        found[rows[0][0]] = {row[0]: row[1:] for row in rows}
+    return found
+
+
+def clips(*entries: tuple[str, float]) -> Scores:
+    """Scored clips of these labels, named by their row, in two ids."""
+    return Scores(
+        tuple(
+            ScoredClip(f"{row}.wav", f"{row % 2:02d}", "test", label, "", f"digest {row}", score)
+            for row, (label, score) in enumerate(entries)
+        )
+    )
+
+
+def test_the_clips_to_hear_are_the_worst_and_the_best_of_each_kind():
+    scores = clips(
+        ("normal", 0.1),
+        ("normal", 0.2),
+        ("normal", 0.6),
+        ("normal", 0.9),  # the loudest false alarm
+        ("anomalous", 0.3),  # the strongest miss: the fault that sounds most normal
+        ("anomalous", 0.4),
+        ("anomalous", 0.7),
+        ("anomalous", 0.8),
+    )
+    picked = report._clips_to_hear(scores, 0.5)
+    kinds = {"false alarm": 3, "miss": 4, "true alarm": 7, "normal clip": 0}
+    assert {kind: row for kind in kinds for why, row in picked.items() if kind in why.lower()} == kinds
+    assert list(report._clips_to_hear(scores, None).values()) == [3]
+
+
+def test_the_observed_rate_is_of_normal_clips_with_its_interval():
+    summary = {"confusion": CONFUSION, "threshold": {"promised_fpr": 0.1, "observed_fpr_ci": [0.105, 0.348]}}
+    assert figures(report._observed(summary)) == ["20.0", "8", "40", "95", "10.5", "34.8"]
+
+
+def test_each_class_has_its_counts_and_figures_in_the_order_of_the_headings():
+    assert report._confusion({"confusion": CONFUSION, "per_class": PER_CLASS}) == [
+        ["normal", "32", "8", "91.4 %", "80.0 %", "0.853"],
+        ["anomalous", "3", "7", "46.7 %", "70.0 %", "0.56"],
+    ]
+
+
+def test_optimism_is_told_as_honest_instead_of_naive():
+    found = {"naive": {"f1": 0.816, "fpr": 0.052}, "honest": {"f1": 0.617, "fpr": 0.134}, "n_splits": 200}
+    text = report._optimism(found)
+    f1, alarms = text.split("F1")[1].split("alarms")
+    assert figures(f1)[:2] == ["0.617", "0.816"]
+    assert figures(alarms) == ["13.4", "5.2"]
+    assert "200" in figures(text)
+
+
+def test_a_pair_is_the_first_minus_the_second():
+    labels = ["normal"] * 6 + ["anomalous"] * 6
+    better = clips(*zip(labels, np.arange(12.0), strict=True))
+    worse = clips(*zip(labels, [0.0, 8, 2, 3, 4, 5, 1, 7, 6, 9, 10, 11], strict=True))
+    one, other = (SimpleNamespace(title=title, scores=scores) for title, scores in (("good", better), ("bad", worse)))
+    (row,) = report._pairs([one, other], seed=0)
+    assert re.search("good.*bad", row["names"])
+    area = 1 - (3 + 4) / 36  # the normal clip at 8 lies above the faults at 1, 6 and 7; those at 2 to 5 above that at 1
+    assert row["difference"].startswith("+")
+    assert float(row["difference"]) == pytest.approx(1 - area, abs=5e-4)
+    assert float(row["interval"].split(" to ")[0]) <= float(row["difference"])
+    (turned,) = report._pairs([other, one], seed=0)
+    assert turned["difference"] == row["difference"].replace("+", "-")
+
+
+def test_a_kind_of_fault_has_its_areas_and_hits_beside_chance():
+    def interval(value):
+        return Interval(value - 0.01, value + 0.01, value)
+
+    found = LocalisationSummary(
+        17, 2, interval(0.61), interval(0.72), 16, interval(0.53), interval(0.84), 15, 0.094, 0.215
+    )
+    cells = report._localisation_row("knock", found)
+    assert [figures(cell)[0] for cell in cells[1:]] == ["17", "0.610", "0.720", "0.530", "9.4"]
+
+
+def test_the_page_puts_every_figure_under_its_heading():
+    entry = dict.fromkeys(("histogram", "by_id", "trained", "optimism", "uses_labels", "localisation"), "")
+    entry |= {"title": "Detector A", "auc_mean": "0.872", "auc_pooled": "0.911", "pauc_mean": "0.653"}
+    entry |= {"per_id": {"00": "0.954", "02": "0.795"}, "threshold": "0.0123", "rule": "conformal"}
+    entry |= {"promised": "10.1 %", "observed": "20.2 %"}
+    entry["confusion"] = report._confusion({"confusion": CONFUSION, "per_class": PER_CLASS})
+    pair = {"names": "A minus B", "difference": "+0.042", "interval": "-0.013 to +0.097", "p": "0.0314"}
+    page = report.render(
+        report.TEMPLATE,
+        preface=Markup(""),
+        title="t",
+        colours={"normal": "blue", "anomalous": "orange"},
+        simulated=False,
+        machine="slider",
+        data_set="s",
+        n_normal=40,
+        n_anomalous=10,
+        n_excluded=3,
+        seed=6,
+        warnings=[],
+        ids=["00", "02"],
+        roc="",
+        entries=[entry],
+        pairs=[pair],
+        clips=[],
+        settings=[],
+    )
+    found = tables(page)
+    heading, row = (found["detector"][name] for name in ("detector", "Detector A"))
+    assert {
+        word: row[place]
+        for place, text in enumerate(heading)
+        for word in ("mean over ids", "pooled", "pAUC")
+        if word in text
+    } == {
+        "mean over ids": "0.872",
+        "pooled": "0.911",
+        "pAUC": "0.653",
+    }
+    by_id = found["AUC (pAUC) per id"]
+    assert dict(zip(by_id["AUC (pAUC) per id"], by_id["Detector A"], strict=True)) == {
+        "id 00": "0.954",
+        "id 02": "0.795",
+    }
+    by_truth = {label: dict(zip(found["truth"]["truth"], found["truth"][label], strict=True)) for label in PER_CLASS}
+    assert by_truth["anomalous"] == {
+        "judged normal": "3",
+        "judged anomalous": "7",
+        "precision": "46.7 %",
+        "recall": "70.0 %",
+        "F1": "0.56",
+    }
+    differences = found["difference of pooled AUC"]["A minus B"]
+    assert differences == ["+0.042", "-0.013 to +0.097", "0.0314"]
+    sentences = re.sub(r"<[^>]+>", "", page)
+    assert (after(sentences, "promised"), after(sentences, "observed")) == ("10.1", "20.2")
+    assert (before(sentences, "normal and"), before(sentences, "anomalous test")) == ("40", "10")
+    assert before(sentences, "left out") == "3"
+
+
+def test_a_reproduction_sets_the_reports_row_above_ours_figure_by_figure():
+    published = {"table": "Table 7", "auc_pooled": 0.9406, "threshold": 0.001688}
+    published |= {"normal": (0.76, 0.90, 0.82), "anomalous": (0.96, 0.89, 0.92)}
+    row = {
+        "method": "LSTM",
+        "report": published,
+        "with_test_labels": {"threshold": {"value": 0.002222, "rule": "r"}, "per_class": PER_CLASS},
+        "without_test_labels": {"threshold": {"value": 0.003333, "rule": "conformal"}, "per_class": None},
+        "auc_pooled": 0.911,
+        "auc_pooled_ci": [0.811, 0.971],
+        "auc_mean": 0.872,
+        "auc_mean_ci": [0.772, 0.932],
+        "per_id": {"00": {"auc": 0.954, "pauc": 0.7}, "02": {"auc": 0.795, "pauc": 0.6}},
+        "training_seconds": 75.0,
+        "n_fitted": 379,
+        "full_seconds_extrapolated": None,
+    }
+    found = course_report._method(row)
+    theirs, with_labels, without = found["rows"]
+    assert theirs[1:] == ["0.001688", "0.76", "0.90", "0.82", "0.96", "0.89", "0.92"]
+    assert with_labels[1:] == ["0.002222", "0.91", "0.80", "0.85", "0.47", "0.70", "0.56"]
+    assert without[1] == "0.003333"
+    assert (found["auc_report"], figures(found["auc_pooled"])) == ("0.9406", ["0.911", "0.811", "0.971"])
+    assert figures(found["auc_mean"]) == ["0.872", "0.772", "0.932"]
+    assert figures(found["per_id"]) == ["00", "0.954", "02", "0.795"]
+
+
+def test_the_reports_own_figures_are_those_that_it_prints():
+    lstm, gru = (course_report.PUBLISHED[name] for name in ("lstm_predictor", "gru_autoencoder"))
+    assert (lstm.table, lstm.auc_pooled, lstm.threshold) == ("Table 1", 0.9406, 0.001688)
+    assert (lstm.normal, lstm.anomalous) == ((0.76, 0.90, 0.82), (0.96, 0.89, 0.92))
+    assert (gru.table, gru.auc_pooled, gru.threshold, gru.point) == ("Table 2", 0.892, 0.000511, (0.123, 0.80))
+    assert (gru.normal, gru.anomalous) == ((0.62, 0.87, 0.72), (0.94, 0.80, 0.87))
