@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from asd_core.detectors import detector_class
 from asd_core.errors import AsdError, BusyError, UsageError
+from asd_core.files import is_writable
 from asd_core.job_run import BUSY, HEARTBEAT_LIMIT_S, USAGE, check_free_disk, run, slot
 from asd_core.job_table import (
     HEADER,
@@ -43,6 +43,7 @@ from asd_core.job_table import (
 from asd_core.logs import configure, event
 from asd_core.pipeline import TrainingRequest, slug
 from asd_core.processes import process_start, signal_group
+from asd_core.storage import remove_tree
 
 MAX_QUEUED = 8
 TERM_S, KILL_S = 5.0, 0.5
@@ -109,18 +110,20 @@ def delete(job: Job) -> None:
         if job.is_active:
             raise UsageError(f"{job.name} is {job.state}: cancel it first")
         doomed = job.folder.rename(job.folder.with_name(f".tmp-{job.name}"))
-    shutil.rmtree(doomed)
+    remove_tree(doomed)
 
 
 def sweep() -> None:
     """Mark running jobs whose process is gone as lost, then start the next queued one if nothing trains.
+
+    Where the table cannot be written to, nothing is done: it can still be read.
 
     Raises
     ------
     BusyError
         Another process holds the table for more than a moment.
     """
-    if not runs_dir().is_dir():
+    if not runs_dir().is_dir() or not is_writable(runs_dir()):
         return
     with table():
         jobs = list_jobs()

@@ -22,7 +22,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,7 +37,7 @@ from asd_core.files import replace_file
 from asd_core.formats import MAX_SHOWN_NAME
 from asd_core.pipeline import OWN_SUFFIX, DataSet, open_data_set, slug
 from asd_core.places import data_dir
-from asd_core.storage import benches_dir, set_aside
+from asd_core.storage import benches_dir, remove_tree, set_aside
 
 KINDS = ("simulated", "recordings", "downloaded")
 EMBEDDED_NAME = "simulated-small"
@@ -326,7 +325,7 @@ def delete_data_set(name: str) -> None:
         if known.name != EMBEDDED_NAME:
             write_table([other for other in library.sets if other.name != name])
     if doomed is not None:
-        shutil.rmtree(doomed)
+        remove_tree(doomed)
 
 
 def _embedded() -> KnownSet:

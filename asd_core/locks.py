@@ -4,28 +4,63 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from asd_core.errors import BusyError
 
+POLL_S = 0.01
+
 
 @contextlib.contextmanager
-def hold(lock: Path, *, busy: str) -> Iterator[None]:
+def hold(lock: Path, *, busy: str, wait_s: float = 0.0) -> Iterator[None]:
     """Hold a lock file, made with its folder where missing; on Windows nothing is locked.
+
+    Parameters
+    ----------
+    wait_s
+        How long to wait for another holder to end.
 
     Raises
     ------
     BusyError
-        Another process holds it; `busy` says what it does.
+        Another process still holds it; `busy` says what it does.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
     try:
-        _flock(descriptor, busy)
+        _take(descriptor, busy, time.monotonic() + wait_s)
         yield
     finally:
         os.close(descriptor)
+
+
+def is_held(lock: Path) -> bool:
+    """Whether another process holds a lock file; looking makes and changes nothing. On Windows always False."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        return False
+    try:
+        _flock(descriptor, "")
+    except BusyError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _take(descriptor: int, busy: str, deadline: float) -> None:
+    while True:
+        try:
+            _flock(descriptor, busy)
+        except BusyError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(POLL_S)
+        else:
+            return
 
 
 def _flock(descriptor: int, busy: str) -> None:

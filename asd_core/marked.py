@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from asd_core.audio import encode_wav
 from asd_core.errors import UsageError
-from asd_core.files import replace_file
+from asd_core.files import replace_beneath
+from asd_core.locks import hold
 from asd_core.places import data_dir
 from asd_core.types import Waveform
 
 LABELS = ("normal", "anomalous")
 NAME_LENGTH = 16
+LOCK_S = 2.0
 
 
 def marked_dir() -> Path:
@@ -28,8 +30,12 @@ def marked_dir() -> Path:
 def mark(waveform: Waveform, label: str, *, shown_name: str = "") -> Path:
     """Keep a clip with its true label; returns where it lies.
 
+    The clip is written under its label before it goes from the other one, so that a crash or a full disk loses no mark.
+
     Raises
     ------
+    BusyError
+        Another process marks a clip and does not end.
     UsageError
         Another label than normal or anomalous, or a clip without a digest.
     """
@@ -37,13 +43,20 @@ def mark(waveform: Waveform, label: str, *, shown_name: str = "") -> Path:
         raise UsageError(f"a clip is marked {' or '.join(LABELS)}, not {label!r}")
     if not waveform.digest:
         raise UsageError("only clips that were read from a file can be marked")
-    name = f"{waveform.digest[:NAME_LENGTH]}.wav"
-    for other in LABELS:
-        (marked_dir() / other).mkdir(parents=True, exist_ok=True)
-        if other != label:
-            (marked_dir() / other / name).unlink(missing_ok=True)
-    path = marked_dir() / label / name
-    replace_file(path, encode_wav(waveform.samples))
+    marked_dir().mkdir(parents=True, exist_ok=True)
+    root, name = marked_dir().resolve(), f"{waveform.digest[:NAME_LENGTH]}.wav"
+    with hold(root / ".lock", busy=f"{root} is busy: another process marks a clip; try again", wait_s=LOCK_S):
+        replace_beneath(root, PurePath(label, name), encode_wav(waveform.samples))
+        for other in LABELS:
+            (root / other).mkdir(exist_ok=True)
+            if other != label:
+                (root / other / name).unlink(missing_ok=True)
+        _note(waveform, label, shown_name)
+    return marked_dir() / label / name
+
+
+def _note(waveform: Waveform, label: str, shown_name: str) -> None:
+    """Write down in `marked.jsonl` when and as what a clip was marked."""
     entry = {
         "digest": waveform.digest,
         "label": label,
@@ -52,7 +65,6 @@ def mark(waveform: Waveform, label: str, *, shown_name: str = "") -> Path:
     }
     with (marked_dir() / "marked.jsonl").open("a", encoding="utf-8", errors="backslashreplace") as log:
         log.write(json.dumps(entry) + "\n")
-    return path
 
 
 def marked_label(digest: str) -> str | None:

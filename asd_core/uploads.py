@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -13,7 +14,7 @@ from asd_core.audio import MAX_UPLOAD_BYTES
 from asd_core.clips import NORMAL_NAMES
 from asd_core.decoding import decode_upload
 from asd_core.errors import AudioError, DataSetError, UsageError
-from asd_core.files import replace_file
+from asd_core.files import replace_beneath
 from asd_core.formats import display_name
 from asd_core.library import (
     HEADER,
@@ -190,8 +191,19 @@ def _write_clip(path: Path, content: bytes) -> None:
     if path.parent.resolve() != path.parent:
         raise DataSetError(f"{path.parent} leads elsewhere; nothing was written")
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, content)
+        _write_below_uploads(path, content)
+
+
+def _write_below_uploads(path: Path, content: bytes) -> None:
+    """Replace a file below the uploads, also where a folder on the way is made a link meanwhile: that is refused."""
+    root = uploads_dir().resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        replace_beneath(root, path.relative_to(root), content)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise DataSetError(f"{path.parent} leads elsewhere; nothing was written") from error
+        raise
 
 
 def _note_uploads(root: Path, names: dict[str, str]) -> KnownSet:
@@ -203,5 +215,5 @@ def _note_uploads(root: Path, names: dict[str, str]) -> KnownSet:
         if found is None:
             write_table([known, *library.sets])
         kept = upload_names(known) | names
-        replace_file(root / _NAMES, json_bytes({**HEADER, "command": "upload", "names": kept}))
+        _write_below_uploads(root / _NAMES, json_bytes({**HEADER, "command": "upload", "names": kept}))
     return found or known

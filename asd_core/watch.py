@@ -7,6 +7,7 @@ files and folders do not, and links are refused, never followed.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -254,7 +255,9 @@ class _Watcher:
 
 
 def _scan(folder: Path) -> Iterator[tuple[str, Signature]]:
-    """Path and signature of each audio file; raises OSError where the folder itself cannot be read."""
+    """Path and signature of each audio file; raises OSError where the folder itself is a link or cannot be read."""
+    if folder.is_symlink():
+        raise NotADirectoryError(errno.ENOTDIR, "it has become a link, which is not followed", os.fspath(folder))
     waiting = [os.fspath(folder)]
     while waiting:
         place = waiting.pop()

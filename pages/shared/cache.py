@@ -38,7 +38,10 @@ def artifacts(chosen: Chosen) -> tuple[dict[str, Artifact], dict[str, AsdError]]
     bad: dict[str, AsdError] = {}
     for name, folder in chosen.detectors.items():
         try:
-            good[name] = _artifact(str(folder), (folder / "current").read_text("ascii", "replace"))
+            current = (folder / "current").read_text("ascii", "replace")
+            good[name] = _artifact(str(folder), current)
+            if not current.startswith(good[name].version):  # another server published in between: not under this key
+                _artifact.clear(str(folder), current)
         except AsdError as error:
             bad[name] = error
     return good, bad

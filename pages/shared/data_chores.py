@@ -28,6 +28,7 @@ from typing import Any
 
 from asd_core.errors import AsdError, BusyError, UsageError
 from asd_core.files import replace_file
+from asd_core.locks import is_held
 from asd_core.logs import configure, event, fault
 from asd_core.pipeline import slug
 from asd_core.places import data_dir
@@ -87,12 +88,7 @@ def read_chore() -> Chore | None:
 
 def is_running() -> bool:
     """Whether a process holds the lock."""
-    descriptor = _lock() if _folder().is_dir() else -1
-    if descriptor is None:
-        return True
-    if descriptor >= 0:
-        os.close(descriptor)
-    return False
+    return is_held(_folder() / ".lock")
 
 
 def start(kind: str, name: str, settings: Mapping[str, Any]) -> None:
