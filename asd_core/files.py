@@ -84,6 +84,16 @@ def folder_beneath(root: Path, parts: Sequence[str], *, make: bool = False) -> I
         yield folder
 
 
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let errors name the whole path, of which the system was told one part at a time."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = os.fspath(path), None
+        raise
+
+
 def create_beneath(root: Path, relative: PurePath) -> BinaryIO:
     """Open a new file below `root` for writing, its folders made where missing; no link below `root` is followed.
 
@@ -93,7 +103,7 @@ def create_beneath(root: Path, relative: PurePath) -> BinaryIO:
         As `folder_beneath`; there is such a file.
     """
     *parts, name = relative.parts
-    with folder_beneath(root, parts, make=True) as folder:
+    with _naming(root / relative), folder_beneath(root, parts, make=True) as folder:
         place = root / relative if folder is None else name
         return os.fdopen(os.open(place, _NEW_FILE, 0o644, dir_fd=folder), "wb")
 
@@ -108,7 +118,7 @@ def replace_beneath(root: Path, relative: PurePath, content: bytes) -> None:
     """
     *parts, name = relative.parts
     staged = f".tmp-{name}-{secrets.token_hex(4)}"
-    with folder_beneath(root, parts, make=True) as folder:
+    with _naming(root / relative), folder_beneath(root, parts, make=True) as folder:
         if folder is None:
             replace_file(root / relative, content)
             return
@@ -130,7 +140,7 @@ def rename_beneath(root: Path, relative: PurePath, name: str) -> None:
     OSError
         As `folder_beneath`; there is no such file.
     """
-    with folder_beneath(root, relative.parts[:-1]) as folder:
+    with _naming(root / relative), folder_beneath(root, relative.parts[:-1]) as folder:
         if folder is None:
             (root / relative).rename((root / relative).with_name(name))
         else:

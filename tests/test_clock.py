@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sounds import hum
@@ -165,7 +166,7 @@ def test_a_watch_judges_each_clip_once_whatever_the_clock_says(trained, tmp_path
         assert (report.n_before, report.n_judged) == (seed, 1)
         clock(-YEAR_S)
     rows = Tail(table).update()
-    assert [os.path.basename(row.path) for row in rows] == ["old.wav", "now.wav", "future.wav"]
+    assert [Path(row.path).name for row in rows] == ["old.wav", "now.wav", "future.wav"]
     assert [row.time for row in rows] == sorted((row.time for row in rows), reverse=True)  # as the clock said
 
 

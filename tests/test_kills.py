@@ -1,4 +1,4 @@
-"""Kill -9 at every step of saving a threshold and of writing a report: the old or the new one, and nothing in the way."""
+"""Kill -9 at every step of saving a threshold and of writing a report: the old or the new one, nothing in the way."""
 
 from __future__ import annotations
 
@@ -106,7 +106,8 @@ left = list(folder.glob(".tmp-*"))
 for path in left:
     os.utime(path, (1e9, 1e9))
 save(now + 2.0)
-print(json.dumps({"wrong": wrong, "points": n_points, **seen, "left": len(left), "litter": len(list(folder.glob(".tmp-*")))}))
+litter = list(folder.glob(".tmp-*"))
+print(json.dumps({"wrong": wrong, "points": n_points, **seen, "left": len(left), "litter": len(litter)}))
 """
 WRITING = """
 from asd_core.files import replace_text

@@ -127,7 +127,7 @@ def test_no_clip_is_unpacked_through_a_link_that_comes_while_unpacking(tmp_path,
             "slider/train/normal_id_00_00000000.wav", b"RIFF\0\0\0\0WAVE" + random.Random(1).randbytes(999)
         )
     replace_by_link(staging / part, outside)
-    with zipfile.ZipFile(stream) as archive, pytest.raises(OSError, match="slider|train"):
+    with zipfile.ZipFile(stream) as archive, pytest.raises(OSError, match="normal_id_00"):
         unpacking._copy_clip(archive, archive.infolist()[0], staging, 10**6)
     assert not [path for path in outside.rglob("*") if path.is_file()]
 
@@ -143,9 +143,8 @@ def test_a_link_in_the_place_of_unpacked_clips_gets_no_name(tmp_path):
 def test_an_archive_that_became_a_link_is_not_opened(tmp_path):
     (tmp_path / "real.zip").write_bytes(b"x")
     (tmp_path / "dev_data_slider.zip").symlink_to(tmp_path / "real.zip")
-    for split in ("train", "test"):
-        (tmp_path / "to").mkdir(exist_ok=True)
-    with pytest.raises(DownloadError, match="symbolic link|loop"):
+    (tmp_path / "to").mkdir()
+    with pytest.raises(DownloadError, match="symbolic link"):
         unpacking.unpack(tmp_path / "dev_data_slider.zip", tmp_path / "to", machine="slider", part="dev")
 
 

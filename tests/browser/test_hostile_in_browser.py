@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from urllib.parse import quote, urlsplit
 
 import pytest
-from hostile import SLASHED, hostile_home
+from hostile import HOST, SLASHED, hostile_home
 from servers import free_port, start_server, stop_server, wait_until_healthy
 from sounds import PROJECT, hum
 
 from asd_core import library
+from asd_core.artifacts import find_artifacts, open_artifact
 from asd_core.audio import encode_wav
+from asd_core.files import csv_text
+from asd_core.places import artifacts_dir
 
 pytestmark = pytest.mark.browser
 WAIT_MS = 60_000
@@ -31,6 +34,12 @@ PATHS = (
     "compare?view=failures",
     "learn?lesson=vggish_ocsvm",
 )
+METHODS = {
+    "html": "<img src=x onerror=window.hit=1><script>window.hit=1<script>",
+    "anchor": f"<a href='http:\\\\{HOST}\\x' target=_blank>click</a> <b>bold</b>".replace("/", ""),
+    "template": "{{7*7}} %{x} %{customdata[0]} $x^2$ [l](javascript:window.hit=1)",
+}
+"""Names of files as browsers send them, so without slashes."""
 STRANGERS = """() => {
   const own = (address) => !address || /^(data:|blob:|#|\\/|\\.)/.test(address)
     || new URL(address, location).origin === location.origin || address.startsWith("https://docs.streamlit.io");
@@ -98,6 +107,59 @@ def test_no_page_runs_shows_or_fetches_anything_of_theirs(url, watched):
         assert strange == [], path
         assert page.get_by_test_id("stException").count() == 0, path
         page.close()
+
+
+def csv_of_scores() -> bytes:
+    """Scores of another method for the test clips of the only detector."""
+    (folder,) = (each for each in find_artifacts(artifacts_dir(PROJECT)) if each.parts[-3:-1] == ("rail", "rail"))
+    rows = [["path", "anomaly_score"]]
+    rows += [[clip.path, repr(clip.anomaly_score)] for clip in open_artifact(folder).scores.clips]
+    return csv_text(rows).encode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("kind", ["html", "anchor", "template"])
+def test_a_method_that_is_imported_under_such_a_name_is_only_text_in_every_view(url, watched, kind):
+    title = METHODS[kind]
+    page, strange = watched(f"{url}/compare?set=rail%2Frail")
+    settle(page)
+    page.get_by_text("Compare with another method's scores").click()
+    file = {"name": f"{title}.csv", "mimeType": "text/csv", "buffer": csv_of_scores()}
+    page.locator("input[type=file]").set_input_files([file])
+    page.get_by_text("test clips, ").first.wait_for(timeout=WAIT_MS)
+    for view in ("Figures", "Disagreements", "Score against score", "Failures", "Map of the clips", "Localisation"):
+        page.get_by_role("radio", name=view, exact=True).click()
+        settle(page)
+        assert page.evaluate(STRANGERS) == [], view
+        assert strange == [], view
+        assert page.get_by_test_id("stException").count() == 0, view
+
+
+def test_reasons_marks_and_names_that_are_typed_in_are_only_text(url, watched):
+    words = SLASHED["html"] + SLASHED["image"]
+    page, strange = watched(f"{url}/threshold?set=rail%2Frail&rule=manual")
+    settle(page)
+    page.get_by_text("Save this threshold with the detector").click()
+    page.get_by_label("Reason, kept with the new version").fill(words)
+    page.get_by_role("button", name="Save threshold").click()
+    page.get_by_text("Saved as version").wait_for(timeout=WAIT_MS)
+    page.goto(f"{url}/train?train_view=versions&set=rail%2Frail")
+    settle(page)
+    assert page.evaluate(STRANGERS) == []
+    page.goto(f"{url}/check?set=rail%2Frail")
+    settle(page)
+    page.get_by_text("This verdict is wrong").click()
+    page.get_by_role("button", name="Keep the clip with this label").click()
+    page.get_by_text("Marked as normal").wait_for(timeout=WAIT_MS)
+    assert page.evaluate(STRANGERS) == []
+    page.goto(f"{url}/data?data_view=folder")
+    settle(page)
+    page.get_by_label("Folder, in full").fill(words)
+    page.get_by_label("Name (optional)").fill(words)
+    page.get_by_role("button", name="Add this folder").click()
+    page.get_by_text("This could not be done").wait_for(timeout=WAIT_MS)
+    assert page.evaluate(STRANGERS) == []
+    assert strange == []
+    assert page.get_by_test_id("stException").count() == 0
 
 
 def test_uploads_with_such_names_are_only_text(url, watched):
