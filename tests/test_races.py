@@ -201,6 +201,15 @@ def test_two_dashboards_mark_the_same_clips_and_each_has_one_label(home):
     assert len([json.loads(line) for line in lines]) == 120
 
 
+def test_a_mark_waits_for_that_of_another_dashboard_whatever_its_label(home, monkeypatch):
+    monkeypatch.setattr(marked, "LOCK_S", 0.05)
+    with hold(marked_dir() / ".lock", busy="held"):
+        for label in LABELS:
+            with pytest.raises(BusyError, match="another process marks a clip"):
+                mark(hum(1), label)
+    assert mark(hum(1), "normal").is_file()
+
+
 def test_a_mark_that_cannot_be_written_keeps_the_one_before(home, monkeypatch):
     mark(hum(1), "normal")
     monkeypatch.setattr(marked, "encode_wav", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -14,7 +15,6 @@ from asd_core import library
 from asd_core.artifacts import find_artifacts, open_artifact
 from asd_core.audio import encode_wav
 from asd_core.files import csv_text
-from asd_core.places import artifacts_dir
 
 pytestmark = pytest.mark.browser
 WAIT_MS = 120_000
@@ -56,9 +56,14 @@ STRANGERS = """() => {
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory) -> Iterator[str]:
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("hostile")
+
+
+@pytest.fixture(scope="module")
+def url(place) -> Iterator[str]:
     """A server whose only data set and detector bear hostile names."""
-    place, url = tmp_path_factory.mktemp("hostile"), f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ASD_DATA_DIR", str(place / "data"))
         patch.setenv("ASD_ARTIFACTS_DIR", str(place / "artifacts"))
@@ -109,20 +114,20 @@ def test_no_page_runs_shows_or_fetches_anything_of_theirs(url, watched):
         page.close()
 
 
-def csv_of_scores() -> bytes:
+def csv_of_scores(artifacts: Path) -> bytes:
     """Scores of another method for the test clips of the only detector."""
-    (folder,) = (each for each in find_artifacts(artifacts_dir(PROJECT)) if each.parts[-3:-1] == ("rail", "rail"))
+    (folder,) = (each for each in find_artifacts(artifacts) if each.parts[-3:-1] == ("rail", "rail"))
     rows = [["path", "anomaly_score"]]
     rows += [[clip.path, repr(clip.anomaly_score)] for clip in open_artifact(folder).scores.clips]
     return csv_text(rows).encode("utf-8", "replace")
 
 
 @pytest.mark.slow
-def test_a_method_that_is_imported_under_such_a_name_is_only_text_in_every_view(url, watched):
+def test_a_method_that_is_imported_under_such_a_name_is_only_text_in_every_view(url, place, watched):
     page, strange = watched(f"{url}/compare?set=rail%2Frail")
     settle(page)
     page.get_by_text("Compare with another method's scores").click()
-    file = {"name": f"{METHOD}.csv", "mimeType": "text/csv", "buffer": csv_of_scores()}
+    file = {"name": f"{METHOD}.csv", "mimeType": "text/csv", "buffer": csv_of_scores(place / "artifacts")}
     page.locator("input[type=file]").set_input_files([file])
     page.get_by_text("test clips, ").first.wait_for(timeout=WAIT_MS)
     for view in ("Figures", "Disagreements", "Score against score", "Failures", "Map of the clips", "Localisation"):
