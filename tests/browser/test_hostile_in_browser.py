@@ -150,16 +150,17 @@ def test_reasons_marks_and_names_that_are_typed_in_are_only_text(url, watched):
     page.goto(f"{url}/train?train_view=versions&set=rail%2Frail")
     settle(page)
     assert page.evaluate(STRANGERS) == []
-    page.goto(f"{url}/check?set=rail%2Frail")
-    settle(page)
+    page.goto(f"{url}/check?source=Upload&set=rail%2Frail")
+    clip = {"name": f"{METHOD}.wav", "mimeType": "audio/wav", "buffer": encode_wav(hum(7, seconds=2.0).samples)}
+    page.locator("input[type=file]").set_input_files([clip])
     page.get_by_text("This verdict is wrong").click()
     page.get_by_role("button", name="Keep the clip with this label").click()
     page.get_by_text("Marked as normal").wait_for(timeout=WAIT_MS)
     assert page.evaluate(STRANGERS) == []
     page.goto(f"{url}/data?data_view=folder")
     settle(page)
-    page.get_by_label("Folder, in full").fill(words)
-    page.get_by_label("Name (optional)").fill(words)
+    page.get_by_role("textbox", name="Folder, in full").fill(words)
+    page.get_by_role("textbox", name="Name (optional)").fill(words)
     page.get_by_role("button", name="Add this folder").click()
     page.get_by_text("This could not be done").wait_for(timeout=WAIT_MS)
     assert page.evaluate(STRANGERS) == []
