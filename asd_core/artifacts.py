@@ -398,15 +398,20 @@ def _file_errors() -> Iterator[None]:
 
 
 def _sweep(detector_folder: Path) -> None:
-    """Remove what killed writers left behind more than an hour ago."""
+    """Remove what killed writers left behind more than an hour ago, or before the clock was set back."""
     for path in detector_folder.glob(".tmp-*"):
-        if time.time() - path.lstat().st_mtime > STALE_S:
-            if path.is_dir() and not path.is_symlink():
-                for child in path.iterdir():
-                    child.unlink()
-                path.rmdir()
-            else:
-                path.unlink()
+        with contextlib.suppress(FileNotFoundError):  # a version that another process deletes, too
+            if abs(time.time() - path.lstat().st_mtime) > STALE_S:
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return
+    for child in path.iterdir():
+        child.unlink(missing_ok=True)
+    path.rmdir()
 
 
 def _sequence(version: Path) -> int:

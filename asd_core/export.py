@@ -9,6 +9,7 @@ from asd_core.artifacts import open_artifact
 from asd_core.assess import open_for
 from asd_core.evaluation.dcase import check_export, write_anomaly_scores
 from asd_core.evaluation.thresholds import is_anomalous
+from asd_core.files import replace_text
 from asd_core.pipeline import FileClips, readable, scored
 
 
@@ -60,5 +61,5 @@ def _write_decisions(scores: Path, threshold: float) -> Path:
     for line in scores.read_text(encoding="utf-8").splitlines():
         name, score = line.rsplit(",", 1)
         lines.append(f"{name},{int(bool(is_anomalous(float(score), threshold)))}\n")
-    path.write_text("".join(lines), encoding="utf-8", newline="\n")
+    replace_text(path, "".join(lines))
     return path

@@ -214,10 +214,10 @@ class FeatureCache:
             except OSError:  # another process removed it
                 continue
             if path.name.startswith(_PARTIAL):
-                if time.time() - status.st_mtime > _STALE_S:
+                if abs(time.time() - status.st_mtime) > _STALE_S:
                     _remove(path)
                 continue
-            yield _Entry(path, _on_disk(status.st_size), status.st_mtime_ns)
+            yield _Entry(path, _on_disk(status.st_size), _used_ns(status))
 
 
 @dataclass(frozen=True)
@@ -361,6 +361,11 @@ def _key_digest(key: str) -> bytes:
 def _seal(key: str, body: bytes) -> bytes:
     """Vouch for a body under its own key: an entry in another's place does not count."""
     return hashlib.sha256(_key_digest(key) + body).digest()
+
+
+def _used_ns(status: os.stat_result) -> int:
+    """When an entry was last used; 0 where the clock was set back since, or it would outlive all that is in use."""
+    return 0 if status.st_mtime > time.time() + _STALE_S else status.st_mtime_ns
 
 
 def _on_disk(n_bytes: int) -> int:

@@ -27,7 +27,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ MAX_JSON_BYTES = 256 * 1024
 MAX_PROGRESS_BYTES = 8 * 2**20
 JOB, STATUS, PROGRESS, STEP, LOG = "job.json", "status.json", "progress.jsonl", "step.json", "log.txt"
 HEADER: Mapping[str, Any] = {"schema": 1, "command": TRAIN}
+_MOMENT = "%Y%m%dT%H%M%S%fZ"
 _RUN_NAME = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 
 
@@ -146,7 +147,7 @@ class Job:
     @property
     def submitted_at(self) -> datetime:
         """When it was submitted, UTC."""
-        return datetime.strptime(self.name.split("-")[0], "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
+        return _moment(self.name)
 
     @property
     def state(self) -> str:
@@ -281,13 +282,26 @@ def log_text(job: Job, *, at_most: int = 64 * 1024) -> str:
 
 
 def make_run(text: bytes, *, command: str = TRAIN) -> Path:
-    """Write a run folder under its name only when it is whole."""
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(4)}"
+    """Write a run folder under its name only when it is whole; call it with `table` held."""
+    name = f"{_next_moment():{_MOMENT}}-{secrets.token_hex(4)}"
     staged = runs_dir() / f".tmp-{name}"
     staged.mkdir()
     replace_file(staged / JOB, text)
     write_status(staged, Status("queued", command=command))
     return staged.rename(runs_dir() / name)
+
+
+def _next_moment() -> datetime:
+    """Now, or just after the newest job where the clock has been set back since: jobs are told apart by their order."""
+    now = datetime.now(UTC)
+    newest = max((path.name for path in runs_dir().iterdir() if _RUN_NAME.fullmatch(path.name)), default="")
+    with contextlib.suppress(ValueError, OverflowError):  # none, or a folder that was named by hand
+        return max(now, _moment(newest) + timedelta(microseconds=1))
+    return now
+
+
+def _moment(name: str) -> datetime:
+    return datetime.strptime(name.split("-")[0], _MOMENT).replace(tzinfo=UTC)
 
 
 def write_status(folder: Path, status: Status) -> None:

@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from pathlib import Path
 from asd_core.chores import Chore
 from asd_core.detectors import detector_class
 from asd_core.errors import AsdError, BusyError, UsageError
+from asd_core.files import is_writable
 from asd_core.job_run import BUSY, HEARTBEAT_LIMIT_S, USAGE, check_free_disk, run, slot
 from asd_core.job_table import (
     LANES,
@@ -49,6 +49,7 @@ from asd_core.logs import configure, event
 from asd_core.pipeline import TrainingRequest, slug
 from asd_core.places import with_home
 from asd_core.processes import process_start, signal_group
+from asd_core.storage import remove_tree
 
 MAX_QUEUED = 8
 TERM_S, KILL_S = 5.0, 0.5
@@ -96,7 +97,7 @@ def start(chore: Chore) -> Job:
         folder = make_run(text, command=chore.kind)
         doomed = [_set_aside(job) for job in before]
     for each in doomed:
-        shutil.rmtree(each)
+        remove_tree(each)
     event("chore asked for", job=folder.name, kind=chore.kind, data_set=chore.name)
     with contextlib.suppress(BusyError):  # it is queued: whoever looks next starts it
         sweep()
@@ -154,7 +155,7 @@ def delete(job: Job) -> None:
         if job.is_active:
             raise UsageError(f"{job.name} is {job.state}: cancel it first")
         doomed = _set_aside(job)
-    shutil.rmtree(doomed)
+    remove_tree(doomed)
 
 
 def _set_aside(job: Job) -> Path:
@@ -170,6 +171,8 @@ def sweep() -> list[Job]:
     list of Job
         Those that wait or run now, newest first.
 
+    Where the table cannot be written to, nothing is done: it can still be read.
+
     Raises
     ------
     BusyError
@@ -177,6 +180,8 @@ def sweep() -> list[Job]:
     """
     if not runs_dir().is_dir():
         return []
+    if not is_writable(runs_dir()):
+        return active_jobs()
     with table():
         active = active_jobs()
         for lane in LANES:

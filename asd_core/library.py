@@ -24,7 +24,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -37,11 +36,11 @@ from asd_core.datasets.bench import read_simulated
 from asd_core.errors import DataSetError, FileError, UsageError
 from asd_core.files import parse_json, read_regular, replace_file
 from asd_core.formats import MAX_SHOWN_NAME
-from asd_core.locks import data_set_lock, hold_waiting
+from asd_core.locks import data_set_lock, hold
 from asd_core.marked import marked_dir
 from asd_core.pipeline import OWN_SUFFIX, DataSet, open_data_set, slug
 from asd_core.places import data_dir
-from asd_core.storage import benches_dir, set_aside
+from asd_core.storage import benches_dir, remove_tree, set_aside
 
 KINDS = ("simulated", "recordings", "downloaded")
 EMBEDDED_NAME = "simulated-small"
@@ -331,7 +330,7 @@ def delete_data_set(name: str) -> None:
         if known.name != EMBEDDED_NAME:
             write_table([other for other in library.sets if other.name != name])
     if doomed is not None:
-        shutil.rmtree(doomed)
+        remove_tree(doomed)
 
 
 def unlisted_folders() -> tuple[Path, ...]:
@@ -366,7 +365,7 @@ def delete_unlisted(folder: Path) -> None:
         if folder not in unlisted_folders():
             raise DataSetError(f"{folder} is no folder of clips that the table of data sets leaves out")
         doomed = set_aside(folder, data_dir())
-    shutil.rmtree(doomed)
+    remove_tree(doomed)
 
 
 def _clip_parents() -> tuple[Path, ...]:
@@ -440,7 +439,7 @@ def write_table(sets: Sequence[KnownSet]) -> None:
 def table() -> AbstractContextManager[None]:
     """Hold the table's lock; wait a moment for another process."""
     busy = "the table of data sets is busy: another process changes it; try again"
-    return hold_waiting(data_dir() / ".lock", busy=busy, wait_s=LOCK_S)
+    return hold(data_dir() / ".lock", busy=busy, wait_s=LOCK_S)
 
 
 def _json_bytes(content: Mapping[str, Any]) -> bytes:

@@ -14,41 +14,30 @@ from asd_core.places import data_dir
 
 DATA_SET_WAIT_S = 20.0
 """Storing the clips of one upload takes some seconds on a slow disk."""
-_RETRY_S = 0.02
+POLL_S = 0.01
 
 
 @contextlib.contextmanager
-def hold(lock: Path, *, busy: str) -> Iterator[None]:
+def hold(lock: Path, *, busy: str, wait_s: float = 0.0) -> Iterator[None]:
     """Hold a lock file, made with its folder where missing; on Windows nothing is locked.
+
+    Parameters
+    ----------
+    wait_s
+        How long to wait for another holder to end.
 
     Raises
     ------
     BusyError
-        Another process holds it; `busy` says what it does.
+        Another process still holds it; `busy` says what it does.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
     try:
-        _flock(descriptor, busy)
+        _take(descriptor, busy, time.monotonic() + wait_s)
         yield
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def hold_waiting(lock: Path, *, busy: str, wait_s: float) -> Iterator[None]:
-    """Hold a lock file as `hold` does, but wait up to `wait_s` seconds for another holder to end."""
-    deadline = time.monotonic() + wait_s
-    with contextlib.ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(hold(lock, busy=busy))
-                break
-            except BusyError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_RETRY_S)
-        yield
 
 
 def data_set_lock(name: str) -> AbstractContextManager[None]:
@@ -60,7 +49,34 @@ def data_set_lock(name: str) -> AbstractContextManager[None]:
         Another one holds it for longer than `DATA_SET_WAIT_S`.
     """
     busy = f"the data set {name} is busy: clips are being stored in it, or it is being deleted; try again"
-    return hold_waiting(data_dir() / "locks" / f"{name}.lock", busy=busy, wait_s=DATA_SET_WAIT_S)
+    return hold(data_dir() / "locks" / f"{name}.lock", busy=busy, wait_s=DATA_SET_WAIT_S)
+
+
+def is_held(lock: Path) -> bool:
+    """Whether another process holds a lock file; looking makes and changes nothing. On Windows always False."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        return False
+    try:
+        _flock(descriptor, "")
+    except BusyError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _take(descriptor: int, busy: str, deadline: float) -> None:
+    while True:
+        try:
+            _flock(descriptor, busy)
+        except BusyError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(POLL_S)
+        else:
+            return
 
 
 def _flock(descriptor: int, busy: str) -> None:

@@ -74,11 +74,26 @@ class _JsonLines(logging.handlers.RotatingFileHandler):
         Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
         return super()._open()
 
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - logging's name
+        """Look whether the file is full; where another process has put it away meanwhile, go on with the new one."""
+        if self.stream is not None and not _is_still(self.stream, self.baseFilename):
+            self.stream.close()
+            self.stream = None
+        return bool(super().shouldRollover(record))
+
     def format(self, record: logging.LogRecord) -> str:
         return _line(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         print(_line(record), file=sys.stderr)
+
+
+def _is_still(stream: TextIOWrapper, path: str) -> bool:
+    """Whether an open file is the one that bears the name."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), Path(path).stat())
+    except FileNotFoundError:
+        return False
 
 
 def _line(record: logging.LogRecord) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from asd_core.audio import encode_wav
 from asd_core.disk import check_free_disk
 from asd_core.errors import UsageError
-from asd_core.files import replace_file
+from asd_core.files import replace_beneath
 from asd_core.locks import data_set_lock
 from asd_core.places import data_dir
 from asd_core.types import Waveform
@@ -32,12 +32,14 @@ def marked_dir() -> Path:
 def mark(waveform: Waveform, label: str, *, shown_name: str = "") -> Path:
     """Keep a clip with its true label; returns where it lies.
 
+    The clip is written under its label before it goes from the other one, so that a crash or a full disk loses no mark.
+
     Raises
     ------
     UsageError
         Another label than normal or anomalous, a clip without a digest, or too little room on the disk.
     BusyError
-        The marked clips are being deleted.
+        Another process marks a clip and does not end, or the marked clips are being deleted.
     """
     if label not in LABELS:
         raise UsageError(f"a clip is marked {' or '.join(LABELS)}, not {label!r}")
@@ -45,26 +47,28 @@ def mark(waveform: Waveform, label: str, *, shown_name: str = "") -> Path:
         raise UsageError("only clips that were read from a file can be marked")
     content = encode_wav(waveform.samples)
     check_free_disk(len(content))
+    marked_dir().mkdir(parents=True, exist_ok=True)
+    root, name = marked_dir().resolve(), f"{waveform.digest[:NAME_LENGTH]}.wav"
+    with data_set_lock(DATA_SET_NAME):
+        replace_beneath(root, PurePath(label, name), content)
+        for other in LABELS:
+            (root / other).mkdir(exist_ok=True)
+            if other != label:
+                (root / other / name).unlink(missing_ok=True)
+        _note(waveform, label, shown_name)
+    return marked_dir() / label / name
+
+
+def _note(waveform: Waveform, label: str, shown_name: str) -> None:
+    """Write down in `marked.jsonl` when and as what a clip was marked."""
     entry = {
         "digest": waveform.digest,
         "label": label,
         "shown_name": shown_name[:200],
         "marked_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    with data_set_lock(DATA_SET_NAME):
-        return _keep(f"{waveform.digest[:NAME_LENGTH]}.wav", label, content, entry)
-
-
-def _keep(name: str, label: str, content: bytes, entry: dict[str, str]) -> Path:
-    for other in LABELS:
-        (marked_dir() / other).mkdir(parents=True, exist_ok=True)
-        if other != label:
-            (marked_dir() / other / name).unlink(missing_ok=True)
-    path = marked_dir() / label / name
-    replace_file(path, content)
     with (marked_dir() / "marked.jsonl").open("a", encoding="utf-8", errors="backslashreplace") as log:
         log.write(json.dumps(entry) + "\n")
-    return path
 
 
 def marked_label(digest: str) -> str | None:

@@ -34,6 +34,7 @@ from asd_core.evaluation.operating import cells
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.evaluation.uncertainty import Interval
 from asd_core.features import log_mel
+from asd_core.files import replace_text
 from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text, share_text
 from asd_core.plots import (
     ANOMALOUS_COLOUR,
@@ -106,8 +107,7 @@ def report_on(
     summaries = [summarise_assessment(each, rule=rule, rule_value=rule_value, seed=seed) for each in assessments]
     settings = [made_from(each, rule=rule, rule_value=rule_value, seed=seed) for each in assessments]
     page = _render(assessments, summaries, settings, seed=seed, preface=preface or Markup(""))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page, encoding="utf-8", errors="backslashreplace")
+    replace_text(out, page)
     return {
         "schema": 1,
         "command": "report",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from asd_core import feature_cache
 from asd_core.disk import MIN_FREE_BYTES, check_free_disk, free_bytes
 from asd_core.errors import UsageError
+from asd_core.files import rename_beneath
 from asd_core.places import TFHUB_CACHE_NAME, data_dir
 
 __all__ = [
@@ -88,15 +90,38 @@ def empty_cache(name: str, *, out: Path) -> None:
             path.unlink(missing_ok=True)
         elif path.is_dir():
             root = data_dir() if path.resolve().is_relative_to(data_dir().resolve()) else out
-            shutil.rmtree(set_aside(path, root))
+            with contextlib.suppress(FileNotFoundError):  # another process empties it as well
+                remove_tree(set_aside(path, root))
 
 
 def set_aside(folder: Path, root: Path) -> Path:
-    """Rename a folder that is to be removed, so that nobody sees half of it; refuse what leads out of `root`."""
-    place = folder.parent.resolve() / folder.name
-    if folder.is_symlink() or place == root.resolve() or not place.is_relative_to(root.resolve()):
+    """Rename a folder that is to be removed, so that nobody sees half of it; refuse what leads out of `root`.
+
+    Raises
+    ------
+    UsageError
+        A link, `root` itself, or a place outside it, also where a folder on the way becomes a link meanwhile.
+    FileNotFoundError
+        It is gone.
+    """
+    top, place = root.resolve(), folder.parent.resolve() / folder.name
+    if folder.is_symlink() or place == top or not place.is_relative_to(top):
         raise UsageError(f"{folder} leads out of {root}: it is not deleted")
-    return place.rename(place.with_name(f"{ASIDE}{secrets.token_hex(6)}"))
+    aside = place.with_name(f"{ASIDE}{secrets.token_hex(6)}")
+    try:
+        rename_beneath(top, place.relative_to(top), aside.name)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise UsageError(f"{folder} leads out of {root}: it is not deleted") from error
+        raise
+    return aside
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder that was set aside, though another process may be removing it, too."""
+    while os.path.lexists(folder):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)
 
 
 def benches_dir() -> Path:

@@ -29,6 +29,8 @@ SILENCE_DBFS = -120.0
 def survey(data_set: DataSet, *, on_progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
     """Read every clip once and sum up lengths, levels, duplicates and refusals; kept on disk until a file changes.
 
+    Where it cannot be kept, it is made again the next time.
+
     `groups` has a row for each id, split and label: `n`, and `[least, median, most]` of `length_s` and of the RMS level
     `level_dbfs` (0 dBFS is full scale), of the channel that the data set is heard by. `channels` holds a warning where
     clips have several channels and nothing tells which to take.
@@ -37,8 +39,9 @@ def survey(data_set: DataSet, *, on_progress: Callable[[int, int], None] | None 
     found = _read_survey(cached)
     if found is None:
         found = _survey(data_set, on_progress or _no_progress)
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(cached, json.dumps(found, allow_nan=False, indent=1).encode() + b"\n")
+        with contextlib.suppress(OSError):
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(cached, json.dumps(found, allow_nan=False, indent=1).encode() + b"\n")
     return found
 
 

@@ -6,6 +6,7 @@ line replaces an earlier one. Versions before kept one object in `names.json`, w
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from asd_core.audio import MAX_UPLOAD_BYTES
 from asd_core.clips import NORMAL_NAMES
 from asd_core.decoding import decode_upload
 from asd_core.errors import AudioError, DataSetError, UsageError
-from asd_core.files import parse_json, replace_file
+from asd_core.files import parse_json, replace_beneath
 from asd_core.formats import display_name
 from asd_core.library import (
     KnownSet,
@@ -195,10 +196,9 @@ def _keep(place: Destination, uploads: Sequence[Upload]) -> tuple[KnownSet, int]
         known = _listed(place.root)
         clips = {place.folder / _storage_name(upload.content): upload for upload in uploads}
         new = [path for path in clips if not path.exists()]
-        place.folder.mkdir(parents=True, exist_ok=True)
         _note_names(known, {path.relative_to(place.root).as_posix(): clips[path].name for path in clips})
         for path in new:
-            replace_file(path, clips[path].content)
+            _write_below_uploads(path, clips[path].content)
     return known, len(new)
 
 
@@ -308,7 +308,7 @@ def _note_names(known: KnownSet, names: Mapping[str, str]) -> None:
     if before and not before.endswith(b"\n"):
         before += b"\n"
     lines = [json.dumps({"path": clip, "name": display_name(name)}) + "\n" for clip, name in changed.items()]
-    replace_file(path, before + "".join(lines).encode("ascii"))
+    _write_below_uploads(path, before + "".join(lines).encode("ascii"))
 
 
 def _label_folder(kind: str | None) -> str:
@@ -327,3 +327,15 @@ def _id_folder(machine_id: str) -> str:
 def _storage_name(content: bytes) -> str:
     suffix = ".flac" if content[:4] == b"fLaC" else ".wav"
     return hashlib.sha256(content).hexdigest()[:32] + suffix
+
+
+def _write_below_uploads(path: Path, content: bytes) -> None:
+    """Replace a file below the uploads, also where a folder on the way is made a link meanwhile: that is refused."""
+    root = uploads_dir().resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        replace_beneath(root, path.relative_to(root), content)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise DataSetError(f"{path.parent} leads elsewhere; nothing was written") from error
+        raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from asd_core.artifacts import CURRENT, find_artifacts, list_versions, locked, open_artifact
@@ -11,7 +10,7 @@ from asd_core.errors import ArtifactError, UsageError
 from asd_core.files import replace_file
 from asd_core.manifest import MANIFEST, PAYLOAD_FILES
 from asd_core.pipeline import READ_ONLY_MARK
-from asd_core.storage import set_aside
+from asd_core.storage import remove_tree, set_aside
 
 
 def is_read_only(detector_folder: Path) -> bool:
@@ -39,8 +38,9 @@ def make_current(detector_folder: Path, version: str) -> None:
     BusyError
         Another process trains or saves this detector.
     """
-    folder = _version_folder(detector_folder, version)
+    _check_not_read_only(detector_folder)
     with locked(detector_folder):
+        folder = _version_folder(detector_folder, version)
         artifact = open_artifact(folder)
         for name in PAYLOAD_FILES:
             if file_digest(folder / name) != artifact.manifest["files"][name]["sha256"]:
@@ -66,20 +66,25 @@ def delete_version(detector_folder: Path, version: str, *, out: Path) -> None:
     """
     if detector_folder not in find_artifacts(out):
         raise UsageError(f"{detector_folder} is no detector in {out}")
-    folder = _version_folder(detector_folder, version)
+    _check_not_read_only(detector_folder)
     with locked(detector_folder):
+        folder = _version_folder(detector_folder, version)
         current = current_version(detector_folder)
         if current is None or current == version:
             raise UsageError(
                 f"{version} is the version that counts, or that is unknown; make another one current first"
             )
         doomed = set_aside(folder, out)
-    shutil.rmtree(doomed)
+    remove_tree(doomed)
+
+
+def _check_not_read_only(detector_folder: Path) -> None:
+    if is_read_only(detector_folder):
+        raise UsageError(f"{detector_folder.parents[1].name} comes with the project and is read-only")
 
 
 def _version_folder(detector_folder: Path, version: str) -> Path:
-    if is_read_only(detector_folder):
-        raise UsageError(f"{detector_folder.parents[1].name} comes with the project and is read-only")
+    """Look a version up, with the lock held: another process may be deleting it."""
     folder = next((path for path in list_versions(detector_folder) if path.name == version), None)
     if folder is None or folder.is_symlink():
         raise UsageError(f"{detector_folder} has no version {version[:60]!a}")

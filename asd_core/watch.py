@@ -7,6 +7,7 @@ files and folders do not, and links are refused, never followed.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -293,7 +294,9 @@ class _Waiting:
         self._listed: dict[str, _Listed] = {}
 
     def look(self) -> dict[str, Signature]:
-        """Path and signature of each clip that waits; raises OSError where the folder itself cannot be read."""
+        """Path and signature of each clip that waits; raises OSError where the folder is a link or cannot be read."""
+        if Path(self._root).is_symlink():
+            raise NotADirectoryError(errno.ENOTDIR, "it has become a link, which is not followed", self._root)
         listed: dict[str, _Listed] = {}
         found: dict[str, Signature] = {}
         places = [self._root]

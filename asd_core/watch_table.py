@@ -26,7 +26,7 @@ from asd_core.errors import BusyError, UsageError
 from asd_core.familiarity import ClipTraits, Familiarity
 from asd_core.files import csv_text
 from asd_core.formats import cell_text
-from asd_core.locks import hold
+from asd_core.locks import hold, is_held
 from asd_core.pipeline import slug
 from asd_core.places import data_dir
 from asd_core.scoring import ScoreRow
@@ -310,9 +310,20 @@ class WatchTable:
         Raises
         ------
         OSError
-            The disk is full or failing; a torn line is cut off when the table is opened again.
+            The disk is full or failing; a torn line is cut off when the table is opened again. Or the table was removed
+            or replaced.
         """
+        self._check_place()
         self._write(row.line())
+
+    def _check_place(self) -> None:
+        """Refuse to write on into a file that has lost its name: its rows would be gone with the end of the watch."""
+        try:
+            is_there = os.path.samestat(os.fstat(self.descriptor), os.lstat(self.path))
+        except FileNotFoundError:
+            is_there = False
+        if not is_there:
+            raise OSError(f"{self.path} was removed or replaced while the watch wrote to it: start the watch again")
 
     def _write(self, line: bytes) -> None:
         written = os.write(self.descriptor, line)
@@ -396,13 +407,7 @@ def _wait_for_lock(stack: contextlib.ExitStack, path: Path) -> None:
 
 def is_running(path: Path) -> bool:
     """Whether a watch writes to this table now; on Windows always False."""
-    if not _lock(path).is_file():
-        return False
-    try:
-        with hold(_lock(path), busy=""):
-            return False
-    except BusyError:
-        return True
+    return is_held(_lock(path))
 
 
 def _lock(path: Path) -> Path:

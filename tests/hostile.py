@@ -71,7 +71,8 @@ def hostile_home(place: Path) -> Path:
     artifact = train(asked).artifact
     reason = " ".join(SLASHED.values()).encode("ascii", "replace").decode()
     threshold = Threshold(None, "conformal", False, None, 0, reason=reason)
-    manifest = {**artifact.manifest, "threshold": threshold.to_json(), "warnings": [reason]}
+    title = SLASHED["html"] + SLASHED["image"]
+    manifest = {**artifact.manifest, "title": title, "threshold": threshold.to_json(), "warnings": [reason]}
     publish(artifact.folder.parent, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
     for number, name in enumerate(names):
         shutil.copytree(artifact.folder.parents[1], place / "artifacts" / name / names[-1 - number])

@@ -289,7 +289,7 @@ def test_an_upload_that_is_cut_while_it_is_decoded_leaves_nothing(home):
 
 
 def test_an_upload_that_is_cut_while_it_is_written_is_listed_named_and_can_be_deleted(home, monkeypatch):
-    real, written = uploads.replace_file, []
+    real, written = uploads._write_below_uploads, []
 
     def cut(path: Path, content: bytes) -> None:
         if path.suffix == ".wav" and len(written) == 2:
@@ -297,7 +297,7 @@ def test_an_upload_that_is_cut_while_it_is_written_is_listed_named_and_can_be_de
         real(path, content)
         written.extend([path] if path.suffix == ".wav" else [])
 
-    monkeypatch.setattr(uploads, "replace_file", cut)
+    monkeypatch.setattr(uploads, "_write_below_uploads", cut)
     with pytest.raises(Cut):
         store_uploads("pump", clips_sent(3), used=Quota())
     known = read_library().find("pump")
@@ -309,7 +309,7 @@ def test_an_upload_that_is_cut_while_it_is_written_is_listed_named_and_can_be_de
 
 
 def test_clips_that_are_being_stored_are_not_deleted_meanwhile(home, monkeypatch):
-    real, deleting = uploads.replace_file, threading.Thread(target=lambda: library.delete_data_set("pump"))
+    real, deleting = uploads._write_below_uploads, threading.Thread(target=lambda: library.delete_data_set("pump"))
     seen: list[bool] = []
 
     def slow(path: Path, content: bytes) -> None:
@@ -319,7 +319,7 @@ def test_clips_that_are_being_stored_are_not_deleted_meanwhile(home, monkeypatch
             seen.append(deleting.is_alive())
         real(path, content)
 
-    monkeypatch.setattr(uploads, "replace_file", slow)
+    monkeypatch.setattr(uploads, "_write_below_uploads", slow)
     store_uploads("pump", clips_sent(3), used=Quota())
     deleting.join(20)
     assert seen == [True]

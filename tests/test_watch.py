@@ -403,6 +403,57 @@ def test_a_folder_that_goes_away_is_waited_for(model, folder, tmp_path):
     assert any("is back" in line for line in watching.lines)
 
 
+def test_a_folder_that_is_deleted_and_made_again_is_watched_on(model, folder, tmp_path):
+    table = tmp_path / "t.csv"
+    with Watching(WatchRequest(folder, model, table, poll_s=0.05)) as watching:
+        for number in range(5):
+            write(folder / "sub" / f"{number}.wav", number)
+            watching.until(lambda: len(names(table)) == number + 1)  # noqa: B023 - called at once
+            shutil.rmtree(folder)
+            watching.until(lambda: sum("waiting for" in line for line in watching.lines) == number + 1)  # noqa: B023
+            folder.mkdir()
+    assert names(table) == [f"{number}.wav" for number in range(5)]
+    assert sum("is back" in line for line in watching.lines) >= 4
+
+
+def test_a_watched_folder_that_becomes_a_link_or_a_file_is_waited_for_and_not_followed(model, folder, tmp_path):
+    table, elsewhere = tmp_path / "t.csv", tmp_path / "elsewhere"
+    write(elsewhere / "secret.wav", 1)
+    with Watching(WatchRequest(folder, model, table, poll_s=0.05)) as watching:
+        watching.until(lambda: watching.lines)
+        folder.rmdir()
+        folder.symlink_to(elsewhere)
+        watching.until(lambda: any("has become a link" in line for line in watching.lines))
+        folder.unlink()
+        folder.write_text("a file")
+        time.sleep(0.2)
+        folder.unlink()
+        write(folder / "a.wav", 2)
+        watching.until(lambda: names(table) == ["a.wav"])
+    assert any("is back" in line for line in watching.lines)
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_watch_whose_table_goes_away_ends_and_says_so_instead_of_writing_into_nothing(model, folder, tmp_path, how):
+    table = folder / "t.csv"
+    write(folder / "a.wav", 1)
+    with open_table(table) as opened:
+        list(opened.rows())
+        table.unlink()
+        if how == "replaced":
+            table.write_text("somebody else's")
+        with pytest.raises(OSError, match="removed or replaced while the watch wrote to it"):
+            opened.append(_row())
+    table.unlink(missing_ok=True)
+    run_once(folder, model, table)  # the next start makes a new one
+    assert names(table) == ["a.wav"]
+
+
+def _row():
+    scored = ScoreRow("a.wav", "model", "", "ok", "", 1.0, 2.0, "normal")
+    return Judge(AlarmRule()).judge(scored, None, now=NOW)
+
+
 def test_a_new_version_is_picked_up_at_the_next_start_only(model, folder, tmp_path):
     place = tmp_path / "set" / "pump" / "vggish_ocsvm"
     shutil.copytree(model, place)

@@ -79,6 +79,8 @@ def simulated_mark(report: Mapping[str, Any]) -> str:
 def write_json(path: Path | None, report: Mapping[str, Any]) -> None:
     """Write a report where the user asked for one."""
     if path is not None:
+        from asd_core.files import replace_text
+
         replace_text(path, json.dumps(report, allow_nan=False, indent=1) + "\n")
 
 
@@ -87,16 +89,6 @@ def write_text(path: Path | None, text: str) -> None:
     if path is None:
         sys.stdout.write(text)
     else:
+        from asd_core.files import replace_text
+
         replace_text(path, text)
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Replace a file's content, all or nothing; what is no plain file, such as /dev/stdout, is written to instead."""
-    from asd_core.files import replace_file
-
-    content = text.encode("utf-8", "backslashreplace")
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        path.write_bytes(content)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, content)

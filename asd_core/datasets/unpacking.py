@@ -10,10 +10,11 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from asd_core.datasets.published import CLIP_NAME, SPLITS, CountRow, check_counts, expected_clips, unpacked_bytes
 from asd_core.datasets.steps import DownloadError, Step, check_room, error_text, ignore_step, never, stop_if
+from asd_core.files import create_beneath
 
 _MAX_CLIP_BYTES, _MAX_RATIO, _RATIO_SLACK = 4_000_000, 100, 4096
 _MAX_SPARE_ENTRIES = 64
@@ -106,12 +107,25 @@ def _judge_counts(name: str, rows: Sequence[CountRow], *, verified: bool) -> lis
 def _install(staged: Path, target: Path, splits: Sequence[str]) -> None:
     """Rename: the whole machine folder at once where there is none, else split by split."""
     if not os.path.lexists(target):
-        staged.rename(target)
+        _rename_folder(staged, target)
         return
     for split in splits:
         if (target / split).exists():
             (target / split).rmdir()  # empty, or it would not be missing
-        (staged / split).rename(target / split)
+        _rename_folder(staged / split, target / split)
+
+
+def _rename_folder(staged: Path, target: Path) -> None:
+    """Give a folder its name; a link that somebody put in its place meanwhile is taken away again."""
+    staged.rename(target)
+    if target.is_symlink():
+        target.unlink()
+        raise DownloadError(f"{staged} was replaced by a link while it was unpacked; refused")
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Open an archive that is a file of its own: a link put in its place after it was checked is not followed."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
 class _CappedReader(io.FileIO):
@@ -136,7 +150,7 @@ def _extract(
 ) -> None:
     """Write all clips below `staging`; whatever the archive breaks ends in one kind of error."""
     try:
-        with _CappedReader(archive) as stream, zipfile.ZipFile(stream) as opened:
+        with _CappedReader(archive, opener=_open_file) as stream, zipfile.ZipFile(stream) as opened:
             clips = _checked_entries(opened, machine, part)
             _check_places(opened.infolist(), archive.stat().st_size)
             for split in SPLITS[part]:
@@ -144,7 +158,7 @@ def _extract(
             budget = 2 * unpacked_bytes(machine, part)
             for n_done, info in enumerate(clips, 1):
                 stop_if(should_stop)
-                budget -= _copy_clip(opened, info, staging / info.filename, budget)
+                budget -= _copy_clip(opened, info, staging, budget)
                 on_progress(Step("unpack", archive.name, n_done, len(clips)))
     except _ZIP_FAULTS as error:
         raise DownloadError(f"{archive.name} cannot be unpacked: {error_text(error)}") from error
@@ -219,11 +233,14 @@ def _check_places(infos: Sequence[zipfile.ZipInfo], size: int) -> None:
         raise zipfile.BadZipFile("its entries reach beyond its end")
 
 
-def _copy_clip(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, budget: int) -> int:
-    """Write one clip and return its size; limits hold for the bytes really read (the CRC is checked at their end)."""
+def _copy_clip(opened: zipfile.ZipFile, info: zipfile.ZipInfo, staging: Path, budget: int) -> int:
+    """Write one clip below `staging` and return its size; no link is followed on the way there.
+
+    Limits hold for the bytes really read (the CRC is checked at their end).
+    """
     limit = min(budget, _MAX_CLIP_BYTES, _MAX_RATIO * info.compress_size + _RATIO_SLACK)
     written = 0
-    with opened.open(info) as source, target.open("xb") as sink:
+    with opened.open(info) as source, create_beneath(staging, PurePosixPath(info.filename)) as sink:
         while chunk := source.read(_CHUNK_BYTES):
             if written == 0 and (chunk[:4], chunk[8:12]) != (b"RIFF", b"WAVE"):
                 raise zipfile.BadZipFile(f"entry {info.filename}: it is not a WAV file")

@@ -15,6 +15,7 @@ from typing import Any
 
 from asd_core.errors import DataSetError
 from asd_core.evaluation import metrics
+from asd_core.files import replace_text
 
 Truth = dict[str, dict[str, dict[str, bool]]]
 """Machine -> machine id -> file name -> whether anomalous, in the order of the list."""
@@ -234,7 +235,7 @@ def write_result_csv(result: Mapping[str, Any], path: Path) -> None:
         lines += [machine, "id,AUC,pAUC"]
         lines += [f"{name},{_cell(each['auc'])},{_cell(each['pauc'])}" for name, each in figures["per_id"].items()]
         lines += [f"Average,{_cell(figures['auc_mean'])},{_cell(figures['pauc_mean'])}", ""]
-    Path(path).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+    replace_text(Path(path), "".join(f"{line}\n" for line in lines))
 
 
 def _cell(figure: float | None) -> str:
@@ -283,7 +284,7 @@ def write_anomaly_scores(folder: Path, machine: str, rows: Iterable[tuple[str, s
     for machine_id in sorted(by_id):
         path = folder / f"anomaly_score_{machine}_id_{machine_id}.csv"
         text = "".join(f"{name},{score!r}\n" for name, score in sorted(by_id[machine_id].items()))
-        path.write_text(text, encoding="utf-8", newline="\n")
+        replace_text(path, text)
         paths.append(path)
     return paths
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 import streamlit as st
 
 from asd_core.errors import AsdError, AudioError
+from asd_core.files import CANNOT_BE_KEPT, is_writable
 from asd_core.formats import display_name
 from asd_core.logs import configure, event, fault
 from asd_core.places import artifacts_dir, data_dir
@@ -120,12 +122,45 @@ def _boundary(place: str) -> Iterator[None]:
     except AsdError as error:
         reason = error.code if isinstance(error, AudioError) else str(error)
         event("refused", page=place, kind=type(error).__name__, reason=reason)
-        st.error("This could not be done:", icon=":material/error:")
-        st.text(shown_text(str(error)))
+        _refusal(str(error))
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in CANNOT_BE_KEPT:
+            event("refused", page=place, kind=type(error).__name__, reason=str(error))
+            _refusal(_cannot_be_kept(error))
+            return
         number = fault(error, page=place)
         st.error(f"Error {number}: this should not have happened. The log tells more.", icon=":material/error:")
         raise
+
+
+def _refusal(text: str) -> None:
+    st.error("This could not be done:", icon=":material/error:")
+    st.text(shown_text(text))
+
+
+def _cannot_be_kept(error: OSError) -> str:
+    """Say of a place that is read-only, full or somebody else's what to do about it."""
+    place = "" if error.filename is None else f"{Path(os.fsdecode(error.filename))}: "
+    return (
+        f"{place}{error.strerror}. Whoever runs this program makes room there, makes the folder writable for it, or "
+        "names another one with ASD_DATA_DIR or ASD_ARTIFACTS_DIR."
+    )
+
+
+def _read_only_note() -> None:
+    """Say on every page what cannot be kept where a folder of ours cannot be written to."""
+    if not is_writable(data_dir()):
+        st.warning(
+            "The data folder cannot be written to: uploads, folders, simulated clips, downloads, marks, trainings and "
+            "reports on clips cannot be kept. Looking and listening work.",
+            icon=":material/lock:",
+        )
+    if not is_writable(artifacts_dir(PROJECT)):
+        st.warning(
+            "The folder of the detectors cannot be written to: no detector, threshold or version can be saved, chosen "
+            "or deleted.",
+            icon=":material/lock:",
+        )
 
 
 def shown_text(text: str) -> str:
@@ -181,6 +216,7 @@ def _sidebar() -> Chosen:
     with st.sidebar:
         for page in PAGES:
             st.page_link(page.path, label=page.title, icon=page.icon)
+        _read_only_note()
         if not groups:
             return Chosen("", "", {})
         keep("set", groups)
