@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from sounds import SHARED
 
+MAIN_MODULE = sys.modules["__main__"]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def own_data_dir(tmp_path_factory):
@@ -31,6 +33,12 @@ def no_feature_cache():
     os.environ.pop("ASD_CACHE_MB")
     if before is not None:
         os.environ["ASD_CACHE_MB"] = before
+
+
+@pytest.fixture(autouse=True)
+def own_main_module():
+    """Streamlit puts the script that it runs in place of `__main__`, and spawned processes would run it, too."""
+    sys.modules["__main__"] = MAIN_MODULE
 
 
 @pytest.fixture(scope="session")

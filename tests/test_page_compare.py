@@ -211,7 +211,7 @@ def test_a_hostile_file_name_stays_text(compare, trained):
     ("content", "reason"),
     [
         ("a,b\n1,2\n", "must have the columns path"),
-        ("path,score\ntest/x.wav,nan\n", "needs a finite score"),
+        ("path,score\ntest/x.wav,nan\n", "needs a path and a finite score"),
         ("path,score\ntest/x.wav,1\n", "have no imported score"),
         (b"\xff\xfe\x00", "is not a CSV file in UTF-8"),
         ("", "must have the columns path"),

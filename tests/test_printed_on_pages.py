@@ -96,7 +96,7 @@ def test_a_thresholds_origin_tells_its_clips_and_its_promise():
 def point():
     """A threshold of 0.5 on 5 normal clips, 1 of them an alarm, and 4 anomalous ones, 3 of them found."""
     scores = KeptScores(clips({"normal": [0.1, 0.6, 0.2, 0.3, 0.4], "anomalous": [0.9, 0.8, 0.3, 0.7]}))
-    artifact = SimpleNamespace(folder=Path("a"), title="A", detector_name="vggish_ocsvm")
+    artifact = SimpleNamespace(folder=Path("a"), digest="a", title="A", detector_name="vggish_ocsvm", scores=scores)
     curve = roc_curve(scores.is_anomalous, scores.anomaly_scores)
     return operating_point.OperatingPoint(artifact, scores, CONFORMAL, 0.5, curve)
 
@@ -398,7 +398,7 @@ def test_a_data_set_is_counted_by_what_its_clips_are_for(monkeypatch):
     def select(*, split=None, label=None):
         return [None] * n_clips[split, label]
 
-    index = SimpleNamespace(select=select, clips=[None] * 78, layout="dcase2020")
+    index = SimpleNamespace(select=select, clips=[None] * 78, layout="dcase2020", channel=None)
     monkeypatch.setattr(data_report, "choose_machine", lambda *_, **__: "slider")
     monkeypatch.setattr(data_report, "indexed", lambda *_: SimpleNamespace(index=index, simulated=None))
     for name in ("_published", "_clip_report", "go"):
