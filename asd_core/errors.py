@@ -35,7 +35,7 @@ class AudioError(InputError):
     Parameters
     ----------
     code
-        One of `asd_core.audio.REFUSAL_CODES`; programs may rely on it.
+        One of `asd_core.audio.reading.REFUSAL_CODES`; programs may rely on it.
     message
         What is wrong, the rule, what was got.
     """

@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar, final
 import numpy as np
 import numpy.typing as npt
 
-from asd_core.threads import one_blas_thread
+from asd_core.system.threads import one_blas_thread
 
 SR = 16_000
 """The one sampling rate inside the package, in Hz."""
@@ -59,7 +59,7 @@ class Waveform:
         ----------
         name
             Which features, with everything they depend on but the clip: two names for two results. A clip that comes
-            from `asd_core.feature_cache` looks under it before it computes.
+            from `asd_core.features.cache` looks under it before it computes.
         """
         return self._derived(name, one_blas_thread()(compute))
 

@@ -20,15 +20,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from asd_core.artifacts import Artifact, find_artifacts, open_artifact
-from asd_core.assess import assess, evaluate
-from asd_core.datasets.download import default_folder
-from asd_core.encoders.vggish import GENUINE_TITLE
+from asd_core.artifacts.store import Artifact, find_artifacts, open_artifact
+from asd_core.data.dcase2020.download import default_folder
+from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.errors import DataSetError, EncoderUnavailableError
 from asd_core.evaluation import dcase, metrics
-from asd_core.network import NetworkDetector
-from asd_core.pipeline import FileClips, TrainingRequest, expected_counts, open_data_set, scored, train
-from asd_core.reproduce import REPORT_IDS
+from asd_core.features.encoders.vggish import GENUINE_TITLE
+from asd_core.reports.reproduce import REPORT_IDS
+from asd_core.tasks.evaluate import assess, evaluate
+from asd_core.tasks.train import FileClips, TrainingRequest, expected_counts, open_data_set, scored, train
 
 PROJECT = Path(__file__).resolve().parents[1]
 FULL_GOLDEN = PROJECT.parent / "shared" / "data" / "evaluator"

@@ -25,18 +25,18 @@ from typing import Any
 
 import numpy as np
 
-from asd_core.clips import Clip, split_heldout
-from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
-from asd_core.detector import POOLINGS, Detector, pool
+from asd_core.artifacts.manifest import settings_json
+from asd_core.data.clips import Clip, split_heldout
+from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
 from asd_core.detectors import detector_class
-from asd_core.ensemble import combine
+from asd_core.detectors.contract import POOLINGS, Detector, pool
+from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.evaluation import metrics
+from asd_core.evaluation.ensemble import combine
+from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import from_normal_scores, is_anomalous
 from asd_core.evaluation.uncertainty import Interval, bootstrap
-from asd_core.manifest import settings_json
-from asd_core.network import NetworkDetector
-from asd_core.pipeline import FileClips, open_data_set
-from asd_core.scored_clips import ScoredClip, Scores
+from asd_core.tasks.train import FileClips, open_data_set
 from asd_core.types import BoolArray, FloatArray
 
 IDS = ("00", "02", "04", "06")
@@ -203,7 +203,7 @@ def joined(parts: Sequence[Part]) -> Part:
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of one method on one bench, as `asd_core.ensemble` takes them."""
+    """Scores of one method on one bench, as `asd_core.evaluation.ensemble` takes them."""
 
     title: str
     scores: Scores

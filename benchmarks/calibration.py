@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from asd_core.assess import summarise
-from asd_core.datasets.bench import write_bench
-from asd_core.pipeline import TrainingRequest, train
+from asd_core.data.simulated.bench import write_bench
+from asd_core.tasks.evaluate import summarise
+from asd_core.tasks.train import TrainingRequest, train
 
 PUBLISHED = {"00": (0.9633, 0.8185), "02": (0.7881, 0.6288), "04": (0.9460, 0.7395), "06": (0.7022, 0.4902)}
 """AUC and pAUC of the official baseline on the real slider, development set: its README (y-kawagu)."""

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from asd_core.artifacts import locked, open_artifact, publish
-from asd_core.datasets.bench import write_bench
-from asd_core.scored_clips import ScoredClip
+from asd_core.artifacts.store import locked, open_artifact, publish
+from asd_core.data.simulated.bench import write_bench
+from asd_core.evaluation.scores import ScoredClip
 from asd_core.types import FloatArray
 from benchmarks.embedded import NAME, PROJECT
 

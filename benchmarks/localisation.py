@@ -10,10 +10,10 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from asd_core.artifacts import find_artifacts, open_artifact
-from asd_core.audio import read_waveform
-from asd_core.datasets.bench import load_mask, read_simulated, write_bench
-from asd_core.detector import Detector
+from asd_core.artifacts.store import find_artifacts, open_artifact
+from asd_core.audio.reading import read_waveform
+from asd_core.data.simulated.bench import load_mask, read_simulated, write_bench
+from asd_core.detectors.contract import Detector
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
 from asd_core.evaluation.uncertainty import Interval
 from asd_core.types import AnomalyMap, BoolArray

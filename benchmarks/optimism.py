@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-from asd_core.artifacts import Artifact, find_artifacts, open_artifact
+from asd_core.artifacts.store import Artifact, find_artifacts, open_artifact
 from asd_core.evaluation.thresholds import RULES, optimism
 from benchmarks.embedded import NAME, PROJECT
 

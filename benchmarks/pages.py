@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from asd_core.datasets.bench import write_bench
+from asd_core.data.simulated.bench import write_bench
 from benchmarks.embedded import PROJECT
 from benchmarks.large_set import DETECTORS, ONE_MACHINE, WHOLE_DEVELOPMENT_SET, large_set
 from benchmarks.rows import Row, median_row

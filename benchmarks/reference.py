@@ -10,8 +10,8 @@ import librosa
 import numpy as np
 import torch
 
-from asd_core.network import NetworkDetector
-from asd_core.training import load_network_state
+from asd_core.detectors.networks.training import load_network_state
+from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.types import Float32Array
 
 

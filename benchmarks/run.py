@@ -23,15 +23,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from asd_core.artifacts import open_artifact
-from asd_core.audio import read_waveform
-from asd_core.datasets.bench import write_bench
+from asd_core.artifacts.store import open_artifact
+from asd_core.audio.reading import read_waveform
+from asd_core.data.simulated.bench import write_bench
 from asd_core.detectors import detector_class
+from asd_core.detectors.networks.training import MinMaxScale, TrainingPlan, WindowSet, network_state, train_network
+from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.evaluation.uncertainty import bootstrap
-from asd_core.features import log_mel
-from asd_core.network import NetworkDetector
-from asd_core.threads import one_blas_thread
-from asd_core.training import MinMaxScale, TrainingPlan, WindowSet, network_state, train_network
+from asd_core.features.log_mel import log_mel
+from asd_core.system.threads import one_blas_thread
 from asd_core.types import Float32Array, Waveform
 from benchmarks import caching, pages, reference, scale, sweep
 from benchmarks.embedded import NAME, PROJECT

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import librosa
 
-from asd_core.artifacts import open_artifact
-from asd_core.datasets.bench import write_bench
-from asd_core.files import csv_text
-from asd_core.network import NetworkDetector
+from asd_core.artifacts.store import open_artifact
+from asd_core.data.simulated.bench import write_bench
+from asd_core.detectors.on_networks import NetworkDetector
+from asd_core.system.files import csv_text
 from asd_core.types import Waveform
 from benchmarks import reference
 from benchmarks.embedded import NAME, PROJECT

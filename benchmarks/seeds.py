@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from asd_core.assess import summarise
-from asd_core.datasets.bench import write_bench
+from asd_core.data.simulated.bench import write_bench
 from asd_core.detectors import DETECTOR_NAMES
-from asd_core.pipeline import TrainingRequest, train
+from asd_core.tasks.evaluate import summarise
+from asd_core.tasks.train import TrainingRequest, train
 from benchmarks.embedded import NAME
 
 FIGURES = ("auc_mean", "auc_pooled", "pauc_mean")

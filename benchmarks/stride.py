@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from asd_core.artifacts import open_artifact
-from asd_core.audio import read_waveform
-from asd_core.clips import Clip, index_clips
-from asd_core.datasets.bench import write_bench
+from asd_core.artifacts.store import open_artifact
+from asd_core.audio.reading import read_waveform
+from asd_core.data.clips import Clip, index_clips
+from asd_core.data.simulated.bench import write_bench
+from asd_core.detectors.on_networks import RecurrentDetector
 from asd_core.evaluation.metrics import auc
-from asd_core.network import RecurrentDetector
 from asd_core.types import FloatArray
 from benchmarks.embedded import NAME, PROJECT
 

@@ -12,8 +12,8 @@ from time import perf_counter
 import numpy as np
 from sklearn.svm import OneClassSVM
 
-from asd_core.embedding import standard_scale
-from asd_core.sweep import GAMMAS, NUS, WORKERS, fit_grid
+from asd_core.detectors.on_embeddings import standard_scale
+from asd_core.tasks.nu_gamma import GAMMAS, NUS, WORKERS, fit_grid
 from asd_core.types import FloatArray
 from benchmarks.rows import Row, median_row
 

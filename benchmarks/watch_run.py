@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from asd_core.datasets.bench import write_bench
+from asd_core.data.simulated.bench import write_bench
 from benchmarks.embedded import NAME, PROJECT
 
 MODEL = PROJECT / "artifacts" / NAME / "slider" / "vggish_ocsvm"

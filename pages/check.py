@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shared.bands import band_controls
-from pages.shared.batch import chosen_upload
+from pages.parts.check.bands import band_controls
+from pages.parts.check.batch import chosen_upload
+from pages.parts.check.spot import mark_controls, spot_controls
+from pages.parts.check.what_if import what_if_controls
 from pages.shared.cache import heard
 from pages.shared.cards import simulated_note, usable_detectors
 from pages.shared.frame import keep, no_detectors, open_page, plain
 from pages.shared.listening import listeners, listening_panels, unfamiliar, verdict_cards
 from pages.shared.sources import example_clip, of_one_channel
-from pages.shared.spot import mark_controls, spot_controls
 from pages.shared.uploads import admitted
-from pages.shared.what_if import what_if_controls
 
 SOURCES = ("Example clip", "Upload", "Microphone")
 

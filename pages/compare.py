@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.parts.compare.clips import disagreement_view, failures_view, scatter_view
+from pages.parts.compare.figures import figures_view
+from pages.parts.compare.maps import localisation_view, map_view
+from pages.parts.compare.methods import common_line, compared, ensemble_choice, import_box, judged, rule_choice
 from pages.shared.cards import simulated_note, usable_detectors
-from pages.shared.compare_clips import disagreement_view, failures_view, scatter_view
-from pages.shared.compare_figures import figures_view
-from pages.shared.compare_maps import localisation_view, map_view
-from pages.shared.compare_methods import common_line, compared, ensemble_choice, import_box, judged, rule_choice
 from pages.shared.frame import fragment, keep, link, no_detectors, open_page
 
 VIEWS = {

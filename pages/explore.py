@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.parts.explore.clips import data_set_of
+from pages.parts.explore.views import clips_not_at_hand, contents_view, listen_view, spectra_view
 from pages.shared.cache import artifacts
-from pages.shared.explore_clips import data_set_of
-from pages.shared.explore_views import clips_not_at_hand, contents_view, listen_view, spectra_view
 from pages.shared.frame import keep, link, no_detectors, open_page
 
 VIEWS = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.parts.learn.glossary import glossary
+from pages.parts.learn.networks import gru_lesson, lstm_lesson
+from pages.parts.learn.quiz import quiz
+from pages.parts.learn.svm import svm_lesson
 from pages.shared.cache import artifacts, clips_root
 from pages.shared.cards import DETECTOR_MARKS, list_broken, simulated_note
 from pages.shared.frame import keep, link, no_detectors, open_page, plain
-from pages.shared.learn_glossary import glossary
-from pages.shared.learn_networks import gru_lesson, lstm_lesson
-from pages.shared.learn_quiz import quiz
-from pages.shared.learn_svm import svm_lesson
 from pages.shared.sources import example_clip
 
 LESSONS = {"lstm_predictor": lstm_lesson, "gru_autoencoder": gru_lesson, "vggish_ocsvm": svm_lesson}

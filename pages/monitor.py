@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.parts.monitor.live import live_tab
+from pages.parts.monitor.replay import replay_tab
 from pages.shared.cache import artifacts
 from pages.shared.cards import list_broken
 from pages.shared.frame import keep, link, no_detectors, open_page
-from pages.shared.monitor_live import live_tab
-from pages.shared.monitor_replay import replay_tab
 
 VIEWS = {"replay": "Replay", "live": "Watched folders"}
 

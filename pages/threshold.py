@@ -5,13 +5,13 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from asd_core.artifacts import Artifact
+from asd_core.artifacts.store import Artifact
+from pages.parts.threshold.operating_point import operating_point, promise_line, roc, rule_controls
+from pages.parts.threshold.playlist import clip_lists
+from pages.parts.threshold.views import optimism_line, save_controls, views
 from pages.shared.cache import tested
 from pages.shared.cards import DETECTOR_MARKS, simulated_note, usable_detectors
 from pages.shared.frame import fragment, keep, link, no_detectors, open_page, plain
-from pages.shared.operating_point import operating_point, promise_line, roc, rule_controls
-from pages.shared.playlist import clip_lists
-from pages.shared.threshold_views import optimism_line, save_controls, views
 
 NONE = "none"
 

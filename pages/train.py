@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.parts.train.form import new_training
+from pages.parts.train.live import live_panel
+from pages.parts.train.runs import run_history
+from pages.parts.train.sweep import sweep_view
+from pages.parts.train.versions import versions
 from pages.shared.frame import keep, link, open_page
-from pages.shared.train_form import new_training
-from pages.shared.train_live import live_panel
-from pages.shared.train_runs import run_history
-from pages.shared.train_sweep import sweep_view
-from pages.shared.train_versions import versions
 
 VIEWS = {"new": "New training", "runs": "Earlier runs", "versions": "Versions", "sweep": "Nu and gamma"}
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import soundfile as sf
 from sounds import hum
 
-from asd_core import job_table
-from asd_core.artifacts import publish
+from asd_core.artifacts.store import publish
+from asd_core.data.library import add_folder
 from asd_core.evaluation.thresholds import Threshold
-from asd_core.library import add_folder
-from asd_core.pipeline import TrainingRequest, train
+from asd_core.jobs import table as job_table
+from asd_core.monitoring.watch import WatchRequest, watch
+from asd_core.tasks.train import TrainingRequest, train
 from asd_core.types import SR
-from asd_core.watch import WatchRequest, watch
 
 HOST = "evil.invalid"
 NAMES = {

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from sounds import hum
 
-from asd_core.audio import encode_wav
-from asd_core.datasets import published
+from asd_core.audio.reading import encode_wav
+from asd_core.data.dcase2020 import published
 from asd_core.evaluation import dcase
-from asd_core.pipeline import train
+from asd_core.tasks.train import train
 from benchmarks import anchors
 from benchmarks.anchors import MET, NOT_MET, NOT_RUN, PART_OF_GOLDEN, Place, outcome
 

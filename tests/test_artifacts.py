@@ -25,8 +25,9 @@ import numpy as np
 import pytest
 from sounds import PROJECT, hum
 
-from asd_core.arrays import STATE, CheckpointFile
-from asd_core.artifacts import (
+from asd_core.artifacts.arrays import STATE, CheckpointFile
+from asd_core.artifacts.manifest import MANIFEST, MAX_PAYLOAD_BYTES, parse_manifest, settings_json
+from asd_core.artifacts.store import (
     CURRENT,
     MANIFEST_DIGEST,
     find_artifacts,
@@ -36,16 +37,15 @@ from asd_core.artifacts import (
     publish,
 )
 from asd_core.detectors import DETECTOR_NAMES, detector_class
-from asd_core.encoder import WeightFile
-from asd_core.encoders.weights import weights_digest
 from asd_core.errors import ArtifactError, BusyError, EncoderUnavailableError, InputError, StaleVersionError
+from asd_core.evaluation.scores import SCORES, ScoredClip
 from asd_core.evaluation.thresholds import Threshold, from_normal_scores
-from asd_core.features import FEATURE_CONFIG
-from asd_core.files import csv_text
+from asd_core.features.encoders.contract import WeightFile
+from asd_core.features.encoders.weights import weights_digest
+from asd_core.features.log_mel import FEATURE_CONFIG
 from asd_core.formats import cell_text
-from asd_core.manifest import MANIFEST, MAX_PAYLOAD_BYTES, parse_manifest, settings_json
-from asd_core.pipeline import save_threshold
-from asd_core.scored_clips import SCORES, ScoredClip
+from asd_core.system.files import csv_text
+from asd_core.tasks.train import save_threshold
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "artifact_schema1"
 SMALL = {"hidden": 8, "layers": 1, "epochs": 1, "batch_size": 16, "windows_per_epoch": 64}
@@ -229,8 +229,8 @@ def test_a_new_threshold_copies_the_files_byte_by_byte_and_needs_no_encoder(svm,
     def out_of_reach(_):
         raise EncoderUnavailableError("weights are out of reach")
 
-    monkeypatch.setattr("asd_core.embedding.load_encoder", out_of_reach)
-    monkeypatch.setattr("asd_core.detectors.vggish_ocsvm.load_encoder", out_of_reach)
+    monkeypatch.setattr("asd_core.detectors.on_embeddings.load_encoder", out_of_reach)
+    monkeypatch.setattr("asd_core.detectors.one_class_svm.load_encoder", out_of_reach)
     with pytest.raises(EncoderUnavailableError):
         before.detector()
     after = save_threshold(before, manual(0.25), folder=svm)
@@ -276,7 +276,7 @@ def test_whether_a_version_still_counts_is_asked_under_the_lock(svm, fitted, mon
         with locked(folder):
             yield
 
-    monkeypatch.setattr("asd_core.pipeline.locked", after_another)
+    monkeypatch.setattr("asd_core.tasks.train.locked", after_another)
     with pytest.raises(StaleVersionError):
         save_threshold(shown, manual(0.25), folder=svm)
 
@@ -803,7 +803,7 @@ def test_a_folder_above_the_detectors_is_refused_with_their_names(svm):
 KILL_ROUNDS = """
 import json, os, random, signal, sys, time
 from pathlib import Path
-from asd_core.artifacts import list_versions, locked, open_artifact, publish
+from asd_core.artifacts.store import list_versions, locked, open_artifact, publish
 folder, rounds, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 artifact = open_artifact(folder)
 state, scores, manifest = artifact.detector().state, artifact.scores.clips, dict(artifact.manifest)
@@ -998,7 +998,7 @@ def test_a_full_disk_leaves_the_old_detector_and_a_freed_one_takes_the_new(svm, 
 
 
 def test_a_failed_replacement_leaves_no_litter_beside_the_file(tmp_path, monkeypatch):
-    from asd_core.files import replace_file
+    from asd_core.system.files import replace_file
 
     (tmp_path / "rows.csv").write_text("old")
     failing_at(monkeypatch, "fsync", 1)
@@ -1011,7 +1011,7 @@ def test_a_failed_replacement_leaves_no_litter_beside_the_file(tmp_path, monkeyp
 HOLD = """
 import sys, time
 from pathlib import Path
-from asd_core.artifacts import locked
+from asd_core.artifacts.store import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -1062,7 +1062,7 @@ def test_a_damaged_checkpoint_counts_as_none(tmp_path):
 # What the package never does
 
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "joblib", "skops", "dill", "cloudpickle", "marshal", "shelve"}
-BOUNDARIES = {"job_run.py": ["except Exception"], "kernels.py": ["except Exception"]}
+BOUNDARIES = {"run.py": ["except Exception", "except Exception"], "kernels.py": ["except Exception"]}
 """A job's own process, where whatever went wrong becomes the job's reason; and where Numba's cache of compiled code may
 be damaged: the call is tried again without a cache, so that any other fault comes again."""
 UNSAFE_CALLS = {"torch.load", "torch.save", "joblib.load", "joblib.dump", "pickle.load", "pickle.loads"}

@@ -8,13 +8,13 @@ import json
 import pytest
 from sounds import PROJECT
 
-from asd_core.artifacts import open_artifact
-from asd_core.assess import evaluate
-from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
+from asd_core.artifacts.store import open_artifact
+from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
 from asd_core.errors import DataSetError, ThresholdError, UsageError
-from asd_core.imported import read_scores
-from asd_core.pipeline import TrainingRequest, train
-from asd_core.scoring import ScoreRow, format_score_csv
+from asd_core.evaluation.imported import read_scores
+from asd_core.tasks.evaluate import evaluate
+from asd_core.tasks.score import ScoreRow, format_score_csv
+from asd_core.tasks.train import TrainingRequest, train
 
 SVM = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"
 

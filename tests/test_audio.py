@@ -26,8 +26,8 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asd_core import audio
-from asd_core.audio import REFUSAL_CODES, decode_waveform, encode_wav, read_waveform
+from asd_core.audio import reading as audio
+from asd_core.audio.reading import REFUSAL_CODES, decode_waveform, encode_wav, read_waveform
 from asd_core.errors import AudioError, InputError
 from asd_core.types import SR
 
@@ -628,7 +628,7 @@ def test_real_bombs_are_refused_cheaply():
 
 PEAK_SCRIPT = """
 import os, sys
-from asd_core.audio import decode_waveform, read_waveform
+from asd_core.audio.reading import decode_waveform, read_waveform
 from asd_core.errors import AudioError
 sys.path.insert(0, sys.argv[1])
 import bad_audio

@@ -8,11 +8,11 @@ from sklearn.covariance import LedoitWolf
 from sounds import hum
 
 from asd_core.detectors import detector_class
-from asd_core.detectors.vggish_knn import VggishKnn
-from asd_core.detectors.vggish_mahalanobis import VggishMahalanobis
-from asd_core.embedding import seeded_rows, squared_distances, standard_scale
-from asd_core.encoders import load_encoder
+from asd_core.detectors.mahalanobis import VggishMahalanobis
+from asd_core.detectors.nearest_neighbours import VggishKnn
+from asd_core.detectors.on_embeddings import seeded_rows, squared_distances, standard_scale
 from asd_core.errors import InputError, UsageError
+from asd_core.features.encoders import load_encoder
 from asd_core.types import Waveform
 
 CLIPS = [hum(seed, seconds=3.0) for seed in range(10)]

@@ -21,9 +21,13 @@ import pyarrow.parquet as pq
 import pytest
 from sounds import PROJECT, hum
 
-from asd_core import batch
-from asd_core.audio import encode_wav
-from asd_core.batch import (
+from asd_core.audio.reading import encode_wav
+from asd_core.cli import main
+from asd_core.errors import ArtifactError, BusyError, UsageError
+from asd_core.system.locks import hold
+from asd_core.tasks import score_many as batch
+from asd_core.tasks.score import ScoreRow
+from asd_core.tasks.score_many import (
     Model,
     Part,
     Run,
@@ -34,10 +38,6 @@ from asd_core.batch import (
     version_warnings,
     write_csv,
 )
-from asd_core.cli import main
-from asd_core.errors import ArtifactError, BusyError, UsageError
-from asd_core.locks import hold
-from asd_core.scoring import ScoreRow
 
 MODEL = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"
 N_GOOD, N_BAD, PART_SIZE = 300, 100, 5

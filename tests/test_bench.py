@@ -12,12 +12,12 @@ import pytest
 import soundfile as sf
 from sklearn.metrics import roc_auc_score
 
-from asd_core.datasets import bench
-from asd_core.datasets.bench import SIZES, BenchSize, ClipKey, IdCounts, load_mask, read_simulated, render_clip
-from asd_core.datasets.slide_rail import KINDS, MACHINES, render
-from asd_core.disk import MIN_FREE_BYTES
+from asd_core.data.simulated import bench
+from asd_core.data.simulated.bench import SIZES, BenchSize, ClipKey, IdCounts, load_mask, read_simulated, render_clip
+from asd_core.data.simulated.slide_rail import KINDS, MACHINES, render
 from asd_core.errors import DataSetError, UsageError
-from asd_core.features import log_mel, mel_band_centres_hz
+from asd_core.features.log_mel import log_mel, mel_band_centres_hz
+from asd_core.system.disk import MIN_FREE_BYTES
 
 TINY = BenchSize("tiny", {"00": IdCounts(2, 2, 3), "06": IdCounts(1, 1, 3)})
 STEP = 1 / 32768

@@ -12,18 +12,18 @@ import soundfile as sf
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
-from asd_core import library
-from asd_core.artifacts import open_artifact, publish
-from asd_core.audio import count_channels, read_waveform
-from asd_core.clips import channel_warnings, index_clips
-from asd_core.encoders import load_encoder
+from asd_core.artifacts.store import open_artifact, publish
+from asd_core.audio.reading import count_channels, read_waveform
+from asd_core.data import library
+from asd_core.data.clips import channel_warnings, index_clips
+from asd_core.data.survey import survey, survey_key
 from asd_core.errors import AudioError
-from asd_core.pipeline import describe_index, open_data_set
-from asd_core.scored_clips import ScoredClip
-from asd_core.survey import survey, survey_key
+from asd_core.evaluation.scores import ScoredClip
+from asd_core.features.encoders import load_encoder
+from asd_core.monitoring.watch import WatchRequest, watch
+from asd_core.tasks.train import describe_index, open_data_set
 from asd_core.types import SR
-from asd_core.watch import WatchRequest, watch
-from pages.shared import compare_maps
+from pages.parts.compare import maps as compare_maps
 
 SVM = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"
 
@@ -166,7 +166,7 @@ def test_a_watched_clip_is_played_by_the_channel_that_its_verdict_was_made_from(
     watch(WatchRequest(incoming, model, once=True, poll_s=0.05))
     played = []
     monkeypatch.setattr(
-        "pages.shared.monitor_view.encode_wav", lambda samples: played.append(samples) or recording(1, 1.0)
+        "pages.parts.monitor.view.encode_wav", lambda samples: played.append(samples) or recording(1, 1.0)
     )
     page = monitor_page(home, monkeypatch)
     page.button(key=next(each.key for each in page.button if str(each.key).endswith("a.wav"))).click().run()

@@ -17,10 +17,10 @@ import pytest
 import soundfile as sf
 from sounds import PROJECT, SHARED, hum
 
-from asd_core.artifacts import locked, open_artifact
-from asd_core.audio import REFUSAL_CODES
+from asd_core.artifacts.store import locked, open_artifact
+from asd_core.audio.reading import REFUSAL_CODES
 from asd_core.cli import main
-from asd_core.scoring import ScoreRow, format_score_csv
+from asd_core.tasks.score import ScoreRow, format_score_csv
 from asd_core.types import SR
 
 COLUMNS = ["path", "model", "encoder", "status", "reason", "anomaly_score", "threshold", "verdict"]
@@ -133,7 +133,7 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
 
 
 def test_simulate_prints_the_folder_and_refuses_another_one(run, tmp_path, monkeypatch):
-    from asd_core.datasets import bench
+    from asd_core.data.simulated import bench
 
     tiny = bench.BenchSize("small", {"00": bench.IdCounts(1, 1, 1)})
     monkeypatch.setitem(bench.SIZES, "small", tiny)
@@ -264,7 +264,7 @@ def test_an_interrupt_exits_with_130(run, data, model, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("asd_core.scoring.score_clips", interrupt)
+    monkeypatch.setattr("asd_core.tasks.score.score_clips", interrupt)
     code, _, err = run("score", data, "--model", model)
     assert (code, "--resume" in err) == (130, True)
 
@@ -310,7 +310,7 @@ def test_options_out_of_range_are_refused_before_any_clip_is_scored(
     def never(*_, **__):
         raise AssertionError("clips were scored")
 
-    monkeypatch.setattr(f"asd_core.{'assess' if command == 'evaluate' else 'report'}.assess", never)
+    monkeypatch.setattr(f"asd_core.{'tasks.evaluate' if command == 'evaluate' else 'reports.html'}.assess", never)
     out = ("--out", tmp_path / "r.html") if command == "report" else ()
     code, _, err = run(command, model, "--data", data, *arguments, *out)
     assert (code, message in err, err.count("\n")) == (2, True, 1)
@@ -327,9 +327,9 @@ def test_a_file_that_could_not_be_written_is_refused_before_the_work(run, data, 
     def never(*_, **__):
         raise AssertionError("work was begun")
 
-    monkeypatch.setattr("asd_core.pipeline.train", never)
-    monkeypatch.setattr("asd_core.scoring.score_clips", never)
-    monkeypatch.setattr("asd_core.report.write_report", never)
+    monkeypatch.setattr("asd_core.tasks.train.train", never)
+    monkeypatch.setattr("asd_core.tasks.score.score_clips", never)
+    monkeypatch.setattr("asd_core.reports.html.write_report", never)
     (tmp_path / "file").touch()
     train = ("train", "vggish_ocsvm", "--data", data, "--out", tmp_path / "out")
     for place, message in ((tmp_path, "is a folder"), (tmp_path / "file" / "a" / "r.json", "file is not a folder")):
@@ -401,7 +401,7 @@ def test_doctor_exits_with_1_when_a_required_package_is_missing(run, monkeypatch
             raise PackageNotFoundError(name)
         return "99.0"
 
-    monkeypatch.setattr("asd_core.doctor.version", version)
+    monkeypatch.setattr("asd_core.cli.doctor.version", version)
     code, out, _ = run("doctor")
     assert (code, "FAIL safetensors: not installed" in out) == (1, True)
 

@@ -11,8 +11,8 @@ import zipfile
 import pytest
 
 from asd_core import cli
-from asd_core.datasets import download as module
-from asd_core.datasets import published, transfer
+from asd_core.data.dcase2020 import download as module
+from asd_core.data.dcase2020 import published, transfer
 
 NAMES = {
     "slider/train/normal_id_00_00000000.wav": ("00", "train", "normal"),

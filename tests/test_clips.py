@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from asd_core.clips import Clip, find_audio, index_clips, split_heldout
+from asd_core.data.clips import Clip, find_audio, index_clips, split_heldout
 from asd_core.errors import DataSetError
 
 

@@ -11,14 +11,17 @@ from pathlib import Path
 import pytest
 from sounds import hum
 
-from asd_core import feature_cache, job_run, job_table, jobs
-from asd_core.artifacts import open_artifact, publish
-from asd_core.audio import encode_wav
-from asd_core.feature_cache import FeatureCache, read_clip
-from asd_core.locks import hold
-from asd_core.pipeline import TrainingRequest, train
-from asd_core.watch import WatchRequest, watch
-from asd_core.watch_table import Tail
+from asd_core.artifacts.store import open_artifact, publish
+from asd_core.audio.reading import encode_wav
+from asd_core.features import cache as feature_cache
+from asd_core.features.cache import FeatureCache, read_clip
+from asd_core.jobs import queue as jobs
+from asd_core.jobs import run as job_run
+from asd_core.jobs import table as job_table
+from asd_core.monitoring.table import Tail
+from asd_core.monitoring.watch import WatchRequest, watch
+from asd_core.system.locks import hold
+from asd_core.tasks.train import TrainingRequest, train
 
 YEAR_S = 365 * 86_400.0
 
@@ -45,7 +48,7 @@ def clock(monkeypatch):
         def now(cls, tz=None):
             return datetime.now(tz) + timedelta(seconds=shift[0])
 
-    for module in (job_table, __import__("asd_core.watch", fromlist=["watch"])):
+    for module in (job_table, __import__("asd_core.monitoring.watch", fromlist=["watch"])):
         monkeypatch.setattr(module, "datetime", Shifted)
 
     def move(seconds):

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from asd_core import compare, plots
 from asd_core.errors import DataSetError, InputError, UndefinedMetricError
+from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.evaluation.uncertainty import tpr_at_fpr
 from asd_core.formats import spreadsheet_cell
-from asd_core.scored_clips import ScoredClip, Scores
+from asd_core.reports import plots
+from asd_core.tasks import compare
 
 
 def scored(number: int, label: str, anomaly_score: float, *, split: str = "test", kind: str = "") -> ScoredClip:

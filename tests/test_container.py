@@ -9,7 +9,7 @@ import tomllib
 import pytest
 from sounds import PROJECT
 
-from asd_core.artifacts import find_artifacts
+from asd_core.artifacts.store import find_artifacts
 
 
 def instructions(text):

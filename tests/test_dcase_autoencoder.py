@@ -8,7 +8,7 @@ from sounds import hum
 
 from asd_core.detectors.dcase_autoencoder import SIZES, DcaseAutoencoder
 from asd_core.errors import InputError, UsageError
-from asd_core.features import log_mel, windows
+from asd_core.features.log_mel import log_mel, windows
 from asd_core.types import SR, Waveform
 
 TINY = {"epochs": 2, "batch_size": 32, "windows_per_epoch": 256}

@@ -18,9 +18,9 @@ import pytest
 import soundfile as sf
 from sounds import PROJECT, hum
 
-from asd_core import decoding
-from asd_core.audio import MAX_UPLOAD_BYTES, decode_waveform, encode_wav
-from asd_core.decoding import Decoder, decode_upload
+from asd_core.audio import sandbox as decoding
+from asd_core.audio.reading import MAX_UPLOAD_BYTES, decode_waveform, encode_wav
+from asd_core.audio.sandbox import Decoder, decode_upload
 from asd_core.errors import AudioError
 
 CLIP = encode_wav(hum(1, seconds=10.0).samples)
@@ -323,7 +323,7 @@ def test_many_threads_get_their_own_clips():
 
 SERVER = """
 import sys, threading, time
-from asd_core.decoding import Decoder
+from asd_core.audio.sandbox import Decoder
 one = Decoder()
 content = open(sys.argv[1], "rb").read()
 one.decode(content[:44] + content[44:])

@@ -11,15 +11,18 @@ from pathlib import Path
 import pytest
 from sounds import PROJECT
 
-from asd_core import decoding, feature_cache, job_table, library, survey
-from asd_core.arrays import parse_safetensors
-from asd_core.datasets.bench import MARKER_NAME, read_simulated
-from asd_core.encoders import weights
+from asd_core.artifacts.arrays import parse_safetensors
+from asd_core.artifacts.manifest import parse_manifest
+from asd_core.audio import sandbox as decoding
+from asd_core.data import library, survey
+from asd_core.data.simulated.bench import MARKER_NAME, read_simulated
+from asd_core.data.uploads import upload_names
 from asd_core.errors import ArtifactError, DataSetError, EncoderUnavailableError
-from asd_core.files import MAX_JSON_DEPTH, parse_json
-from asd_core.manifest import parse_manifest
-from asd_core.uploads import upload_names
-from pages.shared import train_sweep
+from asd_core.features import cache as feature_cache
+from asd_core.features.encoders import weights
+from asd_core.jobs import table as job_table
+from asd_core.system.files import MAX_JSON_DEPTH, parse_json
+from pages.parts.train import sweep as train_sweep
 
 PYTHONS_LIMIT = 20_000
 """Lists inside one another that Python's own reader cannot read."""
@@ -116,4 +119,4 @@ def test_json_is_read_by_one_function():
     reading = {
         path.relative_to(PROJECT).as_posix() for path in sources if re.search(r"json\.loads?\(", path.read_text())
     }
-    assert reading == {"asd_core/files.py"}
+    assert reading == {"asd_core/system/files.py"}

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from sounds import hum
 
-from asd_core.detector import pool
 from asd_core.detectors import DETECTOR_NAMES, detector_class
-from asd_core.encoders import load_encoder
+from asd_core.detectors.contract import pool
+from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.errors import InputError, NotFittedError, TrainingStopped, UsageError
-from asd_core.network import NetworkDetector
+from asd_core.features.encoders import load_encoder
 from asd_core.types import SR, Waveform
 
 NETWORKS = [name for name in DETECTOR_NAMES if issubclass(detector_class(name), NetworkDetector)]

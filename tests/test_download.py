@@ -24,13 +24,13 @@ import zipfile
 import pytest
 from sounds import PROJECT
 
-from asd_core.clips import index_clips
-from asd_core.datasets import download as module
-from asd_core.datasets import published, transfer
-from asd_core.datasets.download import download
-from asd_core.datasets.published import check_counts
-from asd_core.datasets.steps import DownloadError, DownloadStopped
-from asd_core.datasets.unpacking import unpack
+from asd_core.data.clips import index_clips
+from asd_core.data.dcase2020 import download as module
+from asd_core.data.dcase2020 import published, transfer
+from asd_core.data.dcase2020.download import download
+from asd_core.data.dcase2020.published import check_counts
+from asd_core.data.dcase2020.steps import DownloadError, DownloadStopped
+from asd_core.data.dcase2020.unpacking import unpack
 from asd_core.errors import BusyError, UsageError
 
 DEV = {"00": (3, 1, 2), "02": (2, 1, 1)}
@@ -255,7 +255,7 @@ def test_cuts_are_survived_across_runs_too(site, tmp_path):
 _CHILD = """
 import sys
 from pathlib import Path
-from asd_core.datasets import download as m, published
+from asd_core.data.dcase2020 import download as m, published
 published.DEV_COUNTS["slider"] = {dev!r}
 published.ARCHIVES["slider", "dev"] = published.RemoteFile({name!r}, 3678171, {md5!r}, {size}, True)
 m.download(["slider"], to=Path({to!r}), hosts=[{host!r}], base_url="http://{host}/records",

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from sounds import hum
 
-from asd_core import encoders
-from asd_core.artifacts import open_artifact
-from asd_core.audio import encode_wav
-from asd_core.encoders import vggish
-from asd_core.encoders.vggish import Vggish
-from asd_core.encoders.weights import (
+from asd_core.artifacts.store import open_artifact
+from asd_core.audio.reading import encode_wav
+from asd_core.errors import ArtifactError, EncoderUnavailableError
+from asd_core.features import encoders
+from asd_core.features.encoders import vggish
+from asd_core.features.encoders.vggish import Vggish
+from asd_core.features.encoders.weights import (
     MAX_FILES,
     check_record,
     record_first_use,
@@ -28,8 +29,7 @@ from asd_core.encoders.weights import (
     weight_files,
     weights_digest,
 )
-from asd_core.errors import ArtifactError, EncoderUnavailableError
-from asd_core.pipeline import TrainingRequest, train
+from asd_core.tasks.train import TrainingRequest, train
 
 GRAPH, VARIABLES = "saved_model.pb", "variables/variables.data-00000-of-00001"
 CONTENTS = {GRAPH: b"graph", VARIABLES: b"weights" * 100, "variables/variables.index": b"index"}

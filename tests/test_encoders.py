@@ -16,12 +16,12 @@ import pytest
 import soundfile as sf
 from sounds import PROJECT, hum
 
-from asd_core.detectors import vggish_ocsvm
-from asd_core.detectors.vggish_ocsvm import BLOCK_PATCHES, VggishOcsvm, block_starts, patch_blocks
-from asd_core.encoders import load_encoder
-from asd_core.encoders.vggish import UNVERIFIED_TITLE, Vggish, VggishCheck, cached_hub_folder
+from asd_core.detectors import one_class_svm as vggish_ocsvm
+from asd_core.detectors.one_class_svm import BLOCK_PATCHES, VggishOcsvm, block_starts, patch_blocks
 from asd_core.errors import EncoderUnavailableError, InputError, UsageError
-from asd_core.pipeline import TrainingRequest, train
+from asd_core.features.encoders import load_encoder
+from asd_core.features.encoders.vggish import UNVERIFIED_TITLE, Vggish, VggishCheck, cached_hub_folder
+from asd_core.tasks.train import TrainingRequest, train
 from asd_core.types import SR, Waveform
 
 SINE = np.sin(2 * np.pi * 1000 * np.arange(0, 3, 1 / SR))
@@ -162,7 +162,7 @@ def test_gamma_scale_is_one_over_features_times_variance(svm):
 
 def test_above_the_limit_a_seeded_subsample_is_fitted(monkeypatch):
     assert vggish_ocsvm.MAX_TRAINING_BLOCKS == 20_000
-    monkeypatch.setattr("asd_core.detectors.vggish_ocsvm.MAX_TRAINING_BLOCKS", 12)
+    monkeypatch.setattr("asd_core.detectors.one_class_svm.MAX_TRAINING_BLOCKS", 12)
     clips = [hum(seed) for seed in range(20)]
     states = [VggishOcsvm(seed=seed, nu=0.8).fit(clips).state for seed in (0, 0, 1)]
     assert all(9 <= len(state["support_vectors"]) <= 12 for state in states)
@@ -212,7 +212,7 @@ def test_a_saved_model_that_fails_the_check_is_never_called_vggish(monkeypatch):
     encoder = Vggish("unused")
     encoder.__dict__.update(_model=lambda _: np.ones((3, 128)), _files=())
     assert encoder.identity.title == UNVERIFIED_TITLE
-    monkeypatch.setattr("asd_core.detectors.vggish_ocsvm.load_encoder", lambda _: encoder)
+    monkeypatch.setattr("asd_core.detectors.one_class_svm.load_encoder", lambda _: encoder)
     title = VggishOcsvm(encoder="vggish").title
     assert title == "Unverified SavedModel (128-d) + one-class SVM"
     assert "vggish" not in title.lower()
@@ -251,11 +251,11 @@ import json, pkgutil, sys
 from pathlib import Path
 import asd_core
 for name in pkgutil.walk_packages(asd_core.__path__, "asd_core."):
-    if name.name not in ("asd_core.__main__", "asd_core.recurrent_training"):  # the latter needs torch
+    if not name.name.endswith(("__main__", ".recurrent_training")):  # the latter needs torch
         __import__(name.name)
-from asd_core.assess import evaluate
-from asd_core.pipeline import TrainingRequest, train
-from asd_core.scoring import score_clips
+from asd_core.tasks.evaluate import evaluate
+from asd_core.tasks.train import TrainingRequest, train
+from asd_core.tasks.score import score_clips
 data, out = Path(sys.argv[1]), Path(sys.argv[2])
 model = train(TrainingRequest("vggish_ocsvm", data, out=out)).model
 evaluate(model, data)
@@ -311,12 +311,12 @@ CASES = """
 import json, os, shutil, sys
 from pathlib import Path
 import numpy as np
-from asd_core.artifacts import open_artifact
-from asd_core.encoders import load_encoder
-from asd_core.encoders.vggish import Vggish
+from asd_core.artifacts.store import open_artifact
+from asd_core.features.encoders import load_encoder
+from asd_core.features.encoders.vggish import Vggish
 from asd_core.errors import AsdError
-from asd_core.pipeline import TrainingRequest, train
-from asd_core.scoring import score_clips
+from asd_core.tasks.train import TrainingRequest, train
+from asd_core.tasks.score import score_clips
 from asd_core.types import Waveform
 
 model, fussy, scratch, data, logmel_model = map(Path, sys.argv[1:])

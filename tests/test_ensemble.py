@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from sounds import PROJECT
 
-from asd_core.artifacts import open_artifact
-from asd_core.compare import Method, join, with_ensemble
-from asd_core.ensemble import combine
+from asd_core.artifacts.store import open_artifact
 from asd_core.errors import DataSetError, ThresholdError, UsageError
-from asd_core.scored_clips import ScoredClip, Scores
+from asd_core.evaluation.ensemble import combine
+from asd_core.evaluation.scores import ScoredClip, Scores
+from asd_core.tasks.compare import Method, join, with_ensemble
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small" / "slider"
 IDS = ("00", "02")

@@ -7,7 +7,7 @@ import pytest
 from sounds import hum
 
 from asd_core.errors import InputError
-from asd_core.excerpt import band_gain, excerpt, made_audible, nearest, sound_vector
+from asd_core.features.excerpt import band_gain, excerpt, made_audible, nearest, sound_vector
 from asd_core.types import SR, Waveform
 
 

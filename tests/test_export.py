@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from asd_core.assess import evaluate
 from asd_core.cli import main
-from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
+from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
 from asd_core.errors import DataSetError
 from asd_core.evaluation.dcase import evaluate_folder
-from asd_core.export import export_dcase
-from asd_core.pipeline import TrainingRequest, train
+from asd_core.tasks.evaluate import evaluate
+from asd_core.tasks.export import export_dcase
+from asd_core.tasks.train import TrainingRequest, train
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_a_folder_that_holds_something_is_refused_before_any_clip_is_scored(mode
     def never(*_, **__):
         raise AssertionError("clips were read")
 
-    monkeypatch.setattr("asd_core.export.readable", never)
+    monkeypatch.setattr("asd_core.tasks.export.readable", never)
     (tmp_path / "old.csv").touch()
     with pytest.raises(DataSetError, match="must be an empty folder"):
         export_dcase(model, bench, tmp_path)

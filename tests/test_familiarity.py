@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from asd_core.audio import read_waveform
-from asd_core.datasets.bench import ClipKey, render_clip
+from asd_core.audio.reading import read_waveform
+from asd_core.data.simulated.bench import ClipKey, render_clip
 from asd_core.errors import InputError
-from asd_core.familiarity import ClipTraits, Familiarity, traits
+from asd_core.features.familiarity import ClipTraits, Familiarity, traits
 from asd_core.types import SR, Waveform
 
 PLAIN = ClipTraits(-40.0, -26.0, 6000.0, -41.0, 10.0, 600.0)

@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 from sounds import hum
 
-from asd_core import audio, doctor, feature_cache
-from asd_core.assess import evaluate
-from asd_core.audio import encode_wav, read_waveform
-from asd_core.encoder import Encoder, EncoderIdentity
-from asd_core.encoders import load_encoder
+from asd_core.audio import reading as audio
+from asd_core.audio.reading import encode_wav, read_waveform
+from asd_core.cli import doctor
 from asd_core.errors import AudioError, InputError, UsageError
-from asd_core.familiarity import traits
-from asd_core.feature_cache import FeatureCache, read_clip
-from asd_core.features import log_mel, log_mel_frames
-from asd_core.pipeline import TrainingRequest, train
+from asd_core.features import cache as feature_cache
+from asd_core.features.cache import FeatureCache, read_clip
+from asd_core.features.encoders import load_encoder
+from asd_core.features.encoders.contract import Encoder, EncoderIdentity
+from asd_core.features.familiarity import traits
+from asd_core.features.log_mel import log_mel, log_mel_frames
+from asd_core.tasks.evaluate import evaluate
+from asd_core.tasks.train import TrainingRequest, train
 
 DETECTORS = {
     "vggish_ocsvm": {},

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asd_core.errors import InputError
-from asd_core.features import (
+from asd_core.features.log_mel import (
     checked_samples,
     frame_times_s,
     log_mel,

@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sounds import PROJECT
 
-from asd_core.files import csv_text
 from asd_core.formats import area_text, cell_text, rate_text, score_text, seconds_text, share_text, spreadsheet_cell
+from asd_core.system.files import csv_text
 
 
 def test_numbers_are_written_with_their_counts_and_limits():
@@ -53,5 +53,5 @@ def test_only_what_a_spreadsheet_would_run_gets_a_sign():
 def test_csv_is_written_by_one_function():
     sources = [*(PROJECT / "asd_core").rglob("*.py"), *(PROJECT / "pages").rglob("*.py"), PROJECT / "app.py"]
     writing = {path.relative_to(PROJECT).as_posix() for path in sources if "csv.writer(" in path.read_text("utf-8")}
-    assert writing == {"asd_core/files.py"}
+    assert writing == {"asd_core/system/files.py"}
     assert not [path for path in sources if re.search(r"DictWriter|\.to_csv\(", path.read_text("utf-8"))]

@@ -19,14 +19,17 @@ import pytest
 import soundfile as sf
 from sounds import PROJECT, hum
 
-from asd_core import job_run, job_table, jobs
-from asd_core.artifacts import open_artifact
-from asd_core.chores import Download, Simulate, Sweep
+from asd_core.artifacts.store import open_artifact
 from asd_core.cli import _parser as cli_parser
 from asd_core.cli import main as cli_main
-from asd_core.detector import Progress
+from asd_core.detectors.contract import Progress
 from asd_core.errors import BusyError, UsageError
-from asd_core.job_table import (
+from asd_core.jobs import queue as jobs
+from asd_core.jobs import run as job_run
+from asd_core.jobs import table as job_table
+from asd_core.jobs.chores import Download, Simulate, Sweep
+from asd_core.jobs.queue import cancel, delete, main, resubmit, submit, sweep
+from asd_core.jobs.table import (
     Job,
     Status,
     active_jobs,
@@ -39,10 +42,9 @@ from asd_core.job_table import (
     request_json,
     runs_dir,
 )
-from asd_core.jobs import cancel, delete, main, resubmit, submit, sweep
-from asd_core.logs import log_path
-from asd_core.pipeline import TrainingRequest, train
-from asd_core.processes import process_start
+from asd_core.system.logs import log_path
+from asd_core.system.processes import process_start
+from asd_core.tasks.train import TrainingRequest, train
 from asd_core.types import SR
 
 TINY = {"hidden": 8, "layers": 1, "epochs": 3, "batch_size": 32, "windows_per_epoch": 256}
@@ -52,8 +54,8 @@ SERVER = """
 import json, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from asd_core.job_table import parse_request
-from asd_core.jobs import submit
+from asd_core.jobs.table import parse_request
+from asd_core.jobs.queue import submit
 print(submit(parse_request(json.loads(sys.argv[1]))).folder, flush=True)
 time.sleep(600)
 """
@@ -744,7 +746,7 @@ def test_whatever_the_train_command_takes_can_be_asked_for_as_a_job(typed, monke
         requests.append(request)
         raise UsageError("only noted")
 
-    monkeypatch.setattr("asd_core.pipeline.train", noted)
+    monkeypatch.setattr("asd_core.tasks.train.train", noted)
     assert cli_main(["train", "lstm_predictor", "--data", str(tmp_path), *typed]) == 2
     (request,) = requests
     assert request != TrainingRequest("lstm_predictor", tmp_path, settings={})

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asd_core import kernels
+from asd_core.detectors.networks import kernels
 
 RNG_SEED = 0
 PROJECT = Path(__file__).resolve().parents[1]
@@ -90,7 +90,7 @@ def _double(values):
 STEP = """
 import resource, sys
 import numpy as np
-from asd_core.kernels import gru_step
+from asd_core.detectors.networks.kernels import gru_step
 if sys.argv[1:] == ["full"]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 states = np.zeros((2, 4), np.float32)

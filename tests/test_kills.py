@@ -10,9 +10,9 @@ import sys
 import pytest
 from sounds import PROJECT, hum
 
-from asd_core import report
-from asd_core.audio import encode_wav
-from asd_core.pipeline import TrainingRequest, train
+from asd_core.audio.reading import encode_wav
+from asd_core.reports import html as report
+from asd_core.tasks.train import TrainingRequest, train
 
 KILLED_AT = """
 import io, json, os, random, signal, sys, time
@@ -76,9 +76,9 @@ def points(act, check):
     return k - 1
 """
 SAVING = """
-from asd_core.artifacts import list_versions, open_artifact
+from asd_core.artifacts.store import list_versions, open_artifact
 from asd_core.evaluation.thresholds import Threshold
-from asd_core.pipeline import save_threshold
+from asd_core.tasks.train import save_threshold
 folder, rounds, wrong, seen = Path(sys.argv[1]), int(sys.argv[2]), [], {"old": 0, "new": 0}
 now = 0.0
 
@@ -110,7 +110,7 @@ litter = list(folder.glob(".tmp-*"))
 print(json.dumps({"wrong": wrong, "points": n_points, **seen, "left": len(left), "litter": len(litter)}))
 """
 WRITING = """
-from asd_core.files import replace_text
+from asd_core.system.files import replace_text
 out, old, new, wrong, seen = Path(sys.argv[1]) / "report.html", "old" * 50_000, "new" * 60_000, [], {"old": 0, "new": 0}
 
 def check(*step):

@@ -13,14 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sounds import PROJECT, hum
 
-from asd_core import library, locks, storage, survey, uploads, versions
-from asd_core.artifacts import list_versions, open_artifact, publish
-from asd_core.audio import encode_wav
+from asd_core.artifacts import versions
+from asd_core.artifacts.store import list_versions, open_artifact, publish
+from asd_core.audio.reading import encode_wav
+from asd_core.data import library, survey, uploads
+from asd_core.data.library import add_folder, read_library
+from asd_core.data.marked import mark, marked_dir
+from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.errors import ArtifactError, BusyError, DataSetError, UsageError
-from asd_core.feature_cache import FeatureCache, cache_folder
-from asd_core.library import add_folder, read_library
-from asd_core.marked import mark, marked_dir
-from asd_core.uploads import Quota, Upload, store_uploads
+from asd_core.features.cache import FeatureCache, cache_folder
+from asd_core.system import locks
+from asd_core.tasks import storage
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
 HOSTILE = ["../x", "..", "/etc/passwd", "a/b", "a\\b", "\0", "", " ", "-", "simulated-small", "x-own", "x" * 200, "é"]
@@ -175,7 +178,7 @@ def test_a_table_that_would_be_too_long_to_read_back_is_not_written(home, monkey
 
 
 def test_a_busy_table_says_so(home, monkeypatch):
-    from asd_core.artifacts import locked
+    from asd_core.artifacts.store import locked
 
     monkeypatch.setattr(library, "LOCK_S", 0.1)
     root = recordings(home / "a")
@@ -709,7 +712,7 @@ def test_only_a_version_that_does_not_count_can_be_deleted(trained, tmp_path):
 
 
 def test_a_busy_detector_is_left_alone(trained):
-    from asd_core.artifacts import locked
+    from asd_core.artifacts.store import locked
 
     first = list_versions(trained)[0]
     with locked(trained), pytest.raises(BusyError, match="busy"):

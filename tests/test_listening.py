@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from asd_core.errors import InputError
-from asd_core.plots import heatmap_png, map_limit
+from asd_core.reports.plots import heatmap_png, map_limit
 from pages.shared import listening
 
 

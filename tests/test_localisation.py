@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sounds import PROJECT
 
-from asd_core.artifacts import open_artifact
-from asd_core.datasets.bench import ClipKey, anomaly_mask, render_clip
+from asd_core.artifacts.store import open_artifact
+from asd_core.data.simulated.bench import ClipKey, anomaly_mask, render_clip
 from asd_core.errors import InputError, UndefinedMetricError
 from asd_core.evaluation.localisation import (
     localise,
@@ -16,7 +16,7 @@ from asd_core.evaluation.localisation import (
     upsample,
 )
 from asd_core.evaluation.uncertainty import wilson
-from asd_core.features import N_MELS, frame_times_s, mel_band_centres_hz
+from asd_core.features.log_mel import N_MELS, frame_times_s, mel_band_centres_hz
 from asd_core.types import AnomalyMap, Waveform
 
 ALL = np.ones(20, dtype=np.bool_)

@@ -11,9 +11,9 @@ import pytest
 from sounds import PROJECT
 from streamlit.testing.v1 import AppTest
 
-from asd_core import logs
 from asd_core.errors import AudioError
-from asd_core.logs import configure, event, fault, log_path
+from asd_core.system import logs
+from asd_core.system.logs import configure, event, fault, log_path
 
 EVIL = [
     "a\nb\r\nc",
@@ -49,7 +49,7 @@ def test_nothing_is_made_before_the_first_event(log):
 
 
 def test_an_import_configures_nothing():
-    code = "import logging; import asd_core.logs, asd_core.jobs; print(logging.getLogger('asd_core').handlers)"
+    code = "import logging, asd_core.system.logs, asd_core.jobs.queue; print(logging.getLogger('asd_core').handlers)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, check=True)
     assert ended.stdout == "[]\n"
 

@@ -8,11 +8,11 @@ import shutil
 import pytest
 from sounds import hum
 
-from asd_core.audio import read_waveform
-from asd_core.clips import index_clips
-from asd_core.disk import MIN_FREE_BYTES
+from asd_core.audio.reading import read_waveform
+from asd_core.data.clips import index_clips
+from asd_core.data.marked import mark, marked_dir, marked_label
 from asd_core.errors import UsageError
-from asd_core.marked import mark, marked_dir, marked_label
+from asd_core.system.disk import MIN_FREE_BYTES
 
 
 @pytest.fixture(autouse=True)

@@ -7,13 +7,13 @@ import pytest
 from scipy import signal
 from sounds import PROJECT, hum
 
-from asd_core.artifacts import open_artifact
-from asd_core.datasets.bench import ClipKey, anomaly_mask, render_clip
+from asd_core.artifacts.store import open_artifact
+from asd_core.data.simulated.bench import ClipKey, anomaly_mask, render_clip
 from asd_core.detectors import DETECTOR_NAMES, detector_class
+from asd_core.detectors.occlusion import band_edges_hz, band_occlusion, normal_spectrum, time_band_occlusion
 from asd_core.errors import InputError, NotFittedError
 from asd_core.evaluation.localisation import upsample
-from asd_core.features import mel_band_centres_hz
-from asd_core.occlusion import band_edges_hz, band_occlusion, normal_spectrum, time_band_occlusion
+from asd_core.features.log_mel import mel_band_centres_hz
 from asd_core.types import SR, Waveform
 
 N_BINS = 513

@@ -15,10 +15,12 @@ from sounds import PROJECT, hum
 from streamlit.runtime import caching
 from streamlit.testing.v1 import AppTest
 
-from asd_core.artifacts import open_artifact
-from asd_core.scored_clips import ScoredClip
+from asd_core.artifacts.store import open_artifact
+from asd_core.evaluation.scores import ScoredClip
 from asd_core.types import Waveform
-from pages.shared import cache, compare_maps, explore_views, uploads
+from pages.parts.compare import maps as compare_maps
+from pages.parts.explore import views as explore_views
+from pages.shared import cache, uploads
 from pages.shared.cache import HASHES, held
 
 SESSION = "test session id"
@@ -82,7 +84,7 @@ def test_a_clip_is_decoded_once_however_often_the_page_runs(uploaded, monkeypatc
 
 
 def test_scores_of_uploads_are_kept_for_their_session_only(uploaded, monkeypatch):
-    from pages.shared import batch
+    from pages.parts.check import batch
 
     scored, real = [], batch.score_waveform
     monkeypatch.setattr(batch, "score_waveform", lambda *args, **kw: scored.append(1) or real(*args, **kw))

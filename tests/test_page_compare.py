@@ -12,10 +12,10 @@ import pytest
 from sounds import PROJECT
 from streamlit.testing.v1 import AppTest
 
-from asd_core.artifacts import open_artifact, publish
-from asd_core.files import csv_text
-from pages.shared.compare_clips import picked_row
-from pages.shared.compare_methods import COMPARED_RULES
+from asd_core.artifacts.store import open_artifact, publish
+from asd_core.system.files import csv_text
+from pages.parts.compare.clips import picked_row
+from pages.parts.compare.methods import COMPARED_RULES
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
 DETECTORS = ("vggish_ocsvm", "lstm_predictor", "gru_autoencoder")
@@ -281,8 +281,8 @@ def test_a_damaged_detector_is_named_and_the_others_are_compared(compare, tmp_pa
 
 
 def test_the_table_downloads_with_formula_cells_quoted():
-    from asd_core.files import csv_text as written
-    from pages.shared.compare_figures import table_csv
+    from asd_core.system.files import csv_text as written
+    from pages.parts.compare.figures import table_csv
 
     text = table_csv([{"plain": {"method": "=1+1", "auc": 0.5}}, {"plain": {"method": "b", "auc": None}}])
     assert list(csv.reader(io.StringIO(text))) == [["method", "auc"], ["'=1+1", "0.5"], ["b", ""]]

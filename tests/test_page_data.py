@@ -11,13 +11,16 @@ import streamlit
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
-from asd_core import job_run, job_table, jobs, library
-from asd_core.audio import encode_wav
-from asd_core.chores import Download, Simulate
-from asd_core.disk import MIN_FREE_BYTES
-from asd_core.job_table import Status
-from asd_core.library import read_library
-from asd_core.uploads import Quota, Upload, store_uploads
+from asd_core.audio.reading import encode_wav
+from asd_core.data import library
+from asd_core.data.library import read_library
+from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.jobs import queue as jobs
+from asd_core.jobs import run as job_run
+from asd_core.jobs import table as job_table
+from asd_core.jobs.chores import Download, Simulate
+from asd_core.jobs.table import Status
+from asd_core.system.disk import MIN_FREE_BYTES
 
 SLIDER = Download("dcase2020-dev", machines=("slider",), part="dev")
 HOSTILE = "<img src=x onerror=alert(1)>[l](javascript:alert(1))\n=cmd|' /C calc'!A0\u202e.wav"
@@ -117,7 +120,7 @@ def test_refused_and_doubled_clips_are_named_with_a_reason(page, home):
 
 
 def test_many_clips_are_read_only_when_asked_for(page, monkeypatch):
-    monkeypatch.setattr("pages.shared.data_report.READ_AT_ONCE", 2)
+    monkeypatch.setattr("pages.parts.data.report.READ_AT_ONCE", 2)
     app = page("sets")
     assert len(app.dataframe) == 1
     button(app, "Read the clips").click().run()
@@ -135,7 +138,7 @@ def test_uploaded_clips_begin_a_data_set_under_a_fit_name(page):
 
 
 def test_an_upload_that_is_cut_counts_towards_the_session_and_leaves_nothing(page, home, monkeypatch):
-    monkeypatch.setattr("asd_core.uploads.decode_upload", lambda *_, **__: streamlit.stop())
+    monkeypatch.setattr("asd_core.data.uploads.decode_upload", lambda *_, **__: streamlit.stop())
     app = upload(page("upload"), name="cut", files=[("one.wav", wav(1)), ("two.wav", wav(2))])
     assert not app.exception
     assert "upload_used" in app.session_state
@@ -160,7 +163,7 @@ def test_a_damaged_file_of_names_is_said(page, home):
 def test_a_full_disk_says_so_before_the_embedded_clips_are_made(page, monkeypatch):
     real = shutil.disk_usage
     monkeypatch.setattr(shutil, "disk_usage", lambda place: real(place)._replace(free=MIN_FREE_BYTES))
-    monkeypatch.setattr("asd_core.datasets.bench.render_clip", lambda *_, **__: pytest.fail("rendered all the same"))
+    monkeypatch.setattr("asd_core.data.simulated.bench.render_clip", lambda *_, **__: pytest.fail("it was rendered"))
     app = page("sets", data_set="simulated-small")
     assert not app.exception
     assert "154 MB do not fit" in text_of(app)
@@ -249,7 +252,7 @@ def test_a_bench_is_simulated_in_the_background_with_progress_and_can_be_stopped
 
 
 def test_a_finished_bench_is_among_the_data_sets(page, home, monkeypatch):
-    from asd_core.datasets.bench import SIZES, BenchSize, IdCounts
+    from asd_core.data.simulated.bench import SIZES, BenchSize, IdCounts
 
     monkeypatch.setitem(SIZES, "small", BenchSize("small", {"00": IdCounts(2, 1, 1)}))
     asked = Simulate("tiny", size="small", seed=3)
@@ -318,7 +321,7 @@ def test_a_folder_that_no_data_set_names_is_said_and_can_be_deleted(page, home, 
     names = list(app.dataframe[0].value["Name"])
     assert app.dataframe[0].value["What"][names.index("uploads/cut")] == "unlisted folder"
     next(box for box in app.selectbox if box.label == "Delete").set_value(names.index("uploads/cut")).run()
-    monkeypatch.setattr("pages.shared.data_storage.chore_is_active", lambda: True)
+    monkeypatch.setattr("pages.parts.data.storage.chore_is_active", lambda: True)
     app.button(key="delete_item").click().run()
     assert "a data set is being made" in text_of(app)
     monkeypatch.undo()

@@ -11,9 +11,9 @@ import soundfile as sf
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
-from asd_core.audio import encode_wav, read_waveform
-from asd_core.clips import index_clips
-from asd_core.places import data_dir
+from asd_core.audio.reading import encode_wav, read_waveform
+from asd_core.data.clips import index_clips
+from asd_core.system.places import data_dir
 from asd_core.types import SR
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
@@ -127,8 +127,8 @@ def drawn(root, view):
     """One view of a data set of one's own."""
     from pathlib import Path
 
-    from asd_core.pipeline import open_data_set
-    from pages.shared import explore_views
+    from asd_core.tasks.train import open_data_set
+    from pages.parts.explore import views as explore_views
 
     getattr(explore_views, view)(open_data_set(Path(root)), f"{root} {view}")
 
@@ -149,7 +149,7 @@ def test_of_raw_mimii_the_first_channel_is_seen_and_heard_everywhere(monkeypatch
         return read_waveform(path, channel=channel)
 
     monkeypatch.setattr("pages.shared.cache.read_waveform", noted)
-    monkeypatch.setattr("pages.shared.explore_clips.read_waveform", noted)
+    monkeypatch.setattr("pages.parts.explore.clips.read_waveform", noted)
     for view in VIEWS:
         before = len(heard)
         app = AppTest.from_function(drawn, args=(str(tmp_path / "fan"), view), default_timeout=60).run()

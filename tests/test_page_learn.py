@@ -10,9 +10,9 @@ import pytest
 from sounds import PROJECT
 from streamlit.testing.v1 import AppTest
 
-from asd_core.artifacts import open_artifact
+from asd_core.artifacts.store import open_artifact
+from asd_core.evaluation.scores import ScoredClip
 from asd_core.formats import score_text
-from asd_core.scored_clips import ScoredClip
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
 LESSONS = ("lstm_predictor", "gru_autoencoder", "vggish_ocsvm")
@@ -81,7 +81,7 @@ def _error(page: AppTest) -> float:
 def test_the_mean_of_the_steps_errors_is_the_score():
     import numpy as np
 
-    from asd_core.datasets.bench import ClipKey, render_clip
+    from asd_core.data.simulated.bench import ClipKey, render_clip
     from asd_core.types import Waveform
 
     waveform = Waveform(render_clip(ClipKey("00", "test", "anomaly", 3), seed=9).samples)
@@ -127,7 +127,7 @@ def test_without_detectors_the_page_says_what_to_do(learn, tmp_path):
 
 def test_every_term_of_the_glossary_is_said_in_one_or_two_sentences(monkeypatch):
     monkeypatch.syspath_prepend(str(PROJECT))
-    from pages.shared.learn_glossary import GLOSSARY
+    from pages.parts.learn.glossary import GLOSSARY
 
     needed = "Anomaly score,Threshold,ROC,AUC,pAUC,False alarm,Miss,Precision,Recall,F1,Held-out,Log-mel,Patch,Epoch"
     assert set(needed.split(",")) <= set(GLOSSARY)
@@ -155,7 +155,7 @@ def test_the_quiz_gives_the_listeners_own_point(learn):
 
 def test_quiz_clips_follow_the_seed_and_hold_both_classes(monkeypatch):
     monkeypatch.syspath_prepend(str(PROJECT))
-    from pages.shared.learn_quiz import quiz_clips
+    from pages.parts.learn.quiz import quiz_clips
 
     def clips(n_normal: int, n_anomalous: int) -> list[ScoredClip]:
         labels = ["normal"] * n_normal + ["anomalous"] * n_anomalous

@@ -10,13 +10,13 @@ import pytest
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
-from asd_core.artifacts import open_artifact
-from asd_core.audio import encode_wav
-from asd_core.plots import TimelinePoint, score_timeline
-from asd_core.plots.timeline import alarm_spans
-from asd_core.watch import WatchRequest, watch
-from asd_core.watch_table import watches_dir
-from pages.shared.monitor_replay import AFTER, BEFORE, BROKEN, Replay, replay_order
+from asd_core.artifacts.store import open_artifact
+from asd_core.audio.reading import encode_wav
+from asd_core.monitoring.table import watches_dir
+from asd_core.monitoring.watch import WatchRequest, watch
+from asd_core.reports.plots import TimelinePoint, score_timeline
+from asd_core.reports.plots.timeline import alarm_spans
+from pages.parts.monitor.replay import AFTER, BEFORE, BROKEN, Replay, replay_order
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
 SVM = EMBEDDED / "slider" / "vggish_ocsvm"

@@ -12,11 +12,13 @@ import pytest
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
-from asd_core import job_table, jobs, library
-from asd_core.artifacts import list_versions, open_artifact
-from asd_core.audio import encode_wav
-from asd_core.pipeline import TrainingRequest
-from asd_core.uploads import Quota, Upload, store_uploads
+from asd_core.artifacts.store import list_versions, open_artifact
+from asd_core.audio.reading import encode_wav
+from asd_core.data import library
+from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.jobs import queue as jobs
+from asd_core.jobs import table as job_table
+from asd_core.tasks.train import TrainingRequest
 
 HOSTILE = "<img src=x onerror=alert(1)>[l](javascript:alert(1))"
 WAIT_S = 180
@@ -146,7 +148,7 @@ def test_a_setting_out_of_range_is_refused_before_anything_is_started(page, name
 
 def test_every_field_has_a_help_text_and_every_setting_a_meaning(page):
     from asd_core.detectors import DETECTOR_NAMES
-    from pages.shared.train_fields import MEANINGS, preset_values
+    from pages.parts.train.fields import MEANINGS, preset_values
 
     for detector in DETECTOR_NAMES:
         for preset in ("quick", "paper"):
@@ -258,7 +260,7 @@ def test_a_damaged_run_is_listed(page, home):
 
 
 def test_an_earlier_version_counts_again(page, home):
-    from asd_core.artifacts import publish
+    from asd_core.artifacts.store import publish
 
     folder = home.parent / "artifacts" / "pump" / "slider" / "lstm_predictor"
     shutil.copytree(PROJECT / "artifacts" / "simulated-small" / "slider" / "lstm_predictor", folder)
@@ -288,8 +290,8 @@ def test_without_runs_or_detectors_each_view_says_so(page):
 def test_a_sweep_is_drawn_as_a_heat_map_and_started_only_when_asked_for(page, home):
     import json
 
-    from asd_core.chores import sweep_path
-    from asd_core.sweep import sweep
+    from asd_core.jobs.chores import sweep_path
+    from asd_core.tasks.nu_gamma import sweep
 
     app = page("sweep")
     assert not app.exception

@@ -15,8 +15,8 @@ import soundfile as sf
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
-from asd_core.artifacts import open_artifact
-from asd_core.pipeline import save_threshold
+from asd_core.artifacts.store import open_artifact
+from asd_core.tasks.train import save_threshold
 
 PAGES = ("pages/check.py", "pages/threshold.py", "pages/monitor.py")
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
@@ -140,7 +140,7 @@ def test_an_uploaded_clip_gets_three_verdicts_and_its_name_stays_text(app):
 
 
 def test_an_upload_is_heard_by_the_channel_that_the_detectors_were_trained_on(app, tmp_path):
-    from asd_core.pipeline import TrainingRequest, train
+    from asd_core.tasks.train import TrainingRequest, train
 
     def eight_channels(seed, knocks=0):
         first = hum(seed, seconds=1.0, knocks=knocks).samples
@@ -268,7 +268,7 @@ def test_moving_the_threshold_lists_the_clips_that_flip(app):
 
 
 def test_one_class_only_still_gives_threshold_and_promise(app, tmp_path):
-    from asd_core.artifacts import open_artifact, publish
+    from asd_core.artifacts.store import open_artifact, publish
 
     shutil.copytree(EMBEDDED, tmp_path / "simulated-small")
     folder = tmp_path / "simulated-small" / "slider" / "vggish_ocsvm"
@@ -303,7 +303,7 @@ def test_several_uploads_give_a_table_with_reasons_for_those_refused(app):
 
 
 def test_files_beyond_the_limits_of_a_session_are_refused_unread(app, monkeypatch):
-    from asd_core.uploads import Quota
+    from asd_core.data.uploads import Quota
     from pages.shared import uploads
 
     read = []
@@ -328,8 +328,8 @@ def test_files_beyond_the_limits_of_a_session_are_refused_unread(app, monkeypatc
 
 
 def test_a_verdict_can_be_marked_wrong_and_is_kept(app, monkeypatch, tmp_path):
-    from asd_core.library import read_library
-    from asd_core.marked import marked_dir
+    from asd_core.data.library import read_library
+    from asd_core.data.marked import marked_dir
 
     page = app("pages/check.py")
     page.button(key="mark_save").click().run()

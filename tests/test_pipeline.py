@@ -19,16 +19,17 @@ import pytest
 import soundfile as sf
 from sounds import PROJECT, hum
 
-from asd_core import pipeline, training
-from asd_core.artifacts import DIGEST_PREFIX, locked, open_artifact
-from asd_core.assess import evaluate
-from asd_core.clips import file_digest
-from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
-from asd_core.detectors.vggish_ocsvm import VggishOcsvm
+from asd_core.artifacts.store import DIGEST_PREFIX, locked, open_artifact
+from asd_core.data.clips import file_digest
+from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
+from asd_core.detectors.networks import training
+from asd_core.detectors.one_class_svm import VggishOcsvm
 from asd_core.errors import BusyError, DataSetError, InputError, TrainingStopped, UsageError
-from asd_core.features import FEATURE_CONFIG
-from asd_core.pipeline import TrainingRequest, save_threshold, slug, train
-from asd_core.scoring import score_clips
+from asd_core.features.log_mel import FEATURE_CONFIG
+from asd_core.tasks import train as pipeline
+from asd_core.tasks.evaluate import evaluate
+from asd_core.tasks.score import score_clips
+from asd_core.tasks.train import TrainingRequest, save_threshold, slug, train
 from asd_core.types import SR
 
 TINY_NETWORK = {"hidden": 8, "layers": 1, "epochs": 5, "windows_per_epoch": 128, "batch_size": 32}
@@ -104,7 +105,7 @@ def test_raw_mimii_is_heard_by_its_first_channel_as_in_dcase_unless_told(raw_mim
 
 
 def test_a_sweep_of_raw_mimii_hears_the_first_channel(raw_mimii):
-    from asd_core.sweep import sweep
+    from asd_core.tasks.nu_gamma import sweep
 
     report = sweep(raw_mimii, nus=(0.1,), gammas=("scale",), workers=1)
     assert report["cells"][0]["test"]["auc_mean"] == 1.0
@@ -216,7 +217,7 @@ def test_few_training_clips_leave_a_warning_in_the_manifest(tmp_path):
 
 def test_a_subsample_is_recorded_in_the_manifest(hums, trained, tmp_path, monkeypatch):
     assert not any(line.startswith("subsample: ") for line in trained.artifact.manifest["warnings"])
-    monkeypatch.setattr("asd_core.detectors.vggish_ocsvm.MAX_TRAINING_BLOCKS", 15)
+    monkeypatch.setattr("asd_core.detectors.one_class_svm.MAX_TRAINING_BLOCKS", 15)
     kept = train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path)).artifact.manifest["warnings"]
     assert "subsample: 15 of 40 training rows kept, drawn by the seed" in kept
 
@@ -502,8 +503,8 @@ KILL_TRAININGS = """
 import json, os, random, signal, sys, time
 from pathlib import Path
 import torch
-from asd_core.artifacts import open_artifact
-from asd_core.pipeline import TrainingRequest, train
+from asd_core.artifacts.store import open_artifact
+from asd_core.tasks.train import TrainingRequest, train
 data, out, rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 request = TrainingRequest("lstm_predictor", data, settings=json.loads(sys.argv[4]), out=out, resume=True)
 model = out / "hums-1" / "slider" / "lstm_predictor"

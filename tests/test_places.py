@@ -9,11 +9,10 @@ import pytest
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
-from asd_core import doctor
-from asd_core.audio import encode_wav
-from asd_core.cli import main
+from asd_core.audio.reading import encode_wav
+from asd_core.cli import doctor, main
 from asd_core.errors import UsageError
-from asd_core.places import artifacts_dir, data_dir, vggish_dir
+from asd_core.system.places import artifacts_dir, data_dir, vggish_dir
 
 NOBODY = "~no-such-user-anywhere/x"
 VARIABLES = {"ASD_DATA_DIR": data_dir, "ASD_ARTIFACTS_DIR": lambda: artifacts_dir(Path()), "ASD_VGGISH_DIR": vggish_dir}

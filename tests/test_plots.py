@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from asd_core import plots
 from asd_core.errors import InputError
 from asd_core.evaluation.metrics import roc_curve
+from asd_core.reports import plots
 
 
 def pixels(png: bytes) -> np.ndarray:

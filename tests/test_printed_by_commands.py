@@ -9,12 +9,11 @@ from types import SimpleNamespace
 import pytest
 from printed import after, before, figures, line_with
 
-from asd_core import doctor
-from asd_core.cli import bench_files, checking, dcase_files, judging, main, outcome, scoring, training
-from asd_core.course_report import as_text, training_time_text
-from asd_core.detector import Progress
-from asd_core.watch import WatchReport
-from asd_core.watch_table import AlarmRule
+from asd_core.cli import bench_files, checking, dcase_files, doctor, judging, main, outcome, scoring, training
+from asd_core.detectors.contract import Progress
+from asd_core.monitoring.table import AlarmRule
+from asd_core.monitoring.watch import WatchReport
+from asd_core.reports.course_report import as_text, training_time_text
 
 THRESHOLD = {
     "value": 0.0123456,
@@ -111,7 +110,7 @@ def test_the_watch_ends_with_what_it_scored_refused_raised_and_cleared(tmp_path,
     report = WatchReport(tmp_path, tmp_path / "t.csv", tmp_path, "A", True, AlarmRule())
     report.n_judged, report.n_raised, report.n_cleared = 25, 4, 3
     report.refused = [{"path": "x.wav", "reason": "damaged"}] * 6
-    monkeypatch.setattr("asd_core.watch.watch", lambda *_, **__: report)
+    monkeypatch.setattr("asd_core.monitoring.watch.watch", lambda *_, **__: report)
     assert main(["watch", str(tmp_path), "--model", str(tmp_path)]) == 0
     line = line_with(capsys.readouterr().err, "scored")
     counts = [before(line, word) for word in ("scored", "refused", "raised", "cleared")]
@@ -132,7 +131,7 @@ def test_training_ends_with_counts_of_fitted_and_held_out_clips_time_and_thresho
     report = {"title": "A", "n_train": 96, "n_heldout": 24, "seconds": 7.26, "threshold": {"value": 0.004321}}
     report |= {"refused": [], "simulated": False, "model": "m"}
     result = SimpleNamespace(to_json=lambda: report, warnings=())
-    monkeypatch.setattr("asd_core.pipeline.train", lambda *_, **__: result)
+    monkeypatch.setattr("asd_core.tasks.train.train", lambda *_, **__: result)
     assert main(["train", "lstm_predictor", "--data", str(tmp_path)]) == 0
     line = line_with(capsys.readouterr().err, "fitted")
     assert (before(line, "clips fitted"), before(line, "held out")) == ("96", "24")
@@ -194,8 +193,8 @@ def test_an_index_prints_counts_by_id_split_and_label(monkeypatch, capsys):
     report = {"machine": "pump", "n_clips": 35, "layout": "dcase2020", "simulated": False, "domains": {"source": 11}}
     report |= {"counts": {"04": {"test": {"normal": 7, "anomalous": 5}}}, "expected": None}
     report |= {"duplicates": [["a.wav", "b.wav"]], "warnings": [], "refused": []}
-    monkeypatch.setattr("asd_core.pipeline.describe_index", lambda _: report)
-    monkeypatch.setattr("asd_core.pipeline.open_data_set", lambda *_, **__: None)
+    monkeypatch.setattr("asd_core.tasks.train.describe_index", lambda _: report)
+    monkeypatch.setattr("asd_core.tasks.train.open_data_set", lambda *_, **__: None)
     bench_files._index(Namespace(data=Path(), machine=None, ids=None, normal=None))
     printed = capsys.readouterr().out
     line = line_with(printed, "id 04")
@@ -217,7 +216,7 @@ def test_warnings_beyond_twenty_are_counted_and_refused_clips_all_listed(capsys)
 def test_verify_vggish_prints_mean_and_deviation(monkeypatch, capsys):
     check = SimpleNamespace(genuine=False, shape=(1, 128), mean=0.107123, std=0.56789)
     found = SimpleNamespace(check=check, identity=SimpleNamespace(title="t", digest="d"))
-    monkeypatch.setattr("asd_core.encoders.vggish.Vggish", lambda _: found)
+    monkeypatch.setattr("asd_core.features.encoders.vggish.Vggish", lambda _: found)
     assert checking._verify_vggish(Namespace(folder=None)).code == 2
     line = capsys.readouterr().out
     assert "not" in line
@@ -230,18 +229,18 @@ def test_doctor_marks_what_is_required_and_missing_and_what_is_only_missing(monk
         doctor.Check("bbb", False, True, ""),
         doctor.Check("ccc", False, False, ""),
     ]
-    monkeypatch.setattr("asd_core.doctor.checks", lambda: found)
+    monkeypatch.setattr("asd_core.cli.doctor.checks", lambda: found)
     assert checking._doctor(Namespace()).code == 1
     printed = capsys.readouterr().out
     marks = [line_with(printed, name).split()[0] for name in ("aaa", "bbb", "ccc")]
     assert marks == ["ok", "FAIL", "no"]
-    monkeypatch.setattr("asd_core.doctor.checks", lambda: found[::2])
+    monkeypatch.setattr("asd_core.cli.doctor.checks", lambda: found[::2])
     assert checking._doctor(Namespace()).code == 0
 
 
 def test_doctor_says_how_much_room_is_free_and_wants_two_gibibytes(monkeypatch):
     def check(free):
-        monkeypatch.setattr("asd_core.doctor.shutil.disk_usage", lambda _: SimpleNamespace(free=free, total=9**20))
+        monkeypatch.setattr("asd_core.cli.doctor.shutil.disk_usage", lambda _: SimpleNamespace(free=free, total=9**20))
         return doctor._data_dir()
 
     assert before(check(5 * 2**30).detail, "GiB free") == "5.0"
@@ -251,20 +250,20 @@ def test_doctor_says_how_much_room_is_free_and_wants_two_gibibytes(monkeypatch):
 
 def test_doctor_says_how_much_of_the_feature_cache_is_used(monkeypatch):
     cache = SimpleNamespace(n_bytes=lambda: 3 * 2**20, max_bytes=512 * 2**20, folder="/cache")
-    monkeypatch.setattr("asd_core.doctor.feature_cache.opened", lambda: cache)
+    monkeypatch.setattr("asd_core.cli.doctor.feature_cache.opened", lambda: cache)
     assert figures(doctor._feature_cache().detail)[:2] == ["3.0", "512"]
 
 
 def test_doctor_takes_a_package_at_its_oldest_version_and_none_older(monkeypatch):
     for found, ok in (("2.10.0", True), ("2.11.1+cpu", True), ("2.9.1", False), ("10.0", True)):
-        monkeypatch.setattr("asd_core.doctor.version", lambda _, found=found: found)
+        monkeypatch.setattr("asd_core.cli.doctor.version", lambda _, found=found: found)
         assert doctor._package("torch").ok is ok
 
 
 @pytest.mark.parametrize(("n_refused", "code"), [(0, 0), (2, 3)])
 def test_scores_of_parts_end_with_3_when_a_clip_was_refused(monkeypatch, n_refused, code):
     report = {"n_refused": n_refused, "warnings": [], "parts": []}
-    monkeypatch.setattr("asd_core.batch.score_to", lambda *_, **__: report)
+    monkeypatch.setattr("asd_core.tasks.score_many.score_to", lambda *_, **__: report)
     asked = Namespace(cluster=None, vggish=None, paths=[], model=[], to=Path("x"), workers=1, part_size=None, csv=None)
     assert scoring._score_to(asked).code == code
 

@@ -10,10 +10,11 @@ import pytest
 from markupsafe import Markup
 from printed import after, before, figures
 
-from asd_core import course_report, report
 from asd_core.evaluation.localisation import LocalisationSummary
+from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.uncertainty import Interval
-from asd_core.scored_clips import ScoredClip, Scores
+from asd_core.reports import course_report
+from asd_core.reports import html as report
 
 CONFUSION = {"tn": 32, "fp": 8, "fn": 3, "tp": 7}
 PER_CLASS = {

@@ -11,43 +11,39 @@ import pytest
 from printed import after, before, drawn, figures, line_with, metrics_of, text_of
 from sounds import PROJECT
 
-from asd_core.artifacts import open_artifact
-from asd_core.compare import Method, alarms, join
-from asd_core.datasets.published import CountRow
-from asd_core.detector import Progress
+from asd_core.artifacts.store import open_artifact
+from asd_core.data.dcase2020.published import CountRow
+from asd_core.detectors.contract import Progress
+from asd_core.detectors.what_if import Judgements
 from asd_core.evaluation.localisation import LocalisationSummary
 from asd_core.evaluation.metrics import roc_curve
+from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import DecisionFigures, Optimism, Threshold
 from asd_core.evaluation.uncertainty import Interval
-from asd_core.job_table import Job, Status
-from asd_core.scored_clips import ScoredClip, Scores
-from asd_core.scoring import ScoreRow
+from asd_core.jobs.table import Job, Status
+from asd_core.monitoring.table import WatchRow
+from asd_core.tasks.compare import Method, alarms, join
+from asd_core.tasks.score import ScoreRow
 from asd_core.types import AnomalyMap
-from asd_core.watch_table import WatchRow
-from asd_core.what_if import Judgements
-from pages.shared import (
-    batch,
-    cards,
-    compare_clips,
-    compare_figures,
-    compare_maps,
-    compare_methods,
-    data_report,
-    data_table,
-    explore_views,
-    learn_networks,
-    learn_quiz,
-    learn_svm,
-    listening,
-    monitor_replay,
-    monitor_view,
-    operating_point,
-    threshold_views,
-    train_live,
-    train_runs,
-    train_sweep,
-    what_if,
-)
+from pages.parts.check import batch, what_if
+from pages.parts.compare import clips as compare_clips
+from pages.parts.compare import figures as compare_figures
+from pages.parts.compare import maps as compare_maps
+from pages.parts.compare import methods as compare_methods
+from pages.parts.data import report as data_report
+from pages.parts.data import table as data_table
+from pages.parts.explore import views as explore_views
+from pages.parts.learn import networks as learn_networks
+from pages.parts.learn import quiz as learn_quiz
+from pages.parts.learn import svm as learn_svm
+from pages.parts.monitor import replay as monitor_replay
+from pages.parts.monitor import view as monitor_view
+from pages.parts.threshold import operating_point
+from pages.parts.threshold import views as threshold_views
+from pages.parts.train import live as train_live
+from pages.parts.train import runs as train_runs
+from pages.parts.train import sweep as train_sweep
+from pages.shared import cards, listening
 from pages.shared.cache import Heard, KeptScores
 
 SVM = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"

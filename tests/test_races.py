@@ -15,18 +15,21 @@ import zipfile
 import pytest
 from sounds import hum
 
-from asd_core import files, library, locks, marked, storage, uploads, versions
-from asd_core.artifacts import list_versions, open_artifact, publish
-from asd_core.audio import encode_wav
-from asd_core.datasets import unpacking
-from asd_core.datasets.steps import DownloadError
+from asd_core.artifacts import versions
+from asd_core.artifacts.store import list_versions, open_artifact, publish
+from asd_core.audio.reading import encode_wav
+from asd_core.data import library, marked, uploads
+from asd_core.data.dcase2020 import unpacking
+from asd_core.data.dcase2020.steps import DownloadError
+from asd_core.data.marked import LABELS, mark, marked_dir
+from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.errors import BusyError, DataSetError, UsageError
 from asd_core.evaluation.thresholds import Threshold
-from asd_core.locks import hold, is_held
-from asd_core.logs import _JsonLines
-from asd_core.marked import LABELS, mark, marked_dir
-from asd_core.pipeline import TrainingRequest, save_threshold, train
-from asd_core.uploads import Quota, Upload, store_uploads
+from asd_core.system import files, locks
+from asd_core.system.locks import hold, is_held
+from asd_core.system.logs import _JsonLines
+from asd_core.tasks import storage
+from asd_core.tasks.train import TrainingRequest, save_threshold, train
 from pages.shared import cache
 from pages.shared.frame import Chosen
 

@@ -11,16 +11,19 @@ import pytest
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
-from asd_core import job_run, job_table, jobs, library
-from asd_core.audio import encode_wav
-from asd_core.chores import Sweep
-from asd_core.files import is_writable
-from asd_core.marked import mark
-from asd_core.pipeline import TrainingRequest, train
-from asd_core.survey import survey
-from asd_core.uploads import Quota, Upload, store_uploads
-from asd_core.watch import WatchRequest, watch
-from asd_core.watch_table import is_running, list_tables
+from asd_core.audio.reading import encode_wav
+from asd_core.data import library
+from asd_core.data.marked import mark
+from asd_core.data.survey import survey
+from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.jobs import queue as jobs
+from asd_core.jobs import run as job_run
+from asd_core.jobs import table as job_table
+from asd_core.jobs.chores import Sweep
+from asd_core.monitoring.table import is_running, list_tables
+from asd_core.monitoring.watch import WatchRequest, watch
+from asd_core.system.files import is_writable
+from asd_core.tasks.train import TrainingRequest, train
 
 VIEWS = {
     "app.py": ("", ("",)),

@@ -11,13 +11,13 @@ import soundfile as sf
 import soxr
 from sounds import PROJECT, hum
 
-from asd_core import recording
-from asd_core.artifacts import open_artifact
-from asd_core.audio import read_waveform
+from asd_core.artifacts.store import open_artifact
+from asd_core.audio import segments as recording
+from asd_core.audio.reading import read_waveform
+from asd_core.audio.segments import segments
 from asd_core.cli import main
 from asd_core.errors import AudioError, UsageError
-from asd_core.recording import segments
-from asd_core.scoring import score_clips, score_segments
+from asd_core.tasks.score import score_clips, score_segments
 from asd_core.types import SR
 
 MODEL = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"
@@ -197,7 +197,7 @@ def test_a_hop_without_a_segment_is_wrong_usage(tmp_path, capsys):
 MEMORY = """
 import resource, sys
 from pathlib import Path
-from asd_core.scoring import score_segments
+from asd_core.tasks.score import score_segments
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 short, long, model = map(Path, sys.argv[1:])
 score_segments([short], [model], segment_s=10.0, hop_s=10.0)

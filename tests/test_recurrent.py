@@ -9,9 +9,16 @@ import pytest
 from sounds import hum
 
 from asd_core.detectors import detector_class
+from asd_core.detectors.networks.training import (
+    BandScale,
+    MinMaxScale,
+    WindowSet,
+    initialise,
+    network_state,
+    train_network,
+)
 from asd_core.errors import UsageError
-from asd_core.features import SR
-from asd_core.training import BandScale, MinMaxScale, WindowSet, initialise, network_state, train_network
+from asd_core.features.log_mel import SR
 from asd_core.types import Waveform
 from benchmarks import reference
 

@@ -9,13 +9,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from asd_core.artifacts import open_artifact, publish
+from asd_core.artifacts.store import open_artifact, publish
 from asd_core.cli import main
-from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
+from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
 from asd_core.errors import UsageError
-from asd_core.pipeline import TrainingRequest, train
-from asd_core.report import write_report
-from asd_core.svg import Curve, histogram_svg, roc_svg
+from asd_core.reports.html import write_report
+from asd_core.reports.svg import Curve, histogram_svg, roc_svg
+from asd_core.tasks.train import TrainingRequest, train
 
 SMALL_LSTM = {"hidden": 8, "epochs": 1, "windows_per_epoch": 256}
 

@@ -9,15 +9,15 @@ from xml.etree import ElementTree
 import pytest
 from sounds import hum
 
-from asd_core import reproduce as module
-from asd_core.artifacts import find_artifacts
-from asd_core.audio import encode_wav
+from asd_core.artifacts.store import find_artifacts
+from asd_core.audio.reading import encode_wav
 from asd_core.cli import main
-from asd_core.course_report import PUBLISHED, as_text, extrapolated_seconds
-from asd_core.datasets.bench import BenchSize, IdCounts, write_bench
+from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
 from asd_core.detectors.gru_autoencoder import GruAutoencoder
 from asd_core.detectors.lstm_predictor import LstmPredictor
 from asd_core.errors import DataSetError
+from asd_core.reports import reproduce as module
+from asd_core.reports.course_report import PUBLISHED, as_text, extrapolated_seconds
 
 TINY = {"hidden": 8, "epochs": 1, "windows_per_epoch": 128}
 

@@ -11,8 +11,7 @@ from importlib import metadata
 import pytest
 from sounds import PROJECT
 
-from asd_core import doctor
-from asd_core.cli import main
+from asd_core.cli import doctor, main
 
 FLOORS = {
     "streamlit": ((1, 54), "CVE-2026-10804 (fixed in 1.53.1), CVE-2026-33682 (1.54.0), CVE-2024-42474, CVE-2022-35918"),

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from sounds import PROJECT, hum
 
-from asd_core.artifacts import open_artifact, publish
-from asd_core.audio import encode_wav
+from asd_core.artifacts.store import open_artifact, publish
+from asd_core.audio.reading import encode_wav
 from asd_core.errors import ArtifactError, UsageError
-from asd_core.features import checked_samples
-from asd_core.pipeline import TrainingRequest, train
-from asd_core.scoring import score_clips, score_segments
+from asd_core.features.log_mel import checked_samples
+from asd_core.tasks.score import score_clips, score_segments
+from asd_core.tasks.train import TrainingRequest, train
 
 
 def write_clips(folder: Path, seeds, *, gain: float = 1.0, knocks: int = 0) -> Path:
@@ -95,7 +95,7 @@ def test_without_a_cache_what_several_detectors_ask_of_a_clip_is_computed_once_a
         return checked_samples(waveform, min_samples=min_samples)
 
     alone = [row for model in models for row in score_clips([clips], [model])]
-    monkeypatch.setattr("asd_core.familiarity.checked_samples", counted)
+    monkeypatch.setattr("asd_core.features.familiarity.checked_samples", counted)
     assert score_clips([clips], models) == alone
     assert len(models) > 3
     assert len(computed) == 1
@@ -109,8 +109,8 @@ def test_all_recordings_are_looked_at_before_the_first_is_cut_into_segments(
     rows = [str(good), "s3://bin/late.wav", *(f"s3://bin/x{number}.wav" for number in range(n_more))]
     (tmp_path / "list.csv").write_text("path\n" + "\n".join(rows) + "\n")
     begun = []
-    monkeypatch.setattr("asd_core.scoring.segments", lambda *_, **__: begun.append("segments") or iter(()))
-    monkeypatch.setattr("asd_core.scoring.open_artifact", lambda _: begun.append("model") or open_artifact(model))
+    monkeypatch.setattr("asd_core.tasks.score.segments", lambda *_, **__: begun.append("segments") or iter(()))
+    monkeypatch.setattr("asd_core.tasks.score.open_artifact", lambda _: begun.append("model") or open_artifact(model))
     with pytest.raises(UsageError, match=f"a local file, not a URL: .*{named}"):
         score_segments([tmp_path / "list.csv"], [model], segment_s=1.0, hop_s=1.0)
     assert begun == []

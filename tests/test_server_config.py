@@ -10,7 +10,7 @@ import sys
 import pytest
 from sounds import PROJECT
 
-from asd_core.audio import MAX_UPLOAD_BYTES
+from asd_core.audio.reading import MAX_UPLOAD_BYTES
 
 ASKED = {
     "server.address": "127.0.0.1",

@@ -15,8 +15,8 @@ from servers import free_port, start_server, stop_server, wait_until_healthy
 from sounds import PROJECT, hum
 from streamlit_client import open_session
 
-from asd_core.artifacts import open_artifact
-from asd_core.audio import decode_waveform, encode_wav
+from asd_core.artifacts.store import open_artifact
+from asd_core.audio.reading import decode_waveform, encode_wav
 from asd_core.formats import score_text
 
 N_RERUNS = 4

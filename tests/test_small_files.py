@@ -8,10 +8,10 @@ import shutil
 import pytest
 from sounds import PROJECT
 
-from asd_core.artifacts import CURRENT, MANIFEST_DIGEST, find_artifacts, open_artifact
+from asd_core.artifacts.manifest import MANIFEST
+from asd_core.artifacts.store import CURRENT, MANIFEST_DIGEST, find_artifacts, open_artifact
 from asd_core.errors import ArtifactError, FileError
-from asd_core.files import read_regular, read_small_text
-from asd_core.manifest import MANIFEST
+from asd_core.system.files import read_regular, read_small_text
 
 
 def _folder(path):

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 from sounds import PROJECT, hum
 
-from asd_core import sources
-from asd_core.audio import encode_wav, read_waveform
+from asd_core.audio.reading import encode_wav, read_waveform
+from asd_core.data import clip_lists as sources
+from asd_core.data.clip_lists import expand, locate, read_remote
 from asd_core.errors import AudioError, UsageError
-from asd_core.feature_cache import read_clip
-from asd_core.scoring import ScoreRow, format_score_csv, score_clips
-from asd_core.sources import expand, locate, read_remote
+from asd_core.features.cache import read_clip
+from asd_core.tasks.score import ScoreRow, format_score_csv, score_clips
 
 MODEL = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"
 WAV = encode_wav(hum(0).samples)
@@ -212,7 +212,7 @@ MOST_MEMORY = """
 import resource, sys
 from pathlib import Path
 from asd_core.errors import UsageError
-from asd_core.sources import expand
+from asd_core.data.clip_lists import expand
 import pyarrow.parquet
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
@@ -336,7 +336,7 @@ def test_a_clip_is_read_once_for_all_models(tmp_path, monkeypatch):
     (tmp_path / "a.wav").write_bytes(WAV)
     read = []
     monkeypatch.setattr(
-        "asd_core.scoring.read_clip", lambda path, **options: read.append(path) or read_clip(path, **options)
+        "asd_core.tasks.score.read_clip", lambda path, **options: read.append(path) or read_clip(path, **options)
     )
     rows = score_clips([tmp_path], [MODEL, MODEL.with_name("vggish_knn")])
     assert len(rows) == 2

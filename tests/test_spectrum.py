@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asd_core import plots
 from asd_core.errors import InputError
-from asd_core.features import log_mel
-from asd_core.spectrum import (
+from asd_core.features.log_mel import log_mel
+from asd_core.features.spectra import (
     HOPS,
     MAX_BANDS,
     MAX_STEPS,
@@ -23,6 +22,7 @@ from asd_core.spectrum import (
     spectrogram,
     spectrum_spread,
 )
+from asd_core.reports import plots
 
 NOISE = np.random.default_rng(0).normal(0, 0.05, 80_000).astype(np.float32)
 

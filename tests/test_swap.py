@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sounds import hum
 
-from asd_core.artifacts import Artifact, open_artifact, publish
-from asd_core.pipeline import TrainingRequest, train
+from asd_core.artifacts.store import Artifact, open_artifact, publish
+from asd_core.tasks.train import TrainingRequest, train
 from asd_core.types import SR
 from pages.shared import cache
 

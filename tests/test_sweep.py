@@ -10,14 +10,14 @@ import pytest
 import soundfile as sf
 from sounds import hum
 
-from asd_core.assess import evaluate
 from asd_core.cli import main
-from asd_core.clips import Clip
-from asd_core.detectors.vggish_ocsvm import VggishOcsvm
+from asd_core.data.clips import Clip
+from asd_core.detectors.one_class_svm import VggishOcsvm
 from asd_core.errors import DataSetError, UsageError
 from asd_core.evaluation.thresholds import from_normal_scores
-from asd_core.pipeline import TrainingRequest, train
-from asd_core.sweep import _figures, clip_means, crossed_fpr, fit_grid, sweep
+from asd_core.tasks.evaluate import evaluate
+from asd_core.tasks.nu_gamma import _figures, clip_means, crossed_fpr, fit_grid, sweep
+from asd_core.tasks.train import TrainingRequest, train
 from asd_core.types import SR
 
 NUS, GAMMAS = (0.1, 0.4), ("scale", 1e-4)
@@ -129,7 +129,7 @@ def test_clip_means_follow_the_number_of_blocks():
 
 
 def test_a_subsample_is_named(data, monkeypatch):
-    monkeypatch.setattr("asd_core.sweep.MAX_BLOCKS", 40)
+    monkeypatch.setattr("asd_core.tasks.nu_gamma.MAX_BLOCKS", 40)
     found = sweep(data, nus=[0.2], gammas=["scale"], workers=1)
     assert found["warnings"] == ["subsample: 40 of 96 blocks fitted"]
     assert found["cells"][0]["n_support"] <= 40

@@ -11,10 +11,11 @@ import pytest
 from sounds import PROJECT, hum
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from asd_core import features, sweep
 from asd_core.detectors import detector_class
-from asd_core.encoders import load_encoder
-from asd_core.threads import one_blas_thread, torch_threads
+from asd_core.features import log_mel as features
+from asd_core.features.encoders import load_encoder
+from asd_core.system.threads import one_blas_thread, torch_threads
+from asd_core.tasks import nu_gamma as sweep
 from asd_core.types import Waveform
 
 
@@ -92,7 +93,7 @@ def test_a_library_that_is_loaded_later_is_limited_too():
     script = """
 import numpy
 from threadpoolctl import threadpool_info
-from asd_core.threads import one_blas_thread
+from asd_core.system.threads import one_blas_thread
 
 def blas():
     return [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
@@ -170,9 +171,9 @@ from pathlib import Path
 
 from sounds import hum
 
-from asd_core.audio import encode_wav
-from asd_core.pipeline import TrainingRequest, train
-from asd_core.scoring import score_clips
+from asd_core.audio.reading import encode_wav
+from asd_core.tasks.train import TrainingRequest, train
+from asd_core.tasks.score import score_clips
 
 root = Path(sys.argv[1])
 (root / "pump" / "normal").mkdir(parents=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from asd_core import plots
+from asd_core.reports import plots
 
 
 def test_scores_by_id_has_a_box_a_class_and_the_threshold():

@@ -7,9 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from asd_core.arrays import CheckpointFile
-from asd_core.errors import InputError, TrainingStopped, UsageError
-from asd_core.training import (
+from asd_core.artifacts.arrays import CheckpointFile
+from asd_core.detectors.networks.training import (
     MinMaxScale,
     TrainingPlan,
     WindowSet,
@@ -18,6 +17,7 @@ from asd_core.training import (
     network_state,
     train_network,
 )
+from asd_core.errors import InputError, TrainingStopped, UsageError
 
 PLAN = {
     "epochs": 3,

@@ -7,10 +7,10 @@ import shutil
 import pytest
 from sounds import PROJECT
 
-from asd_core.artifacts import CURRENT, list_versions, open_artifact, publish
+from asd_core.artifacts.store import CURRENT, list_versions, open_artifact, publish
+from asd_core.artifacts.versions import current_version, delete_version, is_read_only, make_current
 from asd_core.errors import ArtifactError, UsageError
-from asd_core.files import replace_file
-from asd_core.versions import current_version, delete_version, is_read_only, make_current
+from asd_core.system.files import replace_file
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
 

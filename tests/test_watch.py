@@ -19,17 +19,14 @@ import pytest
 from printed import after, before
 from sounds import PROJECT, hum
 
-from asd_core import watch as watch_module
-from asd_core import watch_table
-from asd_core.artifacts import open_artifact, publish
-from asd_core.audio import encode_wav
+from asd_core.artifacts.store import open_artifact, publish
+from asd_core.audio.reading import encode_wav
 from asd_core.cli import main
 from asd_core.errors import ArtifactError, BusyError, UsageError
-from asd_core.familiarity import ClipTraits, Familiarity, traits
-from asd_core.pipeline import TrainingRequest, train
-from asd_core.scoring import ScoreRow, score_clips
-from asd_core.watch import WatchRequest, _Watcher, watch
-from asd_core.watch_table import (
+from asd_core.features.familiarity import ClipTraits, Familiarity, traits
+from asd_core.monitoring import table as watch_table
+from asd_core.monitoring import watch as watch_module
+from asd_core.monitoring.table import (
     COLUMNS,
     AlarmRule,
     Judge,
@@ -43,6 +40,9 @@ from asd_core.watch_table import (
     unescaped,
     watches_dir,
 )
+from asd_core.monitoring.watch import WatchRequest, _Watcher, watch
+from asd_core.tasks.score import ScoreRow, score_clips
+from asd_core.tasks.train import TrainingRequest, train
 
 HOSTILE = (
     "=cmd|' C calc'!A0.wav",

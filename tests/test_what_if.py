@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from sounds import hum
 
-from asd_core.errors import InputError
-from asd_core.types import SR, Waveform
-from asd_core.what_if import (
+from asd_core.detectors.what_if import (
     Change,
     changed,
     clipped_share,
@@ -19,6 +17,8 @@ from asd_core.what_if import (
     response,
     spread_evenly,
 )
+from asd_core.errors import InputError
+from asd_core.types import SR, Waveform
 
 
 @dataclass

@@ -23,9 +23,9 @@ from asd_core.cli.outcome import (
 )
 
 if TYPE_CHECKING:
-    from asd_core.datasets.download import DownloadReport
-    from asd_core.datasets.published import CountRow
-    from asd_core.datasets.steps import Step
+    from asd_core.data.dcase2020.download import DownloadReport
+    from asd_core.data.dcase2020.published import CountRow
+    from asd_core.data.dcase2020.steps import Step
 
 
 def add(commands: Any) -> None:
@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
 
 
 def _simulate(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.datasets.bench import read_simulated, write_bench
+    from asd_core.data.simulated.bench import read_simulated, write_bench
 
     root = write_bench(arguments.dir, size=arguments.size, seed=arguments.seed, on_progress=show_clips("simulated"))
     record = read_simulated(root) or {}
@@ -54,7 +54,7 @@ def _simulate(arguments: argparse.Namespace) -> Outcome:
 
 
 def _index(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.pipeline import describe_index, open_data_set
+    from asd_core.tasks.train import describe_index, open_data_set
 
     report = describe_index(open_data_set(arguments.data, **data_options(arguments)))
     print(f"{report['machine']}: {report['n_clips']} clips, layout {report['layout']}{simulated_mark(report)}")
@@ -81,7 +81,7 @@ def _print_expected(machine: str, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _download(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.datasets.download import download
+    from asd_core.data.dcase2020.download import download
 
     try:
         report = download(

@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
 
 
 def _doctor(arguments: argparse.Namespace) -> Outcome:  # noqa: ARG001 - as all commands
-    from asd_core.doctor import checks
+    from asd_core.cli.doctor import checks
 
     found = checks()
     for check in found:
@@ -29,7 +29,7 @@ def _doctor(arguments: argparse.Namespace) -> Outcome:  # noqa: ARG001 - as all 
 
 
 def _verify_vggish(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.encoders.vggish import Vggish
+    from asd_core.features.encoders.vggish import Vggish
 
     encoder = Vggish(None if arguments.folder is None else str(arguments.folder))
     check = encoder.check

@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.export import export_dcase
+    from asd_core.tasks.export import export_dcase
 
     report = export_dcase(arguments.model, arguments.data, arguments.out, **data_options(arguments))
     for name in report["files"]:

@@ -47,8 +47,8 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.assess import evaluate
-    from asd_core.imported import read_scores
+    from asd_core.evaluation.imported import read_scores
+    from asd_core.tasks.evaluate import evaluate
 
     report = evaluate(
         arguments.model,
@@ -119,7 +119,7 @@ def _print_threshold(report: dict[str, Any]) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.report import write_report
+    from asd_core.reports.html import write_report
 
     check_place(arguments.out)
     options = data_options(arguments) | rule_options(arguments)

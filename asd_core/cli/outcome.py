@@ -79,7 +79,7 @@ def simulated_mark(report: Mapping[str, Any]) -> str:
 def write_json(path: Path | None, report: Mapping[str, Any]) -> None:
     """Write a report where the user asked for one."""
     if path is not None:
-        from asd_core.files import replace_text
+        from asd_core.system.files import replace_text
 
         replace_text(path, json.dumps(report, allow_nan=False, indent=1) + "\n")
 
@@ -89,6 +89,6 @@ def write_text(path: Path | None, text: str) -> None:
     if path is None:
         sys.stdout.write(text)
     else:
-        from asd_core.files import replace_text
+        from asd_core.system.files import replace_text
 
         replace_text(path, text)

@@ -26,7 +26,7 @@ from asd_core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from asd_core.scoring import ScoreRow
+    from asd_core.tasks.score import ScoreRow
 
 
 def add(commands: Any) -> None:
@@ -53,7 +53,7 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.scoring import format_score_csv, score_clips
+    from asd_core.tasks.score import format_score_csv, score_clips
 
     arguments.model = list(dict.fromkeys(arguments.model))
     if arguments.segment is not None or arguments.hop is not None:
@@ -74,7 +74,7 @@ def _rows_outcome(rows: Sequence[ScoreRow], **settings: float) -> Outcome:
 
 
 def _score_segments(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.scoring import SegmentRow, format_score_csv, score_segments
+    from asd_core.tasks.score import SegmentRow, format_score_csv, score_segments
 
     if not (arguments.to is arguments.cluster is arguments.workers is arguments.part_size is None):
         raise UsageError("--segment scores on this machine alone: leave out --to and what belongs to it")
@@ -94,7 +94,7 @@ def _score_segments(arguments: argparse.Namespace) -> Outcome:
 
 
 def _score_to(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.batch import PART_SIZE, score_to, write_csv
+    from asd_core.tasks.score_many import PART_SIZE, score_to, write_csv
 
     if arguments.cluster is not None and arguments.vggish is not None:
         raise UsageError("--vggish is for this machine alone: set ASD_VGGISH_DIR where the workers start")
@@ -134,8 +134,8 @@ def _watch(arguments: argparse.Namespace) -> Outcome:
     import signal
     import threading
 
-    from asd_core.watch import WatchRequest, watch
-    from asd_core.watch_table import AlarmRule
+    from asd_core.monitoring.table import AlarmRule
+    from asd_core.monitoring.watch import WatchRequest, watch
 
     rule = AlarmRule.parse(arguments.alarm)
     request = WatchRequest(

@@ -11,7 +11,7 @@ from asd_core.cli.options import add_data, add_preset, add_vggish, channel, comm
 from asd_core.cli.outcome import Outcome, figure, refusals, show_clips, show_warnings, simulated_mark
 
 if TYPE_CHECKING:
-    from asd_core.detector import Progress
+    from asd_core.detectors.contract import Progress
 
 
 def add(commands: Any) -> None:
@@ -45,7 +45,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 def _train(arguments: argparse.Namespace) -> Outcome:
     from asd_core.detectors import detector_class
-    from asd_core.pipeline import TrainingRequest, train
+    from asd_core.tasks.train import TrainingRequest, train
 
     kind = detector_class(arguments.detector)
     pairs = [key_value(text) for text in arguments.set]
@@ -90,7 +90,7 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
 
 def _sweep(arguments: argparse.Namespace) -> Outcome:
     from asd_core.detectors import detector_class
-    from asd_core.sweep import GAMMAS, NUS, sweep
+    from asd_core.tasks.nu_gamma import GAMMAS, NUS, sweep
 
     read = detector_class("vggish_ocsvm").parse_setting
     report = sweep(
@@ -118,8 +118,8 @@ def _print_sweep(report: dict[str, Any]) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.course_report import as_text
-    from asd_core.reproduce import reproduce
+    from asd_core.reports.course_report import as_text
+    from asd_core.reports.reproduce import reproduce
 
     def show(name: str, progress: Progress) -> None:
         print(f"{name}: ", end="", file=sys.stderr)

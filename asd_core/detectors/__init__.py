@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from asd_core.detector import Detector
+from asd_core.detectors.contract import Detector
 from asd_core.errors import UsageError
 
 _CLASSES = {
-    "vggish_ocsvm": "VggishOcsvm",
-    "lstm_predictor": "LstmPredictor",
-    "gru_autoencoder": "GruAutoencoder",
-    "dcase_autoencoder": "DcaseAutoencoder",
-    "vggish_mahalanobis": "VggishMahalanobis",
-    "vggish_knn": "VggishKnn",
+    "vggish_ocsvm": ("one_class_svm", "VggishOcsvm"),
+    "lstm_predictor": ("lstm_predictor", "LstmPredictor"),
+    "gru_autoencoder": ("gru_autoencoder", "GruAutoencoder"),
+    "dcase_autoencoder": ("dcase_autoencoder", "DcaseAutoencoder"),
+    "vggish_mahalanobis": ("mahalanobis", "VggishMahalanobis"),
+    "vggish_knn": ("nearest_neighbours", "VggishKnn"),
 }
 
 DETECTOR_NAMES = tuple(_CLASSES)
@@ -29,5 +29,6 @@ def detector_class(name: str) -> type[Detector]:
     """
     if name not in _CLASSES:
         raise UsageError(f"detector must be one of {', '.join(_CLASSES)}; got {name!r}")
-    found: type[Detector] = getattr(import_module(f"asd_core.detectors.{name}"), _CLASSES[name])
+    module, class_name = _CLASSES[name]
+    found: type[Detector] = getattr(import_module(f"asd_core.detectors.{module}"), class_name)
     return found

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from asd_core.detector import State, TensorSpec
+from asd_core.detectors.contract import State, TensorSpec
+from asd_core.detectors.on_networks import Affine, NetworkDetector, part, window_centres_s
 from asd_core.errors import UsageError
-from asd_core.features import N_MELS
-from asd_core.network import Affine, NetworkDetector, part, window_centres_s
+from asd_core.features.log_mel import N_MELS
 from asd_core.types import Float32Array, FloatArray
 
 if TYPE_CHECKING:

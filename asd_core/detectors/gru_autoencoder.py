@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from asd_core.detector import State
-from asd_core.features import N_MELS
-from asd_core.network import Affine, RecurrentDetector, part, recurrent_shapes, window_centres_s
-from asd_core.threads import one_blas_thread
+from asd_core.detectors.contract import State
+from asd_core.detectors.on_networks import Affine, RecurrentDetector, part, recurrent_shapes, window_centres_s
+from asd_core.features.log_mel import N_MELS
+from asd_core.system.threads import one_blas_thread
 from asd_core.types import Float32Array, FloatArray, Waveform
 
 if TYPE_CHECKING:
     import torch
 
-    from asd_core.recurrent_scoring import GruScorer
+    from asd_core.detectors.networks.recurrent_scoring import GruScorer
 
 
 @dataclass
@@ -81,7 +81,7 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer, Affine]"]):
         return shapes | {"output.weight": (N_MELS, self.hidden), "output.bias": (N_MELS,)}
 
     def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-        from asd_core.recurrent_training import gru_states
+        from asd_core.detectors.networks.recurrent_training import gru_states
 
         steps = windows.transpose(0, 1)  # (window, n, n_mels)
         latent = gru_states(network.get_submodule("encoder"), steps, n_steps=self.window)[-1:]
@@ -90,7 +90,7 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer, Affine]"]):
         return errors.transpose(0, 1)
 
     def _prepared(self, weights: State) -> tuple[GruScorer, GruScorer, Affine]:
-        from asd_core.recurrent_scoring import GruScorer
+        from asd_core.detectors.networks.recurrent_scoring import GruScorer
 
         encoder, decoder = (GruScorer(part(weights, name)) for name in ("encoder", "decoder"))
         return encoder, decoder, Affine(**part(weights, "output"))

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from asd_core.detector import State
-from asd_core.features import N_MELS, frame_times_s
-from asd_core.network import Affine, RecurrentDetector, part, recurrent_shapes
-from asd_core.threads import one_blas_thread
+from asd_core.detectors.contract import State
+from asd_core.detectors.on_networks import Affine, RecurrentDetector, part, recurrent_shapes
+from asd_core.features.log_mel import N_MELS, frame_times_s
+from asd_core.system.threads import one_blas_thread
 from asd_core.types import Float32Array, FloatArray, Waveform
 
 if TYPE_CHECKING:
     import torch
 
-    from asd_core.recurrent_scoring import LstmScorer
+    from asd_core.detectors.networks.recurrent_scoring import LstmScorer
 
 
 @dataclass
@@ -67,14 +67,14 @@ class LstmPredictor(RecurrentDetector["tuple[LstmScorer, Affine]"]):
         return shapes | {"output.weight": (N_MELS, self.hidden), "output.bias": (N_MELS,)}
 
     def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-        from asd_core.recurrent_training import lstm_states
+        from asd_core.detectors.networks.recurrent_training import lstm_states
 
         states = lstm_states(network.get_submodule("lstm"), windows[:, : self.window].transpose(0, 1))
         errors: torch.Tensor = (network.get_submodule("output")(states[-1]) - windows[:, self.window]).square()
         return errors
 
     def _prepared(self, weights: State) -> tuple[LstmScorer, Affine]:
-        from asd_core.recurrent_scoring import LstmScorer
+        from asd_core.detectors.networks.recurrent_scoring import LstmScorer
 
         return LstmScorer(part(weights, "lstm")), Affine(**part(weights, "output"))
 

@@ -1,1 +1,4 @@
-"""Figures, thresholds, intervals and the DCASE evaluator's files; import what you need from the modules."""
+"""Pure functions on scores: metrics, threshold rules, intervals, localisation, official scoring.
+
+No file of a detector is opened here and no clip is heard.
+"""

@@ -15,7 +15,7 @@ from typing import Any
 
 from asd_core.errors import DataSetError
 from asd_core.evaluation import metrics
-from asd_core.files import replace_text
+from asd_core.system.files import replace_text
 
 Truth = dict[str, dict[str, dict[str, bool]]]
 """Machine -> machine id -> file name -> whether anomalous, in the order of the list."""

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from asd_core.errors import InputError, UndefinedMetricError
 from asd_core.evaluation import metrics
 from asd_core.evaluation.uncertainty import Interval, wilson
-from asd_core.features import N_MELS, frame_times_s, mel_band_centres_hz
+from asd_core.features.log_mel import N_MELS, frame_times_s, mel_band_centres_hz
 from asd_core.types import AnomalyMap, BoolArray, FloatArray
 
 CHANCE_AUC = 0.5

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from asd_core.artifacts import Artifact
+from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.formats import area_text, score_text, seconds_text, share_text

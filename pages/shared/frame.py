@@ -13,10 +13,10 @@ from pathlib import Path
 import streamlit as st
 
 from asd_core.errors import AsdError, AudioError
-from asd_core.files import CANNOT_BE_KEPT, is_writable
 from asd_core.formats import display_name
-from asd_core.logs import configure, event, fault
-from asd_core.places import artifacts_dir, data_dir
+from asd_core.system.files import CANNOT_BE_KEPT, is_writable
+from asd_core.system.logs import configure, event, fault
+from asd_core.system.places import artifacts_dir, data_dir
 
 PROJECT = Path(__file__).resolve().parents[2]
 EMBEDDED_NAME = "simulated-small"
@@ -234,7 +234,7 @@ def _sidebar() -> Chosen:
 
 
 def _groups() -> dict[str, Chosen]:
-    from asd_core.artifacts import find_artifacts
+    from asd_core.artifacts.store import find_artifacts
 
     found: dict[str, Chosen] = {}
     for folder in find_artifacts(artifacts_dir(PROJECT)):

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from asd_core.artifacts import Artifact
-from asd_core.audio import encode_wav
+from asd_core.artifacts.store import Artifact
+from asd_core.audio.reading import encode_wav
 from asd_core.evaluation.operating import share_below
 from asd_core.evaluation.thresholds import is_anomalous
-from asd_core.features import log_mel, mel_band_centres_hz
+from asd_core.features.log_mel import log_mel, mel_band_centres_hz
 from asd_core.formats import score_text, times_text
-from asd_core.plots import (
+from asd_core.reports.plots import (
     DETECTOR_COLOURS,
     MAP_TIMES_THRESHOLD,
     SPECTROGRAM_DB,

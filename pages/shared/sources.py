@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 
 import streamlit as st
 
-from asd_core.artifacts import Artifact
-from asd_core.scored_clips import ScoredClip
+from asd_core.artifacts.store import Artifact
+from asd_core.evaluation.scores import ScoredClip
 from asd_core.types import Waveform
 from pages.shared.cache import ClipFile, clip, clips_root
 from pages.shared.frame import Chosen, keep, link, plain

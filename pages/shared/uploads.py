@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from asd_core.decoding import decode_upload
+from asd_core.audio.sandbox import decode_upload
+from asd_core.data.uploads import Quota
 from asd_core.errors import AudioError, UsageError
 from asd_core.types import Waveform
-from asd_core.uploads import Quota
 from pages.shared.cache import held
 from pages.shared.held import Held
 from pages.shared.sources import shown_name

@@ -61,8 +61,8 @@ def test_a_deep_link_opens_view_and_rule(url, open_page):
 
 @pytest.mark.slow
 def test_an_uploaded_file_of_scores_becomes_another_curve(url, open_page, tmp_path):
-    from asd_core.artifacts import open_artifact
-    from asd_core.files import csv_text
+    from asd_core.artifacts.store import open_artifact
+    from asd_core.system.files import csv_text
 
     folder = PROJECT / "artifacts" / "simulated-small" / "slider" / "lstm_predictor"
     clips = open_artifact(folder).scores.clips

@@ -46,7 +46,7 @@ import io
 import numpy as np
 import soundfile
 import streamlit as st
-from asd_core.plots import DETECTOR_COLOURS, frequency_ticks, heatmap_png, palette_stops
+from asd_core.reports.plots import DETECTOR_COLOURS, frequency_ticks, heatmap_png, palette_stops
 from pages.shared.components.player import ColourScale, Panel, Trace, synced_player
 
 st.set_page_config(layout="wide")

@@ -31,8 +31,8 @@ def test_the_overview_shows_every_detector_and_links_on(url, open_page):
 
 
 def test_an_uploaded_clip_shows_three_verdicts_and_plays(url, open_page, tmp_path):
-    from asd_core.audio import encode_wav
-    from asd_core.datasets.bench import ClipKey, render_clip
+    from asd_core.audio.reading import encode_wav
+    from asd_core.data.simulated.bench import ClipKey, render_clip
 
     clip = tmp_path / "clip.wav"
     clip.write_bytes(encode_wav(render_clip(ClipKey("00", "test", "anomaly", 3), seed=9).samples))

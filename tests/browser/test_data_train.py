@@ -7,9 +7,10 @@ import re
 import pytest
 from sounds import PROJECT, hum
 
-from asd_core import job_table, jobs
-from asd_core.audio import encode_wav
-from asd_core.uploads import Quota, Upload, store_uploads
+from asd_core.audio.reading import encode_wav
+from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.jobs import queue as jobs
+from asd_core.jobs import table as job_table
 
 pytestmark = pytest.mark.browser
 WAIT_MS = 120_000

@@ -11,10 +11,10 @@ from hostile import HOST, SLASHED, hostile_home
 from servers import free_port, start_server, stop_server, wait_until_healthy
 from sounds import PROJECT, hum
 
-from asd_core import library
-from asd_core.artifacts import find_artifacts, open_artifact
-from asd_core.audio import encode_wav
-from asd_core.files import csv_text
+from asd_core.artifacts.store import find_artifacts, open_artifact
+from asd_core.audio.reading import encode_wav
+from asd_core.data import library
+from asd_core.system.files import csv_text
 
 pytestmark = pytest.mark.browser
 WAIT_MS = 120_000

@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 
 from asd_core.errors import InputError
-from asd_core.plots import ANOMALOUS_COLOUR, NORMAL_COLOUR
+from asd_core.reports.plots import ANOMALOUS_COLOUR, NORMAL_COLOUR
 from pages.shared.components import register
 
 

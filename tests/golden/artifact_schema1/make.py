@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from asd_core.artifacts import open_artifact
-from asd_core.pipeline import TrainingRequest, train
+from asd_core.artifacts.store import open_artifact
+from asd_core.tasks.train import TrainingRequest, train
 from asd_core.types import SR, Waveform
 
 HERE = Path(__file__).resolve().parent

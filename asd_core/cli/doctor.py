@@ -1,0 +1,147 @@
+"""What this machine has and lacks for the dashboard and the commands."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+from asd_core.audio.reading import encode_wav
+from asd_core.audio.sandbox import Decoder
+from asd_core.errors import AudioError, UsageError
+from asd_core.features import cache as feature_cache
+from asd_core.features.encoders.vggish import cached_hub_folder
+from asd_core.system.places import data_dir, vggish_dir
+from asd_core.types import SR
+
+_FLOORS = {"streamlit": (1, 54), "torch": (2, 10)}
+"""Oldest versions without the known holes (CVE-2026-33682; CVE-2025-32434 and CVE-2026-24747)."""
+_REQUIRED = (
+    "numpy",
+    "scipy",
+    "numba",
+    "scikit-learn",
+    "soundfile",
+    "soxr",
+    "safetensors",
+    "torch",
+    "streamlit",
+    "plotly",
+    "altair",
+)
+_NEEDED_BYTES = 2 * 2**30
+_VERSION = re.compile(
+    r"v?(?:(?P<epoch>\d+)!)?(?P<release>\d+(?:\.\d+)*)"
+    r"(?P<early>[._-]?(?:a|b|c|rc|alpha|beta|pre|preview)[._-]?\d*)?"
+    r"(?P<post>-\d+|[._-]?(?:post|rev|r)[._-]?\d*)?(?P<dev>[._-]?dev[._-]?\d*)?(?:\+[a-z0-9]+(?:[._-][a-z0-9]+)*)?"
+)
+"""PEP 440, appendix B."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report."""
+
+    name: str
+    ok: bool
+    required: bool
+    detail: str
+
+
+def checks() -> list[Check]:
+    """Run all checks; none of them imports a large package or uses the network."""
+    python = Check(
+        "python", (3, 11) <= sys.version_info[:2] < (3, 14), True, f"{sys.version.split()[0]}, wanted 3.11-3.13"
+    )
+    found = [python, *[_package(name) for name in _REQUIRED], _data_dir(), _feature_cache(), _vggish()]
+    return [*found, *_protections(), _decoder()]
+
+
+def _package(name: str) -> Check:
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        return Check(name, False, True, "not installed: pip install -r requirements.txt")
+    floor = _FLOORS.get(name)
+    if floor is None:
+        return Check(name, True, True, found)
+    return Check(name, reaches(found, floor), True, f"{found}, wanted {'.'.join(map(str, floor))} or newer")
+
+
+def reaches(found: str, floor: tuple[int, int]) -> bool:
+    """Whether a version is the floor or newer, as PEP 440 orders them; what it does not describe reaches nothing.
+
+    Release candidates, alphas, betas and development versions come before the release that they lead to, post-releases
+    and local versions (`2.10.0+cpu`) after it.
+    """
+    match = _VERSION.fullmatch(str(found).strip().lower())  # a package without a version has None
+    if match is None:
+        return False
+    release = tuple(int(part) for part in match["release"].split("."))
+    order = (int(match["epoch"] or 0), *(*release, 0, 0)[:2])
+    leads_to_release = match["early"] or (match["dev"] and not match["post"])
+    is_before = bool(leads_to_release) and not any(release[2:])
+    return order > (0, *floor) or (order == (0, *floor) and not is_before)
+
+
+def _data_dir() -> Check:
+    try:
+        folder = data_dir()
+    except UsageError as error:
+        return Check("data folder", False, True, str(error))
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    writable = os.access(existing, os.W_OK)
+    detail = f"{folder}: {free / 2**30:.1f} GiB free, {'writable' if writable else 'not writable'}"
+    return Check("data folder", writable and free > _NEEDED_BYTES, True, detail)
+
+
+def _feature_cache() -> Check:
+    try:
+        cache = feature_cache.opened()
+    except UsageError as error:
+        return Check("feature cache", False, False, str(error))
+    if cache is None:
+        return Check("feature cache", True, False, "switched off by ASD_CACHE_MB=0")
+    used, most = (n_bytes / 2**20 for n_bytes in (cache.n_bytes(), cache.max_bytes))
+    return Check("feature cache", True, False, f"{used:.1f} of at most {most:.0f} MiB used in {cache.folder}")
+
+
+def _vggish() -> Check:
+    packages = [
+        name for name in ("tensorflow", "tensorflow_hub", "tf_keras", "pkg_resources") if find_spec(name) is None
+    ]
+    if packages:
+        return Check("VGGish", False, False, f"missing packages: {', '.join(packages)}")
+    try:
+        folder = vggish_dir() or cached_hub_folder()
+    except UsageError as error:
+        return Check("VGGish", False, False, str(error))
+    there = (folder / "saved_model.pb").is_file()
+    detail = f"weights in {folder}; check them with verify-vggish" if there else f"no weights in {folder}"
+    return Check("VGGish", there, False, detail)
+
+
+def _protections() -> list[Check]:
+    posix = os.name == "posix"
+    missing = "this system lacks it"
+    return [
+        Check("file locks", find_spec("fcntl") is not None, False, "one training a detector" if posix else missing),
+        Check("no-follow opening", hasattr(os, "O_NOFOLLOW"), False, "links are refused" if posix else missing),
+        Check("resource limits", find_spec("resource") is not None, False, "memory and time" if posix else missing),
+    ]
+
+
+def _decoder() -> Check:
+    decoder, limited = Decoder(), find_spec("resource") is not None
+    try:
+        decoder.decode(encode_wav([0.0] * SR))
+    except (AudioError, OSError) as error:
+        return Check("upload decoder", False, True, str(error))
+    finally:
+        decoder.close()
+    return Check("upload decoder", True, True, f"a child process, {'memory and' if limited else 'only'} time limited")

@@ -1,0 +1,269 @@
+"""Which clips are meant, and reading those that are not on this machine.
+
+Clips are named by path or URL: on the command line (files, folders) or in a manifest, a CSV or Parquet file with a
+column `path`. Object stores are read through fsspec under the same limits as files, and only those that the operator
+lists in `ASD_REMOTE_STORES`: a list of clips from somebody else must not make this machine, or a worker inside a
+network, call any address. `http` is left out on purpose.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import unquote_to_bytes
+from urllib.request import url2pathname
+
+from asd_core.audio.reading import MAX_FILE_BYTES, decode_waveform
+from asd_core.data.clips import find_audio
+from asd_core.errors import AudioError, UsageError
+from asd_core.formats import cell_text
+from asd_core.types import Waveform
+
+MANIFEST_SUFFIXES = (".csv", ".parquet")
+MANIFEST_COLUMN = "path"
+MAX_MANIFEST_BYTES = 256 * 2**20
+MAX_CLIPS = 1_000_000
+"""Rows of a manifest."""
+MAX_COLUMNS = 1_000
+MAX_ROW_CHARACTERS = 2**20
+"""Of a CSV manifest."""
+MAX_NAME_CHARACTERS = 8192
+"""A path has at most 4096 bytes on Linux, and three characters stand for one in a URL."""
+
+SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "az", "hdfs", "memory")
+"""URLs that are read through fsspec; `file://` is a local path, under the rules for those."""
+STORES_VARIABLE = "ASD_REMOTE_STORES"
+
+_URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_URL_AS_PATH = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+_STORE = re.compile(r"([a-z0-9]+://[^/?#:@]+(?:[@:][^/?#:@]+){0,2})(/[^?#]*)?")
+
+
+def expand(paths: Sequence[Path]) -> list[str]:
+    """Files named, .wav and .flac files below folders named, and what manifests list; sorted, each once.
+
+    Names in a manifest are taken as they stand: URLs, or paths from the current folder like those of a command.
+
+    Raises
+    ------
+    UsageError
+        A path that does not exist, a manifest that cannot be read or is too large, or no file at all.
+    """
+    found: set[str] = set()
+    for path in paths:
+        found.update(_named_by(path))
+    if not found:
+        raise UsageError("no .wav or .flac file in the folders named")
+    return sorted(found)
+
+
+def locate(name: str, base: str) -> str | None:
+    """Local path of a clip, seen from the folder `base`; None for a URL elsewhere, also for a file of another host."""
+    scheme = _scheme(name)
+    if scheme is None:
+        return os.path.join(base, name)  # noqa: PTH118 - a name stays as it was written
+    return _file_path(name) if scheme == "file" else None
+
+
+def read_remote(url: str, *, channel: int | None = None) -> Waveform:
+    """Read a recording from an object store, at most `MAX_FILE_BYTES`; otherwise as `audio.read_waveform`.
+
+    Raises
+    ------
+    AudioError
+        A URL that is not read, a store that is not allowed or whose package is missing, an object that is missing or
+        forbidden, or anything wrong with the recording.
+    UsageError
+        `ASD_REMOTE_STORES` cannot be understood.
+    OSError
+        The store cannot be reached: not this clip's fault.
+    """
+    _check_url(url)
+    system, path = _opened_store(url)
+    try:
+        with system.open(path, "rb") as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise AudioError("open", f"{url!a}: cannot be read: {type(error).__name__}") from error
+    return decode_waveform(content, name=url, channel=channel, max_bytes=MAX_FILE_BYTES)
+
+
+def allowed_stores() -> tuple[str, ...]:
+    """URLs of the buckets, containers and hosts that may be read, or of folders in them: `ASD_REMOTE_STORES`.
+
+    Raises
+    ------
+    UsageError
+        An entry that is no such URL, or names a whole kind of store.
+    """
+    stores = tuple(os.environ.get(STORES_VARIABLE, "").split())
+    for store in stores:
+        if _scheme(store) not in SCHEMES or not _STORE.fullmatch(store):
+            raise UsageError(
+                f"{STORES_VARIABLE} must list URLs like s3://bucket, s3://bucket/folder or hdfs://host:8020, separated "
+                f"by blanks; got {store!r}"
+            )
+    return stores
+
+
+def _opened_store(url: str) -> tuple[Any, str]:
+    """File system of a URL and the path in it."""
+    import fsspec
+
+    try:
+        system, path = fsspec.url_to_fs(url)
+    except (ImportError, OSError, ValueError) as error:  # a client's library that is missing is an OSError for HDFS
+        reason = str(error) if isinstance(error, ImportError) else type(error).__name__
+        raise AudioError("open", f"{url!a}: {_scheme(url)}:// cannot be read here: {reason}") from error
+    return system, path
+
+
+def _check_url(url: str) -> None:
+    scheme = _scheme(url)
+    if scheme == "file":
+        raise AudioError("open", f"{url!a}: a file URL must name this machine: file:///path; copy the file here first")
+    if scheme not in SCHEMES:
+        raise AudioError("open", f"{url!a}: a URL must start with file or one of {', '.join(SCHEMES)}; fetch it first")
+    if "::" in url:  # fsspec would chain file systems: an allowed one around any other
+        raise AudioError("open", f"{url!a}: a URL must not hold '::'")
+    if not any(_is_within(url, store) for store in allowed_stores()):
+        raise AudioError("open", f"{url!a}: {STORES_VARIABLE} does not list this store; list it where the clip is read")
+
+
+def _is_within(url: str, store: str) -> bool:
+    """Whether a URL lies in a store, or in a folder of a store: the same text up to a slash, and no way out of it."""
+    if ".." in url.split("/") or (url.startswith("hdfs:") and "?" in url):  # fsspec takes options from a query
+        return False
+    return url.startswith(f"{store.rstrip('/')}/")
+
+
+def _scheme(name: str) -> str | None:
+    match = _URL.match(name)
+    return None if match is None else match[1].lower()
+
+
+def _file_path(url: str) -> str | None:
+    """Path that a file URL means on this machine (RFC 8089); None where it names another."""
+    host, slash, path = url[len("file://") :].partition("/")
+    if host.lower() not in ("", "localhost"):
+        return None
+    if os.name == "nt":
+        return url2pathname(slash + path)
+    return os.fsdecode(unquote_to_bytes(os.fsencode(slash + path)))
+
+
+def _named_by(path: Path) -> Iterable[str]:
+    if not os.path.lexists(path):
+        hint = "; list URLs in a manifest" if _URL_AS_PATH.match(os.fspath(path)) else ""
+        raise UsageError(f"{str(path)!r} does not exist{hint}")
+    if path.is_symlink() or not path.is_dir():
+        is_manifest = path.suffix.lower() in MANIFEST_SUFFIXES and path.is_file()
+        return _read_manifest(path) if is_manifest else [os.fspath(path)]
+    return [os.fspath(clip) for clip in find_audio(path)]
+
+
+def _read_manifest(path: Path) -> set[str]:
+    if (n_bytes := path.stat().st_size) > MAX_MANIFEST_BYTES:
+        raise UsageError(f"{path}: a manifest must have at most {MAX_MANIFEST_BYTES} bytes, got {n_bytes}; split it")
+    names = _csv_column(path) if path.suffix.lower() == ".csv" else _parquet_column(path)
+    found: set[str] = set()
+    for row, name in enumerate(names, start=1):
+        if row > MAX_CLIPS:
+            raise _too_many_clips(path)
+        if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARACTERS:
+            rule = f"{MANIFEST_COLUMN!r} must be a path or URL of at most {MAX_NAME_CHARACTERS} characters"
+            raise UsageError(f"{path}, clip {row}: {rule}")
+        found.add(name)
+    if not found:
+        raise UsageError(f"{path} lists no clip")
+    return found
+
+
+def _too_many_clips(path: Path) -> UsageError:
+    return UsageError(f"{path}: a manifest must list at most {MAX_CLIPS} clips; split it")
+
+
+class _Lines:
+    """Lines of a CSV file; `csv.Error` where one row takes more than `MAX_ROW_CHARACTERS`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.left = MAX_ROW_CHARACTERS
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._stream.readline(self.left + 1)
+        self.left -= len(line)
+        if self.left < 0:
+            raise csv.Error
+        if not line:
+            raise StopIteration
+        return line
+
+
+def _csv_column(path: Path) -> Iterator[str | None]:
+    """Yield the names in a CSV file row by row."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            lines = _Lines(stream)
+            reader = csv.reader(lines)
+            columns = next(reader, [])
+            _check_columns(path, columns)
+            at = columns.index(MANIFEST_COLUMN)
+            for row in reader:
+                lines.left = MAX_ROW_CHARACTERS
+                if row:
+                    yield cell_text(row[at]) if at < len(row) else None
+    except (UnicodeDecodeError, csv.Error) as error:
+        rule = f"a CSV file in UTF-8 with at most {MAX_ROW_CHARACTERS} characters in a row"
+        raise UsageError(f"{path} must be {rule} ({type(error).__name__})") from error
+
+
+def _parquet_column(path: Path) -> Iterator[Any]:
+    """Yield the names in a Parquet file; texts that occur often stay one text."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_metadata(path)
+        _check_size(path, metadata)
+        with pq.ParquetFile(path, metadata=metadata, read_dictionary=[MANIFEST_COLUMN]) as file:
+            for batch in file.iter_batches(columns=[MANIFEST_COLUMN]):
+                yield from _values(batch.column(0))
+    except pa.ArrowException as error:
+        raise UsageError(f"{path} is no Parquet file that can be read ({type(error).__name__})") from error
+
+
+def _check_size(path: Path, metadata: Any) -> None:
+    """Check what a Parquet file says of itself: its columns, its rows, and what its names take when unpacked."""
+    n_columns = min(metadata.num_columns, MAX_COLUMNS + 1)
+    columns = [metadata.schema.column(number).path for number in range(n_columns)]
+    _check_columns(path, columns)
+    if metadata.num_rows > MAX_CLIPS:
+        raise _too_many_clips(path)
+    at = columns.index(MANIFEST_COLUMN)
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    if sum(group.column(at).total_uncompressed_size for group in groups) > MAX_MANIFEST_BYTES:
+        raise UsageError(f"{path}: the names of a manifest must take at most {MAX_MANIFEST_BYTES} bytes; split it")
+
+
+def _values(column: Any) -> Iterator[Any]:
+    if not hasattr(column, "dictionary"):
+        yield from column.to_pylist()
+        return
+    texts = column.dictionary.to_pylist()
+    for index in column.indices.to_pylist():
+        yield None if index is None else texts[index]
+
+
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    if len(columns) > MAX_COLUMNS:
+        raise UsageError(f"{path}: a manifest must have at most {MAX_COLUMNS} columns, got more")
+    if MANIFEST_COLUMN not in columns:
+        raise UsageError(f"{path} must have a column {MANIFEST_COLUMN!r}, and none of its columns is called so")

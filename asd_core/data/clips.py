@@ -1,0 +1,390 @@
+"""The clip index: one row a clip, whatever layout the folder has.
+
+Layouts, tried in this order; the first that matches counts:
+
+1. `dcase2020`: `<machine>/{train,test}/{normal,anomaly}_id_NN_00000000.wav`, evaluation clips `id_NN_00000000.wav`
+2. `dcase2021`: `<machine>/<any>/section_SS_{source,target}_{train,test}_{normal,anomaly}_NNNN[_attributes].wav`,
+   evaluation clips without label, and from 2022 on without domain and split: `section_SS_NNNN.wav`. Those of 2026
+   have the same names and two channels: a microphone near the machine, and one far from it (arXiv 2606.01578)
+3. `mimii`: `<machine>/id_NN/{normal,abnormal}/00000000.wav`
+4. `folders`: `<root>/<label>/[<id>/]*.wav`: one label is the normal one, the others are kinds of anomaly
+5. `loose`: audio files without any of these: unlabelled, scored, never guessed
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from asd_core.audio.reading import count_channels
+from asd_core.errors import AudioError, DataSetError
+
+AUDIO_SUFFIXES = (".wav", ".flac")
+NORMAL_NAMES = ("normal", "healthy", "ok", "good")
+LABELS = ("normal", "anomalous", "unlabelled")
+HELDOUT_SHARE, HELDOUT_SHARE_LARGE, LARGE_ID = 0.20, 0.10, 1000
+OWN_TRAINING_SHARE = 0.60
+_PROBED_CLIPS = 10
+"""So many headers are read until one tells the number of channels of a DCASE set."""
+
+_DCASE2020 = re.compile(r"(?:(?P<label>normal|anomaly)_)?id_(?P<id>\d{2})_\d+$")
+_DCASE2021 = re.compile(
+    r"section_(?P<id>\d{2})(?:_(?P<domain>source|target))?(?:_(?P<split>train|test))?(?:_(?P<label>normal|anomaly))?"
+    r"_\d+(?:_(?P<attributes>.*))?$"
+)
+_MIMII_ID = re.compile(r"id_(?P<id>\d{2})$")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording and what its place says of it.
+
+    Parameters
+    ----------
+    path, relative
+        The file; its path below the index's root with `/` between parts.
+    machine_id
+        Two digits in the DCASE layouts, else the sub-folder's name or `00`.
+    split
+        `train` or `test`.
+    label
+        `normal`, `anomalous` or `unlabelled`.
+    kind
+        Kind of anomaly, where the place names one.
+    domain, attributes
+        Of DCASE 2021 and later: `source` or `target`; what the name says after the number. None where it says nothing.
+    """
+
+    path: Path
+    relative: str
+    machine_id: str
+    split: str
+    label: str
+    kind: str | None = None
+    domain: str | None = None
+    attributes: str | None = None
+
+
+@dataclass(frozen=True)
+class ClipIndex:
+    """All clips of one machine, sorted by relative path.
+
+    Parameters
+    ----------
+    root
+        The machine's folder.
+    layout
+        Key of the module's list of layouts.
+    left_out
+        Relative paths of audio files below the root whose place or name does not fit the layout.
+    is_near_and_far
+        Whether the clips are those of DCASE 2026: channel 0 near the machine, channel 1 far from it.
+    """
+
+    root: Path
+    machine: str
+    layout: str
+    clips: tuple[Clip, ...]
+    left_out: tuple[str, ...] = ()
+    is_near_and_far: bool = False
+
+    @property
+    def channel(self) -> int | None:
+        """Channel to hear unless another is named; None is the mean of all.
+
+        The first of raw MIMII, as DCASE 2020 took it, and of DCASE 2026, as its baseline takes it.
+        """
+        return 0 if self.layout == "mimii" or self.is_near_and_far else None
+
+    @property
+    def machine_ids(self) -> tuple[str, ...]:
+        """The ids that occur, sorted."""
+        return tuple(sorted({clip.machine_id for clip in self.clips}))
+
+    def select(
+        self, *, split: str | None = None, label: str | None = None, ids: Sequence[str] | None = None
+    ) -> tuple[Clip, ...]:
+        """Clips of a split, a label and ids; None takes all."""
+        return tuple(
+            clip
+            for clip in self.clips
+            if (split is None or clip.split == split)
+            and (label is None or clip.label == label)
+            and (ids is None or clip.machine_id in ids)
+        )
+
+    def counts(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Counts by id, split and label."""
+        found = Counter((clip.machine_id, clip.split, clip.label) for clip in self.clips)
+        return {
+            machine_id: {
+                split: {label: found[machine_id, split, label] for label in LABELS} for split in ("train", "test")
+            }
+            for machine_id in self.machine_ids
+        }
+
+    def domains(self) -> dict[str, int]:
+        """Clips of each domain that names tell, sorted by domain."""
+        return dict(sorted(Counter(clip.domain for clip in self.clips if clip.domain).items()))
+
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of anomaly that places name, sorted."""
+        return tuple(sorted({clip.kind for clip in self.clips if clip.kind}))
+
+
+def index_clips(
+    data: Path,
+    *,
+    machine: str | None = None,
+    normal: str | None = None,
+    ids: Sequence[str] | None = None,
+    seed: int = 0,
+) -> ClipIndex:
+    """List the clips of one machine below a root of machine folders, or of a machine folder.
+
+    Parameters
+    ----------
+    machine
+        Which one, where the root holds several.
+    normal
+        Name of the normal label's folder, for own recordings.
+    ids
+        Keep these machine ids only.
+    seed
+        Of the training split of own recordings without a test split.
+
+    Raises
+    ------
+    DataSetError
+        No such folder, no clips, several machines and none named, no normal label, unknown id or machine.
+    """
+    if not data.is_dir():
+        raise DataSetError(f"{data} is not a folder; --data names a folder of machines or of one machine")
+    found = _machines(data, normal=normal, seed=seed)
+    index = _choose(found, data, machine)
+    if ids is None:
+        return index
+    if unknown := set(ids) - set(index.machine_ids):
+        raise DataSetError(f"{index.machine} has no id {sorted(unknown)[0]}; it has {', '.join(index.machine_ids)}")
+    return replace(index, clips=index.select(ids=ids))
+
+
+def channel_warnings(index: ClipIndex) -> list[str]:
+    """Say that the mean of several channels is heard where nothing tells what the channels are; reads every header."""
+    if index.channel is not None:
+        return []
+    counts = [_n_channels(clip.path) for clip in index.clips]
+    several = sorted({count for count in counts if count > 1})
+    if not several:
+        return []
+    n_clips = sum(count > 1 for count in counts)
+    return [
+        f"channels: {n_clips} of {len(counts)} clips have {' or '.join(map(str, several))} channels, and their mean is "
+        "heard. Where one microphone is nearer to the machine than the others, train on it alone: name its channel "
+        "with --channel (0 is the first), or keep only that channel in the files"
+    ]
+
+
+def _n_channels(path: Path) -> int:
+    """Channels of a recording; 0 for a file that is refused."""
+    try:
+        return count_channels(path)
+    except AudioError:
+        return 0
+
+
+def split_heldout(clips: Sequence[Clip], digests: Sequence[str], *, seed: int) -> tuple[list[int], list[int]]:
+    """Part normal training clips into fitted and held-out ones.
+
+    20 % of each id are held out (10 % from 1,000 clips on), a function of the seed and the sorted relative paths; clips
+    with equal digests stand on one side.
+
+    Returns
+    -------
+    tuple
+        Rows of fitted and of held-out clips, each ascending.
+    """
+    heldout: set[int] = set()
+    for rows in _rows_by_id(clips).values():
+        share = HELDOUT_SHARE_LARGE if len(rows) >= LARGE_ID else HELDOUT_SHARE
+        heldout.update(_draw(rows, [digests[row] for row in rows], share=share, seed=seed))
+    heldout_digests = {digests[row] for row in heldout}
+    heldout = {row for row in range(len(clips)) if digests[row] in heldout_digests}
+    return [row for row in range(len(clips)) if row not in heldout], sorted(heldout)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes, as the reader gives it with the waveform."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def find_audio(folder: Path) -> list[Path]:
+    """Audio files below a folder by suffix in any case, sorted.
+
+    Hidden and linked folders are left out; a linked file is listed, so that the reader's refusal of it is seen.
+    """
+    found = []
+    for parent, folders, names in os.walk(folder, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(parent, name) for name in names if name.lower().endswith(AUDIO_SUFFIXES)]
+    return sorted(found, key=os.fspath)
+
+
+def _machines(data: Path, *, normal: str | None, seed: int) -> dict[str, ClipIndex]:
+    """Indexes by machine name: the folder itself as a machine first, then as a root of machines, layout by layout."""
+    audio = find_audio(data)
+    if not audio:
+        raise DataSetError(f"{data} holds no .wav or .flac file")
+    for layout, grammar in (("dcase2020", _dcase2020), ("dcase2021", _dcase2021), ("mimii", _mimii)):
+        by_root: dict[Path, list[Clip]] = defaultdict(list)
+        for path in audio:
+            if (parsed := grammar(path)) is not None:
+                by_root[parsed[0]].append(parsed[1])
+        own = {root: clips for root, clips in by_root.items() if root in (data, *_children(data))}
+        if own and layout == "mimii":
+            own = {root: _with_training_split(clips, seed=seed) for root, clips in own.items()}
+        if own:
+            return {root.resolve().name: _index(root, layout, clips, audio) for root, clips in own.items()}
+    return {data.resolve().name: _folders_or_loose(data, audio, normal=normal, seed=seed)}
+
+
+def _children(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def _choose(found: dict[str, ClipIndex], data: Path, machine: str | None) -> ClipIndex:
+    names = ", ".join(sorted(found))
+    if machine is not None:
+        if machine not in found:
+            raise DataSetError(f"{data} has no machine {machine!r}; it has {names}")
+        return found[machine]
+    if len(found) > 1:
+        raise DataSetError(f"{data} holds several machines ({names}): choose one with --machine")
+    return next(iter(found.values()))
+
+
+def _index(root: Path, layout: str, clips: Sequence[Clip], audio: Sequence[Path]) -> ClipIndex:
+    fitting = {clip.path for clip in clips}
+    left_out = [path.relative_to(root).as_posix() for path in audio if path not in fitting and root in path.parents]
+    ordered = tuple(sorted(clips, key=lambda clip: clip.relative))
+    near_and_far = layout == "dcase2021" and _first_n_channels(ordered) == 2
+    return ClipIndex(root, root.resolve().name, layout, ordered, tuple(sorted(left_out)), near_and_far)
+
+
+def _first_n_channels(clips: Sequence[Clip]) -> int:
+    """Channels of the first clip that can be read; 0 where none of the first few can."""
+    return next(filter(None, (_n_channels(clip.path) for clip in clips[:_PROBED_CLIPS])), 0)
+
+
+_LABEL_WORDS = {"normal": "normal", "anomaly": "anomalous", "abnormal": "anomalous", None: "unlabelled"}
+
+
+def _dcase2020(path: Path) -> tuple[Path, Clip] | None:
+    match = _DCASE2020.fullmatch(path.stem)
+    if match is None or path.parent.name not in ("train", "test"):
+        return None
+    root = path.parent.parent
+    label = _LABEL_WORDS[match["label"]]
+    return root, Clip(path, path.relative_to(root).as_posix(), match["id"], path.parent.name, label)
+
+
+def _dcase2021(path: Path) -> tuple[Path, Clip] | None:
+    match = _DCASE2021.fullmatch(path.stem)
+    if match is None:
+        return None
+    root = path.parent.parent
+    label = _LABEL_WORDS[match["label"]]
+    split, relative = match["split"] or "test", path.relative_to(root).as_posix()
+    return root, Clip(
+        path, relative, match["id"], split, label, domain=match["domain"], attributes=match["attributes"] or None
+    )
+
+
+def _mimii(path: Path) -> tuple[Path, Clip] | None:
+    match = _MIMII_ID.fullmatch(path.parent.parent.name)
+    if match is None or path.parent.name not in ("normal", "abnormal"):
+        return None
+    root = path.parents[2]
+    label = _LABEL_WORDS[path.parent.name]
+    return root, Clip(path, path.relative_to(root).as_posix(), match["id"], "test", label)
+
+
+def _folders_or_loose(data: Path, audio: Sequence[Path], *, normal: str | None, seed: int) -> ClipIndex:
+    in_folders = [path for path in audio if 2 <= len(path.relative_to(data).parts) <= 3]
+    if not in_folders:
+        return _index(data, "loose", [_unlabelled(path, data) for path in audio], audio)
+    labels = sorted({path.relative_to(data).parts[0] for path in in_folders})
+    normal_label = _normal_label(labels, data, normal)
+    clips = [_own_clip(path, data, normal_label) for path in audio]
+    return _index(data, "folders", _with_training_split(clips, seed=seed), audio)
+
+
+def _normal_label(labels: Sequence[str], data: Path, normal: str | None) -> str:
+    wanted = (normal,) if normal is not None else NORMAL_NAMES
+    for name in wanted:
+        for label in labels:
+            if label.lower() == name.lower():
+                return label
+    raise DataSetError(
+        f"no folder of normal clips in {data}: it has {', '.join(labels)}; name the normal one with --normal, "
+        f"or call it {', '.join(NORMAL_NAMES[:-1])} or {NORMAL_NAMES[-1]}"
+    )
+
+
+def _unlabelled(path: Path, root: Path) -> Clip:
+    return Clip(path, path.relative_to(root).as_posix(), "00", "test", "unlabelled")
+
+
+def _own_clip(path: Path, root: Path, normal_label: str) -> Clip:
+    parts = path.relative_to(root).parts
+    if not 2 <= len(parts) <= 3:
+        return _unlabelled(path, root)
+    machine_id = parts[1] if len(parts) == 3 else "00"
+    if parts[0] == normal_label:
+        return Clip(path, "/".join(parts), machine_id, "test", "normal")
+    return Clip(path, "/".join(parts), machine_id, "test", "anomalous", kind=parts[0])
+
+
+def _with_training_split(clips: Sequence[Clip], *, seed: int) -> list[Clip]:
+    """Own recordings and raw MIMII have no test split: 60 % of each id's normal clips become training clips."""
+    ordered = sorted((clip for clip in clips if clip.label == "normal"), key=lambda clip: clip.relative)
+    digests = [file_digest(clip.path) if _plain_file(clip.path) else clip.relative for clip in ordered]
+    training: set[str] = set()
+    for rows in _rows_by_id(ordered).values():
+        drawn = _draw(rows, [digests[row] for row in rows], share=OWN_TRAINING_SHARE, seed=seed)
+        training.update(digests[row] for row in drawn)
+    train_paths = {clip.relative for clip, digest in zip(ordered, digests, strict=True) if digest in training}
+    return [replace(clip, split="train") if clip.relative in train_paths else clip for clip in clips]
+
+
+def _plain_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _rows_by_id(clips: Sequence[Clip]) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, clip in enumerate(clips):
+        rows[clip.machine_id].append(row)
+    return rows
+
+
+def _draw(rows: Sequence[int], digests: Sequence[str], *, share: float, seed: int) -> list[int]:
+    """Draw about `share` of the rows, whole groups of equal digests at a time."""
+    wanted = round(share * len(rows))
+    groups: dict[str, list[int]] = defaultdict(list)
+    for row, digest in zip(rows, digests, strict=True):
+        groups[digest].append(row)
+    ordered = list(groups.values())
+    drawn: list[int] = []
+    for position in np.random.default_rng(seed).permutation(len(ordered)):
+        if len(drawn) + len(ordered[position]) <= wanted:
+            drawn += ordered[position]
+    return drawn

@@ -1,0 +1,1 @@
+"""The published archives of DCASE 2020 Task 2: what they hold, and how they are fetched and unpacked."""

@@ -1,0 +1,77 @@
+"""Verdicts that a listener marked wrong: the clip and its true label, kept as a data set to train on.
+
+The folder `<data folder>/marked/<normal | anomalous>/` has the layout of own recordings; a clip is named by its digest,
+and `marked.jsonl` beside it tells when and as what it was marked. Marking again replaces the label.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+
+from asd_core.audio.reading import encode_wav
+from asd_core.errors import UsageError
+from asd_core.system.disk import check_free_disk
+from asd_core.system.files import replace_beneath
+from asd_core.system.locks import data_set_lock
+from asd_core.system.places import data_dir
+from asd_core.types import Waveform
+
+DATA_SET_NAME = "marked"
+"""Of the data set that marked clips make."""
+LABELS = ("normal", "anomalous")
+NAME_LENGTH = 16
+
+
+def marked_dir() -> Path:
+    """Folder of the marked clips."""
+    return data_dir() / "marked"
+
+
+def mark(waveform: Waveform, label: str, *, shown_name: str = "") -> Path:
+    """Keep a clip with its true label; returns where it lies.
+
+    The clip is written under its label before it goes from the other one, so that a crash or a full disk loses no mark.
+
+    Raises
+    ------
+    UsageError
+        Another label than normal or anomalous, a clip without a digest, or too little room on the disk.
+    BusyError
+        Another process marks a clip and does not end, or the marked clips are being deleted.
+    """
+    if label not in LABELS:
+        raise UsageError(f"a clip is marked {' or '.join(LABELS)}, not {label!r}")
+    if not waveform.digest:
+        raise UsageError("only clips that were read from a file can be marked")
+    content = encode_wav(waveform.samples)
+    check_free_disk(len(content))
+    marked_dir().mkdir(parents=True, exist_ok=True)
+    root, name = marked_dir().resolve(), f"{waveform.digest[:NAME_LENGTH]}.wav"
+    with data_set_lock(DATA_SET_NAME):
+        replace_beneath(root, PurePath(label, name), content)
+        for other in LABELS:
+            (root / other).mkdir(exist_ok=True)
+            if other != label:
+                (root / other / name).unlink(missing_ok=True)
+        _note(waveform, label, shown_name)
+    return marked_dir() / label / name
+
+
+def _note(waveform: Waveform, label: str, shown_name: str) -> None:
+    """Write down in `marked.jsonl` when and as what a clip was marked."""
+    entry = {
+        "digest": waveform.digest,
+        "label": label,
+        "shown_name": shown_name[:200],
+        "marked_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with (marked_dir() / "marked.jsonl").open("a", encoding="utf-8", errors="backslashreplace") as log:
+        log.write(json.dumps(entry) + "\n")
+
+
+def marked_label(digest: str) -> str | None:
+    """Label that a clip was marked with, or None."""
+    name = f"{digest[:NAME_LENGTH]}.wav"
+    return next((label for label in LABELS if digest and (marked_dir() / label / name).is_file()), None)

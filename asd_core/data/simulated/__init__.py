@@ -1,0 +1,1 @@
+"""The simulated slide rail and the bench made of it."""

@@ -1,0 +1,369 @@
+"""A simulated bench: a data set of slide-rail clips that anyone can generate, in the DCASE 2020 layout.
+
+The real recordings cannot be shipped; this one is drawn from a seed, says that it is simulated, and knows what real
+recordings do not tell: each anomalous clip's fault, how grave it is, and where in time and frequency it is heard.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import uuid
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import scipy
+import soundfile as sf
+
+from asd_core.data.simulated.slide_rail import KINDS, MACHINES, N_SESSIONS, Scene, render
+from asd_core.errors import DataSetError, FileError
+from asd_core.system.disk import check_free_disk
+from asd_core.system.files import parse_json, read_small_text
+from asd_core.types import SR, BoolArray, Float32Array
+
+GENERATOR_VERSION = 1
+"""Rises when the same seed gives other samples."""
+MACHINE_TYPE = "slider"
+MARKER_NAME = "SIMULATED.json"
+_MAX_MARKER_BYTES = 64 * 2**20
+MASKS_NAME = "masks.npz"
+MASK_SHAPE = (313, 128)
+MASK_STEP_DB = 3.0
+CLIP_BYTES = 44 + 2 * 10 * SR
+"""Of a 10-s clip of 16 bit with its header."""
+
+Split: TypeAlias = Literal["train", "test"]
+Label: TypeAlias = Literal["normal", "anomaly"]
+
+_SESSION_DOMAIN, _CLIP_DOMAIN, _PLAN_DOMAIN = 1, 2, 3
+_GOLDEN = (5**0.5 - 1) / 2
+_ROOT_OF_FIVE = 1.1347241384015194
+"""Solves x**6 = x + 1: multiples of 1/x .. 1/x**5 spread evenly in five dimensions (Roberts' R sequence)."""
+
+
+@dataclass(frozen=True)
+class IdCounts:
+    """How many clips one id has."""
+
+    train_normal: int
+    test_normal: int
+    test_anomalous: int
+
+
+@dataclass(frozen=True)
+class BenchSize:
+    """A named size: clips for each id, such as "00"."""
+
+    name: str
+    ids: dict[str, IdCounts]
+
+    @property
+    def n_clips(self) -> int:
+        """Clips of all ids, splits and labels."""
+        return sum(sum(asdict(counts).values()) for counts in self.ids.values())
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the clips on disk."""
+        return self.n_clips * CLIP_BYTES
+
+
+ID_06_REPORT_COUNTS = IdCounts(434, 100, 89)
+"""What the real data have of id 06, which the report leaves out."""
+
+SIZES = {
+    "small": BenchSize("small", {i: IdCounts(60, 50, 50) for i in ("00", "02", "04")}),
+    "calibration": BenchSize("calibration", {i: IdCounts(100, 100, 100) for i in ("00", "02", "04", "06")}),
+    "report": BenchSize(
+        "report",
+        {"00": IdCounts(968, 100, 356), "02": IdCounts(968, 100, 267), "04": IdCounts(434, 100, 178)},
+    ),
+    "report-quarter": BenchSize(
+        "report-quarter",
+        {"00": IdCounts(242, 25, 89), "02": IdCounts(242, 25, 67), "04": IdCounts(108, 25, 44)},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ClipKey:
+    """Names one clip of the bench; with the seed it decides every sample."""
+
+    machine_id: str
+    split: Split
+    label: Label
+    index: int
+
+    @property
+    def relative_path(self) -> str:
+        """Path below the bench's root, with forward slashes."""
+        return f"{MACHINE_TYPE}/{self.split}/{self.label}_id_{self.machine_id}_{self.index:08d}.wav"
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedClip:
+    """A clip and what is known about it.
+
+    Parameters
+    ----------
+    samples
+        Shape (160000,), float32, full scale is 1, at `SR`.
+    twin
+        The same clip with a healthy machine, same shape; `samples` itself for a normal clip.
+    kind, severity_db
+        The fault and its grade, None for a normal clip.
+    """
+
+    samples: Float32Array
+    twin: Float32Array
+    kind: str | None
+    severity_db: float | None
+
+
+def render_clip(key: ClipKey, *, seed: int = 0, severity_offset_db: float = 0.0) -> RenderedClip:
+    """Render one clip; it depends on nothing but the arguments.
+
+    Raises
+    ------
+    DataSetError
+        No such simulated id, or a negative seed or index.
+    """
+    scene = _scene(key, seed, severity_offset_db)
+    samples, twin = render(scene)
+    if scene.kind is None:
+        return RenderedClip(samples, twin, None, None)
+    return RenderedClip(samples, twin, scene.kind, scene.severity_db)
+
+
+def _scene(key: ClipKey, seed: int, severity_offset_db: float) -> Scene:
+    """Plan one clip; the shares of trouble, sessions and grades are spread evenly along the index."""
+    if key.machine_id not in MACHINES:
+        raise DataSetError(f"simulated ids are {', '.join(MACHINES)}, got {key.machine_id!r}")
+    if seed < 0 or key.index < 0:
+        raise DataSetError(f"seed and index must not be negative, got {seed} and {key.index}")
+    machine, machine_id = MACHINES[key.machine_id], int(key.machine_id)
+    group = (seed, machine_id, int(key.split == "test"), int(key.label == "anomaly"))
+    starts = np.random.default_rng([_PLAN_DOMAIN, *group]).random(6)
+    steps = _ROOT_OF_FIVE ** -np.arange(1.0, 6.0)
+    novel, busy, level, events, session = np.mod(starts[:5] + (key.index + 1) * steps, 1.0)
+    kind, severity_db = None, 0.0
+    if key.label == "anomaly":
+        kind = KINDS[key.index % len(KINDS)]
+        quantile = np.mod(starts[5] + (key.index // len(KINDS)) * _GOLDEN + key.index % len(KINDS) / 3, 1.0)
+        grade = float(scipy.special.ndtri(np.clip(quantile, 0.005, 0.995)))
+        severity_db = machine.severity_db + machine.severity_sd_db * grade + severity_offset_db
+    return Scene(
+        machine=machine,
+        entropy=(_CLIP_DOMAIN, *group, key.index),
+        session_entropy=(_SESSION_DOMAIN, seed, machine_id),
+        session=None if novel < machine.novel_share else int(session * N_SESSIONS),
+        busy_db=-30.0 + 3.0 * float(scipy.special.ndtri(level)) if busy < machine.busy_share else None,
+        n_events=int(scipy.stats.poisson.ppf(events, machine.event_rate)),
+        kind=kind,
+        severity_db=severity_db,
+    )
+
+
+def write_bench(
+    root: Path,
+    *,
+    size: str | BenchSize = "small",
+    seed: int = 0,
+    severity_offset_db: float = 0.0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write a simulated bench, or find it already there.
+
+    Parameters
+    ----------
+    root
+        The folder that appears, complete, at the end; a staging folder beside it holds what is not finished.
+    size
+        A name of `SIZES`, or a size of one's own.
+    severity_offset_db
+        Added to every grade; at -60 the anomalous clips sound healthy: a control that no label leaks.
+    on_progress
+        Called with (clips done, clips in all).
+
+    Raises
+    ------
+    DataSetError
+        An unknown size, a folder that holds something else, or a place that cannot be written.
+    UsageError
+        Too little room on the disk; nothing has been rendered then.
+    """
+    chosen = _size_named(size)
+    root = Path(root).resolve()
+    header = _header(chosen, seed, severity_offset_db)
+    if _is_complete(root, header, chosen):
+        return root
+    check_free_disk(chosen.n_bytes, root)
+    staging = root.with_name(f".{root.name}.partial-{uuid.uuid4().hex[:8]}")
+    try:
+        staging.mkdir(parents=True)
+        _write_clips(staging, chosen, seed, severity_offset_db, header, on_progress or _no_progress)
+        _publish(staging, root)
+    except (OSError, sf.SoundFileError) as error:
+        if _is_complete(root, header, chosen):  # another process was faster
+            return root
+        raise DataSetError(f"cannot write the simulated bench to {root}: {error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return root
+
+
+def _size_named(size: str | BenchSize) -> BenchSize:
+    if isinstance(size, BenchSize):
+        return size
+    if size not in SIZES:
+        raise DataSetError(f"size must be one of {', '.join(SIZES)}, got {size!r}")
+    return SIZES[size]
+
+
+def _no_progress(_n_done: int, _n_clips: int) -> None:
+    pass
+
+
+def _header(size: BenchSize, seed: int, severity_offset_db: float) -> dict[str, Any]:
+    """List what makes two benches the same."""
+    return {
+        "schema": 1,
+        "command": "simulate",
+        "warnings": [],
+        "simulated": True,
+        "generator_version": GENERATOR_VERSION,
+        "size": size.name,
+        "seed": seed,
+        "severity_offset_db": severity_offset_db,
+        "machine": MACHINE_TYPE,
+        "sr": SR,
+        "kinds": list(KINDS),
+        "ids": {machine_id: asdict(counts) for machine_id, counts in size.ids.items()},
+    }
+
+
+def _is_complete(root: Path, header: dict[str, Any], size: BenchSize) -> bool:
+    """Whether the bench is there; nothing or an empty folder is not, anything else is refused."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    found = read_simulated(root) if root.is_dir() else None
+    if found is None:
+        raise DataSetError(f"{root} holds something else than a simulated bench; name a new or empty folder")
+    differing = [name for name, value in header.items() if found.get(name) != value]
+    if differing:
+        raise DataSetError(
+            f"{root} holds another simulated bench (it differs in {', '.join(differing)}); name a new or empty folder"
+        )
+    missing = [key.relative_path for key in clip_keys(size) if not (root / key.relative_path).is_file()]
+    if missing or not (root / MASKS_NAME).is_file():
+        raise DataSetError(f"{root} is a simulated bench with files missing; delete it and simulate again")
+    return True
+
+
+def clip_keys(size: BenchSize) -> Iterator[ClipKey]:
+    """Name every clip of a size, in the order of writing."""
+    for machine_id, counts in size.ids.items():
+        groups: tuple[tuple[Split, Label, int], ...] = (
+            ("train", "normal", counts.train_normal),
+            ("test", "normal", counts.test_normal),
+            ("test", "anomaly", counts.test_anomalous),
+        )
+        for split, label, n_clips in groups:
+            for index in range(n_clips):
+                yield ClipKey(machine_id, split, label, index)
+
+
+def _write_clips(
+    folder: Path,
+    size: BenchSize,
+    seed: int,
+    severity_offset_db: float,
+    header: dict[str, Any],
+    on_progress: Callable[[int, int], None],
+) -> None:
+    """Write the clips, then the masks, and the marker last."""
+    for split in ("train", "test"):
+        (folder / MACHINE_TYPE / split).mkdir(parents=True)
+    anomalous: dict[str, dict[str, Any]] = {}
+    masks: dict[str, npt.NDArray[np.uint8]] = {}
+    for n_done, key in enumerate(clip_keys(size), start=1):
+        clip, path = render_clip(key, seed=seed, severity_offset_db=severity_offset_db), key.relative_path
+        sf.write(folder / path, to_pcm16(clip.samples), SR, subtype="PCM_16", format="WAV")
+        if clip.severity_db is not None:
+            masks[path] = np.packbits(anomaly_mask(clip))
+            severity_db = round(clip.severity_db, 3)
+            anomalous[path] = {"kind": clip.kind, "severity_db": severity_db, "mask": f"{MASKS_NAME}#{path}"}
+        on_progress(n_done, size.n_clips)
+    np.savez_compressed(folder / MASKS_NAME, allow_pickle=False, **masks)
+    marker = json.dumps({**header, "anomalous": anomalous}, indent=1, allow_nan=False)
+    (folder / MARKER_NAME).write_text(marker + "\n", encoding="utf-8")
+
+
+def _publish(staging: Path, root: Path) -> None:
+    if root.exists():
+        root.rmdir()  # empty, or it fails
+    staging.rename(root)
+
+
+def to_pcm16(samples: Float32Array) -> npt.NDArray[np.int16]:
+    """Round to 16-bit steps; what exceeds full scale is clipped."""
+    return np.asarray(np.clip(np.rint(samples * 32768.0), -32768, 32767), np.int16)
+
+
+def anomaly_mask(clip: RenderedClip) -> BoolArray:
+    """Mark where the fault changes the log-mel spectrogram by 3 dB or more, shape (n_frames, n_mels)."""
+    from asd_core.features.log_mel import log_mel
+
+    return np.asarray(np.abs(log_mel(clip.samples) - log_mel(clip.twin)) >= MASK_STEP_DB, np.bool_)
+
+
+def read_simulated(root: Path) -> dict[str, Any] | None:
+    """Read a bench's marker; None for a folder without one.
+
+    Raises
+    ------
+    DataSetError
+        A marker that cannot be understood.
+    """
+    path = Path(root) / MARKER_NAME
+    try:
+        found = parse_json(read_small_text(path, at_most=_MAX_MARKER_BYTES))
+    except FileError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            return None
+        raise DataSetError(str(error)) from error
+    except ValueError as error:
+        raise DataSetError(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict) or found.get("schema") != 1 or found.get("simulated") is not True:
+        raise DataSetError(f"{path}: expected a JSON object with schema 1 and simulated true")
+    return found
+
+
+def load_mask(root: Path, relative_path: str) -> BoolArray:
+    """Load where an anomalous clip differs from its healthy twin, shape (313, 128): frames of 32 ms x mel bands.
+
+    Raises
+    ------
+    DataSetError
+        No mask under this name, or a damaged file.
+    """
+    path = Path(root) / MASKS_NAME
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            member = archive.read(f"{relative_path}.npy")
+        packed = np.lib.format.read_array(io.BytesIO(member), allow_pickle=False)
+    except KeyError as error:
+        raise DataSetError(f"{path} has no mask of {relative_path!r}; only anomalous clips have one") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataSetError(f"{path} cannot be read: {error}") from error
+    n_cells = MASK_SHAPE[0] * MASK_SHAPE[1]
+    if packed.dtype != np.uint8 or packed.shape != (n_cells // 8,):
+        raise DataSetError(f"{path}: the mask of {relative_path!r} is damaged, got {packed.dtype} {packed.shape}")
+    return np.unpackbits(packed).reshape(MASK_SHAPE).astype(np.bool_)

@@ -1,0 +1,341 @@
+"""Clips that came through the dashboard: a session's quota, decoding, and names made from their content.
+
+What their owners call them is kept beside them in `names.jsonl`, one JSON object `{"path", "name"}` per line; a later
+line replaces an earlier one. Versions before kept one object in `names.json`, which is still read, never written.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asd_core.audio.reading import MAX_UPLOAD_BYTES
+from asd_core.audio.sandbox import decode_upload
+from asd_core.data.clips import NORMAL_NAMES
+from asd_core.data.library import (
+    KnownSet,
+    checked_name,
+    read_library,
+    table,
+    uploads_dir,
+    utc_now,
+    writable_library,
+    write_table,
+)
+from asd_core.errors import AudioError, DataSetError, UsageError
+from asd_core.formats import display_name
+from asd_core.system.files import parse_json, replace_beneath
+from asd_core.system.locks import data_set_lock
+from asd_core.system.logs import event
+from asd_core.tasks.storage import check_free_disk
+
+_NAMES, _OLD_NAMES = "names.jsonl", "names.json"
+
+MAX_UPLOADS, MAX_UPLOADED_BYTES = 50, 200 * 2**20
+"""Of one session; a single file may have `asd_core.audio.reading.MAX_UPLOAD_BYTES`."""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What a session has uploaded so far."""
+
+    files: int = 0
+    bytes: int = 0
+
+    def with_files(self, sizes: Sequence[int]) -> Quota:
+        """Add files by their sizes, before any of them is read; raises UsageError where they are too many or large."""
+        files, total = self.files + len(sizes), self.bytes + sum(sizes)
+        if max(sizes, default=0) > MAX_UPLOAD_BYTES:
+            raise UsageError(f"a file may have at most {MAX_UPLOAD_BYTES >> 20} MB, got {max(sizes) / 2**20:.1f} MB")
+        if files > MAX_UPLOADS or total > MAX_UPLOADED_BYTES:
+            raise UsageError(
+                f"a session may upload {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB; with these it would be "
+                f"{files} files and {total / 2**20:.0f} MB. Name a folder instead, or reload the page for a new session"
+            )
+        return Quota(files, total)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One file as it came: the name is text, never a path."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What became of uploads.
+
+    Parameters
+    ----------
+    known
+        The data set they went to; None where all were refused and it did not exist before.
+    stored, repeated
+        New clips, and those that were there already or came twice in this upload.
+    refused
+        `{"name": ..., "reason": ...}` of each.
+    used
+        The session's quota from now on.
+    """
+
+    known: KnownSet | None
+    stored: int
+    repeated: int
+    refused: tuple[dict[str, str], ...]
+    used: Quota
+
+
+def check_quota(sizes: Sequence[int], used: Quota) -> Quota:
+    """Check sizes before anything is read or decoded; returns the quota with them.
+
+    Raises
+    ------
+    UsageError
+        Nothing, too many, too large, or too little room on the disk.
+    """
+    if not sizes:
+        raise UsageError("choose at least one WAV or FLAC file")
+    longer = used.with_files(sizes)
+    check_free_disk(sum(sizes))
+    return longer
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where uploaded clips go: the data set's folder, and the one of their label and machine id below it."""
+
+    root: Path
+    folder: Path
+
+
+def destination(name: str, *, kind: str | None = None, machine_id: str = "") -> Destination:
+    """Check what the user calls data set, kind and machine; nothing is written.
+
+    Parameters
+    ----------
+    name
+        Data set of uploads; it need not exist yet.
+    kind
+        None for normal clips, else the kind of anomaly ("bearing"); empty counts as `anomalous`.
+    machine_id
+        Which of several machines of one type; empty counts as one.
+
+    Raises
+    ------
+    DataSetError
+        A name, kind or id that is not fit, or a name that is taken by another data set.
+    """
+    made = checked_name(name)
+    root = uploads_dir().resolve() / made
+    _check_not_taken(read_library().find(made), root)
+    return Destination(root, root / _label_folder(kind) / _id_folder(machine_id))
+
+
+def store_uploads(
+    name: str,
+    uploads: Sequence[Upload],
+    *,
+    used: Quota,
+    kind: str | None = None,
+    machine_id: str = "",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Stored:
+    """Decode uploaded clips and keep those that pass, under names made from their content.
+
+    Nothing is written before all are decoded: an upload that is cut while `on_progress` shows how far it is leaves
+    nothing behind.
+
+    Parameters
+    ----------
+    name, kind, machine_id
+        As for `destination`.
+    on_progress
+        Called with (files decoded, files in all).
+
+    Raises
+    ------
+    UsageError
+        See `check_quota` and `destination`.
+    BusyError
+        The data set is being deleted, or another upload to it is being stored.
+    """
+    used = check_quota([len(upload.content) for upload in uploads], used)
+    place = destination(name, kind=kind, machine_id=machine_id)
+    good: list[Upload] = []
+    refused: list[dict[str, str]] = []
+    for n_done, upload in enumerate(uploads, start=1):
+        try:
+            decode_upload(upload.content, name=upload.name)
+        except AudioError as error:
+            refused.append({"name": display_name(upload.name), "reason": f"{error.code}: {error}"})
+        else:
+            good.append(upload)
+        if on_progress is not None:
+            on_progress(n_done, len(uploads))
+    known, n_stored = _keep(place, good) if good else (read_library().find(place.root.name), 0)
+    event("uploads", data_set=place.root.name, n_taken=len(good), n_refused=len(refused))
+    return Stored(known, n_stored, len(good) - n_stored, tuple(refused), used)
+
+
+def _keep(place: Destination, uploads: Sequence[Upload]) -> tuple[KnownSet, int]:
+    """Store clips that were decoded; returns their data set and how many are new.
+
+    The data set is listed first and the clips are written last: whatever ends this in between, no clip lies where no
+    page would list and delete it.
+    """
+    with data_set_lock(place.root.name):
+        if place.folder.resolve() != place.folder:
+            raise DataSetError(f"{place.folder} leads elsewhere; nothing was written")
+        known = _listed(place.root)
+        clips = {place.folder / _storage_name(upload.content): upload for upload in uploads}
+        new = [path for path in clips if not path.exists()]
+        _note_names(known, {path.relative_to(place.root).as_posix(): clips[path].name for path in clips})
+        for path in new:
+            _write_below_uploads(path, clips[path].content)
+    return known, len(new)
+
+
+def _listed(root: Path) -> KnownSet:
+    """Put a data set of uploads in the table, or find it there."""
+    with table():
+        library = writable_library()
+        found = library.find(root.name)
+        _check_not_taken(found, root)
+        if found is not None:
+            return found
+        known = KnownSet(root.name, root, "recordings", utc_now(), {root.name: ""}, "normal")
+        write_table([known, *library.sets])
+    return known
+
+
+def _check_not_taken(known: KnownSet | None, root: Path) -> None:
+    if known is not None and known.folder != root:
+        raise DataSetError(f"{root.name!r} is the name of another data set; choose another one")
+
+
+@dataclass(frozen=True)
+class ClipNames:
+    """What the owners of uploaded clips call them.
+
+    Parameters
+    ----------
+    names
+        Relative path of a clip to its name, fit to show.
+    faults
+        For people: which file of names is damaged, and where. The other names are there all the same.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+
+
+def upload_names(known: KnownSet) -> ClipNames:
+    """Read the names of a data set's uploaded clips; none where no clip was uploaded to it."""
+    older, newer = _whole_names(known.folder / _OLD_NAMES), _line_names(known.folder / _NAMES)
+    return ClipNames({**older.names, **newer.names}, older.faults + newer.faults)
+
+
+def _line_names(path: Path) -> ClipNames:
+    try:
+        lines = _regular_bytes(path).splitlines()
+    except (OSError, ValueError) as error:
+        return ClipNames(faults=(_names_fault(path, str(error)),))
+    names: dict[str, str] = {}
+    damaged: list[int] = []
+    for number, line in enumerate(lines, start=1):
+        entry = _json_object(line)
+        clip, name = entry.get("path"), entry.get("name")
+        if isinstance(clip, str) and isinstance(name, str):
+            names[clip] = display_name(name)
+        else:
+            damaged.append(number)
+    if not damaged:
+        return ClipNames(names)
+    return ClipNames(names, (_names_fault(path, f"{len(damaged)} lines, the first is line {damaged[0]}"),))
+
+
+def _whole_names(path: Path) -> ClipNames:
+    if not os.path.lexists(path):
+        return ClipNames()
+    try:
+        names = _json_object(_regular_bytes(path)).get("names")
+    except (OSError, ValueError) as error:
+        return ClipNames(faults=(_names_fault(path, str(error)),))
+    if not isinstance(names, dict):
+        return ClipNames(faults=(_names_fault(path, "it must hold an object with names"),))
+    return ClipNames({path: display_name(str(name)) for path, name in names.items()})
+
+
+def _names_fault(path: Path, reason: str) -> str:
+    return f"{path.name} is damaged ({reason}): it is kept as it is, and clips without a name show their stored one"
+
+
+def _json_object(content: bytes) -> dict[str, object]:
+    """Parse a JSON object; empty for anything else."""
+    try:
+        found = parse_json(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _regular_bytes(path: Path) -> bytes:
+    """Read a whole file; nothing where there is none. Raises ValueError where it is no regular file."""
+    if not os.path.lexists(path):
+        return b""
+    if path.is_symlink() or not path.is_file():
+        raise ValueError("it is no regular file")
+    return path.read_bytes()
+
+
+def _note_names(known: KnownSet, names: Mapping[str, str]) -> None:
+    """Append the names that are new or changed, all or nothing; what the file holds, damaged or not, stays."""
+    kept, path = upload_names(known).names, known.folder / _NAMES
+    changed = {clip: name for clip, name in names.items() if kept.get(clip) != display_name(name)}
+    if not changed:
+        return
+    try:
+        before = _regular_bytes(path)
+    except ValueError as error:
+        raise DataSetError(f"{path} is damaged: {error}; move it away, then upload again") from error
+    if before and not before.endswith(b"\n"):
+        before += b"\n"
+    lines = [json.dumps({"path": clip, "name": display_name(name)}) + "\n" for clip, name in changed.items()]
+    _write_below_uploads(path, before + "".join(lines).encode("ascii"))
+
+
+def _label_folder(kind: str | None) -> str:
+    if kind is None:
+        return "normal"
+    made = checked_name(kind or "anomalous", reserved=NORMAL_NAMES)
+    if re.fullmatch(r"id_\d\d", made):
+        raise DataSetError(f"{made!r} is no kind of anomaly: it looks like a machine id")
+    return made
+
+
+def _id_folder(machine_id: str) -> str:
+    return checked_name(machine_id, reserved=(*NORMAL_NAMES, "abnormal")) if machine_id.strip() else ""
+
+
+def _storage_name(content: bytes) -> str:
+    suffix = ".flac" if content[:4] == b"fLaC" else ".wav"
+    return hashlib.sha256(content).hexdigest()[:32] + suffix
+
+
+def _write_below_uploads(path: Path, content: bytes) -> None:
+    """Replace a file below the uploads, also where a folder on the way is made a link meanwhile: that is refused."""
+    root = uploads_dir().resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        replace_beneath(root, path.relative_to(root), content)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise DataSetError(f"{path.parent} leads elsewhere; nothing was written") from error
+        raise

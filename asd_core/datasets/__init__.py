@@ -1,1 +1,0 @@
-"""Where clips come from: the simulated bench."""

@@ -1,0 +1,336 @@
+"""The contract of a detector: what every one offers, whatever it is made of.
+
+A new detector is one file in `asd_core/detectors` and one entry in its registry; `tests/test_detector_contract.py`
+then tests it like the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Protocol, Self, final
+
+import numpy as np
+import numpy.typing as npt
+
+from asd_core.errors import InputError, NotFittedError, UsageError
+from asd_core.features.encoders.contract import EncoderIdentity
+from asd_core.system.threads import one_blas_thread
+from asd_core.types import AnomalyMap, FloatArray, Waveform
+
+MIN_TRAINING_CLIPS = 8
+FEW_TRAINING_CLIPS = 30
+POOLINGS = ("mean", "std", "max", "gwrp")
+GWRP_DECAY = 0.98
+
+State = dict[str, npt.NDArray[Any]]
+"""All that `fit` learned: names to arrays of float32, float64 or int64."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One finished epoch (or the one step of a detector without epochs)."""
+
+    epoch: int
+    epochs: int
+    loss: float | None
+    heldout_loss: float | None
+    elapsed_s: float
+    eta_s: float
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What a state's array must look like; None in `shape` stands for any length of at least 1."""
+
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def fits(self, dtype: str, shape: Sequence[int]) -> bool:
+        """Whether an array of this type and shape is as specified."""
+        same_rank = dtype == self.dtype and len(shape) == len(self.shape)
+        return same_rank and all(
+            got >= 1 if want is None else got == want for want, got in zip(self.shape, shape, strict=True)
+        )
+
+
+class Checkpoint(Protocol):
+    """Where a training keeps its finished epochs; a killed one goes on from there."""
+
+    def read(self) -> State | None:
+        """Return the arrays last written, or None."""
+
+    def write(self, state: State) -> None:
+        """Replace them, all or nothing."""
+
+
+def ignore_progress(progress: Progress) -> None:
+    """Do nothing with a progress event."""
+
+
+def never_stop() -> bool:
+    """Tell the training to go on."""
+    return False
+
+
+def pool(step_values: FloatArray, *, pooling: str) -> float:
+    """One number from a value a step.
+
+    Parameters
+    ----------
+    step_values
+        Shape (n_steps,).
+    pooling
+        `mean`; `std` (over time, ddof 0); `max`; or `gwrp`, global weighted rank pooling: the values in falling order,
+        weighted by 0.98**rank (Guan et al. 2023, time-weighted frequency representation).
+    """
+    if pooling == "gwrp":
+        weights = GWRP_DECAY ** np.arange(len(step_values))
+        return float(np.sort(step_values)[::-1] @ weights / weights.sum())
+    if pooling not in POOLINGS:
+        raise UsageError(f"pooling must be one of {', '.join(POOLINGS)}; got {pooling!r}")
+    return float(getattr(np, pooling)(step_values))
+
+
+@dataclass
+class Detector(ABC):
+    """A detector that learns from normal sound only; its dataclass fields are its hyper-parameters.
+
+    Higher is stranger, everywhere. A detector knows nothing of thresholds, files, labels or pages.
+    """
+
+    seed: int = 0
+    threads: int = 1
+
+    name: ClassVar[str]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    """`paper`: the report's values where it gives them; `quick`: the same with fewer updates."""
+
+    @classmethod
+    def from_preset(cls, preset: str, **overrides: Any) -> Self:
+        """Build an unfitted detector.
+
+        Raises
+        ------
+        UsageError
+            Unknown preset or hyper-parameter, or a value that is out of range.
+        """
+        if preset not in cls.presets:
+            raise UsageError(f"preset must be one of {', '.join(cls.presets)}; got {preset!r}")
+        known = {field.name for field in fields(cls) if field.init}
+        if unknown := set(overrides) - known:
+            raise UsageError(f"{cls.name} has no setting {sorted(unknown)[0]!r}; it has {', '.join(sorted(known))}")
+        return cls(**{**cls.presets[preset], **overrides})
+
+    @classmethod
+    def parse_setting(cls, name: str, text: str) -> int | float | str:
+        """Read a hyper-parameter from text, by the type of its default.
+
+        Raises
+        ------
+        UsageError
+            Unknown name, or text that is no such number.
+        """
+        defaults = {field.name: field.default for field in fields(cls) if field.init}
+        if name not in defaults:
+            raise UsageError(f"{cls.name} has no setting {name!r}; it has {', '.join(sorted(defaults))}")
+        default = defaults[name]
+        try:
+            if isinstance(default, str):
+                return _number_or_text(text)
+            return int(text) if isinstance(default, int) else float(text)
+        except ValueError as error:
+            raise UsageError(f"{name} must be a number like {default}, got {text!r}") from error
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """Name for people, naming the encoder that ran."""
+
+    @property
+    @abstractmethod
+    def min_samples(self) -> int:
+        """Shortest clip that can be scored, in samples."""
+
+    @property
+    def encoder_identity(self) -> EncoderIdentity | None:
+        """The encoder that ran, or None where there is none."""
+        return None
+
+    def input_warnings(self, clip: Waveform) -> tuple[str, ...]:  # noqa: ARG002 - for those that need none
+        """`code: text` lines on how this detector takes the clip ("short: ...")."""
+        return ()
+
+    @property
+    def training_warnings(self) -> tuple[str, ...]:
+        """What the last fit left out, as `code: text`; empty for most detectors."""
+        return ()
+
+    @final
+    def fit(
+        self,
+        clips: Sequence[Waveform],
+        *,
+        heldout: Sequence[Waveform] = (),
+        on_progress: Callable[[Progress], None] = ignore_progress,
+        should_stop: Callable[[], bool] = never_stop,
+        checkpoint: Checkpoint | None = None,
+    ) -> Self:
+        """Learn from normal clips; an earlier fit is forgotten.
+
+        Parameters
+        ----------
+        clips
+            Normal clips, at least 8 distinct ones.
+        heldout
+            Normal clips for the held-out loss; nothing is learned from them.
+        on_progress
+            Called after each epoch.
+        should_stop
+            Asked between batches; True raises TrainingStopped.
+        checkpoint
+            Read at the start and written after each epoch, where given.
+
+        Raises
+        ------
+        InputError
+            Too few distinct clips, clips too short, or features that never change.
+        TrainingStopped
+            `should_stop` said so.
+        """
+        self._forget()
+        distinct = len({clip.digest or hashlib.sha256(clip.samples.tobytes()).hexdigest() for clip in clips})
+        if distinct < MIN_TRAINING_CLIPS:
+            raise InputError(f"training needs at least {MIN_TRAINING_CLIPS} distinct normal clips, got {distinct}")
+        with one_blas_thread():
+            self._fit(clips, heldout, on_progress, should_stop, checkpoint)
+        return self
+
+    @final
+    def anomaly_map(self, clip: Waveform) -> AnomalyMap:
+        """Where in time (and frequency) the clip sounds strange.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InputError
+            Wrong rate, too short, not mono or not finite.
+        """
+        self._require_fit()
+        with one_blas_thread():
+            return self._anomaly_map(clip)
+
+    @final
+    def anomaly_score(self, clip: Waveform) -> float:
+        """How strange the clip sounds; higher is stranger, no unit. Raises as `anomaly_map`."""
+        self._require_fit()
+        with one_blas_thread():
+            return self._anomaly_score(clip)
+
+    @final
+    def anomaly_scores(self, clips: Sequence[Waveform]) -> FloatArray:
+        """Score each clip, shape (n_clips,). Raises as `anomaly_map`."""
+        self._require_fit()
+        with one_blas_thread():
+            return np.array([self._anomaly_score(clip) for clip in clips], dtype=np.float64)
+
+    @final
+    def anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
+        """`anomaly_score` and `anomaly_map` of a clip, the same bits, from one pass. Raises as `anomaly_map`."""
+        self._require_fit()
+        with one_blas_thread():
+            return self._anomaly_score_and_map(clip)
+
+    @property
+    @final
+    def state(self) -> State:
+        """All that `fit` learned, scaling included; arrays are copies."""
+        self._require_fit()
+        return self._state()
+
+    @final
+    def restore(self, state: State) -> Self:
+        """Take over a saved state.
+
+        Raises
+        ------
+        InputError
+            Names, types or shapes that do not fit the hyper-parameters, or values that are not finite.
+        """
+        check_state(state, self.state_spec())
+        self._restore(state)
+        return self
+
+    @property
+    @abstractmethod
+    def fitted(self) -> bool:
+        """Whether `fit` or `restore` has been called."""
+
+    @abstractmethod
+    def state_spec(self) -> dict[str, TensorSpec]:
+        """Names, types and shapes of the state, from the hyper-parameters alone."""
+
+    @abstractmethod
+    def _forget(self) -> None: ...
+
+    @abstractmethod
+    def _fit(
+        self,
+        clips: Sequence[Waveform],
+        heldout: Sequence[Waveform],
+        on_progress: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+        checkpoint: Checkpoint | None,
+    ) -> None: ...
+
+    @abstractmethod
+    def _anomaly_map(self, clip: Waveform) -> AnomalyMap: ...
+
+    @abstractmethod
+    def _anomaly_score(self, clip: Waveform) -> float: ...
+
+    def _anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
+        """Both; a detector whose two share work that costs something does it once here."""
+        return self._anomaly_score(clip), self._anomaly_map(clip)
+
+    @abstractmethod
+    def _state(self) -> State: ...
+
+    @abstractmethod
+    def _restore(self, state: State) -> None: ...
+
+    def _require_fit(self) -> None:
+        if not self.fitted:
+            raise self._not_fitted()
+
+    def _not_fitted(self) -> NotFittedError:
+        return NotFittedError(f"{self.name} has not been fitted; call fit() or load a trained one first")
+
+
+def _number_or_text(text: str) -> float | str:
+    """`0.001` is a number where a setting takes a number or a word."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def check_state(state: State, spec: Mapping[str, TensorSpec]) -> None:
+    """Check names, types, shapes and finiteness of a state.
+
+    Raises
+    ------
+    InputError
+        At the first array that does not fit.
+    """
+    if set(state) != set(spec):
+        raise InputError(f"state must hold exactly {sorted(spec)}, got {sorted(state)}")
+    for name, array in state.items():
+        if not spec[name].fits(str(array.dtype), array.shape):
+            want = spec[name]
+            raise InputError(f"{name} must be {want.dtype}{want.shape}, got {array.dtype}{array.shape}")
+        if not np.isfinite(array).all():
+            raise InputError(f"{name} must be finite")

@@ -1,0 +1,57 @@
+"""Mahalanobis distance on patch embeddings, with the covariance of Ledoit and Wolf (2004).
+
+Each patch of 128 numbers is a row of its own: a block of ten has 1280, whose covariance some hundred clips cannot tell.
+scikit-learn only trains; scoring is NumPy on the stored arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from asd_core.detectors.contract import State, TensorSpec
+from asd_core.detectors.on_embeddings import PatchDetector, standard_scale
+from asd_core.errors import InputError
+from asd_core.types import FloatArray
+
+
+@dataclass
+class VggishMahalanobis(PatchDetector):
+    """Squared Mahalanobis distance of each patch to the training patches; the clip's score is the mean over patches.
+
+    That mean is the clip's negative log-likelihood, up to constants, under one Gaussian for all patches. Features are
+    standardised first, so that the shrinkage's target, a multiple of the identity, does not depend on their units.
+    """
+
+    name: ClassVar[str] = "vggish_mahalanobis"
+    back_end: ClassVar[str] = "Mahalanobis distance"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"encoder": "vggish"},
+        "quick": {"encoder": "logmel_stats"},
+    }
+
+    def state_spec(self) -> dict[str, TensorSpec]:
+        """Names, types and shapes of the mean and of the matrix that whitens."""
+        width = self._encoder.dimension
+        return {"mean": TensorSpec("float64", (width,)), "whitening": TensorSpec("float64", (width, width))}
+
+    def _fit_rows(self, rows: FloatArray) -> State:
+        """Learn `mean` and `whitening`, with which precision = whitening.T @ whitening."""
+        from sklearn.covariance import LedoitWolf
+
+        mean, scale = standard_scale(rows)
+        covariance = LedoitWolf(assume_centered=True).fit((rows - mean) / scale).covariance_
+        try:
+            inverse_root = np.linalg.inv(np.linalg.cholesky(covariance))
+        except np.linalg.LinAlgError as error:
+            raise InputError("the training clips' embeddings vary in too few directions for a covariance") from error
+        return {"mean": mean, "whitening": inverse_root / scale}
+
+    def _patch_scores(self, patches: FloatArray) -> FloatArray:
+        arrays = self._learned
+        whitened = (patches - arrays["mean"]) @ arrays["whitening"].T  # (n_patches, 128)
+        distances: FloatArray = np.square(whitened).sum(axis=1)
+        return distances

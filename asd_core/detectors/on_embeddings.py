@@ -1,0 +1,183 @@
+"""What the detectors on an encoder's patch vectors share: the encoder, the embedding loop, scaling, the state."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import ClassVar
+
+import numpy as np
+
+from asd_core.detectors.contract import Checkpoint, Detector, Progress, State
+from asd_core.errors import InputError, TrainingStopped, UsageError
+from asd_core.features.encoders import ENCODER_IDS, load_encoder
+from asd_core.features.encoders.contract import Encoder, EncoderIdentity
+from asd_core.features.log_mel import VGGISH_HOP, VGGISH_MIN_SAMPLES, VGGISH_PATCH
+from asd_core.types import SR, AnomalyMap, FloatArray, Waveform
+
+PATCH_S = VGGISH_PATCH * VGGISH_HOP / SR
+CONSTANT_STD = 1e-8
+
+
+@dataclass
+class EncoderDetector(Detector):
+    """A detector whose training rows are an encoder's vectors; what it learns is a set of arrays.
+
+    Parameters
+    ----------
+    encoder
+        `vggish` (the report's) or `logmel_stats` (no weights needed).
+    """
+
+    encoder: str = "logmel_stats"
+
+    back_end: ClassVar[str]
+    """Name for people of what stands behind the encoder."""
+    _arrays: State | None = field(default=None, init=False, repr=False, compare=False)
+    _drawn: tuple[int, int] = field(default=(0, 0), init=False, repr=False, compare=False)
+    """Rows that were kept by a seeded draw, of how many."""
+
+    def __post_init__(self) -> None:
+        if self.encoder not in ENCODER_IDS:
+            raise UsageError(f"encoder must be one of {', '.join(ENCODER_IDS)}; got {self.encoder!r}")
+
+    @property
+    def title(self) -> str:
+        """Name built from the encoder that runs."""
+        return f"{self._encoder.identity.title} + {self.back_end}"
+
+    @property
+    def encoder_identity(self) -> EncoderIdentity:
+        """The encoder that runs."""
+        return self._encoder.identity
+
+    @property
+    def min_samples(self) -> int:
+        """One sample: a clip shorter than a patch is zero-padded to it."""
+        return 1
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there are arrays to score with."""
+        return self._arrays is not None
+
+    def embed(self, clip: Waveform) -> FloatArray:
+        """Vectors of a clip before standardising, shape (n_patches, 128): what is learned from."""
+        return self._encoder.encode(clip)
+
+    @property
+    def _learned(self) -> State:
+        if self._arrays is None:
+            raise self._not_fitted()
+        return self._arrays
+
+    @property
+    def _encoder(self) -> Encoder:
+        return load_encoder(self.encoder)
+
+    @property
+    def training_warnings(self) -> tuple[str, ...]:
+        """Say when only a seeded draw of the training rows was kept."""
+        n_kept, n_rows = self._drawn
+        return (f"subsample: {n_kept} of {n_rows} training rows kept, drawn by the seed",) if n_kept < n_rows else ()
+
+    def _draw(self, rows: FloatArray, *, at_most: int) -> FloatArray:
+        """All rows, or a seeded draw of them, which `training_warnings` tells."""
+        drawn = seeded_rows(rows, at_most=at_most, seed=self.seed)
+        self._drawn = (len(drawn), len(rows))
+        return drawn
+
+    def _forget(self) -> None:
+        self._arrays, self._drawn = None, (0, 0)
+
+    def _fit(
+        self,
+        clips: Sequence[Waveform],
+        heldout: Sequence[Waveform],  # noqa: ARG002 - has no loss to report
+        on_progress: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+        checkpoint: Checkpoint | None,  # noqa: ARG002 - over in seconds
+    ) -> None:
+        began = monotonic()
+        rows = []
+        for clip in clips:
+            if should_stop():
+                raise TrainingStopped("stopped while embedding the training clips")
+            rows.append(self.embed(clip))
+        self._arrays = self._fit_rows(np.concatenate(rows))
+        on_progress(Progress(1, 1, None, None, monotonic() - began, 0.0))
+
+    @abstractmethod
+    def _fit_rows(self, rows: FloatArray) -> State:
+        """Learn the state's arrays from the training clips' vectors, shape (n_rows, width)."""
+
+    def _state(self) -> State:
+        return {name: array.copy() for name, array in self._learned.items()}
+
+    def _restore(self, state: State) -> None:
+        self._arrays = {name: np.array(array) for name, array in state.items()}
+
+
+@dataclass
+class PatchDetector(EncoderDetector):
+    """A detector that scores each patch by itself; a clip's score is the mean over its patches.
+
+    The map, one value for each 0.96 s, pools to the score: it is a true map over time, not an explanation.
+    """
+
+    def input_warnings(self, clip: Waveform) -> tuple[str, ...]:
+        """Say when a clip is shorter than one patch."""
+        if clip.n_samples >= VGGISH_MIN_SAMPLES:
+            return ()
+        return (f"short: {clip.duration_s:.2f} s zero-padded to one patch",)
+
+    @abstractmethod
+    def _patch_scores(self, patches: FloatArray) -> FloatArray:
+        """Anomaly scores of vectors (n_patches, 128), shape (n_patches,)."""
+
+    def _anomaly_score(self, clip: Waveform) -> float:
+        return self._anomaly_score_and_map(clip)[0]
+
+    def _anomaly_map(self, clip: Waveform) -> AnomalyMap:
+        return self._anomaly_score_and_map(clip)[1]
+
+    def _anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
+        scores = self._patch_scores(self.embed(clip))
+        times_s = patch_times_s(len(scores))
+        return float(scores.mean()), AnomalyMap(scores[:, None], times_s, np.array([np.nan]))
+
+
+def patch_times_s(n_patches: int) -> FloatArray:
+    """Centres of patches in seconds, shape (n_patches,)."""
+    return (np.arange(n_patches, dtype=np.float64) + 0.5) * PATCH_S
+
+
+def standard_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation (ddof 0) of each column; the latter is 1 where a column never changes.
+
+    Raises
+    ------
+    InputError
+        No column changes.
+    """
+    mean, std = rows.mean(axis=0), rows.std(axis=0)
+    if not (std > CONSTANT_STD).any():
+        raise InputError("the training clips' embeddings never change: nothing can be learned from them")
+    return mean, np.where(std > CONSTANT_STD, std, 1.0)
+
+
+def seeded_rows(rows: FloatArray, *, at_most: int, seed: int) -> FloatArray:
+    """All rows, or a seeded draw of `at_most` of them in their order."""
+    if len(rows) <= at_most:
+        return rows
+    drawn = np.random.default_rng(seed).choice(len(rows), at_most, replace=False)
+    return rows[np.sort(drawn)]
+
+
+def squared_distances(rows: FloatArray, others: FloatArray) -> FloatArray:
+    """Squared Euclidean distances, shape (n_rows, n_others); never negative."""
+    products = rows @ others.T
+    distances: FloatArray = np.square(rows).sum(1)[:, None] + np.square(others).sum(1) - 2.0 * products
+    return np.maximum(distances, 0.0)

@@ -1,0 +1,289 @@
+"""What the detectors made of a neural network over windows of log-mel frames share.
+
+They learn with torch and score without it: a process that only scores never waits for torch's import.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from asd_core.detectors.contract import POOLINGS, Checkpoint, Detector, Progress, State, TensorSpec, pool
+from asd_core.detectors.networks.training import (
+    BandScale,
+    MinMaxScale,
+    TrainingPlan,
+    WindowSet,
+    initialise,
+    network_state,
+    train_network,
+)
+from asd_core.errors import InputError, UsageError
+from asd_core.features.log_mel import HOP_LENGTH, frame_times_s, log_mel_frames, mel_band_centres_hz
+from asd_core.system.threads import torch_threads
+from asd_core.types import AnomalyMap, Float32Array, FloatArray, Waveform
+
+if TYPE_CHECKING:
+    import torch
+
+Scorer = TypeVar("Scorer")
+MAX_WINDOW, MAX_HIDDEN, MAX_LAYERS = 64, 1024, 4
+RAW_DECIBELS = MinMaxScale(0.0, 1.0)
+CONDITIONINGS = ("none", "bands")
+
+
+class Affine:
+    """`rows @ weight.T + bias`, the weight laid out once.
+
+    Parameters
+    ----------
+    weight, bias
+        Shape (n_outputs, n_inputs) and (n_outputs,).
+    """
+
+    def __init__(self, weight: Float32Array, bias: Float32Array) -> None:
+        self.weight, self.bias = np.ascontiguousarray(weight.T), bias
+
+    def __call__(self, rows: Float32Array) -> Float32Array:
+        """Shape (n, n_inputs) to (n, n_outputs)."""
+        products: Float32Array = rows @ self.weight
+        products += self.bias
+        return products
+
+
+def part(weights: State, name: str) -> State:
+    """The weights of one part of a network, without its name."""
+    return {key.removeprefix(f"{name}."): array for key, array in weights.items() if key.startswith(f"{name}.")}
+
+
+@dataclass
+class NetworkDetector(Detector, Generic[Scorer]):
+    """A network that predicts or rebuilds log-mel frames; the squared error is the anomaly map.
+
+    Parameters
+    ----------
+    epochs, batch_size, learning_rate, schedule, windows_per_epoch
+        See `asd_core.detectors.networks.training.TrainingPlan`; 0 windows per epoch means all.
+    pooling
+        How the error over time becomes one score: mean (the report), std, max or gwrp.
+    """
+
+    epochs: int = 10
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    windows_per_epoch: int = 0
+    pooling: str = "mean"
+
+    scales_frames: ClassVar[bool] = True
+    """Whether the network sees decibels mapped to [0, 1]; else it sees them raw and the state holds no scale."""
+    _fitted: tuple[MinMaxScale, State] | None = field(default=None, init=False, repr=False, compare=False)
+    _ready: tuple[State, Scorer] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.pooling not in POOLINGS:
+            raise UsageError(f"pooling must be one of {', '.join(POOLINGS)}; got {self.pooling!r}")
+        self._plan()
+
+    @property
+    def min_samples(self) -> int:
+        """Shortest clip with one whole window, in samples."""
+        return (self._window_frames - 1) * HOP_LENGTH
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there are weights to score with."""
+        return self._fitted is not None
+
+    def state_spec(self) -> dict[str, TensorSpec]:
+        """Names, types and shapes of weights and, where frames are scaled, of the scale."""
+        spec = {name: TensorSpec("float32", shape) for name, shape in self._weight_shapes().items()}
+        return spec | ({"scale": TensorSpec("float64", (2,))} if self.scales_frames else {})
+
+    def scaled_frames(self, clip: Waveform) -> Float32Array:
+        """Log-mel frames as the network sees them, shape (n_frames, 128); where scaled, training clips span [0, 1]."""
+        scale, _ = self._learned
+        return scale(self._frames(clip))
+
+    @property
+    def _learned(self) -> tuple[MinMaxScale, State]:
+        """The scale, and the weights under torch's names."""
+        if self._fitted is None:
+            raise self._not_fitted()
+        return self._fitted
+
+    @property
+    def _scorer(self) -> Scorer:
+        """The learned network as it scores, made once: its weights no longer change."""
+        _, weights = self._learned
+        if self._ready is None or self._ready[0] is not weights:
+            self._ready = weights, self._prepared(weights)
+        return self._ready[1]
+
+    @abstractmethod
+    def _prepared(self, weights: State) -> Scorer:
+        """Lay the weights out for scoring."""
+
+    def _frames(self, clip: Waveform) -> Float32Array:
+        return log_mel_frames(clip, min_samples=self.min_samples)
+
+    @property
+    @abstractmethod
+    def _window_frames(self) -> int:
+        """Frames one prediction needs, its target included."""
+
+    @abstractmethod
+    def _build(self) -> torch.nn.Module:
+        """A network to train."""
+
+    def _initialise(self, network: torch.nn.Module) -> None:
+        initialise(network, seed=self.seed)
+
+    @abstractmethod
+    def _weight_shapes(self) -> dict[str, tuple[int, ...]]: ...
+
+    @abstractmethod
+    def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
+        """Squared errors of windows (n, window_frames, n_mels) in training, shape (n, ..., n_mels)."""
+
+    @abstractmethod
+    def _step_errors(self, frames: Float32Array) -> Float32Array:
+        """Mean squared error of each window of scaled frames (n_frames, n_mels), shape (n_steps, n_mels)."""
+
+    @abstractmethod
+    def _step_times_s(self, n_steps: int) -> FloatArray: ...
+
+    def _plan(self) -> TrainingPlan:
+        return TrainingPlan(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            schedule=self.schedule,
+            windows_per_epoch=self.windows_per_epoch,
+            seed=self.seed,
+            threads=self.threads,
+        )
+
+    def _forget(self) -> None:
+        self._fitted = None
+
+    def _fit(
+        self,
+        clips: Sequence[Waveform],
+        heldout: Sequence[Waveform],
+        on_progress: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        frames = [self._frames(clip) for clip in clips]
+        limits = MinMaxScale.fit(frames)  # refuses clips that never change, scaled or not
+        scale = limits if self.scales_frames else RAW_DECIBELS
+        network = self._build()
+        self._initialise(network)
+        windows = WindowSet.of([scale(clip) for clip in frames], length=self._window_frames)
+        heldout_windows = WindowSet.of([scale(self._frames(clip)) for clip in heldout], length=self._window_frames)
+        loop = partial(train_network, on_progress=on_progress, should_stop=should_stop, checkpoint=checkpoint)
+        with torch_threads(self.threads):
+            self._train(network, windows, heldout_windows, loop)
+        self._fitted = scale, network_state(network)
+
+    def _train(
+        self, network: torch.nn.Module, windows: WindowSet, heldout: WindowSet, loop: Callable[..., None]
+    ) -> None:
+        loop(network, lambda batch: self._errors(network, batch).mean(), windows, heldout, self._plan())
+
+    def _anomaly_map(self, clip: Waveform) -> AnomalyMap:
+        values = self._step_errors(self.scaled_frames(clip)).astype(np.float64)
+        return AnomalyMap(values, self._step_times_s(len(values)), mel_band_centres_hz())
+
+    def _anomaly_score(self, clip: Waveform) -> float:
+        return self._anomaly_score_and_map(clip)[0]
+
+    def _anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
+        found = self._anomaly_map(clip)
+        return pool(found.values.mean(axis=1), pooling=self.pooling), found
+
+    def _state(self) -> State:
+        scale, weights = self._learned
+        limits = {"scale": np.array([scale.low, scale.high], dtype=np.float64)} if self.scales_frames else {}
+        return {name: array.copy() for name, array in weights.items()} | limits
+
+    def _restore(self, state: State) -> None:
+        low, high = state["scale"] if self.scales_frames else (RAW_DECIBELS.low, RAW_DECIBELS.high)
+        if not high > low:
+            raise InputError("scale must rise: its second value above its first")
+        weights = {name: np.array(array) for name, array in state.items() if name != "scale"}
+        self._fitted = MinMaxScale(float(low), float(high)), weights
+
+
+@dataclass
+class RecurrentDetector(NetworkDetector[Scorer]):
+    """A recurrent network over windows of scaled log-mel frames.
+
+    Parameters
+    ----------
+    window
+        Frames a window holds (32 ms each).
+    hidden, layers
+        Size and number of recurrent layers.
+    stride
+        Frames from one scored window to the next: 1 scores every window. Training always sees all windows.
+    conditioning
+        `none` (the report), or `bands`: in training each band has mean 0 and deviation 1, which is then put into the
+        weights (`asd_core.detectors.networks.training.BandScale`): the same network, learned in far fewer updates.
+    """
+
+    window: int = 10
+    hidden: int = 256
+    layers: int = 2
+    stride: int = 1
+    conditioning: str = "none"
+
+    recurrent_input: ClassVar[str]
+    """Name of the recurrent part that sees the frames."""
+
+    def __post_init__(self) -> None:
+        limits = {"window": MAX_WINDOW, "hidden": MAX_HIDDEN, "layers": MAX_LAYERS, "stride": self.window}
+        for name, most in limits.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise UsageError(f"{name} must be 1..{most}, got {getattr(self, name)}")
+        if self.conditioning not in CONDITIONINGS:
+            raise UsageError(f"conditioning must be one of {', '.join(CONDITIONINGS)}; got {self.conditioning!r}")
+        super().__post_init__()
+
+    def _train(
+        self, network: torch.nn.Module, windows: WindowSet, heldout: WindowSet, loop: Callable[..., None]
+    ) -> None:
+        if self.conditioning == "none":
+            super()._train(network, windows, heldout, loop)
+            return
+        bands = BandScale.of(windows.frames)
+        weights = bands.std.square()  # so that errors are those of the frames as they were
+
+        def loss_of(batch: torch.Tensor) -> torch.Tensor:
+            return (self._errors(network, batch) * weights).mean()
+
+        loop(network, loss_of, bands(windows), bands(heldout), self._plan())
+        bands.fold(network, recurrent=self.recurrent_input, output="output")
+
+
+def window_centres_s(n_windows: int, *, window: int) -> FloatArray:
+    """Centres of windows that start at successive frames, in seconds, shape (n_windows,)."""
+    half_window_s = float(frame_times_s(window)[-1]) / 2
+    return np.add(frame_times_s(n_windows), half_window_s)
+
+
+def recurrent_shapes(prefix: str, *, gates: int, inputs: int, hidden: int, layers: int) -> dict[str, tuple[int, ...]]:
+    """Weight shapes of a stacked LSTM (4 gates) or GRU (3 gates) as torch names them."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in range(layers):
+        shapes[f"{prefix}.weight_ih_l{layer}"] = (gates * hidden, inputs if layer == 0 else hidden)
+        shapes[f"{prefix}.weight_hh_l{layer}"] = (gates * hidden, hidden)
+        shapes[f"{prefix}.bias_ih_l{layer}"] = (gates * hidden,)
+        shapes[f"{prefix}.bias_hh_l{layer}"] = (gates * hidden,)
+    return shapes

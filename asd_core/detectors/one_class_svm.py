@@ -1,0 +1,166 @@
+"""One-class SVM on a clip's patch embeddings (the report's first method).
+
+scikit-learn only trains; scoring is NumPy on the stored arrays, so that no pickle and no library version stands between
+a saved detector and its scores. The decision value's sign is turned here: higher is stranger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from asd_core.detectors.contract import State, TensorSpec
+from asd_core.detectors.on_embeddings import EncoderDetector, patch_times_s, squared_distances, standard_scale
+from asd_core.errors import InputError, UsageError
+from asd_core.features.encoders import load_encoder
+from asd_core.features.encoders.contract import Encoder
+from asd_core.features.log_mel import VGGISH_FRAME, VGGISH_HOP, VGGISH_PATCH
+from asd_core.types import AnomalyMap, FloatArray, Waveform
+
+BLOCK_PATCHES = 10
+MAX_TRAINING_BLOCKS = 20_000
+"""Above this a seeded subsample is fitted: the SVM's time grows with the square of the rows."""
+
+
+@dataclass
+class VggishOcsvm(EncoderDetector):
+    """Ten patches of 128 numbers, standardised, against an RBF one-class SVM; longer clips are cut in such blocks.
+
+    The score is the mean over blocks of the negated decision value. The map is an explanation and does not pool to the
+    score: how much the score falls when one patch is replaced by the training mean, at each patch's centre.
+
+    Parameters
+    ----------
+    nu
+        Upper bound on the share of training clips outside the boundary, in (0, 1).
+    gamma
+        Width of the RBF kernel, `exp(-gamma * distance**2)`: a positive number, or `scale` for
+        1 / (n_features * variance).
+    """
+
+    nu: float = 0.1
+    gamma: str | float = "scale"
+
+    name: ClassVar[str] = "vggish_ocsvm"
+    back_end: ClassVar[str] = "one-class SVM"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"encoder": "vggish"},
+        "quick": {"encoder": "logmel_stats"},
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.nu < 1:
+            raise UsageError(f"nu must be in (0, 1), got {self.nu}")
+        if self.gamma != "scale" and not (isinstance(self.gamma, int | float) and 0 < self.gamma < np.inf):
+            raise UsageError(f"gamma must be 'scale' or a positive number, got {self.gamma!r}")
+
+    def state_spec(self) -> dict[str, TensorSpec]:
+        """Names, types and shapes of scaling, support vectors and their weights."""
+        width = BLOCK_PATCHES * self._encoder.dimension
+        return {
+            "mean": TensorSpec("float64", (width,)),
+            "scale": TensorSpec("float64", (width,)),
+            "support_vectors": TensorSpec("float64", (None, width)),
+            "dual_coef": TensorSpec("float64", (None,)),
+            "intercept": TensorSpec("float64", (1,)),
+            "gamma": TensorSpec("float64", (1,)),
+        }
+
+    def embed(self, clip: Waveform) -> FloatArray:
+        """Blocks of a clip, shape (n_blocks, 1280): what the SVM sees before standardising."""
+        return _block_rows(self._encoder.encode(clip))
+
+    def input_warnings(self, clip: Waveform) -> tuple[str, ...]:
+        """Say when a clip is shorter than the ten patches (9.6 s) of a block."""
+        if clip.n_samples >= BLOCK_PATCHES * VGGISH_PATCH * VGGISH_HOP + VGGISH_FRAME - VGGISH_HOP:
+            return ()
+        return (f"short: {clip.duration_s:.2f} s repeated to {BLOCK_PATCHES} patches",)
+
+    @property
+    def _encoder(self) -> Encoder:
+        return load_encoder(self.encoder)
+
+    def _fit_rows(self, rows: FloatArray) -> State:
+        from sklearn.svm import OneClassSVM
+
+        blocks = self._draw(rows, at_most=MAX_TRAINING_BLOCKS)
+        mean, scale = standard_scale(blocks)
+        scaled = (blocks - mean) / scale
+        gamma = kernel_gamma(self.gamma, scaled)
+        svm = OneClassSVM(kernel="rbf", nu=self.nu, gamma=gamma).fit(scaled)
+        return {
+            "mean": mean,
+            "scale": scale,
+            "support_vectors": np.ascontiguousarray(svm.support_vectors_, dtype=np.float64),
+            "dual_coef": np.ascontiguousarray(svm.dual_coef_[0], dtype=np.float64),
+            "intercept": np.asarray(svm.intercept_, dtype=np.float64),
+            "gamma": np.array([gamma], dtype=np.float64),
+        }
+
+    def _block_scores(self, blocks: FloatArray) -> FloatArray:
+        """Negated decision values of unscaled blocks (n, 1280), shape (n,)."""
+        arrays = self._learned
+        scaled = (blocks - arrays["mean"]) / arrays["scale"]
+        kernel = np.exp(-arrays["gamma"] * squared_distances(scaled, arrays["support_vectors"]))
+        scores: FloatArray = -(kernel @ arrays["dual_coef"] + arrays["intercept"])
+        return scores
+
+    def _anomaly_score(self, clip: Waveform) -> float:
+        return float(self._block_scores(self.embed(clip)).mean())
+
+    def _anomaly_map(self, clip: Waveform) -> AnomalyMap:
+        return self._patch_map(self._encoder.encode(clip))
+
+    def _anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
+        patches = self._encoder.encode(clip)
+        return float(self._block_scores(_block_rows(patches)).mean()), self._patch_map(patches)
+
+    def _patch_map(self, patches: FloatArray) -> AnomalyMap:
+        """How much the score falls without each of the patches (n_patches, dimension)."""
+        starts = block_starts(len(patches))
+        training_mean = self._learned["mean"].reshape(BLOCK_PATCHES, -1)
+        total = np.zeros(len(patches), dtype=np.float64)
+        counted = np.zeros_like(total)
+        for start, block in zip(starts, patch_blocks(patches), strict=True):
+            occluded = np.repeat(block[None], BLOCK_PATCHES, axis=0)  # (10 variants, 10 patches, dimension)
+            occluded[np.arange(BLOCK_PATCHES), np.arange(BLOCK_PATCHES)] = training_mean
+            falls = self._block_scores(block.reshape(1, -1)) - self._block_scores(occluded.reshape(BLOCK_PATCHES, -1))
+            np.add.at(total, (start + np.arange(BLOCK_PATCHES)) % len(patches), falls)
+            np.add.at(counted, (start + np.arange(BLOCK_PATCHES)) % len(patches), 1)
+        falls_per_patch: FloatArray = (total / counted)[:, None]  # (n_patches, 1)
+        return AnomalyMap(falls_per_patch, patch_times_s(len(patches)), np.array([np.nan]))
+
+    def _restore(self, state: State) -> None:
+        if len(state["dual_coef"]) != len(state["support_vectors"]):
+            raise InputError("dual_coef must hold one weight a support vector")
+        if not (state["gamma"] > 0).all() or not (state["scale"] > 0).all():
+            raise InputError("gamma and scale must be positive")
+        super()._restore(state)
+
+
+def kernel_gamma(setting: str | float, scaled: FloatArray) -> float:
+    """Return the kernel's width for standardised rows: 1 / (n_features * variance) for `scale`, else the number."""
+    return float(1.0 / (scaled.shape[1] * scaled.var())) if setting == "scale" else float(setting)
+
+
+def block_starts(n_patches: int) -> list[int]:
+    """First patch of each block of 10: hop 10, the last block ending at the clip's end; one block for a short clip."""
+    if n_patches <= BLOCK_PATCHES:
+        return [0]
+    starts = list(range(0, n_patches - BLOCK_PATCHES + 1, BLOCK_PATCHES))
+    return starts if starts[-1] == n_patches - BLOCK_PATCHES else [*starts, n_patches - BLOCK_PATCHES]
+
+
+def _block_rows(patches: FloatArray) -> FloatArray:
+    """Blocks of patches (n_patches, dimension) as rows, shape (n_blocks, 10 * dimension)."""
+    return patch_blocks(patches).reshape(-1, BLOCK_PATCHES * patches.shape[1])
+
+
+def patch_blocks(patches: FloatArray) -> FloatArray:
+    """Blocks of ten patches, shape (n_blocks, 10, dimension); a shorter clip is repeated to ten."""
+    rows = [(start + np.arange(BLOCK_PATCHES)) % len(patches) for start in block_starts(len(patches))]
+    return patches[np.stack(rows)]

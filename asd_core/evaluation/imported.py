@@ -1,0 +1,84 @@
+"""Scores of another method, brought to the clips of a data set."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from asd_core.errors import DataSetError
+from asd_core.evaluation.scores import ScoredClip, Scores
+from asd_core.formats import cell_text
+
+SCORE_NAMES = ("anomaly_score", "score")
+MAX_ROWS = 1_000_000
+
+
+def read_scores(path: Path) -> dict[str, float]:
+    """Read a CSV with the columns `path` and `anomaly_score` (or `score`), such as the `score` command's.
+
+    Raises
+    ------
+    DataSetError
+        Missing columns, a path twice, or a score that is not a finite number.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = csv.DictReader(stream)
+            column = _score_column(rows.fieldnames, path)
+            found: dict[str, float] = {}
+            for number, row in enumerate(rows, start=2):
+                _take(found, row, column, f"{path}:{number}")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataSetError(f"{path} is not a CSV file in UTF-8 ({type(error).__name__})") from error
+    return found
+
+
+def _score_column(names: Sequence[str] | None, path: Path) -> str:
+    for name in SCORE_NAMES:
+        if names and "path" in names and name in names:
+            return name
+    raise DataSetError(f"{path} must have the columns path and {' or '.join(SCORE_NAMES)} in its first line")
+
+
+def _take(found: dict[str, float], row: Mapping[str, str | None], column: str, place: str) -> None:
+    name = cell_text(row["path"] or "")
+    try:
+        value = float(row[column] or "")
+    except ValueError:
+        value = math.nan
+    if not name or not math.isfinite(value):
+        raise DataSetError(f"{place}: a row needs a path and a finite score")
+    if name in found:
+        raise DataSetError(f"{place}: this path is in the file twice")
+    if len(found) >= MAX_ROWS:
+        raise DataSetError(f"{place}: more than {MAX_ROWS} rows")
+    found[name] = value
+
+
+def rescore(scores: Scores, imported: Mapping[str, float], *, machine: str, required: bool = True) -> Scores:
+    """Give each clip the imported score of its path (relative to the machine's folder or to the folder above).
+
+    Parameters
+    ----------
+    required
+        Refuse when a clip has none; otherwise such clips are left out.
+
+    Raises
+    ------
+    DataSetError
+        Clips without a score, by name.
+    """
+    taken: list[ScoredClip] = []
+    missing: list[str] = []
+    for clip in scores.clips:
+        value = imported.get(clip.path, imported.get(f"{machine}/{clip.path}"))
+        if value is None:
+            missing.append(clip.path)
+        else:
+            taken.append(replace(clip, anomaly_score=value))
+    if missing and required:
+        raise DataSetError(f"{len(missing)} clips have no imported score, among them {', '.join(missing[:5])}")
+    return Scores(tuple(taken))

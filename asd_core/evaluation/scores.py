@@ -1,0 +1,117 @@
+"""The scores that are kept with a trained detector: clips with their labels, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from asd_core.data.clips import LABELS
+from asd_core.errors import ArtifactError, InputError
+from asd_core.formats import cell_text
+from asd_core.system.files import csv_text
+from asd_core.types import BoolArray, FloatArray
+
+SCORES = "scores.csv"
+
+SCORE_COLUMNS = ("path", "machine_id", "split", "label", "kind", "digest", "anomaly_score")
+
+
+@dataclass(frozen=True)
+class ScoredClip:
+    """A clip's score, kept with the detector.
+
+    Parameters
+    ----------
+    path
+        Relative to the machine's folder.
+    split
+        `heldout` (normal clips kept out of the fit) or `test`.
+    digest
+        SHA-256 of the file.
+    """
+
+    path: str
+    machine_id: str
+    split: str
+    label: str
+    kind: str
+    digest: str
+    anomaly_score: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scored clips of a detector as columns."""
+
+    clips: tuple[ScoredClip, ...]
+
+    def of(self, split: str) -> Scores:
+        """Only those of a split."""
+        return Scores(tuple(clip for clip in self.clips if clip.split == split))
+
+    def labelled(self) -> Scores:
+        """Only those with a label."""
+        return Scores(tuple(clip for clip in self.clips if clip.label != "unlabelled"))
+
+    @property
+    def anomaly_scores(self) -> FloatArray:
+        """Shape (n_clips,)."""
+        return np.array([clip.anomaly_score for clip in self.clips], dtype=np.float64)
+
+    @property
+    def is_anomalous(self) -> BoolArray:
+        """Shape (n_clips,)."""
+        return np.array([clip.label == "anomalous" for clip in self.clips], dtype=np.bool_)
+
+    @property
+    def machine_ids(self) -> tuple[str, ...]:
+        """One id a clip."""
+        return tuple(clip.machine_id for clip in self.clips)
+
+
+def finite_float(text: str) -> float:
+    """Read a number; NaN, what is beyond a double and what is no number are a ValueError that does not show it."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError("a number must be finite and within the range of a double")
+    return value
+
+
+def format_scores(scores: Sequence[ScoredClip]) -> bytes:
+    """Write scores as CSV; raises InputError where one is not finite."""
+    rows: list[Sequence[str | float]] = [SCORE_COLUMNS]
+    for clip in scores:
+        if not math.isfinite(clip.anomaly_score):
+            raise InputError(f"the score of {clip.path!r} is not finite")
+        *text, score = (getattr(clip, column) for column in SCORE_COLUMNS)
+        rows.append([*text, float(score)])
+    return csv_text(rows).encode("utf-8", "backslashreplace")
+
+
+def parse_scores(content: bytes) -> Scores:
+    """Read what `format_scores` gave; raises ArtifactError where it is damaged."""
+    try:
+        rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
+        if tuple(rows[0]) != SCORE_COLUMNS:
+            raise ArtifactError(f"{SCORES} must have the columns {SCORE_COLUMNS}")
+        clips = tuple(_scored_clip(row, number) for number, row in enumerate(rows[1:], start=1))
+    except (ValueError, IndexError, TypeError, csv.Error) as error:
+        raise ArtifactError(f"{SCORES} is damaged: {error}") from error
+    return Scores(clips)
+
+
+def _scored_clip(row: Sequence[str], number: int) -> ScoredClip:
+    if len(row) != len(SCORE_COLUMNS):
+        raise ValueError(f"clip {number} must have {len(SCORE_COLUMNS)} columns, got {len(row)}")
+    path, machine_id, split, label, kind, digest = map(cell_text, row[:-1])
+    if split not in ("heldout", "test") or label not in LABELS:
+        raise ValueError(f"clip {number} has an unknown split or label")
+    return ScoredClip(path, machine_id, split, label, kind, digest, finite_float(row[-1]))

@@ -1,0 +1,377 @@
+"""Features of recordings on disk, so that a second training or evaluation reads no audio.
+
+An entry is a file of its own, named by the SHA-256 of its key, of two sorts:
+
+- what the reader said of a file: its place and status (size, times, inode) and the channel lead to the content's
+  digest, the length and the warnings. A file whose status has changed is another key, so it is read again;
+- an array made of a recording: the content's digest, the channel and the name of the features lead to the array.
+
+The reader's version and those of the packages that figures depend on are part of every key. Entries are written to a
+temporary file and renamed, so several processes may write at once; each ends with a SHA-256 of its key and body, and
+one that does not match, or whose body cannot be understood, counts as missing. Refusals are never kept. Failing to
+write is no error: the next run computes again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import platform
+import secrets
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from asd_core.audio.reading import READER_VERSION, read_waveform
+from asd_core.errors import AudioError, FileError, UsageError
+from asd_core.system.files import parse_json, read_regular
+from asd_core.system.places import data_dir
+from asd_core.types import SR, DerivedArray, Float32Array, Waveform
+
+FOLDER_NAME = "features"
+FORMAT = 2
+"""Rises with any change of what an entry holds."""
+DEFAULT_MB = 4096
+KEPT_SHARE = 0.9
+"""What is left of the cap after the least recently used entries have gone."""
+_SCAN_SHARE = 20
+_BLOCK_BYTES = 4096
+_SEAL_BYTES = hashlib.sha256().digest_size
+_SETTLED_S = 2.0
+"""A file younger than this may change again without a change of its times: its status is not trusted yet."""
+_STALE_S = 3600.0
+_PACKAGES = ("numpy", "scipy", "soundfile", "soxr", "tensorflow")
+_PARTIAL = ".partial-"
+
+Parsed = TypeVar("Parsed")
+
+
+def read_clip(path: str | os.PathLike[str], *, channel: int | None = None) -> Waveform:
+    """Read a recording as `asd_core.audio.reading.read_waveform` does, or take what the cache knows of it.
+
+    A known clip's samples are read when they are first asked for, and its `derived` features come from the cache.
+
+    Raises
+    ------
+    AudioError
+        As `read_waveform`. For a known clip, `samples` may raise it too, with code `open`, where the content has
+        changed in the meantime.
+    """
+    store = opened()
+    if store is None:
+        return read_waveform(path, channel=channel)
+    status = _status(path)
+    if status is None:
+        return read_waveform(path, channel=channel)
+    key = _file_key(path, status, channel)
+    outcome = store.read_as(key, _parse_outcome)
+    if outcome is not None:
+        return KnownClip(path, channel, outcome, store, key)
+    waveform = read_waveform(path, channel=channel)
+    outcome = _Outcome(waveform.digest, waveform.n_samples, waveform.warnings)
+    if _is_settled(status) and (after := _status(path)) is not None and _file_key(path, after, channel) == key:
+        store.write(key, outcome.to_bytes())
+    return KnownClip(path, channel, outcome, store, key, samples=waveform.samples)
+
+
+def opened() -> FeatureCache | None:
+    """Return the cache in the data folder, capped at `ASD_CACHE_MB` (default 4096); None where that is 0.
+
+    Raises
+    ------
+    UsageError
+        `ASD_CACHE_MB` is no whole number from 0.
+    """
+    megabytes = os.environ.get("ASD_CACHE_MB", "").strip() or str(DEFAULT_MB)
+    if not (megabytes.isascii() and megabytes.isdigit()):
+        raise UsageError(f"ASD_CACHE_MB must be a whole number of megabytes, 0 for no cache; got {megabytes!r}")
+    if int(megabytes) == 0:
+        return None
+    return _opened_at(os.fspath(cache_folder()), int(megabytes) * 2**20)
+
+
+def cache_folder() -> Path:
+    """Where the entries are kept."""
+    return data_dir() / FOLDER_NAME
+
+
+@cache
+def _opened_at(folder: str, max_bytes: int) -> FeatureCache:
+    return FeatureCache(Path(folder), max_bytes)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A file in the cache."""
+
+    path: Path
+    n_bytes: int
+    used_ns: int
+
+
+class FeatureCache:
+    """Bytes by key in a folder of bounded size; the least recently used go first.
+
+    One writing process keeps the cap exactly; several at once may each go beyond it by a twentieth until their next
+    look.
+
+    Parameters
+    ----------
+    folder
+        Made when first written to.
+    max_bytes
+        Largest size on disk, counted in blocks of 4096 bytes.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self._until_scan = 0
+
+    def read(self, key: str) -> bytes | None:
+        """Return an entry's body, or None where there is none; a damaged one is removed."""
+        path = self._place(key)
+        try:
+            content = read_regular(path, at_most=self.max_bytes)
+        except FileError:
+            return None
+        body, seal = content[:-_SEAL_BYTES], content[-_SEAL_BYTES:]
+        if _seal(key, body) != seal:
+            self.forget(key)
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return body
+
+    def read_as(self, key: str, parse: Callable[[bytes], Parsed | None]) -> Parsed | None:
+        """Return what `parse` makes of an entry's body; one that it cannot understand (None) is removed."""
+        body = self.read(key)
+        parsed = None if body is None else parse(body)
+        if body is not None and parsed is None:
+            self.forget(key)
+        return parsed
+
+    def write(self, key: str, body: bytes) -> None:
+        """Keep an entry, all or nothing; what cannot be written is not kept."""
+        n_bytes = _on_disk(len(body) + _SEAL_BYTES)
+        if n_bytes > self.max_bytes:
+            return
+        self._make_room(n_bytes)
+        path = self._place(key)
+        staged = path.with_name(f"{_PARTIAL}{os.getpid()}-{secrets.token_hex(8)}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staged.write_bytes(body + _seal(key, body))
+            staged.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                staged.unlink()
+
+    def forget(self, key: str) -> None:
+        """Remove an entry where there is one."""
+        _remove(self._place(key))
+
+    def n_bytes(self) -> int:
+        """Size on disk."""
+        return sum(entry.n_bytes for entry in self._entries())
+
+    def _place(self, key: str) -> Path:
+        name = _key_digest(key).hex()
+        return self.folder / name[:2] / name[2:]
+
+    def _make_room(self, n_bytes: int) -> None:
+        """Look at the folder after each twentieth of the cap, and where the cap would be passed."""
+        self._until_scan -= n_bytes
+        if self._until_scan >= 0:
+            return
+        entries = sorted(self._entries(), key=lambda entry: entry.used_ns)
+        total = n_bytes + sum(entry.n_bytes for entry in entries)
+        if total > self.max_bytes:
+            for entry in entries:
+                if total <= max(n_bytes, KEPT_SHARE * self.max_bytes):
+                    break
+                _remove(entry.path)
+                total -= entry.n_bytes
+        self._until_scan = min(self.max_bytes // _SCAN_SHARE, self.max_bytes - total)
+
+    def _entries(self) -> Iterator[_Entry]:
+        """List what is kept; pieces that a killed process left are removed after an hour."""
+        for path in self.folder.glob("*/*"):
+            try:
+                status = path.lstat()
+            except OSError:  # another process removed it
+                continue
+            if path.name.startswith(_PARTIAL):
+                if abs(time.time() - status.st_mtime) > _STALE_S:
+                    _remove(path)
+                continue
+            yield _Entry(path, _on_disk(status.st_size), _used_ns(status))
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What the reader said of a file that it took."""
+
+    digest: str
+    n_samples: int
+    warnings: tuple[str, ...]
+
+    def to_bytes(self) -> bytes:
+        """Encode as JSON; `_parse_outcome` reads it."""
+        table = {"digest": self.digest, "n_samples": self.n_samples, "warnings": self.warnings}
+        return json.dumps(table).encode("ascii")
+
+
+def _parse_outcome(body: bytes) -> _Outcome | None:
+    try:
+        table = parse_json(body)
+    except ValueError:
+        return None
+    if not isinstance(table, dict) or set(table) != {"digest", "n_samples", "warnings"}:
+        return None
+    digest, n_samples, warnings = table["digest"], table["n_samples"], table["warnings"]
+    if not isinstance(digest, str) or type(n_samples) is not int or n_samples < 0:
+        return None
+    if not isinstance(warnings, list) or not all(isinstance(text, str) for text in warnings):
+        return None
+    return _Outcome(digest, n_samples, tuple(warnings))
+
+
+def _parse_array(body: bytes) -> npt.NDArray[np.floating] | None:
+    """Read a C-contiguous array of floats as `numpy.save` writes it; None for any other bytes."""
+    stream = io.BytesIO(body)
+    try:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            return None
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        flat = np.frombuffer(body, dtype, offset=stream.tell())
+    except ValueError:
+        return None
+    if is_fortran or dtype.kind != "f" or min(shape, default=0) < 0 or math.prod(shape) != flat.size:
+        return None
+    return flat.reshape(shape).copy()
+
+
+class KnownClip(Waveform):
+    """A recording whose digest and length are known; its samples are read when first asked for."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        channel: int | None,
+        outcome: _Outcome,
+        store: FeatureCache,
+        key: str,
+        *,
+        samples: Float32Array | None = None,
+    ) -> None:
+        # Past the frozen dataclass, whose own constructor wants the samples.
+        vars(self).update(sr=SR, digest=outcome.digest, warnings=outcome.warnings)
+        vars(self).update(_path=path, _channel=channel, _n_samples=outcome.n_samples, _store=store, _key=key)
+        if samples is not None:
+            vars(self).update(samples=samples)
+
+    def __repr__(self) -> str:
+        """Name the file; the samples are not read for it."""
+        return f"KnownClip({os.fspath(self._path)!r}, digest={self.digest!r})"
+
+    _path: str | os.PathLike[str]
+    _channel: int | None
+    _n_samples: int
+    _store: FeatureCache
+    _key: str
+
+    @cached_property
+    def samples(self) -> Float32Array:
+        """As `Waveform.samples`.
+
+        Raises
+        ------
+        AudioError
+            The file is gone, or its content is not the one that was known.
+        """
+        waveform = read_waveform(self._path, channel=self._channel)
+        if waveform.digest != self.digest:
+            self._store.forget(self._key)
+            raise AudioError("open", f"{os.fspath(self._path)!a}: the file changed while it was in use; start again")
+        return waveform.samples
+
+    @property
+    def n_samples(self) -> int:
+        """Length in samples."""
+        return self._n_samples
+
+    def _derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
+        """Take features from the cache, or compute and keep them; C-contiguous in both cases."""
+        key = "\n".join(("array", _runtime(), self.digest, str(self._channel), name))
+        known = self._store.read_as(key, _parse_array)
+        if known is not None:
+            return cast(DerivedArray, known)
+        array = np.ascontiguousarray(compute())
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        self._store.write(key, buffer.getvalue())
+        return cast(DerivedArray, array)
+
+
+def _status(path: str | os.PathLike[str]) -> os.stat_result | None:
+    """Return the status of a regular file; None leaves everything else to the reader."""
+    try:
+        status = os.lstat(path)
+    except (OSError, ValueError):
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _file_key(path: str | os.PathLike[str], status: os.stat_result, channel: int | None) -> str:
+    facts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, channel)
+    return "\n".join(("file", _runtime(), os.fspath(Path(path).absolute()), *map(str, facts)))
+
+
+def _is_settled(status: os.stat_result) -> bool:
+    return time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED_S
+
+
+@cache
+def _runtime() -> str:
+    """Name what else the figures depend on: the reader, the packages and the kind of processor."""
+    found = [f"cache {FORMAT}, reader {READER_VERSION}", platform.machine()]
+    for package in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found.append(f"{package} {version(package)}")
+    return ", ".join(found)
+
+
+def _key_digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def _seal(key: str, body: bytes) -> bytes:
+    """Vouch for a body under its own key: an entry in another's place does not count."""
+    return hashlib.sha256(_key_digest(key) + body).digest()
+
+
+def _used_ns(status: os.stat_result) -> int:
+    """When an entry was last used; 0 where the clock was set back since, or it would outlive all that is in use."""
+    return 0 if status.st_mtime > time.time() + _STALE_S else status.st_mtime_ns
+
+
+def _on_disk(n_bytes: int) -> int:
+    return -(-n_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()

@@ -1,0 +1,86 @@
+"""The contract of an encoder: a waveform becomes one vector a patch of 0.96 s."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+
+from asd_core.features.log_mel import VGGISH_MIN_SAMPLES, checked_samples
+from asd_core.types import Float32Array, FloatArray, Waveform
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A file of a model folder: name relative to the folder, SHA-256 in hexadecimal digits, size."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """What ran: kept with every trained detector, which refuses to score with another.
+
+    Parameters
+    ----------
+    id
+        Registry key, as in `--set encoder=...`.
+    title
+        Name for people; VGGish only after the numeric check.
+    dimension
+        Numbers a patch.
+    digest
+        SHA-256 of the weights, or of the recipe where there are none.
+    files
+        The weights' files, from which the digest is made; none where there are no weights.
+    """
+
+    id: str
+    title: str
+    dimension: int
+    digest: str
+    files: tuple[WeightFile, ...] = ()
+
+
+class Encoder(ABC):
+    """One vector for each 0.96 s of sound."""
+
+    id: ClassVar[str]
+    dimension: ClassVar[int] = 128
+
+    @property
+    @abstractmethod
+    def identity(self) -> EncoderIdentity:
+        """Id, honest title, dimension and digest."""
+
+    @property
+    def digest(self) -> str:
+        """The identity's digest; may be had without the identity's checks."""
+        return self.identity.digest
+
+    @final
+    def encode(self, clip: Waveform) -> FloatArray:
+        """Vectors of a clip, shape (n_patches, dimension), n_patches >= 1, finite.
+
+        A clip shorter than one patch (15,600 samples) is zero-padded to it.
+
+        Raises
+        ------
+        InputError
+            Wrong rate, not mono, empty, or not finite.
+        EncoderUnavailableError
+            Weights or packages out of reach.
+        """
+        return clip.derived(f"encoder {self.id} {self.digest}", lambda: self._encode_clip(clip))
+
+    def _encode_clip(self, clip: Waveform) -> FloatArray:
+        samples = checked_samples(clip, min_samples=1)
+        missing = VGGISH_MIN_SAMPLES - len(samples)
+        return self._encode(np.pad(samples, (0, missing)) if missing > 0 else samples)
+
+    @abstractmethod
+    def _encode(self, samples: Float32Array) -> FloatArray: ...

@@ -1,0 +1,310 @@
+"""Does this clip belong here? Traits of the recording itself, held against those of the training clips.
+
+A detector takes everything for strange that its training clips did not have, another microphone as much as a broken
+bearing. These few traits say when the recording, not the machine, may be what is strange. They are no detector: limits
+are wide, so that clips from the same place pass, faults and all, and passing them proves nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+import scipy
+
+from asd_core.errors import InputError
+from asd_core.features.log_mel import HOP_LENGTH, N_FFT, checked_samples
+from asd_core.types import SR, FloatArray, Waveform
+
+MIN_CLIPS = 8
+ENERGY_SHARE = 0.999
+FLOOR_PERCENTILE = 10.0
+SILENCE_DB = -120.0
+"""Levels are no lower: digital silence has no level."""
+MAD_FACTOR = 4.0
+_TRAITS = f"traits 1 energy_share={ENERGY_SHARE} floor={FLOOR_PERCENTILE} silence={SILENCE_DB}"
+"""Their name in a cache; the number rises when the same samples give other traits."""
+_MAD_TO_SD = 1.4826
+"""Makes the median absolute deviation estimate a normal distribution's standard deviation."""
+
+
+@dataclass(frozen=True)
+class ClipTraits:
+    """What a recording is like, whatever the machine does.
+
+    Parameters
+    ----------
+    level_dbfs, peak_dbfs
+        RMS and largest magnitude in dB; full scale is 0, a full-scale sine has an RMS of -3.
+    bandwidth_hz
+        Frequency below which 99.9 % of the energy lies; 0 for silence. (99 % is no use for machines: low hum holds so
+        much of the energy that real slide rails reach from 1.5 to 7.3 kHz, and a low-pass at 2 kHz goes unseen.)
+    noise_floor_db
+        The 10th percentile of the levels of stretches of 32 ms, in dB.
+    duration_s
+        Length in seconds.
+    centroid_hz
+        Mean frequency weighted by energy; 0 for silence.
+    """
+
+    level_dbfs: float
+    peak_dbfs: float
+    bandwidth_hz: float
+    noise_floor_db: float
+    duration_s: float
+    centroid_hz: float
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """How a trait is judged: on which scale, how far beyond the training clips, and in which words.
+
+    Parameters
+    ----------
+    in_octaves
+        Whether the scale is log2 of the trait.
+    margin
+        Beyond the training clips' extremes, and least half-width about their median; dB or octaves.
+    """
+
+    in_octaves: bool
+    margin: float
+    above: str
+    below: str
+
+
+DRIFT_SHARE = 0.2
+_DRIFT_WORDS = {
+    "level_dbfs": ("level", "dB"),
+    "peak_dbfs": ("peak", "dB"),
+    "bandwidth_hz": ("bandwidth", "Hz"),
+    "noise_floor_db": ("noise floor", "dB"),
+    "duration_s": ("length", "s"),
+    "centroid_hz": ("spectrum's centre", "Hz"),
+}
+_MICROPHONE = "the verdict may be about the microphone"
+_PLACE = "the verdict may be about the surroundings"
+_RULES: dict[str, _Rule] = {
+    "level_dbfs": _Rule(
+        False,
+        5.0,
+        f"level: {{gap:.1f}} dB louder than any training clip: {_MICROPHONE}",
+        f"level: {{gap:.1f}} dB quieter than any training clip: {_MICROPHONE}",
+    ),
+    "peak_dbfs": _Rule(
+        False,
+        15.0,
+        "peak: {gap:.1f} dB higher than in any training clip: the verdict may be about a click or the gain",
+        "peak: {gap:.1f} dB lower than in any training clip: the verdict may be about the gain",
+    ),
+    "bandwidth_hz": _Rule(
+        True,
+        0.5,
+        f"bandwidth: reaches {{value:.0f}} Hz, training clips at most {{most:.0f}} Hz: {_MICROPHONE}",
+        f"bandwidth: reaches only {{value:.0f}} Hz, training clips at least {{least:.0f}} Hz: {_MICROPHONE}",
+    ),
+    "noise_floor_db": _Rule(
+        False,
+        2.5,
+        f"noise floor: {{gap:.1f}} dB above any training clip's: {_PLACE}",
+        f"noise floor: {{gap:.1f}} dB below any training clip's: {_PLACE}",
+    ),
+    "duration_s": _Rule(
+        True,
+        1.0,
+        "duration: {value:.1f} s, training clips last at most {most:.1f} s: the verdict may be about the length",
+        "duration: {value:.1f} s, training clips last at least {least:.1f} s: the verdict may be about the length",
+    ),
+    "centroid_hz": _Rule(
+        True,
+        1.0,
+        f"spectrum: centred at {{value:.0f}} Hz, training clips at most at {{most:.0f}} Hz: {_MICROPHONE}",
+        f"spectrum: centred at {{value:.0f}} Hz, training clips at least at {{least:.0f}} Hz: {_MICROPHONE}",
+    ),
+}
+
+
+def traits(waveform: Waveform) -> ClipTraits:
+    """Measure a clip.
+
+    Raises
+    ------
+    InputError
+        Another rate than 16 kHz, not mono, shorter than 1024 samples, or not finite.
+    """
+    values = waveform.derived(_TRAITS, lambda: np.array(astuple(_traits(waveform)), dtype=np.float64))
+    return ClipTraits(*values.tolist())
+
+
+def _traits(waveform: Waveform) -> ClipTraits:
+    samples = checked_samples(waveform, min_samples=N_FFT).astype(np.float64)
+    stretches = samples[: len(samples) // HOP_LENGTH * HOP_LENGTH].reshape(-1, HOP_LENGTH)
+    energy = _mean_power(samples)  # (513,)
+    return ClipTraits(
+        level_dbfs=_db(float(np.square(samples).mean())),
+        peak_dbfs=_db(float(np.square(samples).max())),
+        bandwidth_hz=_bandwidth_hz(energy),
+        noise_floor_db=_db(float(np.percentile(np.square(stretches).mean(axis=1), FLOOR_PERCENTILE))),
+        duration_s=waveform.duration_s,
+        centroid_hz=float(energy @ _bins_hz() / energy.sum()) if energy.any() else 0.0,
+    )
+
+
+def _mean_power(samples: FloatArray) -> FloatArray:
+    """Power of each bin, averaged over frames, shape (513,)."""
+    frames = np.lib.stride_tricks.sliding_window_view(samples, N_FFT)[::HOP_LENGTH]  # (n_frames, 1024)
+    spectrum = scipy.fft.rfft(frames * np.sin(np.pi * np.arange(N_FFT) / N_FFT) ** 2, axis=1, workers=1)
+    power: FloatArray = (np.square(spectrum.real) + np.square(spectrum.imag)).mean(axis=0)
+    return power
+
+
+def _bins_hz() -> FloatArray:
+    return np.asarray(np.fft.rfftfreq(N_FFT, 1.0 / SR), dtype=np.float64)
+
+
+def _bandwidth_hz(energy: FloatArray) -> float:
+    below = np.cumsum(energy)
+    return float(_bins_hz()[np.searchsorted(below, ENERGY_SHARE * below[-1])])
+
+
+def _db(power: float) -> float:
+    return max(SILENCE_DB, 10 * math.log10(power)) if power > 0 else SILENCE_DB
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """Limits of one trait and the training clips' extremes, low <= least <= most <= high, in the trait's unit."""
+
+    low: float
+    least: float
+    most: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """Limits of each trait, learned from training clips.
+
+    Parameters
+    ----------
+    n_clips
+        Training clips.
+    limits
+        Trait name to limits.
+    """
+
+    n_clips: int
+    limits: Mapping[str, _Limits]
+
+    @classmethod
+    def fit(cls, training: Sequence[ClipTraits]) -> Self:
+        """Learn limits: the wider of median -+ 4 robust standard deviations and of the extremes with a margin.
+
+        An odd clip among the training clips widens the limits: the detector has heard it too.
+
+        Raises
+        ------
+        InputError
+            Fewer than 8 clips.
+        """
+        if len(training) < MIN_CLIPS:
+            raise InputError(f"familiarity needs at least {MIN_CLIPS} training clips, got {len(training)}")
+        limits = {
+            name: _limits(np.array([getattr(clip, name) for clip in training]), rule) for name, rule in _RULES.items()
+        }
+        return cls(len(training), limits)
+
+    def check(self, clip: ClipTraits) -> tuple[str, ...]:
+        """Say in plain words what is unlike the training clips; empty where nothing is."""
+        found = [_remark(rule, getattr(clip, name), self.limits[name]) for name, rule in _RULES.items()]
+        return tuple(remark for remark in found if remark is not None)
+
+    def drift(self, recent: Sequence[ClipTraits]) -> tuple[str, ...]:
+        """Say where recent clips have moved to: traits whose median lies outside the training clips' extremes.
+
+        A median varies less than a clip: a `DRIFT_SHARE` of the margin for single clips is enough.
+        """
+        if not recent:
+            return ()
+        medians = {name: float(np.median([getattr(clip, name) for clip in recent])) for name in _RULES}
+        found = [_drift(name, value, self.limits[name]) for name, value in medians.items()]
+        return tuple(text for text in found if text is not None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return numbers for a manifest; `from_json` reads them."""
+        return {"n_clips": self.n_clips, "limits": {name: asdict(limits) for name, limits in self.limits.items()}}
+
+    @classmethod
+    def from_json(cls, table: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        InputError
+            Names or numbers that it would not write.
+        """
+        n_clips, limits = table.get("n_clips"), table.get("limits")
+        if set(table) != {"n_clips", "limits"} or type(n_clips) is not int or n_clips < MIN_CLIPS:
+            raise InputError(
+                f"familiarity must hold limits and n_clips from {MIN_CLIPS}, got {sorted(table)}, {n_clips}"
+            )
+        if not isinstance(limits, Mapping) or set(limits) != set(_RULES):
+            raise InputError(f"familiarity must hold limits of exactly {sorted(_RULES)}")
+        return cls(n_clips, {name: _parse_limits(name, limits[name]) for name in _RULES})
+
+
+def _limits(values: FloatArray, rule: _Rule) -> _Limits:
+    places = np.array([_place(value, rule) for value in values.tolist()])
+    median = float(np.median(places))
+    reach = max(MAD_FACTOR * _MAD_TO_SD * float(np.median(np.abs(places - median))), rule.margin)
+    low = min(median - reach, float(places.min()) - rule.margin)
+    high = max(median + reach, float(places.max()) + rule.margin)
+    least, most = float(values.min()), float(values.max())
+    return _Limits(min(_value(low, rule), least), least, most, max(_value(high, rule), most))
+
+
+def _place(value: float, rule: _Rule) -> float:
+    """Where a trait lies on its rule's scale; frequencies below 1 Hz count as 1 Hz there."""
+    return math.log2(max(value, 1.0)) if rule.in_octaves else value
+
+
+def _value(place: float, rule: _Rule) -> float:
+    return 2.0**place if rule.in_octaves else place
+
+
+def _remark(rule: _Rule, value: float, limits: _Limits) -> str | None:
+    if value < limits.low:
+        text, gap = rule.below, limits.least - value
+    elif value > limits.high:
+        text, gap = rule.above, value - limits.most
+    else:
+        return None
+    return text.format(value=value, gap=gap, least=limits.least, most=limits.most)
+
+
+def _drift(name: str, value: float, limits: _Limits) -> str | None:
+    rule = _RULES[name]
+    slack = DRIFT_SHARE * rule.margin
+    place, least, most = (_place(number, rule) for number in (value, limits.least, limits.most))
+    if least - slack <= place <= most + slack:
+        return None
+    side, edge, bound = ("below", limits.least, "least") if place < least else ("above", limits.most, "most")
+    title, unit = _DRIFT_WORDS[name]
+    if rule.in_octaves:
+        return f"{title} is {value:.4g} {unit}, {side} training (at {bound} {edge:.4g} {unit})"
+    return f"{title} is {abs(value - edge):.1f} {unit} {side} training"
+
+
+def _parse_limits(name: str, table: Any) -> _Limits:
+    names = [field.name for field in fields(_Limits)]
+    if not isinstance(table, Mapping) or set(table) != set(names):
+        raise InputError(f"the limits of {name} must hold exactly {names}")
+    numbers = [table[each] for each in names]
+    if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
+        raise InputError(f"the limits of {name} must be finite numbers, got {numbers}")
+    if numbers != sorted(numbers):
+        raise InputError(f"the limits of {name} must rise in the order {names}, got {numbers}")
+    return _Limits(*map(float, numbers))

@@ -1,0 +1,465 @@
+"""The table of background jobs (trainings and chores) on disk: what was asked for, how far each is, and its lock.
+
+::
+
+    <data folder>/runs/
+        .lock                               held for moments, by whoever changes the table
+        .slot                               held by the process that trains, until it ends
+        .slot-chores                        held by the process of a chore, until it ends
+        20260131T120000000000Z-1a2b3c4d/
+            job.json                        what to do
+            status.json                     state, process, heartbeat, reason, model; replaced as a whole
+            progress.jsonl                  one line per epoch of a training
+            step.json                       how far a chore is; replaced as a whole
+            log.txt                         what the process printed
+
+It needs no server. While a process works, only that process writes its status.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from asd_core.detectors.contract import Progress
+from asd_core.errors import BusyError, UsageError
+from asd_core.jobs.chores import CHORES, Chore, Step
+from asd_core.system.files import parse_json, replace_file
+from asd_core.system.places import data_dir
+from asd_core.system.processes import process_start
+from asd_core.system.typed_json import from_json, to_json
+from asd_core.tasks.train import TrainingRequest
+
+STATES = ("queued", "running", "done", "failed", "cancelled", "lost")
+ACTIVE_STATES = ("queued", "running")
+TRAIN = "train"
+COMMANDS = (TRAIN, *CHORES)
+LANES: Mapping[str, str] = {TRAIN: ".slot", "chore": ".slot-chores"}
+"""One job of each lane runs at a time, and holds the lane's lock."""
+LOCK_S = 2.0
+MAX_JSON_BYTES = 256 * 1024
+MAX_PROGRESS_BYTES = 8 * 2**20
+JOB, STATUS, PROGRESS, STEP, LOG = "job.json", "status.json", "progress.jsonl", "step.json", "log.txt"
+HEADER: Mapping[str, Any] = {"schema": 1, "command": TRAIN}
+_MOMENT = "%Y%m%dT%H%M%S%fZ"
+_RUN_NAME = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a job is.
+
+    Parameters
+    ----------
+    state
+        One of `STATES`.
+    pid, started
+        The process that works, and when the system started it: process numbers are used again.
+    token
+        Drawn by whoever started the process, which knows its run by it: what was started may have been a launcher
+        (a virtual environment of Windows, a wrapper script) whose child works under another number.
+    began_at, ended_at, heartbeat
+        ISO 8601, UTC; `heartbeat` is the last sign of life.
+    error
+        Why it failed, was cancelled or lost, for people.
+    model, version
+        The published detector's folder and version.
+    command
+        One of `COMMANDS`.
+    """
+
+    state: str
+    pid: int | None = None
+    started: str | None = None
+    began_at: str | None = None
+    ended_at: str | None = None
+    heartbeat: str | None = None
+    error: str | None = None
+    model: str | None = None
+    version: str | None = None
+    warnings: tuple[str, ...] = ()
+    token: str | None = None
+    command: str = TRAIN
+
+    def to_json(self) -> dict[str, Any]:
+        """Content of `status.json`."""
+        return {**HEADER, **to_json(self)}
+
+    @classmethod
+    def from_json(cls, content: object) -> Status:
+        """Read what `to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            Other keys, types or values than it writes.
+        """
+        status = from_json(cls, _without_schema(content))
+        if status.command not in COMMANDS:
+            raise ValueError("it is of another command")
+        if status.state not in STATES:
+            raise ValueError(f"state must be one of {', '.join(STATES)}; got {status.state[:40]!r}")
+        if status.pid is not None and not 2 <= status.pid < 2**31:
+            raise ValueError(f"pid must be 2..{2**31 - 1}")
+        if status.state == "running" and status.pid is None:
+            raise ValueError("a running job must have a pid")
+        if status.state == "done" and status.command == TRAIN and status.model is None:
+            raise ValueError("a training that is done must have a model")
+        for moment in (status.began_at, status.ended_at, status.heartbeat):
+            age_s(moment)
+        return status
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training or chore: what was asked for, and how far it is.
+
+    Parameters
+    ----------
+    folder
+        Its run folder; the folder's name is the job's.
+    request
+        The training; None for a chore and where `job.json` is damaged.
+    chore
+        None for a training and where `job.json` is damaged.
+    """
+
+    folder: Path
+    request: TrainingRequest | None
+    status: Status
+    chore: Chore | None = None
+
+    @property
+    def name(self) -> str:
+        """Made up when it was submitted; sorts by time."""
+        return self.folder.name
+
+    @property
+    def submitted_at(self) -> datetime:
+        """When it was submitted, UTC."""
+        return _moment(self.name)
+
+    @property
+    def state(self) -> str:
+        """One of `STATES`."""
+        return self.status.state
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in ACTIVE_STATES
+
+    @property
+    def lane(self) -> str:
+        """One of `LANES`: trainings run one at a time, and so do chores."""
+        return TRAIN if self.chore is None else "chore"
+
+
+def runs_dir() -> Path:
+    """Folder of all run folders; made by the first `submit`."""
+    return (data_dir() / "runs").resolve()
+
+
+def slot_path(lane: str) -> Path:
+    """Lock that a job of this lane holds while it runs."""
+    return runs_dir() / LANES[lane]
+
+
+def list_jobs() -> list[Job]:
+    """All trainings, newest first; a damaged one is listed as failed or lost, with the reason."""
+    return [job for job in _listing.jobs() if job.chore is None]
+
+
+def list_chores() -> list[Job]:
+    """All chores, newest first; what has ended is not looked at again."""
+    return [job for job in _listing.jobs(look_at_ended=False) if job.chore is not None]
+
+
+def active_jobs() -> list[Job]:
+    """Trainings and chores that wait or run, newest first; what has ended is not looked at again."""
+    return [job for job in _listing.jobs(look_at_ended=False) if job.is_active]
+
+
+_Signature = tuple[tuple[int, int, int] | None, ...]
+
+
+class _Listing:
+    """Jobs as they were read last: a run is read again only where its files have changed since."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read: dict[Path, tuple[_Signature, Job]] = {}
+
+    def jobs(self, *, look_at_ended: bool = True) -> list[Job]:
+        """List all jobs, newest first; those that have ended stay so, and need no look."""
+        runs = runs_dir()
+        if not runs.is_dir():
+            return []
+        folders = sorted((path for path in runs.iterdir() if _RUN_NAME.fullmatch(path.name)), reverse=True)
+        found = []
+        with self._lock:
+            self._read = {folder: self._read[folder] for folder in folders if folder in self._read}
+            for folder in folders:
+                with contextlib.suppress(UsageError):  # deleted meanwhile, or not a folder
+                    found.append(self._job(folder, look_at_ended=look_at_ended))
+        return found
+
+    def _job(self, folder: Path, *, look_at_ended: bool) -> Job:
+        before, job = self._read.get(folder, (None, None))
+        if job is not None and not job.is_active and not look_at_ended:
+            return job
+        signature = (_file_signature(folder / JOB), _file_signature(folder / STATUS))
+        if job is None or signature != before:
+            job = read_job(folder)
+            self._read[folder] = (signature, job)
+        return job
+
+
+_listing = _Listing()
+
+
+def _file_signature(path: Path) -> tuple[int, int, int] | None:
+    """Tell one content of a file from the next; files of the table are replaced, never written in place."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def read_job(run_dir: Path) -> Job:
+    """Read one job; a damaged one is failed or lost.
+
+    Raises
+    ------
+    UsageError
+        No run folder of the runs folder.
+    """
+    folder = checked_folder(run_dir)
+    try:
+        request = parse_request(_read_json(folder / JOB))
+    except ValueError as error:
+        return Job(folder, None, Status("failed", error=f"{JOB} is damaged: {error}"))
+    try:
+        status = Status.from_json(_read_json(folder / STATUS))
+    except ValueError as error:
+        status = Status("lost", error=f"{STATUS} is damaged: {error}", command=command_of(request))
+    if isinstance(request, TrainingRequest):
+        return Job(folder, request, status)
+    return Job(folder, None, status, request)
+
+
+def step(job: Job) -> Step:
+    """How far a chore is; nothing counted where it has not begun."""
+    try:
+        return from_json(Step, _without_schema(_read_json(job.folder / STEP), leave_out=("command", "warnings")))
+    except ValueError:
+        return Step()
+
+
+def progress(job: Job) -> list[Progress]:
+    """Finished epochs so far, oldest first; an unfinished or damaged line is left out."""
+    found = []
+    for line in _tail(job.folder / PROGRESS, MAX_PROGRESS_BYTES).split(b"\n")[:-1]:
+        with contextlib.suppress(ValueError, RecursionError):
+            found.append(from_json(Progress, parse_json(line, parse_constant=_refuse_constant)))
+    return found
+
+
+def log_text(job: Job, *, at_most: int = 64 * 1024) -> str:
+    """End of what the training process printed, up to a number of bytes."""
+    return _tail(job.folder / LOG, at_most).decode("utf-8", "replace")
+
+
+def make_run(text: bytes, *, command: str = TRAIN) -> Path:
+    """Write a run folder under its name only when it is whole; call it with `table` held."""
+    name = f"{_next_moment():{_MOMENT}}-{secrets.token_hex(4)}"
+    staged = runs_dir() / f".tmp-{name}"
+    staged.mkdir()
+    replace_file(staged / JOB, text)
+    write_status(staged, Status("queued", command=command))
+    return staged.rename(runs_dir() / name)
+
+
+def _next_moment() -> datetime:
+    """Now, or just after the newest job where the clock has been set back since: jobs are told apart by their order."""
+    now = datetime.now(UTC)
+    newest = max((path.name for path in runs_dir().iterdir() if _RUN_NAME.fullmatch(path.name)), default="")
+    with contextlib.suppress(ValueError, OverflowError):  # none, or a folder that was named by hand
+        return max(now, _moment(newest) + timedelta(microseconds=1))
+    return now
+
+
+def _moment(name: str) -> datetime:
+    return datetime.strptime(name.split("-")[0], _MOMENT).replace(tzinfo=UTC)
+
+
+def write_status(folder: Path, status: Status) -> None:
+    """Replace a job's status, all or nothing."""
+    replace_file(folder / STATUS, json_bytes(status.to_json()))
+
+
+def write_step(folder: Path, step: Step, *, command: str) -> None:
+    """Replace what a chore says of how far it is, all or nothing."""
+    replace_file(folder / STEP, json_bytes({**HEADER, "command": command, "warnings": [], **to_json(step)}))
+
+
+def running(pid: int, *, command: str = TRAIN, token: str | None = None) -> Status:
+    """Status of a job whose process has just begun."""
+    now = utc_now()
+    start = process_start(pid)
+    return Status("running", pid, start, began_at=now, heartbeat=now, token=token, command=command)
+
+
+def ended(status: Status, state: str, error: str) -> Status:
+    """Status of a job that ended without a result."""
+    return replace(status, state=state, error=error, ended_at=utc_now())
+
+
+def checked_folder(run_dir: Path) -> Path:
+    """Take run folders in the runs folder only, whatever path is asked for."""
+    folder = runs_dir() / run_dir.name
+    inside = run_dir.parent.resolve() == folder.parent and _RUN_NAME.fullmatch(run_dir.name)
+    if not inside or folder.is_symlink() or not folder.is_dir():
+        raise UsageError(f"{str(run_dir)!r} is no run folder in {folder.parent}")
+    return folder
+
+
+def command_of(request: TrainingRequest | Chore) -> str:
+    """What `job.json` calls a request: one of `COMMANDS`."""
+    return TRAIN if isinstance(request, TrainingRequest) else request.kind
+
+
+def job_json(request: TrainingRequest | Chore) -> dict[str, Any]:
+    """Content of `job.json`."""
+    return {**HEADER, "command": command_of(request), "warnings": [], "request": request_json(request)}
+
+
+def request_json(request: TrainingRequest | Chore) -> dict[str, Any]:
+    """Write a request as JSON values."""
+    return to_json(request)
+
+
+def parse_request(content: object) -> TrainingRequest | Chore:
+    """Read the request of a `job.json`.
+
+    Raises
+    ------
+    ValueError
+        Other keys, types or values than it may hold.
+    """
+    job = _without_schema(content)
+    if set(job) != {"command", "warnings", "request"} or not isinstance(job["warnings"], list):
+        raise ValueError("it must hold exactly schema, command, warnings and request")
+    kinds: dict[str, type[TrainingRequest | Chore]] = {TRAIN: TrainingRequest, **CHORES}
+    kind = kinds.get(str(job["command"]))
+    if kind is None:
+        raise ValueError("it is of another command")
+    return from_json(kind, job["request"])
+
+
+@contextlib.contextmanager
+def table(wait_s: float = LOCK_S) -> Iterator[None]:
+    """Hold the table's lock; raises BusyError where another process holds it for longer."""
+    runs = runs_dir()
+    runs.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + wait_s
+    while (descriptor := lock_file(runs / ".lock")) is None:
+        if time.monotonic() > deadline:
+            raise BusyError(f"the jobs in {runs} are busy: another process changes them; try again")
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def lock_file(path: Path) -> int | None:
+    """Take a file's lock at once: its open descriptor, or None where another holds it; the kernel frees it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    if flock(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def flock(descriptor: int) -> bool:
+    """Lock an open file at once, if nobody else holds it."""
+    if os.name == "nt":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def json_bytes(content: Mapping[str, Any]) -> bytes:
+    """Write JSON; raises UsageError for numbers that are not finite."""
+    try:
+        return json.dumps(content, allow_nan=False, indent=1).encode() + b"\n"
+    except ValueError as error:
+        raise UsageError("a setting must be finite, got NaN or Infinity") from error
+
+
+def _read_json(path: Path) -> object:
+    """Read a small JSON file; every fault is a ValueError."""
+    if path.is_symlink() or not path.is_file():
+        raise ValueError("it is missing or no regular file")
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(MAX_JSON_BYTES + 1)
+        if len(text) > MAX_JSON_BYTES:
+            raise ValueError(f"it must be at most {MAX_JSON_BYTES} bytes")
+        content: object = parse_json(text, parse_constant=_refuse_constant)
+    except (OSError, RecursionError) as error:
+        raise ValueError(f"it cannot be read ({type(error).__name__})") from error
+    return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number")
+
+
+def _without_schema(content: object, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:
+    """Check the schema's number, and leave it out."""
+    if not isinstance(content, dict) or type(content.get("schema")) is not int or content["schema"] != HEADER["schema"]:
+        raise ValueError("it is of another schema")
+    return {name: value for name, value in content.items() if name not in ("schema", *leave_out)}
+
+
+def _tail(path: Path, at_most: int) -> bytes:
+    """Last bytes of a file; none where there is no such file."""
+    if path.is_symlink() or not path.is_file():
+        return b""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as stream:  # deleted meanwhile
+        stream.seek(max(0, os.fstat(stream.fileno()).st_size - at_most))
+        return stream.read(at_most)
+    return b""
+
+
+def utc_now() -> str:
+    """Write the present moment as ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def age_s(moment: str | None) -> float:
+    """Seconds since a moment; ValueError where it is none."""
+    if moment is None:
+        return 0.0
+    then = datetime.fromisoformat(moment)
+    if then.tzinfo is None:
+        raise ValueError(f"{moment} must name its time zone")
+    return (datetime.now(UTC) - then).total_seconds()

@@ -1,0 +1,90 @@
+"""One process at a time: a lock on a file, which the kernel frees when its holder dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from asd_core.errors import BusyError
+from asd_core.system.places import data_dir
+
+DATA_SET_WAIT_S = 20.0
+"""Storing the clips of one upload takes some seconds on a slow disk."""
+POLL_S = 0.01
+
+
+@contextlib.contextmanager
+def hold(lock: Path, *, busy: str, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold a lock file, made with its folder where missing; on Windows nothing is locked.
+
+    Parameters
+    ----------
+    wait_s
+        How long to wait for another holder to end.
+
+    Raises
+    ------
+    BusyError
+        Another process still holds it; `busy` says what it does.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    try:
+        _take(descriptor, busy, time.monotonic() + wait_s)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def data_set_lock(name: str) -> AbstractContextManager[None]:
+    """Hold a data set's lock: one process or session at a time stores clips in it or deletes it.
+
+    Raises
+    ------
+    BusyError
+        Another one holds it for longer than `DATA_SET_WAIT_S`.
+    """
+    busy = f"the data set {name} is busy: clips are being stored in it, or it is being deleted; try again"
+    return hold(data_dir() / "locks" / f"{name}.lock", busy=busy, wait_s=DATA_SET_WAIT_S)
+
+
+def is_held(lock: Path) -> bool:
+    """Whether another process holds a lock file; looking makes and changes nothing. On Windows always False."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        return False
+    try:
+        _flock(descriptor, "")
+    except BusyError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _take(descriptor: int, busy: str, deadline: float) -> None:
+    while True:
+        try:
+            _flock(descriptor, busy)
+        except BusyError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(POLL_S)
+        else:
+            return
+
+
+def _flock(descriptor: int, busy: str) -> None:
+    if os.name == "nt":
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise BusyError(busy) from error

@@ -1,0 +1,120 @@
+"""What happened, for operators: one JSON object a line, in `<data folder>/logs/<program>.jsonl`.
+
+::
+
+    {"time": "2026-01-31T12:00:00.000+00:00", "level": "ERROR", "event": "fault", "number": "E-1a2b3c4d", ...}
+
+Texts of users are cut short and written in ASCII with escapes, so that no name can end a line, hide itself or turn the
+direction of writing. Sounds and files are never written. Each program keeps its newest lines within `MAX_BYTES` a file.
+Nothing is written before `configure`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+import os
+import secrets
+import sys
+import traceback
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from pathlib import Path
+
+from asd_core.system.places import data_dir
+
+MAX_BYTES = 2 * 2**20
+KEPT_FILES = 4
+"""Beside the one that is written: 10 MiB for each program."""
+MAX_TEXT = 1000
+MAX_FRAMES = 30
+
+_LOGGER = logging.getLogger("asd_core")
+
+
+def log_path(program: str) -> Path:
+    """Where a program (`dashboard`, `jobs`, `chores`) writes."""
+    return (data_dir() / "logs" / f"{program}.jsonl").absolute()
+
+
+def configure(program: str) -> None:
+    """Write the events of this process to its file from now on; a second call for the same file changes nothing."""
+    path = log_path(program)
+    ours = [handler for handler in _LOGGER.handlers if isinstance(handler, _JsonLines)]
+    if any(handler.baseFilename == str(path) for handler in ours):
+        return
+    for handler in ours:
+        _LOGGER.removeHandler(handler)
+        handler.close()
+    _LOGGER.addHandler(_JsonLines(path))
+    _LOGGER.setLevel(logging.INFO)
+    _LOGGER.propagate = False
+
+
+def event(name: str, **fields: str | int | None) -> None:
+    """Write down that something happened."""
+    _LOGGER.info(name, extra={"fields": fields})
+
+
+def fault(error: BaseException, **fields: str | int | None) -> str:
+    """Write an unexpected error down with its trace; returns a number to show, by which an operator finds it."""
+    number = f"E-{secrets.token_hex(4)}"
+    _LOGGER.error("fault", exc_info=error, extra={"fields": {"number": number, **fields}})
+    return number
+
+
+class _JsonLines(logging.handlers.RotatingFileHandler):
+    """Makes its folder and file with the first event; where that fails, the line goes to standard error."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="ascii", delay=True)
+
+    def _open(self) -> TextIOWrapper:
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        return super()._open()
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - logging's name
+        """Look whether the file is full; where another process has put it away meanwhile, go on with the new one."""
+        if self.stream is not None and not _is_still(self.stream, self.baseFilename):
+            self.stream.close()
+            self.stream = None
+        return bool(super().shouldRollover(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _line(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        print(_line(record), file=sys.stderr)
+
+
+def _is_still(stream: TextIOWrapper, path: str) -> bool:
+    """Whether an open file is the one that bears the name."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), Path(path).stat())
+    except FileNotFoundError:
+        return False
+
+
+def _line(record: logging.LogRecord) -> str:
+    content: dict[str, object] = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname,
+        "event": _short(record.getMessage()),
+        "pid": os.getpid(),
+    }
+    for name, value in getattr(record, "fields", {}).items():
+        content[name] = value if value is None or isinstance(value, int) else _short(str(value))
+    if record.exc_info and record.exc_info[1] is not None:
+        content |= _trace(record.exc_info[1])
+    return json.dumps(content).replace("\x7f", "\\u007f")  # all else that cannot be printed is escaped already
+
+
+def _trace(error: BaseException) -> dict[str, object]:
+    frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
+    lines = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return {"error": type(error).__name__, "text": _short(str(error)), "trace": lines}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"

@@ -1,0 +1,229 @@
+"""Scoring files and folders with one or more detectors: a row a clip and detector, whatever the clip is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, cast
+
+from asd_core.artifacts.store import Artifact, open_artifact
+from asd_core.audio.segments import Segment, check_segments, segments
+from asd_core.data.clip_lists import expand, locate, read_remote
+from asd_core.detectors.contract import Detector
+from asd_core.errors import AudioError, InputError, UsageError
+from asd_core.evaluation import thresholds
+from asd_core.features.cache import read_clip
+from asd_core.system.files import csv_text
+from asd_core.system.threads import one_blas_thread
+from asd_core.types import DerivedArray, Waveform
+
+
+@dataclass(frozen=True, eq=False)
+class _Shared(Waveform):
+    """A clip in memory whose features are computed once for all detectors that score it."""
+
+    features: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def _derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
+        if name not in self.features:
+            self.features[name] = compute()
+        return cast(DerivedArray, self.features[name])
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One clip under one detector; the columns of the `score` command."""
+
+    path: str
+    model: str
+    encoder: str
+    status: str
+    reason: str
+    anomaly_score: float | None
+    threshold: float | None
+    verdict: str
+
+    @classmethod
+    def refused(cls, path: str, model: str, encoder: str, reason: str) -> ScoreRow:
+        """Build the row of a clip that could not be scored."""
+        return cls(path, model, encoder, "refused", reason, None, None, "")
+
+
+@dataclass(frozen=True)
+class SegmentRow(ScoreRow):
+    """One segment of a recording under one detector; `end_s` is None where the recording could not be read on."""
+
+    start_s: float
+    end_s: float | None
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A trained detector, and what its rows call it."""
+
+    model: str
+    artifact: Artifact
+    detector: Detector
+
+    @classmethod
+    def load(cls, model: str, artifact: Artifact) -> Scorer:
+        """Build the detector of an artifact."""
+        return cls(model, artifact, artifact.detector())
+
+    def score(self, waveform: Waveform | AudioError, *, path: str) -> ScoreRow:
+        """Score one read clip, or write down why it was refused."""
+        return score_waveform(waveform, self.artifact, self.detector, path=path, model=self.model)
+
+
+def score_clips(
+    paths: Sequence[Path], models: Sequence[Path], *, on_progress: Callable[[int, int], None] | None = None
+) -> list[ScoreRow]:
+    """Score files, all audio files below folders and what manifests list with each model; rows by path, then model.
+
+    Raises
+    ------
+    UsageError
+        No such file or folder, or no audio in any of them.
+    ArtifactError, EncoderUnavailableError
+        A model that cannot be loaded.
+    """
+    names = expand(paths)
+    opened = [(model, open_artifact(model)) for model in models]
+    scorers = [Scorer.load(str(model), artifact) for model, artifact in opened]
+    rows: list[ScoreRow] = []
+    with one_blas_thread():
+        for done, name in enumerate(names, start=1):
+            rows += score_clip(name, scorers)
+            if on_progress is not None:
+                on_progress(done, len(names))
+    return sorted(rows, key=lambda row: (row.path, row.model))
+
+
+def score_segments(
+    paths: Sequence[Path],
+    models: Sequence[Path],
+    *,
+    segment_s: float,
+    hop_s: float,
+    on_progress: Callable[[str, float], None] | None = None,
+) -> list[SegmentRow]:
+    """Score long recordings segment by segment, in bounded memory; rows sorted by path, model and start.
+
+    A last segment that is shorter than a detector's least is left out, unless it is the only one. Where a recording is
+    damaged in the middle, the rows before it stay and a refused one follows.
+
+    Parameters
+    ----------
+    on_progress
+        Called with a path and the seconds of it that are scored.
+
+    Raises
+    ------
+    UsageError
+        As `score_clips`, or lengths out of range.
+    ArtifactError, EncoderUnavailableError
+        A model that cannot be loaded.
+    """
+    check_segments(segment_s, hop_s)
+    places = _local_places(expand(paths))
+    scorers = [Scorer.load(str(model), open_artifact(model)) for model in models]
+    rows: list[SegmentRow] = []
+    for name, place in places.items():
+        for channel in dict.fromkeys(scorer.artifact.channel for scorer in scorers):
+            own = [scorer for scorer in scorers if scorer.artifact.channel == channel]
+            found = segments(place, segment_s=segment_s, hop_s=hop_s, channel=channel)
+            for row in _score_recording(name, found, own):
+                rows.append(row)
+                if on_progress is not None:
+                    on_progress(row.path, row.start_s)
+    return sorted(rows, key=lambda row: (row.path, row.model, row.start_s))
+
+
+def _local_places(names: Sequence[str]) -> dict[str, Path]:
+    """Where each recording lies: all are looked at before the first, which may take hours, is read."""
+    places = {name: locate(name, "") for name in names}
+    if remote := [name for name, place in places.items() if place is None]:
+        more = f" and {len(remote) - 3} more" if len(remote) > 3 else ""
+        raise UsageError(
+            "a recording to be cut into segments must be a local file, not a URL: fetch "
+            f"{', '.join(map(ascii, remote[:3]))}{more} first"
+        )
+    return {name: Path(place) for name, place in places.items() if place is not None}
+
+
+def _score_recording(name: str, found: Iterator[Segment], scorers: Sequence[Scorer]) -> Iterator[SegmentRow]:
+    read_to = 0.0
+    try:
+        with one_blas_thread():
+            for segment in found:
+                read_to, waveform = segment.end_s, _for_all(segment.waveform)
+                for scorer in scorers:
+                    if segment.start_s > 0 and len(waveform.samples) < scorer.detector.min_samples:
+                        continue
+                    row = scorer.score(waveform, path=name)
+                    yield SegmentRow(**vars(row), start_s=segment.start_s, end_s=segment.end_s)
+    except AudioError as error:
+        for scorer in scorers:
+            row = scorer.score(error, path=name)
+            yield SegmentRow(**vars(row), start_s=read_to, end_s=None)
+
+
+def score_clip(name: str, scorers: Sequence[Scorer], *, base: str = "") -> list[ScoreRow]:
+    """Score a clip with each detector; it is read once for all that take the same channel.
+
+    Parameters
+    ----------
+    name
+        Path or URL; what the rows call it.
+    base
+        Folder that relative paths start from; default the current one.
+    """
+    waveforms: dict[int | None, Waveform | AudioError] = {}
+    for channel in {scorer.artifact.channel for scorer in scorers}:
+        waveforms[channel] = _read_or_refuse(name, base, channel)
+    return [scorer.score(waveforms[scorer.artifact.channel], path=name) for scorer in scorers]
+
+
+def _for_all(waveform: Waveform) -> Waveform:
+    """The same clip for several detectors: what they ask of it is computed once. Clips with a cache have it already."""
+    if type(waveform) is not Waveform:
+        return waveform
+    return _Shared(waveform.samples, waveform.sr, waveform.digest, waveform.warnings)
+
+
+def _read_or_refuse(name: str, base: str, channel: int | None) -> Waveform | AudioError:
+    path = locate(name, base)
+    try:
+        return _for_all(read_remote(name, channel=channel) if path is None else read_clip(path, channel=channel))
+    except AudioError as error:  # it is called as it was named, wherever it was found
+        return AudioError(error.code, f"{name!a}: {str(error).removeprefix(f'{path!a}: ')}") if path else error
+
+
+def score_waveform(
+    waveform: Waveform | AudioError, artifact: Artifact, detector: Detector, *, path: str, model: str
+) -> ScoreRow:
+    """Score one read clip, or write down why it was refused."""
+    encoder = artifact.encoder_id or ""
+    if isinstance(waveform, AudioError):
+        return ScoreRow.refused(path, model, encoder, f"{waveform.code}: {waveform}")
+    try:
+        anomaly_score = detector.anomaly_score(waveform)
+    except InputError as error:
+        return ScoreRow.refused(path, model, encoder, f"input: {error}")
+    warnings = waveform.warnings + detector.input_warnings(waveform) + artifact.unfamiliar(waveform)
+    value = artifact.threshold.value
+    verdict = "" if value is None else _verdict(anomaly_score, value)
+    status = "warning" if warnings else "ok"
+    return ScoreRow(path, model, encoder, status, "; ".join(warnings), anomaly_score, value, verdict)
+
+
+def _verdict(anomaly_score: float, threshold: float) -> str:
+    return "anomalous" if bool(thresholds.is_anomalous(anomaly_score, threshold)) else "normal"
+
+
+def format_score_csv(rows: Sequence[ScoreRow], *, row_type: type[ScoreRow] = ScoreRow, header: bool = True) -> str:
+    """Write rows of one type as CSV; text cells that a spreadsheet would run as a formula get a leading `'`."""
+    columns = [field.name for field in fields(row_type)]
+    cells = ([getattr(row, column) for column in columns] for row in rows)
+    return csv_text([columns, *cells] if header else cells)

@@ -1,0 +1,519 @@
+"""From a folder of clips to a published detector: data sets, training, calibration, thresholds saved later."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import monotonic
+from typing import Any, Literal
+
+import numpy as np
+
+from asd_core import __version__
+from asd_core.artifacts.arrays import CheckpointFile
+from asd_core.artifacts.manifest import KIND, settings_json
+from asd_core.artifacts.store import DIGEST_PREFIX, MAX_TRAINING_CLIPS, Artifact, locked, publish, republish
+from asd_core.data.clips import Clip, ClipIndex, channel_warnings, index_clips, split_heldout
+from asd_core.data.dcase2020.published import CountRow, published_counts
+from asd_core.data.simulated.bench import read_simulated
+from asd_core.detectors import detector_class
+from asd_core.detectors.contract import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
+from asd_core.errors import AudioError, DataSetError, InputError, UsageError
+from asd_core.evaluation import thresholds
+from asd_core.evaluation.scores import ScoredClip, Scores
+from asd_core.evaluation.thresholds import Threshold
+from asd_core.features.cache import read_clip
+from asd_core.features.familiarity import Familiarity, traits
+from asd_core.features.log_mel import FEATURE_CONFIG
+from asd_core.types import Waveform
+
+DEFAULT_RULE = "conformal"
+READ_ONLY_MARK = "READ_ONLY"
+OWN_SUFFIX = "-own"
+GENERAL_WARNINGS = ("few_clips: ", "no_threshold: ", "refused: ", "subsample: ")
+MAX_CLIP_WARNINGS = 50
+"""A manifest has a size limit: what the reader said of further clips is counted, not kept."""
+_PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "torch", "soundfile", "soxr", "safetensors")
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One machine's clips, the name its detectors are kept under, and what the bench knows of them.
+
+    Parameters
+    ----------
+    name
+        Slug of the root's last part, or as given.
+    simulated
+        The bench's record, or None for recordings.
+    """
+
+    name: str
+    index: ClipIndex
+    simulated: Mapping[str, Any] | None
+
+
+def open_data_set(
+    data: Path,
+    *,
+    machine: str | None = None,
+    ids: Sequence[str] | None = None,
+    normal: str | None = None,
+    name: str | None = None,
+    seed: int = 0,
+) -> DataSet:
+    """Index the clips below `data`; kinds of simulated anomalies come from the bench's record.
+
+    Raises
+    ------
+    DataSetError
+        See `asd_core.data.clips.index_clips`.
+    """
+    index = index_clips(data, machine=machine, normal=normal, ids=ids, seed=seed)
+    layered = index.layout in ("dcase2020", "dcase2021", "mimii")
+    root = index.root.resolve().parent if layered else index.root.resolve()
+    record = read_simulated(root)
+    if record is not None:
+        kinds = {path: entry["kind"] for path, entry in record["anomalous"].items()}
+        prefix = "" if root == index.root.resolve() else f"{index.root.resolve().name}/"
+        clips = tuple(replace(clip, kind=kinds.get(prefix + clip.relative)) for clip in index.clips)
+        index = replace(index, clips=clips)
+    return DataSet(slug(name or root.name), index, record)
+
+
+def slug(text: str) -> str:
+    """Lower-case letters, digits, `_` and `-` only: fit for a folder's name, never empty."""
+    return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-") or "data"
+
+
+@dataclass(frozen=True)
+class FileClips(Sequence[Waveform]):
+    """Clips that are opened anew at each access, so that a whole data set never stands in memory.
+
+    What the feature cache knows of a file that has not changed is not read again.
+    """
+
+    clips: tuple[Clip, ...]
+    channel: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, position: Any) -> Any:
+        if isinstance(position, slice):
+            return FileClips(self.clips[position], self.channel)
+        return read_clip(self.clips[position].path, channel=self.channel)
+
+
+@dataclass(frozen=True)
+class ReadableClips:
+    """Clips that the reader takes, their digests, and what it refused or warned of."""
+
+    clips: tuple[Clip, ...]
+    digests: tuple[str, ...]
+    refused: tuple[dict[str, str], ...]
+    warnings: tuple[str, ...]
+
+
+def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1) -> ReadableClips:
+    """Read each clip once and keep those that pass and have at least `min_samples`."""
+    good: list[Clip] = []
+    digests: list[str] = []
+    refused: list[dict[str, str]] = []
+    warnings: list[str] = []
+    for clip in clips:
+        try:
+            waveform = read_clip(clip.path, channel=channel)
+        except AudioError as error:
+            refused.append({"path": clip.relative, "reason": f"{error.code}: {error}"})
+            continue
+        if waveform.n_samples < min_samples:
+            reason = f"input: a clip needs at least {min_samples} samples, got {waveform.n_samples}"
+            refused.append({"path": clip.relative, "reason": reason})
+            continue
+        good.append(clip)
+        digests.append(waveform.digest)
+        warnings += [f"{clip.relative}: {text}" for text in waveform.warnings]
+    return ReadableClips(tuple(good), tuple(digests), tuple(refused), tuple(warnings))
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What to train on what; see the `train` command.
+
+    Parameters
+    ----------
+    channel
+        From 0, or "mean" of all; None takes the layout's own (`ClipIndex.channel`).
+    """
+
+    detector: str
+    data: Path
+    machine: str | None = None
+    ids: tuple[str, ...] | None = None
+    normal: str | None = None
+    name: str | None = None
+    preset: str = "quick"
+    settings: Mapping[str, Any] | None = None
+    seed: int = 0
+    threads: int = 1
+    channel: int | Literal["mean"] | None = None
+    resume: bool = False
+    out: Path = Path("artifacts")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A published detector and what training it gave."""
+
+    artifact: Artifact
+    model: Path
+    refused: tuple[dict[str, str], ...]
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Keys of the `train` command."""
+        manifest = self.artifact.manifest
+        return {
+            "schema": 1,
+            "command": "train",
+            "warnings": list(self.warnings),
+            "model": str(self.model),
+            "version": self.artifact.version,
+            "detector": self.artifact.detector_name,
+            "title": self.artifact.title,
+            "encoder": self.artifact.encoder_id,
+            "simulated": self.artifact.simulated,
+            "n_train": len(manifest["data"]["fitted_digests"]),
+            "n_heldout": len(manifest["data"]["heldout_digests"]),
+            "seconds": manifest["training"]["seconds"],
+            "heldout_loss": manifest["training"]["heldout_loss"],
+            "threshold": dict(manifest["threshold"]),
+            "refused": list(self.refused),
+        }
+
+
+def train(
+    request: TrainingRequest,
+    *,
+    on_progress: Callable[[Progress], None] = ignore_progress,
+    should_stop: Callable[[], bool] = never_stop,
+) -> TrainingResult:
+    """Train one detector on normal training clips, calibrate it on held-out ones, score the test clips, publish.
+
+    Nothing is learned or chosen from test clips; their scores are stored so that a ROC can be shown at once.
+
+    Raises
+    ------
+    UsageError
+        Unknown detector, preset or setting; a data set without normal training clips.
+    InputError
+        Too few clips, or features or scores that never change.
+    BusyError
+        Another process trains the same detector.
+    TrainingStopped
+        `should_stop` said so; `resume` goes on from the last finished epoch.
+    """
+    kind = detector_class(request.detector)
+    settings = {"seed": request.seed, "threads": request.threads, **(request.settings or {})}
+    detector = kind.from_preset(request.preset, **settings)
+    if detector.seed < 0 or detector.threads < 1:
+        raise UsageError(f"seed must be 0 or more and threads 1 or more, got {detector.seed} and {detector.threads}")
+    data_set = open_data_set(
+        request.data,
+        machine=request.machine,
+        ids=request.ids,
+        normal=request.normal,
+        name=request.name,
+        seed=detector.seed,
+    )
+    folder = detector_folder(request.out, data_set, request.detector)
+    with locked(folder):
+        return _train(detector, data_set, folder, request, on_progress, should_stop)
+
+
+def detector_folder(out: Path, data_set: DataSet, detector: str) -> Path:
+    """Where a detector's versions go; a data set whose folder is marked read-only gets a folder beside it."""
+    return writable_folder(out / data_set.name / slug(data_set.index.machine) / detector)
+
+
+def writable_folder(folder: Path) -> Path:
+    """Return a detector folder, or the one beside it where its data set's folder is marked read-only."""
+    data_set = folder.parents[1]
+    if not (data_set / READ_ONLY_MARK).exists():
+        return folder
+    return data_set.with_name(data_set.name + OWN_SUFFIX) / folder.parent.name / folder.name
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The fitted or the held-out clips."""
+
+    clips: FileClips
+    digests: tuple[str, ...]
+
+    @classmethod
+    def of(cls, normal: ReadableClips, rows: Sequence[int], channel: int | None) -> _Side:
+        clips = FileClips(tuple(normal.clips[row] for row in rows), channel)
+        return cls(clips, tuple(normal.digests[row] for row in rows))
+
+
+def _train(
+    detector: Detector,
+    data_set: DataSet,
+    folder: Path,
+    request: TrainingRequest,
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> TrainingResult:
+    began = monotonic()
+    channel, shortest = _channel(request, data_set.index), detector.min_samples
+    training_clips = data_set.index.select(split="train", label="normal")
+    normal = readable(training_clips, channel=channel, min_samples=shortest)
+    _check_training_clips(normal, data_set)
+    rows = split_heldout(normal.clips, normal.digests, seed=detector.seed)
+    fitted, heldout = (_Side.of(normal, side, channel) for side in rows)
+    history: list[Progress] = []
+
+    def note(progress: Progress) -> None:
+        history.append(progress)
+        on_progress(progress)
+
+    checkpoint = _checkpoint(folder, detector, channel, [*fitted.digests, *heldout.digests])
+    if not request.resume:
+        checkpoint.remove()
+    detector.fit(fitted.clips, heldout=heldout.clips, on_progress=note, should_stop=should_stop, checkpoint=checkpoint)
+    training = _training_json(history, monotonic() - began)
+    heldout_scores = scored(detector, heldout.clips, "heldout", heldout.digests)
+    threshold = _calibrate(heldout_scores)
+    test = readable(data_set.index.select(split="test"), channel=channel, min_samples=shortest)
+    test_scores = scored(detector, FileClips(test.clips, channel), "test", test.digests)
+    warnings = _training_warnings(normal, len(fitted.clips), threshold) + detector.training_warnings + test.warnings
+    manifest = {
+        **_detector_json(detector, request.preset, channel),
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "threshold": threshold.to_json(),
+        "calibration": _calibration_json(heldout_scores),
+        "familiarity": Familiarity.fit([traits(clip) for clip in fitted.clips]).to_json(),
+        "data": _data_json(data_set, normal, fitted, heldout),
+        "training": training,
+        "versions": versions(),
+        "warnings": _shortened(warnings),
+        "parent": None,
+    }
+    artifact = publish(
+        folder, manifest=manifest, state=detector.state, scores=[*heldout_scores.clips, *test_scores.clips]
+    )
+    checkpoint.remove()
+    return TrainingResult(artifact, folder, normal.refused + test.refused, warnings)
+
+
+def _channel(request: TrainingRequest, index: ClipIndex) -> int | None:
+    if request.channel is None:
+        return index.channel
+    return None if request.channel == "mean" else request.channel
+
+
+def _detector_json(detector: Detector, preset: str, channel: int | None) -> dict[str, Any]:
+    return {
+        "kind": KIND,
+        "detector": detector.name,
+        "title": detector.title,
+        "encoder": _encoder_json(detector),
+        "preset": preset,
+        "settings": settings_json(detector),
+        "features": FEATURE_CONFIG,
+        "channel": channel,
+    }
+
+
+def _data_json(data_set: DataSet, normal: ReadableClips, fitted: _Side, heldout: _Side) -> dict[str, Any]:
+    return {
+        "data_set": data_set.name,
+        "machine": data_set.index.machine,
+        "layout": data_set.index.layout,
+        "ids": sorted({clip.machine_id for clip in normal.clips}),
+        "simulated": data_set.simulated is not None,
+        "fingerprint": fingerprint(normal.digests),
+        "fitted_digests": [digest[:DIGEST_PREFIX] for digest in fitted.digests],
+        "heldout_digests": [digest[:DIGEST_PREFIX] for digest in heldout.digests],
+    }
+
+
+def _check_training_clips(normal: ReadableClips, data_set: DataSet) -> None:
+    if not normal.clips:
+        raise DataSetError(
+            f"{data_set.index.root} has no readable normal training clips "
+            f"({len(normal.refused)} refused); the layout found is {data_set.index.layout}"
+        )
+    if len(normal.clips) > MAX_TRAINING_CLIPS:
+        raise UsageError(f"at most {MAX_TRAINING_CLIPS} training clips, got {len(normal.clips)}: name fewer ids")
+
+
+def scored(detector: Detector, clips: FileClips, split: str, digests: Sequence[str]) -> Scores:
+    """Score clips and keep the scores with what their places say of them."""
+    anomaly_scores = detector.anomaly_scores(clips)
+    return Scores(
+        tuple(
+            ScoredClip(clip.relative, clip.machine_id, split, clip.label, clip.kind or "", digest, float(score))
+            for clip, digest, score in zip(clips.clips, digests, anomaly_scores, strict=True)
+        )
+    )
+
+
+def _calibrate(heldout: Scores) -> Threshold:
+    scores = heldout.anomaly_scores
+    if len(scores) >= 2 and not np.ptp(scores) > 0:
+        raise InputError(
+            f"all {len(scores)} held-out clips have the same score {scores[0]!r}: the detector has learned nothing"
+        )
+    return thresholds.from_normal_scores(DEFAULT_RULE, scores, machine_ids=heldout.machine_ids)
+
+
+def _training_warnings(normal: ReadableClips, n_fitted: int, threshold: Threshold) -> tuple[str, ...]:
+    found = list(normal.warnings)
+    if n_fitted < FEW_TRAINING_CLIPS:
+        found.append(f"few_clips: only {n_fitted} training clips; below {FEW_TRAINING_CLIPS} scores are unsteady")
+    if threshold.value is None:
+        found.append(f"no_threshold: {threshold.reason}")
+    if normal.refused:
+        found.append(f"refused: {len(normal.refused)} training clips could not be read")
+    return tuple(found)
+
+
+def _shortened(warnings: Sequence[str]) -> list[str]:
+    """Fit for a manifest: those of the training first, then the first of the single clips'."""
+    general = [text for text in warnings if text.startswith(GENERAL_WARNINGS)]
+    single = [text[:300] for text in warnings if not text.startswith(GENERAL_WARNINGS)]
+    more = [f"more: {len(single) - MAX_CLIP_WARNINGS} clips with warnings"] if len(single) > MAX_CLIP_WARNINGS else []
+    return [*general, *single[:MAX_CLIP_WARNINGS], *more]
+
+
+def _checkpoint(folder: Path, detector: Detector, channel: int | None, digests: Sequence[str]) -> CheckpointFile:
+    """One file for each detector, settings and split: a training goes on only from its own epochs."""
+    parts = [detector.name, repr(sorted(settings_json(detector).items())), str(channel), *digests]
+    return CheckpointFile(folder / f".checkpoint-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
+
+
+def _encoder_json(detector: Detector) -> dict[str, Any] | None:
+    identity = detector.encoder_identity
+    if identity is None:
+        return None
+    return asdict(identity)
+
+
+def _calibration_json(heldout: Scores) -> dict[str, Any]:
+    scores = heldout.anomaly_scores
+    if not len(scores):
+        return {"n": 0}
+    return {
+        "n": len(scores),
+        "mean": float(scores.mean()),
+        "std": float(scores.std()),
+        "min": float(scores.min()),
+        "median": float(np.median(scores)),
+        "max": float(scores.max()),
+    }
+
+
+def _training_json(history: Sequence[Progress], seconds: float) -> dict[str, Any]:
+    return {
+        "seconds": round(seconds, 3),
+        "heldout_loss": history[-1].heldout_loss if history else None,
+        "loss": [progress.loss for progress in history],
+        "heldout_losses": [progress.heldout_loss for progress in history],
+    }
+
+
+def fingerprint(digests: Sequence[str]) -> str:
+    """One digest for a set of clips, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that figures depend on."""
+    found = {"asd_core": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def save_threshold(artifact: Artifact, threshold: Threshold, *, folder: Path, reason: str = "") -> Artifact:
+    """Publish a new version with the same arrays and scores and another threshold; no encoder is loaded for it.
+
+    Parameters
+    ----------
+    artifact
+        The version whose threshold was chosen; still the current one in its own folder.
+    folder
+        The detector folder to publish in: usually the version's own.
+    reason
+        Why, in the user's words; kept in the manifest.
+
+    Raises
+    ------
+    BusyError
+        Another process trains or saves this detector.
+    StaleVersionError
+        Another version became current after this one was opened.
+    ArtifactError
+        The version is damaged or gone.
+    """
+    changes = {
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "threshold": threshold.to_json(),
+        "threshold_reason": reason,
+    }
+    with locked(folder):
+        return republish(folder, artifact, changes=changes)
+
+
+def expected_counts(data_set: DataSet) -> list[CountRow]:
+    """Published and found clips of each id, split and label; empty where nothing is published of this data set."""
+    return [] if data_set.simulated is not None else published_counts(data_set.index)
+
+
+def _left_out_warnings(index: ClipIndex) -> list[str]:
+    if not index.left_out:
+        return []
+    first = ", ".join(index.left_out[:3])
+    return [f"left_out: {len(index.left_out)} audio files do not fit the layout {index.layout}, among them {first}"]
+
+
+def describe_index(data_set: DataSet) -> dict[str, Any]:
+    """Read every clip and report counts, kinds, duplicates and refusals; keys of the `index` command."""
+    index = data_set.index
+    found = readable(index.clips, channel=index.channel)
+    groups: dict[str, list[str]] = {}
+    for clip, digest in zip(found.clips, found.digests, strict=True):
+        groups.setdefault(digest, []).append(clip.relative)
+    return {
+        "schema": 1,
+        "command": "index",
+        "warnings": [*_left_out_warnings(index), *channel_warnings(index), *found.warnings],
+        "machine": index.machine,
+        "data_set": data_set.name,
+        "simulated": data_set.simulated is not None,
+        "layout": index.layout,
+        "channel": index.channel,
+        "n_clips": len(index.clips),
+        "counts": index.counts(),
+        "kinds": list(index.kinds()),
+        "domains": index.domains(),
+        "expected": [
+            dict(zip(("id", "split", "label", "expected", "found"), row, strict=True))
+            for row in expected_counts(data_set)
+        ]
+        or None,
+        "duplicates": [paths for paths in groups.values() if len(paths) > 1],
+        "refused": list(found.refused),
+    }

@@ -1,0 +1,92 @@
+"""Many clips at once: one table of verdicts, to download, with the reasons of those refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from asd_core.artifacts.store import Artifact
+from asd_core.errors import AudioError
+from asd_core.tasks.score import ScoreRow, format_score_csv, score_waveform
+from asd_core.types import Waveform
+from pages.shared.cache import HASHES, detector
+from pages.shared.uploads import Upload
+
+MAX_ROWS = 1000
+"""Rows of one session that are kept: those of its 50 files by all detectors."""
+
+
+def chosen_upload(uploads: Sequence[Upload], artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
+    """Return the one clip uploaded, or the one chosen among many; a single refused file raises its reason."""
+    if len(uploads) > 1:
+        return _choose_from_batch(uploads, artifacts)
+    for upload in uploads:
+        if isinstance(upload.sound, AudioError):
+            raise upload.sound
+        return upload.sound, upload.name
+    return None, ""
+
+
+def _choose_from_batch(uploads: Sequence[Upload], artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
+    """Score every upload with every detector, show the table, and return the clip whose row is chosen."""
+    rows = _rows(uploads, artifacts)
+    first_rows = rows[:: len(artifacts)]
+    good = [upload for upload, row in zip(uploads, first_rows, strict=True) if row.status != "refused"]
+    refused = [row for row in first_rows if row.status == "refused"]
+    st.markdown(f"**{len(good)} clips scored, {len(refused)} refused**")
+    if refused:
+        st.dataframe(
+            pd.DataFrame({"File": [row.path for row in refused], "Reason": [row.reason for row in refused]}),
+            hide_index=True,
+            width="stretch",
+        )
+    st.download_button(
+        "Download the table (CSV)",
+        lambda: format_score_csv(rows),
+        file_name="scores.csv",
+        mime="text/csv",
+        on_click="ignore",
+        icon=":material/download:",
+    )
+    if not good:
+        return None, ""
+    event = st.dataframe(
+        _table(good, rows, artifacts),
+        hide_index=True,
+        width="stretch",
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [0]}},
+        key=f"batch:{len(good)}",
+    )
+    picked = min(event.selection.rows[0] if event.selection.rows else 0, len(good) - 1)
+    sound = good[picked].sound
+    return (sound, good[picked].name) if isinstance(sound, Waveform) else (None, "")
+
+
+def _rows(uploads: Sequence[Upload], artifacts: Mapping[str, Artifact]) -> list[ScoreRow]:
+    bar = st.progress(0.0, "Listening …")
+    rows = []
+    for number, upload in enumerate(uploads, start=1):
+        rows += [_row(upload, artifact, name) for name, artifact in artifacts.items()]
+        bar.progress(number / len(uploads), f"{number} of {len(uploads)} clips heard")
+    bar.empty()
+    return rows
+
+
+@st.cache_data(
+    max_entries=MAX_ROWS, show_spinner=False, scope="session", hash_funcs={**HASHES, Upload: lambda upload: upload.key}
+)
+def _row(upload: Upload, artifact: Artifact, model: str) -> ScoreRow:
+    return score_waveform(upload.sound, artifact, detector(artifact), path=upload.name, model=model)
+
+
+def _table(good: Sequence[Upload], rows: Sequence[ScoreRow], artifacts: Mapping[str, Artifact]) -> pd.DataFrame:
+    scored = [row for row in rows if row.status != "refused"]
+    table = {"File": [upload.name for upload in good]}
+    for name, artifact in artifacts.items():
+        own = [row for row in scored if row.model == name]
+        table[artifact.title] = [f"{row.verdict or 'no verdict'} ({row.anomaly_score:.4g})" for row in own]
+    return pd.DataFrame(table)

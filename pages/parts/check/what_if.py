@@ -1,0 +1,271 @@
+"""What if the recording were noisier, duller or louder: hear it, and watch scores, verdicts and the ROC move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from asd_core.artifacts.store import Artifact
+from asd_core.audio.reading import encode_wav
+from asd_core.detectors.what_if import (
+    Change,
+    Judgements,
+    changed,
+    clipped_share,
+    in_normal_spreads,
+    judged_again,
+    response,
+    spread_evenly,
+)
+from asd_core.evaluation.metrics import auc, confusion_at, roc_curve
+from asd_core.evaluation.scores import ScoredClip
+from asd_core.evaluation.thresholds import is_anomalous
+from asd_core.formats import MISSING, area_text, rate_text, score_text, share_text
+from asd_core.reports.plots import (
+    DETECTOR_COLOURS,
+    DETECTOR_DASHES,
+    NEUTRAL_COLOUR,
+    Line,
+    RocCurve,
+    lines_chart,
+    roc_overlay,
+)
+from asd_core.types import FloatArray, Waveform
+from pages.shared.cache import HASHES, Heard, detector, kept
+from pages.shared.frame import Chosen, fragment, keep, link, plain
+from pages.shared.listening import unfamiliar
+from pages.shared.sources import load_scored
+
+NO_NOISE = "none"
+SNRS_DB = (NO_NOISE, "40", "30", "20", "15", "10", "5", "0", "-5")
+HIGHS_HZ = ("8000", "7000", "6000", "5000", "4000", "3000", "2000", "1000")
+LOWS_HZ = ("0", "50", "100", "200", "300", "500", "800")
+GAINS_DB = ("0", "-30", "-20", "-15", "-10", "-6", "-3", "3", "6", "10", "15", "20", "30")
+KEYS = ("what_snr", "what_high", "what_low", "what_gain")
+MOST_CLIPS = 60
+CLIPPED_IS_HEARD = 0.001
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to change the sound step by step: its field of `Change`, steps, and how its axis reads."""
+
+    field: str
+    title: str
+    steps: tuple[float, ...]
+    axis: str
+    log_x: bool = False
+
+
+WAYS = {
+    "noise": Way("snr_db", "Noise", (-5, 0, 5, 10, 15, 20, 30, 40), "Clip over noise (dB); noisier to the left"),
+    "band": Way("high_hz", "Highest frequency", tuple(map(float, HIGHS_HZ[::-1])), "Highest frequency kept (Hz)", True),
+    "gain": Way("gain_db", "Gain", (-30, -20, -15, -10, -6, -3, 0, 3, 6, 10, 15, 20, 30), "Gain (dB)"),
+}
+
+
+def what_if_controls(
+    chosen: Chosen, waveform: Waveform, artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]
+) -> None:
+    """Offer to change the clip; nothing is computed before the reader asks."""
+    st.subheader("What if …")
+    st.session_state.setdefault("what_if", any(key in st.query_params for key in KEYS))
+    if not st.toggle("Change the sound and listen again", key="what_if"):
+        st.caption("Add noise, a duller microphone or gain, and watch score, verdict and ROC move.")
+        return
+    fragment(lambda: _bench(chosen, waveform, artifacts, heard))()
+
+
+def _bench(chosen: Chosen, waveform: Waveform, artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]) -> None:
+    change = _asked()
+    other = changed(waveform, change)
+    for column, title, clip in zip(st.columns(2), ("As recorded", "Changed"), (waveform, other), strict=True):
+        column.caption(title)
+        column.audio(encode_wav(clip.samples), format="audio/wav")
+    if clipped_share(other) > CLIPPED_IS_HEARD:
+        st.caption(f":material/volume_up: {share_text(clipped_share(other))} of the samples are cut off at full scale.")
+    before = {name: each.anomaly_score for name, each in heard.items()}
+    after = {name: _score(artifact, other) for name, artifact in artifacts.items()}
+    st.table(_verdicts(artifacts, before, after), hide_index=True, alt="Scores and verdicts before and after")
+    for remark in unfamiliar(artifacts, other) if not change.is_nothing else ():
+        st.caption(f":material/info: {plain(remark)}")
+    _moving(waveform, artifacts, change)
+    _whole_set(chosen, artifacts, change)
+
+
+def _asked() -> Change:
+    left, right = st.columns(2)
+    snr = _slider(left, KEYS[0], "Noise: clip over white noise", SNRS_DB, "dB")
+    gain = _slider(right, KEYS[3], "Gain of the recorder", GAINS_DB, "dB")
+    low = _slider(left, KEYS[2], "Lowest frequency the microphone hears", LOWS_HZ, "Hz")
+    high = _slider(right, KEYS[1], "Highest frequency the microphone hears", HIGHS_HZ, "Hz")
+    return Change(None if snr == NO_NOISE else float(snr), float(low), float(high), float(gain))
+
+
+def _slider(place: Any, key: str, label: str, options: Sequence[str], unit: str) -> str:
+    """Ask for a step; the first option is the one that changes nothing, and it stands in the URL."""
+    keep(key, options)
+    in_order = options if NO_NOISE in options else sorted(options, key=float)
+    chosen: str = place.select_slider(
+        label,
+        in_order,
+        key=key,
+        format_func=lambda text: text if text == NO_NOISE else f"{text} {unit}",
+        persist_state="session",
+    )
+    link(key)
+    return chosen
+
+
+@st.cache_data(max_entries=512, show_spinner="Listening …", hash_funcs=HASHES)
+def _score(artifact: Artifact, waveform: Waveform) -> float:
+    return detector(artifact).anomaly_score(waveform)
+
+
+def _verdicts(
+    artifacts: Mapping[str, Artifact], before: Mapping[str, float], after: Mapping[str, float]
+) -> pd.DataFrame:
+    rows = []
+    for name, artifact in artifacts.items():
+        was, now = (_word(artifact, scores[name]) for scores in (before, after))
+        rows.append(
+            {
+                "Detector": plain(artifact.title),
+                "Score": f"{score_text(before[name])} → {score_text(after[name])}",
+                "Threshold": score_text(artifact.threshold.value),
+                "Verdict": f"{was}, stays" if was == now else f"**{was} → {now}**",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _word(artifact: Artifact, anomaly_score: float) -> str:
+    if artifact.threshold.value is None:
+        return "no verdict"
+    return "anomalous" if is_anomalous(anomaly_score, artifact.threshold.value) else "normal"
+
+
+def _moving(waveform: Waveform, artifacts: Mapping[str, Artifact], change: Change) -> None:
+    """Draw every detector's score over one way of changing the clip; the other changes stay as set."""
+    keep("what_way", WAYS)
+    name = st.segmented_control(
+        "Watch the scores move along",
+        list(WAYS),
+        key="what_way",
+        format_func=lambda way: WAYS[way].title,
+        persist_state="session",
+        required=True,
+    )
+    link("what_way")
+    way = WAYS[name]
+    fixed = replace(change, **{way.field: getattr(Change(), way.field)})
+    lines = []
+    for key, artifact in artifacts.items():
+        if artifact.threshold.value is not None:
+            scores = _response(artifact, waveform, name, fixed)
+            normal = artifact.scores.of("heldout").anomaly_scores
+            at = in_normal_spreads(scores, threshold=artifact.threshold.value, normal_scores=normal)
+            lines.append(Line(artifact.title, at, DETECTOR_COLOURS[key], DASHES.get(DETECTOR_DASHES[key])))
+    if not lines:
+        return
+    chart = lines_chart(
+        way.steps,
+        lines,
+        x_title=way.axis,
+        y_title="Above the threshold",
+        log_x=way.log_x,
+        symlog_y=True,
+        rules={"threshold": 0.0},
+        marked_x=getattr(change, way.field),
+        height_px=340,
+    )
+    st.altair_chart(chart, width="stretch", alt=f"Scores of {len(lines)} detectors along: {way.axis}")
+    st.caption(
+        "Upwards: distance of the score from each detector's own threshold, in standard deviations of its scores of "
+        "held-out normal clips. Above 0 the clip is called anomalous."
+    )
+
+
+DASHES: Mapping[str, tuple[int, int]] = {"dash": (6, 3), "dot": (2, 2), "dashdot": (8, 2), "longdash": (10, 3)}
+"""Plotly's patterns as lengths; those with two strokes become a long one."""
+
+
+@kept("Listening at every step …")
+def _response(artifact: Artifact, waveform: Waveform, way: str, fixed: Change) -> FloatArray:
+    steps = [replace(fixed, **{WAYS[way].field: step}) for step in WAYS[way].steps]
+    return response(detector(artifact), waveform, steps)
+
+
+def _whole_set(chosen: Chosen, artifacts: Mapping[str, Artifact], change: Change) -> None:
+    """Change test clips in the same way: whether the detector still ranks, and its threshold still holds."""
+    st.markdown("##### The same to many clips")
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    keep("what_detector", artifacts)
+    name = left.selectbox(
+        "Detector", list(artifacts), key="what_detector", format_func=lambda key: artifacts[key].title
+    )
+    artifact = artifacts[name]
+    clips = _some_clips(artifact)
+    if change.is_nothing:
+        st.caption("Change something above first.")
+    elif not clips or load_scored(chosen, clips[0], artifact.channel) is None:
+        st.caption("The sound of this data set's labelled test clips is not at hand.")
+    elif right.button(f"Change {len(clips)} test clips and listen", key="what_again", icon=":material/graphic_eq:") or (
+        st.session_state.get("what_done") == (str(artifact.folder), change)
+    ):
+        st.session_state["what_done"] = (str(artifact.folder), change)
+        _before_and_after(artifact, _again(artifact, change, chosen))
+
+
+def _some_clips(artifact: Artifact) -> list[ScoredClip]:
+    scores = artifact.scores.of("test").labelled()
+    ids = [clip.machine_id for clip in scores.clips]
+    picked = spread_evenly(scores.is_anomalous.tolist(), ids, at_most=MOST_CLIPS)
+    return [scores.clips[at] for at in picked]
+
+
+@st.cache_resource(max_entries=32, show_spinner="Listening to many changed clips …", hash_funcs=HASHES)
+def _again(artifact: Artifact, change: Change, _chosen: Chosen) -> Judgements:
+    found = ((load_scored(_chosen, scored, artifact.channel), scored) for scored in _some_clips(artifact))
+    clips = [(sound, scored.label == "anomalous", scored.anomaly_score) for sound, scored in found if sound is not None]
+    return judged_again(detector(artifact), clips, change)
+
+
+def _before_and_after(artifact: Artifact, found: Judgements) -> None:
+    both = {"as recorded": found.before, "changed": found.after}
+    if found.is_anomalous.any() and not found.is_anomalous.all():
+        colours = {
+            "as recorded": (NEUTRAL_COLOUR, "dash"),
+            "changed": (DETECTOR_COLOURS[artifact.detector_name], "solid"),
+        }
+        curves = [_curve(title, found.is_anomalous, scores, *colours[title]) for title, scores in both.items()]
+        alt = "ROC of the same clips: " + "; ".join(curve.label for curve in curves)
+        st.plotly_chart(roc_overlay(curves, height_px=400), key="what_roc", width="stretch", alt=alt)
+    rows = {title: _decided(artifact, found.is_anomalous, scores) for title, scores in both.items()}
+    st.table(pd.DataFrame.from_dict(rows, orient="index"), alt="False alarms and faults found before and after")
+    simulated = "simulated " if artifact.simulated else ""
+    st.caption(
+        f"{len(found.before)} {simulated}test clips, spread evenly over labels and machine ids, at the threshold saved "
+        "with the detector. Where the curve stays but false alarms jump, the detector still ranks and only its "
+        "threshold must be set anew; where the curve sinks, train with sound from that place."
+    )
+
+
+def _curve(title: str, labels: np.ndarray, scores: FloatArray, colour: str, dash: str) -> RocCurve:
+    curve = roc_curve(labels, scores)
+    return RocCurve(f"{title}, AUC {area_text(auc(labels, scores))}", curve.fpr, curve.tpr, colour, dash)
+
+
+def _decided(artifact: Artifact, labels: np.ndarray, scores: FloatArray) -> dict[str, str]:
+    if artifact.threshold.value is None:
+        return {"False alarms": MISSING, "Faults found": MISSING}
+    confusion = confusion_at(labels, scores, artifact.threshold.value)
+    return {
+        "False alarms": rate_text(confusion.fp, confusion.fp + confusion.tn),
+        "Faults found": rate_text(confusion.tp, confusion.tp + confusion.fn),
+    }

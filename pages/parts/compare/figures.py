@@ -1,0 +1,296 @@
+"""The compare page's figures: ROC curves with bands, one table of everything, and differences with their chance."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from asd_core.artifacts.store import Artifact
+from asd_core.evaluation.metrics import Confusion, confusion_at, roc_curve
+from asd_core.evaluation.thresholds import RULES
+from asd_core.evaluation.uncertainty import Interval, f1_interval, wilson
+from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text
+from asd_core.reports.plots import RocCurve, roc_overlay
+from asd_core.system.files import csv_text
+from asd_core.tasks.compare import Band, Comparison, Method, Ranking, difference_words, holm, ranking, roc_band
+from asd_core.tasks.evaluate import difference
+from asd_core.types import SR, Waveform
+from pages.parts.compare.methods import JUDGED_HASHES, Judged, OnCommonClips
+from pages.shared.cache import HASHES, detector
+from pages.shared.frame import plain
+
+_AREAS = {
+    "auc_mean": "AUC, mean over ids",
+    "auc_pooled": "AUC, all ids pooled",
+    "pauc_mean": "pAUC (FPR ≤ 0.1), mean over ids",
+}
+TIMED_S, TIMED_RUNS = 10.0, 5
+TIMED = f"{TIMED_S:g} s clip, on this machine"
+BY_ID = "AUC, id "
+_DECISIONS = ["Threshold", "Threshold chosen by", "False alarms", "Faults found", "F1 of the anomalous class"]
+_COSTS = ["Trained in", "Size on disk", TIMED, "Encoder"]
+
+
+def figures_view(judged: Judged) -> None:
+    """Everything about how well the methods rank and decide."""
+    if judged.comparison.has_both_classes:
+        _curves(judged)
+    else:
+        st.info("Curves and AUCs need normal and anomalous test clips; here is one class only.", icon=":material/info:")
+    st.subheader("Side by side")
+    _table(judged)
+    st.subheader("Differences")
+    _differences(judged)
+
+
+def _curves(judged: Judged) -> None:
+    shaded = st.toggle(
+        "95 % bands",
+        key="bands",
+        help="Where the curve would lie if other clips of the same kinds had been recorded: pointwise, by 2,000 "
+        "bootstrap draws of the clips within normal and anomalous.",
+    )
+    figure, alt = _overlay(judged, shaded)
+    st.plotly_chart(figure, width="stretch", key="curves", config={"displaylogo": False}, alt=alt)
+    st.caption("Diamonds: the operating points of the chosen rule. Grey: the range of the partial AUC. Dotted: chance.")
+
+
+@st.cache_resource(max_entries=64, show_spinner="Drawing …", hash_funcs=JUDGED_HASHES)
+def _overlay(judged: Judged, shaded: bool) -> tuple[Any, str]:
+    labels, curves = judged.comparison.labels, []
+    for row, method in enumerate(judged.comparison.methods):
+        values, look = judged.comparison.anomaly_scores[row], judged.looks[row]
+        curve = roc_curve(labels, values)
+        on_clips = OnCommonClips(method, judged.comparison.fingerprint)
+        auc = _ranking(on_clips).intervals["auc_pooled"].estimate
+        band = _band(on_clips) if shaded else None
+        curves.append(
+            RocCurve(
+                html.escape(f"{judged.titles[row]}, AUC {auc:.3f}"),
+                curve.fpr,
+                curve.tpr,
+                look.colour,
+                look.dash,
+                _point(judged, row),
+                None if band is None else (band.fpr, band.low, band.high),
+            )
+        )
+    figure = roc_overlay(curves, height_px=520).update_yaxes(constrain="domain")
+    return figure, "ROC curves on common clips: " + "; ".join(html.unescape(curve.label) for curve in curves)
+
+
+def _point(judged: Judged, row: int) -> tuple[float, float] | None:
+    confusion = _confusion(judged, row)
+    return None if confusion is None else (confusion.fpr or 0.0, confusion.tpr or 0.0)
+
+
+def _confusion(judged: Judged, row: int) -> Confusion | None:
+    value = judged.thresholds[row].value
+    scores = judged.comparison.anomaly_scores[row]
+    return None if value is None else confusion_at(judged.comparison.labels, scores, value)
+
+
+@st.cache_resource(max_entries=128, show_spinner="Computing intervals …", hash_funcs=JUDGED_HASHES)
+def _ranking(on_clips: OnCommonClips) -> Ranking:
+    return ranking(on_clips.method.scores)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Computing bands …", hash_funcs=JUDGED_HASHES)
+def _band(on_clips: OnCommonClips) -> Band:
+    scores = on_clips.method.scores
+    return roc_band(scores.is_anomalous, scores.anomaly_scores)
+
+
+def _table(judged: Judged) -> None:
+    seconds = _measured()
+    rows = [_row(judged, row, seconds) for row in range(len(judged.titles))]
+    for heading, labels in _headings(rows).items():
+        st.markdown(f"**{heading}**")
+        table = {plain(label): [plain(row["shown"].get(label, MISSING)) for row in rows] for label in labels}
+        names = [plain(title) for title in judged.titles]
+        st.table(pd.DataFrame(table, index=names), alt=f"{heading}: " + ", ".join(judged.titles))
+    if any(threshold.uses_test_labels for threshold in judged.thresholds):
+        st.caption(
+            ":material/visibility: The thresholds were chosen on the labels of the clips that judge them: F1, false "
+            "alarms and faults found are optimistic."
+        )
+    left, right = st.columns([1, 1])
+    left.download_button(
+        "Download the table (CSV)",
+        lambda: table_csv(rows),
+        file_name="comparison.csv",
+        mime="text/csv",
+        on_click="ignore",
+        icon=":material/download:",
+    )
+    unmeasured = [m.artifact for m in judged.comparison.methods if m.artifact and m.key not in seconds]
+    if unmeasured and right.button("Measure the time per clip on this machine", icon=":material/timer:"):
+        _measure(unmeasured)
+        st.rerun()
+
+
+def _headings(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Which figures stand in which table: few enough for a narrow screen."""
+    by_id = list(dict.fromkeys(label for row in rows for label in row["shown"] if label.startswith(BY_ID)))
+    headings = {"How well it ranks": list(_AREAS.values()), "AUC of each machine id": by_id}
+    headings |= {"What its verdicts cost": _DECISIONS, "What it takes": _COSTS}
+    return {heading: labels for heading, labels in headings.items() if labels}
+
+
+def _row(judged: Judged, row: int, seconds: dict[str, float]) -> dict[str, Any]:
+    """One method's figures, as shown and as plain values for the CSV."""
+    method = judged.comparison.methods[row]
+    ranked = _ranking(OnCommonClips(method, judged.comparison.fingerprint))
+    shown: dict[str, str] = {}
+    plain: dict[str, str | float | int | None] = {"method": judged.titles[row]}
+    for name, label in _AREAS.items():
+        interval = ranked.intervals.get(name)
+        shown[label] = _interval_text(interval)
+        plain |= _plain(name, interval)
+    for machine_id, auc in ranked.auc_by_id.items():
+        shown[f"{BY_ID}{machine_id}"] = area_text(auc)
+        plain[f"auc_id_{machine_id}"] = auc
+    _add_decisions(judged, row, shown, plain)
+    _add_costs(method, seconds.get(method.key), shown, plain)
+    return {"shown": shown, "plain": plain}
+
+
+def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[str, Any]) -> None:
+    threshold, confusion = judged.thresholds[row], _confusion(judged, row)
+    mark = " · uses test labels" if threshold.uses_test_labels else ""
+    shown["Threshold"] = f"none: {threshold.reason}" if confusion is None else score_text(threshold.value)
+    shown["Threshold chosen by"] = RULES[threshold.rule].title.split(":")[0] + mark
+    plain |= {"rule": threshold.rule, "uses_test_labels": threshold.uses_test_labels, "threshold": threshold.value}
+    f1 = None if confusion is None or not confusion.tp + confusion.fn else f1_interval(confusion)
+    shown["F1 of the anomalous class"] = MISSING if f1 is None else area_text(f1.estimate, (f1.low, f1.high))
+    plain |= _plain("f1", f1)
+    for label, name, counts in (
+        ("False alarms", "false_alarms", confusion and (confusion.fp, confusion.fp + confusion.tn)),
+        ("Faults found", "found", confusion and (confusion.tp, confusion.tp + confusion.fn)),
+    ):
+        shown[label] = _rate_text(*counts) if counts else MISSING
+        plain |= {name: counts[0] if counts else None, f"{name}_of": counts[1] if counts else None}
+
+
+def _add_costs(method: Method, seconds: float | None, shown: dict[str, str], plain: dict[str, Any]) -> None:
+    artifact = method.artifact
+    trained = None if artifact is None else float(artifact.manifest["training"]["seconds"])
+    size = None if artifact is None else _bytes_on_disk(artifact)
+    shown["Trained in"] = MISSING if trained is None else seconds_text(trained)
+    shown["Size on disk"] = MISSING if size is None else f"{size / 1e6:.1f} MB"
+    shown[TIMED] = MISSING if artifact is None else _time_text(seconds)
+    shown["Encoder"] = _encoder_text(method)
+    plain |= {
+        "trained_s": trained,
+        "bytes_on_disk": size,
+        "seconds_per_clip_on_this_machine": seconds,
+        "encoder": None if artifact is None else artifact.encoder_title,
+    }
+
+
+def _time_text(seconds: float | None) -> str:
+    return "not measured yet" if seconds is None else f"{1000 * seconds:.0f} ms"
+
+
+def _encoder_text(method: Method) -> str:
+    if method.artifact is None:
+        return "mean of the detectors' z-scores" if method.is_ensemble else "imported scores"
+    return method.artifact.encoder_title or "none: works on log-mel frames"
+
+
+@st.cache_data(max_entries=128, show_spinner=False, hash_funcs=HASHES)
+def _bytes_on_disk(artifact: Artifact) -> int:
+    return sum(path.stat().st_size for path in artifact.folder.iterdir())
+
+
+def _interval_text(interval: Interval | None) -> str:
+    return "not defined" if interval is None else area_text(interval.estimate, (interval.low, interval.high))
+
+
+def _rate_text(part: int, whole: int) -> str:
+    if not whole:
+        return rate_text(part, whole)
+    limits = wilson(part, whole)
+    return f"{rate_text(part, whole)} [{100 * limits.low:.1f}, {100 * limits.high:.1f}]"
+
+
+def _plain(name: str, interval: Interval | None) -> dict[str, float | None]:
+    low, high = (None, None) if interval is None else (interval.low, interval.high)
+    return {name: None if interval is None else interval.estimate, f"{name}_low": low, f"{name}_high": high}
+
+
+def table_csv(rows: list[dict[str, Any]]) -> str:
+    """Write rows of `plain` values as CSV."""
+    columns = list(dict.fromkeys(name for row in rows for name in row["plain"]))
+    return csv_text([columns, *([row["plain"].get(name) for name in columns] for row in rows)])
+
+
+@st.cache_resource(show_spinner=False)
+def _measured() -> dict[str, float]:
+    """Seconds a clip by version, as measured since the server started."""
+    return {}
+
+
+def _measure(artifacts: list[Artifact]) -> None:
+    samples = np.random.default_rng(0).normal(0, 0.05, int(TIMED_S * SR)).astype(np.float32)
+    clip = Waveform(samples, digest="noise to measure the time with")
+    with st.spinner("Measuring …", show_time=True):
+        for artifact in artifacts:
+            trained = detector(artifact)
+            trained.anomaly_score(clip)
+            times = []
+            for _ in range(TIMED_RUNS):
+                start = time.perf_counter()
+                trained.anomaly_score(clip)
+                times.append(time.perf_counter() - start)
+            _measured()[str(artifact.folder)] = float(np.median(times))
+
+
+def _differences(judged: Judged) -> None:
+    pairs = list(combinations(range(len(judged.titles)), 2))
+    if not pairs or not judged.comparison.has_both_classes:
+        st.caption("A difference needs two methods, and normal and anomalous clips.")
+        return
+    found = _all_differences(judged.comparison)
+    adjusted = holm([each["p_delong"] for each in found])
+    table = pd.DataFrame(
+        [
+            {
+                "Pair": plain(f"{judged.titles[a]} − {judged.titles[b]}"),
+                "In words": plain(difference_words(judged.titles[a], judged.titles[b], each["auc_pooled"], p)),
+                "AUC difference, pooled": _difference_text(each),
+                "p (DeLong)": _p_text(each["p_delong"]),
+                "p, Holm": _p_text(p),
+            }
+            for (a, b), each, p in zip(pairs, found, adjusted, strict=True)
+        ]
+    )
+    st.table(table, hide_index=True, alt="Paired differences of pooled AUCs")
+    st.caption(
+        "Both methods heard the same clips, so that what is hard for both cancels out: paired bootstrap interval "
+        "(2,000 draws), DeLong's test, and its p-value adjusted for the number of pairs (Holm)."
+    )
+
+
+@st.cache_resource(max_entries=32, show_spinner="Comparing pairs …", hash_funcs=HASHES)
+def _all_differences(comparison: Comparison) -> list[dict[str, Any]]:
+    unknown = {"auc_pooled": 0.0, "auc_pooled_ci": None, "p_delong": None}
+    return [difference(a.scores, b.scores) or unknown for a, b in combinations(comparison.methods, 2)]
+
+
+def _difference_text(each: dict[str, Any]) -> str:
+    limits = each["auc_pooled_ci"]
+    return "not defined" if limits is None else f"{each['auc_pooled']:+.3f} [{limits[0]:+.3f}, {limits[1]:+.3f}]"
+
+
+def _p_text(p: float | None) -> str:
+    if p is None:
+        return "not defined"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,246 @@
+"""The compare page's methods: trained detectors and imported scores on the same clips, judged by one rule."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import streamlit as st
+
+from asd_core.artifacts.store import Artifact
+from asd_core.errors import AsdError, DataSetError, ThresholdError, UndefinedMetricError
+from asd_core.evaluation.imported import read_scores
+from asd_core.evaluation.thresholds import RULES, Threshold
+from asd_core.reports.plots import (
+    DETECTOR_COLOURS,
+    DETECTOR_DASHES,
+    ENSEMBLE_COLOUR,
+    ENSEMBLE_DASH,
+    IMPORTED_COLOURS,
+    IMPORTED_DASHES,
+    NEUTRAL_COLOUR,
+)
+from asd_core.tasks.compare import Comparison, Method, alarms, distinct_titles, imported_method, join, with_ensemble
+from asd_core.tasks.evaluate import threshold_by_rule
+from asd_core.types import BoolArray
+from pages.shared.cache import HASHES
+from pages.shared.frame import Chosen, keep, link
+from pages.shared.sources import shown_name
+
+SAVED = "saved"
+COMPARED_RULES = (SAVED, *(rule for rule in RULES if rule not in ("zero", "manual")))
+MAX_IMPORTED = len(IMPORTED_COLOURS)
+_IMPORTED, _REFUSED, _ROUND = "compare_imported", "compare_refused", "compare_round"
+
+
+@dataclass(frozen=True)
+class Look:
+    """A method's colour and dash pattern."""
+
+    colour: str
+    dash: str
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Methods on common clips with one threshold each; titles are distinct."""
+
+    comparison: Comparison
+    rule: str
+    titles: tuple[str, ...]
+    looks: tuple[Look, ...]
+    thresholds: tuple[Threshold, ...]
+    alarms: BoolArray
+
+    @property
+    def judging(self) -> list[int]:
+        """Positions of the methods that have a threshold."""
+        return [row for row, threshold in enumerate(self.thresholds) if threshold.value is not None]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What caches of this page are keyed by: versions, digests of imported files, and the common clips."""
+        return (*(method.key for method in self.comparison.methods), self.comparison.fingerprint)
+
+
+@dataclass(frozen=True, eq=False)
+class OnCommonClips:
+    """A method on the clips that all methods scored; the fingerprint of those clips tells it from other joins."""
+
+    method: Method
+    fingerprint: str
+
+
+JUDGED_HASHES = {
+    **HASHES,
+    Judged: lambda judged: (judged.keys, judged.rule),
+    OnCommonClips: lambda on: (on.method.key, on.fingerprint),
+}
+"""`HASHES`, and what stands for this page's own objects."""
+
+
+def compared(chosen: Chosen, good: Mapping[str, Artifact]) -> Comparison:
+    """Join the detectors and the session's imported scores of this data set."""
+    imported = tuple(_imported(chosen))
+    detectors = tuple(Method.of(artifact) for artifact in good.values())
+    return _joined((*detectors, *imported))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASHES)
+def _joined(methods: tuple[Method, ...]) -> Comparison:
+    return join(methods)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
+def judged(comparison: Comparison, rule: str) -> Judged:
+    """Give every method its threshold by one rule."""
+    thresholds = tuple(_threshold(method, rule) for method in comparison.methods)
+    titles = distinct_titles([method.title for method in comparison.methods])
+    return Judged(comparison, rule, titles, _looks(comparison), thresholds, alarms(comparison, thresholds))
+
+
+def _threshold(method: Method, rule: str) -> Threshold:
+    """A rule's threshold; one without a value, and the reason, where the rule cannot work on these scores."""
+    if rule == SAVED and method.artifact is not None:
+        return method.artifact.threshold
+    name = "conformal" if rule == SAVED else rule
+    try:
+        return threshold_by_rule(name, method.scores, method.heldout)
+    except (ThresholdError, UndefinedMetricError) as error:
+        return Threshold(None, name, RULES[name].uses_test_labels, None, len(method.heldout.clips), reason=str(error))
+
+
+def _looks(comparison: Comparison) -> tuple[Look, ...]:
+    imported = iter(zip(IMPORTED_COLOURS, IMPORTED_DASHES, strict=True))
+
+    def look(method: Method) -> Look:
+        if method.is_ensemble:
+            return Look(ENSEMBLE_COLOUR, ENSEMBLE_DASH)
+        if method.artifact is None:
+            return Look(*next(imported))
+        name = method.artifact.detector_name
+        return Look(DETECTOR_COLOURS.get(name, NEUTRAL_COLOUR), DETECTOR_DASHES.get(name, "solid"))
+
+    return tuple(look(method) for method in comparison.methods)
+
+
+def ensemble_choice(comparison: Comparison) -> Comparison:
+    """Let the user add the detectors' ensemble as one more method."""
+    n_detectors = sum(method.artifact is not None for method in comparison.methods)
+    keep("ensemble")
+    wanted = st.toggle(
+        "Add the ensemble of the detectors",
+        key="ensemble",
+        disabled=n_detectors < 2,
+        persist_state="session",
+        help="One more method: each detector's scores are brought to one scale by its held-out normal clips (z-scores, "
+        "each machine id by itself where it has enough clips), then averaged with equal weights. No label of a test "
+        "clip is looked at. Imported scores take no part.",
+    )
+    return with_ensemble(comparison) if wanted and n_detectors > 1 else comparison
+
+
+def common_line(comparison: Comparison) -> None:
+    """Say on how many clips everything below rests."""
+    n_anomalous = int(comparison.labels.sum())
+    text = (
+        f"**{len(comparison.clips)} test clips** that every method scored: {len(comparison.clips) - n_anomalous} "
+        f"normal, {n_anomalous} anomalous."
+    )
+    if any(own != len(comparison.clips) for own in comparison.n_own):
+        text += f" The methods have {', '.join(str(own) for own in comparison.n_own)} test clips of their own."
+    if comparison.n_contradicting:
+        text += f" {comparison.n_contradicting} clips are left out: the methods' data sets label them differently."
+    st.caption(text)
+
+
+def rule_choice(comparison: Comparison) -> str:
+    """Let the user choose the rule that every verdict on this page follows."""
+    rules = [rule for rule in COMPARED_RULES if _can_be_used(rule, comparison)]
+    keep("verdicts", rules)
+    rule = st.selectbox(
+        "Verdicts by",
+        rules,
+        key="verdicts",
+        format_func=rule_title,
+        persist_state="session",
+        help="One rule for every method. Rules that look at the labels of the test clips are judged by the very clips "
+        "they were chosen on: their figures are optimistic. Imported scores have no saved threshold; they get the "
+        "split-conformal one where the file scores the held-out normal clips too.",
+    )
+    link("verdicts")
+    return rule
+
+
+def _can_be_used(rule: str, comparison: Comparison) -> bool:
+    return rule == SAVED or comparison.has_both_classes or not RULES[rule].uses_test_labels
+
+
+def rule_title(rule: str) -> str:
+    """Say what a rule does, with its number and whether it looks at test labels."""
+    if rule == SAVED:
+        return "Saved with each detector"
+    spec = RULES[rule]
+    number = "" if spec.default is None else f" ({spec.default:g})"
+    return f"{spec.title}{number}" + (" · uses test labels" if spec.uses_test_labels else "")
+
+
+def import_box(chosen: Chosen, good: Mapping[str, Artifact]) -> None:
+    """Let the user put scores of another method beside the detectors, for this session."""
+    with st.expander("Compare with another method's scores", icon=":material/upload_file:"):
+        number = st.session_state.setdefault(_ROUND, 0)
+        st.file_uploader(
+            "CSV with the columns path and anomaly_score (higher = more anomalous), one row for each test clip",
+            type=["csv"],
+            key=f"imported_file:{number}",
+            on_change=_take_upload,
+            args=(chosen, tuple(good.values())),
+            disabled=len(_imported(chosen)) >= MAX_IMPORTED,
+            help="Paths are relative to the machine's folder, such as test/normal_id_00_00000000.wav. Rows of held-out "
+            "normal clips give a threshold without labels. At most three files; they stay in this session only.",
+        )
+        if refused := st.session_state.get(_REFUSED):
+            st.error("These scores cannot be used:", icon=":material/error:")
+            st.text(refused)
+        for row, method in enumerate(_imported(chosen)):
+            left, right = st.columns([4, 1], vertical_alignment="center")
+            left.text(f"{method.title}: {len(method.scores.clips)} test clips, {len(method.heldout.clips)} held-out")
+            right.button("Remove", key=f"remove:{row}", on_click=_imported(chosen).pop, args=(row,))
+
+
+def _imported(chosen: Chosen) -> list[Method]:
+    everything: dict[str, list[Method]] = st.session_state.setdefault(_IMPORTED, {})
+    return everything.setdefault(f"{chosen.data_set}/{chosen.machine}", [])
+
+
+def _take_upload(chosen: Chosen, artifacts: tuple[Artifact, ...]) -> None:
+    """Read the uploaded file, keep its scores of the common clips or the reason against it, and empty the uploader."""
+    upload = st.session_state[f"imported_file:{st.session_state[_ROUND]}"]
+    if upload is None:
+        return
+    st.session_state[_ROUND] += 1
+    st.session_state[_REFUSED] = None
+    name = shown_name(upload.name)
+    try:
+        comparison = join([Method.of(artifact) for artifact in artifacts])
+        method = _read_method(upload.getvalue(), name, comparison, chosen.machine)
+        if method.key not in [known.key for known in _imported(chosen)]:
+            _imported(chosen).append(method)
+    except AsdError as error:
+        st.session_state[_REFUSED] = str(error)
+
+
+def _read_method(content: bytes, name: str, comparison: Comparison, machine: str) -> Method:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scores.csv"
+        path.write_bytes(content)
+        try:
+            found = read_scores(path)
+        except DataSetError as error:
+            raise DataSetError(str(error).replace(str(path), name)) from error
+    title = PurePath(name).stem.strip() or "imported"
+    key = hashlib.sha256(content).hexdigest()
+    return imported_method(comparison, found, machine=machine, title=title, key=key)

@@ -1,0 +1,220 @@
+"""Forms that bring data in: uploads, folders, simulated benches, downloads."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from asd_core.data.dcase2020.published import ARCHIVES, MACHINES, expected_clips, unpacked_bytes
+from asd_core.data.library import ROOTS_VARIABLE, add_folder, allowed_roots, new_bench_folder
+from asd_core.data.simulated.bench import SIZES
+from asd_core.data.uploads import (
+    MAX_UPLOADED_BYTES,
+    MAX_UPLOADS,
+    Quota,
+    Stored,
+    Upload,
+    check_quota,
+    destination,
+    store_uploads,
+)
+from asd_core.jobs import queue as jobs
+from asd_core.jobs.chores import Download, Simulate
+from asd_core.tasks.storage import check_free_disk, free_bytes
+from pages.parts.data.table import go, shown_path, size_text
+from pages.shared.uploads import USED
+
+CLIPS_PER_S = 25
+"""Simulated clips a second on a slow core; only for a rough forecast."""
+ABOUT_ARCHIVE_BYTES = 10**9
+PARTS = {
+    "dev": "Development: training and labelled test clips",
+    "additional": "Additional training: normal clips of further ids",
+    "eval": "Evaluation: test clips of the further ids, without labels",
+}
+
+
+def upload_form() -> None:
+    """Take clips with a label, and say what became of each."""
+    used = st.session_state.get(USED, Quota())
+    st.caption(
+        f"WAV or FLAC, 0.5 s to 10 min, at most 32 MB each; {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB a "
+        f"session (used: {used.files} files, {size_text(used.bytes)}). At least 8 normal clips train a detector and "
+        "30 make it steady; 60 % of them are trained on. For more, name a folder."
+    )
+    with st.form("upload_form", clear_on_submit=True):
+        left, right = st.columns(2)
+        name = left.text_input(
+            "Data set",
+            key="upload_name",
+            placeholder="my-pump",
+            help="A new name begins a data set; the name of one that you uploaded before adds to it.",
+        )
+        label = right.segmented_control(
+            "These clips are",
+            ["normal", "anomalous"],
+            key="upload_label",
+            default="normal",
+            required=True,
+            help="Normal: the machine as it should be; detectors learn from these. Anomalous: only for testing.",
+        )
+        left, right = st.columns(2)
+        kind = left.text_input(
+            "Kind of fault (anomalous clips only)",
+            key="upload_kind",
+            placeholder="bearing",
+            help="Optional, one word; kinds can be told apart on other pages.",
+        )
+        machine_id = right.text_input(
+            "Machine id (optional)",
+            key="upload_id",
+            placeholder="00",
+            help="Tells several machines of one type apart, such as 01 and 02. Empty: there is one machine.",
+        )
+        files = st.file_uploader("Clips", type=["wav", "flac"], accept_multiple_files=True, key="upload_files")
+        sent = st.form_submit_button("Store these clips", icon=":material/upload:")
+    if not sent:
+        return
+    label_kind = None if label == "normal" else kind
+    destination(name, kind=label_kind, machine_id=machine_id)
+    # Counted before anything is decoded: each line below may be the last, where the reader clicks elsewhere.
+    st.session_state[USED] = check_quota([file.size for file in files], used)
+    bar = st.empty()
+    stored = store_uploads(
+        name,
+        [Upload(file.name, file.getvalue()) for file in files],
+        used=used,
+        kind=label_kind,
+        machine_id=machine_id,
+        on_progress=lambda done, total: bar.progress(done / total, f"Checked {done} of {total} clips"),
+    )
+    bar.empty()
+    _upload_outcome(stored)
+
+
+def _upload_outcome(stored: Stored) -> None:
+    if stored.stored:
+        st.success(f"{stored.stored} clips stored.", icon=":material/check:")
+    if stored.repeated:
+        st.info(f"{stored.repeated} clips were there already or came twice.", icon=":material/info:")
+    if stored.refused:
+        st.warning(f"{len(stored.refused)} files were refused:", icon=":material/warning:")
+        table = pd.DataFrame(stored.refused).rename(columns={"name": "File", "reason": "Why"})
+        st.dataframe(table, hide_index=True, width="stretch", key="refused_uploads", alt="Refused files with reasons")
+    if stored.known is not None:
+        _look(stored.known.name)
+
+
+def _look(name: str) -> None:
+    go("pages/data.py", "See what it holds", icon=":material/search:", data_view="sets", data_set=name)
+
+
+def add_folder_form() -> None:
+    """Take a folder on this computer that lies below an allowed root."""
+    st.caption("Recordings stay where they are and are only read. A folder may lie below one of these:")
+    st.code("\n".join(shown_path(root) for root in allowed_roots()), language=None)
+    st.caption(
+        f"Whoever runs this program allows other places with the environment variable `{ROOTS_VARIABLE}` "
+        "(several are separated as in `PATH`), for instance:"
+    )
+    st.code(f"{ROOTS_VARIABLE}=/srv/recordings make app", language="shell")
+    with st.form("folder_form"):
+        folder = st.text_input(
+            "Folder, in full",
+            key="folder_path",
+            placeholder=f"{shown_path(allowed_roots()[-1])}/my-pump",
+            help="One folder for normal clips (normal, healthy, ok or good) and one for each kind of fault, with "
+            "sub-folders for machine ids if you like; or a data set of DCASE or MIMII.",
+        )
+        left, right = st.columns(2)
+        name = left.text_input(
+            "Name (optional)", key="folder_name", help="Empty: the folder's own name. Detectors are filed under it."
+        )
+        normal = right.text_input(
+            "Folder of the normal clips (optional)",
+            key="folder_normal",
+            help="Needed only if it is called neither normal, healthy, ok nor good.",
+        )
+        sent = st.form_submit_button("Add this folder", icon=":material/create_new_folder:")
+    if sent:
+        with st.spinner("Listing the clips …"):
+            known = add_folder(name or folder.rstrip("/").rpartition("/")[2], folder.strip(), normal=normal or None)
+        st.success("Added to the data sets.", icon=":material/check:")
+        _look(known.name)
+
+
+def simulate_form() -> None:
+    """Start making a simulated bench of some size and seed."""
+    st.caption(
+        ":material/science: A simulated slide rail in a factory: normal clips and three kinds of faults, drawn from a "
+        "seed. The same seed gives the same clips; figures on it are always called simulated."
+    )
+    size = st.selectbox(
+        "Size",
+        list(SIZES),
+        key="bench_size",
+        format_func=lambda size: f"{size}: {SIZES[size].n_clips:,} clips, {size_text(SIZES[size].n_bytes)}",
+        persist_state="session",
+        help="small: for trying out; calibration: four ids with more test clips; report: as many clips as the real "
+        "DCASE slide rail.",
+    )
+    minutes = SIZES[size].n_clips / CLIPS_PER_S / 60
+    line = f"About {max(1, round(minutes))} min and {size_text(SIZES[size].n_bytes)} of disk."
+    if size == "report":
+        st.warning(f"{line} Training on it takes long as well.", icon=":material/schedule:")
+    else:
+        st.caption(line)
+    with st.form("bench_form"):
+        left, right = st.columns(2)
+        seed = left.number_input(
+            "Seed", min_value=0, max_value=2**31 - 1, value=1, step=1, key="bench_seed", help="Which clips are drawn."
+        )
+        name = right.text_input("Name (optional)", key="bench_name", help="Empty: named after size and seed.")
+        sent = st.form_submit_button("Simulate", icon=":material/science:")
+    if sent:
+        chosen = name or f"simulated-{size}-seed{seed}"
+        check_free_disk(SIZES[size].n_bytes)
+        made = new_bench_folder(chosen).name
+        jobs.start(Simulate(made, size=size, seed=int(seed)))
+        st.rerun()
+
+
+def download_form() -> None:
+    """Show how large a download is, then start it."""
+    st.caption(
+        "Real recordings of DCASE 2020 Task 2 (ToyADMOS and MIMII) from zenodo.org, licence CC BY-NC-SA 4.0: not for "
+        "commercial use. A download that was cut goes on from what has been fetched."
+    )
+    machines = st.multiselect(
+        "Machines", MACHINES, default=["slider"], key="dcase_machines", help="Types of machine; each is one archive."
+    )
+    part = st.selectbox(
+        "Part", list(PARTS), key="dcase_part", format_func=PARTS.get, help="To begin with, take development."
+    )
+    if not machines:
+        st.info("Choose at least one machine.", icon=":material/info:")
+        return
+    rows = [_download_row(machine, part) for machine in machines]
+    table = pd.DataFrame(
+        {
+            "Machine": machines,
+            "Archive": [size_text(size) if exact else f"about {size_text(size)}" for _, _, size, exact in rows],
+            "Clips": [n_clips for n_clips, _, _, _ in rows],
+            "On disk": [size_text(clip_bytes) for _, clip_bytes, _, _ in rows],
+        }
+    )
+    st.dataframe(table, hide_index=True, width="stretch", key="archives", alt="Sizes of the archives and their clips")
+    needed = sum(clip_bytes + size for _, clip_bytes, size, _ in rows)
+    st.caption(f"{size_text(needed)} of disk are needed for a while; {size_text(free_bytes())} are free.")
+    if st.button("Download", key="start_download", icon=":material/download:"):
+        check_free_disk(needed)
+        name = "dcase2020-dev" if part == "dev" else "dcase2020-eval"
+        jobs.start(Download(name, machines=tuple(machines), part=part))
+        st.rerun()
+
+
+def _download_row(machine: str, part: str) -> tuple[int, int, int, bool]:
+    """Clips, their bytes, bytes of the archive, and whether those are known exactly."""
+    size = ARCHIVES[machine, part].size
+    n_clips = sum(expected_clips(machine, part).values())
+    return n_clips, unpacked_bytes(machine, part), size or ABOUT_ARCHIVE_BYTES, size is not None

@@ -1,0 +1,246 @@
+"""What a data set holds: counts, lengths, levels, duplicates, refused clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from asd_core.data.library import EMBEDDED_NAME, KnownSet, open_known
+from asd_core.data.survey import has_survey, survey, survey_key
+from asd_core.data.uploads import ClipNames, upload_names
+from asd_core.formats import display_name
+from asd_core.tasks.train import DataSet, expected_counts
+from pages.parts.data.storage import delete_set
+from pages.parts.data.table import go, known_sets, set_title
+from pages.shared.cache import HASHES, StampedSet, Tree, embedded_bench, held, once, tree, tree_stamp
+from pages.shared.frame import keep, link, plain
+
+READ_AT_ONCE = 800
+"""Clips that are read without asking; more take longer than a reader waits."""
+RECHECK_S = 30
+"""How long it may take until a clip of a larger set that was overwritten in its place is noticed."""
+LAYOUTS = {
+    "dcase2020": "DCASE 2020: train and test folders, labels in the file names",
+    "dcase2021": "DCASE 2021 or later: sections in the file names",
+    "mimii": "MIMII: id folders with normal and abnormal clips",
+    "folders": "a folder for each label",
+    "loose": "loose files without labels: they can be scored, not trained on",
+}
+ALWAYS_SPLIT = ("dcase2020", "dcase2021")
+
+
+def choose_set() -> KnownSet:
+    """Let the user pick a data set, and delete it."""
+    sets = known_sets()
+    keep("data_set", sets)
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    with left:
+        name = st.selectbox(
+            "Look at",
+            list(sets),
+            key="data_set",
+            format_func=lambda name: set_title(sets[name]),
+            persist_state="session",
+            help="Choose a data set to see what it holds.",
+        )
+    link("data_set")
+    with right:
+        delete_set(sets[name])
+    return sets[name]
+
+
+def choose_machine(known: KnownSet, *, key: str) -> str:
+    """Return the data set's machine, asking where it has several."""
+    machines = list(known.machines)
+    if len(machines) == 1:
+        return machines[0]
+    keep(key, machines)
+    return st.selectbox(
+        "Machine",
+        machines,
+        key=key,
+        format_func=display_name,
+        persist_state="session",
+        help="One kind of machine at a time.",
+    )
+
+
+@dataclass(frozen=True)
+class _Machine:
+    """One machine of a data set, and its folder as it is now."""
+
+    known: KnownSet
+    name: str
+    tree: Tree
+
+
+@st.cache_resource(
+    max_entries=16,
+    show_spinner="Listing the clips …",
+    hash_funcs={_Machine: lambda machine: ascii((machine.known, machine.name, machine.tree))},
+)
+def _indexed(machine: _Machine) -> DataSet:
+    return open_known(machine.known, machine.name)
+
+
+def indexed(known: KnownSet, machine: str) -> DataSet:
+    """Index a machine's clips, anew where a folder has changed; the embedded bench is generated first."""
+    if known.name == EMBEDDED_NAME:
+        embedded_bench()
+    return _indexed(_Machine(known, machine, tree(known.folder / known.machines[machine])))
+
+
+def set_report(known: KnownSet) -> None:
+    """Show counts at once, and what reading the clips tells when they have been read."""
+    if known.name != EMBEDDED_NAME and not known.folder.is_dir():
+        st.warning("The folder of this data set is gone: delete it here, or bring the folder back.")
+        return
+    machine = choose_machine(known, key="data_machine")
+    data_set = indexed(known, machine)
+    index = data_set.index
+    if data_set.simulated is not None:
+        st.caption(":material/science: Simulated data: generated sound, not recordings.")
+    normal = index.select(split="train", label="normal")
+    for column, (label, n, text) in zip(
+        st.columns(3),
+        (
+            ("Normal training clips", len(normal), "What detectors learn from; a fifth of them is held out."),
+            ("Normal test clips", len(index.select(split="test", label="normal")), "For false alarms; never learned."),
+            ("Anomalous test clips", len(index.select(label="anomalous")), "For detection; never learned from."),
+        ),
+        strict=True,
+    ):
+        column.metric(label, f"{n:,}", help=text, border=True)
+    st.caption(f"{len(index.clips):,} clips; layout found: {LAYOUTS[index.layout]}")
+    if index.channel is not None:
+        st.caption(f"Of several channels, number {index.channel} (from 0) is heard, as in DCASE.")
+    if index.layout not in ALWAYS_SPLIT and normal:
+        st.caption("There is no test split of its own: 60 % of each id's normal clips are drawn for training.")
+    _published(data_set)
+    clip_names = upload_names(known) if known.uploaded else ClipNames()
+    for fault in clip_names.faults:
+        st.warning(plain(fault), icon=":material/warning:")
+    _clip_report(data_set, clip_names.names)
+    if normal:
+        go("pages/train.py", "Train a detector on it", icon=":material/model_training:", train_set=known.name)
+    else:
+        st.info("No normal training clips: nothing can be trained on it yet.", icon=":material/info:")
+
+
+def _published(data_set: DataSet) -> None:
+    """Hold the counts against those that DCASE 2020 publishes of this machine; a part of them is no fault."""
+    rows = expected_counts(data_set)
+    if not rows:
+        return
+    n_expected, n_found = sum(row.expected for row in rows), sum(row.found for row in rows)
+    if all(row.found == row.expected for row in rows):
+        st.caption(f":material/check: All {n_expected:,} clips that DCASE 2020 Task 2 publishes are here.")
+    else:
+        st.info(
+            f"Expected {n_expected:,} clips as DCASE 2020 Task 2 publishes, found {n_found:,}. Everything works with a "
+            "part of them; figures are then not those of the published set.",
+            icon=":material/info:",
+        )
+    table = pd.DataFrame(
+        {
+            "Id": [row.machine_id for row in rows],
+            "Split": [row.split for row in rows],
+            "Label": [row.label for row in rows],
+            "Expected": [row.expected for row in rows],
+            "Found": [row.found for row in rows],
+        }
+    )
+    with st.expander("Expected and found clips"):
+        st.dataframe(table, hide_index=True, width="stretch", key="expected", alt="Published and found clips by id")
+
+
+def _clip_report(data_set: DataSet, names: Mapping[str, str]) -> None:
+    small = len(data_set.index.clips) <= READ_AT_ONCE
+    key = survey_key(data_set) if small else _survey_key(StampedSet(data_set, tree_stamp(data_set.index.root)))
+    found = held().find(("survey", key)) or _read_clips(data_set, key, small=small)
+    if found is not None:
+        for text in found["channels"]:
+            st.warning(plain(text), icon=":material/warning:")
+        _groups(found["groups"])
+        _faults(found, names)
+
+
+@st.cache_data(max_entries=16, ttl=RECHECK_S, show_spinner=False, hash_funcs=HASHES)
+def _survey_key(stamped: StampedSet) -> str:
+    return survey_key(stamped.data_set)
+
+
+def _read_clips(data_set: DataSet, key: str, *, small: bool) -> dict[str, Any] | None:
+    """Read the clips, or what is on disk of them; None until the reader has asked for it."""
+    asked = f"read:{key}"
+    if not (small or has_survey(data_set) or st.session_state.get(asked)):
+        st.caption(f"Lengths, levels and duplicates need all {len(data_set.index.clips):,} clips to be read.")
+        if not st.button("Read the clips", key="read_clips"):
+            return None
+        st.session_state[asked] = True
+    bar = st.empty()
+
+    def on_progress(n_done: int, n_clips: int) -> None:
+        bar.progress(n_done / n_clips, f"Read {n_done} of {n_clips} clips")
+
+    found = once(("survey", key), lambda: survey(data_set, on_progress=on_progress))
+    bar.empty()
+    return found
+
+
+def _groups(groups: Sequence[Mapping[str, Any]]) -> None:
+    table = pd.DataFrame(
+        {
+            "Id": [display_name(group["machine_id"]) for group in groups],
+            "Split": [group["split"] for group in groups],
+            "Label": [group["label"] for group in groups],
+            "Clips": [group["n"] for group in groups],
+            "Length (s)": [_spread(group["length_s"], 2) for group in groups],
+            "Level (dBFS)": [_spread(group["level_dbfs"], 1) for group in groups],
+        }
+    )
+    st.dataframe(table, hide_index=True, width="stretch", key="groups", alt="Clips by machine id, split and label")
+    st.caption(
+        "Length and RMS level as median (least to most); 0 dBFS is full scale. Where anomalous clips are much louder "
+        "or longer than normal ones, a detector may hear the recording and not the fault."
+    )
+
+
+def _faults(found: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    if not (found["n_duplicates"] or found["n_refused"] or found["warnings"]):
+        st.caption(":material/check: No duplicates, no refused clips.")
+        return
+    shown = {path: f"{display_name(name)} [{path}]" for path, name in names.items()}
+    rows = [
+        *({"What": "refused", "Clip": each["path"], "Why": each["reason"]} for each in found["refused"]),
+        *(
+            {"What": "same sound", "Clip": paths[0], "Why": "also " + ", ".join(shown.get(p, p) for p in paths[1:4])}
+            for paths in found["duplicates"]
+        ),
+        *(
+            dict(zip(("What", "Clip", "Why"), ("warning", *text.split(": ", 1)), strict=True))
+            for text in found["warnings"]
+        ),
+    ]
+    st.warning(
+        f"{found['n_refused']} refused clips, {found['n_duplicates']} groups of clips with the same sound, "
+        f"{len(found['warnings'])} warnings.",
+        icon=":material/warning:",
+    )
+    table = pd.DataFrame(
+        {
+            "What": [row["What"] for row in rows],
+            "Clip": [display_name(shown.get(row["Clip"], row["Clip"])) for row in rows],
+            "Why": [display_name(row["Why"]) for row in rows],
+        }
+    )
+    st.dataframe(table, hide_index=True, width="stretch", key="faults", alt="Clips that are refused, doubled or odd")
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    least, median, most = (f"{value:.{digits}f}" for value in values)
+    return median if least == most else f"{median} ({least} to {most})"

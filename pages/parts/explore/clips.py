@@ -1,0 +1,248 @@
+"""The clips of a data set as the explore page knows them: its index, filters, the table to pick from, and surveys.
+
+Surveys read many clips: the first session to ask computes one, with its progress bar, and all share it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from asd_core.audio.reading import read_waveform
+from asd_core.data.clips import Clip, file_digest
+from asd_core.errors import AudioError
+from asd_core.features.familiarity import ClipTraits, traits
+from asd_core.features.spectra import SpectrumSpread, mean_spectrum, spectrum_spread
+from asd_core.tasks.train import DataSet, open_data_set
+from asd_core.types import FloatArray, Waveform
+from pages.shared.cache import HASHES, ClipFile, StampedSet, Tree, clips_root, kept, once, tree
+from pages.shared.cache import clip as cached_clip
+from pages.shared.frame import Chosen, keep, link
+from pages.shared.paging import PAGE_ROWS, page_start
+from pages.shared.sources import shown_name
+
+MOST_CLIPS = 4
+SAMPLE_PER_LABEL = 40
+ALL = "all"
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What reading every clip of a data set gives.
+
+    Parameters
+    ----------
+    clips, traits, digests
+        Equally long: the readable clips.
+    refused
+        (relative path, reason) of the others.
+    """
+
+    clips: tuple[Clip, ...]
+    traits: tuple[ClipTraits, ...]
+    digests: tuple[str, ...]
+    refused: tuple[tuple[str, str], ...]
+
+    @property
+    def duplicates(self) -> list[list[str]]:
+        """Relative paths of clips with the same bytes, group by group."""
+        groups: dict[str, list[str]] = {}
+        for clip, digest in zip(self.clips, self.digests, strict=True):
+            groups.setdefault(digest, []).append(clip.relative)
+        return [paths for paths in groups.values() if len(paths) > 1]
+
+
+def data_set_of(chosen: Chosen) -> tuple[DataSet, str] | None:
+    """Index of the machine's clips with a stamp that changes when files come or go; None where they are not at hand."""
+    with st.container():  # keeps what follows in its place, whether clips are generated first or not
+        root = clips_root(chosen)
+    if root is None or not root.is_dir():
+        return None
+    clips = tree(root)
+    return _data_set(clips, chosen.machine, chosen.data_set), clips.stamp
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASHES)
+def _data_set(clips: Tree, machine: str, name: str) -> DataSet:
+    return open_data_set(clips.root.parent, machine=machine, name=name)
+
+
+def title_of(clip: Clip) -> str:
+    """Say what a clip is: label, kind, id, name."""
+    kind = f" ({shown_name(clip.kind)})" if clip.kind else ""
+    return f"{clip.label}{kind} · id {shown_name(clip.machine_id)} · {shown_name(PurePosixPath(clip.relative).stem)}"
+
+
+def load(clip: Clip, channel: int | None) -> Waveform:
+    """Read a clip by its data set's channel; kept in memory under the digest of its bytes."""
+    return cached_clip(ClipFile(str(clip.path), file_digest(clip.path), channel))
+
+
+def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
+    """Let the user narrow the clips down by id, split, label and kind.
+
+    Test clips come first, normal and anomalous ones in turn, so that those to compare stand next to each other.
+    """
+    clips = data_set.index.clips
+    wanted: dict[str, str] = {}
+    fields = {"id": "machine_id", "split": "split", "label": "label", "kind": "kind"}
+    for column, (name, field) in zip(st.columns(len(fields)), fields.items(), strict=True):
+        values = sorted({value for clip in clips if (value := getattr(clip, field))})
+        key = f"only_{name}"
+        keep(key, [ALL, *values])
+        wanted[field] = column.selectbox(
+            name.capitalize(), [ALL, *values], key=key, format_func=shown_name, persist_state="session"
+        )
+        link(key)
+    return _filtered(StampedSet(data_set, stamp), tuple(wanted.items()))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
+def _filtered(stamped: StampedSet, wanted: tuple[tuple[str, str], ...]) -> tuple[Clip, ...]:
+    clips = stamped.data_set.index.clips
+    return tuple(_in_turn([c for c in clips if all(value in (ALL, getattr(c, field)) for field, value in wanted)]))
+
+
+def _in_turn(clips: Sequence[Clip]) -> list[Clip]:
+    seen: Counter[tuple[str, str, str]] = Counter()
+    places = []
+    for clip in clips:
+        group = (clip.split, clip.machine_id, clip.label)
+        places.append((clip.split != "test", clip.machine_id, seen[group], clip.label != "normal"))
+        seen[group] += 1
+    return [clips[row] for row in sorted(range(len(clips)), key=places.__getitem__)]
+
+
+def pick(clips: Sequence[Clip], stamp: str) -> list[Clip]:
+    """Let the user tick up to four clips in a table; what is ticked stands in the URL."""
+    asked = set(st.session_state.get("explored") or st.query_params.get_all("clips"))
+    if len(clips) > PAGE_ROWS and "explore_page" not in st.session_state and asked:
+        at = next((row for row, clip in enumerate(clips) if clip.relative in asked), 0)
+        st.session_state["explore_page"] = at // PAGE_ROWS + 1
+    keep("explore_page")
+    start_row = page_start(len(clips), key="explore_page")
+    clips = clips[start_row : start_row + PAGE_ROWS]
+    table = pd.DataFrame(
+        {
+            "Clip": [shown_name(clip.relative) for clip in clips],
+            "Id": [shown_name(clip.machine_id) for clip in clips],
+            "Split": [clip.split for clip in clips],
+            "Label": [clip.label for clip in clips],
+            "Kind": [shown_name(clip.kind or "") for clip in clips],
+        }
+    )
+    key = f"explore:{_digest([stamp, *(clip.relative for clip in clips)])}"
+    start = st.session_state.setdefault(f"{key}:start", _start_rows(clips))
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        height=min(38 + 35 * len(clips), 178),
+        on_select="rerun",
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": start}},
+        key=key,
+        alt=f"Table of {len(clips)} clips: tick up to {MOST_CLIPS}",
+    )
+    rows = sorted(event.selection.rows)
+    if len(rows) > MOST_CLIPS:
+        st.caption(f"{len(rows)} clips are ticked: the first {MOST_CLIPS} are shown.")
+    picked = [clips[row] for row in rows[:MOST_CLIPS] if row < len(clips)]
+    names = [clip.relative for clip in picked]
+    if st.query_params.get_all("clips") != names:
+        st.query_params["clips"] = names
+    st.session_state["explored"] = names
+    return sorted(picked, key=lambda clip: clip.label != "normal")
+
+
+def _start_rows(clips: Sequence[Clip]) -> list[int]:
+    """Rows ticked at first: those that the URL or an earlier visit names, else a normal and an anomalous clip."""
+    names = st.session_state.get("explored") or st.query_params.get_all("clips")
+    rows = [row for row, clip in enumerate(clips) if clip.relative in names][:MOST_CLIPS]
+    if rows or not clips:
+        return rows
+    test = [row for row, clip in enumerate(clips) if clip.split == "test"] or list(range(len(clips)))
+    first = {clips[row].label: row for row in reversed(test)}
+    pair = [first[label] for label in ("normal", "anomalous") if label in first]
+    return sorted(pair) or [test[0]]
+
+
+def holdings(data_set: DataSet, stamp: str) -> Holdings:
+    """Read every clip once and measure it."""
+    with st.container():  # keeps what follows in its place, bar or no bar
+        return once(("holdings", stamp), lambda: _read_all(data_set.index.clips, data_set.index.channel))
+
+
+def _read_all(clips: Sequence[Clip], channel: int | None) -> Holdings:
+    good: list[tuple[Clip, ClipTraits, str]] = []
+    refused: list[tuple[str, str]] = []
+    for clip in _with_progress(clips, "Reading every clip, once"):
+        try:
+            waveform = read_waveform(clip.path, channel=channel)
+        except AudioError as error:
+            refused.append((clip.relative, f"{error.code}: {error}"))
+            continue
+        good.append((clip, traits(waveform), waveform.digest))
+    columns = zip(*good, strict=True) if good else ((), (), ())
+    kept, measured, digests = (tuple(column) for column in columns)
+    return Holdings(kept, measured, digests, tuple(refused))
+
+
+def label_spectra(clips: Sequence[Clip], channel: int | None, stamp: str) -> dict[str, SpectrumSpread]:
+    """Mean spectrum of a seeded sample of each label's clips, with its 10th to 90th percentile."""
+    key = _digest([stamp, *(clip.relative for clip in clips)])
+    with st.container():
+        return once(("spectra", key), lambda: _spectra_of_labels(clips, channel))
+
+
+def _spectra_of_labels(clips: Sequence[Clip], channel: int | None) -> dict[str, SpectrumSpread]:
+    sample = [
+        clip
+        for label in sorted({clip.label for clip in clips}, key=lambda label: label != "normal")
+        for clip in _sampled([clip for clip in clips if clip.label == label])
+    ]
+    spectra: dict[str, list[FloatArray]] = {}
+    for clip in _with_progress(sample, "Computing mean spectra, once"):
+        try:
+            spectra.setdefault(clip.label, []).append(clip_spectrum(clip, channel))
+        except AudioError:
+            continue
+    return {label: spectrum_spread(np.stack(rows)) for label, rows in spectra.items()}
+
+
+def _sampled(clips: Sequence[Clip]) -> list[Clip]:
+    if len(clips) <= SAMPLE_PER_LABEL:
+        return list(clips)
+    return random.Random(SEED).sample(clips, SAMPLE_PER_LABEL)  # noqa: S311 - a sample to look at, no secret
+
+
+@kept()
+def _spectrum(file: ClipFile) -> FloatArray:
+    return mean_spectrum(read_waveform(file.path, channel=file.channel).samples)
+
+
+def clip_spectrum(clip: Clip, channel: int | None) -> FloatArray:
+    """Mean spectrum of one clip, shape (512,), in dB."""
+    return _spectrum(ClipFile(str(clip.path), file_digest(clip.path), channel))
+
+
+def _with_progress(clips: Sequence[Clip], text: str) -> Iterable[Clip]:
+    bar = st.progress(0.0, f"{text} …")
+    for done, clip in enumerate(clips):
+        if done % 8 == 0:
+            bar.progress(done / len(clips), f"{text} … {done} of {len(clips)}")
+        yield clip
+    bar.empty()
+
+
+def _digest(names: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -1,0 +1,297 @@
+"""The lessons on the two networks: what goes in, what comes out, and how the difference becomes one number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import streamlit as st
+
+from asd_core.artifacts.store import Artifact
+from asd_core.audio.reading import encode_wav
+from asd_core.detectors.gru_autoencoder import GruAutoencoder
+from asd_core.detectors.lstm_predictor import LstmPredictor
+from asd_core.detectors.on_networks import RecurrentDetector
+from asd_core.evaluation.thresholds import is_anomalous
+from asd_core.features.log_mel import HOP_LENGTH, mel_band_centres_hz
+from asd_core.formats import score_text
+from asd_core.reports.plots import (
+    DETECTOR_COLOURS,
+    NEUTRAL_COLOUR,
+    Line,
+    cells_picture,
+    frequency_ticks,
+    heatmap_png,
+    lines_chart,
+    palette_stops,
+)
+from asd_core.types import SR, Float32Array, FloatArray, Waveform
+from pages.shared.cache import detector, heard, kept
+from pages.shared.cards import threshold_origin
+from pages.shared.components.player import ColourScale, Panel, synced_player
+from pages.shared.frame import fragment, keep
+
+FRAME_MS = 1000 * HOP_LENGTH / SR
+POOLED = {"mean": "mean", "std": "standard deviation", "max": "largest", "gwrp": "rank-weighted mean"}
+LEVEL_TITLE = "Scaled level (0 = quietest, 1 = loudest in training)"
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """What a network makes of a clip, step by step.
+
+    Parameters
+    ----------
+    frames
+        Shape (n_frames, 128): the clip as the network sees it.
+    output, target
+        Equal shapes (n_steps, ..., 128): what it gives and what it should give.
+    errors
+        Shape (n_steps,): mean squared difference of each step.
+    times_s
+        Shape (n_steps,).
+    """
+
+    frames: Float32Array
+    output: Float32Array
+    target: Float32Array
+    errors: FloatArray
+    times_s: FloatArray
+    window: int
+    stride: int
+
+
+def _network(artifact: Artifact) -> RecurrentDetector[Any]:
+    return cast(RecurrentDetector[Any], detector(artifact))
+
+
+@kept("Running the network …")
+def _steps(artifact: Artifact, waveform: Waveform) -> Steps:
+    trained = _network(artifact)
+    if isinstance(trained, LstmPredictor):
+        output, target = trained.predict_frames(waveform)
+    elif isinstance(trained, GruAutoencoder):
+        output, target = trained.rebuild_windows(waveform)
+    squared = np.square(output - target, dtype=np.float64)
+    errors = squared.reshape(len(squared), -1).mean(axis=1)
+    times_s = heard(artifact, waveform).anomaly_map.times_s
+    return Steps(trained.scaled_frames(waveform), output, target, errors, times_s, trained.window, trained.stride)
+
+
+def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:  # noqa: ARG001
+    """Ten frames predict the next; the errors' mean is the score."""
+    with st.container():  # keeps what follows in its place, spinner or no spinner
+        steps = _steps(artifact, waveform)
+    n, window = len(steps.errors), steps.window
+    st.markdown(
+        f"**The idea.** A healthy machine repeats itself. This network (an LSTM) has listened to normal sound only and "
+        f"learned to foretell from {window} frames, one every {FRAME_MS:g} ms, what the next frame will sound "
+        "like. What it cannot foresee is strange."
+    )
+    st.subheader("1 · The whole clip: what came, and what was foretold")
+    _clip_player(artifact, waveform, steps, title=title, made="What the network foretold", made_frames=steps.output)
+
+    @fragment
+    def one_prediction() -> None:
+        st.subheader(f"2 · One of the {n} predictions")
+        at = _which(artifact, steps, "Which prediction")
+        seen = [(f"{frame - window}", steps.frames[at * steps.stride + frame]) for frame in range(window)]
+        columns = [*seen, (" ", None), ("foretold", steps.output[at]), ("  ", None), ("came", steps.target[at])]
+        left, right = st.columns(2)
+        with left:
+            st.caption(f"{window} frames go in; the network foretells the next one, which then comes.")
+            _frames(columns, "Frame (counted back from the predicted one)", f"Frames of prediction {at + 1}")
+        with right:
+            st.caption("The two last columns as lines over frequency: foretold and came.")
+            _bands(artifact, {"came": steps.target[at], "foretold": steps.output[at]})
+        st.markdown(
+            f"Prediction {at + 1} is for {steps.times_s[at]:.2f} s. In each of the 128 bands, take the difference of "
+            f"the two lines and square it; the mean of these 128 squares is **{score_text(float(steps.errors[at]))}**."
+        )
+        _errors(artifact, waveform, steps, at, what="predictions")
+
+    one_prediction()
+
+
+def gru_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:  # noqa: ARG001
+    """A window goes through a narrow place and back; the mean of the windows' errors is the score."""
+    with st.container():  # keeps what follows in its place, spinner or no spinner
+        steps = _steps(artifact, waveform)
+    n, window = len(steps.errors), steps.window
+    size = f"{_network(artifact).hidden:,}"
+    st.markdown(
+        f"**The idea.** This network (a GRU autoencoder) squeezes {window} frames, {window * 128:,} numbers, into a "
+        f"vector of {size} and rebuilds them from it. It learned to do so for normal sound only; what it has never "
+        "heard it rebuilds badly."
+    )
+    st.subheader("1 · The whole clip: what came, and what was rebuilt")
+    middle = window // 2
+    _clip_player(
+        artifact,
+        waveform,
+        steps,
+        title=title,
+        made="Rebuilt (middle of each window)",
+        made_frames=steps.output[:, middle],
+    )
+
+    @fragment
+    def one_window() -> None:
+        st.subheader(f"2 · One of the {n} windows")
+        at = _which(artifact, steps, "Which window")
+        squared = np.square(steps.output[at] - steps.target[at], dtype=np.float64)
+        pictures = {"goes in": steps.target[at], "comes out": steps.output[at]}
+        columns = st.columns(3)
+        for column, (name, values) in zip(columns, pictures.items(), strict=False):
+            with column:
+                st.caption(f"What {name}")
+                _frames([(f"{i + 1}", row) for i, row in enumerate(values)], "Frame of the window", f"What {name}")
+        with columns[2]:
+            st.caption("Squared error: difference of the two, squared")
+            _frames(
+                [(f"{i + 1}", row) for i, row in enumerate(squared)],
+                "Frame of the window",
+                "Squared error",
+                high=max(12 * (artifact.threshold.value or 0.0), float(np.quantile(squared, 0.9))),
+                value_title="Squared error",
+                palette="magma",
+            )
+        st.markdown(
+            f"Window {at + 1} is centred at {steps.times_s[at]:.2f} s. The mean of its {squared.size:,} squared errors "
+            f"is **{score_text(float(steps.errors[at]))}**."
+        )
+        _errors(artifact, waveform, steps, at, what="windows")
+
+    one_window()
+
+
+def _clip_player(
+    artifact: Artifact, waveform: Waveform, steps: Steps, *, title: str, made: str, made_frames: Float32Array
+) -> None:
+    half = HOP_LENGTH / SR / 2
+    made_span = (float(steps.times_s[0]) - half * steps.stride, float(steps.times_s[-1]) + half * steps.stride)
+    whole_span = (-half, (len(steps.frames) - 0.5) * 2 * half)
+    ticks = frequency_ticks(mel_band_centres_hz())
+    panels = [
+        Panel(
+            label=label,
+            png=heatmap_png(values, low=0.0, high=1.0),
+            alt=f"{label}: scaled log-mel levels over time, frequency upwards, brighter is louder",
+            y_ticks=ticks,
+            height_px=130,
+            span_s=span,
+            scale=ColourScale(palette_stops("viridis"), "0", "1"),
+        )
+        for label, values, span in (("What came", steps.frames, whole_span), (made, made_frames, made_span))
+    ]
+    synced_player(
+        clip=f"{waveform.digest}{artifact.version}",
+        title=title,
+        wav=encode_wav(waveform.samples),
+        duration_s=waveform.duration_s,
+        panels=panels,
+        key=f"learn_{artifact.detector_name}",
+    )
+    st.caption("Both pictures on one scale, from 0 (the quietest level in training) to 1 (the loudest).")
+
+
+def _which(artifact: Artifact, steps: Steps, label: str) -> int:
+    """Ask for a step, from 1; a new clip starts at its strangest one."""
+    key = f"step_{artifact.detector_name}"
+    shown = (str(artifact.folder), steps.errors.tobytes())
+    if st.session_state.get(f"{key}_of") != shown:
+        st.session_state[f"{key}_of"] = shown
+        st.session_state[key] = int(steps.errors.argmax()) + 1
+    keep(key)
+    return (
+        int(st.slider(label, 1, len(steps.errors), key=key, help="Starts at the strangest. The arrow keys move it."))
+        - 1
+    )
+
+
+def _frames(
+    columns: list[tuple[str, FloatArray | Float32Array | None]],
+    x_title: str,
+    alt: str,
+    *,
+    high: float = 1.0,
+    value_title: str = "Scaled level",
+    palette: str = "viridis",
+) -> None:
+    picture = cells_picture(
+        columns,
+        low=0.0,
+        high=high,
+        x_title=x_title,
+        y_title="Mel band (centre)",
+        value_title=value_title,
+        palette=palette,
+        y_ticks=frequency_ticks(mel_band_centres_hz()),
+        height_px=440,
+    )
+    st.altair_chart(picture, width="stretch", alt=f"{alt}: columns are frames, rows are mel bands")
+
+
+def _bands(artifact: Artifact, spectra: Mapping[str, Float32Array]) -> None:
+    colours = {"came": NEUTRAL_COLOUR, "foretold": DETECTOR_COLOURS[artifact.detector_name]}
+    lines = [Line(name, values, colours[name], (5, 3) if name == "came" else None) for name, values in spectra.items()]
+    hz = mel_band_centres_hz()
+    chart = lines_chart(
+        hz, lines, x_title="Centre of the mel band (Hz)", y_title="Scaled level", log_x=True, height_px=250
+    )
+    st.altair_chart(chart, width="stretch", alt="Scaled level over mel bands: foretold and came")
+    squared = np.square(spectra["foretold"] - spectra["came"], dtype=np.float64)
+    line = Line("squared difference", squared, DETECTOR_COLOURS[artifact.detector_name])
+    chart = lines_chart(
+        hz,
+        [line],
+        x_title="Centre of the mel band (Hz)",
+        y_title="Squared difference",
+        log_x=True,
+        zero=True,
+        height_px=230,
+    )
+    st.altair_chart(chart, width="stretch", alt="Squared difference of the two over mel bands")
+
+
+def _errors(artifact: Artifact, waveform: Waveform, steps: Steps, at: int, *, what: str) -> None:
+    n, threshold = len(steps.errors), artifact.threshold.value
+    score = heard(artifact, waveform).anomaly_score
+    pooled = POOLED[_network(artifact).pooling]
+    st.subheader(f"3 · {n} such errors, one number")
+    rules = {f"{pooled} = score": score} | ({} if threshold is None else {"threshold": threshold})
+    chart = lines_chart(
+        steps.times_s,
+        [Line(f"error of each of the {n} {what}", steps.errors, DETECTOR_COLOURS[artifact.detector_name])],
+        x_title="Time in the clip (s)",
+        y_title="Mean squared error",
+        zero=True,
+        rules=rules,
+        marked_x=float(steps.times_s[at]),
+    )
+    st.altair_chart(
+        chart,
+        width="stretch",
+        alt=f"Errors of {n} {what} over time; their {pooled} is the score {score_text(score)}, "
+        f"the threshold is {score_text(threshold)}",
+    )
+    verdict(artifact, score, f"{pooled.capitalize()} of {n} errors = score")
+
+
+def verdict(artifact: Artifact, score: float, label: str) -> None:
+    """Score, threshold and what follows."""
+    threshold = artifact.threshold.value
+    left, middle, right = st.columns(3)
+    left.metric(label, score_text(score))
+    middle.metric("Threshold", score_text(threshold))
+    if threshold is None:
+        right.metric("Verdict", "none")
+    else:
+        right.metric("Verdict", "anomalous" if is_anomalous(score, threshold) else "normal")
+    st.caption(
+        f"At or above the threshold a clip is called anomalous. The threshold: {threshold_origin(artifact.threshold)}"
+        + ("." if artifact.threshold.uses_test_labels else "; this clip and its label had no part in it.")
+    )

@@ -1,0 +1,73 @@
+"""Folders that `python -m asd_core watch` listens to: its tables are read, nothing is scored here."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import streamlit as st
+
+from asd_core.artifacts.store import open_artifact
+from asd_core.data.library import allowed_roots
+from asd_core.errors import AsdError
+from asd_core.monitoring.table import Tail, is_running, list_tables, unescaped
+from asd_core.types import Waveform
+from pages.parts.monitor.view import HeardClip, monitor, time_text
+from pages.shared.cache import ClipFile, clip
+from pages.shared.frame import PROJECT, Chosen, fragment, keep, link, shown_text
+
+POLL_S = 2.0
+MAX_TABLES = 50
+KEY = "monitor_tail"
+
+
+def live_tab(chosen: Chosen) -> None:
+    """Let the reader choose a table, and follow it."""
+    tables = {path.name: path for path in list_tables()[:MAX_TABLES]}
+    if not tables:
+        st.info("No folder is being watched yet. Start a watch from the shell, then reload this page:")
+        _command(chosen)
+        return
+    keep("watch", tables)
+    name = st.selectbox("Watched folder", list(tables), key="watch", persist_state="session")
+    link("watch")
+    tail = st.session_state.get(KEY)
+    if tail is None or tail.path != tables[name]:
+        tail = st.session_state[KEY] = Tail(tables[name])
+    fragment(lambda: _panel(tail), run_every=POLL_S)()
+    with st.expander("Watch another folder"):
+        _command(chosen)
+
+
+def _command(chosen: Chosen) -> None:
+    model = next(iter(chosen.detectors.values()))
+    st.code(f"python -m asd_core watch FOLDER --model {shlex.quote(shown_text(str(model)))}", language="shell")
+    st.caption(
+        "It scores each clip as it arrives, raises and clears alarms, and goes on where it ended when it is started "
+        "again. Clips below the data folder, or below a folder that ASD_DATA_ROOTS names, can be heard here."
+    )
+
+
+def _panel(tail: Tail) -> None:
+    rows = tail.update()
+    if is_running(tail.path):
+        st.markdown(":green-badge[:material/sensors: a watch is running]")
+    else:
+        st.markdown(":gray-badge[:material/sensors_off: no watch is running; these are its last clips]")
+    clips = [HeardClip(row, time_text(row.time), row.time, Path(unescaped(row.path)).name) for row in rows]
+    monitor(clips, name=tail.path.name, sound=_sound, is_cut=tail.is_cut)
+
+
+def _sound(heard: HeardClip) -> Waveform | None:
+    path = Path(unescaped(heard.row.path))
+    if "\0" in str(path) or not path.is_file():
+        return None
+    if not any(path.parent.resolve().is_relative_to(root) for root in allowed_roots()):
+        st.caption("This clip lies outside the folders that the dashboard may read; ASD_DATA_ROOTS names them.")
+        return None
+    try:
+        channel = open_artifact(PROJECT / heard.row.model).channel
+        return clip(ClipFile(str(path), f"{path.stat().st_mtime_ns} ns", channel))
+    except AsdError as error:
+        st.text(shown_text(str(error)))
+        return None

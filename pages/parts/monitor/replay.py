@@ -1,0 +1,193 @@
+"""Replaying test clips as if they came from a machine that breaks and is repaired: stored scores, one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import streamlit as st
+
+from asd_core.artifacts.store import Artifact
+from asd_core.evaluation.scores import ScoredClip
+from asd_core.evaluation.thresholds import is_anomalous
+from asd_core.features.familiarity import ClipTraits, traits
+from asd_core.monitoring.table import AlarmRule, Judge, WatchRow
+from asd_core.tasks.score import ScoreRow
+from asd_core.types import Waveform
+from pages.parts.monitor.view import HeardClip, monitor
+from pages.shared.cache import HASHES, ClipFile, clip, clips_root
+from pages.shared.frame import Chosen, fragment, keep, link
+from pages.shared.sources import clip_title
+
+BEFORE, BROKEN, AFTER = 20, 15, 20
+SPEEDS = ("1", "2", "5")
+FIRST_SPEED = "2"
+TICK_S = 1.0
+RULE = AlarmRule()
+KEY = "monitor_replay"
+
+
+def replay_order(clips: Sequence[ScoredClip]) -> list[ScoredClip]:
+    """Normal clips, then anomalous ones, then further normal ones, each by path: a fault that comes and is repaired."""
+    by_path = sorted(clips, key=lambda scored: scored.path)
+    normal = [scored for scored in by_path if scored.label == "normal"]
+    anomalous = [scored for scored in by_path if scored.label == "anomalous"]
+    return [*normal[:BEFORE], *anomalous[:BROKEN], *normal[BEFORE : BEFORE + AFTER]]
+
+
+@dataclass
+class Replay:
+    """A replay of this session.
+
+    Parameters
+    ----------
+    name
+        Detector version and machine id.
+    root
+        Folder of the clips' sound; None where it is not at hand.
+    """
+
+    name: str
+    artifact: Artifact
+    clips: list[ScoredClip]
+    root: Path | None
+    speed: float
+    judge: Judge
+    rows: list[WatchRow] = field(default_factory=list)
+    paused: bool = False
+    _revealed: float = 0.0
+    _since: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every clip has been revealed."""
+        return len(self.rows) == len(self.clips)
+
+    def set_speed(self, speed: float) -> None:
+        """Go on at another speed, in clips per second."""
+        self._revealed, self._since = self._position(), time.monotonic()
+        self.speed = speed
+
+    def pause(self, paused: bool) -> None:
+        """Stop or go on revealing."""
+        self._revealed, self._since = self._position(), time.monotonic()
+        self.paused = paused
+
+    def reveal(self) -> None:
+        """Judge the clips that have come since the last look."""
+        for scored in self.clips[len(self.rows) : int(self._position())]:
+            self.rows.append(self._judged(scored))
+
+    def _position(self) -> float:
+        return self._revealed if self.paused else self._revealed + self.speed * (time.monotonic() - self._since)
+
+    def _judged(self, scored: ScoredClip) -> WatchRow:
+        value = self.artifact.threshold.value
+        verdict = ""
+        if value is not None:
+            verdict = "anomalous" if bool(is_anomalous(scored.anomaly_score, value)) else "normal"
+        row = ScoreRow(scored.path, self.artifact.version, "", "ok", "", scored.anomaly_score, value, verdict)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return self.judge.judge(row, self._traits(scored), now=now)
+
+    def _traits(self, scored: ScoredClip) -> ClipTraits | None:
+        if self.root is None or not (self.root / scored.path).is_file():
+            return None
+        return _traits(self.sound(scored))
+
+    def sound(self, scored: ScoredClip) -> Waveform:
+        """Read a clip's sound."""
+        return clip(ClipFile(str((self.root or Path()) / scored.path), scored.digest, self.artifact.channel))
+
+
+@st.cache_data(max_entries=1000, show_spinner=False, hash_funcs=HASHES)
+def _traits(waveform: Waveform) -> ClipTraits:
+    return traits(waveform)
+
+
+def replay_tab(chosen: Chosen, good: dict[str, Artifact]) -> None:
+    """Controls, and the monitor of a replay that has been started."""
+    artifact, machine_id, speed = _controls(good)
+    clips = replay_order([each for each in artifact.scores.of("test").clips if each.machine_id == machine_id])
+    if not clips:
+        st.info("This detector has no labelled test clips to replay.", icon=":material/info:")
+        return
+    name = f"{artifact.folder}:{machine_id}"
+    _say_what_it_is(artifact, clips)
+    with st.container(horizontal=True):
+        label = "Replay the bench" if chosen.embedded else "Replay the test clips"
+        if st.button(label, key="replay", icon=":material/play_circle:"):
+            judge = Judge(RULE, artifact.familiarity)
+            st.session_state[KEY] = Replay(name, artifact, clips, clips_root(chosen), speed, judge)
+            st.session_state.pop("monitor_told", None)
+        replay = st.session_state.get(KEY)
+        if replay is None or replay.name != name:
+            return
+        _pause_button(replay)
+    if replay.speed != speed:
+        replay.set_speed(speed)
+    goes_on = not (replay.is_over or replay.paused)
+    fragment(lambda: _panel(replay), run_every=TICK_S if goes_on else None)()
+
+
+def _controls(good: dict[str, Artifact]) -> tuple[Artifact, str, float]:
+    left, middle, right = st.columns([3, 1, 1])
+    keep("detector", good)
+    name = left.selectbox(
+        "Detector", list(good), key="detector", format_func=lambda name: good[name].title, persist_state="session"
+    )
+    link("detector")
+    artifact = good[name]
+    ids = sorted({each.machine_id for each in artifact.scores.of("test").clips}) or ["00"]
+    keep("replay_id", ids)
+    machine_id = middle.selectbox("Machine id", ids, key="replay_id", persist_state="session")
+    if "replay_speed" not in st.session_state:
+        st.session_state["replay_speed"] = FIRST_SPEED
+    keep("replay_speed", SPEEDS)
+    speed = right.selectbox("Clips per second", SPEEDS, key="replay_speed", persist_state="session")
+    return artifact, machine_id, float(speed)
+
+
+def _say_what_it_is(artifact: Artifact, clips: Sequence[ScoredClip]) -> None:
+    kind = "simulated " if artifact.simulated else ""
+    n_anomalous = sum(each.label == "anomalous" for each in clips)
+    st.caption(
+        f":material/replay: A replay, not live: {len(clips)} {kind}test clips in a fixed order, normal first, then "
+        f"{n_anomalous} of a faulty machine, then normal again. Scores are those stored with the detector, "
+        f"its threshold was set on held-out normal clips. {RULE.k} anomalous of the last {RULE.n} clips raise an "
+        f"alarm, {RULE.most_when_clear} or fewer clear it."
+    )
+
+
+def _pause_button(replay: Replay) -> None:
+    if replay.is_over:
+        return
+    label, icon = ("Go on", "play_arrow") if replay.paused else ("Pause", "pause")
+    if st.button(label, key="replay_pause", icon=f":material/{icon}:"):
+        replay.pause(not replay.paused)
+        st.rerun()
+
+
+def _panel(replay: Replay) -> None:
+    was_over = replay.is_over
+    replay.reveal()
+    scores = [each.anomaly_score for each in replay.clips]
+    threshold = replay.artifact.threshold.value
+    limits = scores if threshold is None else [*scores, threshold]
+    clips = [
+        HeardClip(row, f"clip {number}", number, clip_title(scored))
+        for number, (row, scored) in enumerate(zip(replay.rows, replay.clips, strict=False), start=1)
+    ]
+    by_path = {row.path: scored for row, scored in zip(replay.rows, replay.clips, strict=False)}
+    monitor(
+        clips,
+        name=replay.name,
+        sound=lambda heard: None if replay.root is None else replay.sound(by_path[heard.row.path]),
+        span=(1, len(replay.clips)),
+        score_span=(min(limits), max(limits)),
+    )
+    if replay.is_over and not was_over:
+        st.rerun()

@@ -1,0 +1,203 @@
+"""What a monitor shows: the state now, scores over time with alarms, and the last clips to hear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+import streamlit as st
+
+from asd_core.audio.reading import encode_wav
+from asd_core.formats import rate_text, score_text
+from asd_core.monitoring.table import DRIFT_CLIPS, RAISED, WatchRow
+from asd_core.reports.plots import TimelinePoint, score_timeline
+from asd_core.types import Waveform
+from pages.shared.sources import shown_name
+
+LAST_CLIPS = 6
+RECENT = 10
+VERDICTS = {
+    "normal": ":blue-badge[:material/check: normal]",
+    "anomalous": ":orange-badge[:material/warning: anomalous]",
+}
+
+
+@dataclass(frozen=True)
+class HeardClip:
+    """A judged clip as the monitor shows it.
+
+    Parameters
+    ----------
+    place
+        For people: `clip 12`, or a time.
+    at
+        The same for the figure's axis.
+    title
+        What it is called; text, never Markdown.
+    """
+
+    row: WatchRow
+    place: str
+    at: int | str
+    title: str
+
+
+def monitor(
+    clips: Sequence[HeardClip],
+    *,
+    name: str,
+    sound: Callable[[HeardClip], Waveform | None],
+    span: tuple[float, float] | None = None,
+    score_span: tuple[float, float] | None = None,
+    is_cut: bool = False,
+) -> None:
+    """Draw everything for the clips heard so far, oldest first.
+
+    Parameters
+    ----------
+    name
+        Of what is watched; clips of different names are not mixed up.
+    sound
+        Reads a clip when it is to be heard; None where its sound is not at hand.
+    is_cut
+        Whether there were clips before these.
+    """
+    _announce(clips, name)
+    state, counts = st.columns([3, 2])
+    with state.container(border=True, height="stretch"):
+        _state(clips, is_cut=is_cut)
+    with counts.container(border=True, height="stretch"):
+        _counts(clips, is_cut=is_cut)
+    _figure(clips, span, score_span)
+    if clips:
+        _last_clips(clips, name, sound)
+
+
+def time_text(time: str) -> str:
+    """Write a row's time: `2026-01-31 12:00:00 UTC`."""
+    return f"{datetime.fromisoformat(time):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _announce(clips: Sequence[HeardClip], name: str) -> None:
+    """Say once that the alarm changed: a toast is read out by screen readers."""
+    told = st.session_state.get("monitor_told")
+    events = [clip for clip in clips if clip.row.event]
+    now = (name, events[-1].row.path, events[-1].row.event) if events else (name, "", "")
+    st.session_state["monitor_told"] = now
+    if told is not None and told[0] == name and told != now and events:
+        icon = ":material/notifications_active:" if now[2] == RAISED else ":material/check:"
+        st.toast(f"Alarm {now[2]} at {events[-1].place}.", icon=icon)
+
+
+def _state(clips: Sequence[HeardClip], *, is_cut: bool) -> None:
+    if not clips:
+        st.markdown("## :material/hourglass_empty: no clip yet")
+        return
+    row = clips[-1].row
+    if row.alarm:
+        st.markdown("## :orange[:material/notifications_active: ALARM]")
+        st.markdown(f"since {_alarm_start(clips, is_cut=is_cut)}")
+    else:
+        st.markdown("## :blue[:material/check: quiet]")
+        ended = [clip.place for clip in clips if clip.row.event and clip.row.event != RAISED]
+        st.markdown(f"the last alarm was cleared at {ended[-1]}" if ended else "no alarm so far")
+    _drift(row, n_known=sum(clip.row.traits is not None for clip in clips))
+
+
+def _alarm_start(clips: Sequence[HeardClip], *, is_cut: bool) -> str:
+    raised = [clip.place for clip in clips if clip.row.event == RAISED]
+    if raised:
+        return raised[-1]
+    return f"before {clips[0].place}" if is_cut else clips[0].place
+
+
+def _drift(row: WatchRow, *, n_known: int) -> None:
+    if not row.drift:
+        early = f" It is told from {DRIFT_CLIPS} clips on." if n_known < DRIFT_CLIPS else ""
+        st.caption(f":material/trending_flat: No drift of level or spectrum away from training was reported.{early}")
+        return
+    st.markdown(
+        ":material/trending_up: **Drift**: recent clips are unlike those of training, whatever the machine does"
+    )
+    for text in row.drift.split("; "):
+        st.text(text)
+
+
+def _counts(clips: Sequence[HeardClip], *, is_cut: bool) -> None:
+    judged = [clip.row for clip in clips if clip.row.verdict]
+    n_refused = sum(clip.row.status == "refused" for clip in clips)
+    recent = judged[-RECENT:]
+    anomalous = rate_text(sum(row.verdict == "anomalous" for row in recent), len(recent))
+    alarms = sum(clip.row.event == RAISED for clip in clips)
+    st.markdown(f"**{len(clips)}** {'newest clips' if is_cut else 'clips heard'}, {n_refused} refused")
+    st.markdown(f"**{anomalous}** of the last {len(recent)} anomalous")
+    st.markdown(f"**{alarms}** {'alarm' if alarms == 1 else 'alarms'} raised")
+    if clips:
+        st.caption(f"Last: {clips[-1].place}")
+
+
+def _figure(
+    clips: Sequence[HeardClip], span: tuple[float, float] | None, score_span: tuple[float, float] | None
+) -> None:
+    points = [
+        TimelinePoint(clip.at, clip.row.anomaly_score, clip.row.threshold, clip.row.verdict, clip.row.alarm, clip.title)
+        for clip in clips
+        if clip.row.anomaly_score is not None
+    ]
+    n_alarms = sum(after and not before for before, after in pairwise([False, *(point.alarm for point in points)]))
+    alt = f"Anomaly scores of {len(points)} clips in order, with threshold; an alarm stood {n_alarms} times"
+    st.subheader("Anomaly score, higher = more anomalous")
+    st.vega_lite_chart(
+        score_timeline(points, span=span, score_span=score_span), key="timeline", width="stretch", alt=alt
+    )
+
+
+def _last_clips(clips: Sequence[HeardClip], name: str, sound: Callable[[HeardClip], Waveform | None]) -> None:
+    st.subheader("Last clips")
+    _player(clips, name, sound)
+    for clip in clips[: -LAST_CLIPS - 1 : -1]:
+        _clip_line(clip, name)
+
+
+def _player(clips: Sequence[HeardClip], name: str, sound: Callable[[HeardClip], Waveform | None]) -> None:
+    heard = st.session_state.get("monitor_hear")
+    picked = next((clip for clip in reversed(clips) if heard == (name, clip.row.path)), None)
+    if picked is None:
+        return
+    with st.container(border=True):
+        st.text(f"{picked.place}: {shown_name(picked.title)}")
+        waveform = sound(picked)
+        if waveform is None:
+            st.caption("The sound of this clip is not at hand.")
+        else:
+            st.audio(encode_wav(waveform.samples), format="audio/wav", autoplay=True)
+
+
+def _clip_line(clip: HeardClip, name: str) -> None:
+    row = clip.row
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            "Hear",
+            key=f"hear:{name}:{row.path}",
+            icon=":material/play_arrow:",
+            on_click=_hear,
+            args=(name, row.path),
+            disabled=row.status == "refused",
+        )
+        # Always the same parts: while clips come in, others that come and go would make the list flicker.
+        event = f" **alarm {row.event}**" if row.event else ""
+        badge = VERDICTS.get(row.verdict, ":gray-badge[:material/help: no verdict]")
+        st.markdown(badge + event, width="content")
+        st.text(f"{clip.place} · {shown_name(clip.title)} · {_told(row)}", width="content")
+
+
+def _told(row: WatchRow) -> str:
+    if row.status == "refused":
+        return shown_name(row.reason)
+    return f"score {score_text(row.anomaly_score)}, threshold {score_text(row.threshold)}"
+
+
+def _hear(name: str, path: str) -> None:
+    st.session_state["monitor_hear"] = (name, path)

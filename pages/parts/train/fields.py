@@ -1,0 +1,125 @@
+"""What each hyper-parameter means, in which unit, and how it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import streamlit as st
+
+from asd_core.detectors import DETECTOR_NAMES, detector_class
+from asd_core.detectors.contract import POOLINGS
+from asd_core.detectors.networks.training import SCHEDULES
+from asd_core.detectors.on_networks import CONDITIONINGS
+from asd_core.features.encoders import ENCODER_IDS
+
+NOT_ASKED = ("threads",)
+"""A training beside the dashboard has one thread."""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Label with its unit, explanation, and the values where there are few."""
+
+    label: str
+    text: str
+    choices: tuple[str, ...] = ()
+
+
+MEANINGS = {
+    "seed": Meaning(
+        "Seed",
+        "Chooses the held-out clips, first weights and order of windows. The same seed gives the same detector.",
+    ),
+    "encoder": Meaning(
+        "Encoder",
+        "What turns 0.96 s of sound into 128 numbers: log-mel statistics need nothing; vggish is the report's and "
+        "needs its weights.",
+        tuple(ENCODER_IDS),
+    ),
+    "nu": Meaning("Nu (share, 0 to 1)", "At most this share of training clips may lie outside the learned boundary."),
+    "gamma": Meaning(
+        "Gamma (number or scale)",
+        "Width of the kernel: larger follows the training clips more closely. 'scale' derives it from their variance.",
+    ),
+    "k": Meaning("Neighbours", "How many nearest training patches the distance is averaged over."),
+    "max_references": Meaning("Training patches kept", "Above this a draw of them is kept: memory against detail."),
+    "epochs": Meaning("Epochs", "Passes over the training windows; time grows with it."),
+    "batch_size": Meaning("Batch size (windows)", "Windows for each update of the weights."),
+    "learning_rate": Meaning(
+        "Learning rate", "Size of an update (Adam). Too high: the loss jumps; too low: it crawls."
+    ),
+    "schedule": Meaning(
+        "Learning-rate schedule", "constant, or cosine: a short rise, then a fall to zero.", tuple(SCHEDULES)
+    ),
+    "conditioning": Meaning(
+        "Conditioning in training",
+        "none (the report), or bands: each band is learned at mean 0 and deviation 1, then put into the weights. The "
+        "same network in far fewer updates.",
+        tuple(CONDITIONINGS),
+    ),
+    "windows_per_epoch": Meaning("Windows per epoch", "Drawn anew in each epoch; 0 takes all. Fewer is faster."),
+    "pooling": Meaning(
+        "Pooling over time",
+        "How the error over time becomes one score: mean (the report's), std (its spread), max (its peak), gwrp (peaks "
+        "weigh more). Better without any labels: std, which held on published unseen machines and on simulated data; "
+        "mean stays the preset, as the report's.",
+        tuple(POOLINGS),
+    ),
+    "window": Meaning("Window (frames of 32 ms)", "How many frames the network sees at once."),
+    "hidden": Meaning("Hidden units", "Size of each recurrent layer; time grows with its square."),
+    "layers": Meaning("Layers", "Recurrent layers on top of each other."),
+    "stride": Meaning(
+        "Stride of scoring (frames)",
+        "1 scores every window; k every k-th only, about k times faster. Training is the same.",
+    ),
+}
+
+
+@st.cache_data(max_entries=1, show_spinner=False)
+def detector_titles() -> dict[str, str]:
+    """Name for people of each detector, as its quick preset builds it."""
+    return {name: detector_class(name).from_preset("quick").title for name in DETECTOR_NAMES}
+
+
+def preset_values(detector: str, preset: str) -> dict[str, Any]:
+    """Hyper-parameters of a preset, in the order of the dataclass."""
+    chosen = detector_class(detector).from_preset(preset)
+    return {field.name: getattr(chosen, field.name) for field in fields(chosen) if field.init}
+
+
+def ask(detector: str, preset: str) -> dict[str, str]:
+    """Draw one field a hyper-parameter, two beside each other; their values as text, for `parse_setting`."""
+    asked = {name: value for name, value in preset_values(detector, preset).items() if name not in NOT_ASKED}
+    columns = st.columns(2)
+    return {
+        name: _field(columns[place % 2], name, value, key=f"hp:{detector}:{preset}:{name}")
+        for place, (name, value) in enumerate(asked.items())
+    }
+
+
+def _field(column: Any, name: str, value: Any, *, key: str) -> str:
+    meaning = MEANINGS.get(name, Meaning(name, "See the detector's documentation."))
+    text = f"{meaning.text} Preset: {value}."
+    if meaning.choices:
+        chosen = column.selectbox(
+            meaning.label, meaning.choices, index=meaning.choices.index(value), key=key, help=text
+        )
+        return str(chosen)
+    if isinstance(value, int):
+        return str(column.number_input(meaning.label, value=value, step=1, key=key, help=text))
+    return str(column.text_input(meaning.label, value=str(value), key=key, help=text, max_chars=40))
+
+
+def changed_settings(detector: str, preset: str, texts: dict[str, str]) -> dict[str, Any]:
+    """Parse the fields and keep what differs from the preset.
+
+    Raises
+    ------
+    UsageError
+        A text that is no such number, or a value out of range.
+    """
+    kind, before = detector_class(detector), preset_values(detector, preset)
+    parsed = {name: kind.parse_setting(name, text.strip()) for name, text in texts.items()}
+    kind.from_preset(preset, **parsed)
+    return {name: value for name, value in parsed.items() if value != before[name]}

@@ -1,0 +1,164 @@
+"""The form for a new training."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from asd_core.cli.doctor import checks
+from asd_core.data.library import EMBEDDED_NAME, KnownSet, add_alias, checked_name
+from asd_core.detectors import DETECTOR_NAMES, detector_class
+from asd_core.errors import UsageError
+from asd_core.jobs import queue as jobs
+from asd_core.system.places import artifacts_dir
+from asd_core.tasks.train import OWN_SUFFIX, DataSet, TrainingRequest
+from pages.parts.data.report import choose_machine, indexed
+from pages.parts.data.table import go, known_sets, set_title
+from pages.parts.train.fields import ask, changed_settings, detector_titles
+from pages.shared.frame import PROJECT, keep, link
+from pages.shared.sources import shown_name
+
+PRESETS = {"quick": "quick: fewer updates", "paper": "paper: the report's values"}
+
+
+def new_training() -> None:
+    """Ask for detector, data, preset and hyper-parameters; check them; put the training in the queue."""
+    known, machine = choose_data()
+    if known.name != EMBEDDED_NAME and not known.folder.is_dir():
+        st.warning("The folder of this data set is gone.", icon=":material/warning:")
+        return
+    data_set = indexed(known, machine)
+    if not data_set.index.select(split="train", label="normal"):
+        st.info("This data set has no normal training clips: add some first.", icon=":material/info:")
+        go("pages/data.py", "To the data", icon=":material/folder_open:", data_view="sets", data_set=known.name)
+        return
+    detector, preset = _choose_detector()
+    if data_set.simulated is not None:
+        st.caption(":material/science: Simulated data: figures of this detector will be called simulated.")
+    with st.form(f"train:{known.name}:{machine!a}:{detector}:{preset}"):
+        ids, name = _what(data_set, known, machine)
+        with st.expander("Hyper-parameters", icon=":material/tune:"):
+            texts = ask(detector, preset)
+        sent = st.form_submit_button("Start training", icon=":material/play_arrow:")
+    if sent:
+        _submit(known, machine, ids, name, detector, preset, texts)
+
+
+def choose_data() -> tuple[KnownSet, str]:
+    """Let the user pick a data set, and a machine where it has several."""
+    sets = known_sets()
+    keep("train_set", sets)
+    name = st.selectbox(
+        "Data set",
+        list(sets),
+        key="train_set",
+        format_func=lambda name: set_title(sets[name]),
+        persist_state="session",
+        help="Whose normal clips are learned. The Data page adds others.",
+    )
+    link("train_set")
+    return sets[name], choose_machine(sets[name], key="train_machine")
+
+
+def _choose_detector() -> tuple[str, str]:
+    keep("train_detector", DETECTOR_NAMES)
+    titles = detector_titles()
+    left, right = st.columns(2)
+    detector = left.selectbox(
+        "Detector",
+        DETECTOR_NAMES,
+        key="train_detector",
+        format_func=titles.get,
+        persist_state="session",
+        help="What is trained. The networks predict or rebuild the spectrogram; the others measure how far a clip lies "
+        "from the training clips.",
+    )
+    link("train_detector")
+    keep("train_preset", PRESETS)
+    preset = right.segmented_control(
+        "Preset",
+        list(PRESETS),
+        key="train_preset",
+        format_func=PRESETS.get,
+        persist_state="session",
+        required=True,
+        help="Where the hyper-parameters start from. quick: a minute or so for a small data set. paper: ten to a "
+        "hundred times as long.",
+    )
+    link("train_preset")
+    with st.expander("What this detector does", icon=":material/info:"):
+        st.text(" ".join((detector_class(detector).__doc__ or "").split("Parameters\n")[0].split()))
+        if detector == "vggish_ocsvm":
+            st.caption(
+                "Nu and gamma decide how tight the boundary is. The view Nu and gamma of this page, or the command "
+                "`python -m asd_core sweep`, tries a grid of both."
+            )
+    if preset == "paper" and detector.startswith("vggish"):
+        _vggish_note()
+    return detector, preset
+
+
+def _vggish_note() -> None:
+    found = next((check for check in checks() if check.name == "VGGish"), None)
+    if found is not None and not found.ok:
+        st.warning(
+            "This preset takes the VGGish encoder, whose weights are not here yet; without a connection the training "
+            "will fail and say so. The encoder log-mel statistics needs no weights.",
+            icon=":material/cloud_off:",
+        )
+
+
+def _what(data_set: DataSet, known: KnownSet, machine: str) -> tuple[list[str], str]:
+    left, right = st.columns(2)
+    ids = left.multiselect(
+        "Machine ids",
+        data_set.index.machine_ids,
+        default=data_set.index.machine_ids,
+        key=f"train_ids:{known.name}:{machine!a}",
+        format_func=shown_name,
+        help="Which machines' normal clips are learned together; all unless you leave some out.",
+    )
+    if known.name == EMBEDDED_NAME:
+        right.text_input(
+            "Filed under",
+            EMBEDDED_NAME + OWN_SUFFIX,
+            disabled=True,
+            key="train_name_embedded",
+            help="The detectors that come with the project stay as they are; yours stand beside them.",
+        )
+        return ids, ""
+    name = right.text_input(
+        "Filed under (optional)",
+        key=f"train_name:{known.name}",
+        placeholder=known.name,
+        max_chars=60,
+        help="Name of the data set in the side bar's list. Empty: the data set's own.",
+    )
+    return ids, name.strip()
+
+
+def _submit(
+    known: KnownSet, machine: str, ids: list[str], name: str, detector: str, preset: str, texts: dict[str, str]
+) -> None:
+    if not ids:
+        raise UsageError("choose at least one machine id")
+    settings = changed_settings(detector, preset, texts)
+    filed = checked_name(name) if name else known.name
+    if filed != known.name:
+        add_alias(filed, known.name)
+    every = indexed(known, machine).index.machine_ids
+    job = jobs.submit(
+        TrainingRequest(
+            detector=detector,
+            data=known.folder,
+            machine=machine if len(known.machines) > 1 or known.machines[machine] else None,
+            ids=None if tuple(ids) == every else tuple(ids),
+            normal=known.normal,
+            name=filed,
+            preset=preset,
+            seed=settings.pop("seed", 0),
+            settings=settings or None,
+            out=artifacts_dir(PROJECT),
+        )
+    )
+    st.session_state["next_run"] = job.name
+    st.rerun()

@@ -1,0 +1,166 @@
+"""The training that runs and those that wait: looked at again every second while there are any."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from asd_core.detectors import detector_class
+from asd_core.detectors.contract import Progress
+from asd_core.errors import BusyError, UsageError
+from asd_core.formats import display_name, seconds_text
+from asd_core.jobs import queue as jobs
+from asd_core.jobs import table as job_table
+from asd_core.jobs.table import Job
+from asd_core.reports.plots import learning_curves
+from pages.parts.train.fields import detector_titles
+from pages.shared.frame import fragment
+
+POLL_S = 1.0
+ENDINGS = {
+    "done": (":green[:material/check_circle:]", "Training finished"),
+    "failed": (":red[:material/error:]", "Training failed"),
+    "lost": (":red[:material/error:]", "Training was lost"),
+    "cancelled": (":gray[:material/stop_circle:]", "Training stopped"),
+}
+FEW_EPOCHS, LONG_EPOCHS = 20, 200
+"""Up to these, each epoch has a tick; the axis shows those to come as well."""
+
+
+def live_panel() -> None:
+    """Show active trainings, newest state of each, and those that ended since this session saw them run."""
+    first = _trainings()
+    before = {job.name: job.state for job in first}
+    seen = st.session_state.setdefault("seen_jobs", set())
+    seen |= set(before)
+    for name in sorted(seen - set(before), reverse=True):
+        with contextlib.suppress(UsageError):  # its record has been deleted
+            _ended(job_table.read_job(job_table.runs_dir() / name))
+    if before:
+        looks = [first]
+        fragment(lambda: _panel(before, looks.pop() if looks else _trainings()), run_every=POLL_S)()
+
+
+def swept() -> list[Job]:
+    """Close jobs whose process died, start the next, and return the active ones; another process may be at it."""
+    with contextlib.suppress(BusyError):
+        return jobs.sweep()
+    return job_table.active_jobs()
+
+
+def _trainings() -> list[Job]:
+    """Trainings that wait or run, newest first."""
+    return [job for job in swept() if job.chore is None]
+
+
+def job_title(job: Job) -> str:
+    """Detector and data set of a training."""
+    if job.request is None:
+        return f"{job.name} (damaged)"
+    name = job.request.name or job.request.data.name
+    machine = f" · {job.request.machine}" if job.request.machine else ""
+    return display_name(f"{detector_titles().get(job.request.detector, job.request.detector)} on {name}{machine}")
+
+
+def loss_figure(job: Job, events: Sequence[Progress]) -> None:
+    """Draw training and held-out loss over epochs; nothing for a detector without a loss."""
+    losses = {"training": [event.loss for event in events], "validation": [event.heldout_loss for event in events]}
+    known = {
+        name: [float("nan") if value is None else value for value in values]
+        for name, values in losses.items()
+        if any(value is not None for value in values)
+    }
+    if not known or job.request is None:
+        return
+    scaled = getattr(detector_class(job.request.detector), "scales_frames", True)
+    figure = learning_curves(known, log_axis=True, unit="mean squared error" if scaled else "mean squared error, dB²")
+    last = events[-1]
+    figure.update_yaxes(dtick="D2", tickformat=".2~g")
+    if len(events) > FEW_EPOCHS:
+        figure.update_traces(mode="lines")
+    if last.epochs <= LONG_EPOCHS:
+        ticks = {"dtick": 1} if last.epochs <= FEW_EPOCHS else {"nticks": 12}
+        figure.update_xaxes(range=[0.5, last.epochs + 0.5], **ticks)
+    alt = f"Loss over {len(events)} of {last.epochs} epochs; the last training loss is {last.loss or 0:.4g}"
+    st.plotly_chart(figure, key=f"loss:{job.name}", width="stretch", alt=alt)
+    st.caption("Training: clips it learns from. Validation: held-out normal clips. Lower is better.")
+
+
+def _panel(before: dict[str, str], trainings: Sequence[Job]) -> None:
+    active = trainings[::-1]
+    if {job.name: job.state for job in active} != before:
+        st.rerun()
+    waiting = [job for job in active if job.state == "queued"]
+    for job in active:
+        if job.state == "running":
+            _running(job)
+    if waiting:
+        st.markdown(f"**{len(waiting)} waiting**, in this order:")
+    for job in waiting:
+        left, right = st.columns([4, 1], vertical_alignment="center")
+        left.text(job_title(job))
+        if right.button("Take out", key=f"unqueue:{job.name}", width="stretch"):
+            jobs.cancel(job)
+            st.rerun()
+
+
+def _running(job: Job) -> None:
+    events = job_table.progress(job)
+    with st.container(border=True):
+        left, right = st.columns([4, 1], vertical_alignment="center")
+        with left.container(horizontal=True):
+            st.markdown("**Training now**", width="content")
+            st.text(job_title(job), width="content")
+        stopped = right.button("Stop", key=f"stop:{job.name}", icon=":material/stop_circle:", width="stretch")
+        st.progress(*_how_far(events, age_s=_age_s(job)))
+        if job.request is not None and not _has_epochs(job.request.detector):
+            st.caption(
+                "This detector has no epochs, hence no curve to watch: it describes each normal clip by numbers, fits "
+                "once, then scores the held-out and the test clips and sets its threshold. A small data set takes "
+                "seconds."
+            )
+        loss_figure(job, events)
+        if stopped:
+            jobs.cancel(job)
+            st.rerun()
+
+
+def _has_epochs(detector: str) -> bool:
+    return "epochs" in {field.name for field in fields(detector_class(detector))}
+
+
+def _how_far(events: Sequence[Progress], *, age_s: float) -> tuple[float, str]:
+    """Share of the way, and what is being done."""
+    if not events:
+        return 0.0, f"Reading the normal clips … {seconds_text(round(age_s))}"
+    last = events[-1]
+    if last.epoch < last.epochs:
+        left = f"about {seconds_text(round(last.eta_s))} left"
+        return last.epoch / last.epochs, f"Epoch {last.epoch} of {last.epochs} · {left}"
+    done = "Fitted" if last.epochs == 1 else f"All {last.epochs} epochs done"
+    return 1.0, f"{done}. Scoring held-out and test clips, setting the threshold … {seconds_text(round(age_s))} in all"
+
+
+def _ended(job: Job) -> None:
+    """Say once more how a training ended, until that is put away."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        icon, words = ENDINGS.get(job.state, (":material/info:", "Training ended"))
+        st.markdown(f"{icon} **{words}**", width="content")
+        st.text(job_title(job), width="stretch")
+        look = {"train_view": "runs", "run": job.name}
+        st.button("See the result", key=f"see:{job.name}", on_click=_put_away, args=(job.name, look))
+        st.button("Close", key=f"close:{job.name}", icon=":material/close:", on_click=_put_away, args=(job.name, {}))
+
+
+def _put_away(name: str, state: dict[str, str]) -> None:
+    st.session_state["seen_jobs"].discard(name)
+    st.session_state.update(state)
+
+
+def _age_s(job: Job) -> float:
+    began = job.status.began_at
+    return 0.0 if began is None else max(0.0, (datetime.now(UTC) - datetime.fromisoformat(began)).total_seconds())

@@ -1,0 +1,165 @@
+"""Earlier trainings: settings, times, results, why one ended, and doing it again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from asd_core.artifacts.store import open_artifact
+from asd_core.formats import MISSING, area_text, display_name, score_text, seconds_text
+from asd_core.jobs import queue as jobs
+from asd_core.jobs import table as job_table
+from asd_core.jobs.table import Job
+from pages.parts.data.table import go
+from pages.parts.train.live import job_title, loss_figure
+from pages.shared.cache import summary
+from pages.shared.frame import keep, link, shown_text
+
+STATE_TEXTS = {
+    "done": "done",
+    "failed": "failed",
+    "cancelled": "stopped",
+    "lost": "lost",
+    "running": "running",
+    "queued": "waiting",
+}
+
+
+def run_history() -> None:
+    """List all trainings that were started here; one can be looked at."""
+    found = job_table.list_jobs()
+    if not found:
+        st.info("Nothing has been trained from here yet.", icon=":material/info:")
+        return
+    table = pd.DataFrame(
+        {
+            "Started (UTC)": [f"{job.submitted_at:%Y-%m-%d %H:%M}" for job in found],
+            "Training": [job_title(job) for job in found],
+            "Preset": [MISSING if job.request is None else job.request.preset for job in found],
+            "State": [STATE_TEXTS[job.state] for job in found],
+            "Took": [_took(job) for job in found],
+        }
+    )
+    st.dataframe(table, hide_index=True, width="stretch", key="runs", alt=f"Table of {len(found)} trainings")
+    by_name = {job.name: job for job in found}
+    if again := st.session_state.pop("next_run", None):
+        st.session_state["run"] = again
+    keep("run", by_name)
+    name = st.selectbox(
+        "Look at",
+        list(by_name),
+        key="run",
+        format_func=lambda name: _choice(by_name[name]),
+        persist_state="session",
+        help="The newest comes first.",
+    )
+    link("run")
+    _details(by_name[name])
+
+
+def _choice(job: Job) -> str:
+    return f"{job.submitted_at:%Y-%m-%d %H:%M:%S} · {job_title(job)} · {STATE_TEXTS[job.state]}"
+
+
+def _took(job: Job) -> str:
+    began, ended = job.status.began_at, job.status.ended_at
+    if began is None or ended is None:
+        return MISSING
+    return seconds_text(round((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds(), 1))
+
+
+def _details(job: Job) -> None:
+    if job.state == "done":
+        _result(job)
+    elif job.status.error is not None and not job.is_active:
+        words = {"failed": "It failed:", "lost": "It was lost:", "cancelled": "It was stopped:"}
+        st.warning(words.get(job.state, "It ended:"), icon=":material/warning:")
+        st.text(shown_text(job.status.error))
+    for line in job.status.warnings:
+        st.text(shown_text(line))
+    _settings(job)
+    if not job.is_active:
+        loss_figure(job, job_table.progress(job))
+        _again(job)
+    with st.expander("Log", icon=":material/terminal:"):
+        st.code(job_table.log_text(job, at_most=16_384) or "Nothing was printed.", language=None)
+
+
+def _result(job: Job) -> None:
+    folder = Path(job.status.model or "") / (job.status.version or "")
+    if not folder.is_dir():
+        st.info("The version that this run made has been deleted.", icon=":material/info:")
+        return
+    artifact = open_artifact(folder)
+    figures = summary(artifact)
+    if artifact.simulated:
+        st.caption(":material/science: Simulated data: these figures come from generated sound.")
+    for column, label, value, text in zip(
+        st.columns(3),
+        ("AUC, mean over ids", "Partial AUC (FPR ≤ 0.1)", "Threshold"),
+        (area_text(figures["auc_mean"]), area_text(figures["pauc_mean"]), score_text(artifact.threshold.value)),
+        (
+            "Chance that an anomalous clip scores higher than a normal one.",
+            "The same where false alarms are rare.",
+            "From held-out normal clips; a score that reaches it is anomalous.",
+        ),
+        strict=True,
+    ):
+        column.metric(label, value, help=text, border=True)
+    st.caption(
+        f"95 % intervals: AUC {area_text(figures['auc_mean'], figures.get('auc_mean_ci'))}, partial AUC "
+        f"{area_text(figures['pauc_mean'], figures.get('pauc_mean_ci'))}. {figures['n_normal']} normal and "
+        f"{figures['n_anomalous']} anomalous test clips; version {artifact.version}"
+    )
+    place = f"{folder.parents[2].name}/{folder.parents[1].name}"
+    with st.container(horizontal=True):
+        go("app.py", "Overview", icon=":material/home:", set=place)
+        go("pages/threshold.py", "Threshold", icon=":material/tune:", set=place, detector=artifact.detector_name)
+
+
+def _settings(job: Job) -> None:
+    request = job.request
+    if request is None:
+        return
+    rows = {
+        "Detector": request.detector,
+        "Preset": request.preset,
+        "Changed": ", ".join(f"{k} = {v}" for k, v in (request.settings or {}).items()) or "nothing",
+        "Seed": str(request.seed),
+        "Ids": "all" if request.ids is None else ", ".join(request.ids),
+        "Clips": str(request.data),
+        "Went on from a checkpoint": "yes" if request.resume else "no",
+        "Began (UTC)": (job.status.began_at or MISSING)[:19],
+        "Ended (UTC)": (job.status.ended_at or MISSING)[:19],
+    }
+    with st.expander("Settings", icon=":material/tune:"):
+        st.dataframe(
+            pd.DataFrame({"Setting": list(rows), "Value": [display_name(value) for value in rows.values()]}),
+            hide_index=True,
+            width="stretch",
+            key="run_settings",
+            alt="Settings of this training",
+        )
+
+
+def _again(job: Job) -> None:
+    resumable = job.state in ("cancelled", "lost", "failed")
+    with st.container(horizontal=True):
+        if job.request is not None and st.button(
+            "Go on from the last epoch" if resumable else "Train again",
+            key="again",
+            icon=":material/replay:",
+            help="Finished epochs are kept, where there are any." if resumable else "The same settings, a new version.",
+        ):
+            again = jobs.resubmit(job) if resumable else jobs.submit(replace(job.request, resume=False))
+            st.session_state["next_run"] = again.name
+            st.rerun()
+        with st.popover("Delete …", icon=":material/delete:"):
+            st.caption("The record of this run goes; the detector that it made stays.")
+            if st.button("Delete for good", key="delete_run"):
+                jobs.delete(job)
+                st.rerun()

@@ -1,0 +1,82 @@
+"""Versions of a trained detector: which one counts, and letting an earlier one count again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from asd_core.artifacts.store import Artifact, list_versions, open_artifact
+from asd_core.artifacts.versions import current_version, is_read_only, make_current
+from asd_core.errors import ArtifactError
+from asd_core.formats import MISSING, score_text
+from pages.parts.train.fields import detector_titles
+from pages.shared.cards import threshold_origin
+from pages.shared.frame import Chosen, keep, no_detectors
+
+
+def versions(chosen: Chosen) -> None:
+    """List the versions of one of the chosen data set's detectors."""
+    if not chosen.detectors:
+        no_detectors()
+    st.caption("Detectors of the data set that is chosen in the side bar.")
+    keep("version_detector", chosen.detectors)
+    name = st.selectbox(
+        "Detector",
+        list(chosen.detectors),
+        key="version_detector",
+        format_func=detector_titles().get,
+        persist_state="session",
+        help="Every training and every saved threshold makes a version; none is ever changed.",
+    )
+    folder = chosen.detectors[name]
+    current = current_version(folder)
+    _table(folder, current)
+    if is_read_only(folder):
+        st.caption(":material/lock: These came with the project and stay as they are.")
+    else:
+        _choose(folder, current)
+
+
+def _table(folder: Path, current: str | None) -> None:
+    rows = []
+    for version in reversed(list_versions(folder)):
+        artifact, fault = _opened(version)
+        manifest = {} if artifact is None else artifact.manifest
+        rows.append(
+            {
+                "Version": version.name,
+                "Counts": "yes" if version.name == current else "",
+                "Made (UTC)": str(manifest.get("created_at", MISSING))[:16].replace("T", " "),
+                "Preset": manifest.get("preset", MISSING),
+                "Threshold": MISSING if artifact is None else score_text(artifact.threshold.value),
+                "Chosen": fault if artifact is None else threshold_origin(artifact.threshold),
+                "From": manifest.get("parent") or "a training",
+            }
+        )
+    st.dataframe(
+        pd.DataFrame(rows), hide_index=True, width="stretch", key="versions", alt=f"Table of {len(rows)} versions"
+    )
+
+
+def _opened(version: Path) -> tuple[Artifact | None, str]:
+    """Open a version, or say why it cannot be."""
+    try:
+        return open_artifact(version), ""
+    except ArtifactError as error:
+        return None, f"damaged: {error}"
+
+
+def _choose(folder: Path, current: str | None) -> None:
+    others = [version.name for version in reversed(list_versions(folder)) if version.name != current]
+    if not others:
+        st.caption("There is one version only. Train again, or save another threshold, for more.")
+        return
+    version = st.selectbox(
+        "An earlier version", others, key=f"earlier:{folder}", help="Every page then shows this one."
+    )
+    if st.button("Let this version count", key="make_current", icon=":material/history:"):
+        make_current(folder, version)
+        st.toast(f"{version} counts now.")
+        st.rerun()
