@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from asd_core.artifacts.store import Artifact, find_artifacts, open_artifact
+from asd_core.data.data_set import FileClips, expected_counts, open_data_set
 from asd_core.data.dcase2020.download import default_folder
 from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.errors import DataSetError, EncoderUnavailableError
@@ -28,7 +29,7 @@ from asd_core.evaluation import dcase, metrics
 from asd_core.features.encoders.vggish import GENUINE_TITLE
 from asd_core.reports.reproduce import REPORT_IDS
 from asd_core.tasks.evaluate import assess, evaluate
-from asd_core.tasks.train import FileClips, TrainingRequest, expected_counts, open_data_set, scored, train
+from asd_core.tasks.train import TrainingRequest, scored, train
 
 PROJECT = Path(__file__).resolve().parents[1]
 FULL_GOLDEN = PROJECT.parent / "shared" / "data" / "evaluator"

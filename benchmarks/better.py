@@ -27,6 +27,7 @@ import numpy as np
 
 from asd_core.artifacts.manifest import settings_json
 from asd_core.data.clips import Clip, split_heldout
+from asd_core.data.data_set import FileClips, open_data_set
 from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import POOLINGS, Detector, pool
@@ -36,7 +37,6 @@ from asd_core.evaluation.ensemble import combine
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import from_normal_scores, is_anomalous
 from asd_core.evaluation.uncertainty import Interval, bootstrap
-from asd_core.tasks.train import FileClips, open_data_set
 from asd_core.types import BoolArray, FloatArray
 
 IDS = ("00", "02", "04", "06")

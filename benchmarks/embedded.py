@@ -11,10 +11,11 @@ import shutil
 import sys
 from pathlib import Path
 
+from asd_core.artifacts.versions import READ_ONLY_MARK
 from asd_core.data.simulated.bench import write_bench
 from asd_core.detectors import DETECTOR_NAMES
 from asd_core.tasks.evaluate import summarise
-from asd_core.tasks.train import READ_ONLY_MARK, TrainingRequest, train
+from asd_core.tasks.train import TrainingRequest, train
 
 PROJECT = Path(__file__).resolve().parents[1]
 NAME = "simulated-small"

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from asd_core.data.data_set import FileClips
 from asd_core.detectors.on_embeddings import squared_distances, standard_scale
 from asd_core.evaluation.metrics import auc, mean_over_ids, per_id
 from asd_core.features.encoders import load_encoder
-from asd_core.tasks.train import FileClips
 from asd_core.types import BoolArray, FloatArray
 from benchmarks.better import FOLDER, IDS, bench_clips
 

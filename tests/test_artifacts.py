@@ -36,6 +36,7 @@ from asd_core.artifacts.store import (
     open_artifact,
     publish,
 )
+from asd_core.artifacts.versions import save_threshold
 from asd_core.detectors import DETECTOR_NAMES, detector_class
 from asd_core.errors import ArtifactError, BusyError, EncoderUnavailableError, InputError, StaleVersionError
 from asd_core.evaluation.scores import SCORES, ScoredClip
@@ -45,7 +46,6 @@ from asd_core.features.encoders.weights import weights_digest
 from asd_core.features.log_mel import FEATURE_CONFIG
 from asd_core.formats import cell_text
 from asd_core.system.files import csv_text
-from asd_core.tasks.train import save_threshold
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "artifact_schema1"
 SMALL = {"hidden": 8, "layers": 1, "epochs": 1, "batch_size": 16, "windows_per_epoch": 64}
@@ -276,7 +276,7 @@ def test_whether_a_version_still_counts_is_asked_under_the_lock(svm, fitted, mon
         with locked(folder):
             yield
 
-    monkeypatch.setattr("asd_core.tasks.train.locked", after_another)
+    monkeypatch.setattr("asd_core.artifacts.versions.locked", after_another)
     with pytest.raises(StaleVersionError):
         save_threshold(shown, manual(0.25), folder=svm)
 

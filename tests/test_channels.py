@@ -16,12 +16,12 @@ from asd_core.artifacts.store import open_artifact, publish
 from asd_core.audio.reading import count_channels, read_waveform
 from asd_core.data import library
 from asd_core.data.clips import channel_warnings, index_clips
+from asd_core.data.data_set import describe_index, open_data_set
 from asd_core.data.survey import survey, survey_key
 from asd_core.errors import AudioError
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.features.encoders import load_encoder
 from asd_core.monitoring.watch import WatchRequest, watch
-from asd_core.tasks.train import describe_index, open_data_set
 from asd_core.types import SR
 from pages.parts.compare import maps as compare_maps
 

@@ -22,7 +22,7 @@ from asd_core.data.marked import mark, marked_dir
 from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.errors import ArtifactError, BusyError, DataSetError, UsageError
 from asd_core.features.cache import FeatureCache, cache_folder
-from asd_core.system import locks
+from asd_core.system import disk, locks
 from asd_core.tasks import storage
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
@@ -466,7 +466,7 @@ def test_refused_files_count_towards_the_session(home):
 def test_a_full_disk_refuses_uploads_before_they_are_written(home, monkeypatch):
     clips = clips_sent(2)
     size = sum(len(clip.content) for clip in clips)
-    asked, real, free = [], shutil.disk_usage, [storage.MIN_FREE_BYTES + size - 1]
+    asked, real, free = [], shutil.disk_usage, [disk.MIN_FREE_BYTES + size - 1]
     monkeypatch.setattr(shutil, "disk_usage", lambda place: asked.append(place) or real(place)._replace(free=free[0]))
     with pytest.raises(UsageError, match=r"0 MB do not fit .* Disk space.*ASD_DATA_DIR"):
         store_uploads("pump", clips, used=Quota())
@@ -480,7 +480,7 @@ def test_room_is_measured_where_the_data_folder_will_be(home, monkeypatch):
     monkeypatch.setenv("ASD_DATA_DIR", str(home / "not" / "yet"))
     asked, real = [], shutil.disk_usage
     monkeypatch.setattr(shutil, "disk_usage", lambda place: asked.append(place) or real(place))
-    assert storage.free_bytes() == real(home).free
+    assert disk.free_bytes() == real(home).free
     assert asked == [home]
 
 

@@ -127,7 +127,7 @@ def drawn(root, view):
     """One view of a data set of one's own."""
     from pathlib import Path
 
-    from asd_core.tasks.train import open_data_set
+    from asd_core.data.data_set import open_data_set
     from pages.parts.explore import views as explore_views
 
     getattr(explore_views, view)(open_data_set(Path(root)), f"{root} {view}")

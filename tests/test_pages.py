@@ -16,7 +16,7 @@ from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
 from asd_core.artifacts.store import open_artifact
-from asd_core.tasks.train import save_threshold
+from asd_core.artifacts.versions import save_threshold
 
 PAGES = ("pages/check.py", "pages/threshold.py", "pages/monitor.py")
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"

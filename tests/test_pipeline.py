@@ -20,16 +20,18 @@ import soundfile as sf
 from sounds import PROJECT, hum
 
 from asd_core.artifacts.store import DIGEST_PREFIX, locked, open_artifact
+from asd_core.artifacts.versions import save_threshold
 from asd_core.data.clips import file_digest
+from asd_core.data.data_set import slug
 from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
 from asd_core.detectors.networks import training
 from asd_core.detectors.one_class_svm import VggishOcsvm
 from asd_core.errors import BusyError, DataSetError, InputError, TrainingStopped, UsageError
 from asd_core.features.log_mel import FEATURE_CONFIG
-from asd_core.tasks import train as pipeline
+from asd_core.tasks import train as train_task
 from asd_core.tasks.evaluate import evaluate
 from asd_core.tasks.score import score_clips
-from asd_core.tasks.train import TrainingRequest, save_threshold, slug, train
+from asd_core.tasks.train import TrainingRequest, train
 from asd_core.types import SR
 
 TINY_NETWORK = {"hidden": 8, "layers": 1, "epochs": 5, "windows_per_epoch": 128, "batch_size": 32}
@@ -248,9 +250,11 @@ def test_a_manifest_tells_how_the_detector_was_made(hums, tmp_path):
 def test_many_warnings_fit_into_the_manifest_and_keep_those_of_the_training(tmp_path, monkeypatch):
     data = write_machine(tmp_path / "few", n_train=12, n_test=1, n_anomalous=1, ids=("00",))
     lines = tuple(f"train/{'x' * 200}.wav: silent: {i}" for i in range(3000))
-    real_readable = pipeline.readable
+    real_readable = train_task.readable
     monkeypatch.setattr(
-        pipeline, "readable", lambda *args, **named: dataclasses.replace(real_readable(*args, **named), warnings=lines)
+        train_task,
+        "readable",
+        lambda *args, **named: dataclasses.replace(real_readable(*args, **named), warnings=lines),
     )
     kept = train(TrainingRequest("vggish_ocsvm", data, out=tmp_path / "out")).artifact.manifest["warnings"]
     assert len(kept) < 100

@@ -193,8 +193,8 @@ def test_an_index_prints_counts_by_id_split_and_label(monkeypatch, capsys):
     report = {"machine": "pump", "n_clips": 35, "layout": "dcase2020", "simulated": False, "domains": {"source": 11}}
     report |= {"counts": {"04": {"test": {"normal": 7, "anomalous": 5}}}, "expected": None}
     report |= {"duplicates": [["a.wav", "b.wav"]], "warnings": [], "refused": []}
-    monkeypatch.setattr("asd_core.tasks.train.describe_index", lambda _: report)
-    monkeypatch.setattr("asd_core.tasks.train.open_data_set", lambda *_, **__: None)
+    monkeypatch.setattr("asd_core.data.data_set.describe_index", lambda _: report)
+    monkeypatch.setattr("asd_core.data.data_set.open_data_set", lambda *_, **__: None)
     bench_files._index(Namespace(data=Path(), machine=None, ids=None, normal=None))
     printed = capsys.readouterr().out
     line = line_with(printed, "id 04")

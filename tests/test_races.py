@@ -17,6 +17,7 @@ from sounds import hum
 
 from asd_core.artifacts import versions
 from asd_core.artifacts.store import list_versions, open_artifact, publish
+from asd_core.artifacts.versions import save_threshold
 from asd_core.audio.reading import encode_wav
 from asd_core.data import library, marked, uploads
 from asd_core.data.dcase2020 import unpacking
@@ -25,11 +26,11 @@ from asd_core.data.marked import LABELS, mark, marked_dir
 from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.errors import BusyError, DataSetError, UsageError
 from asd_core.evaluation.thresholds import Threshold
-from asd_core.system import files, locks
+from asd_core.system import disk, files, locks
 from asd_core.system.locks import hold, is_held
 from asd_core.system.logs import _JsonLines
 from asd_core.tasks import storage
-from asd_core.tasks.train import TrainingRequest, save_threshold, train
+from asd_core.tasks.train import TrainingRequest, train
 from pages.shared import cache
 from pages.shared.frame import Chosen
 
@@ -106,7 +107,7 @@ def test_nothing_outside_is_deleted_through_a_link_that_comes_after_the_check(ho
     precious = home.parent / "outside" / "set" / "precious.txt"
     precious.parent.mkdir()
     precious.write_text("keep me")
-    swapped(monkeypatch, storage, "rename_beneath", lambda: replace_by_link(home / "uploads", home.parent / "outside"))
+    swapped(monkeypatch, disk, "rename_beneath", lambda: replace_by_link(home / "uploads", home.parent / "outside"))
     with pytest.raises(UsageError, match="leads out of"):
         library.delete_data_set("set")
     assert precious.read_text() == "keep me"
@@ -256,7 +257,7 @@ def test_a_version_that_another_dashboard_deletes_is_refused_in_plain_words(mode
 
 
 def test_a_save_and_a_deletion_of_an_old_version_do_not_trip_over_each_other(model, monkeypatch):
-    aside = model / f"{storage.ASIDE}0a1b2c"
+    aside = model / f"{disk.ASIDE}0a1b2c"
     shutil.copytree(open_artifact(model).folder, aside)
     os.utime(aside, (1e9, 1e9))
     real, gone = os.unlink, []
@@ -274,7 +275,7 @@ def test_a_save_and_a_deletion_of_an_old_version_do_not_trip_over_each_other(mod
 
 
 def test_a_folder_that_two_processes_remove_is_removed(tmp_path, monkeypatch):
-    folder = tmp_path / f"{storage.ASIDE}1"
+    folder = tmp_path / f"{disk.ASIDE}1"
     for name in "abcdef":
         (folder / name).mkdir(parents=True)
         (folder / name / "x").write_text("x")
@@ -289,13 +290,13 @@ def test_a_folder_that_two_processes_remove_is_removed(tmp_path, monkeypatch):
         return real(path, **named)
 
     monkeypatch.setattr(os, "rmdir", rmdir)
-    storage.remove_tree(folder)
+    disk.remove_tree(folder)
     assert not folder.exists()
 
 
 def test_a_cache_that_another_dashboard_empties_is_no_fault(home, monkeypatch):
     (home / "features" / "00").mkdir(parents=True)
-    swapped(monkeypatch, storage, "rename_beneath", lambda: shutil.rmtree(home / "features"))
+    swapped(monkeypatch, disk, "rename_beneath", lambda: shutil.rmtree(home / "features"))
     storage.empty_cache("features", out=home)
     assert not (home / "features").exists()
 

@@ -1,16 +1,28 @@
-"""Versions of a trained detector: letting an earlier one count again, and deleting those that do not count."""
+"""Versions of a trained detector: saving another threshold, making an earlier one current again, deleting old ones."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from asd_core.artifacts.manifest import MANIFEST, PAYLOAD_FILES
-from asd_core.artifacts.store import CURRENT, find_artifacts, list_versions, locked, open_artifact
+from asd_core.artifacts.store import (
+    CURRENT,
+    Artifact,
+    find_artifacts,
+    list_versions,
+    locked,
+    open_artifact,
+    republish,
+)
 from asd_core.data.clips import file_digest
+from asd_core.data.data_set import OWN_SUFFIX
 from asd_core.errors import ArtifactError, UsageError
+from asd_core.evaluation.thresholds import Threshold
+from asd_core.system.disk import remove_tree, set_aside
 from asd_core.system.files import replace_file
-from asd_core.tasks.storage import remove_tree, set_aside
-from asd_core.tasks.train import READ_ONLY_MARK
+
+READ_ONLY_MARK = "READ_ONLY"
 
 
 def is_read_only(detector_folder: Path) -> bool:
@@ -89,3 +101,41 @@ def _version_folder(detector_folder: Path, version: str) -> Path:
     if folder is None or folder.is_symlink():
         raise UsageError(f"{detector_folder} has no version {version[:60]!a}")
     return folder
+
+
+def writable_folder(folder: Path) -> Path:
+    """Return a detector folder, or the one beside it where its data set's folder is marked read-only."""
+    data_set = folder.parents[1]
+    if not (data_set / READ_ONLY_MARK).exists():
+        return folder
+    return data_set.with_name(data_set.name + OWN_SUFFIX) / folder.parent.name / folder.name
+
+
+def save_threshold(artifact: Artifact, threshold: Threshold, *, folder: Path, reason: str = "") -> Artifact:
+    """Publish a new version with the same arrays and scores and another threshold; no encoder is loaded for it.
+
+    Parameters
+    ----------
+    artifact
+        The version whose threshold was chosen; still the current one in its own folder.
+    folder
+        The detector folder to publish in: usually the version's own.
+    reason
+        Why, in the user's words; kept in the manifest.
+
+    Raises
+    ------
+    BusyError
+        Another process trains or saves this detector.
+    StaleVersionError
+        Another version became current after this one was opened.
+    ArtifactError
+        The version is damaged or gone.
+    """
+    changes = {
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "threshold": threshold.to_json(),
+        "threshold_reason": reason,
+    }
+    with locked(folder):
+        return republish(folder, artifact, changes=changes)

@@ -54,7 +54,7 @@ def _simulate(arguments: argparse.Namespace) -> Outcome:
 
 
 def _index(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.tasks.train import describe_index, open_data_set
+    from asd_core.data.data_set import describe_index, open_data_set
 
     report = describe_index(open_data_set(arguments.data, **data_options(arguments)))
     print(f"{report['machine']}: {report['n_clips']} clips, layout {report['layout']}{simulated_mark(report)}")

@@ -32,15 +32,15 @@ from pathlib import Path
 from typing import Any
 
 from asd_core.data.clips import index_clips
+from asd_core.data.data_set import OWN_SUFFIX, DataSet, open_data_set, slug
 from asd_core.data.marked import marked_dir
 from asd_core.data.simulated.bench import read_simulated
 from asd_core.errors import DataSetError, FileError, UsageError
 from asd_core.formats import MAX_SHOWN_NAME
+from asd_core.system.disk import remove_tree, set_aside
 from asd_core.system.files import parse_json, read_regular, replace_file
 from asd_core.system.locks import data_set_lock, hold
-from asd_core.system.places import data_dir
-from asd_core.tasks.storage import benches_dir, remove_tree, set_aside
-from asd_core.tasks.train import OWN_SUFFIX, DataSet, open_data_set, slug
+from asd_core.system.places import benches_dir, data_dir
 
 KINDS = ("simulated", "recordings", "downloaded")
 EMBEDDED_NAME = "simulated-small"
@@ -279,7 +279,7 @@ def checked_name(name: str, *, reserved: Sequence[str] = (EMBEDDED_NAME,)) -> st
 
 
 def open_known(known: KnownSet, machine: str, *, ids: Sequence[str] | None = None, seed: int = 0) -> DataSet:
-    """Index one machine of a data set. Raises as `asd_core.tasks.train.open_data_set` and `checked_folder`."""
+    """Index one machine of a data set. Raises as `asd_core.data.data_set.open_data_set` and `checked_folder`."""
     folder = checked_folder(known.folder)
     several = machine if len(known.machines) > 1 else None
     return open_data_set(folder, machine=several, ids=ids, normal=known.normal, name=known.name, seed=seed)

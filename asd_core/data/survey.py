@@ -13,10 +13,10 @@ import numpy as np
 
 from asd_core.audio.reading import read_waveform
 from asd_core.data.clips import channel_warnings
+from asd_core.data.data_set import DataSet
 from asd_core.errors import AudioError, FileError
 from asd_core.system.files import parse_json, read_small_text, replace_file
 from asd_core.system.places import data_dir
-from asd_core.tasks.train import DataSet
 from asd_core.types import Waveform
 
 _HEADER: Mapping[str, Any] = {"schema": 1, "command": "survey", "warnings": []}

@@ -30,10 +30,10 @@ from asd_core.data.library import (
 )
 from asd_core.errors import AudioError, DataSetError, UsageError
 from asd_core.formats import display_name
+from asd_core.system.disk import check_free_disk
 from asd_core.system.files import parse_json, replace_beneath
 from asd_core.system.locks import data_set_lock
 from asd_core.system.logs import event
-from asd_core.tasks.storage import check_free_disk
 
 _NAMES, _OLD_NAMES = "names.jsonl", "names.json"
 

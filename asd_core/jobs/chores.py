@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from asd_core.data.data_set import slug
 from asd_core.data.dcase2020 import steps
 from asd_core.errors import UsageError
 from asd_core.system.files import replace_file
 from asd_core.system.places import data_dir
-from asd_core.tasks.train import slug
 
 OnStep = Callable[[str, int, int], None]
 """Gets what is counted (clips, or bytes of a download), how many are done, and how many there are."""

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from asd_core.data.data_set import slug
 from asd_core.detectors import detector_class
 from asd_core.errors import AsdError, BusyError, UsageError
 from asd_core.jobs.chores import Chore
@@ -44,12 +45,12 @@ from asd_core.jobs.table import (
     table,
     write_status,
 )
+from asd_core.system.disk import remove_tree
 from asd_core.system.files import is_writable
 from asd_core.system.logs import configure, event
 from asd_core.system.places import with_home
 from asd_core.system.processes import process_start, signal_group
-from asd_core.tasks.storage import remove_tree
-from asd_core.tasks.train import TrainingRequest, slug
+from asd_core.tasks.train import TrainingRequest
 
 MAX_QUEUED = 8
 TERM_S, KILL_S = 5.0, 0.5

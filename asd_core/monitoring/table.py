@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from asd_core.artifacts.store import Artifact
+from asd_core.data.data_set import slug
 from asd_core.errors import BusyError, UsageError
 from asd_core.features.familiarity import ClipTraits, Familiarity
 from asd_core.formats import cell_text
@@ -29,7 +30,6 @@ from asd_core.system.files import csv_text
 from asd_core.system.locks import hold, is_held
 from asd_core.system.places import data_dir
 from asd_core.tasks.score import ScoreRow
-from asd_core.tasks.train import slug
 
 RAISED, CLEARED = "raised", "cleared"
 MAX_WINDOW = 1000

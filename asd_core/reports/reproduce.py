@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any
 
 from asd_core.artifacts.store import find_artifacts, open_artifact
+from asd_core.data.data_set import DataSet, fingerprint, open_data_set, readable
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import Progress
 from asd_core.errors import DataSetError, EncoderUnavailableError
@@ -21,7 +22,7 @@ from asd_core.reports.course_report import LEFT_OPEN, PUBLISHED, extrapolated_se
 from asd_core.reports.html import report_on
 from asd_core.system.files import replace_file
 from asd_core.tasks.evaluate import Assessment, assess, summarise_assessment
-from asd_core.tasks.train import DataSet, TrainingRequest, fingerprint, open_data_set, readable, train
+from asd_core.tasks.train import TrainingRequest, train
 
 REPORT_IDS = ("00", "02", "04")
 REPORT_RULE = "closest_topleft"

@@ -1,12 +1,20 @@
-"""Room on a disk, checked before much is written."""
+"""Room on a disk, checked before much is written; sizes; and removing folders without leaving half of one."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import secrets
 import shutil
 from pathlib import Path
 
 from asd_core.errors import UsageError
+from asd_core.system.files import rename_beneath
 from asd_core.system.places import data_dir
+
+ASIDE = ".tmp-deleted-"
+"""How the name of a folder that is being removed begins."""
 
 MIN_FREE_BYTES = 2**30
 """Stays free on the disk, whatever is written."""
@@ -42,3 +50,45 @@ def check_free_disk(n_bytes: int, place: Path | None = None) -> None:
 def _existing(place: Path | None) -> Path:
     folder = (data_dir() if place is None else place).resolve()
     return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size of the files below a folder, or of a file; links count as themselves."""
+    if not folder.is_dir() or folder.is_symlink():
+        return folder.lstat().st_size if os.path.lexists(folder) else 0
+    total = 0
+    for parent, _, names in os.walk(folder, followlinks=False):
+        for name in names:
+            with contextlib.suppress(OSError):  # gone meanwhile
+                total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118 - thousands of files
+    return total
+
+
+def set_aside(folder: Path, root: Path) -> Path:
+    """Rename a folder that is to be removed, so that nobody sees half of it; refuse what leads out of `root`.
+
+    Raises
+    ------
+    UsageError
+        A link, `root` itself, or a place outside it, also where a folder on the way becomes a link meanwhile.
+    FileNotFoundError
+        It is gone.
+    """
+    top, place = root.resolve(), folder.parent.resolve() / folder.name
+    if folder.is_symlink() or place == top or not place.is_relative_to(top):
+        raise UsageError(f"{folder} leads out of {root}: it is not deleted")
+    aside = place.with_name(f"{ASIDE}{secrets.token_hex(6)}")
+    try:
+        rename_beneath(top, place.relative_to(top), aside.name)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise UsageError(f"{folder} leads out of {root}: it is not deleted") from error
+        raise
+    return aside
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder that was set aside, though another process may be removing it, too."""
+    while os.path.lexists(folder):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)

@@ -72,3 +72,8 @@ def vggish_dir() -> Path | None:
     """Folder of the operator's own VGGish SavedModel (`ASD_VGGISH_DIR`), or None."""
     named = os.environ.get("ASD_VGGISH_DIR")
     return with_home(named, source="ASD_VGGISH_DIR") if named else None
+
+
+def benches_dir() -> Path:
+    """Folder of the simulated benches of any size and seed."""
+    return data_dir() / "benches"

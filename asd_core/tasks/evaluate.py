@@ -9,6 +9,7 @@ from typing import Any
 
 from asd_core.artifacts.store import Artifact, open_artifact
 from asd_core.data.clips import Clip
+from asd_core.data.data_set import DataSet, FileClips, fingerprint, open_data_set, readable
 from asd_core.detectors.contract import POOLINGS
 from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.errors import DataSetError, ThresholdError, UndefinedMetricError, UsageError
@@ -18,16 +19,7 @@ from asd_core.evaluation.imported import rescore
 from asd_core.evaluation.normalisation import fit_id_scales, normalise_ids
 from asd_core.evaluation.scores import Scores
 from asd_core.evaluation.thresholds import RULES, Threshold, check_rule
-from asd_core.tasks.train import (
-    DEFAULT_RULE,
-    DataSet,
-    FileClips,
-    fingerprint,
-    open_data_set,
-    readable,
-    scored,
-    versions,
-)
+from asd_core.tasks.train import DEFAULT_RULE, scored, versions
 from asd_core.types import BoolArray, FloatArray
 
 N_DRAWS = 2000
@@ -114,7 +106,7 @@ def open_for(artifact: Artifact, data: Path, *, machine: str | None = None, **op
     Raises
     ------
     DataSetError
-        See `asd_core.tasks.train.open_data_set`.
+        See `asd_core.data.data_set.open_data_set`.
     """
     trained_on = str(artifact.manifest["data"]["machine"])
     try:

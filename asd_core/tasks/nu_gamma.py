@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_core.data.clips import Clip, split_heldout
+from asd_core.data.data_set import DataSet, FileClips, open_data_set, readable
 from asd_core.detectors.on_embeddings import seeded_rows, squared_distances, standard_scale
 from asd_core.detectors.one_class_svm import VggishOcsvm, kernel_gamma
 from asd_core.errors import DataSetError, UsageError
 from asd_core.evaluation import metrics
 from asd_core.evaluation.thresholds import from_normal_scores, is_anomalous
 from asd_core.system.threads import one_blas_thread
-from asd_core.tasks.train import DEFAULT_RULE, DataSet, FileClips, open_data_set, readable
+from asd_core.tasks.train import DEFAULT_RULE
 from asd_core.types import FloatArray
 
 NUS = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)

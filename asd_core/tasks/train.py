@@ -1,12 +1,11 @@
-"""From a folder of clips to a published detector: data sets, training, calibration, thresholds saved later."""
+"""From a folder of clips to a published detector: training, calibration, scores of the test clips."""
 
 from __future__ import annotations
 
 import hashlib
 import platform
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,129 +17,32 @@ import numpy as np
 from asd_core import __version__
 from asd_core.artifacts.arrays import CheckpointFile
 from asd_core.artifacts.manifest import KIND, settings_json
-from asd_core.artifacts.store import DIGEST_PREFIX, MAX_TRAINING_CLIPS, Artifact, locked, publish, republish
-from asd_core.data.clips import Clip, ClipIndex, channel_warnings, index_clips, split_heldout
-from asd_core.data.dcase2020.published import CountRow, published_counts
-from asd_core.data.simulated.bench import read_simulated
+from asd_core.artifacts.store import DIGEST_PREFIX, MAX_TRAINING_CLIPS, Artifact, locked, publish
+from asd_core.artifacts.versions import writable_folder
+from asd_core.data.clips import ClipIndex, split_heldout
+from asd_core.data.data_set import (
+    DataSet,
+    FileClips,
+    ReadableClips,
+    fingerprint,
+    open_data_set,
+    readable,
+    slug,
+)
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
-from asd_core.errors import AudioError, DataSetError, InputError, UsageError
+from asd_core.errors import DataSetError, InputError, UsageError
 from asd_core.evaluation import thresholds
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import Threshold
-from asd_core.features.cache import read_clip
 from asd_core.features.familiarity import Familiarity, traits
 from asd_core.features.log_mel import FEATURE_CONFIG
-from asd_core.types import Waveform
 
 DEFAULT_RULE = "conformal"
-READ_ONLY_MARK = "READ_ONLY"
-OWN_SUFFIX = "-own"
 GENERAL_WARNINGS = ("few_clips: ", "no_threshold: ", "refused: ", "subsample: ")
 MAX_CLIP_WARNINGS = 50
 """A manifest has a size limit: what the reader said of further clips is counted, not kept."""
 _PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "torch", "soundfile", "soxr", "safetensors")
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """One machine's clips, the name its detectors are kept under, and what the bench knows of them.
-
-    Parameters
-    ----------
-    name
-        Slug of the root's last part, or as given.
-    simulated
-        The bench's record, or None for recordings.
-    """
-
-    name: str
-    index: ClipIndex
-    simulated: Mapping[str, Any] | None
-
-
-def open_data_set(
-    data: Path,
-    *,
-    machine: str | None = None,
-    ids: Sequence[str] | None = None,
-    normal: str | None = None,
-    name: str | None = None,
-    seed: int = 0,
-) -> DataSet:
-    """Index the clips below `data`; kinds of simulated anomalies come from the bench's record.
-
-    Raises
-    ------
-    DataSetError
-        See `asd_core.data.clips.index_clips`.
-    """
-    index = index_clips(data, machine=machine, normal=normal, ids=ids, seed=seed)
-    layered = index.layout in ("dcase2020", "dcase2021", "mimii")
-    root = index.root.resolve().parent if layered else index.root.resolve()
-    record = read_simulated(root)
-    if record is not None:
-        kinds = {path: entry["kind"] for path, entry in record["anomalous"].items()}
-        prefix = "" if root == index.root.resolve() else f"{index.root.resolve().name}/"
-        clips = tuple(replace(clip, kind=kinds.get(prefix + clip.relative)) for clip in index.clips)
-        index = replace(index, clips=clips)
-    return DataSet(slug(name or root.name), index, record)
-
-
-def slug(text: str) -> str:
-    """Lower-case letters, digits, `_` and `-` only: fit for a folder's name, never empty."""
-    return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-") or "data"
-
-
-@dataclass(frozen=True)
-class FileClips(Sequence[Waveform]):
-    """Clips that are opened anew at each access, so that a whole data set never stands in memory.
-
-    What the feature cache knows of a file that has not changed is not read again.
-    """
-
-    clips: tuple[Clip, ...]
-    channel: int | None = None
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def __getitem__(self, position: Any) -> Any:
-        if isinstance(position, slice):
-            return FileClips(self.clips[position], self.channel)
-        return read_clip(self.clips[position].path, channel=self.channel)
-
-
-@dataclass(frozen=True)
-class ReadableClips:
-    """Clips that the reader takes, their digests, and what it refused or warned of."""
-
-    clips: tuple[Clip, ...]
-    digests: tuple[str, ...]
-    refused: tuple[dict[str, str], ...]
-    warnings: tuple[str, ...]
-
-
-def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1) -> ReadableClips:
-    """Read each clip once and keep those that pass and have at least `min_samples`."""
-    good: list[Clip] = []
-    digests: list[str] = []
-    refused: list[dict[str, str]] = []
-    warnings: list[str] = []
-    for clip in clips:
-        try:
-            waveform = read_clip(clip.path, channel=channel)
-        except AudioError as error:
-            refused.append({"path": clip.relative, "reason": f"{error.code}: {error}"})
-            continue
-        if waveform.n_samples < min_samples:
-            reason = f"input: a clip needs at least {min_samples} samples, got {waveform.n_samples}"
-            refused.append({"path": clip.relative, "reason": reason})
-            continue
-        good.append(clip)
-        digests.append(waveform.digest)
-        warnings += [f"{clip.relative}: {text}" for text in waveform.warnings]
-    return ReadableClips(tuple(good), tuple(digests), tuple(refused), tuple(warnings))
 
 
 @dataclass(frozen=True)
@@ -241,14 +143,6 @@ def train(
 def detector_folder(out: Path, data_set: DataSet, detector: str) -> Path:
     """Where a detector's versions go; a data set whose folder is marked read-only gets a folder beside it."""
     return writable_folder(out / data_set.name / slug(data_set.index.machine) / detector)
-
-
-def writable_folder(folder: Path) -> Path:
-    """Return a detector folder, or the one beside it where its data set's folder is marked read-only."""
-    data_set = folder.parents[1]
-    if not (data_set / READ_ONLY_MARK).exists():
-        return folder
-    return data_set.with_name(data_set.name + OWN_SUFFIX) / folder.parent.name / folder.name
 
 
 @dataclass(frozen=True)
@@ -431,11 +325,6 @@ def _training_json(history: Sequence[Progress], seconds: float) -> dict[str, Any
     }
 
 
-def fingerprint(digests: Sequence[str]) -> str:
-    """One digest for a set of clips, whatever their order."""
-    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
-
-
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that figures depend on."""
     found = {"asd_core": __version__, "python": platform.python_version()}
@@ -445,75 +334,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def save_threshold(artifact: Artifact, threshold: Threshold, *, folder: Path, reason: str = "") -> Artifact:
-    """Publish a new version with the same arrays and scores and another threshold; no encoder is loaded for it.
-
-    Parameters
-    ----------
-    artifact
-        The version whose threshold was chosen; still the current one in its own folder.
-    folder
-        The detector folder to publish in: usually the version's own.
-    reason
-        Why, in the user's words; kept in the manifest.
-
-    Raises
-    ------
-    BusyError
-        Another process trains or saves this detector.
-    StaleVersionError
-        Another version became current after this one was opened.
-    ArtifactError
-        The version is damaged or gone.
-    """
-    changes = {
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "threshold": threshold.to_json(),
-        "threshold_reason": reason,
-    }
-    with locked(folder):
-        return republish(folder, artifact, changes=changes)
-
-
-def expected_counts(data_set: DataSet) -> list[CountRow]:
-    """Published and found clips of each id, split and label; empty where nothing is published of this data set."""
-    return [] if data_set.simulated is not None else published_counts(data_set.index)
-
-
-def _left_out_warnings(index: ClipIndex) -> list[str]:
-    if not index.left_out:
-        return []
-    first = ", ".join(index.left_out[:3])
-    return [f"left_out: {len(index.left_out)} audio files do not fit the layout {index.layout}, among them {first}"]
-
-
-def describe_index(data_set: DataSet) -> dict[str, Any]:
-    """Read every clip and report counts, kinds, duplicates and refusals; keys of the `index` command."""
-    index = data_set.index
-    found = readable(index.clips, channel=index.channel)
-    groups: dict[str, list[str]] = {}
-    for clip, digest in zip(found.clips, found.digests, strict=True):
-        groups.setdefault(digest, []).append(clip.relative)
-    return {
-        "schema": 1,
-        "command": "index",
-        "warnings": [*_left_out_warnings(index), *channel_warnings(index), *found.warnings],
-        "machine": index.machine,
-        "data_set": data_set.name,
-        "simulated": data_set.simulated is not None,
-        "layout": index.layout,
-        "channel": index.channel,
-        "n_clips": len(index.clips),
-        "counts": index.counts(),
-        "kinds": list(index.kinds()),
-        "domains": index.domains(),
-        "expected": [
-            dict(zip(("id", "split", "label", "expected", "found"), row, strict=True))
-            for row in expected_counts(data_set)
-        ]
-        or None,
-        "duplicates": [paths for paths in groups.values() if len(paths) > 1],
-        "refused": list(found.refused),
-    }

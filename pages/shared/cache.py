@@ -20,6 +20,7 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact, open_current, read_current
 from asd_core.audio.reading import read_waveform
+from asd_core.data.data_set import OWN_SUFFIX, DataSet
 from asd_core.data.library import clips_folder
 from asd_core.data.simulated.bench import write_bench
 from asd_core.detectors.contract import Detector
@@ -29,7 +30,6 @@ from asd_core.evaluation.scores import Scores
 from asd_core.system.places import data_dir
 from asd_core.tasks.compare import Comparison, Method
 from asd_core.tasks.evaluate import summarise
-from asd_core.tasks.train import OWN_SUFFIX, DataSet
 from asd_core.types import AnomalyMap, BoolArray, FloatArray, Waveform
 from pages.shared.frame import EMBEDDED_NAME, Chosen
 from pages.shared.held import Held

@@ -20,7 +20,7 @@ from asd_core.data.uploads import (
 )
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.chores import Download, Simulate
-from asd_core.tasks.storage import check_free_disk, free_bytes
+from asd_core.system.disk import check_free_disk, free_bytes
 from pages.parts.data.table import go, shown_path, size_text
 from pages.shared.uploads import USED
 

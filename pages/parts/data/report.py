@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from asd_core.data.data_set import DataSet, expected_counts
 from asd_core.data.library import EMBEDDED_NAME, KnownSet, open_known
 from asd_core.data.survey import has_survey, survey, survey_key
 from asd_core.data.uploads import ClipNames, upload_names
 from asd_core.formats import display_name
-from asd_core.tasks.train import DataSet, expected_counts
 from pages.parts.data.storage import delete_set
 from pages.parts.data.table import go, known_sets, set_title
 from pages.shared.cache import HASHES, StampedSet, Tree, embedded_bench, held, once, tree, tree_stamp

@@ -17,8 +17,9 @@ from asd_core.errors import BusyError
 from asd_core.formats import display_name
 from asd_core.jobs.queue import chore_is_active, delete
 from asd_core.jobs.table import Job, active_jobs, list_jobs
+from asd_core.system.disk import folder_bytes, free_bytes
 from asd_core.system.places import artifacts_dir
-from asd_core.tasks.storage import caches, empty_cache, folder_bytes, free_bytes
+from asd_core.tasks.storage import caches, empty_cache
 from pages.parts.data.table import known_sets, size_text, tree_bytes
 from pages.shared.frame import PROJECT
 

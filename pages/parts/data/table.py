@@ -9,7 +9,7 @@ import streamlit as st
 
 from asd_core.data.library import EMBEDDED_NAME, KnownSet, read_library, restart_library, unlisted_folders
 from asd_core.formats import display_name
-from asd_core.tasks.storage import folder_bytes
+from asd_core.system.disk import folder_bytes
 from pages.shared.cache import HASHES, Tree, tree
 
 KIND_TITLES = {"simulated": "simulated", "recordings": "own recordings", "downloaded": "DCASE 2020 recordings"}

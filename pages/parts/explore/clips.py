@@ -18,10 +18,10 @@ import streamlit as st
 
 from asd_core.audio.reading import read_waveform
 from asd_core.data.clips import Clip, file_digest
+from asd_core.data.data_set import DataSet, open_data_set
 from asd_core.errors import AudioError
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.features.spectra import SpectrumSpread, mean_spectrum, spectrum_spread
-from asd_core.tasks.train import DataSet, open_data_set
 from asd_core.types import FloatArray, Waveform
 from pages.shared.cache import HASHES, ClipFile, StampedSet, Tree, clips_root, kept, once, tree
 from pages.shared.cache import clip as cached_clip

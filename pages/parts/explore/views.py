@@ -12,6 +12,7 @@ import streamlit as st
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import encode_wav
 from asd_core.data.clips import LABELS, Clip
+from asd_core.data.data_set import DataSet
 from asd_core.features.spectra import HOPS, SCALES, WINDOWS, mean_spectrum_hz, spectrogram
 from asd_core.formats import seconds_text
 from asd_core.reports.plots import (
@@ -26,7 +27,6 @@ from asd_core.reports.plots import (
     lines_chart,
     palette_stops,
 )
-from asd_core.tasks.train import DataSet
 from asd_core.types import SR, Waveform
 from pages.parts.explore.clips import (
     SAMPLE_PER_LABEL,

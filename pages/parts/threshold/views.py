@@ -6,6 +6,7 @@ import pyarrow as pa
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
+from asd_core.artifacts.versions import save_threshold, writable_folder
 from asd_core.evaluation.metrics import det_curve, precision_recall_curve
 from asd_core.evaluation.thresholds import optimism
 from asd_core.formats import score_text, share_text
@@ -16,7 +17,6 @@ from asd_core.reports.plots import (
     score_histogram_spec,
     scores_by_id,
 )
-from asd_core.tasks.train import save_threshold, writable_folder
 from pages.parts.threshold.operating_point import OperatingPoint, per_id_table
 from pages.shared.frame import keep, link, plain
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from asd_core.cli.doctor import checks
+from asd_core.data.data_set import OWN_SUFFIX, DataSet
 from asd_core.data.library import EMBEDDED_NAME, KnownSet, add_alias, checked_name
 from asd_core.detectors import DETECTOR_NAMES, detector_class
 from asd_core.errors import UsageError
 from asd_core.jobs import queue as jobs
 from asd_core.system.places import artifacts_dir
-from asd_core.tasks.train import OWN_SUFFIX, DataSet, TrainingRequest
+from asd_core.tasks.train import TrainingRequest
 from pages.parts.data.report import choose_machine, indexed
 from pages.parts.data.table import go, known_sets, set_title
 from pages.parts.train.fields import ask, changed_settings, detector_titles

@@ -1,0 +1,168 @@
+"""One machine's clips as a data set: opened, read one clip at a time, described."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from asd_core.data.clips import Clip, ClipIndex, channel_warnings, index_clips
+from asd_core.data.dcase2020.published import CountRow, published_counts
+from asd_core.data.simulated.bench import read_simulated
+from asd_core.errors import AudioError
+from asd_core.features.cache import read_clip
+from asd_core.types import Waveform
+
+OWN_SUFFIX = "-own"
+"""Ends the name under which detectors are kept that were trained beside a read-only data set's."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One machine's clips, the name its detectors are kept under, and what the bench knows of them.
+
+    Parameters
+    ----------
+    name
+        Slug of the root's last part, or as given.
+    simulated
+        The bench's record, or None for recordings.
+    """
+
+    name: str
+    index: ClipIndex
+    simulated: Mapping[str, Any] | None
+
+
+def open_data_set(
+    data: Path,
+    *,
+    machine: str | None = None,
+    ids: Sequence[str] | None = None,
+    normal: str | None = None,
+    name: str | None = None,
+    seed: int = 0,
+) -> DataSet:
+    """Index the clips below `data`; kinds of simulated anomalies come from the bench's record.
+
+    Raises
+    ------
+    DataSetError
+        See `asd_core.data.clips.index_clips`.
+    """
+    index = index_clips(data, machine=machine, normal=normal, ids=ids, seed=seed)
+    layered = index.layout in ("dcase2020", "dcase2021", "mimii")
+    root = index.root.resolve().parent if layered else index.root.resolve()
+    record = read_simulated(root)
+    if record is not None:
+        kinds = {path: entry["kind"] for path, entry in record["anomalous"].items()}
+        prefix = "" if root == index.root.resolve() else f"{index.root.resolve().name}/"
+        clips = tuple(replace(clip, kind=kinds.get(prefix + clip.relative)) for clip in index.clips)
+        index = replace(index, clips=clips)
+    return DataSet(slug(name or root.name), index, record)
+
+
+def slug(text: str) -> str:
+    """Lower-case letters, digits, `_` and `-` only: fit for a folder's name, never empty."""
+    return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-") or "data"
+
+
+@dataclass(frozen=True)
+class FileClips(Sequence[Waveform]):
+    """Clips that are opened anew at each access, so that a whole data set never stands in memory.
+
+    What the feature cache knows of a file that has not changed is not read again.
+    """
+
+    clips: tuple[Clip, ...]
+    channel: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, position: Any) -> Any:
+        if isinstance(position, slice):
+            return FileClips(self.clips[position], self.channel)
+        return read_clip(self.clips[position].path, channel=self.channel)
+
+
+@dataclass(frozen=True)
+class ReadableClips:
+    """Clips that the reader takes, their digests, and what it refused or warned of."""
+
+    clips: tuple[Clip, ...]
+    digests: tuple[str, ...]
+    refused: tuple[dict[str, str], ...]
+    warnings: tuple[str, ...]
+
+
+def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1) -> ReadableClips:
+    """Read each clip once and keep those that pass and have at least `min_samples`."""
+    good: list[Clip] = []
+    digests: list[str] = []
+    refused: list[dict[str, str]] = []
+    warnings: list[str] = []
+    for clip in clips:
+        try:
+            waveform = read_clip(clip.path, channel=channel)
+        except AudioError as error:
+            refused.append({"path": clip.relative, "reason": f"{error.code}: {error}"})
+            continue
+        if waveform.n_samples < min_samples:
+            reason = f"input: a clip needs at least {min_samples} samples, got {waveform.n_samples}"
+            refused.append({"path": clip.relative, "reason": reason})
+            continue
+        good.append(clip)
+        digests.append(waveform.digest)
+        warnings += [f"{clip.relative}: {text}" for text in waveform.warnings]
+    return ReadableClips(tuple(good), tuple(digests), tuple(refused), tuple(warnings))
+
+
+def fingerprint(digests: Sequence[str]) -> str:
+    """One digest for a set of clips, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+
+
+def expected_counts(data_set: DataSet) -> list[CountRow]:
+    """Published and found clips of each id, split and label; empty where nothing is published of this data set."""
+    return [] if data_set.simulated is not None else published_counts(data_set.index)
+
+
+def _left_out_warnings(index: ClipIndex) -> list[str]:
+    if not index.left_out:
+        return []
+    first = ", ".join(index.left_out[:3])
+    return [f"left_out: {len(index.left_out)} audio files do not fit the layout {index.layout}, among them {first}"]
+
+
+def describe_index(data_set: DataSet) -> dict[str, Any]:
+    """Read every clip and report counts, kinds, duplicates and refusals; keys of the `index` command."""
+    index = data_set.index
+    found = readable(index.clips, channel=index.channel)
+    groups: dict[str, list[str]] = {}
+    for clip, digest in zip(found.clips, found.digests, strict=True):
+        groups.setdefault(digest, []).append(clip.relative)
+    return {
+        "schema": 1,
+        "command": "index",
+        "warnings": [*_left_out_warnings(index), *channel_warnings(index), *found.warnings],
+        "machine": index.machine,
+        "data_set": data_set.name,
+        "simulated": data_set.simulated is not None,
+        "layout": index.layout,
+        "channel": index.channel,
+        "n_clips": len(index.clips),
+        "counts": index.counts(),
+        "kinds": list(index.kinds()),
+        "domains": index.domains(),
+        "expected": [
+            dict(zip(("id", "split", "label", "expected", "found"), row, strict=True))
+            for row in expected_counts(data_set)
+        ]
+        or None,
+        "duplicates": [paths for paths in groups.values() if len(paths) > 1],
+        "refused": list(found.refused),
+    }
