@@ -5,7 +5,7 @@ BENCH_DATA ?= build/simulated-small
 NPM := $(shell command -v npm 2>/dev/null)
 BIOME := node_modules/.bin/biome check --error-on-warnings
 
-.PHONY: app test test-all soak mutants check audit fix bench artifacts screenshots clean
+.PHONY: app test test-all soak mutants check audit fix bench artifacts rooms screenshots clean
 
 app: .venv/.app
 	$(BIN)/python -m streamlit run app.py
@@ -52,6 +52,10 @@ bench: .venv/.dev
 # Trains the detectors that come with the project anew (about 5 minutes).
 artifacts: .venv/.app
 	$(BIN)/python -m benchmarks.embedded --data $(BENCH_DATA)
+
+# Draws CONTRIBUTING's picture of the rooms from the imports.
+rooms: .venv/.dev
+	$(BIN)/python -m benchmarks.rooms
 
 screenshots: .venv/.dev
 	$(BIN)/python -m benchmarks.screenshots

@@ -1,4 +1,7 @@
-"""The registry of detectors: a new one is one file here and one line in `_CLASSES`."""
+"""The detectors: the contract, one file per detector, and the registry: a new one is one file and one line there.
+
+A detector knows nothing of thresholds, files, labels or pages.
+"""
 
 from __future__ import annotations
 
