@@ -134,7 +134,7 @@ def _watch(arguments: argparse.Namespace) -> Outcome:
     import signal
     import threading
 
-    from asd_core.monitoring.table import AlarmRule
+    from asd_core.monitoring.alarms import AlarmRule
     from asd_core.monitoring.watch import WatchRequest, watch
 
     rule = AlarmRule.parse(arguments.alarm)

@@ -23,19 +23,9 @@ from asd_core.data.clips import AUDIO_SUFFIXES
 from asd_core.detectors.contract import Detector
 from asd_core.errors import AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits, traits
-from asd_core.monitoring.table import (
-    CLEARED,
-    DRIFT_CLIPS,
-    MAX_WINDOW,
-    RAISED,
-    AlarmRule,
-    Judge,
-    WatchRow,
-    WatchTable,
-    default_table,
-    open_table,
-    unescaped,
-)
+from asd_core.monitoring.alarms import DRIFT_CLIPS, MAX_WINDOW, AlarmRule, Judge
+from asd_core.monitoring.rows import CLEARED, RAISED, WatchRow, unescaped
+from asd_core.monitoring.table import WatchTable, default_table, open_table
 from asd_core.tasks.score import score_waveform
 from asd_core.types import Waveform
 
