@@ -94,7 +94,8 @@ def _score_segments(arguments: argparse.Namespace) -> Outcome:
 
 
 def _score_to(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.tasks.score_many import PART_SIZE, score_to, write_csv
+    from asd_core.tasks.score_many import PART_SIZE, score_to
+    from asd_core.tasks.score_parts import write_csv
 
     if arguments.cluster is not None and arguments.vggish is not None:
         raise UsageError("--vggish is for this machine alone: set ASD_VGGISH_DIR where the workers start")
