@@ -14,7 +14,8 @@ from sklearn.metrics import roc_auc_score
 
 from asd_core.data.simulated import bench
 from asd_core.data.simulated.bench import SIZES, BenchSize, ClipKey, IdCounts, load_mask, read_simulated, render_clip
-from asd_core.data.simulated.slide_rail import KINDS, MACHINES, render
+from asd_core.data.simulated.scenes import KINDS, MACHINES
+from asd_core.data.simulated.slide_rail import render
 from asd_core.errors import DataSetError, UsageError
 from asd_core.features.log_mel import log_mel, mel_band_centres_hz
 from asd_core.system.disk import MIN_FREE_BYTES

@@ -22,7 +22,8 @@ import numpy.typing as npt
 import scipy
 import soundfile as sf
 
-from asd_core.data.simulated.slide_rail import KINDS, MACHINES, N_SESSIONS, Scene, render
+from asd_core.data.simulated.scenes import KINDS, MACHINES, N_SESSIONS, Scene
+from asd_core.data.simulated.slide_rail import render
 from asd_core.errors import DataSetError, FileError
 from asd_core.system.disk import check_free_disk
 from asd_core.system.files import parse_json, read_small_text
