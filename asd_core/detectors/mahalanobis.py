@@ -19,7 +19,7 @@ from asd_core.types import FloatArray
 
 
 @dataclass
-class VggishMahalanobis(PatchDetector):
+class Mahalanobis(PatchDetector):
     """Squared Mahalanobis distance of each patch to the training patches; the clip's score is the mean over patches.
 
     That mean is the clip's negative log-likelihood, up to constants, under one Gaussian for all patches. Features are

@@ -18,7 +18,7 @@ MAX_REFERENCES = 100_000
 
 
 @dataclass
-class VggishKnn(PatchDetector):
+class NearestNeighbours(PatchDetector):
     """Mean distance of each patch to its k nearest training patches; the clip's score is the mean over patches.
 
     Distances are Euclidean, on standardised features.

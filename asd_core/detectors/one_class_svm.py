@@ -26,7 +26,7 @@ MAX_TRAINING_BLOCKS = 20_000
 
 
 @dataclass
-class VggishOcsvm(EncoderDetector):
+class OneClassSvm(EncoderDetector):
     """Ten patches of 128 numbers, standardised, against an RBF one-class SVM; longer clips are cut in such blocks.
 
     The score is the mean over blocks of the negated decision value. The map is an explanation and does not pool to the

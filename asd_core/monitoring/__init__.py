@@ -1,1 +1,4 @@
-"""Listening all day: the watcher of a folder and the table of what it judged."""
+"""Listening all day: the watcher of a folder, its alarms, and the table of what it judged.
+
+A single clip is scored by `tasks.score`; nothing here trains a detector or sets a threshold.
+"""

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from asd_core.data.clips import Clip, split_heldout
 from asd_core.detectors.on_embeddings import seeded_rows, squared_distances, standard_scale
-from asd_core.detectors.one_class_svm import VggishOcsvm, kernel_gamma
+from asd_core.detectors.one_class_svm import OneClassSvm, kernel_gamma
 from asd_core.errors import DataSetError, UsageError
 from asd_core.evaluation import metrics
 from asd_core.evaluation.thresholds import from_normal_scores, is_anomalous
@@ -186,16 +186,16 @@ def clip_means(block_scores: FloatArray, n_blocks: Sequence[int]) -> FloatArray:
     return means
 
 
-def _checked(nus: Sequence[float], gammas: Sequence[str | float], *, encoder: str, seed: int) -> VggishOcsvm:
+def _checked(nus: Sequence[float], gammas: Sequence[str | float], *, encoder: str, seed: int) -> OneClassSvm:
     if not nus or not gammas:
         raise UsageError("a sweep needs at least one nu and one gamma")
     if seed < 0:
         raise UsageError(f"seed must be 0 or more, got {seed}")
     for nu in nus:
-        VggishOcsvm(nu=nu)
+        OneClassSvm(nu=nu)
     for gamma in gammas:
-        VggishOcsvm(gamma=gamma)
-    return VggishOcsvm(encoder=encoder, seed=seed)
+        OneClassSvm(gamma=gamma)
+    return OneClassSvm(encoder=encoder, seed=seed)
 
 
 def _part(data_set: DataSet, *, seed: int) -> SweepClips:
