@@ -104,10 +104,7 @@ class OneClassSvm(EncoderDetector):
     def _block_scores(self, blocks: FloatArray) -> FloatArray:
         """Negated decision values of unscaled blocks (n, 1280), shape (n,)."""
         arrays = self._learned
-        scaled = (blocks - arrays["mean"]) / arrays["scale"]
-        kernel = np.exp(-arrays["gamma"] * squared_distances(scaled, arrays["support_vectors"]))
-        scores: FloatArray = -(kernel @ arrays["dual_coef"] + arrays["intercept"])
-        return scores
+        return one_class_scores((blocks - arrays["mean"]) / arrays["scale"], arrays)
 
     def _anomaly_score(self, clip: Waveform) -> float:
         return float(self._block_scores(self.embed(clip)).mean())
@@ -140,6 +137,21 @@ class OneClassSvm(EncoderDetector):
         if not (state["gamma"] > 0).all() or not (state["scale"] > 0).all():
             raise InputError("gamma and scale must be positive")
         super()._restore(state)
+
+
+def one_class_scores(standardised: FloatArray, state: State) -> FloatArray:
+    """Negated decision values of a one-class SVM with an RBF kernel, shape (n,): above 0 is outside the boundary.
+
+    Parameters
+    ----------
+    standardised
+        Shape (n, n_features), in the space of the support vectors.
+    state
+        `support_vectors`, `dual_coef`, `intercept` and `gamma` of a fitted SVM.
+    """
+    kernel = np.exp(-state["gamma"] * squared_distances(standardised, state["support_vectors"]))
+    scores: FloatArray = -(kernel @ state["dual_coef"] + state["intercept"])
+    return scores
 
 
 def kernel_gamma(setting: str | float, scaled: FloatArray) -> float:

@@ -76,9 +76,6 @@ class BenchSize:
         return self.n_clips * CLIP_BYTES
 
 
-ID_06_REPORT_COUNTS = IdCounts(434, 100, 89)
-"""What the real data have of id 06, which the report leaves out."""
-
 SIZES = {
     "small": BenchSize("small", {i: IdCounts(60, 50, 50) for i in ("00", "02", "04")}),
     "calibration": BenchSize("calibration", {i: IdCounts(100, 100, 100) for i in ("00", "02", "04", "06")}),
