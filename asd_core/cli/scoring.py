@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:
-    paths = "files, folders of .wav and .flac files, or manifests: .csv or .parquet with a column path (paths or URLs)"
+    paths = "files, folders of .wav and .flac files, or clip lists: .csv or .parquet with a column path (paths or URLs)"
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help=paths)
     parser.add_argument("--model", type=Path, action="append", required=True, metavar="MODEL")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the rows here instead of standard output")

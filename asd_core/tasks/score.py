@@ -79,7 +79,7 @@ class Scorer:
 def score_clips(
     paths: Sequence[Path], models: Sequence[Path], *, on_progress: Callable[[int, int], None] | None = None
 ) -> list[ScoreRow]:
-    """Score files, all audio files below folders and what manifests list with each model; rows by path, then model.
+    """Score files, all audio files below folders and what clip lists name with each model; rows by path, then model.
 
     Raises
     ------
