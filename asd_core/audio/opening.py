@@ -1,4 +1,4 @@
-"""Opening files that nobody vouches for: regular files only, without following links and without waiting."""
+"""Opening untrusted files: regular files only, without following links and without blocking."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
 
 @dataclass(frozen=True)
 class FileContent:
-    """A regular file's bytes as they are asked for: the walk over the headers of a long recording reads little."""
+    """A regular file whose bytes are read on demand: the walk over the headers of a long recording reads little."""
 
     descriptor: int
     n_bytes: int
@@ -35,7 +35,7 @@ class FileContent:
 
 @contextlib.contextmanager
 def naming_refusals(name: str) -> Iterator[None]:
-    """Put the file's name before a refusal's text, in ASCII: names may hold line breaks or be no UTF-8."""
+    """Put the file's name before a refusal's text, in ASCII: names may hold line breaks or invalid UTF-8."""
     try:
         yield
     except AudioError as refusal:
@@ -49,7 +49,7 @@ def too_big(n_bytes: int, max_bytes: int) -> AudioError:
 
 @contextlib.contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[int]:
-    """Open a file without following links or waiting for a writer; trouble while it is open is a refusal too."""
+    """Open a file without following links or waiting for a writer; an error while it is open is a refusal too."""
     try:
         descriptor = os.open(path, _OPEN_FLAGS)
     except (OSError, ValueError) as error:
@@ -81,12 +81,12 @@ def regular_size(descriptor: int, max_bytes: int) -> int:
 
 
 def read_regular(descriptor: int, max_bytes: int) -> bytes:
-    """Read a whole regular file, even one that grows meanwhile, up to `max_bytes`."""
+    """Read a whole regular file, even one that is still growing, up to `max_bytes`."""
     n_bytes = regular_size(descriptor, max_bytes)
     with os.fdopen(descriptor, "rb", closefd=False) as file:
         content = file.read(n_bytes + 1)
-        if len(content) > n_bytes:  # asking for the maximum at once would reserve it for each small file
+        if len(content) > n_bytes:  # requesting the maximum at once would reserve it for every small file
             content += file.read(max_bytes + 1 - len(content))
-    if len(content) > max_bytes:  # it grew in the meantime
+    if len(content) > max_bytes:  # it grew while it was read
         raise too_big(len(content), max_bytes)
     return content

@@ -1,4 +1,4 @@
-"""Reading recordings that nobody vouches for, and writing clips for playback.
+"""Reading untrusted recordings, and writing clips for playback.
 
 Accepted, by content and never by extension: RIFF/WAVE (PCM 8, 16, 24, 32 bit; float 32, 64 bit) and FLAC,
 1 to 8 channels, 8 to 192 kHz, 0.5 to 600 s. Everything else is refused with `AudioError`, whose `code` is one of
@@ -56,7 +56,7 @@ MAX_ABS = 16.0
 SILENT_BELOW = 1e-6
 
 READER_VERSION = 1
-"""Rises when the same bytes give other samples or warnings."""
+"""Raised whenever the same bytes give different samples or warnings."""
 
 _BLOCK_FRAMES = 65_536
 _OTHER_KINDS = (
@@ -86,7 +86,7 @@ class SoundStream:
     sr
         The file's own sampling rate in Hz.
     n_frames
-        Frames that `blocks` gives in all.
+        Number of frames that `blocks` yields in all.
     warnings
         `code: text` lines on the file ("truncated").
     blocks
@@ -192,7 +192,7 @@ def encode_wav(samples: npt.ArrayLike, *, sr: int = SR) -> bytes:
 def stream_sound(
     path: str | os.PathLike[str], *, max_bytes: int, max_duration_s: float, channel: int | None = None
 ) -> Iterator[SoundStream]:
-    """Open a recording that need not fit into memory; every rule of `read_waveform` but its size and length holds.
+    """Open a recording that need not fit into memory; all rules of `read_waveform` hold but those on size and length.
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ def stream_sound(
 
 
 def count_channels(path: str | os.PathLike[str]) -> int:
-    """Read from a recording's header how many channels it has; raises AudioError as `read_waveform`."""
+    """Read from a recording's header how many channels it has; raises AudioError as `read_waveform` does."""
     with stream_sound(path, max_bytes=MAX_FILE_BYTES, max_duration_s=MAX_DURATION_S) as sound:
         return sound.n_channels
 
@@ -241,7 +241,7 @@ def _decoded(content: bytes, channel: int | None) -> Waveform:
 
 
 def _checked_header(content: Content) -> WavHeader | None:
-    """Check all that libsndfile would act on; None stands for FLAC."""
+    """Check everything that libsndfile would act on; None for FLAC."""
     if len(content) < MIN_BYTES:
         raise AudioError(
             "empty", f"must have at least {MIN_BYTES} bytes, got {len(content)}; is it a whole WAV or FLAC?"
@@ -259,7 +259,7 @@ def _is_wav(content: Content) -> bool:
 
 
 def _kind_of(content: Content) -> str:
-    """Name a kind of recording that is not read; of any other file nothing is shown, since it may not be the user's."""
+    """Name a kind of recording that is not read; nothing of any other file is shown, since it may not be the user's."""
     return next(
         (kind for start, mark, kind in _OTHER_KINDS if content[start : start + len(mark)] == mark), "something else"
     )
@@ -291,7 +291,7 @@ def _decoder(file: Any, header: WavHeader | None) -> Iterator[Any]:
 
 
 def _check_codec(sound: Any, header: WavHeader | None) -> None:
-    """Hold what libsndfile understood against the whitelist and against our own walk."""
+    """Compare what libsndfile understood with the whitelist and with our own walk."""
     if header is None:
         if sound.format != "FLAC" or sound.subtype not in _FLAC_SUBTYPES:
             raise AudioError("codec", f"must be FLAC of 8/16/24 bits, got {sound.format}/{sound.subtype}")
@@ -322,7 +322,7 @@ def _check_channel(channel: int | None, n_channels: int) -> None:
 
 
 def _mono(blocks: Iterable[Float32Array], n_frames: int, channel: int | None) -> Float32Array:
-    """Down-mix block by block, so that the channels never lie in memory as a whole."""
+    """Down-mix block by block, so that the channels are never all in memory at once."""
     samples = np.empty(n_frames, dtype=np.float32)
     at = 0
     for frames in blocks:  # (n, n_channels)
@@ -346,7 +346,7 @@ def _pcm16_blocks(content: bytes, header: WavHeader) -> Iterator[Float32Array]:
 
 
 def _checked_blocks(sound: Any) -> Iterator[Float32Array]:
-    """Decode by libsndfile, every sample checked; a block, shape (n, n_channels), holds until the next is asked for."""
+    """Decode by libsndfile, every sample checked; a block, shape (n, n_channels), is valid until the next one."""
     n_frames = sound.frames
     block = np.empty((_BLOCK_FRAMES, sound.channels), dtype=np.float32)
     for at in range(0, n_frames, _BLOCK_FRAMES):
@@ -375,9 +375,9 @@ def _check_values(frames: Float32Array) -> None:
 
 
 def silence_warnings(samples: Float32Array) -> tuple[str, ...]:
-    """`silent: ...` where no sample is further than `SILENT_BELOW` from the mean."""
+    """Return `silent: ...` where no sample is further than `SILENT_BELOW` from the mean."""
     lowest, highest = float(samples.min()), float(samples.max())
-    if highest - lowest > 4 * SILENT_BELOW:  # no need of the mean, which costs more
+    if highest - lowest > 4 * SILENT_BELOW:  # without the mean, which costs more
         return ()
     mean = float(samples.mean(dtype=np.float64))
     swing = max(highest - mean, mean - lowest)

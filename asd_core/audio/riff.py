@@ -1,4 +1,4 @@
-"""The walk over the chunks of a WAV file: bytes in, what the header says out.
+"""The walk over the chunks of a WAV file: bytes in, header out.
 
 Nothing is decoded here, and no file is opened.
 """
@@ -31,7 +31,7 @@ _WAV_SUBTYPES = {
 
 
 class Content(Protocol):
-    """Bytes in memory or in a file; slices are read when asked for."""
+    """Bytes in memory or in a file; slices are read on demand."""
 
     def __len__(self) -> int: ...
 
@@ -59,12 +59,12 @@ class WavHeader:
 
 
 def wav_header(content: Content) -> WavHeader:
-    """Walk the RIFF chunks and check all that libsndfile would act on.
+    """Walk the RIFF chunks and check everything that libsndfile would act on.
 
     Parameters
     ----------
     content
-        The whole file, whose first 12 bytes are known to be those of RIFF/WAVE.
+        The whole file; its first 12 bytes are known to be those of RIFF/WAVE.
 
     Raises
     ------
