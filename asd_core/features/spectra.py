@@ -1,4 +1,4 @@
-"""Spectra for looking at: spectrograms at any window, mean spectra with their spread, and a plane through many numbers.
+"""Spectra to look at: spectrograms at any window, mean spectra with their spread, and a plane through many numbers.
 
 Levels are power densities on the scale of the detectors' log-mel frames (`features.log_mel.log_mel`), whatever the
 window and the frequency axis, so that one range in dB fits all pictures: 0 dB is -52.9 dB re full scale squared per Hz.
@@ -104,8 +104,8 @@ def spectrogram(
 ) -> Spectrogram:
     """Spectrogram of a clip at 16 kHz, no larger than 800 steps and 320 bands.
 
-    Frames are centred and the edges zero-padded. At 1024, 512 and mel it is `log_mel` of the detectors. Windows
-    shorter than 1024 are zero-padded to it, so that every mel band holds a bin.
+    Frames are centred and the edges zero-padded. With window 1024, hop 512 and mel it equals the
+    detectors' `log_mel`. Windows shorter than 1024 are zero-padded to it, so that every mel band holds a bin.
 
     Parameters
     ----------
