@@ -1,8 +1,8 @@
-"""Where a score comes from, asked from outside: one band is brought to its ordinary level, and the score's fall kept.
+"""Where a score comes from, seen from outside: lower one band to its usual level and note how far the score falls.
 
 This works for every detector, since it needs `anomaly_score` alone. Occlusion as an explanation: Zeiler and Fergus,
 Visualizing and Understanding Convolutional Networks, ECCV 2014. Sound is only ever lowered: what is missing from a band
-is not explained. Altered sound is not recorded sound: a fall says what the score rests on in this clip, not what the
+is not explained. Altered sound is not recorded sound: a fall shows what the score depends on in this clip, not what the
 machine's fault is, and a detector may find the altered band strange.
 """
 
@@ -28,7 +28,7 @@ _Spectrum = npt.NDArray[np.complex128]
 
 @dataclass(frozen=True, eq=False)
 class BandOcclusion:
-    """How much the score falls when one band is lowered to its ordinary level.
+    """How much the score falls when one band is lowered to its usual level.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class BandOcclusion:
         Shape (n_bands + 1,), rising from 0 to 8000 Hz, evenly spaced in mel.
     falls
         Shape (n_bands,), in the detector's unit: `base_score` less the score with the band altered. Higher means that
-        more of the score rests on the band; below 0 the altered band sounds stranger than the recorded one.
+        more of the score depends on the band; below 0 the altered band sounds stranger than the recorded one.
     base_score
         Score of the clip as it is.
     """
@@ -49,7 +49,7 @@ class BandOcclusion:
 def band_occlusion(detector: Detector, waveform: Waveform, *, n_bands: int = 16) -> BandOcclusion:
     """Occlude one band after the other; costs `n_bands` + 1 scores.
 
-    A band's ordinary level is the median over time of its magnitudes in this clip, so that a tone that lasts through
+    A band's usual level is the median over time of its magnitudes in this clip, so that a tone that lasts through
     the whole clip is left as it is.
 
     Parameters

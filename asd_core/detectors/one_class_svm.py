@@ -1,7 +1,7 @@
 """One-class SVM on a clip's patch embeddings (the report's first method).
 
-scikit-learn only trains; scoring is NumPy on the stored arrays, so that no pickle and no library version stands between
-a saved detector and its scores. The decision value's sign is turned here: higher is stranger.
+scikit-learn only trains; scoring is NumPy on the stored arrays, so that the scores of a saved detector depend
+on no pickle and no library version. The sign of the decision value is reversed here: higher is stranger.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ MAX_TRAINING_BLOCKS = 20_000
 
 @dataclass
 class OneClassSvm(EncoderDetector):
-    """Ten patches of 128 numbers, standardised, against an RBF one-class SVM; longer clips are cut in such blocks.
+    """Ten patches of 128 numbers, standardised, against an RBF one-class SVM; longer clips are cut into such blocks.
 
     The score is the mean over blocks of the negated decision value. The map is an explanation and does not pool to the
-    score: how much the score falls when one patch is replaced by the training mean, at each patch's centre.
+    score: it shows how much the score falls when one patch is replaced by the training mean, at each patch's centre.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class OneClassSvm(EncoderDetector):
 
     def _restore(self, state: State) -> None:
         if len(state["dual_coef"]) != len(state["support_vectors"]):
-            raise InputError("dual_coef must hold one weight a support vector")
+            raise InputError("dual_coef must hold one weight per support vector")
         if not (state["gamma"] > 0).all() or not (state["scale"] > 0).all():
             raise InputError("gamma and scale must be positive")
         super()._restore(state)
