@@ -21,7 +21,7 @@ DRIFT_CLIPS = 20
 class AlarmRule:
     """`k` of the last `n` clips anomalous raise an alarm; fewer than half of `k` (rounded up) clear it.
 
-    Refused clips, and those without a verdict, do not count among the `n`.
+    Refused clips, and those without a verdict, are not among the `n`.
     """
 
     k: int = 3
@@ -46,17 +46,17 @@ class AlarmRule:
 
     @property
     def most_when_clear(self) -> int:
-        """Most anomalous clips among the last `n` with which a standing alarm is cleared."""
+        """Largest number of anomalous clips among the last `n` that clears an alarm."""
         return math.ceil(self.k / 2) - 1
 
     def stands(self, n_anomalous: int, *, stood: bool) -> bool:
-        """Whether the alarm stands after a clip, given whether it stood before."""
+        """Whether the alarm is on after a clip, given whether it was on before."""
         return n_anomalous > self.most_when_clear if stood else n_anomalous >= self.k
 
 
 @dataclass
 class Judge:
-    """Alarm and drift, clip after clip; what it knows is in the rows it has seen."""
+    """Alarm and drift, clip by clip; everything it knows is in the rows it has seen."""
 
     rule: AlarmRule = field(default_factory=AlarmRule)
     familiarity: Familiarity | None = None
@@ -72,7 +72,7 @@ class Judge:
         return self._verdicts.count("anomalous")
 
     def recall(self, row: WatchRow) -> None:
-        """Take over a row that was judged before."""
+        """Take over a row that was judged earlier."""
         self._note(row.verdict, row.traits)
         self.alarm, self.drift = row.alarm, row.drift
 

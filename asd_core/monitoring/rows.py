@@ -1,4 +1,4 @@
-"""A row of a watch: one clip, one line of CSV, and the names that must not break it."""
+"""A row of a watch: one clip on one line of CSV, and the escaping that keeps names from breaking it."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ class WatchRow:
     time
         When it was judged, ISO 8601 in UTC.
     path
-        Absolute, escaped; `unescaped` gives the file's.
+        Absolute and escaped; `unescaped` gives the file's own.
     model
         Folder of the detector's version.
     status, reason, anomaly_score, threshold, verdict
         As in a `ScoreRow`.
     alarm
-        Whether the alarm stands after this clip.
+        Whether the alarm is on after this clip.
     event
         `raised`, `cleared` or empty: what this clip did to the alarm.
     traits
         What the recording is like; None for a refused clip.
     drift
-        Where recent clips have moved to, away from training; empty where nowhere.
+        How recent clips have moved away from the training clips; empty where they have not.
     """
 
     time: str
@@ -86,7 +86,7 @@ class WatchRow:
         Raises
         ------
         ValueError
-            It is none.
+            It is not one.
         """
         cells = _cells(line.decode("utf-8"))
         if len(cells) != len(COLUMNS):
@@ -128,7 +128,7 @@ def _number(cell: str) -> float | None:
 
 
 def escaped(text: str) -> str:
-    r"""Write line breaks, other control characters and bytes that are no UTF-8 as `\x0a`; a backslash is doubled."""
+    r"""Write line breaks, other control characters and invalid UTF-8 as `\x0a;`; a backslash is doubled."""
     return "".join(_escape(letter) for letter in text)
 
 
@@ -139,7 +139,7 @@ def _escape(letter: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Put a space for each line break or other control character."""
+    """Replace each line break or other control character by a space."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 

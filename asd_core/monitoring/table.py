@@ -1,7 +1,8 @@
 """The table of a watch: the CSV file of what it has heard, which survives kills.
 
-One clip is one line, appended and synced as a whole; the file alone is the watch's memory. A line that a kill tore off
-is cut when the file is opened again. Control characters in names are escaped, so that no name can break a line.
+One clip is one line, appended and synced as a whole; the file alone is the watch's memory. A line that a kill left
+incomplete is cut off when the file is next opened. Control characters in names are escaped, so that no name can break
+a line.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ MAX_LINE_BYTES = 1024 * 1024
 TAIL_BYTES = 512 * 1024
 """A page reads this much of a long table: some 1,500 clips."""
 BUSY_WAIT_S = 0.5
-"""A page that looks whether a watch runs holds its lock for an instant."""
+"""A page that checks whether a watch is running holds its lock for an instant."""
 
 
 def watches_dir() -> Path:
-    """Folder of the tables of watches that were given no other place."""
+    """Folder of the tables of watches for which no other place was given."""
     return data_dir() / "watches"
 
 
@@ -62,14 +63,14 @@ class WatchTable:
         Raises
         ------
         OSError
-            The disk is full or failing; a torn line is cut off when the table is opened again. Or the table was removed
-            or replaced.
+            The disk is full or failing; an incomplete line is cut off when the table is next opened. Or the table was
+            removed or replaced.
         """
         self._check_place()
         self._write(row.line())
 
     def _check_place(self) -> None:
-        """Refuse to write on into a file that has lost its name: its rows would be gone with the end of the watch."""
+        """Refuse to keep writing to a file that has lost its name: its rows would be gone at the end of the watch."""
         try:
             is_there = os.path.samestat(os.fstat(self.descriptor), os.lstat(self.path))
         except FileNotFoundError:
@@ -84,12 +85,12 @@ class WatchTable:
             raise OSError(f"{self.path}: only {written} of {len(line)} bytes could be written; is the disk full?")
 
     def rows(self) -> Iterator[WatchRow]:
-        """Read the rows that stand in it, cut a torn last line off, and write the header of a new table.
+        """Read its rows, cut off an incomplete last line, and write the header of a new table.
 
         Raises
         ------
         UsageError
-            The file is no such table.
+            The file is not such a table.
         """
         end = 0
         with os.fdopen(self.descriptor, "rb", closefd=False) as file:
@@ -121,7 +122,7 @@ class WatchTable:
 
 @contextlib.contextmanager
 def open_table(path: Path) -> Iterator[WatchTable]:
-    """Open or make a table for one watch; read its `rows` first.
+    """Open or create a table for one watch; read its `rows` first.
 
     Raises
     ------
@@ -144,7 +145,7 @@ def open_table(path: Path) -> Iterator[WatchTable]:
 
 
 def is_running(path: Path) -> bool:
-    """Whether a watch writes to this table now; on Windows always False."""
+    """Whether a watch is writing to this table now; on Windows always False."""
     return is_held(_lock(path))
 
 
@@ -153,7 +154,7 @@ def _lock(path: Path) -> Path:
 
 
 def list_tables() -> list[Path]:
-    """Tables in the data folder, the one written to last first; links are left out."""
+    """Tables in the data folder, the most recently written first; links are left out."""
     folder = watches_dir()
     if not folder.is_dir():
         return []
@@ -180,7 +181,7 @@ class Tail:
     _inode: int = field(default=0, init=False)
 
     def update(self) -> Sequence[WatchRow]:
-        """Read on and return all rows kept, oldest first; a table that is gone keeps its last rows."""
+        """Read on and return all rows kept, oldest first; if the table is gone, the last rows remain."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
         except OSError:
@@ -200,7 +201,7 @@ class Tail:
         file.seek(start)
         if start > self._offset:
             self.is_cut = True
-            start += len(file.readline(MAX_LINE_BYTES))  # the rest of a line whose beginning is passed over
+            start += len(file.readline(MAX_LINE_BYTES))  # the rest of a line whose beginning was skipped
         for line in iter(lambda: file.readline(MAX_LINE_BYTES), b""):
             if not line.endswith(b"\n"):
                 break
