@@ -45,7 +45,9 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--segment", type=float, metavar="S", help=text)
     text = "a segment every S seconds; default the segment's length"
     parser.add_argument("--hop", type=float, metavar="S", help=text)
-    parser.add_argument("--to", type=Path, metavar="DIR", help="score in parts, to Parquet files; a killed run goes on")
+    parser.add_argument(
+        "--to", type=Path, metavar="DIR", help="score in parts, to Parquet files; a killed run can be continued"
+    )
     parser.add_argument("--cluster", metavar="tcp://HOST:PORT", help="Dask scheduler whose workers score; needs --to")
     parser.add_argument("--workers", type=int, metavar="N", help="processes for --to without --cluster; default: cores")
     parser.add_argument("--part-size", type=int, metavar="N", help="clips in a part of --to; default 50")
@@ -126,7 +128,7 @@ def _add_watch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--alarm", default="3/5", metavar="k/n", help=k_of_n)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="the table; default in the data folder, for the page")
     parser.add_argument("--poll", type=float, default=1.0, metavar="S", help="seconds between two looks (default 1)")
-    parser.add_argument("--drift", type=int, default=20, metavar="N", help="clips held against training (default 20)")
+    parser.add_argument("--drift", type=int, default=20, metavar="N", help="clips compared with training (default 20)")
     parser.add_argument("--once", action="store_true", help="score what is there, then end")
     add_vggish(parser)
 
