@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 MAX_BOXED_CLIPS, MAX_OUTLIERS = 1500, 100
-"""Clips of a class whose boxes show each of them; clips beyond either whisker that a larger class' boxes show."""
+"""A class of at most this many clips is drawn clip by clip; of a larger one, only so many beyond each whisker."""
 
 
 def scores_by_id(
@@ -29,7 +29,7 @@ def scores_by_id(
 ) -> go.Figure:
     """Draw each machine id's normal and anomalous scores as boxes with their clips: why pooled and per-id AUC differ.
 
-    Of a class of more than `MAX_BOXED_CLIPS` the boxes' own figures are drawn, and the most extreme clips only.
+    A class of more than `MAX_BOXED_CLIPS` is drawn as its boxes' figures and its most extreme clips only.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def _clips_in_boxes(names: npt.NDArray[np.str_], scores: FloatArray) -> dict[str
 
 
 def _summed_boxes(names: npt.NDArray[np.str_], scores: FloatArray) -> dict[str, Any]:
-    """Boxes by their figures, and extreme clips; whiskers end at the farthest clip within 1.5 boxes (Tukey)."""
+    """Return boxes' figures and extreme clips; whiskers end at the farthest clip within 1.5 boxes (Tukey)."""
     boxes: dict[str, Any] = {"x": [], "q1": [], "median": [], "q3": [], "lowerfence": [], "upperfence": [], "y": []}
     for name in np.unique(names):
         own = np.sort(scores[names == name])

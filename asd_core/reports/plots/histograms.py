@@ -41,7 +41,7 @@ def score_histogram(
     """Draw the anomaly scores of both classes with Altair, the threshold as a vertical rule.
 
     Bars show the share of each class, so that 300 normal and 800 anomalous clips compare: normal clips upwards,
-    anomalous ones downwards, since where they overlap neither may hide the other. Only the central share of all scores
+    anomalous ones downwards, since neither may hide the other where they overlap. Only the central share of all scores
     is drawn; the chart's subtitle states how many lie outside.
 
     Parameters
@@ -109,10 +109,10 @@ def score_histogram_spec(
     central_share: float = 0.99,
     height_px: int = 280,
 ) -> dict[str, Any]:
-    """Draw the same as `score_histogram` as a Vega-Lite specification, for pages that draw it anew at each move.
+    """Draw the same as `score_histogram` as a Vega-Lite specification, for pages that redraw it at each move.
 
-    Altair builds and checks the chart once, and numbers are put into it after that: its checks of one chart take
-    longer than all else that a page does when a threshold moves.
+    Altair builds and checks the chart only once, and numbers are filled in afterwards: its checks of one chart take
+    longer than everything else that a page does when a threshold moves.
     """
     classes = {"Normal": finite_scores(normal_scores), "Anomalous": finite_scores(anomalous_scores)}
     bins = _score_bins(classes, threshold, n_bins=n_bins, log_axis=log_axis, central_share=central_share)
@@ -198,7 +198,7 @@ def histogram(
 def _score_bins(
     classes: Mapping[str, FloatArray], threshold: float | None, *, n_bins: int, log_axis: bool, central_share: float
 ) -> _Bins:
-    """Edges over the central scores; the threshold is taken in where that costs no more than half of the axis."""
+    """Edges over the central scores; the threshold is included where that costs no more than half of the axis."""
     scores = np.concatenate(list(classes.values()))
     if scores.size == 0:
         raise InputError("a histogram needs at least 1 score, got none")
@@ -242,7 +242,7 @@ def _remarks(
 
 
 def _bar_rows(classes: Mapping[str, FloatArray], edges: FloatArray) -> list[dict[str, Any]]:
-    """One row a class and bin, and one for the right end of each outline (`high` is None there)."""
+    """Return one row per class and bin, and one for the right end of each outline (`high` is None there)."""
     rows: list[dict[str, Any]] = []
     for (name, scores), side in zip(classes.items(), (1, -1), strict=True):
         if scores.size == 0:

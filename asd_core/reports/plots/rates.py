@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def rate_grid(
     methods: Sequence[str], cells: Sequence[tuple[int, str, int, int]], *, title: str, row_px: int = 44
 ) -> alt.LayerChart:
-    """Draw shares as a coloured table with Altair: a row a method, a column a group, `k/n` in the cell.
+    """Draw shares as a coloured table with Altair: one row per method, one column per group, `k/n` in each cell.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def rate_grid(
     boxes = base.mark_rect(stroke=NEUTRAL_COLOUR, strokeWidth=0.5).encode(color=colour)
     ink = alt.condition("datum.share > 0.68", alt.value("#FFFFFF"), alt.value("#16202C"))
     text = base.mark_text(fontSize=14).encode(text="text:N", color=ink)
-    height_px = len(methods) * row_px + 80  # the title and the headings take their part of it
+    height_px = len(methods) * row_px + 80  # the title and the headings take part of it
     return alt.LayerChart(layer=[boxes, text], height=height_px, title=alt.Title(title, anchor="start"))
 
 

@@ -131,7 +131,7 @@ def clip_scatter(
     picked: int | None = None,
     height_px: int = 460,
 ) -> alt.LayerChart:
-    """Draw a mark a clip with Altair; a click selects the nearest one (selection `clip`, field `row`).
+    """Draw one mark per clip with Altair; a click selects the nearest one (selection `clip`, field `row`).
 
     Parameters
     ----------
@@ -142,8 +142,8 @@ def clip_scatter(
     titles
         For the tooltip.
     lines
-        Where a vertical and a horizontal line stand, such as two thresholds. They are the first two layers, the ring
-        is the last, whether they are drawn or not.
+        Where to draw a vertical and a horizontal line, such as two thresholds. They are always the first two layers
+        and the ring is the last, drawn or not.
     log_axes
         For x and y; all values of that axis must be positive.
     picked
