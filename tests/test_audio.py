@@ -355,8 +355,8 @@ def test_a_bad_sample_in_any_channel_or_late_block_is_refused():
 
 
 def test_a_header_that_libsndfile_reads_otherwise_is_refused(monkeypatch):
-    walk = audio._wav_header
-    monkeypatch.setattr(audio, "_wav_header", lambda content: replace(walk(content), sr=44_100))
+    walk = audio.wav_header
+    monkeypatch.setattr(audio, "wav_header", lambda content: replace(walk(content), sr=44_100))
     with pytest.raises(AudioError, match="two ways") as refusal:
         decode_waveform(wav())
     assert refusal.value.code == "decode"

@@ -8,8 +8,8 @@ from sklearn.covariance import LedoitWolf
 from sounds import hum
 
 from asd_core.detectors import detector_class
-from asd_core.detectors.mahalanobis import VggishMahalanobis
-from asd_core.detectors.nearest_neighbours import VggishKnn
+from asd_core.detectors.mahalanobis import Mahalanobis
+from asd_core.detectors.nearest_neighbours import NearestNeighbours
 from asd_core.detectors.on_embeddings import seeded_rows, squared_distances, standard_scale
 from asd_core.errors import InputError, UsageError
 from asd_core.features.encoders import load_encoder
@@ -45,7 +45,7 @@ def neighbours_by_hand(patches, *, k):
 
 
 def test_mahalanobis_equals_the_formula():
-    fitted = VggishMahalanobis().fit(CLIPS)
+    fitted = Mahalanobis().fit(CLIPS)
     expected = mahalanobis_by_hand(fitted.embed(STRANGE))
     np.testing.assert_allclose(fitted.anomaly_map(STRANGE).values[:, 0], expected, rtol=1e-10)
     assert fitted.anomaly_score(STRANGE) == pytest.approx(expected.mean(), rel=1e-10)
@@ -53,18 +53,18 @@ def test_mahalanobis_equals_the_formula():
 
 def test_more_training_patches_than_numbers_are_not_needed():
     assert len(training_patches()) < 128
-    assert np.isfinite(VggishMahalanobis().fit(CLIPS).anomaly_score(STRANGE))
+    assert np.isfinite(Mahalanobis().fit(CLIPS).anomaly_score(STRANGE))
 
 
 @pytest.mark.parametrize("k", [1, 3])
 def test_nearest_neighbours_equal_the_formula(k):
-    fitted = VggishKnn(k=k).fit(CLIPS)
+    fitted = NearestNeighbours(k=k).fit(CLIPS)
     expected = neighbours_by_hand(fitted.embed(STRANGE), k=k)
     np.testing.assert_allclose(fitted.anomaly_map(STRANGE).values[:, 0], expected, rtol=1e-10)
 
 
 def test_a_training_clip_is_its_own_nearest_neighbour():
-    assert VggishKnn().fit(CLIPS).anomaly_score(CLIPS[3]) == 0.0
+    assert NearestNeighbours().fit(CLIPS).anomaly_score(CLIPS[3]) == 0.0
 
 
 def test_a_loud_patch_is_stranger_than_the_others(detector):
@@ -82,8 +82,8 @@ def test_the_title_names_the_encoder_and_the_back_end(detector):
 
 
 def test_titles_are_as_documented():
-    assert VggishMahalanobis().title == "Log-mel statistics + Mahalanobis distance"
-    assert VggishKnn().title == "Log-mel statistics + nearest neighbours"
+    assert Mahalanobis().title == "Log-mel statistics + Mahalanobis distance"
+    assert NearestNeighbours().title == "Log-mel statistics + nearest neighbours"
 
 
 def test_a_clip_below_one_patch_is_padded_and_says_so(detector):
@@ -94,11 +94,11 @@ def test_a_clip_below_one_patch_is_padded_and_says_so(detector):
 
 
 def test_above_the_limit_a_seeded_draw_of_patches_is_kept():
-    states = [VggishKnn(max_references=12, seed=seed).fit(CLIPS).state for seed in (0, 0, 1)]
+    states = [NearestNeighbours(max_references=12, seed=seed).fit(CLIPS).state for seed in (0, 0, 1)]
     assert [len(state["references"]) for state in states] == [12, 12, 12]
     np.testing.assert_array_equal(states[0]["references"], states[1]["references"])
     assert not np.array_equal(states[0]["references"], states[2]["references"])
-    everything = VggishKnn().fit(CLIPS).state
+    everything = NearestNeighbours().fit(CLIPS).state
     assert len(everything["references"]) == len(training_patches())
     np.testing.assert_array_equal(everything["mean"], states[0]["mean"])
 
@@ -106,26 +106,26 @@ def test_above_the_limit_a_seeded_draw_of_patches_is_kept():
 @pytest.mark.parametrize(("settings", "message"), [({"k": 0}, "k must be"), ({"k": 5, "max_references": 4}, "k..")])
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(UsageError, match=message):
-        VggishKnn(**settings)
+        NearestNeighbours(**settings)
 
 
 def test_more_neighbours_than_patches_are_refused_in_training_and_loading():
     with pytest.raises(InputError, match="k = 60"):
-        VggishKnn(k=60).fit(CLIPS)
+        NearestNeighbours(k=60).fit(CLIPS)
     with pytest.raises(InputError, match="k = 60"):
-        VggishKnn(k=60).restore(VggishKnn().fit(CLIPS).state)
+        NearestNeighbours(k=60).restore(NearestNeighbours().fit(CLIPS).state)
 
 
 def test_a_scale_of_zero_is_refused():
-    state = VggishKnn().fit(CLIPS).state
+    state = NearestNeighbours().fit(CLIPS).state
     state["scale"][4] = 0.0
     with pytest.raises(InputError, match="scale must be positive"):
-        VggishKnn().restore(state)
+        NearestNeighbours().restore(state)
 
 
 def test_an_encoder_out_of_the_list_is_refused():
     with pytest.raises(UsageError, match="encoder must be one of logmel_stats, vggish"):
-        VggishMahalanobis(encoder="pann")
+        Mahalanobis(encoder="pann")
 
 
 def test_columns_that_never_change_keep_their_unit():

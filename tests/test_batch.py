@@ -25,19 +25,12 @@ from asd_core.audio.reading import encode_wav
 from asd_core.cli import main
 from asd_core.errors import ArtifactError, BusyError, UsageError
 from asd_core.system.locks import hold
+from asd_core.tasks import cluster as dask_cluster
 from asd_core.tasks import score_many as batch
+from asd_core.tasks import score_parts
 from asd_core.tasks.score import ScoreRow
-from asd_core.tasks.score_many import (
-    Model,
-    Part,
-    Run,
-    package_versions,
-    read_rows,
-    score_part,
-    score_to,
-    version_warnings,
-    write_csv,
-)
+from asd_core.tasks.score_many import Model, Part, Run, package_versions, score_part, score_to, version_warnings
+from asd_core.tasks.score_parts import read_rows, write_csv
 
 MODEL = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"
 N_GOOD, N_BAD, PART_SIZE = 300, 100, 5
@@ -84,10 +77,10 @@ def test_a_clip_that_several_models_refuse_is_one_refused_clip(tmp_path):
         for path, own in statuses.items()
         for at, status in enumerate(own)
     ]
-    (tmp_path / "part-0.parquet").write_bytes(batch._parquet(rows[:3]))
-    (tmp_path / "part-1.parquet").write_bytes(batch._parquet(rows[3:]))
+    (tmp_path / "part-0.parquet").write_bytes(score_parts.parquet_bytes(rows[:3]))
+    (tmp_path / "part-1.parquet").write_bytes(score_parts.parquet_bytes(rows[3:]))
     told = []
-    found = batch._count(tmp_path, ["part-0.parquet", "part-1.parquet"], told.append)
+    found = score_parts.count_rows(tmp_path, ["part-0.parquet", "part-1.parquet"], told.append)
     assert found == {"statuses": {"ok": 2, "warning": 1, "refused": 3}, "n_refused": 2}
     assert [(row.path, row.model) for row in told] == [("b.wav", "m0"), ("b.wav", "m1"), ("c.wav", "m1")]
 
@@ -203,9 +196,9 @@ def test_parts_on_local_processes_join_to_the_bytes_of_the_plain_csv(corpus, pla
 
 def test_workers_of_this_machine_take_one_thread_and_keep_freed_memory():
     """Dask's own trimming of freed memory makes networks slower by half."""
-    with batch._client(None, 1) as client:
+    with dask_cluster.dask_client(None, 1) as client:
         (found,) = client.run(lambda: dict(os.environ)).values()
-    assert {name: found[name] for name in batch.WORKER_ENVIRONMENT} == batch.WORKER_ENVIRONMENT
+    assert {name: found[name] for name in dask_cluster.WORKER_ENVIRONMENT} == dask_cluster.WORKER_ENVIRONMENT
     assert not [name for name in found if name.startswith("MALLOC_")]
 
 
@@ -282,7 +275,7 @@ def test_a_cluster_gives_the_same_bytes_when_the_client_is_killed_and_says_which
 
 def test_a_finished_run_is_not_done_again(corpus, quiet, monkeypatch):
     monkeypatch.chdir(corpus)
-    monkeypatch.setattr(batch, "_client", None)
+    monkeypatch.setattr(batch, "dask_client", None)
     times = {name: (corpus / "quiet" / name).stat().st_mtime_ns for name in quiet}
     report = (corpus / "quiet" / "run.json").read_bytes()
     refused = []
@@ -361,7 +354,7 @@ def test_only_damaged_and_missing_parts_are_scored_again(run, tmp_path, monkeypa
             scored.append(part.file)
             yield part, score_part(run, part)
 
-    monkeypatch.setattr(batch, "_client", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(batch, "dask_client", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(batch, "_scored", score_here)
     parts = [Part(f"part-0000{number}-0.parquet", (f"{number}.wav",)) for number in range(3)]
     batch._score_missing(run, parts, None, 1, None)
@@ -386,9 +379,9 @@ def test_a_worker_scores_a_damaged_part_again(run, tmp_path):
 
 
 def test_a_clip_may_be_named_as_the_seal_of_a_part(run, tmp_path):
-    name = (batch._SEAL + batch._NO_DIGEST).decode()
+    name = (score_parts._SEAL + score_parts._NO_DIGEST).decode()
     score_part(run, Part("part-00000-0.parquet", (name,)))
-    assert batch._undamaged(tmp_path / "part-00000-0.parquet") is not None
+    assert score_parts.undamaged(tmp_path / "part-00000-0.parquet") is not None
     assert [row.path for row in read_rows(tmp_path, ["part-00000-0.parquet"])] == [name]
 
 

@@ -17,7 +17,7 @@ import soundfile as sf
 from sounds import PROJECT, hum
 
 from asd_core.detectors import one_class_svm as vggish_ocsvm
-from asd_core.detectors.one_class_svm import BLOCK_PATCHES, VggishOcsvm, block_starts, patch_blocks
+from asd_core.detectors.one_class_svm import BLOCK_PATCHES, OneClassSvm, block_starts, patch_blocks
 from asd_core.errors import EncoderUnavailableError, InputError, UsageError
 from asd_core.features.encoders import load_encoder
 from asd_core.features.encoders.vggish import UNVERIFIED_TITLE, Vggish, VggishCheck, cached_hub_folder
@@ -136,7 +136,7 @@ def test_the_cache_folder_is_the_sha1_of_the_handle(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def svm():
-    return VggishOcsvm().fit([hum(seed, seconds=1 + seed % 3) for seed in range(40)])
+    return OneClassSvm().fit([hum(seed, seconds=1 + seed % 3) for seed in range(40)])
 
 
 def test_scores_equal_scikit_learns_decision_function(svm):
@@ -164,7 +164,7 @@ def test_above_the_limit_a_seeded_subsample_is_fitted(monkeypatch):
     assert vggish_ocsvm.MAX_TRAINING_BLOCKS == 20_000
     monkeypatch.setattr("asd_core.detectors.one_class_svm.MAX_TRAINING_BLOCKS", 12)
     clips = [hum(seed) for seed in range(20)]
-    states = [VggishOcsvm(seed=seed, nu=0.8).fit(clips).state for seed in (0, 0, 1)]
+    states = [OneClassSvm(seed=seed, nu=0.8).fit(clips).state for seed in (0, 0, 1)]
     assert all(9 <= len(state["support_vectors"]) <= 12 for state in states)
     np.testing.assert_array_equal(states[0]["mean"], states[1]["mean"])
     assert not np.array_equal(states[0]["mean"], states[2]["mean"])
@@ -203,7 +203,7 @@ def test_a_clips_score_is_the_mean_over_its_blocks(svm):
 
 
 def test_log_mel_statistics_are_never_called_vggish():
-    detector = VggishOcsvm(encoder="logmel_stats")
+    detector = OneClassSvm(encoder="logmel_stats")
     assert detector.title == "Log-mel statistics + one-class SVM"
     assert "vggish" not in load_encoder("logmel_stats").identity.title.lower()
 
@@ -213,7 +213,7 @@ def test_a_saved_model_that_fails_the_check_is_never_called_vggish(monkeypatch):
     encoder.__dict__.update(_model=lambda _: np.ones((3, 128)), _files=())
     assert encoder.identity.title == UNVERIFIED_TITLE
     monkeypatch.setattr("asd_core.detectors.one_class_svm.load_encoder", lambda _: encoder)
-    title = VggishOcsvm(encoder="vggish").title
+    title = OneClassSvm(encoder="vggish").title
     assert title == "Unverified SavedModel (128-d) + one-class SVM"
     assert "vggish" not in title.lower()
 
@@ -524,4 +524,4 @@ def test_a_paper_training_without_vggish_is_refused_and_never_falls_back(hums, t
 @pytest.mark.parametrize("nu", [0.0, 1.0, -0.1, 2.0])
 def test_a_nu_outside_its_open_interval_is_refused(nu):
     with pytest.raises(UsageError, match=r"nu must be in \(0, 1\)"):
-        VggishOcsvm(nu=nu)
+        OneClassSvm(nu=nu)

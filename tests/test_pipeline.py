@@ -25,7 +25,7 @@ from asd_core.data.clips import file_digest
 from asd_core.data.data_set import slug
 from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
 from asd_core.detectors.networks import training
-from asd_core.detectors.one_class_svm import VggishOcsvm
+from asd_core.detectors.one_class_svm import OneClassSvm
 from asd_core.errors import BusyError, DataSetError, InputError, TrainingStopped, UsageError
 from asd_core.features.log_mel import FEATURE_CONFIG
 from asd_core.tasks import train as train_task
@@ -117,14 +117,14 @@ def test_a_sweep_of_raw_mimii_hears_the_first_channel(raw_mimii):
 
 
 def test_fitted_and_heldout_clips_are_the_training_clips_and_no_more(hums, tmp_path, monkeypatch):
-    seen, real_fit = {}, VggishOcsvm._fit
+    seen, real_fit = {}, OneClassSvm._fit
 
     def fit(self, clips, heldout, *rest):
         seen["fitted"] = {clip.digest for clip in clips}
         seen["heldout"] = {clip.digest for clip in heldout}
         real_fit(self, clips, heldout, *rest)
 
-    monkeypatch.setattr(VggishOcsvm, "_fit", fit)
+    monkeypatch.setattr(OneClassSvm, "_fit", fit)
     result = train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path))
     report, data = result.to_json(), result.artifact.manifest["data"]
     assert (report["n_train"], report["n_heldout"]) == (len(seen["fitted"]), len(seen["heldout"])) == (40, 10)
@@ -274,7 +274,7 @@ def test_fewer_than_eight_distinct_clips_are_refused(tmp_path):
 
 
 def test_a_detector_that_scores_all_clips_alike_is_refused(hums, tmp_path, monkeypatch):
-    monkeypatch.setattr(VggishOcsvm, "_anomaly_score", lambda *_: 0.0)
+    monkeypatch.setattr(OneClassSvm, "_anomaly_score", lambda *_: 0.0)
     with pytest.raises(InputError, match="all 10 held-out clips have the same score"):
         train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path))
     assert list(tmp_path.rglob("current")) == []

@@ -11,7 +11,7 @@ from printed import after, before, figures, line_with
 
 from asd_core.cli import bench_files, checking, dcase_files, doctor, judging, main, outcome, scoring, training
 from asd_core.detectors.contract import Progress
-from asd_core.monitoring.table import AlarmRule
+from asd_core.monitoring.alarms import AlarmRule
 from asd_core.monitoring.watch import WatchReport
 from asd_core.reports.course_report import as_text, training_time_text
 

@@ -1,4 +1,4 @@
-"""Clip lists: folders, files, manifests; and clips in object stores, under the limits for files."""
+"""Which clips are meant: folders, files, clip lists; and clips in object stores, under the limits for files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def stored(monkeypatch):
     system.rm("/clips", recursive=True)
 
 
-def manifest(path: Path, names: list[str]) -> Path:
+def clip_list(path: Path, names: list[str]) -> Path:
     if path.suffix == ".parquet":
         pq.write_table(pa.table({"path": names, "note": ["" for _ in names]}), path)
     else:
@@ -45,16 +45,16 @@ def manifest(path: Path, names: list[str]) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".CSV"])
-def test_a_manifest_lists_paths_and_urls_each_taken_once_in_order(tmp_path, suffix):
+def test_a_clip_list_names_paths_and_urls_each_taken_once_in_order(tmp_path, suffix):
     names = ["s3://bucket/b.wav", "b/ü, 1.wav", "file:///a.wav", "b/ü, 1.wav"]
-    assert expand([manifest(tmp_path / f"list{suffix}", names)]) == sorted(set(names))
+    assert expand([clip_list(tmp_path / f"list{suffix}", names)]) == sorted(set(names))
 
 
-def test_manifests_files_and_folders_add_up(tmp_path):
+def test_clip_lists_files_and_folders_add_up(tmp_path):
     (tmp_path / "folder").mkdir()
     for name in ("folder/b.flac", "folder/c.txt", "a.dat"):
         (tmp_path / name).write_bytes(b"")
-    listed = manifest(tmp_path / "list.csv", ["z.wav"])
+    listed = clip_list(tmp_path / "list.csv", ["z.wav"])
     found = expand([tmp_path / "folder", tmp_path / "a.dat", listed])
     assert found == sorted([str(tmp_path / "folder" / "b.flac"), str(tmp_path / "a.dat"), "z.wav"])
 
@@ -70,14 +70,14 @@ def test_manifests_files_and_folders_add_up(tmp_path):
         ("a.parquet", b"path\na.wav\n", "no Parquet file"),
     ],
 )
-def test_a_manifest_that_cannot_be_used_is_named_with_the_reason(tmp_path, name, content, message):
+def test_a_clip_list_that_cannot_be_used_is_named_with_the_reason(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=message):
         expand([tmp_path / name])
 
 
-def test_a_url_among_the_arguments_is_pointed_to_a_manifest():
-    with pytest.raises(UsageError, match="list URLs in a manifest"):
+def test_a_url_among_the_arguments_is_pointed_to_a_clip_list():
+    with pytest.raises(UsageError, match="list URLs in a clip list"):
         expand([Path("s3://bucket/a.wav")])
 
 
@@ -129,7 +129,7 @@ def test_a_clip_in_a_store_whose_package_is_missing_is_refused_and_the_others_ar
 
     opened = fsspec.url_to_fs
     monkeypatch.setattr(fsspec, "url_to_fs", missing)
-    rows = score_clips([manifest(tmp_path / "list.csv", ["s3://bucket/a.wav", stored])], [MODEL])
+    rows = score_clips([clip_list(tmp_path / "list.csv", ["s3://bucket/a.wav", stored])], [MODEL])
     assert [row.status == "refused" for row in rows] == [False, True]
     assert rows[1].reason == f"open: 's3://bucket/a.wav': s3:// cannot be read here: {reason}"
 
@@ -198,13 +198,13 @@ def test_a_file_url_of_another_machine_is_refused_and_the_others_are_scored(tmp_
     (tmp_path / "a b.wav").write_bytes(WAV)
     here = (tmp_path / "a b.wav").as_uri()
     assert "%20" in here
-    rows = score_clips([manifest(tmp_path / "list.csv", [here, "file://other/a.wav"])], [MODEL])
+    rows = score_clips([clip_list(tmp_path / "list.csv", [here, "file://other/a.wav"])], [MODEL])
     assert [(row.path, row.status == "refused") for row in rows] == [(here, False), ("file://other/a.wav", True)]
     assert "a file URL must name this machine" in rows[1].reason
 
 
 def test_a_file_url_with_a_nul_is_refused(tmp_path):
-    (row,) = score_clips([manifest(tmp_path / "list.csv", ["file:///a%00.wav"])], [MODEL])
+    (row,) = score_clips([clip_list(tmp_path / "list.csv", ["file:///a%00.wav"])], [MODEL])
     assert row.reason.startswith("open: 'file:///a%00.wav': no file can have this name")
 
 
@@ -223,7 +223,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
-def test_a_small_parquet_manifest_of_20_million_rows_is_refused_unread(tmp_path):
+def test_a_small_parquet_clip_list_of_20_million_rows_is_refused_unread(tmp_path):
     path = tmp_path / "list.parquet"
     pq.write_table(pa.table({"path": pa.repeat("a.wav", 20_000_000)}), path)
     assert path.stat().st_size < 100_000
@@ -235,56 +235,56 @@ def test_a_small_parquet_manifest_of_20_million_rows_is_refused_unread(tmp_path)
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
     )
     message, mebibytes = done.stdout.splitlines()
-    assert message.endswith("a manifest must list at most 1000000 clips; split it")
+    assert message.endswith("a clip list must name at most 1000000 clips; split it")
     assert int(mebibytes) < 100
 
 
-def test_the_rows_of_a_parquet_manifest_are_counted_before_any_is_read(tmp_path, monkeypatch):
+def test_the_rows_of_a_parquet_clip_list_are_counted_before_any_is_read(tmp_path, monkeypatch):
     read = []
     whole = pq.ParquetFile
     monkeypatch.setattr(pq, "ParquetFile", lambda *given, **named: read.append(given) or whole(*given, **named))
-    path = manifest(tmp_path / "list.parquet", ["a", "b", "c", "d"])
+    path = clip_list(tmp_path / "list.parquet", ["a", "b", "c", "d"])
     assert len(expand([path])) == 4
     assert len(read) == 1
     monkeypatch.setattr(sources, "MAX_CLIPS", 3)
-    with pytest.raises(UsageError, match="must list at most 3 clips"):
+    with pytest.raises(UsageError, match="must name at most 3 clips"):
         expand([path])
     assert len(read) == 1
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_a_manifest_may_list_as_many_clips_as_the_limit_and_no_more(tmp_path, monkeypatch, suffix):
+def test_a_clip_list_may_name_as_many_clips_as_the_limit_and_no_more(tmp_path, monkeypatch, suffix):
     monkeypatch.setattr(sources, "MAX_CLIPS", 3)
-    assert len(expand([manifest(tmp_path / f"three{suffix}", ["a", "b", "c"])])) == 3
-    with pytest.raises(UsageError, match="must list at most 3 clips"):
-        expand([manifest(tmp_path / f"four{suffix}", ["a", "b", "c", "d"])])
+    assert len(expand([clip_list(tmp_path / f"three{suffix}", ["a", "b", "c"])])) == 3
+    with pytest.raises(UsageError, match="must name at most 3 clips"):
+        expand([clip_list(tmp_path / f"four{suffix}", ["a", "b", "c", "d"])])
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_a_manifest_of_too_many_bytes_columns_or_letters_is_refused(tmp_path, monkeypatch, suffix):
-    path = manifest(tmp_path / f"list{suffix}", ["a.wav" * 10])
+def test_a_clip_list_of_too_many_bytes_columns_or_letters_is_refused(tmp_path, monkeypatch, suffix):
+    path = clip_list(tmp_path / f"list{suffix}", ["a.wav" * 10])
     for limit, message in [
         ("MAX_NAME_CHARACTERS", "of at most 1 characters"),
         ("MAX_COLUMNS", "must have at most 1 columns"),
-        ("MAX_MANIFEST_BYTES", "must have at most 1 bytes"),
+        ("MAX_LIST_BYTES", "must have at most 1 bytes"),
     ]:
         monkeypatch.setattr(sources, limit, 1)
         with pytest.raises(UsageError, match=message):
             expand([path])
 
 
-def test_a_parquet_manifest_whose_names_unpack_to_too_much_is_refused(tmp_path, monkeypatch):
+def test_a_parquet_clip_list_whose_names_unpack_to_too_much_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "list.parquet"
     names = pa.chunked_array([pa.repeat("a" * 1000, 1000)])
     pq.write_table(pa.table({"path": names}), path, use_dictionary=False, compression="zstd")
-    monkeypatch.setattr(sources, "MAX_MANIFEST_BYTES", 900_000)
+    monkeypatch.setattr(sources, "MAX_LIST_BYTES", 900_000)
     assert path.stat().st_size < 900_000
-    with pytest.raises(UsageError, match="names of a manifest must take at most 900000 bytes"):
+    with pytest.raises(UsageError, match="names of a clip list must take at most 900000 bytes"):
         expand([path])
 
 
 @pytest.mark.parametrize("row", ["," * 2000, '"' + '\n","' * 500 + '"'], ids=["columns", "lines"])
-def test_a_row_of_a_csv_manifest_is_bounded(tmp_path, monkeypatch, row):
+def test_a_row_of_a_csv_clip_list_is_bounded(tmp_path, monkeypatch, row):
     monkeypatch.setattr(sources, "MAX_ROW_CHARACTERS", 1000)
     path = tmp_path / "list.csv"
     path.write_text(f"path\na.wav\n{row}\n")
@@ -296,7 +296,7 @@ PRIVATE = "hunter2:x:0"
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_no_content_of_a_file_is_shown_where_it_is_refused_as_a_manifest(tmp_path, suffix):
+def test_no_content_of_a_file_is_shown_where_it_is_refused_as_a_clip_list(tmp_path, suffix):
     contents = [PRIVATE, f"path\n{PRIVATE * 2000}\n", f"path,{PRIVATE}\n,{PRIVATE}\n", f"path\n{PRIVATE}\xff"]
     for number, content in enumerate(contents):
         path = tmp_path / f"{number}{suffix}"
@@ -306,7 +306,7 @@ def test_no_content_of_a_file_is_shown_where_it_is_refused_as_a_manifest(tmp_pat
         assert "hunter2" not in str(refusal.value)
 
 
-def test_a_score_csv_is_a_manifest_of_the_clips_that_it_names(tmp_path):
+def test_a_score_csv_is_a_clip_list_of_the_clips_that_it_names(tmp_path):
     names = ["=1.wav", "'=1.wav", "x;=cmd;.wav", "a\r\n-b.wav", "a, +b.wav", "plain.wav", '"=q".wav']
     rows = [ScoreRow.refused(name, "m", "", "open: no") for name in names]
     path = tmp_path / "list.csv"
@@ -316,13 +316,13 @@ def test_a_score_csv_is_a_manifest_of_the_clips_that_it_names(tmp_path):
     assert expand([path]) == sorted(names)
 
 
-def test_paths_urls_and_links_in_a_manifest_are_scored_or_refused_under_their_own_names(stored, tmp_path, monkeypatch):
+def test_paths_urls_and_links_in_a_clip_list_are_scored_or_refused_under_their_own_names(stored, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.wav").write_bytes(WAV)
     (tmp_path / "link.wav").symlink_to("a.wav")
     here = tmp_path.as_uri()
     names = [f"{here}/a.wav", f"{here}/link.wav", "a.wav", stored, "memory://none", "nowhere.wav"]
-    rows = score_clips([manifest(tmp_path / "list.csv", names)], [MODEL])
+    rows = score_clips([clip_list(tmp_path / "list.csv", names)], [MODEL])
     assert [row.path for row in rows] == sorted(names)
     good = [row for row in rows if row.path.endswith("a.wav") and row.status != "refused"]
     assert {row.path for row in good} == {f"{here}/a.wav", "a.wav", stored}

@@ -17,7 +17,6 @@ from asd_core.features.spectra import (
     WINDOWS,
     mean_spectrum,
     mean_spectrum_hz,
-    one_class_scores,
     principal_plane,
     spectrogram,
     spectrum_spread,
@@ -122,22 +121,6 @@ def test_rows_on_one_line_span_no_plane():
         principal_plane(np.outer(np.arange(5.0), np.ones(4)))
     with pytest.raises(InputError, match="at least 3 rows"):
         principal_plane(np.zeros((2, 4)))
-
-
-def test_one_class_scores_are_scikit_learns_with_the_sign_turned():
-    from sklearn.svm import OneClassSVM
-
-    rows = np.random.default_rng(1).normal(size=(60, 8))
-    svm = OneClassSVM(nu=0.1, gamma=0.05).fit(rows)
-    state = {
-        "support_vectors": svm.support_vectors_,
-        "dual_coef": svm.dual_coef_[0],
-        "intercept": svm.intercept_,
-        "gamma": np.array([0.05]),
-    }
-    np.testing.assert_allclose(one_class_scores(rows, state), -svm.decision_function(rows), atol=1e-9)
-    with pytest.raises(InputError, match="rows must have shape"):
-        one_class_scores(rows[:, :3], state)
 
 
 def test_a_lines_chart_keeps_lines_bands_and_rules():

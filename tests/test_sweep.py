@@ -12,7 +12,7 @@ from sounds import hum
 
 from asd_core.cli import main
 from asd_core.data.clips import Clip
-from asd_core.detectors.one_class_svm import VggishOcsvm
+from asd_core.detectors.one_class_svm import OneClassSvm
 from asd_core.errors import DataSetError, UsageError
 from asd_core.evaluation.thresholds import from_normal_scores
 from asd_core.tasks.evaluate import evaluate
@@ -53,7 +53,7 @@ def report(data):
 def test_a_cell_scores_as_the_detector_with_its_settings(nu, gamma):
     clips = [hum(seed, seconds=2.0) for seed in range(60)]
     others = [hum(seed, seconds=2.0, knocks=seed % 2) for seed in range(100, 112)]
-    detector = VggishOcsvm(nu=nu, gamma=gamma).fit(clips)
+    detector = OneClassSvm(nu=nu, gamma=gamma).fit(clips)
     fitted, apart = (np.concatenate([detector.embed(clip) for clip in group]) for group in (clips, others))
     widths, cells = fit_grid(fitted, apart, nus=[nu], gammas=[gamma], workers=1)
     assert widths[gamma] == pytest.approx(detector.state["gamma"][0], rel=1e-12)

@@ -24,22 +24,12 @@ from asd_core.audio.reading import encode_wav
 from asd_core.cli import main
 from asd_core.errors import ArtifactError, BusyError, UsageError
 from asd_core.features.familiarity import ClipTraits, Familiarity, traits
+from asd_core.monitoring import alarms as judging
 from asd_core.monitoring import table as watch_table
 from asd_core.monitoring import watch as watch_module
-from asd_core.monitoring.table import (
-    COLUMNS,
-    AlarmRule,
-    Judge,
-    Tail,
-    WatchRow,
-    default_table,
-    escaped,
-    is_running,
-    list_tables,
-    open_table,
-    unescaped,
-    watches_dir,
-)
+from asd_core.monitoring.alarms import AlarmRule, Judge
+from asd_core.monitoring.rows import COLUMNS, WatchRow, escaped, unescaped
+from asd_core.monitoring.table import Tail, default_table, is_running, list_tables, open_table, watches_dir
 from asd_core.monitoring.watch import WatchRequest, _Watcher, watch
 from asd_core.tasks.score import ScoreRow, score_clips
 from asd_core.tasks.train import TrainingRequest, train
@@ -721,9 +711,9 @@ def test_paths_are_escaped_for_rows_and_not_at_every_look(model, folder, tmp_pat
     for number in range(3):
         write(folder / f"{number}.wav", number)
     calls = []
-    real = watch_table.escaped
-    monkeypatch.setattr(watch_table, "escaped", lambda text: calls.append(text) or real(text))
-    monkeypatch.setattr(watch_module, "escaped", watch_table.escaped, raising=False)
+    real = judging.escaped
+    monkeypatch.setattr(judging, "escaped", lambda text: calls.append(text) or real(text))
+    monkeypatch.setattr(watch_module, "escaped", judging.escaped, raising=False)
     run_once(folder, model, tmp_path / "t.csv")
     assert len(calls) == 6  # path and model of each row
     calls.clear()

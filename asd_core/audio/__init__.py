@@ -1,4 +1,4 @@
 """Bytes to `Waveform`: bounded reading, uploads decoded in a limited child process, long recordings cut into segments.
 
-No features and no clip lists: whoever asks for sound names the file.
+No features and no clip lists: a caller names the file.
 """

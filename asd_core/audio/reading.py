@@ -1,4 +1,4 @@
-"""Reading recordings that nobody vouches for, and writing clips for playback.
+"""Reading untrusted recordings, and writing clips for playback.
 
 Accepted, by content and never by extension: RIFF/WAVE (PCM 8, 16, 24, 32 bit; float 32, 64 bit) and FLAC,
 1 to 8 channels, 8 to 192 kHz, 0.5 to 600 s. Everything else is refused with `AudioError`, whose `code` is one of
@@ -9,19 +9,18 @@ and codecs are where its open advisories are.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import io
 import os
-import stat
-import struct
 import wave
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asd_core.audio.opening import FileContent, naming_refusals, opened, read_regular, regular_size, too_big
+from asd_core.audio.riff import Content, WavHeader, check_layout, wav_header
 from asd_core.errors import AudioError, InputError
 from asd_core.types import SR, Float32Array, Waveform
 
@@ -50,9 +49,6 @@ REFUSAL_CODES: tuple[str, ...] = (
 MAX_FILE_BYTES = 64 * 2**20
 MAX_UPLOAD_BYTES = 32 * 2**20
 MIN_BYTES = 44
-MAX_CHUNKS = 1000
-MAX_CHANNELS = 8
-MIN_RATE_HZ, MAX_RATE_HZ = 8_000, 192_000
 MIN_DURATION_S, MAX_DURATION_S = 0.5, 600
 MAX_FRAMES = 30_000_000
 MAX_ABS = 16.0
@@ -60,26 +56,9 @@ MAX_ABS = 16.0
 SILENT_BELOW = 1e-6
 
 READER_VERSION = 1
-"""Rises when the same bytes give other samples or warnings."""
+"""Raised whenever the same bytes give different samples or warnings."""
 
 _BLOCK_FRAMES = 65_536
-# Windows has no O_NOFOLLOW, O_NONBLOCK and O_CLOEXEC, but needs O_BINARY.
-_OPEN_FLAGS = os.O_RDONLY
-for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
-    _OPEN_FLAGS |= getattr(os, _flag, 0)
-
-_FMT_BYTES = (16, 4096)
-_EXTENSIBLE = 0xFFFE
-_EXTENSIBLE_BYTES = 40
-_GUID_TAIL = b"\x00\x00\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
-_WAV_SUBTYPES = {
-    (1, 8): "PCM_U8",
-    (1, 16): "PCM_16",
-    (1, 24): "PCM_24",
-    (1, 32): "PCM_32",
-    (3, 32): "FLOAT",
-    (3, 64): "DOUBLE",
-}
 _OTHER_KINDS = (
     (0, b"OggS", "Ogg"),
     (0, b"ID3", "MP3"),
@@ -98,30 +77,6 @@ _UNKNOWN_FRAMES = 2**36
 _FLAC_SUBTYPES = ("PCM_S8", "PCM_16", "PCM_24")
 
 
-class _Content(Protocol):
-    """Bytes in memory or in a file; slices are read when asked for."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, part: slice, /) -> bytes: ...
-
-
-@dataclass(frozen=True)
-class _FileContent:
-    """A regular file's bytes as they are asked for: the walk over the headers of a long recording reads little."""
-
-    descriptor: int
-    n_bytes: int
-
-    def __len__(self) -> int:
-        return self.n_bytes
-
-    def __getitem__(self, part: slice, /) -> bytes:
-        start, stop, _ = part.indices(self.n_bytes)
-        os.lseek(self.descriptor, start, os.SEEK_SET)
-        return os.read(self.descriptor, max(0, stop - start))
-
-
 @dataclass(frozen=True)
 class SoundStream:
     """An open recording, read block by block.
@@ -131,7 +86,7 @@ class SoundStream:
     sr
         The file's own sampling rate in Hz.
     n_frames
-        Frames that `blocks` gives in all.
+        Number of frames that `blocks` yields in all.
     warnings
         `code: text` lines on the file ("truncated").
     blocks
@@ -146,26 +101,6 @@ class SoundStream:
     warnings: tuple[str, ...]
     blocks: Iterator[Float32Array]
     n_channels: int
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """Where a RIFF chunk's body starts, and how long it claims to be."""
-
-    start: int
-    n_bytes: int
-
-
-@dataclass(frozen=True)
-class _WavHeader:
-    """What the RIFF walk found; libsndfile has to agree."""
-
-    subtype: str
-    channels: int
-    sr: int
-    n_frames: int
-    start: int
-    warnings: tuple[str, ...]
 
 
 def read_waveform(path: str | os.PathLike[str], *, channel: int | None = None) -> Waveform:
@@ -192,7 +127,7 @@ def read_waveform(path: str | os.PathLike[str], *, channel: int | None = None) -
     AudioError
         For anything that can be wrong with the file or the channel; `code` is one of `REFUSAL_CODES`.
     """
-    with _naming(os.fspath(path)):
+    with naming_refusals(os.fspath(path)):
         return _decoded(_read_bytes(path), channel)
 
 
@@ -217,9 +152,9 @@ def decode_waveform(
     AudioError
         For anything that can be wrong with the bytes or the channel.
     """
-    with _naming(name):
+    with naming_refusals(name):
         if len(content) > max_bytes:
-            raise _too_big(len(content), max_bytes)
+            raise too_big(len(content), max_bytes)
         return _decoded(content, channel)
 
 
@@ -257,7 +192,7 @@ def encode_wav(samples: npt.ArrayLike, *, sr: int = SR) -> bytes:
 def stream_sound(
     path: str | os.PathLike[str], *, max_bytes: int, max_duration_s: float, channel: int | None = None
 ) -> Iterator[SoundStream]:
-    """Open a recording that need not fit into memory; every rule of `read_waveform` but its size and length holds.
+    """Open a recording that need not fit into memory; all rules of `read_waveform` hold but those on size and length.
 
     Parameters
     ----------
@@ -273,9 +208,9 @@ def stream_sound(
     AudioError
         As `read_waveform`, here and from the stream's blocks.
     """
-    with _naming(os.fspath(path)), _opened(path) as descriptor:
-        n_bytes = _regular_size(descriptor, max_bytes)
-        content = _FileContent(descriptor, n_bytes)
+    with naming_refusals(os.fspath(path)), opened(path) as descriptor:
+        n_bytes = regular_size(descriptor, max_bytes)
+        content = FileContent(descriptor, n_bytes)
         header = _checked_header(content)
         os.lseek(descriptor, 0, os.SEEK_SET)
         with os.fdopen(descriptor, "rb", closefd=False) as file, _decoder(file, header) as sound:
@@ -286,70 +221,14 @@ def stream_sound(
 
 
 def count_channels(path: str | os.PathLike[str]) -> int:
-    """Read from a recording's header how many channels it has; raises AudioError as `read_waveform`."""
+    """Read from a recording's header how many channels it has; raises AudioError as `read_waveform` does."""
     with stream_sound(path, max_bytes=MAX_FILE_BYTES, max_duration_s=MAX_DURATION_S) as sound:
         return sound.n_channels
 
 
-@contextlib.contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Put the file's name before a refusal's text, in ASCII: names may hold line breaks or be no UTF-8."""
-    try:
-        yield
-    except AudioError as refusal:
-        raise AudioError(refusal.code, f"{name!a}: {refusal}") from refusal
-
-
-def _too_big(n_bytes: int, max_bytes: int) -> AudioError:
-    return AudioError("too_big", f"files must have at most {max_bytes} bytes, got {n_bytes}; cut the file")
-
-
 def _read_bytes(path: str | os.PathLike[str]) -> bytes:
-    with _opened(path) as descriptor:
-        return _read_regular(descriptor)
-
-
-@contextlib.contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[int]:
-    """Open a file without following links or waiting for a writer; trouble while it is open is a refusal too."""
-    try:
-        descriptor = os.open(path, _OPEN_FLAGS)
-    except (OSError, ValueError) as error:
-        raise _open_refusal(error) from error
-    try:
-        yield descriptor
-    except OSError as error:
-        raise _open_refusal(error) from error
-    finally:
-        os.close(descriptor)
-
-
-def _open_refusal(error: OSError | ValueError) -> AudioError:
-    if not isinstance(error, OSError):  # NUL or unencodable characters in the path
-        return AudioError("open", "no file can have this name")
-    if error.errno in (errno.ELOOP, errno.ENXIO):
-        return AudioError("not_file", "must be a regular file, got a link or a socket; name the file itself")
-    return AudioError("open", f"cannot be read: {error.strerror}")
-
-
-def _regular_size(descriptor: int, max_bytes: int) -> int:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise AudioError("not_file", "must be a regular file, got a folder, pipe or device")
-    if status.st_size > max_bytes:
-        raise _too_big(status.st_size, max_bytes)
-    return status.st_size
-
-
-def _read_regular(descriptor: int) -> bytes:
-    n_bytes = _regular_size(descriptor, MAX_FILE_BYTES)
-    with os.fdopen(descriptor, "rb", closefd=False) as file:
-        content = file.read(n_bytes + 1)
-        if len(content) > n_bytes:  # asking for the maximum at once would reserve it for each small file
-            content += file.read(MAX_FILE_BYTES + 1 - len(content))
-    if len(content) > MAX_FILE_BYTES:  # it grew in the meantime
-        raise _too_big(len(content), MAX_FILE_BYTES)
-    return content
+    with opened(path) as descriptor:
+        return read_regular(descriptor, MAX_FILE_BYTES)
 
 
 def _decoded(content: bytes, channel: int | None) -> Waveform:
@@ -361,16 +240,16 @@ def _decoded(content: bytes, channel: int | None) -> Waveform:
     return Waveform(samples=samples, digest=hashlib.sha256(content).hexdigest(), warnings=warnings)
 
 
-def _checked_header(content: _Content) -> _WavHeader | None:
-    """Check all that libsndfile would act on; None stands for FLAC."""
+def _checked_header(content: Content) -> WavHeader | None:
+    """Check everything that libsndfile would act on; None for FLAC."""
     if len(content) < MIN_BYTES:
         raise AudioError(
             "empty", f"must have at least {MIN_BYTES} bytes, got {len(content)}; is it a whole WAV or FLAC?"
         )
-    return _wav_header(content) if _is_wav(content) else None
+    return wav_header(content) if _is_wav(content) else None
 
 
-def _is_wav(content: _Content) -> bool:
+def _is_wav(content: Content) -> bool:
     """Tell WAV from FLAC by the first bytes; anything else is refused."""
     if content[:4] == b"RIFF" and content[8:12] == b"WAVE":
         return True
@@ -379,93 +258,14 @@ def _is_wav(content: _Content) -> bool:
     raise AudioError("magic", f"content must be WAV or FLAC, got {_kind_of(content)}; convert the file first")
 
 
-def _kind_of(content: _Content) -> str:
-    """Name a kind of recording that is not read; of any other file nothing is shown, since it may not be the user's."""
+def _kind_of(content: Content) -> str:
+    """Name a kind of recording that is not read; nothing of any other file is shown, since it may not be the user's."""
     return next(
         (kind for start, mark, kind in _OTHER_KINDS if content[start : start + len(mark)] == mark), "something else"
     )
 
 
-def _wav_header(content: _Content) -> _WavHeader:
-    """Walk the RIFF chunks and check all that libsndfile would act on."""
-    fmt, sound = _fmt_and_sound(content)
-    subtype, channels, sr, frame_bytes = _parse_fmt(content, fmt)
-    n_present = min(sound.n_bytes, len(content) - sound.start)
-    if n_present == 0:
-        rule = f"data chunk must hold samples, it claims {sound.n_bytes} bytes and {len(content) - sound.start} follow"
-        raise AudioError("empty", f"{rule}; save a streamed recording again")
-    warnings: tuple[str, ...] = ()
-    if n_present < sound.n_bytes:
-        text = f"truncated: the header claims {sound.n_bytes} bytes of sound, {n_present} are there"
-        warnings = (text,)
-    return _WavHeader(subtype, channels, sr, n_present // frame_bytes, sound.start, warnings)
-
-
-def _fmt_and_sound(content: _Content) -> tuple[_Chunk, _Chunk]:
-    """Return the only fmt chunk and the only data chunk, which follows it."""
-    found: dict[bytes, list[_Chunk]] = {b"fmt ": [], b"data": []}
-    for identity, chunk in _chunks(content):
-        if identity in found:
-            found[identity].append(chunk)
-    n_fmt, n_data = len(found[b"fmt "]), len(found[b"data"])
-    if (n_fmt, n_data) != (1, 1):
-        raise AudioError("chunks", f"WAV must have one fmt and one data chunk, got {n_fmt} and {n_data}")
-    fmt, sound = found[b"fmt "][0], found[b"data"][0]
-    if sound.start < fmt.start:
-        raise AudioError("chunks", "WAV must have its fmt chunk before its data chunk")
-    return fmt, sound
-
-
-def _chunks(content: _Content) -> Iterator[tuple[bytes, _Chunk]]:
-    """Yield identity and place of each chunk until one reaches past the end."""
-    at = 12
-    for _ in range(MAX_CHUNKS):
-        if at + 8 > len(content):
-            return
-        identity, n_bytes = struct.unpack("<4sI", content[at : at + 8])
-        yield identity, _Chunk(at + 8, n_bytes)
-        at += 8 + n_bytes + (n_bytes & 1)
-    if at + 8 <= len(content):
-        raise AudioError("chunks", f"WAV must have at most {MAX_CHUNKS} chunks, got more")
-
-
-def _parse_fmt(content: _Content, fmt: _Chunk) -> tuple[str, int, int, int]:
-    """Return subtype, channels, rate in Hz and bytes per frame."""
-    low, high = _FMT_BYTES
-    if not low <= fmt.n_bytes <= high or fmt.start + fmt.n_bytes > len(content):
-        raise AudioError("fmt", f"fmt chunk must have {low}..{high} bytes, all present; it claims {fmt.n_bytes}")
-    tag, channels, sr, _, frame_bytes, bits = struct.unpack("<HHIIHH", content[fmt.start : fmt.start + 16])
-    if tag == _EXTENSIBLE:
-        tag = _extensible_tag(content[fmt.start : fmt.start + fmt.n_bytes])
-    if (tag, bits) not in _WAV_SUBTYPES:
-        raise AudioError("codec", f"must be PCM of 8/16/24/32 or float of 32/64 bits, got tag {tag:#06x}, {bits} bits")
-    _check_layout(channels, sr)
-    if frame_bytes != channels * bits // 8:
-        rule = f"block align must be {channels * bits // 8} ({channels} channels x {bits} bits)"
-        raise AudioError("fmt", f"{rule}, got {frame_bytes}")
-    return _WAV_SUBTYPES[tag, bits], channels, sr, frame_bytes
-
-
-def _extensible_tag(body: bytes) -> int:
-    """Return the format tag inside the sub-format GUID of WAVE_FORMAT_EXTENSIBLE."""
-    if len(body) < _EXTENSIBLE_BYTES:
-        rule = f"fmt chunk of the extensible form must have {_EXTENSIBLE_BYTES} bytes"
-        raise AudioError("fmt", f"{rule}, got {len(body)}")
-    if body[26:40] != _GUID_TAIL:
-        raise AudioError("codec", "sub-format must be PCM or float, got another one; convert the file first")
-    return int.from_bytes(body[24:26], "little")
-
-
-def _check_layout(channels: int, sr: int) -> None:
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise AudioError("channels", f"must have 1..{MAX_CHANNELS} channels, got {channels}")
-    if not MIN_RATE_HZ <= sr <= MAX_RATE_HZ:
-        raise AudioError(
-            "rate", f"sample rate must be {MIN_RATE_HZ}..{MAX_RATE_HZ} Hz, got {sr}; convert the file first"
-        )
-
-
-def _decode_samples(content: bytes, header: _WavHeader | None, channel: int | None) -> tuple[Float32Array, int]:
+def _decode_samples(content: bytes, header: WavHeader | None, channel: int | None) -> tuple[Float32Array, int]:
     """Return the down-mixed samples and their rate in Hz; `header` is None for FLAC."""
     with _decoder(io.BytesIO(content), header) as sound:
         _check_duration(sound.frames, sound.samplerate, max_duration_s=MAX_DURATION_S, max_frames=MAX_FRAMES)
@@ -476,22 +276,22 @@ def _decode_samples(content: bytes, header: _WavHeader | None, channel: int | No
 
 
 @contextlib.contextmanager
-def _decoder(file: Any, header: _WavHeader | None) -> Iterator[Any]:
+def _decoder(file: Any, header: WavHeader | None) -> Iterator[Any]:
     """Open libsndfile's decoder on a file object; what it cannot read, now or later, is a refusal."""
     import soundfile as sf
 
     try:
         with sf.SoundFile(file) as sound:
             _check_codec(sound, header)
-            _check_layout(sound.channels, sound.samplerate)
+            check_layout(sound.channels, sound.samplerate)
             yield sound
     except sf.SoundFileError as error:
         reason = getattr(error, "error_string", "")
         raise AudioError("decode", f"damaged or unreadable: {reason or 'no reason given'!a}") from error
 
 
-def _check_codec(sound: Any, header: _WavHeader | None) -> None:
-    """Hold what libsndfile understood against the whitelist and against our own walk."""
+def _check_codec(sound: Any, header: WavHeader | None) -> None:
+    """Compare what libsndfile understood with the whitelist and with our own walk."""
     if header is None:
         if sound.format != "FLAC" or sound.subtype not in _FLAC_SUBTYPES:
             raise AudioError("codec", f"must be FLAC of 8/16/24 bits, got {sound.format}/{sound.subtype}")
@@ -522,7 +322,7 @@ def _check_channel(channel: int | None, n_channels: int) -> None:
 
 
 def _mono(blocks: Iterable[Float32Array], n_frames: int, channel: int | None) -> Float32Array:
-    """Down-mix block by block, so that the channels never lie in memory as a whole."""
+    """Down-mix block by block, so that the channels are never all in memory at once."""
     samples = np.empty(n_frames, dtype=np.float32)
     at = 0
     for frames in blocks:  # (n, n_channels)
@@ -535,7 +335,7 @@ def _mono(blocks: Iterable[Float32Array], n_frames: int, channel: int | None) ->
     return samples
 
 
-def _pcm16_blocks(content: bytes, header: _WavHeader) -> Iterator[Float32Array]:
+def _pcm16_blocks(content: bytes, header: WavHeader) -> Iterator[Float32Array]:
     """Decode 16-bit samples by themselves, as libsndfile does: x / 32768, always finite and within full scale."""
     n_values = header.n_frames * header.channels
     values = np.frombuffer(content, "<i2", count=n_values, offset=header.start).reshape(-1, header.channels)
@@ -546,7 +346,7 @@ def _pcm16_blocks(content: bytes, header: _WavHeader) -> Iterator[Float32Array]:
 
 
 def _checked_blocks(sound: Any) -> Iterator[Float32Array]:
-    """Decode by libsndfile, every sample checked; a block, shape (n, n_channels), holds until the next is asked for."""
+    """Decode by libsndfile, every sample checked; a block, shape (n, n_channels), is valid until the next one."""
     n_frames = sound.frames
     block = np.empty((_BLOCK_FRAMES, sound.channels), dtype=np.float32)
     for at in range(0, n_frames, _BLOCK_FRAMES):
@@ -575,9 +375,9 @@ def _check_values(frames: Float32Array) -> None:
 
 
 def silence_warnings(samples: Float32Array) -> tuple[str, ...]:
-    """`silent: ...` where no sample is further than `SILENT_BELOW` from the mean."""
+    """Return `silent: ...` where no sample is further than `SILENT_BELOW` from the mean."""
     lowest, highest = float(samples.min()), float(samples.max())
-    if highest - lowest > 4 * SILENT_BELOW:  # no need of the mean, which costs more
+    if highest - lowest > 4 * SILENT_BELOW:  # without the mean, which costs more
         return ()
     mean = float(samples.mean(dtype=np.float64))
     swing = max(highest - mean, mean - lowest)

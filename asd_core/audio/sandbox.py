@@ -1,11 +1,13 @@
-"""Decoding uploads away from the server: a child process with little memory, little time and no files.
+"""Decoding uploads outside the server, in a child process with little memory, little time and no files.
 
-Decoders have faults that nobody knows yet, and some files are bombs. A clip that brings the decoder down, or keeps it
+Decoders have faults that nobody knows yet, and some files are bombs. A clip that crashes the decoder, or keeps it busy
 too long, is one refusal here (`AudioError`, code `decode`); the next clip gets a new child. A child serves many clips,
-so that one costs a few milliseconds more than `asd_core.audio.reading.decode_waveform`, whose result it is, bit by bit.
+so that each costs only a few milliseconds more than `asd_core.audio.reading.decode_waveform`; the result is the same,
+bit for bit.
 
 `python -m asd_core.audio.sandbox` is the child. Questions and answers are a JSON header after its length, then bytes;
-it ends with its parent, since its input ends then. (A parent-death signal would end it with the thread that began it.)
+it ends with its parent, since its input ends then. (A parent-death signal would end it with the thread that
+started it.)
 """
 
 from __future__ import annotations
@@ -34,11 +36,11 @@ from asd_core.types import SR, Waveform
 
 N_CHILDREN = 2
 CLIPS_PER_CHILD = 500
-"""A fresh child then, so that nothing adds up."""
+"""Then a fresh child takes over, so that nothing accumulates."""
 MEMORY_BYTES = 512 * 2**20
 """Beyond what the child has at its start; the largest legal clip (600 s, 8 channels, 48 kHz) needs about 270 MB."""
 SECONDS = 30.0
-"""For one clip, by the wall's clock and by the processor's; the largest legal one needs 3 s of both."""
+"""For one clip, in wall-clock time and in processor time; the largest legal one needs 3 s of both."""
 MAX_OPEN_FILES = 16
 NICENESS = 5
 MAX_HEADER_BYTES = 64 * 1024
@@ -50,7 +52,7 @@ _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
 def decode_upload(content: bytes, *, name: str = "upload", channel: int | None = None) -> Waveform:
-    """Decode the bytes of an uploaded recording in a child process; threads may call it at the same time.
+    """Decode the bytes of an uploaded recording in a child process; several threads may call it at the same time.
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ def decode_upload(content: bytes, *, name: str = "upload", channel: int | None =
 
 @contextlib.contextmanager
 def _borrowed() -> Iterator[Decoder]:
-    """Wait for a decoder that is free; the one used last comes first, so that the second starts only when needed."""
+    """Wait for a free decoder; the one used last comes first, so that the second starts only when needed."""
     pool = _pool()
     decoder = pool.get()
     try:
@@ -135,7 +137,7 @@ class Decoder:
         process.kill()
         process.wait()
         for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError):  # what could not be written any more
+            with contextlib.suppress(OSError):  # what could no longer be written
                 _pipe(pipe).close()
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -196,7 +198,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 def _write(pipe: IO[bytes], header: Mapping[str, Any], body: bytes = b"") -> None:
-    text = json.dumps(header).encode("ascii")  # names that are no UTF-8 go as escapes
+    text = json.dumps(header).encode("ascii")  # invalid UTF-8 in names is escaped
     pipe.write(_LENGTH.pack(len(text)) + text)
     pipe.write(body)
     pipe.flush()
@@ -268,7 +270,7 @@ def _limit_self(memory_bytes: int) -> None:
 
 
 def _limit_time(seconds: float) -> None:
-    """Allow so much processor time from now on: it ends a child that spins even when its parent is gone."""
+    """Allow this much processor time from now on: it ends a child that spins even when its parent is gone."""
     if os.name == "nt":
         return
     import resource

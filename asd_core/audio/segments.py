@@ -1,4 +1,4 @@
-"""Long recordings as a row of clips, in bounded memory: a segment every few seconds, at the package's rate.
+"""Long recordings as a sequence of clips, in bounded memory: a segment every few seconds, at the package's rate.
 
 The limits of `audio.reading` on size and length are for uploads and clips. Here an operator names the file, which may
 last `MAX_RECORDING_S` and have `MAX_RECORDING_BYTES` (WAV itself ends at 4 GiB); every other rule of the reader holds.
@@ -31,7 +31,7 @@ class Segment:
     start_s, end_s
         Where it lies in the recording, in seconds.
     waveform
-        Its sound; `digest` is of the samples, `warnings` holds "silent: ..." and "partial: ...", those of the first
+        Its sound; `digest` is of the samples, `warnings` holds "silent: ..." and "partial: ...", and in the first
         segment also the file's own ("truncated: ...").
     is_whole
         Whether it has the full length; only the last one may be shorter.
@@ -49,7 +49,7 @@ def check_segments(segment_s: float, hop_s: float) -> None:
     Raises
     ------
     UsageError
-        Out of range, or no number.
+        Out of range, or not a number.
     """
     if not MIN_DURATION_S <= segment_s <= MAX_DURATION_S:
         raise UsageError(f"segments must last {MIN_DURATION_S} to {MAX_DURATION_S} s, got {segment_s:g}")
@@ -60,7 +60,7 @@ def check_segments(segment_s: float, hop_s: float) -> None:
 def segments(
     path: str | os.PathLike[str], *, segment_s: float, hop_s: float, channel: int | None = None
 ) -> Iterator[Segment]:
-    """Cut a recording into segments, the next one read when asked for.
+    """Cut a recording into segments, each read on demand.
 
     Segments start at 0, `hop_s`, 2 `hop_s`, ... The first that would reach past the end is the last one and shorter; it
     is left out where all of its sound was in the segment before. Memory holds one segment and one block.
@@ -77,7 +77,7 @@ def segments(
     UsageError
         See `check_segments`.
     AudioError
-        As `asd_core.audio.reading.read_waveform`; damage that lies late in the file is met late.
+        As `asd_core.audio.reading.read_waveform`; damage late in the file is found late.
     """
     check_segments(segment_s, hop_s)
     n_segment, n_hop = round(segment_s * SR), round(hop_s * SR)
@@ -99,7 +99,7 @@ def _segment(start: int, samples: Float32Array, n_segment: int, warnings: tuple[
 
 
 def _cut(blocks: Iterator[Float32Array], *, n_segment: int, n_hop: int) -> Iterator[tuple[int, Float32Array]]:
-    """Yield first sample and samples of each segment, the last one maybe shorter."""
+    """Yield first sample and samples of each segment, the last one possibly shorter."""
     kept = np.empty(0, dtype=np.float32)  # the sound from `start` on
     start = covered = 0
     for block in blocks:

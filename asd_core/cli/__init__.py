@@ -18,7 +18,7 @@ from asd_core.cli.options import check_place, use_vggish
 from asd_core.cli.outcome import BUSY, INTERRUPTED, USAGE, Interrupted, write_json
 from asd_core.errors import AsdError, BusyError
 
-_INTERRUPTED = "interrupted; `--resume` goes on from the last finished epoch of a training"
+_INTERRUPTED = "interrupted; `--resume` continues a training from its last finished epoch"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Commands that bring and list clips: simulate, index, download."""
+"""Commands that make, list and fetch clips: simulate, index, download."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0)
     text = "list what a data set holds: counts, kinds, duplicates, refused clips"
     add_data(command(commands, "index", _index, text), positional=True, ids=False)
-    text = "fetch, verify and unpack DCASE 2020 Task 2 data (CC BY-NC-SA 4.0; about 1 GB a machine)"
+    text = "fetch, verify and unpack DCASE 2020 Task 2 data (CC BY-NC-SA 4.0; about 1 GB per machine)"
     parser = command(commands, "download", _download, text)
     names = "slider (default), fan, pump, valve, ToyCar or ToyConveyor"
     parser.add_argument("machines", nargs="*", metavar="MACHINE", help=names)
@@ -105,7 +105,7 @@ def _download(arguments: argparse.Namespace) -> Outcome:
 
 
 class _Announcer:
-    """Says how large each file is before its first byte, then how far it is."""
+    """Writes how large each file is before its first byte, then how much of it is done."""
 
     def __init__(self) -> None:
         self._begun: set[tuple[str, str]] = set()

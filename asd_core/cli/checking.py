@@ -1,4 +1,4 @@
-"""Commands that look at the machine and its models: doctor, verify-vggish."""
+"""Commands that check the machine and its models: doctor, verify-vggish."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from asd_core.cli.outcome import DONE, UNEXPECTED, USAGE, Outcome
 
 def add(commands: Any) -> None:
     """Add the commands of this module."""
-    command(commands, "doctor", _doctor, "check what this machine has and lacks")
+    command(commands, "doctor", _doctor, "check what this machine has and what it lacks")
     parser = command(commands, "verify-vggish", _verify_vggish, "check numerically that a SavedModel is VGGish")
     parser.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="a SavedModel; default: TF-Hub's cache")
 
 
-def _doctor(arguments: argparse.Namespace) -> Outcome:  # noqa: ARG001 - as all commands
+def _doctor(arguments: argparse.Namespace) -> Outcome:  # noqa: ARG001 - like all commands
     from asd_core.cli.doctor import checks
 
     found = checks()

@@ -73,7 +73,7 @@ def _package(name: str) -> Check:
 
 
 def reaches(found: str, floor: tuple[int, int]) -> bool:
-    """Whether a version is the floor or newer, as PEP 440 orders them; what it does not describe reaches nothing.
+    """Whether a version is the floor or newer, as PEP 440 orders them; any other version is too old.
 
     Release candidates, alphas, betas and development versions come before the release that they lead to, post-releases
     and local versions (`2.10.0+cpu`) after it.
@@ -130,7 +130,7 @@ def _protections() -> list[Check]:
     posix = os.name == "posix"
     missing = "this system lacks it"
     return [
-        Check("file locks", find_spec("fcntl") is not None, False, "one training a detector" if posix else missing),
+        Check("file locks", find_spec("fcntl") is not None, False, "one training per detector" if posix else missing),
         Check("no-follow opening", hasattr(os, "O_NOFOLLOW"), False, "links are refused" if posix else missing),
         Check("resource limits", find_spec("resource") is not None, False, "memory and time" if posix else missing),
     ]

@@ -1,4 +1,4 @@
-"""Commands that judge detectors by labelled clips: evaluate, report."""
+"""Commands that judge detectors on labelled clips: evaluate, report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from asd_core.cli.outcome import Outcome, figure, interval, refusals, show_warni
 
 def add(commands: Any) -> None:
     """Add the commands of this module."""
-    text = "score labelled test clips and sum up: AUC, threshold, matrix"
+    text = "score labelled test clips and sum up: AUC, threshold, confusion matrix"
     _add_evaluate(command(commands, "evaluate", _evaluate, text))
     parser = command(commands, "report", _report, "write one self-contained HTML file on detectors and a data set")
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL", help=MODEL)
@@ -35,13 +35,13 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
     add_data(parser)
     add_rule(parser)
-    parser.add_argument("--per-id", action="store_true", help="decide each clip by its own id's threshold")
+    parser.add_argument("--per-id", action="store_true", help="judge each clip by its own id's threshold")
     parser.add_argument("--normalise-ids", action="store_true", help="bring ids to one scale by held-out normal clips")
     text = "another method's scores (path, score) to compare"
     parser.add_argument("--scores", type=Path, metavar="FILE.csv", help=text)
     text = "a network's errors pooled by mean, std, max or gwrp; no retraining"
     parser.add_argument("--pooling", metavar="P", help=text)
-    text = "also the ensemble with this detector: mean of z-scores by held-out normal clips; may be given again"
+    text = "also the ensemble with this detector: mean of z-scores by held-out normal clips; may be repeated"
     parser.add_argument("--with", dest="others", type=Path, action="append", default=[], metavar="MODEL", help=text)
     add_vggish(parser)
 

@@ -31,14 +31,14 @@ def add_data(parser: argparse.ArgumentParser, *, positional: bool = False, ids: 
         parser.add_argument("data", type=Path, metavar="DIR", help=text)
     else:
         parser.add_argument("--data", type=Path, required=True, metavar="DIR", help=text)
-    parser.add_argument("--machine", metavar="M", help="which machine, where the folder holds several")
+    parser.add_argument("--machine", metavar="M", help="which machine, if the folder holds several")
     parser.add_argument("--normal", metavar="NAME", help="own recordings: the folder of normal clips")
     if ids:
         parser.add_argument("--ids", type=words, metavar="00,02", help="only these machine ids; default all")
 
 
 def data_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what `add_data` read, but for the folder."""
+    """Return what `add_data` read, except the folder."""
     names = ("machine", "normal", "ids") if "ids" in arguments else ("machine", "normal")
     return {name: getattr(arguments, name) for name in names}
 
@@ -74,7 +74,7 @@ def use_vggish(arguments: argparse.Namespace) -> None:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Part a list at its commas."""
+    """Split a list at its commas."""
     found = tuple(part.strip() for part in text.split(",") if part.strip())
     if not found:
         raise argparse.ArgumentTypeError(f"needs at least one entry, got {text!r}")
@@ -91,7 +91,7 @@ def channel(text: str) -> int | Literal["mean"]:
 
 
 def key_value(text: str) -> tuple[str, str]:
-    """Part `name=value`."""
+    """Split `name=value`."""
     key, separator, value = text.partition("=")
     if not separator:
         raise UsageError(f"--set takes name=value, got {text!r}")
@@ -99,7 +99,7 @@ def key_value(text: str) -> tuple[str, str]:
 
 
 def check_place(path: Path | None) -> None:
-    """Refuse a file that could not be written, before hours go into what should stand in it.
+    """Refuse a file that could not be written, before hours go into computing its content.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a command leaves: its exit code, its report as JSON, and how lines and files are written."""
+"""What a command leaves behind: its exit code, its report as JSON, and how lines and files are written."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Outcome(NamedTuple):  # a dataclass would cost `--help` a fifth of its tim
     code: int = DONE
 
 
-class Interrupted(Exception):  # noqa: N818 - not a fault, a wish
-    """Ctrl-C came; the text says how to go on."""
+class Interrupted(Exception):  # noqa: N818 - a wish, not an error
+    """Ctrl-C was pressed; the text says how to continue."""
 
 
 def refusals(refused: Sequence[Mapping[str, str]]) -> int:
-    """List refused clips on standard error; returns the exit code they ask for."""
+    """List refused clips on standard error; return the exit code they call for."""
     for entry in refused:
         print(f"refused {entry['path']}: {entry['reason']}", file=sys.stderr)
     return SOME_REFUSED if refused else DONE
@@ -47,7 +47,7 @@ def show_warnings(lines: Sequence[str]) -> None:
 
 
 def show_progress(text: str, *, last: bool) -> None:
-    """Overwrite one line of a terminal; nothing where standard error is a file."""
+    """Overwrite one line of a terminal; write nothing where standard error is a file."""
     if sys.stderr.isatty():
         print(f"\r{text}", end="\n" if last else "", file=sys.stderr, flush=True)
 
@@ -67,7 +67,7 @@ def figure(value: float | None, form: str = ".3f") -> str:
 
 
 def interval(limits: Sequence[float] | None) -> str:
-    """Write an interval behind its figure."""
+    """Write an interval after its figure."""
     return "" if limits is None else f" [{limits[0]:.3f}, {limits[1]:.3f}]"
 
 

@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:
-    paths = "files, folders of .wav and .flac files, or manifests: .csv or .parquet with a column path (paths or URLs)"
+    paths = "files, folders of .wav and .flac files, or clip lists: .csv or .parquet with a column path (paths or URLs)"
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help=paths)
     parser.add_argument("--model", type=Path, action="append", required=True, metavar="MODEL")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the rows here instead of standard output")
@@ -45,7 +45,9 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--segment", type=float, metavar="S", help=text)
     text = "a segment every S seconds; default the segment's length"
     parser.add_argument("--hop", type=float, metavar="S", help=text)
-    parser.add_argument("--to", type=Path, metavar="DIR", help="score in parts, to Parquet files; a killed run goes on")
+    parser.add_argument(
+        "--to", type=Path, metavar="DIR", help="score in parts, to Parquet files; a killed run can be continued"
+    )
     parser.add_argument("--cluster", metavar="tcp://HOST:PORT", help="Dask scheduler whose workers score; needs --to")
     parser.add_argument("--workers", type=int, metavar="N", help="processes for --to without --cluster; default: cores")
     parser.add_argument("--part-size", type=int, metavar="N", help="clips in a part of --to; default 50")
@@ -94,7 +96,8 @@ def _score_segments(arguments: argparse.Namespace) -> Outcome:
 
 
 def _score_to(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.tasks.score_many import PART_SIZE, score_to, write_csv
+    from asd_core.tasks.score_many import PART_SIZE, score_to
+    from asd_core.tasks.score_parts import write_csv
 
     if arguments.cluster is not None and arguments.vggish is not None:
         raise UsageError("--vggish is for this machine alone: set ASD_VGGISH_DIR where the workers start")
@@ -125,7 +128,7 @@ def _add_watch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--alarm", default="3/5", metavar="k/n", help=k_of_n)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="the table; default in the data folder, for the page")
     parser.add_argument("--poll", type=float, default=1.0, metavar="S", help="seconds between two looks (default 1)")
-    parser.add_argument("--drift", type=int, default=20, metavar="N", help="clips held against training (default 20)")
+    parser.add_argument("--drift", type=int, default=20, metavar="N", help="clips compared with training (default 20)")
     parser.add_argument("--once", action="store_true", help="score what is there, then end")
     add_vggish(parser)
 
@@ -134,7 +137,7 @@ def _watch(arguments: argparse.Namespace) -> Outcome:
     import signal
     import threading
 
-    from asd_core.monitoring.table import AlarmRule
+    from asd_core.monitoring.alarms import AlarmRule
     from asd_core.monitoring.watch import WatchRequest, watch
 
     rule = AlarmRule.parse(arguments.alarm)

@@ -19,11 +19,11 @@ def add(commands: Any) -> None:
     _add_train(command(commands, "train", _train, "train a detector on normal clips and publish it"))
     text = "fit the one-class SVM for a grid of nu and gamma, and compare"
     _add_sweep(command(commands, "sweep", _sweep, text))
-    text = "repeat the course report's experiment and set its figures beside ours"
+    text = "repeat the course report's experiment and compare its figures with ours"
     parser = command(commands, "reproduce", _reproduce, text)
     add_data(parser, ids=False)
     add_preset(parser)
-    parser.add_argument("--resume", action="store_true", help="go on where a former run ended")
+    parser.add_argument("--resume", action="store_true", help="continue where an earlier run ended")
     parser.add_argument("--out", type=Path, default=Path("reproduction"), metavar="DIR")
     add_vggish(parser)
 
@@ -35,10 +35,12 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="DATASET", help="name of the data set; default the folder's")
     add_preset(parser)
     parser.add_argument("--set", action="append", default=[], metavar="k=v", help="a hyper-parameter")
-    parser.add_argument("--threads", type=int, default=1, help="of the arithmetic; more than 1 needs an idle machine")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads of the arithmetic; more than 1 needs an idle machine"
+    )
     text = "of recordings with several; default: the first of raw MIMII, else the mean"
     parser.add_argument("--channel", type=channel, metavar="mean|N", help=text)
-    parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch of a killed training")
+    parser.add_argument("--resume", action="store_true", help="continue a killed training from its last finished epoch")
     parser.add_argument("--out", type=Path, default=Path("artifacts"), metavar="DIR")
     add_vggish(parser)
 

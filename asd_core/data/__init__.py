@@ -1,4 +1,4 @@
-"""Which clips there are: layouts, labels and splits, clip lists, uploads, data sets known, simulated and downloaded.
+"""Which clips there are: layouts, labels and splits, clip lists, uploads; known, simulated and downloaded data sets.
 
 Sound is opened through `audio` and `features.cache`; what a detector makes of it is decided elsewhere.
 """

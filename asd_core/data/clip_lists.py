@@ -1,6 +1,6 @@
 """Which clips are meant, and reading those that are not on this machine.
 
-Clips are named by path or URL: on the command line (files, folders) or in a manifest, a CSV or Parquet file with a
+Clips are named by path or URL: on the command line (files, folders) or in a clip list, a CSV or Parquet file with a
 column `path`. Object stores are read through fsspec under the same limits as files, and only those that the operator
 lists in `ASD_REMOTE_STORES`: a list of clips from somebody else must not make this machine, or a worker inside a
 network, call any address. `http` is left out on purpose.
@@ -23,14 +23,14 @@ from asd_core.errors import AudioError, UsageError
 from asd_core.formats import cell_text
 from asd_core.types import Waveform
 
-MANIFEST_SUFFIXES = (".csv", ".parquet")
-MANIFEST_COLUMN = "path"
-MAX_MANIFEST_BYTES = 256 * 2**20
+LIST_SUFFIXES = (".csv", ".parquet")
+PATH_COLUMN = "path"
+MAX_LIST_BYTES = 256 * 2**20
 MAX_CLIPS = 1_000_000
-"""Rows of a manifest."""
+"""Rows of a clip list."""
 MAX_COLUMNS = 1_000
 MAX_ROW_CHARACTERS = 2**20
-"""Of a CSV manifest."""
+"""Of a CSV clip list."""
 MAX_NAME_CHARACTERS = 8192
 """A path has at most 4096 bytes on Linux, and three characters stand for one in a URL."""
 
@@ -44,14 +44,14 @@ _STORE = re.compile(r"([a-z0-9]+://[^/?#:@]+(?:[@:][^/?#:@]+){0,2})(/[^?#]*)?")
 
 
 def expand(paths: Sequence[Path]) -> list[str]:
-    """Files named, .wav and .flac files below folders named, and what manifests list; sorted, each once.
+    """Files named, .wav and .flac files below folders named, and those that clip lists name; sorted, each once.
 
-    Names in a manifest are taken as they stand: URLs, or paths from the current folder like those of a command.
+    Names in a clip list are taken as they are written: URLs, or paths from the current folder like those of a command.
 
     Raises
     ------
     UsageError
-        A path that does not exist, a manifest that cannot be read or is too large, or no file at all.
+        A path that does not exist, a clip list that cannot be read or is too large, or no file at all.
     """
     found: set[str] = set()
     for path in paths:
@@ -158,24 +158,24 @@ def _file_path(url: str) -> str | None:
 
 def _named_by(path: Path) -> Iterable[str]:
     if not os.path.lexists(path):
-        hint = "; list URLs in a manifest" if _URL_AS_PATH.match(os.fspath(path)) else ""
+        hint = "; list URLs in a clip list" if _URL_AS_PATH.match(os.fspath(path)) else ""
         raise UsageError(f"{str(path)!r} does not exist{hint}")
     if path.is_symlink() or not path.is_dir():
-        is_manifest = path.suffix.lower() in MANIFEST_SUFFIXES and path.is_file()
-        return _read_manifest(path) if is_manifest else [os.fspath(path)]
+        is_clip_list = path.suffix.lower() in LIST_SUFFIXES and path.is_file()
+        return _read_clip_list(path) if is_clip_list else [os.fspath(path)]
     return [os.fspath(clip) for clip in find_audio(path)]
 
 
-def _read_manifest(path: Path) -> set[str]:
-    if (n_bytes := path.stat().st_size) > MAX_MANIFEST_BYTES:
-        raise UsageError(f"{path}: a manifest must have at most {MAX_MANIFEST_BYTES} bytes, got {n_bytes}; split it")
+def _read_clip_list(path: Path) -> set[str]:
+    if (n_bytes := path.stat().st_size) > MAX_LIST_BYTES:
+        raise UsageError(f"{path}: a clip list must have at most {MAX_LIST_BYTES} bytes, got {n_bytes}; split it")
     names = _csv_column(path) if path.suffix.lower() == ".csv" else _parquet_column(path)
     found: set[str] = set()
     for row, name in enumerate(names, start=1):
         if row > MAX_CLIPS:
             raise _too_many_clips(path)
         if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARACTERS:
-            rule = f"{MANIFEST_COLUMN!r} must be a path or URL of at most {MAX_NAME_CHARACTERS} characters"
+            rule = f"{PATH_COLUMN!r} must be a path or URL of at most {MAX_NAME_CHARACTERS} characters"
             raise UsageError(f"{path}, clip {row}: {rule}")
         found.add(name)
     if not found:
@@ -184,7 +184,7 @@ def _read_manifest(path: Path) -> set[str]:
 
 
 def _too_many_clips(path: Path) -> UsageError:
-    return UsageError(f"{path}: a manifest must list at most {MAX_CLIPS} clips; split it")
+    return UsageError(f"{path}: a clip list must name at most {MAX_CLIPS} clips; split it")
 
 
 class _Lines:
@@ -215,7 +215,7 @@ def _csv_column(path: Path) -> Iterator[str | None]:
             reader = csv.reader(lines)
             columns = next(reader, [])
             _check_columns(path, columns)
-            at = columns.index(MANIFEST_COLUMN)
+            at = columns.index(PATH_COLUMN)
             for row in reader:
                 lines.left = MAX_ROW_CHARACTERS
                 if row:
@@ -233,8 +233,8 @@ def _parquet_column(path: Path) -> Iterator[Any]:
     try:
         metadata = pq.read_metadata(path)
         _check_size(path, metadata)
-        with pq.ParquetFile(path, metadata=metadata, read_dictionary=[MANIFEST_COLUMN]) as file:
-            for batch in file.iter_batches(columns=[MANIFEST_COLUMN]):
+        with pq.ParquetFile(path, metadata=metadata, read_dictionary=[PATH_COLUMN]) as file:
+            for batch in file.iter_batches(columns=[PATH_COLUMN]):
                 yield from _values(batch.column(0))
     except pa.ArrowException as error:
         raise UsageError(f"{path} is no Parquet file that can be read ({type(error).__name__})") from error
@@ -247,10 +247,10 @@ def _check_size(path: Path, metadata: Any) -> None:
     _check_columns(path, columns)
     if metadata.num_rows > MAX_CLIPS:
         raise _too_many_clips(path)
-    at = columns.index(MANIFEST_COLUMN)
+    at = columns.index(PATH_COLUMN)
     groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
-    if sum(group.column(at).total_uncompressed_size for group in groups) > MAX_MANIFEST_BYTES:
-        raise UsageError(f"{path}: the names of a manifest must take at most {MAX_MANIFEST_BYTES} bytes; split it")
+    if sum(group.column(at).total_uncompressed_size for group in groups) > MAX_LIST_BYTES:
+        raise UsageError(f"{path}: the names of a clip list must take at most {MAX_LIST_BYTES} bytes; split it")
 
 
 def _values(column: Any) -> Iterator[Any]:
@@ -264,6 +264,6 @@ def _values(column: Any) -> Iterator[Any]:
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
     if len(columns) > MAX_COLUMNS:
-        raise UsageError(f"{path}: a manifest must have at most {MAX_COLUMNS} columns, got more")
-    if MANIFEST_COLUMN not in columns:
-        raise UsageError(f"{path} must have a column {MANIFEST_COLUMN!r}, and none of its columns is called so")
+        raise UsageError(f"{path}: a clip list must have at most {MAX_COLUMNS} columns, got more")
+    if PATH_COLUMN not in columns:
+        raise UsageError(f"{path} must have a column {PATH_COLUMN!r}, and none of its columns is called so")

@@ -1,6 +1,7 @@
-"""The detectors: the contract, one file per detector, and the registry: a new one is one file and one line there.
+"""The contract of a detector, one file for each detector, what they share, and here their registry.
 
-A detector knows nothing of thresholds, files, labels or pages.
+A detector learns from normal clips alone; thresholds, labels, files and pages are none of its business. A new one is
+one file in this folder and one line in `_CLASSES`.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from asd_core.detectors.contract import Detector
 from asd_core.errors import UsageError
 
 _CLASSES = {
-    "vggish_ocsvm": ("one_class_svm", "VggishOcsvm"),
+    "vggish_ocsvm": ("one_class_svm", "OneClassSvm"),
     "lstm_predictor": ("lstm_predictor", "LstmPredictor"),
     "gru_autoencoder": ("gru_autoencoder", "GruAutoencoder"),
     "dcase_autoencoder": ("dcase_autoencoder", "DcaseAutoencoder"),
-    "vggish_mahalanobis": ("mahalanobis", "VggishMahalanobis"),
-    "vggish_knn": ("nearest_neighbours", "VggishKnn"),
+    "vggish_mahalanobis": ("mahalanobis", "Mahalanobis"),
+    "vggish_knn": ("nearest_neighbours", "NearestNeighbours"),
 }
+"""Id -> (module, class). Ids are words of commands and names of folders on disk, so they never change; `vggish_` in
+them tells which encoder the report used, not which one runs."""
 
 DETECTOR_NAMES = tuple(_CLASSES)
 

@@ -1,4 +1,4 @@
-"""The contract of a detector: what every one offers, whatever it is made of.
+"""The contract of a detector: what every one offers, however it works.
 
 A new detector is one file in `asd_core/detectors` and one entry in its registry; `tests/test_detector_contract.py`
 then tests it like the others.
@@ -26,7 +26,7 @@ POOLINGS = ("mean", "std", "max", "gwrp")
 GWRP_DECAY = 0.98
 
 State = dict[str, npt.NDArray[Any]]
-"""All that `fit` learned: names to arrays of float32, float64 or int64."""
+"""Everything that `fit` learned: names to arrays of float32, float64 or int64."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class TensorSpec:
 
 
 class Checkpoint(Protocol):
-    """Where a training keeps its finished epochs; a killed one goes on from there."""
+    """Where a training keeps its finished epochs; a killed one continues from there."""
 
     def read(self) -> State | None:
         """Return the arrays last written, or None."""
@@ -71,20 +71,20 @@ def ignore_progress(progress: Progress) -> None:
 
 
 def never_stop() -> bool:
-    """Tell the training to go on."""
+    """Let the training continue."""
     return False
 
 
 def pool(step_values: FloatArray, *, pooling: str) -> float:
-    """One number from a value a step.
+    """Pool one value per time step to one number.
 
     Parameters
     ----------
     step_values
         Shape (n_steps,).
     pooling
-        `mean`; `std` (over time, ddof 0); `max`; or `gwrp`, global weighted rank pooling: the values in falling order,
-        weighted by 0.98**rank (Guan et al. 2023, time-weighted frequency representation).
+        `mean`; `std` (over time, ddof 0); `max`; or `gwrp`, global weighted rank pooling: the values in descending
+        order, weighted by 0.98**rank (Guan et al. 2023, time-weighted frequency representation).
     """
     if pooling == "gwrp":
         weights = GWRP_DECAY ** np.arange(len(step_values))
@@ -131,7 +131,7 @@ class Detector(ABC):
         Raises
         ------
         UsageError
-            Unknown name, or text that is no such number.
+            Unknown name, or text that is not such a number.
         """
         defaults = {field.name: field.default for field in fields(cls) if field.init}
         if name not in defaults:
@@ -159,8 +159,8 @@ class Detector(ABC):
         """The encoder that ran, or None where there is none."""
         return None
 
-    def input_warnings(self, clip: Waveform) -> tuple[str, ...]:  # noqa: ARG002 - for those that need none
-        """`code: text` lines on how this detector takes the clip ("short: ...")."""
+    def input_warnings(self, clip: Waveform) -> tuple[str, ...]:  # noqa: ARG002 - most have none
+        """`code: text` lines on how this detector treats the clip ("short: ...")."""
         return ()
 
     @property
@@ -189,7 +189,7 @@ class Detector(ABC):
         on_progress
             Called after each epoch.
         should_stop
-            Asked between batches; True raises TrainingStopped.
+            Called between batches; True raises TrainingStopped.
         checkpoint
             Read at the start and written after each epoch, where given.
 
@@ -198,7 +198,7 @@ class Detector(ABC):
         InputError
             Too few distinct clips, clips too short, or features that never change.
         TrainingStopped
-            `should_stop` said so.
+            `should_stop` returned True.
         """
         self._forget()
         distinct = len({clip.digest or hashlib.sha256(clip.samples.tobytes()).hexdigest() for clip in clips})
@@ -217,7 +217,7 @@ class Detector(ABC):
         NotFittedError
             Before `fit`.
         InputError
-            Wrong rate, too short, not mono or not finite.
+            Wrong rate, too short, not mono, or not finite.
         """
         self._require_fit()
         with one_blas_thread():
@@ -247,7 +247,7 @@ class Detector(ABC):
     @property
     @final
     def state(self) -> State:
-        """All that `fit` learned, scaling included; arrays are copies."""
+        """Everything that `fit` learned, scaling included; arrays are copies."""
         self._require_fit()
         return self._state()
 
@@ -293,7 +293,7 @@ class Detector(ABC):
     def _anomaly_score(self, clip: Waveform) -> float: ...
 
     def _anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
-        """Both; a detector whose two share work that costs something does it once here."""
+        """Both; a detector whose two share costly work does it once here."""
         return self._anomaly_score(clip), self._anomaly_map(clip)
 
     @abstractmethod
@@ -311,7 +311,7 @@ class Detector(ABC):
 
 
 def _number_or_text(text: str) -> float | str:
-    """`0.001` is a number where a setting takes a number or a word."""
+    """Read `0.001` as a number where a setting takes a number or a word."""
     try:
         return float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Dense autoencoder of the DCASE 2020 Task 2 baseline: what it cannot rebuild is strange.
+"""Dense autoencoder of the DCASE 2020 Task 2 baseline: what it cannot reconstruct is strange.
 
 Source: Koizumi et al. 2020 (arXiv 2006.05822) and its baseline system: 640-128-128-128-128-8-128-128-128-128-640, each
 dense layer but the last followed by batch normalisation and ReLU; Adam, batches of 512 vectors, 100 epochs.
@@ -31,7 +31,7 @@ BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON = 0.01, 1e-3
 
 @dataclass
 class DcaseAutoencoder(NetworkDetector["list[Affine]"]):
-    """Five log-mel frames, laid end to end, go through eight numbers and back; the score is the mean squared error.
+    """Five log-mel frames, concatenated, go through eight numbers and back; the score is the mean squared error.
 
     The frames stay raw decibels, as in the baseline; the errors are in dB squared. A 10-s clip has 309 vectors; the map
     is (309, 128): each vector's error, averaged over its five frames, at the window's centre. Where the baseline takes
@@ -60,7 +60,7 @@ class DcaseAutoencoder(NetworkDetector["list[Affine]"]):
         return "DCASE 2020 autoencoder"
 
     def state_spec(self) -> dict[str, TensorSpec]:
-        """Names, types and shapes of weights and running statistics; the counts of batches are whole numbers."""
+        """Names, types and shapes of weights and running statistics; the counts of batches are integers."""
         counts = {f"batch_norm{layer}.num_batches_tracked": TensorSpec("int64", ()) for layer in _HIDDEN_LAYERS}
         return super().state_spec() | counts
 
@@ -76,7 +76,7 @@ class DcaseAutoencoder(NetworkDetector["list[Affine]"]):
         for layer, (inputs, outputs) in enumerate(itertools.pairwise(SIZES)):
             network.add_module(f"dense{layer}", Linear(inputs, outputs))
             if layer in _HIDDEN_LAYERS:
-                # Normalisation takes this bias away: its gradient is rounding noise, of which Adam makes whole steps.
+                # Normalisation cancels this bias: its gradient is rounding noise, which Adam turns into full steps.
                 network[-1].bias.requires_grad_(False)
                 norm = BatchNorm1d(outputs, momentum=BATCH_NORM_MOMENTUM, eps=BATCH_NORM_EPSILON)
                 network.add_module(f"batch_norm{layer}", norm)
@@ -84,7 +84,7 @@ class DcaseAutoencoder(NetworkDetector["list[Affine]"]):
         return network
 
     def _initialise(self, network: torch.nn.Module) -> None:
-        """Draw weights as Keras does by default: Glorot's uniform ones, biases zero; batch normalisation as built."""
+        """Draw weights as Keras does by default: Glorot uniform, zero biases; batch normalisation as built."""
         import torch
 
         rng = np.random.default_rng([self.seed, 0])
@@ -123,7 +123,7 @@ class DcaseAutoencoder(NetworkDetector["list[Affine]"]):
         return means
 
     def _prepared(self, weights: State) -> list[Affine]:
-        """The dense layers, each with its normalisation put into its weights."""
+        """The dense layers, each with its normalisation folded into its weights."""
         layers = []
         for layer in range(len(SIZES) - 1):
             weight, bias = weights[f"dense{layer}.weight"], weights[f"dense{layer}.bias"]

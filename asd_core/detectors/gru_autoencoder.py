@@ -1,4 +1,4 @@
-"""GRU autoencoder: what it cannot rebuild is strange (the report's third method)."""
+"""GRU autoencoder: what it cannot reconstruct is strange (the report's third method)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer, Affine]"]):
     """Windows of ten log-mel frames go through one vector and back; the score is the pooled squared error.
 
     The encoder's last hidden state is the decoder's input at each of its steps. A 10-s clip has 304 windows; the map is
-    (304, 128): each window's error, averaged over its ten frames, at the window's centre (with a stride of k every k-th
-    window).
+    (304, 128): each window's error, averaged over its ten frames, at the window's centre (only every k-th
+    window with a stride of k).
     """
 
     batch_size: int = 64
@@ -52,7 +52,7 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer, Affine]"]):
         return "GRU autoencoder"
 
     def rebuild_windows(self, clip: Waveform) -> tuple[Float32Array, Float32Array]:
-        """Rebuilt and true scaled windows, each (n_windows, window, 128). Raises as `anomaly_map`."""
+        """Reconstructed and true scaled windows, each (n_windows, window, 128). Raises as `anomaly_map`."""
         frames = self.scaled_frames(clip)
         with one_blas_thread():
             rebuilt = np.stack(list(self._rebuilt_steps(frames)), axis=1)
@@ -96,7 +96,7 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer, Affine]"]):
         return encoder, decoder, Affine(**part(weights, "output"))
 
     def _rebuilt_steps(self, frames: Float32Array) -> Iterator[Float32Array]:
-        """Rebuilt frame (n_windows, n_mels) at each step of the scored windows of scaled frames (n_frames, n_mels)."""
+        """Reconstructed frame (n_windows, n_mels) at each step of the scored windows of frames (n_frames, n_mels)."""
         encoder, decoder, output = self._scorer
         (latent,) = deque(encoder.over_windows(frames, n_steps=self.window, stride=self.stride), maxlen=1)
         return (output(state) for state in decoder.over_constant(latent, n_steps=self.window))

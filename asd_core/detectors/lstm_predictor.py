@@ -1,4 +1,4 @@
-"""LSTM next-frame predictor: what it cannot foresee is strange (the report's second method)."""
+"""LSTM next-frame predictor: what it cannot predict is strange (the report's second method)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LstmPredictor(RecurrentDetector["tuple[LstmScorer, Affine]"]):
     """Ten log-mel frames predict the eleventh; the score is the pooled squared error over all predictions.
 
     A 10-s clip has 303 predictions; the map is (303, 128), at the times of the predicted frames
-    (with a stride of k every k-th of them).
+    (only every k-th of them with a stride of k).
     """
 
     name: ClassVar[str] = "lstm_predictor"
@@ -79,7 +79,7 @@ class LstmPredictor(RecurrentDetector["tuple[LstmScorer, Affine]"]):
         return LstmScorer(part(weights, "lstm")), Affine(**part(weights, "output"))
 
     def _predictions(self, frames: Float32Array) -> Float32Array:
-        """Frame after each window of scaled frames (n_frames, n_mels), a row a scored window."""
+        """Predicted frame after each window of scaled frames (n_frames, n_mels), one row per scored window."""
         lstm, output = self._scorer
         return output(lstm.last_states(frames[:-1], n_steps=self.window, stride=self.stride))
 

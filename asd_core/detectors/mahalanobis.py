@@ -1,6 +1,6 @@
 """Mahalanobis distance on patch embeddings, with the covariance of Ledoit and Wolf (2004).
 
-Each patch of 128 numbers is a row of its own: a block of ten has 1280, whose covariance some hundred clips cannot tell.
+Each patch of 128 numbers is one row: a block of ten has 1280, too many for a covariance from a few hundred clips.
 scikit-learn only trains; scoring is NumPy on the stored arrays.
 """
 
@@ -19,7 +19,7 @@ from asd_core.types import FloatArray
 
 
 @dataclass
-class VggishMahalanobis(PatchDetector):
+class Mahalanobis(PatchDetector):
     """Squared Mahalanobis distance of each patch to the training patches; the clip's score is the mean over patches.
 
     That mean is the clip's negative log-likelihood, up to constants, under one Gaussian for all patches. Features are

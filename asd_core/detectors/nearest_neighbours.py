@@ -18,7 +18,7 @@ MAX_REFERENCES = 100_000
 
 
 @dataclass
-class VggishKnn(PatchDetector):
+class NearestNeighbours(PatchDetector):
     """Mean distance of each patch to its k nearest training patches; the clip's score is the mean over patches.
 
     Distances are Euclidean, on standardised features.
@@ -29,7 +29,7 @@ class VggishKnn(PatchDetector):
         Neighbours; 1 is the usual choice of anomalous sound detection without training (arXiv 2606.19269) and needs no
         tuning on labelled clips.
     max_references
-        Training patches that are kept; above it a seeded draw, 10 MB at 10,000.
+        Training patches to keep; of more, a seeded draw is kept. 10 MB at 10,000.
     """
 
     k: int = 1
@@ -73,7 +73,7 @@ class VggishKnn(PatchDetector):
         scaled = (patches - arrays["mean"]) / arrays["scale"]
         references = arrays["references"]
         nearest = np.argpartition(squared_distances(scaled, references), self.k - 1, axis=1)[:, : self.k]
-        # The differences anew: the quick formula leaves an error of 1e-6 near zero.
+        # Computed from differences: the quick formula leaves an error of 1e-6 near zero.
         gaps = scaled[:, None] - references[nearest]  # (n_patches, k, 128)
         distances: FloatArray = np.sqrt(np.square(gaps).sum(axis=2)).mean(axis=1)
         return distances

@@ -1,14 +1,13 @@
-"""Where a score comes from, asked from outside: one band is brought to its ordinary level, and the score's fall kept.
+"""Where a score comes from, seen from outside: lower one band to its usual level and note how far the score falls.
 
 This works for every detector, since it needs `anomaly_score` alone. Occlusion as an explanation: Zeiler and Fergus,
 Visualizing and Understanding Convolutional Networks, ECCV 2014. Sound is only ever lowered: what is missing from a band
-is not explained. Altered sound is not recorded sound: a fall says what the score rests on in this clip, not what the
+is not explained. Altered sound is not recorded sound: a fall shows what the score depends on in this clip, not what the
 machine's fault is, and a detector may find the altered band strange.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,19 +17,18 @@ import scipy
 from asd_core.detectors.contract import Detector
 from asd_core.errors import InputError
 from asd_core.features.log_mel import HOP_LENGTH, N_FFT, N_MELS, checked_samples, mel_band_centres_hz
-from asd_core.types import SR, AnomalyMap, BoolArray, Float32Array, FloatArray, Waveform
+from asd_core.types import SR, Float32Array, FloatArray, Waveform
 
 N_BINS = N_FFT // 2 + 1
 MAX_BANDS = 64
 """Narrower bands would hold fewer than three bins of 15.6 Hz."""
-MAX_TIMES = 100
 
 _Spectrum = npt.NDArray[np.complex128]
 
 
 @dataclass(frozen=True, eq=False)
 class BandOcclusion:
-    """How much the score falls when one band is lowered to its ordinary level.
+    """How much the score falls when one band is lowered to its usual level.
 
     Parameters
     ----------
@@ -38,7 +36,7 @@ class BandOcclusion:
         Shape (n_bands + 1,), rising from 0 to 8000 Hz, evenly spaced in mel.
     falls
         Shape (n_bands,), in the detector's unit: `base_score` less the score with the band altered. Higher means that
-        more of the score rests on the band; below 0 the altered band sounds stranger than the recorded one.
+        more of the score depends on the band; below 0 the altered band sounds stranger than the recorded one.
     base_score
         Score of the clip as it is.
     """
@@ -48,10 +46,11 @@ class BandOcclusion:
     base_score: float
 
 
-def band_occlusion(
-    detector: Detector, waveform: Waveform, *, n_bands: int = 16, reference: FloatArray | None = None
-) -> BandOcclusion:
+def band_occlusion(detector: Detector, waveform: Waveform, *, n_bands: int = 16) -> BandOcclusion:
     """Occlude one band after the other; costs `n_bands` + 1 scores.
+
+    A band's usual level is the median over time of its magnitudes in this clip, so that a tone that lasts through
+    the whole clip is left as it is.
 
     Parameters
     ----------
@@ -59,86 +58,22 @@ def band_occlusion(
         Any fitted detector.
     n_bands
         In 1..64.
-    reference
-        Magnitudes of what is normal, shape (513,), see `normal_spectrum`; None takes the clip's own median over time.
-        Its own median leaves a tone that lasts through the clip as it is; a reference does not.
 
     Raises
     ------
     NotFittedError
         Before `fit`.
     InputError
-        A number of bands or a reference that breaks these limits, or a clip that the detector refuses.
+        A number of bands out of range, or a clip that the detector refuses.
     """
-    spectrum, ordinary = _checked_spectra(detector, waveform, reference)
+    spectrum = _stft(checked_samples(waveform, min_samples=max(N_FFT, detector.min_samples)))
+    ordinary = np.median(np.abs(spectrum), axis=0)  # (513,)
     edges_hz = band_edges_hz(n_bands)
     base_score = detector.anomaly_score(waveform)
-    everywhere = np.ones(len(spectrum), dtype=np.bool_)
     falls = [
-        base_score - _score_without(detector, waveform, spectrum, ordinary, everywhere, bins)
-        for bins in _bins_of_bands(edges_hz)
+        base_score - _score_without(detector, waveform, spectrum, ordinary, bins) for bins in _bins_of_bands(edges_hz)
     ]
     return BandOcclusion(edges_hz, np.array(falls, dtype=np.float64), base_score)
-
-
-def time_band_occlusion(
-    detector: Detector,
-    waveform: Waveform,
-    *,
-    n_bands: int = 16,
-    n_times: int = 10,
-    reference: FloatArray | None = None,
-) -> AnomalyMap:
-    """Occlude each cell of a coarse grid over time and frequency; costs `n_bands` * `n_times` + 1 scores.
-
-    Parameters
-    ----------
-    n_times
-        Equally long stretches of the clip, in 1..100.
-    detector, n_bands, reference
-        See `band_occlusion`.
-
-    Returns
-    -------
-    AnomalyMap
-        `values` of shape (n_times, n_bands): falls of the score, higher is stranger; at the cells' centres.
-
-    Raises
-    ------
-    NotFittedError, InputError
-        See `band_occlusion`.
-    """
-    spectrum, ordinary = _checked_spectra(detector, waveform, reference)
-    edges_hz = band_edges_hz(n_bands)
-    if not 1 <= n_times <= MAX_TIMES:
-        raise InputError(f"n_times must be 1..{MAX_TIMES}, got {n_times}")
-    edges_s = np.linspace(0.0, waveform.duration_s, n_times + 1)
-    # A frame belongs to the stretch that holds its centre; the padding's last frames belong to the last stretch.
-    stretch_of_frame = np.searchsorted(edges_s[1:-1], np.arange(len(spectrum)) * (HOP_LENGTH / SR), side="right")
-    base_score = detector.anomaly_score(waveform)
-    falls = [
-        [
-            base_score - _score_without(detector, waveform, spectrum, ordinary, stretch_of_frame == stretch, bins)
-            for bins in _bins_of_bands(edges_hz)
-        ]
-        for stretch in range(n_times)
-    ]
-    return AnomalyMap(np.array(falls, dtype=np.float64), _centres(edges_s), _centres(edges_hz))
-
-
-def normal_spectrum(clips: Sequence[Waveform]) -> FloatArray:
-    """Ordinary magnitudes of normal clips, shape (513,): the median over clips of each one's median over time.
-
-    Raises
-    ------
-    InputError
-        No clips, or one that is too short, at another rate, or not finite.
-    """
-    if not clips:
-        raise InputError("a normal spectrum needs at least one clip")
-    medians = [np.median(np.abs(_stft(checked_samples(clip, min_samples=N_FFT))), axis=0) for clip in clips]
-    spectrum: FloatArray = np.median(medians, axis=0)
-    return spectrum
 
 
 def band_edges_hz(n_bands: int) -> FloatArray:
@@ -156,29 +91,11 @@ def band_edges_hz(n_bands: int) -> FloatArray:
     return edges_hz
 
 
-def _checked_spectra(
-    detector: Detector, waveform: Waveform, reference: FloatArray | None
-) -> tuple[_Spectrum, FloatArray]:
-    """The clip's spectrum, shape (n_frames, 513), and the ordinary magnitudes, shape (513,)."""
-    spectrum = _stft(checked_samples(waveform, min_samples=max(N_FFT, detector.min_samples)))
-    if reference is None:
-        return spectrum, np.median(np.abs(spectrum), axis=0)
-    magnitudes = np.asarray(reference, dtype=np.float64)
-    if magnitudes.shape != (N_BINS,) or not (np.isfinite(magnitudes) & (magnitudes >= 0)).all():
-        raise InputError(f"a reference must hold {N_BINS} magnitudes, finite and not negative; see normal_spectrum")
-    return spectrum, magnitudes
-
-
 def _score_without(
-    detector: Detector,
-    waveform: Waveform,
-    spectrum: _Spectrum,
-    ordinary: FloatArray,
-    in_stretch: BoolArray,
-    bins: slice,
+    detector: Detector, waveform: Waveform, spectrum: _Spectrum, ordinary: FloatArray, bins: slice
 ) -> float:
     altered = spectrum.copy()
-    altered[in_stretch, bins] = _at_most(spectrum[in_stretch, bins], ordinary[bins])
+    altered[:, bins] = _at_most(spectrum[:, bins], ordinary[bins])
     return detector.anomaly_score(Waveform(_istft(altered, n_samples=len(waveform.samples))))
 
 
@@ -197,11 +114,6 @@ def _bins_of_bands(edges_hz: FloatArray) -> list[slice]:
     """Bins of each band; every bin is in exactly one."""
     first = np.searchsorted(np.fft.rfftfreq(N_FFT, 1.0 / SR), edges_hz[:-1])
     return [slice(int(low), int(high)) for low, high in zip(first, [*first[1:], N_BINS], strict=True)]
-
-
-def _centres(edges: FloatArray) -> FloatArray:
-    centres: FloatArray = (edges[:-1] + edges[1:]) / 2
-    return centres
 
 
 def _window() -> FloatArray:

@@ -34,10 +34,10 @@ class EncoderDetector(Detector):
     encoder: str = "logmel_stats"
 
     back_end: ClassVar[str]
-    """Name for people of what stands behind the encoder."""
+    """Name for people of what follows the encoder."""
     _arrays: State | None = field(default=None, init=False, repr=False, compare=False)
     _drawn: tuple[int, int] = field(default=(0, 0), init=False, repr=False, compare=False)
-    """Rows that were kept by a seeded draw, of how many."""
+    """Rows kept by a seeded draw, and how many there were."""
 
     def __post_init__(self) -> None:
         if self.encoder not in ENCODER_IDS:
@@ -84,7 +84,7 @@ class EncoderDetector(Detector):
         return (f"subsample: {n_kept} of {n_rows} training rows kept, drawn by the seed",) if n_kept < n_rows else ()
 
     def _draw(self, rows: FloatArray, *, at_most: int) -> FloatArray:
-        """All rows, or a seeded draw of them, which `training_warnings` tells."""
+        """All rows, or a seeded draw of them, which `training_warnings` reports."""
         drawn = seeded_rows(rows, at_most=at_most, seed=self.seed)
         self._drawn = (len(drawn), len(rows))
         return drawn
@@ -98,7 +98,7 @@ class EncoderDetector(Detector):
         heldout: Sequence[Waveform],  # noqa: ARG002 - has no loss to report
         on_progress: Callable[[Progress], None],
         should_stop: Callable[[], bool],
-        checkpoint: Checkpoint | None,  # noqa: ARG002 - over in seconds
+        checkpoint: Checkpoint | None,  # noqa: ARG002 - done in seconds
     ) -> None:
         began = monotonic()
         rows = []

@@ -1,4 +1,4 @@
-"""What the detectors made of a neural network over windows of log-mel frames share.
+"""What the neural networks over windows of log-mel frames share as detectors.
 
 They learn with torch and score without it: a process that only scores never waits for torch's import.
 """
@@ -63,7 +63,7 @@ def part(weights: State, name: str) -> State:
 
 @dataclass
 class NetworkDetector(Detector, Generic[Scorer]):
-    """A network that predicts or rebuilds log-mel frames; the squared error is the anomaly map.
+    """A network that predicts or reconstructs log-mel frames; the squared error is the anomaly map.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class NetworkDetector(Detector, Generic[Scorer]):
     pooling: str = "mean"
 
     scales_frames: ClassVar[bool] = True
-    """Whether the network sees decibels mapped to [0, 1]; else it sees them raw and the state holds no scale."""
+    """Whether the network sees decibels mapped to [0, 1]; otherwise raw ones, and the state holds no scale."""
     _fitted: tuple[MinMaxScale, State] | None = field(default=None, init=False, repr=False, compare=False)
     _ready: tuple[State, Scorer] | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -228,14 +228,14 @@ class RecurrentDetector(NetworkDetector[Scorer]):
     Parameters
     ----------
     window
-        Frames a window holds (32 ms each).
+        Frames per window (32 ms each).
     hidden, layers
         Size and number of recurrent layers.
     stride
         Frames from one scored window to the next: 1 scores every window. Training always sees all windows.
     conditioning
-        `none` (the report), or `bands`: in training each band has mean 0 and deviation 1, which is then put into the
-        weights (`asd_core.detectors.networks.training.BandScale`): the same network, learned in far fewer updates.
+        `none` (the report), or `bands`: in training each band has mean 0 and deviation 1, which is then folded into
+        the weights (`asd_core.detectors.networks.training.BandScale`): the same network, learned in far fewer updates.
     """
 
     window: int = 10

@@ -1,7 +1,7 @@
 """One-class SVM on a clip's patch embeddings (the report's first method).
 
-scikit-learn only trains; scoring is NumPy on the stored arrays, so that no pickle and no library version stands between
-a saved detector and its scores. The decision value's sign is turned here: higher is stranger.
+scikit-learn only trains; scoring is NumPy on the stored arrays, so that the scores of a saved detector depend
+on no pickle and no library version. The sign of the decision value is reversed here: higher is stranger.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ MAX_TRAINING_BLOCKS = 20_000
 
 
 @dataclass
-class VggishOcsvm(EncoderDetector):
-    """Ten patches of 128 numbers, standardised, against an RBF one-class SVM; longer clips are cut in such blocks.
+class OneClassSvm(EncoderDetector):
+    """Ten patches of 128 numbers, standardised, against an RBF one-class SVM; longer clips are cut into such blocks.
 
     The score is the mean over blocks of the negated decision value. The map is an explanation and does not pool to the
-    score: how much the score falls when one patch is replaced by the training mean, at each patch's centre.
+    score: it shows how much the score falls when one patch is replaced by the training mean, at each patch's centre.
 
     Parameters
     ----------
@@ -104,10 +104,7 @@ class VggishOcsvm(EncoderDetector):
     def _block_scores(self, blocks: FloatArray) -> FloatArray:
         """Negated decision values of unscaled blocks (n, 1280), shape (n,)."""
         arrays = self._learned
-        scaled = (blocks - arrays["mean"]) / arrays["scale"]
-        kernel = np.exp(-arrays["gamma"] * squared_distances(scaled, arrays["support_vectors"]))
-        scores: FloatArray = -(kernel @ arrays["dual_coef"] + arrays["intercept"])
-        return scores
+        return one_class_scores((blocks - arrays["mean"]) / arrays["scale"], arrays)
 
     def _anomaly_score(self, clip: Waveform) -> float:
         return float(self._block_scores(self.embed(clip)).mean())
@@ -136,10 +133,25 @@ class VggishOcsvm(EncoderDetector):
 
     def _restore(self, state: State) -> None:
         if len(state["dual_coef"]) != len(state["support_vectors"]):
-            raise InputError("dual_coef must hold one weight a support vector")
+            raise InputError("dual_coef must hold one weight per support vector")
         if not (state["gamma"] > 0).all() or not (state["scale"] > 0).all():
             raise InputError("gamma and scale must be positive")
         super()._restore(state)
+
+
+def one_class_scores(standardised: FloatArray, state: State) -> FloatArray:
+    """Negated decision values of a one-class SVM with an RBF kernel, shape (n,): above 0 is outside the boundary.
+
+    Parameters
+    ----------
+    standardised
+        Shape (n, n_features), in the space of the support vectors.
+    state
+        `support_vectors`, `dual_coef`, `intercept` and `gamma` of a fitted SVM.
+    """
+    kernel = np.exp(-state["gamma"] * squared_distances(standardised, state["support_vectors"]))
+    scores: FloatArray = -(kernel @ state["dual_coef"] + state["intercept"])
+    return scores
 
 
 def kernel_gamma(setting: str | float, scaled: FloatArray) -> float:

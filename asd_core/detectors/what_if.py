@@ -2,7 +2,7 @@
 
 The order is that of a recording: noise joins the sound in the room, the microphone passes a band of both, the recorder
 amplifies what is left and cuts off what exceeds full scale. Changed sound is not recorded sound: a score that stays
-does not prove that it would stay in such a room, a score that flips shows what it rests on.
+does not prove that it would stay in such a room; a score that flips shows what it depends on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Change:
     gain_db
         Amplification of the recorder.
     seed
-        Of the noise; with the clip's length it settles every sample.
+        Of the noise; with the clip's length it determines every sample.
     """
 
     snr_db: float | None = None
@@ -72,7 +72,7 @@ def changed(waveform: Waveform, change: Change) -> Waveform:
     """Return the clip as it would have been recorded; its digest names clip and change.
 
     A silent clip stays silent: no noise has a level relative to it. Samples beyond full scale are cut off there, which
-    `clipped_share` counts.
+    `clipped_share` measures.
     """
     if change.is_nothing:
         return waveform
@@ -87,12 +87,12 @@ def changed(waveform: Waveform, change: Change) -> Waveform:
 
 
 def clipped_share(waveform: Waveform) -> float:
-    """Share of samples at full scale, in 0..1: above some 0.001 a recording is heard to crackle."""
+    """Share of samples at full scale, in 0..1: above about 0.001 a recording audibly crackles."""
     return float(np.mean(np.abs(waveform.samples) >= 1.0)) if waveform.n_samples else 0.0
 
 
 def response(detector: Detector, waveform: Waveform, changes: Sequence[Change]) -> FloatArray:
-    """Scores of the clip under each change, shape (n_changes,); costs a score each.
+    """Scores of the clip under each change, shape (n_changes,); each costs one score.
 
     Raises
     ------

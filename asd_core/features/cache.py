@@ -1,15 +1,15 @@
 """Features of recordings on disk, so that a second training or evaluation reads no audio.
 
-An entry is a file of its own, named by the SHA-256 of its key, of two sorts:
+Each entry is one file, named by the SHA-256 of its key. There are two kinds:
 
-- what the reader said of a file: its place and status (size, times, inode) and the channel lead to the content's
-  digest, the length and the warnings. A file whose status has changed is another key, so it is read again;
-- an array made of a recording: the content's digest, the channel and the name of the features lead to the array.
+- what the reader found in a file: its path and status (size, times, inode) and the channel lead to the content's
+  digest, the length and the warnings. A changed status is another key, so the file is read again;
+- an array computed from a recording: the content's digest, the channel and the name of the features lead to the array.
 
 The reader's version and those of the packages that figures depend on are part of every key. Entries are written to a
 temporary file and renamed, so several processes may write at once; each ends with a SHA-256 of its key and body, and
 one that does not match, or whose body cannot be understood, counts as missing. Refusals are never kept. Failing to
-write is no error: the next run computes again.
+write is no error: the next run computes the features again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from asd_core.types import SR, DerivedArray, Float32Array, Waveform
 
 FOLDER_NAME = "features"
 FORMAT = 2
-"""Rises with any change of what an entry holds."""
+"""Raised with any change of what an entry holds."""
 DEFAULT_MB = 4096
 KEPT_SHARE = 0.9
 """What is left of the cap after the least recently used entries have gone."""
@@ -61,13 +61,13 @@ Parsed = TypeVar("Parsed")
 def read_clip(path: str | os.PathLike[str], *, channel: int | None = None) -> Waveform:
     """Read a recording as `asd_core.audio.reading.read_waveform` does, or take what the cache knows of it.
 
-    A known clip's samples are read when they are first asked for, and its `derived` features come from the cache.
+    A known clip's samples are read when they are first needed, and its `derived` features come from the cache.
 
     Raises
     ------
     AudioError
         As `read_waveform`. For a known clip, `samples` may raise it too, with code `open`, where the content has
-        changed in the meantime.
+        changed since.
     """
     store = opened()
     if store is None:
@@ -92,7 +92,7 @@ def opened() -> FeatureCache | None:
     Raises
     ------
     UsageError
-        `ASD_CACHE_MB` is no whole number from 0.
+        `ASD_CACHE_MB` is not a whole number from 0.
     """
     megabytes = os.environ.get("ASD_CACHE_MB", "").strip() or str(DEFAULT_MB)
     if not (megabytes.isascii() and megabytes.isdigit()):
@@ -124,8 +124,8 @@ class _Entry:
 class FeatureCache:
     """Bytes by key in a folder of bounded size; the least recently used go first.
 
-    One writing process keeps the cap exactly; several at once may each go beyond it by a twentieth until their next
-    look.
+    One writing process keeps the cap exactly; several at once may each exceed it by a twentieth until their next
+    scan.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ class FeatureCache:
         return self.folder / name[:2] / name[2:]
 
     def _make_room(self, n_bytes: int) -> None:
-        """Look at the folder after each twentieth of the cap, and where the cap would be passed."""
+        """Scan the folder after each twentieth of the cap, and where the cap would be exceeded."""
         self._until_scan -= n_bytes
         if self._until_scan >= 0:
             return
@@ -222,7 +222,7 @@ class FeatureCache:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What the reader said of a file that it took."""
+    """What the reader found in a file that it accepted."""
 
     digest: str
     n_samples: int
@@ -265,7 +265,7 @@ def _parse_array(body: bytes) -> npt.NDArray[np.floating] | None:
 
 
 class KnownClip(Waveform):
-    """A recording whose digest and length are known; its samples are read when first asked for."""
+    """A recording whose digest and length are known; its samples are read when first needed."""
 
     def __init__(
         self,
@@ -277,7 +277,7 @@ class KnownClip(Waveform):
         *,
         samples: Float32Array | None = None,
     ) -> None:
-        # Past the frozen dataclass, whose own constructor wants the samples.
+        # Around the frozen dataclass, whose own constructor requires the samples.
         vars(self).update(sr=SR, digest=outcome.digest, warnings=outcome.warnings)
         vars(self).update(_path=path, _channel=channel, _n_samples=outcome.n_samples, _store=store, _key=key)
         if samples is not None:
@@ -359,12 +359,12 @@ def _key_digest(key: str) -> bytes:
 
 
 def _seal(key: str, body: bytes) -> bytes:
-    """Vouch for a body under its own key: an entry in another's place does not count."""
+    """Vouch for a body under its own key: an entry in another's place is invalid."""
     return hashlib.sha256(_key_digest(key) + body).digest()
 
 
 def _used_ns(status: os.stat_result) -> int:
-    """When an entry was last used; 0 where the clock was set back since, or it would outlive all that is in use."""
+    """When an entry was last used; 0 where the clock was set back since, or it would outlive all entries in use."""
     return 0 if status.st_mtime > time.time() + _STALE_S else status.st_mtime_ns
 
 

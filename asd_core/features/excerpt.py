@@ -1,4 +1,4 @@
-"""Hearing one spot of a clip: a stretch of time, one band of frequencies, and the normal clip that is most alike."""
+"""Hearing one spot of a clip: a stretch of time, one band of frequencies, and the normal clip that is most similar."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def band_gain(hz: FloatArray, low_hz: float, high_hz: float) -> FloatArray:
 
 
 def made_audible(excerpts: Sequence[Float32Array]) -> list[Float32Array]:
-    """Raise excerpts by one common gain until the loudest peak is at 0.7: they still compare."""
+    """Raise excerpts by one common gain until the loudest peak is at 0.7, so that they remain comparable."""
     peak = max((float(np.abs(part).max()) for part in excerpts if len(part)), default=0.0)
     gain = LOUDEST / peak if peak > 0 else 1.0
     return [np.asarray(part * np.float32(gain)) for part in excerpts]
 
 
 def sound_vector(waveform: Waveform) -> FloatArray:
-    """Mean and standard deviation of the clip's log-mel bands over time, shape (128,): what "alike" is measured by.
+    """Mean and standard deviation of the clip's log-mel bands over time, shape (128,): what similarity is measured on.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Does this clip belong here? Traits of the recording itself, held against those of the training clips.
+"""Does this clip belong here? Traits of the recording itself, compared with those of the training clips.
 
-A detector takes everything for strange that its training clips did not have, another microphone as much as a broken
-bearing. These few traits say when the recording, not the machine, may be what is strange. They are no detector: limits
+A detector finds everything strange that its training clips did not have, another microphone as much as a broken
+bearing. These few traits tell when the recording may be strange and not the machine. They are not a detector: limits
 are wide, so that clips from the same place pass, faults and all, and passing them proves nothing.
 """
 
@@ -26,21 +26,21 @@ SILENCE_DB = -120.0
 """Levels are no lower: digital silence has no level."""
 MAD_FACTOR = 4.0
 _TRAITS = f"traits 1 energy_share={ENERGY_SHARE} floor={FLOOR_PERCENTILE} silence={SILENCE_DB}"
-"""Their name in a cache; the number rises when the same samples give other traits."""
+"""Their name in a cache; the number is raised when the same samples give different traits."""
 _MAD_TO_SD = 1.4826
 """Makes the median absolute deviation estimate a normal distribution's standard deviation."""
 
 
 @dataclass(frozen=True)
 class ClipTraits:
-    """What a recording is like, whatever the machine does.
+    """What a recording is like, regardless of what the machine does.
 
     Parameters
     ----------
     level_dbfs, peak_dbfs
         RMS and largest magnitude in dB; full scale is 0, a full-scale sine has an RMS of -3.
     bandwidth_hz
-        Frequency below which 99.9 % of the energy lies; 0 for silence. (99 % is no use for machines: low hum holds so
+        Frequency below which 99.9 % of the energy lies; 0 for silence. (99 % is useless for machines: low hum holds so
         much of the energy that real slide rails reach from 1.5 to 7.3 kHz, and a low-pass at 2 kHz goes unseen.)
     noise_floor_db
         The 10th percentile of the levels of stretches of 32 ms, in dB.
@@ -133,7 +133,7 @@ def traits(waveform: Waveform) -> ClipTraits:
     Raises
     ------
     InputError
-        Another rate than 16 kHz, not mono, shorter than 1024 samples, or not finite.
+        A rate other than 16 kHz, not mono, shorter than 1024 samples, or not finite.
     """
     values = waveform.derived(_TRAITS, lambda: np.array(astuple(_traits(waveform)), dtype=np.float64))
     return ClipTraits(*values.tolist())
@@ -203,7 +203,7 @@ class Familiarity:
     def fit(cls, training: Sequence[ClipTraits]) -> Self:
         """Learn limits: the wider of median -+ 4 robust standard deviations and of the extremes with a margin.
 
-        An odd clip among the training clips widens the limits: the detector has heard it too.
+        An odd clip among the training clips widens the limits: the detector has learned from it too.
 
         Raises
         ------
@@ -218,7 +218,7 @@ class Familiarity:
         return cls(len(training), limits)
 
     def check(self, clip: ClipTraits) -> tuple[str, ...]:
-        """Say in plain words what is unlike the training clips; empty where nothing is."""
+        """Say in plain words how the clip differs from the training clips; empty where it does not."""
         found = [_remark(rule, getattr(clip, name), self.limits[name]) for name, rule in _RULES.items()]
         return tuple(remark for remark in found if remark is not None)
 
@@ -244,7 +244,7 @@ class Familiarity:
         Raises
         ------
         InputError
-            Names or numbers that it would not write.
+            Names or numbers that `to_json` would not write.
         """
         n_clips, limits = table.get("n_clips"), table.get("limits")
         if set(table) != {"n_clips", "limits"} or type(n_clips) is not int or n_clips < MIN_CLIPS:

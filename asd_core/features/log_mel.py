@@ -24,11 +24,11 @@ HOP_LENGTH = 512
 N_MELS = 128
 AMIN = 1e-10
 _BLOCK_FRAMES = 64
-"""A block's arrays stay in the processor's cache; a whole clip's do not."""
+"""A block's arrays fit in the processor's cache; a whole clip's do not."""
 _GROUP_FILTERS = 16
 FEATURE_CONFIG = {"sr": SR, "n_fft": N_FFT, "hop_length": HOP_LENGTH, "n_mels": N_MELS, "mel": "slaney", "power": 2}
 LOG_MEL = f"log_mel 1 {sorted(FEATURE_CONFIG.items())} amin={AMIN}"
-"""Name of `log_mel`'s frames in a cache; its number rises when the same samples give other frames."""
+"""Name of `log_mel`'s frames in a cache; its number is raised when the same samples give different frames."""
 
 VGGISH_FRAME = 400
 VGGISH_HOP = 160
@@ -46,7 +46,7 @@ def checked_samples(clip: Waveform, *, min_samples: int) -> Float32Array:
     Raises
     ------
     InputError
-        Another rate than 16 kHz, not one-dimensional, too short, or not finite.
+        A rate other than 16 kHz, not one-dimensional, too short, or not finite.
     """
     samples = clip.samples
     if clip.sr != SR:
@@ -73,7 +73,7 @@ def log_mel_frames(clip: Waveform, *, min_samples: int) -> Float32Array:
         As `checked_samples`.
     """
     frames = clip.derived(LOG_MEL, lambda: log_mel(checked_samples(clip, min_samples=min_samples)))
-    _check_length(clip.n_samples, min_samples)  # frames from the cache had no such check
+    _check_length(clip.n_samples, min_samples)  # frames from the cache were not checked
     return frames
 
 
@@ -121,7 +121,7 @@ def _mel_power(frames: Float32Array) -> Float32Array:
 
 @cache
 def _filter_groups() -> tuple[tuple[slice, slice, Float32Array], ...]:
-    """Neighbouring filters, the bins that they see and their weights there (n_bins, n_filters): the rest is zeros."""
+    """Neighbouring filters, the bins they cover and their weights there (n_bins, n_filters); the rest is zero."""
     groups = []
     for at in range(0, N_MELS, _GROUP_FILTERS):
         bands = slice(at, at + _GROUP_FILTERS)

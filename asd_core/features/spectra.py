@@ -1,4 +1,4 @@
-"""Spectra for looking at: spectrograms at any window, mean spectra with their spread, and a plane through many numbers.
+"""Spectra to look at: spectrograms at any window, mean spectra with their spread, and a plane through many numbers.
 
 Levels are power densities on the scale of the detectors' log-mel frames (`features.log_mel.log_mel`), whatever the
 window and the frequency axis, so that one range in dB fits all pictures: 0 dB is -52.9 dB re full scale squared per Hz.
@@ -6,7 +6,6 @@ window and the frequency axis, so that one range in dB fits all pictures: 0 dB i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,8 +104,8 @@ def spectrogram(
 ) -> Spectrogram:
     """Spectrogram of a clip at 16 kHz, no larger than 800 steps and 320 bands.
 
-    Frames are centred and the edges zero-padded. At 1024, 512 and mel it is `log_mel` of the detectors. Windows
-    shorter than 1024 are zero-padded to it, so that every mel band holds a bin.
+    Frames are centred and the edges zero-padded. With window 1024, hop 512 and mel it equals the
+    detectors' `log_mel`. Windows shorter than 1024 are zero-padded to it, so that every mel band holds a bin.
 
     Parameters
     ----------
@@ -189,25 +188,6 @@ def principal_plane(rows: npt.ArrayLike) -> PrincipalPlane:
     axes = axes[:2] * np.sign(axes[[0, 1], np.abs(axes[:2]).argmax(axis=1)])[:, None]
     shares = np.square(lengths[:2]) / np.square(lengths).sum()
     return PrincipalPlane(centre, axes, (float(shares[0]), float(shares[1])))
-
-
-def one_class_scores(standardised: npt.ArrayLike, state: Mapping[str, npt.ArrayLike]) -> FloatArray:
-    """Negated decision values of a one-class SVM with an RBF kernel, shape (n,): above 0 is outside the boundary.
-
-    Parameters
-    ----------
-    standardised
-        Shape (n, n_features), in the space of the support vectors.
-    state
-        `support_vectors`, `dual_coef`, `intercept` and `gamma` of a fitted SVM.
-    """
-    rows, vectors = np.asarray(standardised, dtype=np.float64), np.asarray(state["support_vectors"], dtype=np.float64)
-    if rows.ndim != 2 or rows.shape[1] != vectors.shape[1]:
-        raise InputError(f"rows must have shape (n, {vectors.shape[1]}), got {rows.shape}")
-    squared = np.square(rows).sum(1)[:, None] + np.square(vectors).sum(1) - 2.0 * (rows @ vectors.T)  # (n, n_vectors)
-    kernel = np.exp(-np.asarray(state["gamma"]) * np.maximum(squared, 0.0))
-    scores: FloatArray = -(kernel @ np.asarray(state["dual_coef"]) + np.asarray(state["intercept"]))
-    return scores
 
 
 def _checked(samples: npt.ArrayLike) -> FloatArray:

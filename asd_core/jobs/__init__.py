@@ -1,4 +1,4 @@
 """Tasks in the background: the table of runs on disk, the process that works, and the queue that starts it.
 
-What is done is decided in `tasks` and `data`; here it is started, watched and ended outside the dashboard's process.
+What a run does is in `tasks` and works as well without a job; how it is shown is the business of the pages.
 """

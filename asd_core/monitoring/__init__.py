@@ -1,4 +1,4 @@
-"""Listening all day: the watcher of a folder and the table of what it judged.
+"""Listening all day: the watcher of a folder, its alarms, and the table of what it judged.
 
-How a clip is scored is decided in `tasks`; pages read the table and never listen themselves.
+A single clip is scored by `tasks.score`; nothing here trains a detector or sets a threshold.
 """

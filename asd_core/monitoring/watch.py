@@ -1,8 +1,8 @@
 """Listening all day: clips are scored as they arrive in a folder, and alarms raised and cleared.
 
-A clip has arrived when it reads in full, or when its size and time are the same at two looks. Then it is judged once,
-for its path, and stands in the table; a path that stands there is never judged again. Sub-folders count too; hidden
-files and folders do not, and links are refused, never followed.
+A clip has arrived when it can be read in full, or when its size and time are the same at two looks. It is then judged,
+once per path, and added to the table; a path in the table is never judged again. Sub-folders are included, hidden files
+and folders are not, and links are refused, never followed.
 """
 
 from __future__ import annotations
@@ -23,19 +23,9 @@ from asd_core.data.clips import AUDIO_SUFFIXES
 from asd_core.detectors.contract import Detector
 from asd_core.errors import AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits, traits
-from asd_core.monitoring.table import (
-    CLEARED,
-    DRIFT_CLIPS,
-    MAX_WINDOW,
-    RAISED,
-    AlarmRule,
-    Judge,
-    WatchRow,
-    WatchTable,
-    default_table,
-    open_table,
-    unescaped,
-)
+from asd_core.monitoring.alarms import DRIFT_CLIPS, MAX_WINDOW, AlarmRule, Judge
+from asd_core.monitoring.rows import CLEARED, RAISED, WatchRow, unescaped
+from asd_core.monitoring.table import WatchTable, default_table, open_table
 from asd_core.tasks.score import score_waveform
 from asd_core.types import Waveform
 
@@ -43,7 +33,7 @@ MIN_POLL_S, MAX_POLL_S = 0.05, 3600.0
 SETTLED_S = 3.0
 """A folder that changed less than this ago may change again within one tick of its clock; FAT's tick is 2 s."""
 RELIST_S = 60.0
-"""A folder is listed anew after this long in any case: some file systems over a network never tell of a change."""
+"""A folder is listed again after this long in any case: some network file systems never report a change."""
 
 Signature = tuple[int, int]
 """Size in bytes and time of the last change in ns: a file that is still being written changes one of them."""
@@ -56,13 +46,13 @@ class WatchRequest:
     Parameters
     ----------
     model
-        A detector folder, or one version in it. The version that counts at the start judges until the end.
+        A detector folder, or one version in it. The version that is current at the start judges until the end.
     table
-        CSV file of the rows; None takes one in the data folder, the same at each start.
+        CSV file of the rows; None means one in the data folder, the same at each start.
     n_drift
-        Clips whose median is held against the training clips.
+        Number of clips whose median is compared with the training clips.
     poll_s
-        Seconds between two looks into the folder.
+        Seconds between two looks at the folder.
     once
         Judge what is there, then end.
     """
@@ -120,19 +110,19 @@ class WatchReport:
 def watch(
     request: WatchRequest, *, stop: threading.Event | None = None, say: Callable[[str], None] = lambda _: None
 ) -> WatchReport:
-    """Judge clips as they arrive until `stop` is set; a kill loses nothing, the next start goes on from the table.
+    """Judge clips as they arrive until `stop` is set; a kill loses nothing: the next start continues from the table.
 
     Parameters
     ----------
     stop
-        Looked at between clips, and waited on between looks.
+        Checked between clips, and waited for between looks.
     say
-        Gets a line for a person at each alarm, drift and trouble with the folder.
+        Receives one line for people at each alarm, drift or problem with the folder.
 
     Raises
     ------
     UsageError
-        No such folder at the start, or no fit table.
+        No such folder at the start, or an unsuitable table.
     BusyError
         Another watch writes to the table.
     ArtifactError, EncoderUnavailableError
@@ -153,7 +143,7 @@ def watch(
 
 
 class _Watcher:
-    """A watch at work: what it has judged, what it waits for, and the alarm."""
+    """A running watch: what it has judged, what it waits for, and the alarm."""
 
     def __init__(
         self,
@@ -188,11 +178,11 @@ class _Watcher:
             f"rows go to {self._table.path}"
         )
         if self._done:
-            self._say(f"{len(self._done)} clips stand there already; alarm {'on' if self._judge.alarm else 'off'}")
+            self._say(f"{len(self._done)} clips are in the table already; alarm {'on' if self._judge.alarm else 'off'}")
 
     def _warn_at_start(self) -> None:
         if self._table.damaged:
-            self.report.warnings.append(f"{self._table.damaged} damaged lines in {self._table.path} were passed over")
+            self.report.warnings.append(f"{self._table.damaged} damaged lines in {self._table.path} were skipped")
         if self._artifact.threshold.value is None:
             self.report.warnings.append("the detector has no threshold: no verdicts and no alarms")
         if self._artifact.familiarity is None:
@@ -210,7 +200,7 @@ class _Watcher:
         self.report.alarm, self.report.drift = self._judge.alarm, self._judge.drift
 
     def _look(self) -> dict[str, Signature] | None:
-        """Clips that are not judged yet, the oldest first, then by name; None while the folder is away."""
+        """Clips not judged yet, the oldest first, then by name; None while the folder is missing."""
         try:
             found = self._waiting.look()
         except OSError as error:
@@ -262,7 +252,7 @@ class _Watcher:
 
 @dataclass
 class _Listed:
-    """A folder as it was listed: its inode and time of change, what stands in it, and when it was listed."""
+    """A folder as it was listed: its inode and time of change, what is in it, and when it was listed."""
 
     inode: int
     changed_ns: int
@@ -280,13 +270,13 @@ class _Listed:
 class _Waiting:
     """Clips below a folder that are not judged yet.
 
-    The work of a look grows with the folders, and with the clips that wait; not with those that are judged. A folder
-    is listed only when it has changed: files that arrive, go or are renamed change its time.
+    The work of a look grows with the folders and the waiting clips, not with the judged ones. A folder is listed only
+    when it has changed: files that arrive, disappear or are renamed change its time.
 
     Parameters
     ----------
     done
-        Paths of judged clips; the owner adds to it.
+        Paths of judged clips; the owner adds to them.
     """
 
     def __init__(self, folder: Path, done: Set[str]) -> None:
@@ -307,7 +297,7 @@ class _Waiting:
             except OSError:
                 if place == self._root:
                     raise
-                continue  # a sub-folder went away
+                continue  # a sub-folder is gone
             places += now.folders
             now.clips = [clip for clip in now.clips if clip not in self._done]
             found |= {clip: signature for clip in now.clips if (signature := _signature(clip)) is not None}
@@ -342,7 +332,7 @@ def _signature(path: str) -> Signature | None:
 
 
 def _read(path: str, channel: int | None) -> Waveform | AudioError | None:
-    """Read a clip, or the reason why not; None where it went away in the meantime."""
+    """Read a clip, or the reason why it cannot be read; None where it is gone by now."""
     try:
         return read_waveform(path, channel=channel)
     except AudioError as error:

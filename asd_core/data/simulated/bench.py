@@ -22,7 +22,8 @@ import numpy.typing as npt
 import scipy
 import soundfile as sf
 
-from asd_core.data.simulated.slide_rail import KINDS, MACHINES, N_SESSIONS, Scene, render
+from asd_core.data.simulated.scenes import KINDS, MACHINES, N_SESSIONS, Scene
+from asd_core.data.simulated.slide_rail import render
 from asd_core.errors import DataSetError, FileError
 from asd_core.system.disk import check_free_disk
 from asd_core.system.files import parse_json, read_small_text
@@ -74,9 +75,6 @@ class BenchSize:
         """Size of the clips on disk."""
         return self.n_clips * CLIP_BYTES
 
-
-ID_06_REPORT_COUNTS = IdCounts(434, 100, 89)
-"""What the real data have of id 06, which the report leaves out."""
 
 SIZES = {
     "small": BenchSize("small", {i: IdCounts(60, 50, 50) for i in ("00", "02", "04")}),

@@ -1,9 +1,9 @@
 """Gate arithmetic of recurrent layers in one pass, compiled by Numba, for scores (NumPy) and for training (torch).
 
-NumPy makes a pass over memory of each operation and its exponentials are slow without AVX-512: half again the time of
-the matrix products. Compiled once for this processor and kept on disk (beside this file, or where `NUMBA_CACHE_DIR`
-says); the first use on a machine takes some seconds. Numba is imported with this module, so this one is imported where
-it is used.
+NumPy passes over memory for each operation, and its exponentials are slow without AVX-512: that takes half as long
+again as the matrix products. The code is compiled once for this processor and kept on disk (beside this file, or in
+`NUMBA_CACHE_DIR`); the first use on a machine takes some seconds. Numba is imported with this module, so this one is
+imported where it is used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HALF, _ONE = np.float32(0.5), np.float32(1)
 
 
 def _compiled(function: Callable[..., Result], *, cache: bool = False) -> Callable[..., Result]:
-    """Products and sums may be fused; anything else is as written: what is not a number stays so."""
+    """Compile a function: products and sums may be fused, all else is done as written, and NaN stays NaN."""
     made = njit(function, cache=cache, nogil=True, error_model="numpy", fastmath={"contract"})
     return cast(Callable[..., Result], made)
 
@@ -53,7 +53,7 @@ class Kernel:
         """Run it on its arrays."""
         try:
             self._call(*arrays)
-        except Exception as error:  # noqa: BLE001 - a damaged pickle can raise any; what is not the cache's comes again
+        except Exception as error:  # noqa: BLE001 - a damaged pickle can raise any; other errors come back below
             event("compiled_code_not_kept", kernel=self._function.__name__, reason=f"{type(error).__name__}: {error}")
             self._call = _compiled(self._function)
             self._call(*arrays)
@@ -75,7 +75,7 @@ def lstm_step(gates: Float32Array, added: Float32Array, cells: Float32Array, sta
     Parameters
     ----------
     gates
-        What the product with the weights gave, shape (n, 4 hidden), gates as torch orders them (input, forget, cell,
+        Product with the weights, shape (n, 4 hidden), gates as torch orders them (input, forget, cell,
         output), all but the cell's halved: sigmoid(x) = (1 + tanh(x / 2)) / 2. Overwritten.
     added
         What is added to that, shape (n, 4 hidden), or (1, 4 hidden) for all rows.
@@ -101,7 +101,7 @@ def gru_step(gates: Float32Array, added: Float32Array, bias_new: Float32Array, s
     Parameters
     ----------
     gates
-        What the product of the states with the weights gave, shape (n, 3 hidden), gates as torch orders them (reset,
+        Product of the states with the weights, shape (n, 3 hidden), gates as torch orders them (reset,
         update, new), all but the new one halved. Overwritten.
     added
         What the inputs add to that, shape (n, 3 hidden).

@@ -1,7 +1,7 @@
 """LSTM and GRU layers as they score, without torch: all windows of a clip step together.
 
-The first layer's input product is done once a frame instead of once a window, and no product with a state of zeros is
-done at all. Products are NumPy's, gates are those of `kernels`. torch trains (`recurrent_training`), but
+The first layer's input product is computed once per frame, not once per window, and no product with a state of zeros
+is computed at all. Products are NumPy's, gates are those of `kernels`. torch trains (`recurrent_training`), but
 importing it takes longer than scoring twenty clips. Weights have torch's names and shapes; gates are ordered as torch
 orders them: input, forget, cell, output (LSTM); reset, update, new (GRU).
 """
@@ -76,7 +76,7 @@ class GruScorer:
     def over_windows(self, frames: Float32Array, *, n_steps: int, stride: int = 1) -> Iterator[Float32Array]:
         """States (n_windows, hidden) of the last layer at each step, a window at every `stride`-th frame.
 
-        The same array each time, changed in place: copy what is to stay.
+        The same array each time, changed in place: copy what you keep.
 
         Parameters
         ----------

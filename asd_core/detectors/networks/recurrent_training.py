@@ -1,7 +1,7 @@
 """LSTM and GRU layers as they train, faster than torch's own on a processor; `torch.nn` modules hold the weights.
 
-What a layer makes of its input is one product over all steps, and so are the gradients of its weights; only the hidden
-state goes step by step. Gates are ordered as torch orders them: input, forget, cell, output (LSTM); reset, update, new
+A layer's input product is one product over all steps, and so are the gradients of its weights; only the hidden state
+goes step by step. Gates are ordered as torch orders them: input, forget, cell, output (LSTM); reset, update, new
 (GRU). This module needs torch at import, so it is imported where it is used; scoring is `recurrent_scoring`.
 """
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SCHEDULES = ("constant", "cosine")
 MAX_HELDOUT_WINDOWS = 8192
-"""Of many held-out windows every k-th is looked at after an epoch: they overlap, and all cost more than the epoch."""
+"""Of more held-out windows only every k-th is evaluated after an epoch: they overlap, and all would cost more."""
 MAX_THREADS = 256
 
 
@@ -34,11 +34,11 @@ class TrainingPlan:
     epochs
         Passes over the windows (or over a fresh draw of them).
     batch_size
-        Windows an update.
+        Windows per update.
     learning_rate
         Of Adam.
     schedule
-        `constant`, or `cosine`: a short rise, then a fall to zero over all updates.
+        `constant`, or `cosine`: a short warm-up, then a decay to zero over all updates.
     windows_per_epoch
         Windows drawn without replacement in each epoch; 0 takes all.
     seed, threads
@@ -131,7 +131,7 @@ class WindowSet:
 
     @classmethod
     def of(cls, clips: Sequence[Float32Array], *, length: int) -> WindowSet:
-        """Lay the clips' frames end to end and list the windows inside each."""
+        """Concatenate the clips' frames and list the windows inside each clip."""
         import torch
 
         first = np.cumsum([0] + [len(clip) for clip in clips])
@@ -156,9 +156,9 @@ class WindowSet:
 class BandScale:
     """Mean and standard deviation of each band over the training frames, shape (n_bands,) each.
 
-    Scaled log-mel frames lie around .5 and vary little, which makes small steps of Adam slow. A network that learns
-    from frames of mean 0 and deviation 1 needs a fraction of the updates; `fold` then puts the scale into its weights,
-    so that it takes and gives frames as they are.
+    Scaled log-mel frames lie around .5 and vary little, which makes Adam's small steps slow. A network that learns
+    from frames of mean 0 and deviation 1 needs a fraction of the updates; `fold` then moves the scale into its
+    weights, so that its input and output are frames as they are.
     """
 
     mean: torch.Tensor
@@ -177,7 +177,7 @@ class BandScale:
         return WindowSet((windows.frames - self.mean) / self.std, windows.starts, windows.length)
 
     def fold(self, network: torch.nn.Module, *, recurrent: str, output: str) -> None:
-        """Put the scale into the weights of the first recurrent layer and of the output layer, in place."""
+        """Fold the scale into the weights of the first recurrent layer and of the output layer, in place."""
         import torch
 
         first: Any = network.get_submodule(recurrent)
@@ -204,7 +204,7 @@ def train_network(
 ) -> None:
     """Minimise `loss_of(batch)` with Adam; the network is changed in place.
 
-    The order of windows in an epoch depends on the seed and the epoch alone, so a training that goes on from a
+    The order of windows in an epoch depends on the seed and the epoch alone, so a training that continues from a
     checkpoint ends with the same weights as one that was never stopped.
 
     Parameters
@@ -215,7 +215,7 @@ def train_network(
     Raises
     ------
     TrainingStopped
-        `should_stop` said so; the checkpoint holds the finished epochs.
+        `should_stop` returned True; the checkpoint holds the finished epochs.
     InputError
         The loss became NaN or infinite.
     """

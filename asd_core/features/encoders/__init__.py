@@ -1,4 +1,8 @@
-"""The encoders, by id. A new one is one file here and one entry in `ENCODER_IDS` and `load_encoder`."""
+"""What turns a patch of sound into a vector: the contract of an encoder, one file for each, and here their registry.
+
+Encoders are taken as they are and never trained. A new one is one file in this folder and one entry in `ENCODER_IDS`
+and `load_encoder`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of an encoder: a waveform becomes one vector a patch of 0.96 s."""
+"""The contract of an encoder: a waveform becomes one vector per patch of 0.96 s."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class EncoderIdentity:
     title
         Name for people; VGGish only after the numeric check.
     dimension
-        Numbers a patch.
+        Numbers per patch.
     digest
         SHA-256 of the weights, or of the recipe where there are none.
     files
@@ -59,7 +59,7 @@ class Encoder(ABC):
 
     @property
     def digest(self) -> str:
-        """The identity's digest; may be had without the identity's checks."""
+        """The identity's digest, available without the identity's checks."""
         return self.identity.digest
 
     @final

@@ -47,7 +47,7 @@ class VggishCheck:
 
 
 class Vggish(Encoder):
-    """TF-Hub VGGish: 128 raw values a patch, before PCA, possibly negative.
+    """TF-Hub VGGish: 128 raw values per patch, before PCA, possibly negative.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class Vggish(Encoder):
 
 
 def tfhub_cache_dir() -> Path:
-    """Lasting cache of TF-Hub: `TFHUB_CACHE_DIR`, else a folder in the data folder."""
+    """Permanent cache of TF-Hub: `TFHUB_CACHE_DIR`, else a folder in the data folder."""
     named = os.environ.get("TFHUB_CACHE_DIR")
     return Path(named) if named else data_dir() / TFHUB_CACHE_NAME
 
@@ -131,7 +131,7 @@ def _fetch_from_hub() -> None:
     try:
         os.environ.setdefault("TFHUB_CACHE_DIR", str(tfhub_cache_dir()))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it imports pkg_resources, which warns of its own end
+            warnings.simplefilter("ignore")  # it imports pkg_resources, which warns that it is deprecated
             _quiet_tensorflow()
             import tensorflow_hub
 
@@ -183,7 +183,7 @@ def _quiet_tensorflow() -> None:
 
 
 def _tensorflow_error() -> type[Exception]:
-    """Base of TensorFlow's own errors, which are no RuntimeError; OSError where TensorFlow is not imported."""
+    """Base of TensorFlow's own errors, which are not RuntimeErrors; OSError where TensorFlow is not imported."""
     tensorflow = sys.modules.get("tensorflow")
     found: type[Exception] = OSError if tensorflow is None else tensorflow.errors.OpError
     return found

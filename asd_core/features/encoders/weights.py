@@ -52,7 +52,7 @@ def parse_files(content: object) -> tuple[WeightFile, ...]:
     Raises
     ------
     ValueError
-        Other keys, types or values than it writes.
+        Keys, types or values that it would not write.
     """
     if not isinstance(content, list) or len(content) > MAX_FILES:
         raise ValueError(f"a model's files must be a list of at most {MAX_FILES}")
@@ -112,7 +112,7 @@ def check_record(folder: Path, files: Iterable[WeightFile]) -> None:
 def record_first_use(folder: Path, files: Iterable[WeightFile]) -> None:
     """Write down a model folder's files unless that was done before; then compare.
 
-    Of several processes at once the first one's record counts for all.
+    Where several processes do so at once, the first one's record is kept.
 
     Raises
     ------

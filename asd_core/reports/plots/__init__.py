@@ -6,6 +6,7 @@ that carry a meaning have a colour of their own. Plotly and Altair are imported 
 
 from __future__ import annotations
 
+from asd_core.reports.plots.boxes import scores_by_id
 from asd_core.reports.plots.curves import (
     LOG_TICKS_HZ,
     Line,
@@ -17,6 +18,7 @@ from asd_core.reports.plots.curves import (
     precision_recall_figure,
     roc_overlay,
 )
+from asd_core.reports.plots.histograms import histogram, score_histogram, score_histogram_spec
 from asd_core.reports.plots.look import (
     ANOMALOUS_COLOUR,
     DETECTOR_COLOURS,
@@ -40,18 +42,8 @@ from asd_core.reports.plots.pictures import (
     waveform_envelope,
     waveform_figure,
 )
-from asd_core.reports.plots.scores import (
-    Cloud,
-    clip_scatter,
-    histogram,
-    line_row,
-    rate_grid,
-    score_histogram,
-    score_histogram_spec,
-    score_plane,
-    score_scatter,
-    scores_by_id,
-)
+from asd_core.reports.plots.rates import rate_grid
+from asd_core.reports.plots.scatters import Cloud, clip_scatter, line_row, score_plane, score_scatter
 from asd_core.reports.plots.thinning import MAX_CURVE_POINTS, MAX_MARKS, along_curve, seen_marks
 from asd_core.reports.plots.timeline import TimelinePoint, score_timeline
 

@@ -34,7 +34,7 @@ class RocCurve:
     Parameters
     ----------
     label
-        For the legend; say the AUC here.
+        For the legend; include the AUC.
     false_positive_rate, true_positive_rate
         Shape (n_points,), each from 0 to 1, in order of falling threshold.
     colour, dash
@@ -61,7 +61,7 @@ class Line:
     Parameters
     ----------
     label
-        For the legend; drawn as text, whatever it holds.
+        For the legend; always drawn as plain text.
     values
         Shape (n,), as long as the axis; what is not finite is left out.
     colour
@@ -88,7 +88,7 @@ def roc_overlay(curves: Sequence[RocCurve], *, max_fpr: float | None = 0.1, heig
     curves
         Drawn in this order; the last lies on top.
     max_fpr
-        Right end of the lightly shaded band that the partial AUC looks at; None for no band.
+        Right end of the lightly shaded band over which the partial AUC is taken; None for no band.
     """
     import plotly.graph_objects as go
 
@@ -175,7 +175,7 @@ def lines_chart(
     zero
         Whether the y axis must begin at 0.
     symlog_y
-        Linear from -1 to 1 and logarithmic beyond, so that what lies near 0 is seen beside what lies far off.
+        Linear from -1 to 1 and logarithmic beyond, so that values near 0 and far from it are both seen.
     rules
         Text -> height of a dashed horizontal line.
     marked_x
@@ -252,7 +252,9 @@ def _rule_layers(rules: Mapping[str, float], *, span: tuple[float, float]) -> li
     layers = [
         base.mark_rule(color=NEUTRAL_COLOUR, strokeWidth=1.5, strokeDash=[6, 3]).encode(y="y:Q", tooltip="text:N")
     ]
-    for i, (text, height) in enumerate(rules.items()):  # at both ends in turn: close lines keep readable names
+    for i, (text, height) in enumerate(
+        rules.items()
+    ):  # at alternating ends, so that names of close lines stay readable
         label = alt.Chart({"values": [{"x": span[i % 2], "y": height, "text": text}]})
         mark = label.mark_text(
             color=NEUTRAL_COLOUR,

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     pass
 
 NORMAL_COLOUR = "#0072B2"
-"""Blue of Okabe and Ito (2008), for whatever belongs to normal clips."""
+"""Blue of Okabe and Ito (2008), for everything about normal clips."""
 
 
 ANOMALOUS_COLOUR = "#D55E00"
-"""Vermilion of Okabe and Ito (2008), for whatever belongs to anomalous clips."""
+"""Vermilion of Okabe and Ito (2008), for everything about anomalous clips."""
 
 
 NEUTRAL_COLOUR = "#7B7F87"
@@ -54,7 +54,7 @@ DETECTOR_DASHES: Mapping[str, str] = MappingProxyType(
 
 
 IMPORTED_COLOURS = ("#A6761D", "#8172B3", "#6B8E9F")
-"""Brown, violet and slate, for scores of other methods: none of them a detector's colour."""
+"""Brown, violet and slate, for imported scores: none of them a detector's colour."""
 
 
 IMPORTED_DASHES = ("3px,3px", "9px,3px", "9px,3px,2px,3px")
@@ -62,11 +62,11 @@ IMPORTED_DASHES = ("3px,3px", "9px,3px", "9px,3px,2px,3px")
 
 
 ENSEMBLE_COLOUR, ENSEMBLE_DASH = "#5A9E1B", "12px,3px,3px,3px,3px,3px"
-"""Leaf green and a dash pattern of its own, for several detectors as one."""
+"""Leaf green and a dash pattern of its own, for an ensemble of detectors."""
 
 
 SPECTROGRAM_DB = (-75.0, -5.0)
-"""One range in dB for every log-mel spectrogram, so that loud and quiet clips compare."""
+"""One range in dB for every log-mel spectrogram, so that loud and quiet clips are comparable."""
 MAP_TIMES_THRESHOLD = 12.0
 """The brightest colour of a network's map, as a multiple of the threshold on its mean."""
 

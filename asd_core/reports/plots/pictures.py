@@ -93,7 +93,7 @@ def palette_stops(palette: str = "viridis") -> tuple[str, ...]:
 def map_limit(values: npt.ArrayLike, threshold: float | None) -> float:
     """Value of a network's map that gets the brightest colour: a multiple of the threshold on the map's mean.
 
-    Where that is no scale, without a threshold above 0, it is the largest value but for one in a hundred.
+    Where there is no threshold above 0, it is the 99th percentile of the values.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def heatmap_png(
 ) -> bytes:
     """PNG of a map over time and frequency: time to the right, low bands at the bottom.
 
-    One pixel a step and, unless `height_px` asks for more, one pixel a band: browsers scale it without loss of
+    One pixel per step and, unless `height_px` is larger, one pixel per band: browsers scale it without loss of
     position. Values that are not finite are drawn like `low` (NaN, -inf) or `high` (+inf).
 
     Parameters

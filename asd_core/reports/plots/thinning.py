@@ -1,4 +1,4 @@
-"""What of many points a picture can show: curves thinned below a pixel, marks that would hide one another left out.
+"""Which of many points a picture can show: curves are thinned below a pixel, and marks that others would hide left out.
 
 Numbers are never taken from a thinned curve.
 """
@@ -23,10 +23,10 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 
 
 def along_curve(x: npt.ArrayLike, y: npt.ArrayLike, *, at_most: int = MAX_CURVE_POINTS) -> IntArray:
-    """Return the points to draw of a curve, evenly along its way; all of them where there are no more than `at_most`.
+    """Return the points to draw of a curve, evenly along its path; all of them where there are no more than `at_most`.
 
-    The way is measured as |dx| + |dy|, each axis relative to its range, so that no point left out lies farther from
-    its neighbours that are drawn than the `at_most`-th part of the whole way. Both ends stay.
+    The path is measured as |dx| + |dy|, each axis relative to its range, so that no point left out lies farther from
+    its neighbours that are drawn than the `at_most`-th part of the whole path. Both ends are kept.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def along_curve(x: npt.ArrayLike, y: npt.ArrayLike, *, at_most: int = MAX_CURVE_
 
 
 def seen_marks(points: FloatArray, groups: Sequence[str], *, at_most: int = MAX_MARKS) -> IntArray:
-    """Return the marks to draw of a cloud: of those of one group in one cell of a grid the first stands for all.
+    """Return the marks to draw of a cloud: of the marks of one group in one cell of a grid, only the first.
 
     The grid is the finest of those that leave at most `at_most`; a small cloud stays whole.
 
@@ -57,7 +57,7 @@ def seen_marks(points: FloatArray, groups: Sequence[str], *, at_most: int = MAX_
     points
         Shape (n_points, 2), finite; where an axis is logarithmic, its logarithms.
     groups
-        One for each point: marks of different looks do not stand for one another.
+        One for each point: marks that look different do not replace one another.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Scores in the order in which clips came, with the threshold and the stretches in which an alarm stood."""
+"""Scores in the order in which clips came, with the threshold and the stretches in which an alarm was on."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class TimelinePoint:
     at
         Number of the clip, or its time in ISO 8601; the same kind for all points of a figure.
     threshold
-        That counted for this clip; None draws none there.
+        In force for this clip; None draws none there.
     verdict
-        `normal` or `anomalous`; anything else has a mark of its own.
+        `normal` or `anomalous`; anything else has its own mark.
     alarm
-        Whether an alarm stood after it.
+        Whether an alarm was on after it.
     title
         For the tooltip.
     """
@@ -46,7 +46,7 @@ def score_timeline(
 ) -> dict[str, Any]:
     """Draw scores over clips or time: marks tell verdicts, a dashed step the threshold, bands the alarm.
 
-    A Vega-Lite specification, not an Altair chart: this figure is made anew every second, and Altair's checks alone
+    A Vega-Lite specification, not an Altair chart: this figure is redrawn every second, and Altair's checks alone
     would take most of a page's 50 ms.
 
     Parameters
@@ -54,7 +54,7 @@ def score_timeline(
     points
         In the order in which they came; may be empty.
     span, score_span
-        Fixed ends of both axes, so that the figure stands still while points come in; `span` for numbers only.
+        Fixed ends of both axes, so that the figure keeps still while points come in; `span` for numbers only.
     """
     is_timed = bool(points) and isinstance(points[0].at, str)
     x = _time_axis() if is_timed else _clip_axis(span)
@@ -78,14 +78,14 @@ def score_timeline(
 
 
 def alarm_spans(points: Sequence[TimelinePoint]) -> list[tuple[int | str, int | str]]:
-    """First and last place of each stretch in which an alarm stood."""
+    """First and last position of each stretch in which an alarm was on."""
     spans: list[tuple[int | str, int | str]] = []
     stood = False
     for point in points:
         if point.alarm:
             spans = [*spans[:-1], (spans[-1][0], point.at)] if stood else [*spans, (point.at, point.at)]
         elif stood:
-            spans[-1] = (spans[-1][0], point.at)  # it stood until this clip cleared it
+            spans[-1] = (spans[-1][0], point.at)  # it was on until this clip cleared it
         stood = point.alarm
     return spans
 

@@ -12,8 +12,8 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import read_waveform
-from asd_core.detectors.one_class_svm import BLOCK_PATCHES, VggishOcsvm
-from asd_core.features.spectra import PrincipalPlane, one_class_scores, principal_plane
+from asd_core.detectors.one_class_svm import BLOCK_PATCHES, OneClassSvm, one_class_scores
+from asd_core.features.spectra import PrincipalPlane, principal_plane
 from asd_core.formats import score_text
 from asd_core.reports.plots import (
     ANOMALOUS_COLOUR,
@@ -51,8 +51,8 @@ class Learned:
     plane: PrincipalPlane
 
 
-def _svm(artifact: Artifact) -> VggishOcsvm:
-    return cast(VggishOcsvm, detector(artifact))
+def _svm(artifact: Artifact) -> OneClassSvm:
+    return cast(OneClassSvm, detector(artifact))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Listening to the held-out clips …", hash_funcs=HASHES)

@@ -10,7 +10,8 @@ import streamlit as st
 from asd_core.artifacts.store import open_artifact
 from asd_core.data.library import allowed_roots
 from asd_core.errors import AsdError
-from asd_core.monitoring.table import Tail, is_running, list_tables, unescaped
+from asd_core.monitoring.rows import unescaped
+from asd_core.monitoring.table import Tail, is_running, list_tables
 from asd_core.types import Waveform
 from pages.parts.monitor.view import HeardClip, monitor, time_text
 from pages.shared.cache import ClipFile, clip

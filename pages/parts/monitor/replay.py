@@ -14,7 +14,8 @@ from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.features.familiarity import ClipTraits, traits
-from asd_core.monitoring.table import AlarmRule, Judge, WatchRow
+from asd_core.monitoring.alarms import AlarmRule, Judge
+from asd_core.monitoring.rows import WatchRow
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import Waveform
 from pages.parts.monitor.view import HeardClip, monitor

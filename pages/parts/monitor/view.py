@@ -11,7 +11,8 @@ import streamlit as st
 
 from asd_core.audio.reading import encode_wav
 from asd_core.formats import rate_text, score_text
-from asd_core.monitoring.table import DRIFT_CLIPS, RAISED, WatchRow
+from asd_core.monitoring.alarms import DRIFT_CLIPS
+from asd_core.monitoring.rows import RAISED, WatchRow
 from asd_core.reports.plots import TimelinePoint, score_timeline
 from asd_core.types import Waveform
 from pages.shared.sources import shown_name

@@ -1,0 +1,150 @@
+"""A row of a watch: one clip on one line of CSV, and the escaping that keeps names from breaking it."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Self
+
+from asd_core.features.familiarity import ClipTraits
+from asd_core.formats import cell_text
+from asd_core.system.files import csv_text
+from asd_core.tasks.score import ScoreRow
+
+RAISED, CLEARED = "raised", "cleared"
+
+_SCORE_COLUMNS = tuple(column.name for column in fields(ScoreRow))
+_TRAIT_COLUMNS = {
+    "level_db": "level_dbfs",
+    "peak_db": "peak_dbfs",
+    "bandwidth_hz": "bandwidth_hz",
+    "noise_floor_db": "noise_floor_db",
+    "duration_s": "duration_s",
+    "centroid_hz": "centroid_hz",
+}
+COLUMNS = ("time", *(name for name in _SCORE_COLUMNS if name != "encoder"), "alarm", "event", *_TRAIT_COLUMNS, "drift")
+HEADER = (",".join(COLUMNS) + "\n").encode("ascii")
+_CHOICES = {
+    "status": ("ok", "warning", "refused"),
+    "verdict": ("normal", "anomalous", ""),
+    "alarm": ("0", "1"),
+    "event": (RAISED, CLEARED, ""),
+}
+
+
+@dataclass(frozen=True)
+class WatchRow:
+    """One clip as a watch judged it.
+
+    Parameters
+    ----------
+    time
+        When it was judged, ISO 8601 in UTC.
+    path
+        Absolute and escaped; `unescaped` gives the file's own.
+    model
+        Folder of the detector's version.
+    status, reason, anomaly_score, threshold, verdict
+        As in a `ScoreRow`.
+    alarm
+        Whether the alarm is on after this clip.
+    event
+        `raised`, `cleared` or empty: what this clip did to the alarm.
+    traits
+        What the recording is like; None for a refused clip.
+    drift
+        How recent clips have moved away from the training clips; empty where they have not.
+    """
+
+    time: str
+    path: str
+    model: str
+    status: str
+    reason: str
+    anomaly_score: float | None
+    threshold: float | None
+    verdict: str
+    alarm: bool = False
+    event: str = ""
+    traits: ClipTraits | None = None
+    drift: str = ""
+
+    def line(self) -> bytes:
+        """One line of the table, its end included."""
+        own = {name: getattr(self, name) for name in COLUMNS if hasattr(self, name)}
+        own["alarm"] = str(int(self.alarm))
+        own |= {name: getattr(self.traits, trait, None) for name, trait in _TRAIT_COLUMNS.items()}
+        return csv_text([[own[name] for name in COLUMNS]]).encode()
+
+    @classmethod
+    def parse(cls, line: bytes) -> Self:
+        """Read a line of the table.
+
+        Raises
+        ------
+        ValueError
+            It is not one.
+        """
+        cells = _cells(line.decode("utf-8"))
+        if len(cells) != len(COLUMNS):
+            raise ValueError(f"a row must have {len(COLUMNS)} cells, got {len(cells)}")
+        named = dict(zip(COLUMNS, cells, strict=True))
+        datetime.fromisoformat(named["time"])
+        for name, known in _CHOICES.items():
+            if named[name] not in known:
+                raise ValueError(f"{name} must be one of {known}")
+        traits = {trait: _number(named[name]) for name, trait in _TRAIT_COLUMNS.items()}
+        values = [value for value in traits.values() if value is not None]
+        whole = dict(zip(traits, values, strict=True)) if len(values) == len(traits) else None
+        texts = {
+            name: named[name] for name in ("time", "path", "model", "status", "reason", "verdict", "event", "drift")
+        }
+        return cls(
+            **texts,
+            anomaly_score=_number(named["anomaly_score"]),
+            threshold=_number(named["threshold"]),
+            alarm=named["alarm"] == "1",
+            traits=None if whole is None else ClipTraits(**whole),
+        )
+
+
+def _cells(line: str) -> list[str]:
+    try:
+        return [cell_text(cell) for cell in next(csv.reader([line], strict=True), [])]
+    except csv.Error as error:
+        raise ValueError(f"not a line of CSV: {error}") from error
+
+
+def _number(cell: str) -> float | None:
+    if not cell:
+        return None
+    value = float(cell)
+    if not math.isfinite(value):
+        raise ValueError(f"numbers must be finite, got {cell}")
+    return value
+
+
+def escaped(text: str) -> str:
+    r"""Write line breaks, other control characters and invalid UTF-8 as `\x0a;`; a backslash is doubled."""
+    return "".join(_escape(letter) for letter in text)
+
+
+def _escape(letter: str) -> str:
+    if letter == "\\":
+        return "\\\\"
+    return letter if letter.isprintable() else f"\\x{ord(letter):x};"
+
+
+def one_line(text: str) -> str:
+    """Replace each line break or other control character by a space."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def unescaped(text: str) -> str:
+    """Undo `escaped`."""
+    return re.sub(
+        r"\\(?:(\\)|x([0-9a-f]{1,6});)", lambda found: found[1] or chr(min(int(found[2], 16), 0x10FFFF)), text
+    )
