@@ -15,10 +15,11 @@ from asd_core.artifacts.store import open_artifact
 from asd_core.data.dcase2020.published import CountRow
 from asd_core.detectors.contract import Progress
 from asd_core.detectors.what_if import Judgements
+from asd_core.evaluation.label_rules import DecisionFigures, Optimism
 from asd_core.evaluation.localisation import LocalisationSummary
 from asd_core.evaluation.metrics import roc_curve
 from asd_core.evaluation.scores import ScoredClip, Scores
-from asd_core.evaluation.thresholds import DecisionFigures, Optimism, Threshold
+from asd_core.evaluation.thresholds import Threshold
 from asd_core.evaluation.uncertainty import Interval
 from asd_core.jobs.table import Job, Status
 from asd_core.monitoring.table import WatchRow

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from asd_core.errors import InputError, UndefinedMetricError
 from asd_core.evaluation import metrics
-from asd_core.evaluation.thresholds import checked_both_classes, checked_scores
+from asd_core.evaluation.checks import checked_both_classes, checked_scores
 from asd_core.types import BoolArray, FloatArray
 
 MIN_NORMALS_FOR_PAUC = 50

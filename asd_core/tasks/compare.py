@@ -16,10 +16,11 @@ import numpy.typing as npt
 from asd_core.artifacts.store import Artifact
 from asd_core.errors import DataSetError, InputError, UndefinedMetricError
 from asd_core.evaluation import metrics, uncertainty
+from asd_core.evaluation.checks import checked_both_classes
 from asd_core.evaluation.ensemble import combine
 from asd_core.evaluation.imported import rescore
 from asd_core.evaluation.scores import ScoredClip, Scores
-from asd_core.evaluation.thresholds import Threshold, checked_both_classes, is_anomalous
+from asd_core.evaluation.thresholds import Threshold, is_anomalous
 from asd_core.tasks.train import fingerprint
 from asd_core.types import BoolArray, FloatArray
 

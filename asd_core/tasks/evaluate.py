@@ -12,7 +12,7 @@ from asd_core.data.clips import Clip
 from asd_core.detectors.contract import POOLINGS
 from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.errors import DataSetError, ThresholdError, UndefinedMetricError, UsageError
-from asd_core.evaluation import metrics, thresholds, uncertainty
+from asd_core.evaluation import label_rules, metrics, thresholds, uncertainty
 from asd_core.evaluation.ensemble import combine
 from asd_core.evaluation.imported import rescore
 from asd_core.evaluation.normalisation import fit_id_scales, normalise_ids
@@ -236,7 +236,7 @@ def threshold_by_rule(rule: str, scores: Scores, heldout: Scores, *, rule_value:
     """
     check_rule(rule, rule_value)
     if RULES[rule].uses_test_labels:
-        return thresholds.from_labelled_scores(rule, scores.is_anomalous, scores.anomaly_scores, rule_value=rule_value)
+        return label_rules.from_labelled_scores(rule, scores.is_anomalous, scores.anomaly_scores, rule_value=rule_value)
     return thresholds.from_normal_scores(
         rule, heldout.anomaly_scores, rule_value=rule_value, machine_ids=heldout.machine_ids
     )
@@ -492,7 +492,7 @@ def _optimism_json(labels: BoolArray, values: FloatArray, threshold: Threshold, 
     if not threshold.uses_test_labels:
         return {}
     try:
-        found = thresholds.optimism(
+        found = label_rules.optimism(
             threshold.rule, labels, values, rule_value=threshold.rule_value, prior=threshold.prior, seed=seed
         )
     except UndefinedMetricError:

@@ -12,9 +12,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from asd_core.artifacts.store import Artifact
+from asd_core.evaluation.label_rules import from_labelled_scores
 from asd_core.evaluation.metrics import Confusion, IdFigures, RocCurve, clips_by_id, confusion_at, per_id
 from asd_core.evaluation.operating import point_of, threshold_at
-from asd_core.evaluation.thresholds import RULES, Threshold, from_labelled_scores
+from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.evaluation.uncertainty import wilson
 from asd_core.formats import area_text, rate_text, score_text, share_text
 from asd_core.reports.plots import DETECTOR_COLOURS, along_curve
