@@ -13,6 +13,7 @@ from asd_core.detectors.contract import POOLINGS
 from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.errors import DataSetError, ThresholdError, UndefinedMetricError, UsageError
 from asd_core.evaluation import label_rules, metrics, thresholds, uncertainty
+from asd_core.evaluation.delong import delong
 from asd_core.evaluation.ensemble import combine
 from asd_core.evaluation.imported import rescore
 from asd_core.evaluation.normalisation import fit_id_scales, normalise_ids
@@ -367,7 +368,7 @@ def difference(ours: Scores, other: Scores, *, seed: int = 0) -> dict[str, Any] 
         interval = uncertainty.paired_bootstrap(
             labels, ours.anomaly_scores, other.anomaly_scores, n_draws=N_DRAWS, seed=seed
         )
-        test = uncertainty.delong(labels, ours.anomaly_scores, other.anomaly_scores)
+        test = delong(labels, ours.anomaly_scores, other.anomaly_scores)
     except UndefinedMetricError:
         return None
     return {"auc_pooled": interval.estimate, "auc_pooled_ci": [interval.low, interval.high], "p_delong": test.p_value}
