@@ -15,6 +15,7 @@ from asd_core.artifacts.store import open_artifact
 from asd_core.data.dcase2020.published import CountRow
 from asd_core.detectors.contract import Progress
 from asd_core.detectors.what_if import Judgements
+from asd_core.evaluation.comparison import alarms
 from asd_core.evaluation.label_rules import DecisionFigures, Optimism
 from asd_core.evaluation.localisation import LocalisationSummary
 from asd_core.evaluation.metrics import roc_curve
@@ -23,7 +24,7 @@ from asd_core.evaluation.thresholds import Threshold
 from asd_core.evaluation.uncertainty import Interval
 from asd_core.jobs.table import Job, Status
 from asd_core.monitoring.table import WatchRow
-from asd_core.tasks.compare import Method, alarms, join
+from asd_core.tasks.compare import Method, join
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import AnomalyMap
 from pages.parts.check import batch, what_if
@@ -240,7 +241,7 @@ def judged():
     comparison = join(methods)
     thresholds = (CONFORMAL, replace(CONFORMAL, value=5.0))
     looks = (compare_methods.Look("red", "solid"), compare_methods.Look("blue", "dash"))
-    given = alarms(comparison, thresholds)
+    given = alarms(comparison.anomaly_scores, thresholds)
     return compare_methods.Judged(comparison, "conformal", ("A", "B"), looks, thresholds, given)
 
 

@@ -13,13 +13,14 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
+from asd_core.evaluation.comparison import Band, Ranking, difference_words, holm, ranking, roc_band
 from asd_core.evaluation.metrics import Confusion, confusion_at, roc_curve
 from asd_core.evaluation.thresholds import RULES
 from asd_core.evaluation.uncertainty import Interval, f1_interval, wilson
 from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text
 from asd_core.reports.plots import RocCurve, roc_overlay
 from asd_core.system.files import csv_text
-from asd_core.tasks.compare import Band, Comparison, Method, Ranking, difference_words, holm, ranking, roc_band
+from asd_core.tasks.compare import Comparison, Method
 from asd_core.tasks.evaluate import difference
 from asd_core.types import SR, Waveform
 from pages.parts.compare.methods import JUDGED_HASHES, Judged, OnCommonClips
