@@ -11,6 +11,7 @@ import pytest
 from asd_core.errors import DataSetError, InputError, UndefinedMetricError
 from asd_core.evaluation import comparison
 from asd_core.evaluation.scores import ScoredClip, Scores
+from asd_core.evaluation.summary import ranking
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.evaluation.uncertainty import tpr_at_fpr
 from asd_core.formats import spreadsheet_cell
@@ -150,16 +151,16 @@ def test_the_band_refuses_one_class_and_a_grid_of_one():
 
 
 def test_ranking_of_one_class_says_why_there_is_none():
-    ranked = comparison.ranking(Scores((scored(0, "normal", 1.0), scored(2, "normal", 2.0))))
-    assert ranked.intervals == {}
+    ranked = ranking(Scores((scored(0, "normal", 1.0), scored(2, "normal", 2.0))))
+    assert set(ranked.areas.values()) == {None}
     assert "none is anomalous" in str(ranked.reason)
-    assert ranked.auc_by_id == {"00": None}
+    assert {name: each.auc for name, each in ranked.per_id.items()} == {"00": None}
 
 
 def test_ranking_gives_intervals_around_its_figures(pair):
-    ranked = comparison.ranking(pair.methods[1].scores)
-    assert ranked.intervals["auc_pooled"].estimate == 1.0
-    assert ranked.auc_by_id == {"00": 1.0, "01": 1.0}
+    ranked = ranking(pair.methods[1].scores)
+    assert ranked.auc_pooled.estimate == 1.0
+    assert {name: each.auc for name, each in ranked.per_id.items()} == {"00": 1.0, "01": 1.0}
 
 
 def test_holm_adjusts_for_the_number_of_pairs_and_keeps_the_order():

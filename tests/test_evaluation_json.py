@@ -16,7 +16,8 @@ import pytest
 
 from asd_core.artifacts.store import open_artifact
 from asd_core.tasks import evaluate as module
-from asd_core.tasks.evaluate import Assessment, evaluate
+from asd_core.tasks.assess import Assessment
+from asd_core.tasks.evaluate import evaluate
 
 PROJECT = Path(__file__).resolve().parents[1]
 GOLDEN = PROJECT / "tests" / "golden" / "evaluation.json"
@@ -55,7 +56,7 @@ def evaluations() -> dict[str, Any]:
             model, Path(), rule="cost", rule_value=5.0, others=[EMBEDDED / "vggish_knn"], imported=turned
         ),
     }
-    values = {name: json.loads(json.dumps(each, allow_nan=False)) for name, each in found.items()}
+    values = {name: json.loads(json.dumps(each.to_json(), allow_nan=False)) for name, each in found.items()}
     for each in values.values():
         each["model"] = Path(each["model"]).name
         assert each["made_from"].pop("versions")

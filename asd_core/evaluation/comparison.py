@@ -1,19 +1,21 @@
-"""Several detectors' scores of the same clips: where verdicts differ, where each fails, and how well each ranks."""
+"""Several detectors on the same clips: where verdicts differ, where each fails, and whether one ranks better."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from asd_core.errors import InputError, UndefinedMetricError
-from asd_core.evaluation import metrics, uncertainty
+from asd_core.evaluation import uncertainty
 from asd_core.evaluation.checks import checked_both_classes
+from asd_core.evaluation.delong import delong
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import Threshold, is_anomalous
+from asd_core.evaluation.uncertainty import N_DRAWS, Interval
 from asd_core.types import BoolArray, FloatArray
 
 SIGNIFICANT = 0.05
@@ -130,7 +132,7 @@ def roc_band(
     anomaly_scores: npt.ArrayLike,
     *,
     n_grid: int = 101,
-    n_draws: int = 2000,
+    n_draws: int = N_DRAWS,
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Band:
@@ -180,32 +182,44 @@ def _tpr_draws(
 
 
 @dataclass(frozen=True)
-class Ranking:
-    """How well a method ranks the common clips; None where a figure does not exist.
+class Difference:
+    """AUC of one detector minus that of another on the same clips, ids pooled.
 
     Parameters
     ----------
-    intervals
-        `auc_mean`, `auc_pooled` and `pauc_mean`, where they exist.
-    auc_by_id
-        AUC of each machine id.
-    reason
-        Why there are no figures.
+    auc_pooled
+        The difference with its paired bootstrap interval.
+    p_value
+        DeLong's, two-sided, of no difference; None where it is not defined.
     """
 
-    intervals: Mapping[str, uncertainty.Interval]
-    auc_by_id: Mapping[str, float | None]
-    reason: str | None = None
+    auc_pooled: Interval
+    p_value: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for `json.dumps`."""
+        return {
+            "auc_pooled": self.auc_pooled.estimate,
+            "auc_pooled_ci": list(self.auc_pooled.limits),
+            "p_delong": self.p_value,
+        }
 
 
-def ranking(scores: Scores, *, seed: int = 0) -> Ranking:
-    """Return the AUCs of labelled scores with 95 % intervals."""
-    labels, values, ids = scores.is_anomalous, scores.anomaly_scores, scores.machine_ids
-    by_id = {name: figures.auc for name, figures in metrics.per_id(labels, values, ids).items()}
+def difference(ours: Scores, other: Scores, *, seed: int = 0) -> Difference | None:
+    """Return AUC(ours) - AUC(other), both of the same clips in one order; None where a class is missing.
+
+    Parameters
+    ----------
+    seed
+        Of the paired bootstrap.
+    """
+    labels = ours.is_anomalous
     try:
-        return Ranking(uncertainty.bootstrap(labels, values, machine_ids=ids, seed=seed), by_id)
-    except UndefinedMetricError as error:
-        return Ranking({}, by_id, str(error))
+        interval = uncertainty.paired_bootstrap(labels, ours.anomaly_scores, other.anomaly_scores, seed=seed)
+        test = delong(labels, ours.anomaly_scores, other.anomaly_scores)
+    except UndefinedMetricError:
+        return None
+    return Difference(interval, test.p_value)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

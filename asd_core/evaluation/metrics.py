@@ -181,19 +181,29 @@ class Confusion:
     tp: int
 
     @property
+    def n_normal(self) -> int:
+        """Normal clips."""
+        return self.tn + self.fp
+
+    @property
+    def n_anomalous(self) -> int:
+        """Anomalous clips."""
+        return self.fn + self.tp
+
+    @property
     def accuracy(self) -> float | None:
         """Share of right decisions; None without clips."""
-        return _share(self.tn + self.tp, self.tn + self.fp + self.fn + self.tp)
+        return _share(self.tn + self.tp, self.n_normal + self.n_anomalous)
 
     @property
     def fpr(self) -> float | None:
         """Share of the normal clips that raise an alarm; None without normal clips."""
-        return _share(self.fp, self.fp + self.tn)
+        return _share(self.fp, self.n_normal)
 
     @property
     def tpr(self) -> float | None:
         """Share of the anomalous clips that are found; None without anomalous clips."""
-        return _share(self.tp, self.tp + self.fn)
+        return _share(self.tp, self.n_anomalous)
 
     def per_class(self) -> dict[str, ClassFigures]:
         """Return precision, recall, F1 = 2 TP / (2 TP + FP + FN) and support, seen from either class."""

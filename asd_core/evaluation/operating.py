@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from asd_core.evaluation.checks import checked_both_classes
 from asd_core.evaluation.thresholds import is_anomalous, just_above
+from asd_core.formats import class_word
 from asd_core.types import BoolArray, FloatArray
 
 
@@ -67,6 +68,11 @@ def point_of(thresholds: npt.ArrayLike, threshold: float) -> int:
     return int(is_anomalous(np.asarray(thresholds, dtype=np.float64)[1:], threshold).sum())
 
 
+def verdict(anomaly_score: float, threshold: float | None) -> str:
+    """Return `anomalous` or `normal`; empty without a threshold."""
+    return "" if threshold is None else class_word(bool(is_anomalous(anomaly_score, threshold)))
+
+
 def flips(anomaly_scores: npt.ArrayLike, before: float, after: float) -> npt.NDArray[np.int64]:
     """Return the positions of clips that two thresholds decide differently, in order of falling score."""
     scores = np.asarray(anomaly_scores, dtype=np.float64)
@@ -83,6 +89,31 @@ def cells(labels: BoolArray, anomaly_scores: FloatArray, threshold: float) -> np
     return np.select(
         [alarms & ~labels, ~alarms & labels, alarms & labels], ["false alarm", "miss", "true alarm"], "true normal"
     )
+
+
+def telling_clips(labels: BoolArray, anomaly_scores: FloatArray, threshold: float | None) -> dict[str, int]:
+    """Pick the clips that tell most about a threshold; without one, the clip with the highest score.
+
+    Returns
+    -------
+    dict of str to int
+        Why a clip was picked, and its position: the loudest false alarm, the strongest miss, the clearest true alarm
+        and the most ordinary normal clip, as far as there are any.
+    """
+    if threshold is None:
+        return {"Highest score": int(anomaly_scores.argmax())}
+    names = cells(labels, anomaly_scores, threshold)
+    picks = {
+        "False alarm with the highest score": ("false alarm", -np.inf, np.argmax),
+        "Miss with the lowest score": ("miss", np.inf, np.argmin),
+        "True alarm with the highest score": ("true alarm", -np.inf, np.argmax),
+        "Normal clip with the lowest score": ("true normal", np.inf, np.argmin),
+    }
+    return {
+        why: int(pick(np.where(names == cell, anomaly_scores, empty)))
+        for why, (cell, empty, pick) in picks.items()
+        if (names == cell).any()
+    }
 
 
 def share_below(reference_scores: npt.ArrayLike, anomaly_score: float) -> float | None:

@@ -17,8 +17,11 @@ import numpy.typing as npt
 from asd_core.errors import InputError, UndefinedMetricError
 from asd_core.evaluation import metrics
 from asd_core.evaluation.checks import checked_both_classes
+from asd_core.formats import area_text
 from asd_core.types import BoolArray, FloatArray
 
+N_DRAWS = 2000
+"""Resamples of a bootstrap, unless told otherwise."""
 MIN_NORMALS_FOR_PAUC = 50
 """Below this one normal clip more or less on top moves the pAUC too far to be relied on."""
 _CLIPS_AT_ONCE = 250_000
@@ -47,6 +50,21 @@ class Interval:
     estimate: float
     reliable: bool = True
     reason: str | None = None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Both ends."""
+        return self.low, self.high
+
+
+def estimate_of(interval: Interval | None) -> float | None:
+    """Return the figure itself; None where there is none."""
+    return None if interval is None else interval.estimate
+
+
+def interval_text(interval: Interval | None) -> str:
+    """Write a figure with its interval, `0.941 [0.920, 0.958]`, or that it is not defined."""
+    return area_text(estimate_of(interval), None if interval is None else interval.limits)
 
 
 def check_confidence(confidence: float) -> None:
@@ -183,7 +201,7 @@ def bootstrap(
     anomaly_scores: npt.ArrayLike,
     *,
     machine_ids: Sequence[str] | None = None,
-    n_draws: int = 2000,
+    n_draws: int = N_DRAWS,
     seed: int = 0,
     confidence: float = 0.95,
     max_fpr: float = metrics.PAUC_MAX_FPR,
@@ -263,7 +281,7 @@ def paired_bootstrap(
     scores_a: npt.ArrayLike,
     scores_b: npt.ArrayLike,
     *,
-    n_draws: int = 2000,
+    n_draws: int = N_DRAWS,
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Interval:
@@ -328,7 +346,7 @@ def wilson(k: int, n: int, *, confidence: float = 0.95) -> Interval:
 
 
 def f1_interval(
-    confusion: metrics.Confusion, *, n_draws: int = 2000, seed: int = 0, confidence: float = 0.95
+    confusion: metrics.Confusion, *, n_draws: int = N_DRAWS, seed: int = 0, confidence: float = 0.95
 ) -> Interval:
     """Return a bootstrap interval for F1 of the anomalous class, from the four counts, at a fixed threshold.
 
@@ -344,7 +362,7 @@ def f1_interval(
     """
     check_confidence(confidence)
     _check_draws(n_draws)
-    n_anomalous, n_normal = confusion.tp + confusion.fn, confusion.fp + confusion.tn
+    n_anomalous, n_normal = confusion.n_anomalous, confusion.n_normal
     estimate = confusion.per_class()["anomalous"].f1
     if not n_anomalous or estimate is None:
         raise UndefinedMetricError("not defined: F1 of the anomalous class without anomalous clips")

@@ -9,7 +9,7 @@ from asd_core.artifacts.store import open_artifact
 from asd_core.evaluation.dcase import check_export, write_anomaly_scores
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.system.files import replace_text
-from asd_core.tasks.evaluate import open_for
+from asd_core.tasks.assess import open_for
 from asd_core.tasks.train import FileClips, readable, scored
 
 

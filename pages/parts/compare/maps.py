@@ -17,10 +17,10 @@ from asd_core.audio.reading import read_waveform
 from asd_core.data.simulated.bench import load_mask
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
 from asd_core.evaluation.scores import ScoredClip
-from asd_core.evaluation.uncertainty import Interval
+from asd_core.evaluation.uncertainty import Interval, interval_text
 from asd_core.features.encoders import load_encoder
 from asd_core.features.spectra import principal_plane
-from asd_core.formats import MISSING, area_text
+from asd_core.formats import MISSING
 from asd_core.types import AnomalyMap, BoolArray, FloatArray
 from pages.parts.compare.clips import pickable, play
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
@@ -184,4 +184,4 @@ def _localisation_table(summaries: dict[str, dict[str, LocalisationSummary]]) ->
 
 
 def _interval_text(interval: Interval | None) -> str:
-    return MISSING if interval is None else area_text(interval.estimate, (interval.low, interval.high))
+    return MISSING if interval is None else interval_text(interval)

@@ -24,8 +24,8 @@ from asd_core.reports.plots import (
     IMPORTED_DASHES,
     NEUTRAL_COLOUR,
 )
+from asd_core.tasks.assess import threshold_by_rule
 from asd_core.tasks.compare import Comparison, Method, imported_method, join, with_ensemble
-from asd_core.tasks.evaluate import threshold_by_rule
 from asd_core.types import BoolArray
 from pages.shared.cache import HASHES
 from pages.shared.frame import Chosen, keep, link

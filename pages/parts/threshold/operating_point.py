@@ -19,7 +19,7 @@ from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.evaluation.uncertainty import wilson
 from asd_core.formats import area_text, rate_text, score_text, share_text
 from asd_core.reports.plots import DETECTOR_COLOURS, along_curve
-from asd_core.tasks.evaluate import choose_threshold
+from asd_core.tasks.assess import choose_threshold
 from pages.shared.cache import HASHES, KeptScores, tested
 from pages.shared.cards import threshold_origin
 from pages.shared.components.roc import DimmedCurve, RocMarker, roc_control
