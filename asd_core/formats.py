@@ -14,6 +14,11 @@ _RUN_AS_FORMULA = re.compile(f"{_CELL_START}(?={_FORMULA})")
 _KEPT_AS_TEXT = re.compile(f"{_CELL_START}'(?={_FORMULA})")
 
 
+def class_word(is_anomalous: bool) -> str:
+    """Name a clip's class, as a verdict or as a label."""
+    return "anomalous" if is_anomalous else "normal"
+
+
 def rate_text(part: int, whole: int) -> str:
     """Write a share with its counts: `92.3 % (180/195)`."""
     return f"{100 * part / whole:.1f} % ({part}/{whole})" if whole else f"{MISSING} (0 clips)"

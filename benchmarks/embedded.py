@@ -14,7 +14,9 @@ from pathlib import Path
 from asd_core.artifacts.versions import READ_ONLY_MARK
 from asd_core.data.simulated.bench import write_bench
 from asd_core.detectors import DETECTOR_NAMES
-from asd_core.tasks.evaluate import summarise
+from asd_core.evaluation.summary import ranking
+from asd_core.evaluation.uncertainty import estimate_of, interval_text
+from asd_core.formats import area_text
 from asd_core.tasks.train import TrainingRequest, train
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -49,14 +51,11 @@ def train_row(name: str, root: Path, out: Path) -> str:
         TrainingRequest(name, root, name=NAME, out=out),
         on_progress=lambda progress: print(f"{name}: {progress}", file=sys.stderr),
     )
-    summary = summarise(result.artifact, result.artifact.scores.of("test"))
-    per_id = ", ".join(f"{machine_id} {each['auc']:.3f}" for machine_id, each in summary["per_id"].items())
-    pooled, mean = (
-        f"{summary[key]:.3f} [{summary[key + '_ci'][0]:.3f}, {summary[key + '_ci'][1]:.3f}]"
-        for key in ("auc_pooled", "auc_mean")
-    )
+    found = ranking(result.artifact.scores.of("test"))
+    per_id = ", ".join(f"{machine_id} {area_text(each.auc)}" for machine_id, each in found.per_id.items())
+    pooled, mean, pauc = interval_text(found.auc_pooled), interval_text(found.auc_mean), estimate_of(found.pauc_mean)
     seconds = result.artifact.manifest["training"]["seconds"]
-    return f"| {result.artifact.title} | {pooled} | {mean} | {per_id} | {summary['pauc_mean']:.3f} | {seconds:.0f} s |"
+    return f"| {result.artifact.title} | {pooled} | {mean} | {per_id} | {area_text(pauc)} | {seconds:.0f} s |"
 
 
 if __name__ == "__main__":

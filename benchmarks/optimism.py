@@ -13,7 +13,8 @@ import sys
 import numpy as np
 
 from asd_core.artifacts.store import Artifact, find_artifacts, open_artifact
-from asd_core.evaluation.thresholds import RULES, optimism
+from asd_core.evaluation.label_rules import optimism
+from asd_core.evaluation.thresholds import RULES
 from benchmarks.embedded import NAME, PROJECT
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from asd_core.data.simulated.bench import write_bench
 from asd_core.detectors import DETECTOR_NAMES
-from asd_core.tasks.evaluate import summarise
+from asd_core.evaluation.summary import ranking
+from asd_core.evaluation.uncertainty import estimate_of
 from asd_core.tasks.train import TrainingRequest, train
 from benchmarks.embedded import NAME
 
@@ -24,8 +25,8 @@ FIGURES = ("auc_mean", "auc_pooled", "pauc_mean")
 def figures(detector: str, seed: int, data: Path) -> list[float]:
     """Train once and return the three figures on the test clips."""
     result = train(TrainingRequest(detector, data, name=NAME, seed=seed, out=Path("build") / f"seed-{seed}"))
-    summary = summarise(result.artifact, result.artifact.scores.of("test"))
-    return [summary[name] for name in FIGURES]
+    areas = ranking(result.artifact.scores.of("test")).areas
+    return [estimate_of(areas[name]) or np.nan for name in FIGURES]
 
 
 def main() -> None:

@@ -40,37 +40,37 @@ def write_scores(path, model, *, change=lambda row: row, splits=("test",)):
 
 
 def test_an_evaluation_again_gives_the_same_bytes(model, bench):
-    first, second = (json.dumps(evaluate(model, bench, seed=3), sort_keys=True) for _ in range(2))
+    first, second = (json.dumps(evaluate(model, bench, seed=3).to_json(), sort_keys=True) for _ in range(2))
     assert first == second
     made_from = json.loads(first)["made_from"]
     assert {"version", "test_fingerprint", "training_fingerprint", "split", "rule", "seed", "versions"} <= set(
         made_from
     )
-    assert json.dumps(evaluate(model, bench, seed=4), sort_keys=True) != first
+    assert json.dumps(evaluate(model, bench, seed=4).to_json(), sort_keys=True) != first
 
 
 def test_the_same_scores_imported_give_the_same_figures_and_no_difference(model, bench, tmp_path):
     imported = read_scores(write_scores(tmp_path / "same.csv", model, splits=("test", "heldout")))
     report = evaluate(model, bench, rule="conformal", imported=imported, imported_name="same")
-    other = report["imported"]
-    for key in ("auc_pooled", "auc_mean", "pauc_mean", "per_id", "confusion", "accuracy", "auc_pooled_ci"):
-        assert other[key] == report[key], key
-    assert other["difference"]["auc_pooled"] == 0
-    assert other["difference"]["p_delong"] == 1
+    other = report.imported
+    assert other.summary == report.summary
+    assert other.difference.auc_pooled.estimate == 0
+    assert other.difference.p_value == 1
 
 
 def test_imported_scores_without_heldout_clips_have_no_label_free_threshold(model, bench, tmp_path):
     report = evaluate(model, bench, imported=read_scores(write_scores(tmp_path / "test.csv", model)))
-    assert report["imported"]["threshold"]["value"] is None
-    assert "no normal scores" in report["imported"]["threshold"]["reason"]
-    assert report["imported"]["confusion"] is None
+    decisions = report.imported.summary.decisions
+    assert decisions.threshold.value is None
+    assert "no normal scores" in decisions.threshold.reason
+    assert decisions.confusion is None
 
 
 def test_worse_imported_scores_differ_significantly(model, bench, tmp_path):
     path = write_scores(tmp_path / "worse.csv", model, change=lambda row: (row[0], -row[1]))
-    difference = evaluate(model, bench, imported=read_scores(path))["imported"]["difference"]
-    assert difference["auc_pooled_ci"][0] > 0
-    assert difference["p_delong"] < 1e-3
+    difference = evaluate(model, bench, imported=read_scores(path)).imported.difference
+    assert difference.auc_pooled.low > 0
+    assert difference.p_value < 1e-3
 
 
 def test_a_clip_without_imported_score_is_named(model, bench, tmp_path):
@@ -122,29 +122,30 @@ def test_a_byte_order_mark_does_no_harm(tmp_path):
 
 
 def test_per_id_normalisation_leaves_each_ids_auc(model, bench):
-    raw, normalised = evaluate(model, bench), evaluate(model, bench, normalise=True)
-    assert normalised["normalised_per_id"]
-    assert normalised["auc_mean"] == pytest.approx(raw["auc_mean"], abs=1e-12)
-    assert normalised["auc_pooled"] != raw["auc_pooled"]
-    assert normalised["threshold"]["rule"] == "conformal"
-    assert normalised["threshold"]["value"] != raw["threshold"]["value"]
+    report = evaluate(model, bench, normalise=True)
+    raw, normalised = evaluate(model, bench).summary, report.summary
+    assert report.normalised_per_id
+    assert normalised.ranking.auc_mean.estimate == pytest.approx(raw.ranking.auc_mean.estimate, abs=1e-12)
+    assert normalised.ranking.auc_pooled.estimate != raw.ranking.auc_pooled.estimate
+    assert normalised.threshold.rule == "conformal"
+    assert normalised.threshold.value != raw.threshold.value
 
 
 def test_a_rule_with_labels_comes_with_its_optimism(model, bench):
-    report = evaluate(model, bench, rule="best_f1")
-    assert report["threshold"]["uses_test_labels"]
-    assert report["optimism"]["naive"]["f1"] >= report["optimism"]["honest"]["f1"]
-    assert "optimism" not in evaluate(model, bench)
+    summary = evaluate(model, bench, rule="best_f1").summary
+    assert summary.threshold.uses_test_labels
+    assert summary.optimism.naive.f1 >= summary.optimism.honest.f1
+    assert evaluate(model, bench).summary.optimism is None
 
 
 def test_thresholds_per_id_decide_each_clip_by_its_own(model, bench):
     report = evaluate(model, bench, per_id=True)
-    own = report["threshold"]["per_id"]
+    own = report.summary.threshold.per_id
     clips = [clip for clip in open_artifact(model).scores.clips if clip.split == "test" and clip.label == "normal"]
     expected = sum(clip.anomaly_score >= own[clip.machine_id] for clip in clips)
     assert set(own) == {"00", "02"}
-    assert report["confusion"]["fp"] == expected
-    assert report["threshold_per_id"]
+    assert report.summary.decisions.confusion.fp == expected
+    assert report.threshold_per_id
 
 
 def test_a_rule_without_thresholds_per_id_is_refused(model, bench):
@@ -155,18 +156,19 @@ def test_a_rule_without_thresholds_per_id_is_refused(model, bench):
 def test_the_ensemble_with_another_detector_stands_beside_the_first(model, bench):
     other = train(TrainingRequest("vggish_knn", bench, out=model.parents[2])).model
     report = evaluate(model, bench, others=[other])
-    joint = report["ensemble"]
-    assert joint["title"] == "Ensemble of 2 (z-scores, no test labels)"
-    assert [each["title"] for each in joint["members"]] == [report["title"], open_artifact(other).title]
-    assert joint["threshold"]["n_calibration"] == 24
-    assert joint["threshold"]["rule"] == "conformal"
-    assert joint["difference"]["auc_pooled"] == pytest.approx(report["auc_pooled"] - joint["auc_pooled"])
-    assert "ensemble" not in evaluate(model, bench)
+    joint = report.ensemble
+    assert joint.title == "Ensemble of 2 (z-scores, no test labels)"
+    assert [each["title"] for each in joint.members] == [report.title, open_artifact(other).title]
+    assert joint.summary.threshold.n_calibration == 24
+    assert joint.summary.threshold.rule == "conformal"
+    gap = report.summary.ranking.auc_pooled.estimate - joint.summary.ranking.auc_pooled.estimate
+    assert joint.difference.auc_pooled.estimate == pytest.approx(gap)
+    assert evaluate(model, bench).ensemble is None
 
 
 def test_a_detector_of_another_split_cannot_join_the_ensemble(model, bench, tmp_path):
     other = train(TrainingRequest("vggish_knn", bench, seed=1, ids=("00",), out=tmp_path)).model
-    assert evaluate(model, bench, others=[other])["ensemble"]["threshold"]["n_calibration"] < 24
+    assert evaluate(model, bench, others=[other]).ensemble.summary.threshold.n_calibration < 24
 
 
 @pytest.fixture(scope="module")
@@ -180,11 +182,10 @@ def test_another_pooling_needs_no_training_and_gives_what_training_with_it_gives
     settings = {"epochs": 1, "windows_per_epoch": 256, "hidden": 8, "layers": 1, "pooling": "std"}
     trained = train(TrainingRequest("lstm_predictor", bench, settings=settings, out=tmp_path)).model
     again, whole = evaluate(network, bench, pooling="std"), evaluate(trained, bench)
-    for key in ("auc_pooled", "auc_mean", "threshold", "confusion"):
-        assert again[key] == whole[key], key
-    assert again["repooled"] == "std"
-    assert again["title"].endswith("pooled by std")
-    assert again["auc_pooled"] != evaluate(network, bench)["auc_pooled"]
+    assert again.summary == whole.summary
+    assert again.repooled == "std"
+    assert again.title.endswith("pooled by std")
+    assert again.summary.ranking != evaluate(network, bench).summary.ranking
 
 
 def test_pooling_is_refused_where_there_is_none_or_no_heldout_clip_to_set_a_threshold(model, network, bench):

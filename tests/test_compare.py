@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from asd_core.errors import DataSetError, InputError, UndefinedMetricError
+from asd_core.evaluation import comparison
 from asd_core.evaluation.scores import ScoredClip, Scores
+from asd_core.evaluation.summary import ranking
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.evaluation.uncertainty import tpr_at_fpr
 from asd_core.formats import spreadsheet_cell
@@ -84,29 +86,29 @@ def test_imported_scores_that_lack_a_clip_are_refused(pair):
 
 
 def test_disagreements_are_where_verdicts_differ(pair):
-    alarms = compare.alarms(pair, [threshold(0.6), threshold(8.0)])
+    alarms = comparison.alarms(pair.anomaly_scores, [threshold(0.6), threshold(8.0)])
     assert alarms.tolist() == [[False, True, True, False], [False, False, True, True]]
-    assert compare.disagreements(alarms).tolist() == [1, 3]
-    assert compare.disagreements(alarms, raised_by=0).tolist() == [1]
-    assert compare.disagreements(alarms, raised_by=1).tolist() == [3]
+    assert comparison.disagreements(alarms).tolist() == [1, 3]
+    assert comparison.disagreements(alarms, raised_by=0).tolist() == [1]
+    assert comparison.disagreements(alarms, raised_by=1).tolist() == [3]
 
 
 def test_a_method_without_a_threshold_raises_no_alarm(pair):
-    assert not compare.alarms(pair, [threshold(None), threshold(0.0)])[0].any()
+    assert not comparison.alarms(pair.anomaly_scores, [threshold(None), threshold(0.0)])[0].any()
 
 
 def test_quadrants_count_normal_and_anomalous_clips(pair):
-    alarms = compare.alarms(pair, [threshold(0.6), threshold(8.0)])
-    counts = compare.quadrants(alarms[0], alarms[1], pair.labels)
-    assert counts == compare.Quadrants(both=(0, 1), only_first=(1, 0), only_second=(0, 1), neither=(1, 0))
+    alarms = comparison.alarms(pair.anomaly_scores, [threshold(0.6), threshold(8.0)])
+    counts = comparison.quadrants(alarms[0], alarms[1], pair.labels)
+    assert counts == comparison.Quadrants(both=(0, 1), only_first=(1, 0), only_second=(0, 1), neither=(1, 0))
 
 
 def test_failures_count_misses_and_false_alarms_by_group(pair):
-    alarms = compare.alarms(pair, [threshold(0.6), threshold(8.0)])
-    found = compare.misses(pair.clips, alarms[0], lambda clip: clip.machine_id)
-    assert found == [compare.Failures("00", 0, 1), compare.Failures("01", 1, 1)]
-    found = compare.false_alarms(pair.clips, alarms[0], lambda clip: f"all{clip.kind}")
-    assert found == [compare.Failures("all", 1, 2)]
+    alarms = comparison.alarms(pair.anomaly_scores, [threshold(0.6), threshold(8.0)])
+    found = comparison.misses(pair.clips, alarms[0], lambda clip: clip.machine_id)
+    assert found == [comparison.Failures("00", 0, 1), comparison.Failures("01", 1, 1)]
+    found = comparison.false_alarms(pair.clips, alarms[0], lambda clip: f"all{clip.kind}")
+    assert found == [comparison.Failures("all", 1, 2)]
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -115,7 +117,7 @@ def test_the_band_equals_a_plain_loop_over_resampled_curves(ties):
     labels = np.arange(37) % 3 == 0
     scores = rng.normal(size=37) + labels
     scores = np.round(scores) if ties else scores
-    band = compare.roc_band(labels, scores, n_grid=11, n_draws=40, seed=5)
+    band = comparison.roc_band(labels, scores, n_grid=11, n_draws=40, seed=5)
     rng = np.random.default_rng(5)
     normal, anomalous = scores[~labels], scores[labels]
     normal_picks = rng.integers(0, len(normal), size=(40, len(normal)))
@@ -133,9 +135,9 @@ def test_the_band_equals_a_plain_loop_over_resampled_curves(ties):
 def test_the_band_does_not_depend_on_how_draws_are_grouped(monkeypatch):
     labels = np.arange(30) % 2 == 0
     scores = np.random.default_rng(0).normal(size=30) + labels
-    whole = compare.roc_band(labels, scores, n_draws=400, seed=1)
-    monkeypatch.setattr(compare, "_BAND_CELLS", 5000)
-    parts = compare.roc_band(labels, scores, n_draws=400, seed=1)
+    whole = comparison.roc_band(labels, scores, n_draws=400, seed=1)
+    monkeypatch.setattr(comparison, "_BAND_CELLS", 5000)
+    parts = comparison.roc_band(labels, scores, n_draws=400, seed=1)
     assert np.abs(whole.low - parts.low).max() < 0.15
     assert (whole.low <= whole.high).all()
     assert whole.high[-1] == whole.low[-1] == 1.0
@@ -143,57 +145,38 @@ def test_the_band_does_not_depend_on_how_draws_are_grouped(monkeypatch):
 
 def test_the_band_refuses_one_class_and_a_grid_of_one():
     with pytest.raises(UndefinedMetricError, match="none is anomalous"):
-        compare.roc_band([False, False], [1.0, 2.0])
+        comparison.roc_band([False, False], [1.0, 2.0])
     with pytest.raises(InputError, match="at least 2 rates"):
-        compare.roc_band([False, True], [1.0, 2.0], n_grid=1)
+        comparison.roc_band([False, True], [1.0, 2.0], n_grid=1)
 
 
 def test_ranking_of_one_class_says_why_there_is_none():
-    ranked = compare.ranking(Scores((scored(0, "normal", 1.0), scored(2, "normal", 2.0))))
-    assert ranked.intervals == {}
+    ranked = ranking(Scores((scored(0, "normal", 1.0), scored(2, "normal", 2.0))))
+    assert set(ranked.areas.values()) == {None}
     assert "none is anomalous" in str(ranked.reason)
-    assert ranked.auc_by_id == {"00": None}
+    assert {name: each.auc for name, each in ranked.per_id.items()} == {"00": None}
 
 
 def test_ranking_gives_intervals_around_its_figures(pair):
-    ranked = compare.ranking(pair.methods[1].scores)
-    assert ranked.intervals["auc_pooled"].estimate == 1.0
-    assert ranked.auc_by_id == {"00": 1.0, "01": 1.0}
+    ranked = ranking(pair.methods[1].scores)
+    assert ranked.auc_pooled.estimate == 1.0
+    assert {name: each.auc for name, each in ranked.per_id.items()} == {"00": 1.0, "01": 1.0}
 
 
 def test_holm_adjusts_for_the_number_of_pairs_and_keeps_the_order():
-    assert compare.holm([0.04, 0.01, None, 0.03]) == pytest.approx([0.06, 0.03, None, 0.06])
-    assert compare.holm([0.9, 0.8]) == [1.0, 1.0]
-    assert compare.holm([]) == []
+    assert comparison.holm([0.04, 0.01, None, 0.03]) == pytest.approx([0.06, 0.03, None, 0.06])
+    assert comparison.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert comparison.holm([]) == []
 
 
 def test_a_difference_is_put_in_plain_words():
-    assert compare.difference_words("a", "b", 0.02, 0.2) == "the difference may be chance"
-    assert compare.difference_words("a", "b", 0.02, None) == "the difference may be chance"
-    assert compare.difference_words("a", "b", -0.02, 0.01) == "b ranks better; hardly chance"
-
-
-def test_the_plane_holds_the_widest_spread_and_does_not_flip():
-    rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(200, 6)) * [9, 3, 0.1, 0.1, 0.1, 0.1] + 5
-    points, shares = compare.principal_plane(vectors)
-    assert abs(np.corrcoef(points[:, 0], vectors[:, 0])[0, 1]) > 0.999
-    assert np.corrcoef(points[:, 0], vectors[:, 0])[0, 1] > 0
-    assert shares[0] > shares[1] > 0.05
-    assert sum(shares) <= 1
-    np.testing.assert_allclose(points, compare.principal_plane(vectors[::1])[0])
-
-
-def test_equal_vectors_lie_on_one_point_and_one_vector_is_no_map():
-    points, shares = compare.principal_plane(np.ones((3, 4)))
-    assert not points.any()
-    assert shares == (0.0, 0.0)
-    with pytest.raises(InputError, match="at least 2 finite vectors"):
-        compare.principal_plane(np.ones((1, 4)))
+    assert comparison.difference_words("a", "b", 0.02, 0.2) == "the difference may be chance"
+    assert comparison.difference_words("a", "b", 0.02, None) == "the difference may be chance"
+    assert comparison.difference_words("a", "b", -0.02, 0.01) == "b ranks better; hardly chance"
 
 
 def test_titles_that_occur_twice_are_numbered():
-    assert compare.distinct_titles(["a", "b", "a"]) == ("a", "b", "a (2)")
+    assert comparison.distinct_titles(["a", "b", "a"]) == ("a", "b", "a (2)")
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

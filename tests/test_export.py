@@ -39,11 +39,11 @@ def truth_of(bench, path):
 def test_exported_scores_give_the_same_figures_back(model, bench, tmp_path):
     report = export_dcase(model, bench, tmp_path / "scores")
     figures = evaluate_folder(tmp_path / "scores", truth_of(bench, tmp_path / "truth.csv"))["machines"]["slider"]
-    ours = evaluate(model, bench)
+    ours = evaluate(model, bench).summary.ranking
     assert report["n_clips"] == 32
-    assert figures["auc_mean"] == pytest.approx(ours["auc_mean"], abs=1e-12)
-    for machine_id, each in ours["per_id"].items():
-        assert figures["per_id"][machine_id]["pauc"] == pytest.approx(each["pauc"], abs=1e-12)
+    assert figures["auc_mean"] == pytest.approx(ours.auc_mean.estimate, abs=1e-12)
+    for machine_id, each in ours.per_id.items():
+        assert figures["per_id"][machine_id]["pauc"] == pytest.approx(each.pauc, abs=1e-12)
 
 
 def test_decisions_are_those_of_the_saved_threshold_and_called_an_extension(model, bench, tmp_path):
@@ -53,8 +53,8 @@ def test_decisions_are_those_of_the_saved_threshold_and_called_an_extension(mode
         for path in sorted((tmp_path / "scores").glob("decision_result_slider_id_*.csv"))
         for line in path.read_text().splitlines()
     ]
-    confusion = evaluate(model, bench)["confusion"]
-    assert sum(decided) == confusion["tp"] + confusion["fp"]
+    confusion = evaluate(model, bench).summary.decisions.confusion
+    assert sum(decided) == confusion.tp + confusion.fp
     assert "extension" in report["decisions"]
 
 

@@ -101,7 +101,7 @@ def test_a_second_training_and_evaluation_open_no_audio_and_give_the_same_bits(
         del opened_files[:]
         out = tmp_path / name
         result = train(TrainingRequest(detector, hums, settings=DETECTORS[detector], out=out))
-        report = evaluate(result.model, hums)
+        report = evaluate(result.model, hums).to_json()
         figures = {key: report[key] for key in ("auc_pooled", "auc_mean", "confusion", "threshold")}
         return result.artifact, figures, list(opened_files)
 

@@ -11,8 +11,8 @@ from sounds import PROJECT
 from streamlit.testing.v1 import AppTest
 
 from asd_core.artifacts.store import open_artifact
+from asd_core.evaluation.label_rules import from_labelled_scores
 from asd_core.evaluation.metrics import confusion_at
-from asd_core.evaluation.thresholds import from_labelled_scores
 from asd_core.reports.plots import MAX_CURVE_POINTS, MAX_MARKS
 from benchmarks.large_set import DETECTORS, KINDS, large_set
 from pages.parts.data import table as data_table

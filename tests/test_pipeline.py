@@ -27,6 +27,7 @@ from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
 from asd_core.detectors.networks import training
 from asd_core.detectors.one_class_svm import OneClassSvm
 from asd_core.errors import BusyError, DataSetError, InputError, TrainingStopped, UsageError
+from asd_core.evaluation.metrics import Confusion
 from asd_core.features.log_mel import FEATURE_CONFIG
 from asd_core.tasks import train as train_task
 from asd_core.tasks.evaluate import evaluate
@@ -96,7 +97,7 @@ def raw_mimii(tmp_path_factory):
 def test_raw_mimii_is_heard_by_its_first_channel_as_in_dcase_unless_told(raw_mimii, tmp_path):
     result = train(TrainingRequest("vggish_knn", raw_mimii, out=tmp_path / "first"))
     assert result.artifact.manifest["channel"] == 0
-    assert evaluate(result.model, raw_mimii)["auc_pooled"] == 1.0
+    assert evaluate(result.model, raw_mimii).summary.ranking.auc_pooled.estimate == 1.0
     rows = score_clips([raw_mimii / "id_00" / "abnormal"], [result.model])
     stored = {clip.path: clip.anomaly_score for clip in result.artifact.scores.of("test").clips}
     assert [row.anomaly_score for row in rows] == [stored[f"id_00/abnormal/{i:08d}.wav"] for i in range(3)]
@@ -167,7 +168,8 @@ def test_clips_trained_on_are_left_out_of_the_test_and_counted(hums, tmp_path):
     for i, path in enumerate(fitted[:3]):
         shutil.copy(path, data / "slider" / "test" / f"normal_id_00_{900 + i:08d}.wav")
     report = evaluate(model, data)
-    assert (report["n_excluded"], report["n_normal"], report["n_anomalous"]) == (3, 8, 8)
+    ranking = report.summary.ranking
+    assert (report.n_excluded, ranking.n_normal, ranking.n_anomalous) == (3, 8, 8)
 
 
 def test_own_recordings_are_evaluated_on_the_split_of_their_training(tmp_path):
@@ -180,7 +182,8 @@ def test_own_recordings_are_evaluated_on_the_split_of_their_training(tmp_path):
     assert model.relative_to(tmp_path / "out") == Path("my-pump", "my-pump", "vggish_ocsvm")
     for seed in (0, 1):
         report = evaluate(model, data, seed=seed)
-        assert (report["n_normal"], report["n_anomalous"], report["n_excluded"]) == (16, 5, 0)
+        ranking = report.summary.ranking
+        assert (ranking.n_normal, ranking.n_anomalous, report.n_excluded) == (16, 5, 0)
 
 
 # Thresholds
@@ -203,7 +206,7 @@ def test_too_few_heldout_clips_give_no_threshold_no_verdict_and_a_reason(tmp_pat
     assert any(line.startswith("no_threshold: ") for line in result.warnings)
     rows = score_clips([data / "slider" / "test"], [result.model])
     assert {(row.status, row.threshold, row.verdict) for row in rows} == {("warning", None, "")}
-    report = evaluate(result.model, data)
+    report = evaluate(result.model, data).to_json()
     assert report["confusion"] is report["accuracy"] is report["per_class"] is None
     assert report["threshold"]["observed_fpr"] is None
     assert report["auc_pooled"] == 1.0
@@ -310,7 +313,7 @@ def test_clips_shorter_than_a_window_are_refused_one_by_one(tmp_path):
     assert [entry["path"][:5] for entry in refused] == ["train", "test/"]
     assert all("at least 12288 samples, got 9600" in entry["reason"] for entry in refused)
     report = evaluate(result.model, data)
-    assert (report["n_normal"], len(report["refused"])) == (2, 1)
+    assert (report.summary.ranking.n_normal, len(report.refused)) == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -341,7 +344,7 @@ ADDED_KEYS = {"version", "title", "refused", "auc_pooled_ci", "auc_mean_ci", "pa
 
 
 def test_evaluate_has_the_keys_that_programs_rely_on(trained, hums):
-    report = json.loads(json.dumps(evaluate(trained.model, hums), allow_nan=False))
+    report = json.loads(json.dumps(evaluate(trained.model, hums).to_json(), allow_nan=False))
     assert set(report) >= EVALUATE_KEYS | ADDED_KEYS
     assert (report["schema"], report["command"], report["detector"]) == (1, "evaluate", "vggish_ocsvm")
     assert (report["encoder"], report["simulated"], report["n_excluded"]) == ("logmel_stats", False, 0)
@@ -370,7 +373,7 @@ def test_train_has_the_keys_that_programs_rely_on(trained):
 def test_a_data_set_of_normal_clips_gives_threshold_and_false_alarms_but_no_auc(tmp_path):
     data = write_machine(tmp_path / "normal", n_train=50, n_test=6, n_anomalous=0, ids=("00",))
     result = train(TrainingRequest("vggish_ocsvm", data, out=tmp_path / "out"))
-    report = json.loads(json.dumps(evaluate(result.model, data), allow_nan=False))
+    report = json.loads(json.dumps(evaluate(result.model, data).to_json(), allow_nan=False))
     assert report["auc_pooled"] is report["auc_mean"] is report["pauc_mean"] is None
     assert report["auc_pooled_ci"] is report["auc_mean_ci"] is report["pauc_mean_ci"] is None
     assert report["threshold"]["value"] is not None
@@ -387,10 +390,10 @@ def test_an_evaluation_without_labelled_clips_is_refused(trained, tmp_path):
 
 
 def test_a_rule_replaces_the_threshold_for_this_report_only(trained, hums):
-    report = evaluate(trained.model, hums, rule="manual", rule_value=1e9)
-    assert report["threshold"]["rule"] == "manual"
-    assert report["confusion"] == {"tn": 8, "fp": 0, "fn": 8, "tp": 0}
-    assert evaluate(trained.model, hums, rule="best_f1")["threshold"]["uses_test_labels"] is True
+    decisions = evaluate(trained.model, hums, rule="manual", rule_value=1e9).summary.decisions
+    assert decisions.threshold.rule == "manual"
+    assert decisions.confusion == Confusion(tn=8, fp=0, fn=8, tp=0)
+    assert evaluate(trained.model, hums, rule="best_f1").summary.threshold.uses_test_labels is True
     assert open_artifact(trained.model).threshold == trained.artifact.threshold
     with pytest.raises(UsageError, match="rule must be one of"):
         evaluate(trained.model, hums, rule="guess")
@@ -399,9 +402,9 @@ def test_a_rule_replaces_the_threshold_for_this_report_only(trained, hums):
 def test_the_detectors_own_machine_is_taken_where_the_root_holds_several(trained, hums, tmp_path):
     data = Path(shutil.copytree(hums, tmp_path / "two"))
     shutil.copytree(data / "slider", data / "fan")
-    assert not any("other_machine" in line for line in evaluate(trained.model, data)["warnings"])
+    assert not any("other_machine" in line for line in evaluate(trained.model, data).warnings)
     report = evaluate(trained.model, data, machine="fan")
-    assert report["warnings"][0] == "other_machine: trained on slider"
+    assert report.warnings[0] == "other_machine: trained on slider"
 
 
 def test_a_simulated_bench_is_called_simulated_and_names_its_kinds(tmp_path):
@@ -410,7 +413,7 @@ def test_a_simulated_bench_is_called_simulated_and_names_its_kinds(tmp_path):
     result = train(TrainingRequest("vggish_ocsvm", root, out=tmp_path / "out"))
     assert result.to_json()["simulated"] is True
     assert result.model.parts[-3:] == ("simulated-tiny", "slider", "vggish_ocsvm")
-    assert evaluate(result.model, root)["simulated"] is True
+    assert evaluate(result.model, root).simulated is True
     kinds = {clip.kind for clip in result.artifact.scores.clips if clip.label == "anomalous"}
     assert len(kinds) == 3
     assert "" not in kinds

@@ -3,50 +3,40 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from made_up import CONFUSION, RANKING, SUMMARY, THRESHOLD
 from printed import after, before, figures, line_with
 
 from asd_core.cli import bench_files, checking, dcase_files, doctor, judging, main, outcome, scoring, training
 from asd_core.detectors.contract import Progress
-from asd_core.monitoring.alarms import AlarmRule
+from asd_core.evaluation.comparison import Difference
+from asd_core.evaluation.summary import Decisions, Summary
+from asd_core.evaluation.uncertainty import Interval
+from asd_core.monitoring.table import AlarmRule
 from asd_core.monitoring.watch import WatchReport
-from asd_core.reports.course_report import as_text, training_time_text
+from asd_core.reports.course_report import Method, Published, Reproduction, as_text, training_time_text
+from asd_core.tasks.evaluate import Compared, Evaluation, MadeFrom
 
-THRESHOLD = {
-    "value": 0.0123456,
-    "rule": "conformal",
-    "uses_test_labels": False,
-    "promised_fpr": 0.1,
-    "observed_fpr": 0.2,
-    "observed_fpr_ci": [0.105, 0.348],
-}
-SUMMARY = {
-    "title": "Detector A",
-    "simulated": True,
-    "n_normal": 40,
-    "n_anomalous": 10,
-    "auc_pooled": 0.911,
-    "auc_pooled_ci": [0.811, 0.971],
-    "auc_mean": 0.872,
-    "auc_mean_ci": [0.772, 0.932],
-    "pauc_mean": 0.653,
-    "pauc_mean_ci": [0.553, 0.753],
-    "per_id": {
-        "00": {"auc": 0.954, "pauc": 0.724, "n_normal": 25, "n_anomalous": 6},
-        "02": {"auc": 0.795, "pauc": 0.585, "n_normal": 15, "n_anomalous": 4},
-    },
-    "threshold": THRESHOLD,
-    "optimism": {"naive": {"f1": 0.816}, "honest": {"f1": 0.617}},
-    "confusion": {"tn": 32, "fp": 8, "fn": 3, "tp": 7},
-    "per_class": {
-        "normal": {"precision": 0.91, "recall": 0.80, "f1": 0.85, "support": 40},
-        "anomalous": {"precision": 0.47, "recall": 0.70, "f1": 0.56, "support": 10},
-    },
-}
-EVALUATION = {**SUMMARY, "n_excluded": 3, "warnings": []}
+EVALUATION = Evaluation(
+    model=Path("m"),
+    version="v1",
+    detector="a",
+    title="Detector A",
+    encoder=None,
+    simulated=True,
+    threshold_per_id=False,
+    normalised_per_id=False,
+    repooled=None,
+    n_excluded=3,
+    refused=(),
+    warnings=(),
+    summary=SUMMARY,
+    made_from=MadeFrom("v1", "", "", "test", ("00", "02"), None, None, 0, 2000, {}),
+)
 
 
 @pytest.fixture
@@ -101,8 +91,8 @@ def test_evaluate_prints_f1_on_the_clips_of_the_choice_and_on_others(evaluation)
 
 
 def test_evaluate_prints_a_difference_with_its_sign_interval_and_chance(capsys):
-    gap = {"auc_pooled": -0.042, "auc_pooled_ci": [-0.081, 0.003], "p_delong": 0.071}
-    judging._print_evaluation({**EVALUATION, "imported": {**SUMMARY, "title": "theirs", "difference": gap}})
+    gap = Difference(Interval(-0.081, 0.003, -0.042), 0.071)
+    judging._print_evaluation(replace(EVALUATION, imported=Compared("theirs", SUMMARY, gap)))
     assert figures(line_with(capsys.readouterr().out, "minus")) == ["-0.042", "-0.081", "0.003", "0.071"]
 
 
@@ -271,23 +261,25 @@ def test_scores_of_parts_end_with_3_when_a_clip_was_refused(monkeypatch, n_refus
 # The reproduction
 
 
-REPORT = {"report": "report.html"}
-PUBLISHED = {"table": "Table 7", "auc_pooled": 0.9406, "threshold": 0.001688}
-PUBLISHED |= {"normal": (0.76, 0.90, 0.82), "anomalous": (0.96, 0.89, 0.92)}
-METHOD = {
-    "method": "LSTM",
-    "report": PUBLISHED,
-    "training_seconds": 75.0,
-    "n_fitted": 379,
-    "full_seconds_extrapolated": 375.0,
-    **{key: SUMMARY[key] for key in SUMMARY if key.startswith(("auc", "per_id"))},
-    "with_test_labels": {"threshold": {"value": 0.002222}, "per_class": SUMMARY["per_class"]},
-    "without_test_labels": {"threshold": {"value": 0.003333}, "per_class": None},
-}
+PUBLISHED = Published("Table 7", 0.9406, 0.001688, None, (0.76, 0.90, 0.82), (0.96, 0.89, 0.92))
+METHOD = Method(
+    title="LSTM",
+    detector="lstm_predictor",
+    version="v1",
+    simulated=True,
+    n_fitted=379,
+    n_heldout=95,
+    training_seconds=75.0,
+    full_seconds_extrapolated=375.0,
+    heldout_loss=None,
+    report=PUBLISHED,
+    with_test_labels=Summary(RANKING, Decisions(replace(THRESHOLD, value=0.002222), CONFUSION)),
+    without_test_labels=Summary(RANKING, Decisions(replace(THRESHOLD, value=0.003333), None)),
+)
 
 
 def test_a_reproduction_prints_the_reports_figures_before_ours():
-    text = as_text({"ids": ["00"], "preset": "paper", "simulated": True, "methods": [METHOD], "not_run": []} | REPORT)
+    text = as_text(Reproduction("paper", ("00",), True, 474, (METHOD,), (), 80.0, Path("report.html"), {}))
     line = line_with(text, "AUC pooled")
     assert (after(line, "report"), after(line, "here")) == ("0.9406", "0.911")
     assert figures(line_with(text, "AUC mean"))[:3] == ["0.872", "0.772", "0.932"]
@@ -295,9 +287,9 @@ def test_a_reproduction_prints_the_reports_figures_before_ours():
     assert (after(line, "report"), after(line, "here")) == ("0.001688", "0.002222")
     assert "0.003333" in line_with(text, "threshold conformal")
     line = line_with(text, "anomalous P/R/F1")
-    assert figures(line.split("report")[1]) == ["0.96", "0.89", "0.92", "47.0", "70.0", "56.0"]
+    assert figures(line.split("report")[1]) == ["0.96", "0.89", "0.92", "46.7", "70.0", "56.0"]
 
 
 def test_a_reproduction_says_how_long_it_trained_on_how_many_clips_and_what_all_would_take():
     assert figures(training_time_text(METHOD)) == ["1", "15", "379", "1895", "6", "15"]
-    assert figures(training_time_text({**METHOD, "full_seconds_extrapolated": None})) == ["1", "15", "379"]
+    assert figures(training_time_text(replace(METHOD, full_seconds_extrapolated=None))) == ["1", "15", "379"]

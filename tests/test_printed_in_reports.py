@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from made_up import CONFUSION, OPTIMISM, RANKING, SUMMARY, THRESHOLD
 from markupsafe import Markup
 from printed import after, before, figures
 
 from asd_core.evaluation.localisation import LocalisationSummary
+from asd_core.evaluation.operating import telling_clips
 from asd_core.evaluation.scores import ScoredClip, Scores
+from asd_core.evaluation.summary import Decisions, Summary
 from asd_core.evaluation.uncertainty import Interval
 from asd_core.reports import course_report
 from asd_core.reports import html as report
-
-CONFUSION = {"tn": 32, "fp": 8, "fn": 3, "tp": 7}
-PER_CLASS = {
-    "normal": {"precision": 0.914, "recall": 0.8, "f1": 0.853, "support": 40},
-    "anomalous": {"precision": 0.467, "recall": 0.7, "f1": 0.56, "support": 10},
-}
 
 
 def tables(page: str) -> dict[str, dict[str, list[str]]]:
@@ -53,27 +51,25 @@ def test_the_clips_to_hear_are_the_worst_and_the_best_of_each_kind():
         ("anomalous", 0.7),
         ("anomalous", 0.8),
     )
-    picked = report._clips_to_hear(scores, 0.5)
+    picked = telling_clips(scores.is_anomalous, scores.anomaly_scores, 0.5)
     kinds = {"false alarm": 3, "miss": 4, "true alarm": 7, "normal clip": 0}
     assert {kind: row for kind in kinds for why, row in picked.items() if kind in why.lower()} == kinds
-    assert list(report._clips_to_hear(scores, None).values()) == [3]
+    assert list(telling_clips(scores.is_anomalous, scores.anomaly_scores, None).values()) == [3]
 
 
 def test_the_observed_rate_is_of_normal_clips_with_its_interval():
-    summary = {"confusion": CONFUSION, "threshold": {"promised_fpr": 0.1, "observed_fpr_ci": [0.105, 0.348]}}
-    assert figures(report._observed(summary)) == ["20.0", "8", "40", "95", "10.5", "34.8"]
+    assert figures(report._observed(SUMMARY.decisions)) == ["20.0", "8", "40", "95", "10.5", "34.8"]
 
 
 def test_each_class_has_its_counts_and_figures_in_the_order_of_the_headings():
-    assert report._confusion({"confusion": CONFUSION, "per_class": PER_CLASS}) == [
-        ["normal", "32", "8", "91.4 %", "80.0 %", "0.853"],
+    assert report._confusion(SUMMARY.decisions) == [
+        ["normal", "32", "8", "91.4 %", "80.0 %", "0.8533"],
         ["anomalous", "3", "7", "46.7 %", "70.0 %", "0.56"],
     ]
 
 
 def test_optimism_is_told_as_honest_instead_of_naive():
-    found = {"naive": {"f1": 0.816, "fpr": 0.052}, "honest": {"f1": 0.617, "fpr": 0.134}, "n_splits": 200}
-    text = report._optimism(found)
+    text = report._optimism(OPTIMISM)
     f1, alarms = text.split("F1")[1].split("alarms")
     assert figures(f1)[:2] == ["0.617", "0.816"]
     assert figures(alarms) == ["13.4", "5.2"]
@@ -111,7 +107,7 @@ def test_the_page_puts_every_figure_under_its_heading():
     entry |= {"title": "Detector A", "auc_mean": "0.872", "auc_pooled": "0.911", "pauc_mean": "0.653"}
     entry |= {"per_id": {"00": "0.954", "02": "0.795"}, "threshold": "0.0123", "rule": "conformal"}
     entry |= {"promised": "10.1 %", "observed": "20.2 %"}
-    entry["confusion"] = report._confusion({"confusion": CONFUSION, "per_class": PER_CLASS})
+    entry["confusion"] = report._confusion(SUMMARY.decisions)
     pair = {"names": "A minus B", "difference": "+0.042", "interval": "-0.013 to +0.097", "p": "0.0314"}
     page = report.render(
         report.TEMPLATE,
@@ -150,7 +146,10 @@ def test_the_page_puts_every_figure_under_its_heading():
         "id 00": "0.954",
         "id 02": "0.795",
     }
-    by_truth = {label: dict(zip(found["truth"]["truth"], found["truth"][label], strict=True)) for label in PER_CLASS}
+    by_truth = {
+        label: dict(zip(found["truth"]["truth"], found["truth"][label], strict=True))
+        for label in ("normal", "anomalous")
+    }
     assert by_truth["anomalous"] == {
         "judged normal": "3",
         "judged anomalous": "7",
@@ -167,23 +166,22 @@ def test_the_page_puts_every_figure_under_its_heading():
 
 
 def test_a_reproduction_sets_the_reports_row_above_ours_figure_by_figure():
-    published = {"table": "Table 7", "auc_pooled": 0.9406, "threshold": 0.001688}
-    published |= {"normal": (0.76, 0.90, 0.82), "anomalous": (0.96, 0.89, 0.92)}
-    row = {
-        "method": "LSTM",
-        "report": published,
-        "with_test_labels": {"threshold": {"value": 0.002222, "rule": "r"}, "per_class": PER_CLASS},
-        "without_test_labels": {"threshold": {"value": 0.003333, "rule": "conformal"}, "per_class": None},
-        "auc_pooled": 0.911,
-        "auc_pooled_ci": [0.811, 0.971],
-        "auc_mean": 0.872,
-        "auc_mean_ci": [0.772, 0.932],
-        "per_id": {"00": {"auc": 0.954, "pauc": 0.7}, "02": {"auc": 0.795, "pauc": 0.6}},
-        "training_seconds": 75.0,
-        "n_fitted": 379,
-        "full_seconds_extrapolated": None,
-    }
-    found = course_report._method(row)
+    published = course_report.Published("Table 7", 0.9406, 0.001688, None, (0.76, 0.90, 0.82), (0.96, 0.89, 0.92))
+    method = course_report.Method(
+        title="LSTM",
+        detector="lstm_predictor",
+        version="v1",
+        simulated=False,
+        n_fitted=379,
+        n_heldout=95,
+        training_seconds=75.0,
+        full_seconds_extrapolated=None,
+        heldout_loss=None,
+        report=published,
+        with_test_labels=Summary(RANKING, Decisions(replace(THRESHOLD, value=0.002222), CONFUSION)),
+        without_test_labels=Summary(RANKING, Decisions(replace(THRESHOLD, value=0.003333), None)),
+    )
+    found = course_report._method(method)
     theirs, with_labels, without = found["rows"]
     assert theirs[1:] == ["0.001688", "0.76", "0.90", "0.82", "0.96", "0.89", "0.92"]
     assert with_labels[1:] == ["0.002222", "0.91", "0.80", "0.85", "0.47", "0.70", "0.56"]

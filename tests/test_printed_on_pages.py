@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from made_up import SUMMARY
 from printed import after, before, drawn, figures, line_with, metrics_of, text_of
 from sounds import PROJECT
 
@@ -15,14 +16,16 @@ from asd_core.artifacts.store import open_artifact
 from asd_core.data.dcase2020.published import CountRow
 from asd_core.detectors.contract import Progress
 from asd_core.detectors.what_if import Judgements
+from asd_core.evaluation.comparison import Difference, alarms
+from asd_core.evaluation.label_rules import DecisionFigures, Optimism
 from asd_core.evaluation.localisation import LocalisationSummary
 from asd_core.evaluation.metrics import roc_curve
 from asd_core.evaluation.scores import ScoredClip, Scores
-from asd_core.evaluation.thresholds import DecisionFigures, Optimism, Threshold
+from asd_core.evaluation.thresholds import Threshold
 from asd_core.evaluation.uncertainty import Interval
 from asd_core.jobs.table import Job, Status
-from asd_core.monitoring.rows import WatchRow
-from asd_core.tasks.compare import Method, alarms, join
+from asd_core.monitoring.table import WatchRow
+from asd_core.tasks.compare import Method, join
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import AnomalyMap
 from pages.parts.check import batch, what_if
@@ -68,9 +71,7 @@ def interval(value: float) -> Interval:
 
 def test_a_detectors_card_shows_each_area_with_its_interval_and_the_clips_behind_it():
     artifact = open_artifact(SVM)
-    shown = {"auc_mean": 0.872, "auc_mean_ci": [0.772, 0.932], "auc_pooled": 0.911, "auc_pooled_ci": [0.811, 0.971]}
-    shown |= {"pauc_mean": 0.653, "pauc_mean_ci": [0.553, 0.753], "n_normal": 40, "n_anomalous": 10}
-    app = drawn(lambda: cards.detector_cards([(artifact, shown)]))
+    app = drawn(lambda: cards.detector_cards([(artifact, SUMMARY)]))
     assert list(metrics_of(app).values()) == ["0.872"]
     text = text_of(app)
     assert figures(line_with(text, "interval"))[1:] == ["0.772", "0.932"]
@@ -239,7 +240,7 @@ def judged():
     comparison = join(methods)
     thresholds = (CONFORMAL, replace(CONFORMAL, value=5.0))
     looks = (compare_methods.Look("red", "solid"), compare_methods.Look("blue", "dash"))
-    given = alarms(comparison, thresholds)
+    given = alarms(comparison.anomaly_scores, thresholds)
     return compare_methods.Judged(comparison, "conformal", ("A", "B"), looks, thresholds, given)
 
 
@@ -306,11 +307,8 @@ def test_a_methods_costs_have_their_units(monkeypatch):
 
 
 def test_a_difference_keeps_its_sign_and_a_small_chance_is_not_rounded_to_none():
-    assert figures(compare_figures._difference_text({"auc_pooled": -0.042, "auc_pooled_ci": [-0.081, 0.003]})) == [
-        "-0.042",
-        "-0.081",
-        "+0.003",
-    ]
+    gap = Difference(Interval(-0.081, 0.003, -0.042), 0.0314)
+    assert figures(compare_figures._difference_text(gap)) == ["-0.042", "-0.081", "+0.003"]
     assert figures(compare_figures._p_text(0.0314)) == ["0.031"]
     assert compare_figures._p_text(0.0004).startswith("<")
     assert not compare_figures._p_text(0.0014).startswith("<")
@@ -344,8 +342,7 @@ def test_a_run_took_the_time_from_its_beginning_to_its_end():
 
 def test_the_result_of_a_run_shows_its_areas_threshold_and_clips(monkeypatch):
     artifact = open_artifact(SVM)
-    shown = {"auc_mean": 0.872, "auc_mean_ci": [0.772, 0.932], "pauc_mean": 0.653, "pauc_mean_ci": [0.553, 0.753]}
-    monkeypatch.setattr(train_runs, "summary", lambda *_: {**shown, "n_normal": 40, "n_anomalous": 10})
+    monkeypatch.setattr(train_runs, "summary", lambda *_: SUMMARY)
     job = Job(Path("x"), None, Status("done", model=str(SVM), version=artifact.version))
     app = drawn(lambda: train_runs._result(job))
     assert list(metrics_of(app).values()) == ["0.872", "0.653", f"{artifact.threshold.value:.4g}"]

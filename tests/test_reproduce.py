@@ -37,19 +37,19 @@ def bench(tmp_path_factory):
 
 def test_it_trains_the_three_methods_on_the_reports_ids_and_sets_figures_side_by_side(bench, tmp_path):
     result = module.reproduce(bench, tmp_path / "out")
-    assert result["ids"] == ["00", "02"]
-    assert result["simulated"]
-    assert [row["detector"] for row in result["methods"]] == list(PUBLISHED)
-    for row in result["methods"]:
-        assert row["with_test_labels"]["threshold"]["uses_test_labels"]
-        assert not row["without_test_labels"]["threshold"]["uses_test_labels"]
-        assert set(row["per_id"]) == {"00", "02"}
-    assert json.loads((tmp_path / "out" / "reproduction.json").read_text()) == json.loads(json.dumps(result))
+    assert result.ids == ("00", "02")
+    assert result.simulated
+    assert [method.detector for method in result.methods] == list(PUBLISHED)
+    for method in result.methods:
+        assert method.with_test_labels.threshold.uses_test_labels
+        assert not method.without_test_labels.threshold.uses_test_labels
+        assert set(method.ranking.per_id) == {"00", "02"}
+    assert json.loads((tmp_path / "out" / "reproduction.json").read_text()) == json.loads(json.dumps(result.to_json()))
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Simulated data" in page
     for words in ("Table 1", "Table 2", "0.9406", "0.000511", "Figure 3.", "leaves open", "held-out normal clips"):
         assert words in page, words
-    for name in result["figures"]:
+    for name in result.figures:
         picture = (tmp_path / "out" / name).read_text()
         assert ElementTree.fromstring(picture).tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314 - our own
         assert "Simulated data" in picture
@@ -71,9 +71,9 @@ def test_resumed_it_does_not_train_again_what_is_there(bench, tmp_path):
 def test_vggish_out_of_reach_is_listed_and_log_mel_statistics_keep_their_own_name(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("ASD_VGGISH_DIR", str(tmp_path / "nowhere"))
     result = module.reproduce(bench, tmp_path / "out", preset="paper")
-    assert result["not_run"][0]["method"] == "VGGish + one-class SVM"
-    assert "saved_model.pb" in result["not_run"][0]["reason"]
-    assert result["methods"][0]["method"].startswith("Log-mel statistics")
+    assert result.not_run[0]["method"] == "VGGish + one-class SVM"
+    assert "saved_model.pb" in result.not_run[0]["reason"]
+    assert result.methods[0].title.startswith("Log-mel statistics")
 
 
 def test_the_papers_time_at_the_reports_counts_is_extrapolated_in_proportion_and_only_where_needed():
@@ -87,27 +87,27 @@ def test_resumed_on_other_clips_it_trains_anew(bench, tmp_path):
     size = BenchSize("tiny", {name: IdCounts(11, 3, 3) for name in ("00", "02", "06")})
     other = write_bench(tmp_path / "other" / "tiny", size=size, seed=4)
     result = module.reproduce(other, tmp_path / "out", resume=True)
-    assert result["n_train"] == 22
+    assert result.n_train == 22
 
 
 def test_resumed_it_still_says_that_vggish_was_not_run(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("ASD_VGGISH_DIR", str(tmp_path / "nowhere"))
     first = module.reproduce(bench, tmp_path / "out", preset="paper")
     again = module.reproduce(bench, tmp_path / "out", preset="paper", resume=True)
-    assert again["not_run"] == first["not_run"] != []
-    assert again["methods"][0]["version"] == first["methods"][0]["version"]
+    assert again.not_run == first.not_run != ()
+    assert again.methods[0].version == first.methods[0].version
 
 
 def test_preset_quick_says_that_it_does_not_run_vggish(bench, tmp_path):
     result = module.reproduce(bench, tmp_path / "out")
-    assert [entry["method"] for entry in result["not_run"]] == ["VGGish + one-class SVM"]
-    assert "--preset paper" in result["not_run"][0]["reason"]
+    assert [entry["method"] for entry in result.not_run] == ["VGGish + one-class SVM"]
+    assert "--preset paper" in result.not_run[0]["reason"]
 
 
 def test_ids_of_the_report_that_are_missing_are_named(bench, tmp_path):
-    assert module.reproduce(bench, tmp_path / "out")["warnings"] == [
-        "missing_ids: the report's ids are 00, 02, 04; 04 are not there"
-    ]
+    assert module.reproduce(bench, tmp_path / "out").warnings == (
+        "missing_ids: the report's ids are 00, 02, 04; 04 are not there",
+    )
     other = write_bench(tmp_path / "tiny", size=BenchSize("tiny", {"06": IdCounts(10, 3, 3)}), seed=3)
     with pytest.raises(DataSetError, match="the report's ids are 00, 02, 04; slider has 06"):
         module.reproduce(other, tmp_path / "out6")

@@ -116,11 +116,30 @@ def test_lifting_a_shadow_gives_the_shadow_and_a_cut_through_a_row_holds_it(seed
     assert 0 < plane.shares[1] <= plane.shares[0] <= 1
 
 
-def test_rows_on_one_line_span_no_plane():
-    with pytest.raises(InputError, match="one line"):
-        principal_plane(np.outer(np.arange(5.0), np.ones(4)))
-    with pytest.raises(InputError, match="at least 3 rows"):
-        principal_plane(np.zeros((2, 4)))
+def test_the_plane_holds_the_widest_spread_and_does_not_flip():
+    rows = np.random.default_rng(0).normal(size=(200, 6)) * [9, 3, 0.1, 0.1, 0.1, 0.1] + 5
+    plane = principal_plane(rows)
+    points = plane.project(rows)
+    assert np.corrcoef(points[:, 0], rows[:, 0])[0, 1] > 0.999
+    assert plane.shares[0] > plane.shares[1] > 0.05
+    assert sum(plane.shares) <= 1
+    np.testing.assert_allclose(principal_plane(rows[::-1]).axes, plane.axes, atol=1e-9)
+
+
+def test_rows_on_one_line_have_one_direction_and_equal_rows_none():
+    line = np.outer([0.0, 1.0, 3.0], np.ones(4))
+    plane = principal_plane(line)
+    assert plane.shares == pytest.approx((1.0, 0.0))
+    np.testing.assert_allclose(plane.project(line), [[-8 / 3, 0], [-2 / 3, 0], [10 / 3, 0]], atol=1e-9)
+    equal = principal_plane(np.ones((3, 4)))
+    assert equal.shares == (0.0, 0.0)
+    assert not equal.project(np.ones((3, 4))).any()
+
+
+@pytest.mark.parametrize("rows", [np.zeros((1, 4)), np.zeros((3, 1)), [[0.0, 1.0], [np.nan, 2.0]]])
+def test_one_row_one_number_or_no_number_is_no_plane(rows):
+    with pytest.raises(InputError, match="at least 2 finite rows"):
+        principal_plane(rows)
 
 
 def test_a_lines_chart_keeps_lines_bands_and_rules():

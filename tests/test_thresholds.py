@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from asd_core.errors import ArtifactError, InputError, ThresholdError, UndefinedMetricError, UsageError
-from asd_core.evaluation import metrics, thresholds
+from asd_core.evaluation import label_rules, metrics, thresholds
 
 QUICK = settings(max_examples=60, deadline=None)
 LABELLED = [name for name, spec in thresholds.RULES.items() if spec.uses_test_labels]
@@ -165,7 +165,7 @@ def test_rules_and_values_that_do_not_go_together_are_refused(rule, value, text)
 )
 def test_labelled_rules_refuse_values_out_of_range(clips, rule, value, prior, text):
     with pytest.raises(UsageError, match=text):
-        thresholds.from_labelled_scores(rule, *clips, rule_value=value, prior=prior)
+        label_rules.from_labelled_scores(rule, *clips, rule_value=value, prior=prior)
 
 
 def merits(rule, confusion):
@@ -188,7 +188,7 @@ def test_no_other_threshold_is_better_by_the_rule(rule, seed):
     labels = np.arange(60) >= 25
     scores = np.round(rng.normal(size=60) * (1 + 2 * labels) + labels, 1)
     extra = {"rule_value": 5.0, "prior": 0.2} if rule == "cost" else {}
-    threshold = thresholds.from_labelled_scores(rule, labels, scores, **extra)
+    threshold = label_rules.from_labelled_scores(rule, labels, scores, **extra)
     chosen = merits(rule, metrics.confusion_at(labels, scores, threshold.value))
     every = [
         merits(rule, metrics.confusion_at(labels, scores, t)) for t in metrics.roc_curve(labels, scores).thresholds
@@ -199,16 +199,16 @@ def test_no_other_threshold_is_better_by_the_rule(rule, seed):
 
 
 def test_a_choice_of_no_alarm_is_a_finite_threshold():
-    threshold = thresholds.from_labelled_scores("cost", [0, 0, 0, 1], [3.0, 2, 1, 0], rule_value=0.01)
+    threshold = label_rules.from_labelled_scores("cost", [0, 0, 0, 1], [3.0, 2, 1, 0], rule_value=0.01)
     assert threshold.value == np.nextafter(3.0, np.inf)
 
 
 @pytest.mark.parametrize("rule", LABELLED)
 def test_labelled_rules_name_what_they_cannot_judge(rule):
     with pytest.raises(ThresholdError, match="all 4 scores are equal"):
-        thresholds.from_labelled_scores(rule, [0, 1, 0, 1], [1.0] * 4)
+        label_rules.from_labelled_scores(rule, [0, 1, 0, 1], [1.0] * 4)
     with pytest.raises(UndefinedMetricError, match="none is anomalous"):
-        thresholds.from_labelled_scores(rule, [0, 0], [1.0, 2.0])
+        label_rules.from_labelled_scores(rule, [0, 0], [1.0, 2.0])
 
 
 @QUICK
@@ -260,7 +260,7 @@ def loop_optimism(rule, labels, scores, n_splits, seed, **extra):
             chosen.append(own[positions[split, :n_half]])
             other.append(own[positions[split, n_half:]])
         labelled = [np.repeat([False, True], [len(part[0]), len(part[1])]) for part in (chosen, other)]
-        threshold = thresholds.from_labelled_scores(rule, labelled[0], np.concatenate(chosen), **extra)
+        threshold = label_rules.from_labelled_scores(rule, labelled[0], np.concatenate(chosen), **extra)
         confusion = metrics.confusion_at(labelled[1], np.concatenate(other), threshold.value)
         figures.append((confusion.fpr, confusion.tpr, confusion.per_class()["anomalous"].f1, confusion.accuracy))
     return np.mean(figures, axis=0)
@@ -269,17 +269,17 @@ def loop_optimism(rule, labels, scores, n_splits, seed, **extra):
 @pytest.mark.parametrize("rule", LABELLED)
 def test_optimism_equals_a_plain_loop(clips, rule):
     labels, scores = clips
-    found = thresholds.optimism(rule, labels, scores, n_splits=40, seed=4)
+    found = label_rules.optimism(rule, labels, scores, n_splits=40, seed=4)
     honest = (found.honest.fpr, found.honest.tpr, found.honest.f1, found.honest.accuracy)
     np.testing.assert_allclose(honest, loop_optimism(rule, labels, scores, 40, 4), atol=1e-12)
-    threshold = thresholds.from_labelled_scores(rule, labels, scores)
+    threshold = label_rules.from_labelled_scores(rule, labels, scores)
     naive = metrics.confusion_at(labels, scores, threshold.value)
     assert (found.naive.fpr, found.naive.tpr, found.naive.accuracy) == (naive.fpr, naive.tpr, naive.accuracy)
 
 
 def test_a_split_that_wants_no_alarm_may_still_get_one_from_the_other_half(clips):
     labels, scores = clips
-    found = thresholds.optimism("cost", labels, -scores, rule_value=0.05, n_splits=40)
+    found = label_rules.optimism("cost", labels, -scores, rule_value=0.05, n_splits=40)
     expected = loop_optimism("cost", labels, -scores, 40, 0, rule_value=0.05)
     assert (found.naive.fpr, found.naive.tpr) == (0.0, 0.0)
     assert found.honest.fpr > 0
@@ -291,15 +291,15 @@ def test_best_f1_on_few_clips_is_optimistic():
     gaps = []
     for seed in range(40):
         labels = np.arange(40) >= 20
-        found = thresholds.optimism("best_f1", labels, rng.normal(size=40) + labels, n_splits=20, seed=seed)
+        found = label_rules.optimism("best_f1", labels, rng.normal(size=40) + labels, n_splits=20, seed=seed)
         gaps.append(found.naive.f1 - found.honest.f1)
     assert 0.03 < np.mean(gaps) < 0.2
 
 
 def test_optimism_needs_two_clips_of_each_class_and_a_labelled_rule(clips):
     with pytest.raises(UndefinedMetricError, match="at least two"):
-        thresholds.optimism("youden", [0, 0, 1], [1.0, 2.0, 3.0])
+        label_rules.optimism("youden", [0, 0, 1], [1.0, 2.0, 3.0])
     with pytest.raises(UsageError, match="uses no labels"):
-        thresholds.optimism("conformal", *clips)
+        label_rules.optimism("conformal", *clips)
     with pytest.raises(UsageError, match="one split"):
-        thresholds.optimism("youden", *clips, n_splits=0)
+        label_rules.optimism("youden", *clips, n_splits=0)

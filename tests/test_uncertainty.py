@@ -12,6 +12,7 @@ from scipy import stats
 
 from asd_core.errors import InputError, UndefinedMetricError
 from asd_core.evaluation import metrics, uncertainty
+from asd_core.evaluation.delong import delong
 
 QUICK = settings(max_examples=60, deadline=None)
 
@@ -71,7 +72,7 @@ def test_ids_with_one_class_are_left_out_of_the_interval_too():
 def test_bootstrap_and_delong_agree_over_many_chunks():
     labels, scores = simulated(300, 801)
     boot = uncertainty.bootstrap(labels, scores)["auc_pooled"]
-    exact = uncertainty.delong(labels, scores).auc
+    exact = delong(labels, scores).auc
     assert (boot.low, boot.high) == pytest.approx((exact.low, exact.high), abs=0.003)
 
 
@@ -142,7 +143,7 @@ def test_delong_equals_brute_force(n_normal, n_anomalous, seed, decimals):
     labels, first = simulated(n_normal, n_anomalous, seed=seed, decimals=decimals)
     _, second = simulated(n_normal, n_anomalous, seed=seed + 1, shift=0.3, decimals=decimals)
     aucs, covariance = brute_delong(labels, first, second)
-    found = uncertainty.delong(labels, first, second)
+    found = delong(labels, first, second)
     assert (found.auc.estimate, found.auc_b.estimate) == pytest.approx(aucs, abs=1e-12)
     assert (found.variance, found.variance_b) == pytest.approx(np.diag(covariance), abs=1e-12)
     gap = np.array([1, -1])
@@ -154,7 +155,7 @@ def test_delong_equals_brute_force(n_normal, n_anomalous, seed, decimals):
 
 def test_delong_of_one_detector_has_the_normal_interval():
     labels, scores = simulated(60, 40)
-    found = uncertainty.delong(labels, scores, confidence=0.9)
+    found = delong(labels, scores, confidence=0.9)
     reach = stats.norm.ppf(0.95) * np.sqrt(found.variance)
     assert (found.auc.low, found.auc.high) == pytest.approx((found.auc.estimate - reach, found.auc.estimate + reach))
     assert (found.auc_b, found.difference, found.p_value) == (None, None, None)
@@ -162,21 +163,21 @@ def test_delong_of_one_detector_has_the_normal_interval():
 
 def test_delong_without_spread_has_named_states():
     labels, scores = simulated(20, 20)
-    same = uncertainty.delong(labels, scores, 2 * scores + 1)
+    same = delong(labels, scores, 2 * scores + 1)
     assert (same.p_value, same.difference.estimate, same.difference.reliable) == (1.0, 0.0, False)
     rising = np.arange(40.0)
-    opposite = uncertainty.delong(labels, rising, -rising)
+    opposite = delong(labels, rising, -rising)
     assert (opposite.p_value, opposite.difference.estimate) == (None, 1.0)
     assert "no spread" in opposite.difference.reason
     with pytest.raises(UndefinedMetricError, match="at least two"):
-        uncertainty.delong([False, True, True], [1.0, 2.0, 3.0])
+        delong([False, True, True], [1.0, 2.0, 3.0])
 
 
 def test_the_paired_bootstrap_uses_the_same_clips_for_both():
     labels, first = simulated(150, 150)
     second = first + np.random.default_rng(9).normal(scale=0.3, size=300)
     found = uncertainty.paired_bootstrap(labels, first, second)
-    exact = uncertainty.delong(labels, first, second).difference
+    exact = delong(labels, first, second).difference
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=0.004)
     assert found.estimate == pytest.approx(exact.estimate)
     same = uncertainty.paired_bootstrap(labels, first, first, n_draws=20)
@@ -198,7 +199,7 @@ def test_the_f1_interval_equals_resampled_clips():
         uncertainty.f1_interval(metrics.Confusion(5, 1, 0, 0))
 
 
-@pytest.mark.parametrize("interval", [uncertainty.bootstrap, uncertainty.delong])
+@pytest.mark.parametrize("interval", [uncertainty.bootstrap, delong])
 def test_intervals_refuse_what_figures_refuse(interval):
     with pytest.raises(UndefinedMetricError, match="none is anomalous"):
         interval([False, False], [1.0, 2.0])

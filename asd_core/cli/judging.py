@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asd_core.cli.options import (
     MODEL,
@@ -16,7 +16,12 @@ from asd_core.cli.options import (
     data_options,
     rule_options,
 )
-from asd_core.cli.outcome import Outcome, figure, interval, refusals, show_warnings, simulated_mark
+from asd_core.cli.outcome import Outcome, figure, interval, refusals, show_warnings
+
+if TYPE_CHECKING:
+    from asd_core.evaluation.summary import Summary
+    from asd_core.evaluation.uncertainty import Interval
+    from asd_core.tasks.evaluate import Compared, Evaluation
 
 
 def add(commands: Any) -> None:
@@ -63,59 +68,61 @@ def _evaluate(arguments: argparse.Namespace) -> Outcome:
         pooling=arguments.pooling,
     )
     _print_evaluation(report)
-    return Outcome(report, refusals(report["refused"]))
+    return Outcome(report.to_json(), refusals(report.refused))
 
 
-def _print_evaluation(report: dict[str, Any]) -> None:
-    print(f"{report['title']}{simulated_mark(report)}")
-    _print_figures(report, left_out=report["n_excluded"])
+def _print_evaluation(report: Evaluation) -> None:
+    print(f"{report.title}{' (simulated data)' if report.simulated else ''}")
+    _print_summary(report.summary, left_out=report.n_excluded)
     for key, mark in (("imported", " (imported scores)"), ("ensemble", "")):
-        if key in report:
-            _print_other(report, key, mark)
-    show_warnings(report["warnings"])
+        if (other := getattr(report, key)) is not None:
+            _print_other(report, other, key, mark)
+    show_warnings(report.warnings)
 
 
-def _print_other(report: dict[str, Any], key: str, mark: str) -> None:
-    other, gap = report[key], report[key]["difference"]
-    print(f"{other['title']}{mark}")
-    for member in other.get("members", ()):
+def _print_other(report: Evaluation, other: Compared, key: str, mark: str) -> None:
+    print(f"{other.title}{mark}")
+    for member in other.members:
         print(f"  of {member['title']}, {member['version']}")
-    _print_figures(other, left_out=report["n_excluded"])
-    if gap is not None:
+    _print_summary(other.summary, left_out=report.n_excluded)
+    if (gap := other.difference) is not None:
         print(
-            f"  pooled AUC of {report['title']} minus {key}: {gap['auc_pooled']:+.3f}"
-            f"{interval(gap['auc_pooled_ci'])}, DeLong p {figure(gap['p_delong'], '.2g')}"
+            f"  pooled AUC of {report.title} minus {key}: {gap.auc_pooled.estimate:+.3f}"
+            f"{interval(gap.auc_pooled.limits)}, DeLong p {figure(gap.p_value, '.2g')}"
         )
 
 
-def _print_figures(report: dict[str, Any], *, left_out: int) -> None:
-    counts = f"{report['n_normal']} normal and {report['n_anomalous']} anomalous test clips"
+def _print_summary(summary: Summary, *, left_out: int) -> None:
+    ranking = summary.ranking
+    counts = f"{ranking.n_normal} normal and {ranking.n_anomalous} anomalous test clips"
     print(f"  {counts}, {left_out} left out (trained on)")
-    areas = {"auc_pooled": "AUC, all ids pooled", "auc_mean": "AUC, mean over ids", "pauc_mean": "pAUC, mean over ids"}
-    for key, text in areas.items():
-        print(f"  {text}: {figure(report[key])}{interval(report[key + '_ci'])}")
-    for machine_id, each in report["per_id"].items():
-        counts = f"{each['n_normal']} normal, {each['n_anomalous']} anomalous"
-        print(f"  id {machine_id}: AUC {figure(each['auc'])}, pAUC {figure(each['pauc'])} ({counts})")
-    _print_threshold(report)
+    print(f"  AUC, all ids pooled: {_figure(ranking.auc_pooled)}")
+    print(f"  AUC, mean over ids: {_figure(ranking.auc_mean)}")
+    print(f"  pAUC, mean over ids: {_figure(ranking.pauc_mean)}")
+    for machine_id, each in ranking.per_id.items():
+        counts = f"{each.n_normal} normal, {each.n_anomalous} anomalous"
+        print(f"  id {machine_id}: AUC {figure(each.auc)}, pAUC {figure(each.pauc)} ({counts})")
+    _print_decisions(summary)
 
 
-def _print_threshold(report: dict[str, Any]) -> None:
-    threshold = report["threshold"]
-    labels = ", chosen on test labels" if threshold["uses_test_labels"] else ""
+def _figure(found: Interval | None) -> str:
+    return figure(None) if found is None else f"{figure(found.estimate)}{interval(found.limits)}"
+
+
+def _print_decisions(summary: Summary) -> None:
+    threshold, decisions = summary.threshold, summary.decisions
+    labels = ", chosen on test labels" if threshold.uses_test_labels else ""
     print(
-        f"  threshold {figure(threshold['value'], '.4g')} by {threshold['rule']}{labels}: false alarms promised "
-        f"{figure(threshold['promised_fpr'])}, observed {figure(threshold['observed_fpr'])}"
-        f"{interval(threshold.get('observed_fpr_ci'))}"
+        f"  threshold {figure(threshold.value, '.4g')} by {threshold.rule}{labels}: false alarms promised "
+        f"{figure(threshold.promised_fpr)}, observed {_figure(decisions.observed_fpr)}"
     )
-    if report.get("optimism"):
-        naive, honest = report["optimism"]["naive"], report["optimism"]["honest"]
-        print(f"  optimistic: F1 {naive['f1']:.3f} on the clips it was chosen on, {honest['f1']:.3f} on others")
-    if report["confusion"] is not None:
-        print("  " + ", ".join(f"{name} {n}" for name, n in report["confusion"].items()))
-        for name, each in report["per_class"].items():
-            values = ", ".join(f"{key} {figure(each[key], '.2f')}" for key in ("precision", "recall", "f1"))
-            print(f"  {name}: {values}, {each['support']} clips")
+    if (found := summary.optimism) is not None:
+        print(f"  optimistic: F1 {found.naive.f1:.3f} on the clips it was chosen on, {found.honest.f1:.3f} on others")
+    if (counts := decisions.confusion) is not None:
+        print(f"  tn {counts.tn}, fp {counts.fp}, fn {counts.fn}, tp {counts.tp}")
+    for name, each in decisions.per_class.items():
+        values = f"precision {figure(each.precision, '.2f')}, recall {figure(each.recall, '.2f')}"
+        print(f"  {name}: {values}, f1 {figure(each.f1, '.2f')}, {each.support} clips")
 
 
 def _report(arguments: argparse.Namespace) -> Outcome:
@@ -124,5 +131,5 @@ def _report(arguments: argparse.Namespace) -> Outcome:
     check_place(arguments.out)
     options = data_options(arguments) | rule_options(arguments)
     result = write_report(arguments.models, arguments.data, arguments.out, **options)
-    print(result["out"])
-    return Outcome(result)
+    print(result.out)
+    return Outcome(result.to_json())

@@ -131,5 +131,5 @@ def _reproduce(arguments: argparse.Namespace) -> Outcome:
     options = {name: getattr(arguments, name) for name in names} | data_options(arguments)
     result = reproduce(arguments.data, arguments.out, **options, on_progress=show)
     print(as_text(result))
-    show_warnings(result["warnings"])
-    return Outcome(result)
+    show_warnings(result.warnings)
+    return Outcome(result.to_json())

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_core.errors import InputError, UndefinedMetricError
-from asd_core.evaluation import thresholds as decisions
+from asd_core.evaluation.checks import checked_labelled
+from asd_core.evaluation.operating import operating_points
+from asd_core.evaluation.thresholds import is_anomalous as decided_anomalous
 from asd_core.types import FloatArray
 
 PAUC_MAX_FPR = 0.1
@@ -73,7 +75,7 @@ def roc_curve(is_anomalous: npt.ArrayLike, anomaly_scores: npt.ArrayLike) -> Roc
     UndefinedMetricError
         No clips, or only one class.
     """
-    points = decisions.operating_points(is_anomalous, anomaly_scores)
+    points = operating_points(is_anomalous, anomaly_scores)
     return RocCurve(
         fpr=points.false_positives / points.n_normal,
         tpr=points.true_positives / points.n_anomalous,
@@ -179,19 +181,29 @@ class Confusion:
     tp: int
 
     @property
+    def n_normal(self) -> int:
+        """Normal clips."""
+        return self.tn + self.fp
+
+    @property
+    def n_anomalous(self) -> int:
+        """Anomalous clips."""
+        return self.fn + self.tp
+
+    @property
     def accuracy(self) -> float | None:
         """Share of right decisions; None without clips."""
-        return _share(self.tn + self.tp, self.tn + self.fp + self.fn + self.tp)
+        return _share(self.tn + self.tp, self.n_normal + self.n_anomalous)
 
     @property
     def fpr(self) -> float | None:
         """Share of the normal clips that raise an alarm; None without normal clips."""
-        return _share(self.fp, self.fp + self.tn)
+        return _share(self.fp, self.n_normal)
 
     @property
     def tpr(self) -> float | None:
         """Share of the anomalous clips that are found; None without anomalous clips."""
-        return _share(self.tp, self.tp + self.fn)
+        return _share(self.tp, self.n_anomalous)
 
     def per_class(self) -> dict[str, ClassFigures]:
         """Return precision, recall, F1 = 2 TP / (2 TP + FP + FN) and support, seen from either class."""
@@ -227,8 +239,8 @@ def confusion_at(
     InputError
         See `roc_curve`; also NaN thresholds, or not one for each clip.
     """
-    labels, scores = decisions.checked_labelled(is_anomalous, anomaly_scores)
-    alarms = decisions.is_anomalous(scores, threshold)
+    labels, scores = checked_labelled(is_anomalous, anomaly_scores)
+    alarms = decided_anomalous(scores, threshold)
     return Confusion(
         tn=int((~alarms & ~labels).sum()),
         fp=int((alarms & ~labels).sum()),
@@ -289,7 +301,7 @@ def per_id(
     InputError
         See `pauc`; also not one id for each clip.
     """
-    labels, scores = decisions.checked_labelled(is_anomalous, anomaly_scores)
+    labels, scores = checked_labelled(is_anomalous, anomaly_scores)
     groups = clips_by_id(machine_ids, n_clips=len(labels))
     return {name: _id_figures(labels[clips], scores[clips], max_fpr) for name, clips in groups.items()}
 

@@ -1,7 +1,7 @@
-"""Rules that turn anomaly scores into a decision, and what each of them promises.
+"""Thresholds, the rules that choose them, and the rules that need normal scores alone.
 
-A score at or above the threshold is anomalous; `is_anomalous` is the one place that says so.
-Rules that use test labels are optimistic by nature; `optimism` measures by how much.
+A score at or above the threshold is anomalous; `is_anomalous` is the one place that says so. Rules that use test labels
+are in `label_rules`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asd_core.errors import ArtifactError, InputError, ThresholdError, UndefinedMetricError, UsageError
+from asd_core.errors import ArtifactError, InputError, ThresholdError, UsageError
+from asd_core.evaluation.checks import checked_scores
 from asd_core.types import BoolArray, FloatArray
 
-_SPLITS_AT_ONCE = 64
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 """Slack for counts that are whole numbers but for floating-point rounding, such as 10 * 0.9."""
 
 
@@ -170,66 +170,6 @@ def _stored_count(stored: Mapping[str, Any]) -> int:
     return count
 
 
-def checked_scores(anomaly_scores: npt.ArrayLike) -> FloatArray:
-    """Return the scores as float64, shape (n,), after checking that they are finite numbers.
-
-    Raises
-    ------
-    InputError
-        Not numbers, not one-dimensional, or NaN or Inf among them.
-    """
-    scores = np.asarray(anomaly_scores)
-    if scores.ndim != 1:
-        raise InputError(f"anomaly scores must have shape (n,), got {scores.shape}")
-    if scores.dtype.kind not in "fiu":
-        if scores.size:
-            raise InputError(f"anomaly scores must be numbers, got an array of {scores.dtype}")
-        return np.empty(0)
-    finite = np.isfinite(scores)
-    if not finite.all():
-        raise InputError(f"anomaly scores must be finite, got {scores[~finite][0]} at position {finite.argmin()}")
-    return scores.astype(np.float64)
-
-
-def checked_labelled(is_anomalous: npt.ArrayLike, anomaly_scores: npt.ArrayLike) -> tuple[BoolArray, FloatArray]:
-    """Return labels (bool) and scores (float64), both of shape (n,), after the checks every figure needs.
-
-    Raises
-    ------
-    InputError
-        Labels other than True/False or 0/1, another number of labels than scores, or a score that is not finite.
-    """
-    scores = checked_scores(anomaly_scores)
-    labels = np.asarray(is_anomalous)
-    if labels.shape != scores.shape:
-        raise InputError(f"labels and scores must have one shape, got {labels.shape} and {scores.shape}")
-    if labels.dtype.kind not in "biu" and labels.size:
-        raise InputError(f"labels must be True (anomalous) or False (normal), got an array of {labels.dtype}")
-    if not np.isin(labels, (0, 1)).all():
-        raise InputError("labels must be True (anomalous) or False (normal), got other numbers")
-    return labels.astype(np.bool_), scores
-
-
-def checked_both_classes(is_anomalous: npt.ArrayLike, anomaly_scores: npt.ArrayLike) -> tuple[BoolArray, FloatArray]:
-    """Return `checked_labelled`, and insist on at least one clip of each class.
-
-    Raises
-    ------
-    InputError
-        See `checked_labelled`.
-    UndefinedMetricError
-        No clips, or only one class.
-    """
-    labels, scores = checked_labelled(is_anomalous, anomaly_scores)
-    if not len(labels):
-        raise UndefinedMetricError("not defined: there are no clips")
-    if labels.all():
-        raise UndefinedMetricError(f"not defined: all {len(labels)} clips are anomalous, none is normal")
-    if not labels.any():
-        raise UndefinedMetricError(f"not defined: all {len(labels)} clips are normal, none is anomalous")
-    return labels, scores
-
-
 def is_anomalous(anomaly_scores: npt.ArrayLike, threshold: npt.ArrayLike) -> BoolArray:
     """Whether each score reaches its threshold (ties count).
 
@@ -258,67 +198,17 @@ def is_anomalous(anomaly_scores: npt.ArrayLike, threshold: npt.ArrayLike) -> Boo
     return np.asarray(scores >= limits)
 
 
-@dataclass(frozen=True, eq=False)
-class OperatingPoints:
-    """What every possible threshold would decide, from 'no alarm' to 'all alarms'.
-
-    Parameters
-    ----------
-    thresholds
-        Shape (n_distinct + 1,), falling: Inf, then each distinct score.
-    false_positives, true_positives
-        Shape (n_distinct + 1,), int64: normal and anomalous clips at or above each threshold.
-    n_normal, n_anomalous
-        Clips of each class.
-    """
-
-    thresholds: FloatArray
-    false_positives: npt.NDArray[np.int64]
-    true_positives: npt.NDArray[np.int64]
-    n_normal: int
-    n_anomalous: int
-
-
-def operating_points(is_anomalous: npt.ArrayLike, anomaly_scores: npt.ArrayLike) -> OperatingPoints:
-    """Return the counts at every distinct threshold; ties fall together.
-
-    Raises
-    ------
-    InputError, UndefinedMetricError
-        See `checked_both_classes`.
-    """
-    labels, scores = checked_both_classes(is_anomalous, anomaly_scores)
-    distinct, step = np.unique(scores, return_inverse=True)
-    step = len(distinct) - 1 - step  # the highest score is the first step
-    n_steps = len(distinct)
-    return OperatingPoints(
-        thresholds=np.concatenate(([np.inf], distinct[::-1])),
-        false_positives=np.concatenate(([0], np.bincount(step[~labels], minlength=n_steps).cumsum())),
-        true_positives=np.concatenate(([0], np.bincount(step[labels], minlength=n_steps).cumsum())),
-        n_normal=int((~labels).sum()),
-        n_anomalous=int(labels.sum()),
-    )
-
-
-def _spec(rule: str) -> RuleSpec:
-    if rule not in RULES:
-        raise UsageError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
-    return RULES[rule]
-
-
-def check_rule(rule: str, rule_value: float | None = None) -> None:
-    """Refuse an unknown rule or a value out of its range.
+def check_rule(rule: str, rule_value: float | None = None) -> float | None:
+    """Return the number that a rule takes, by default the rule's own; None where it takes none.
 
     Raises
     ------
     UsageError
-        The text names the rules, or what the value must be.
+        An unknown rule (the text names all), or a value out of its range (the text says what it must be).
     """
-    _checked_rule_value(rule, rule_value)
-
-
-def _checked_rule_value(rule: str, rule_value: float | None) -> float | None:
-    spec = _spec(rule)
+    if rule not in RULES:
+        raise UsageError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
+    spec = RULES[rule]
     if spec.rule_value is None:
         if rule_value is not None:
             raise UsageError(f"rule {rule} takes no value, got {rule_value}")
@@ -333,7 +223,7 @@ def _checked_rule_value(rule: str, rule_value: float | None) -> float | None:
 
 
 def _check_range(rule: str, value: float) -> None:
-    if rule in _OPEN_UNIT_INTERVAL and not _ROUNDING < value < 1 - _ROUNDING:
+    if rule in _OPEN_UNIT_INTERVAL and not ROUNDING < value < 1 - ROUNDING:
         raise UsageError(f"rule {rule} needs a value strictly between 0 and 1, got {value}")
     if rule in ("target_tpr", "target_fpr") and not 0 <= value <= 1:
         raise UsageError(f"rule {rule} needs a rate from 0 to 1, got {value}")
@@ -341,7 +231,14 @@ def _check_range(rule: str, value: float) -> None:
         raise UsageError(f"rule cost needs a cost ratio above 0, got {value}")
 
 
-def _just_above(value: float) -> float:
+def just_above(value: float) -> float:
+    """Return the smallest threshold at which a score is still normal.
+
+    Raises
+    ------
+    ThresholdError
+        The score is the largest float.
+    """
     above = float(np.nextafter(value, np.inf))
     if math.isinf(above):
         raise ThresholdError(f"no finite threshold lies above the score {value}")
@@ -354,18 +251,18 @@ def n_needed(rule: str, rule_value: float | None = None) -> int:
     Conformal: ceil(1 / alpha) - 1, below which its quantile is infinite. Quantile and gamma: the same count for their
     promise, asked of each id before it gets a threshold of its own. Mean and standard deviation: 2. Otherwise 0.
     """
-    value = _checked_rule_value(rule, rule_value)
+    value = check_rule(rule, rule_value)
     if rule not in _OPEN_UNIT_INTERVAL or value is None:
         return 2 if rule == "mean_std" else 0
     tail = value if rule == "conformal" else 1 - value
-    return math.ceil(1 / tail - _ROUNDING) - 1
+    return math.ceil(1 / tail - ROUNDING) - 1
 
 
 def _conformal(scores: FloatArray, alpha: float) -> float:
     # A new exchangeable score exceeds the k-th smallest of m, k = ceil((m + 1)(1 - alpha)), with probability <= alpha
     # (Vovk et al. 2005; Lei et al. 2018, Theorem 2.2), ties included. Our decision is >=, so one float up.
-    rank_from_top = math.floor((len(scores) + 1) * alpha + _ROUNDING)
-    return _just_above(float(np.sort(scores)[len(scores) - rank_from_top]))
+    rank_from_top = math.floor((len(scores) + 1) * alpha + ROUNDING)
+    return just_above(float(np.sort(scores)[len(scores) - rank_from_top]))
 
 
 def _gamma(scores: FloatArray, share_below: float) -> float:
@@ -387,7 +284,7 @@ def _label_free_value(rule: str, scores: FloatArray, value: float) -> float:
     if rule == "conformal":
         return _conformal(scores, value)
     if rule == "quantile":
-        return _just_above(float(np.quantile(scores, value)))
+        return just_above(float(np.quantile(scores, value)))
     if rule == "gamma":
         return _gamma(scores, value)
     with np.errstate(over="ignore"):
@@ -474,7 +371,7 @@ def from_normal_scores(
     ThresholdError
         Another rule than conformal that cannot work on these scores.
     """
-    value = _checked_rule_value(rule, rule_value)
+    value = check_rule(rule, rule_value)
     if RULES[rule].uses_test_labels:
         raise UsageError(f"rule {rule} needs labelled test clips; normal scores alone cannot give it")
     scores = checked_scores(normal_scores)
@@ -494,225 +391,3 @@ def from_normal_scores(
         per_id=None if machine_ids is None else _per_id(rule, scores, value, machine_ids),
         rule_value=value,
     )
-
-
-def _merit(
-    rule: str,
-    false_positives: npt.NDArray[np.int64],
-    true_positives: npt.NDArray[np.int64],
-    *,
-    n_normal: int,
-    n_anomalous: int,
-    value: float | None,
-    prior: float | None,
-) -> FloatArray:
-    """Return how good each operating point is by a rule, shape of the counts; the first maximum is the choice.
-
-    Points run from the highest threshold down, so of equal ones the first has the fewest alarms.
-    """
-    fpr, tpr = false_positives / n_normal, true_positives / n_anomalous
-    if rule == "closest_topleft":
-        return -(fpr**2 + (1 - tpr) ** 2)
-    if rule == "youden":
-        return tpr - fpr
-    if rule == "best_f1":
-        return 2 * true_positives / (n_anomalous + true_positives + false_positives)
-    limit = 0.0 if value is None else value
-    if rule == "target_tpr":
-        return np.asarray(tpr > limit - _ROUNDING, dtype=np.float64)
-    if rule == "target_fpr":
-        return np.where(fpr < limit + _ROUNDING, tpr, -1.0)
-    share = n_anomalous / (n_normal + n_anomalous) if prior is None else prior
-    return -(limit * share * (1 - tpr) + (1 - share) * fpr)
-
-
-def _checked_labelled_rule(rule: str, rule_value: float | None, prior: float | None) -> float | None:
-    value = _checked_rule_value(rule, rule_value)
-    if not RULES[rule].uses_test_labels:
-        raise UsageError(f"rule {rule} uses no labels; take it from held-out normal scores")
-    if prior is not None and (rule != "cost" or not 0 < prior < 1):
-        raise UsageError(f"a prior belongs to rule cost and lies strictly between 0 and 1, got {prior} for {rule}")
-    return value
-
-
-def from_labelled_scores(
-    rule: str,
-    is_anomalous: npt.ArrayLike,
-    anomaly_scores: npt.ArrayLike,
-    *,
-    rule_value: float | None = None,
-    prior: float | None = None,
-) -> Threshold:
-    """Return the threshold that a rule with labels likes best; among equals the highest.
-
-    `closest_topleft` minimises FPR^2 + (1 - TPR)^2, `youden` maximises TPR - FPR, `best_f1` maximises
-    2 TP / (2 TP + FP + FN), `cost` minimises ratio * prior * (1 - TPR) + (1 - prior) * FPR.
-    `target_tpr` takes the fewest false alarms with TPR >= its value, `target_fpr` the most detections with
-    FPR <= its value. A choice of 'no alarm at all' lies just above the highest score.
-
-    Parameters
-    ----------
-    rule
-        A rule of `RULES` that uses test labels.
-    is_anomalous, anomaly_scores
-        Shape (n,) each.
-    rule_value
-        See `RuleSpec.rule_value`; None takes the default.
-    prior
-        Rule `cost`: the share of anomalous clips to expect, in (0, 1); None takes the share among these clips.
-
-    Raises
-    ------
-    UsageError
-        An unknown rule, one without labels, or a value out of its range.
-    InputError, UndefinedMetricError
-        See `checked_both_classes`.
-    ThresholdError
-        All scores are equal.
-    """
-    value = _checked_labelled_rule(rule, rule_value, prior)
-    points = operating_points(is_anomalous, anomaly_scores)
-    n_normal, n_anomalous = points.n_normal, points.n_anomalous
-    if len(points.thresholds) == 2:
-        raise ThresholdError(f"no threshold: all {n_normal + n_anomalous} scores are equal")
-    if rule == "cost" and prior is None:
-        prior = n_anomalous / (n_normal + n_anomalous)
-    merit = _merit(
-        rule,
-        points.false_positives,
-        points.true_positives,
-        n_normal=n_normal,
-        n_anomalous=n_anomalous,
-        value=value,
-        prior=prior,
-    )
-    best = int(merit.argmax())
-    chosen = float(points.thresholds[best]) if best else _just_above(float(points.thresholds[1]))
-    return Threshold(chosen, rule, True, None, n_normal + n_anomalous, rule_value=value, prior=prior)
-
-
-@dataclass(frozen=True)
-class DecisionFigures:
-    """Figures at a threshold, each in [0, 1]; F1 is that of the anomalous class."""
-
-    fpr: float
-    tpr: float
-    f1: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class Optimism:
-    """A labelled rule judged by the clips it was chosen on (`naive`) and by other clips (`honest`, means over splits).
-
-    `naive` and `honest` differ by the rule's optimism.
-    """
-
-    naive: DecisionFigures
-    honest: DecisionFigures
-    n_splits: int
-
-
-def _figures(
-    false_positives: npt.NDArray[np.int64],
-    true_positives: npt.NDArray[np.int64],
-    *,
-    n_normal: int,
-    n_anomalous: int,
-) -> DecisionFigures:
-    right = true_positives + n_normal - false_positives
-    return DecisionFigures(
-        fpr=float(np.mean(false_positives / n_normal)),
-        tpr=float(np.mean(true_positives / n_anomalous)),
-        f1=float(np.mean(2 * true_positives / (n_anomalous + true_positives + false_positives))),
-        accuracy=float(np.mean(right / (n_normal + n_anomalous))),
-    )
-
-
-def _half_counts(steps: npt.NDArray[np.int64], n_steps: int, n_splits: int, rng: np.random.Generator) -> Any:
-    """Return the running counts of a random half of some clips, shape (n_splits, n_steps + 1)."""
-    n_half = len(steps) // 2
-    chosen = rng.permuted(np.broadcast_to(steps, (n_splits, len(steps))), axis=1)[:, :n_half]
-    flat = chosen + n_steps * np.arange(n_splits)[:, None]
-    counts = np.bincount(flat.ravel(), minlength=n_splits * n_steps).reshape(n_splits, n_steps)
-    return np.pad(counts.cumsum(axis=1), ((0, 0), (1, 0)))
-
-
-def _steps(points: OperatingPoints) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return for each normal and each anomalous clip the number of its distinct score, from the highest."""
-    order = np.arange(len(points.thresholds) - 1)
-    return np.repeat(order, np.diff(points.false_positives)), np.repeat(order, np.diff(points.true_positives))
-
-
-def _other_half(
-    points: OperatingPoints, fp_half: Any, tp_half: Any, merit: FloatArray
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the false and true positives that each split's choice causes among the clips not chosen from."""
-    best = merit.argmax(axis=1)
-    # 'No alarm' lies just above the half's own highest score; the other half may reach higher.
-    highest_of_half = ((fp_half + tp_half) > 0).argmax(axis=1) - 1
-    best = np.where(best == 0, highest_of_half, best)
-    split = np.arange(len(best))
-    return points.false_positives[best] - fp_half[split, best], points.true_positives[best] - tp_half[split, best]
-
-
-def optimism(
-    rule: str,
-    is_anomalous: npt.ArrayLike,
-    anomaly_scores: npt.ArrayLike,
-    *,
-    rule_value: float | None = None,
-    prior: float | None = None,
-    n_splits: int = 200,
-    seed: int = 0,
-) -> Optimism:
-    """Choose a labelled rule's threshold on a random half of each class and judge it by the other half.
-
-    Parameters
-    ----------
-    rule, is_anomalous, anomaly_scores, rule_value, prior
-        See `from_labelled_scores`.
-    n_splits
-        Number of random halvings, from 1.
-    seed
-        Of the halvings.
-
-    Raises
-    ------
-    UsageError, InputError, UndefinedMetricError, ThresholdError
-        See `from_labelled_scores`; also UndefinedMetricError with fewer than two clips of a class.
-    """
-    value = _checked_labelled_rule(rule, rule_value, prior)
-    points = operating_points(is_anomalous, anomaly_scores)
-    if min(points.n_normal, points.n_anomalous) < 2:
-        raise UndefinedMetricError("not defined: halving the clips needs at least two of each class")
-    if n_splits < 1:
-        raise UsageError(f"there must be at least one split, got {n_splits}")
-    threshold = from_labelled_scores(rule, is_anomalous, anomaly_scores, rule_value=rule_value, prior=prior)
-    index = int(np.searchsorted(-points.thresholds, -(threshold.value or 0.0), side="right")) - 1
-    naive = _figures(
-        points.false_positives[[index]],
-        points.true_positives[[index]],
-        n_normal=points.n_normal,
-        n_anomalous=points.n_anomalous,
-    )
-    rng = np.random.default_rng(seed)
-    normal_steps, anomalous_steps = _steps(points)
-    n_steps = len(points.thresholds) - 1
-    n_normal, n_anomalous = points.n_normal // 2, points.n_anomalous // 2
-    outcomes = []
-    for start in range(0, n_splits, _SPLITS_AT_ONCE):
-        n_now = min(_SPLITS_AT_ONCE, n_splits - start)
-        fp_half = _half_counts(normal_steps, n_steps, n_now, rng)
-        tp_half = _half_counts(anomalous_steps, n_steps, n_now, rng)
-        merit = _merit(
-            rule, fp_half, tp_half, n_normal=n_normal, n_anomalous=n_anomalous, value=value, prior=threshold.prior
-        )
-        outcomes.append(_other_half(points, fp_half, tp_half, merit))
-    honest = _figures(
-        np.concatenate([fp for fp, _ in outcomes]),
-        np.concatenate([tp for _, tp in outcomes]),
-        n_normal=points.n_normal - n_normal,
-        n_anomalous=points.n_anomalous - n_anomalous,
-    )
-    return Optimism(naive, honest, n_splits)

@@ -1,4 +1,4 @@
-"""How far a figure could be off: bootstrap, Wilson and DeLong intervals.
+"""How far a figure could be off: bootstrap and Wilson intervals.
 
 All resampling is within a class (normal, anomalous), for the mean over ids within id and class: the numbers of clips
 are part of the design, not of chance. Intervals are percentile intervals.
@@ -16,15 +16,16 @@ import numpy.typing as npt
 
 from asd_core.errors import InputError, UndefinedMetricError
 from asd_core.evaluation import metrics
-from asd_core.evaluation.thresholds import checked_both_classes, checked_scores
+from asd_core.evaluation.checks import checked_both_classes
+from asd_core.formats import area_text
 from asd_core.types import BoolArray, FloatArray
 
+N_DRAWS = 2000
+"""Resamples of a bootstrap, unless told otherwise."""
 MIN_NORMALS_FOR_PAUC = 50
 """Below this one normal clip more or less on top moves the pAUC too far to be relied on."""
 _CLIPS_AT_ONCE = 250_000
 """Drawn clips held in memory together: a few MB, which stay in the processor's cache."""
-_ROUNDING = 1e-28
-"""A variance this small is rounding: one clip in a million by a million gives 1e-24."""
 _NO_SPREAD = "no spread: every draw gives the same figure, so the interval says nothing"
 
 
@@ -50,8 +51,30 @@ class Interval:
     reliable: bool = True
     reason: str | None = None
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Both ends."""
+        return self.low, self.high
 
-def _check_confidence(confidence: float) -> None:
+
+def estimate_of(interval: Interval | None) -> float | None:
+    """Return the figure itself; None where there is none."""
+    return None if interval is None else interval.estimate
+
+
+def interval_text(interval: Interval | None) -> str:
+    """Write a figure with its interval, `0.941 [0.920, 0.958]`, or that it is not defined."""
+    return area_text(estimate_of(interval), None if interval is None else interval.limits)
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse a confidence out of its range.
+
+    Raises
+    ------
+    InputError
+        Not strictly between 0 and 1.
+    """
     if not 0 < confidence < 1:
         raise InputError(f"confidence must lie strictly between 0 and 1, got {confidence}")
 
@@ -178,7 +201,7 @@ def bootstrap(
     anomaly_scores: npt.ArrayLike,
     *,
     machine_ids: Sequence[str] | None = None,
-    n_draws: int = 2000,
+    n_draws: int = N_DRAWS,
     seed: int = 0,
     confidence: float = 0.95,
     max_fpr: float = metrics.PAUC_MAX_FPR,
@@ -212,7 +235,7 @@ def bootstrap(
     InputError, UndefinedMetricError
         See `metrics.pauc`; also a confidence or number of draws out of range, or not one id for each clip.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     _check_draws(n_draws)
     labels, scores = checked_both_classes(is_anomalous, anomaly_scores)
     estimates = {
@@ -258,7 +281,7 @@ def paired_bootstrap(
     scores_a: npt.ArrayLike,
     scores_b: npt.ArrayLike,
     *,
-    n_draws: int = 2000,
+    n_draws: int = N_DRAWS,
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Interval:
@@ -276,7 +299,7 @@ def paired_bootstrap(
     InputError, UndefinedMetricError
         See `bootstrap`.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     _check_draws(n_draws)
     labels, first = checked_both_classes(is_anomalous, scores_a)
     _, second = checked_both_classes(labels, scores_b)
@@ -309,7 +332,7 @@ def wilson(k: int, n: int, *, confidence: float = 0.95) -> Interval:
     InputError
         Counts that are not 0 <= k <= n, or a confidence out of (0, 1).
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     if not 0 <= k <= n:
         raise InputError(f"a share needs 0 <= k <= n, got k = {k} and n = {n}")
     if n == 0:
@@ -323,7 +346,7 @@ def wilson(k: int, n: int, *, confidence: float = 0.95) -> Interval:
 
 
 def f1_interval(
-    confusion: metrics.Confusion, *, n_draws: int = 2000, seed: int = 0, confidence: float = 0.95
+    confusion: metrics.Confusion, *, n_draws: int = N_DRAWS, seed: int = 0, confidence: float = 0.95
 ) -> Interval:
     """Return a bootstrap interval for F1 of the anomalous class, from the four counts, at a fixed threshold.
 
@@ -337,9 +360,9 @@ def f1_interval(
     InputError
         A confidence or number of draws out of range.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     _check_draws(n_draws)
-    n_anomalous, n_normal = confusion.tp + confusion.fn, confusion.fp + confusion.tn
+    n_anomalous, n_normal = confusion.n_anomalous, confusion.n_normal
     estimate = confusion.per_class()["anomalous"].f1
     if not n_anomalous or estimate is None:
         raise UndefinedMetricError("not defined: F1 of the anomalous class without anomalous clips")
@@ -347,119 +370,3 @@ def f1_interval(
     hits = rng.binomial(n_anomalous, confusion.tp / n_anomalous, n_draws)
     alarms = rng.binomial(n_normal, confusion.fpr or 0.0, n_draws)
     return _percentile_interval(2 * hits / (n_anomalous + hits + alarms), estimate=estimate, confidence=confidence)
-
-
-@dataclass(frozen=True)
-class DeLong:
-    """AUC by DeLong's method, and its difference to a second detector's where there is one.
-
-    Parameters
-    ----------
-    auc
-        AUC of the first detector with its interval, clipped to [0, 1].
-    variance
-        Of that AUC.
-    auc_b, variance_b
-        The same for the second detector, None without one.
-    difference
-        AUC(a) - AUC(b) with its interval, clipped to [-1, 1].
-    difference_variance
-        Of the difference; the detectors heard the same clips.
-    p_value
-        Two-sided, of no difference; 1 for equal rankings; None where a difference has no variance (see
-        `difference.reason`).
-    """
-
-    auc: Interval
-    variance: float
-    auc_b: Interval | None = None
-    variance_b: float | None = None
-    difference: Interval | None = None
-    difference_variance: float | None = None
-    p_value: float | None = None
-
-
-def _midranks(values: FloatArray) -> FloatArray:
-    """Return ranks from 1, ties sharing the mean of theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: FloatArray = counts.cumsum() - (counts - 1) / 2
-    return ranks[inverse]
-
-
-def _components(labels: BoolArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return each anomalous clip's share of normal clips below it, and each normal clip's of anomalous ones above."""
-    overall = _midranks(scores)
-    anomalous, normal = scores[labels], scores[~labels]
-    above_normals = (overall[labels] - _midranks(anomalous)) / len(normal)
-    below_anomalous = 1 - (overall[~labels] - _midranks(normal)) / len(anomalous)
-    return above_normals, below_anomalous
-
-
-def _variance(of_anomalous: FloatArray, of_normal: FloatArray) -> float:
-    variance = float(of_anomalous.var(ddof=1) / len(of_anomalous) + of_normal.var(ddof=1) / len(of_normal))
-    return variance if variance > _ROUNDING else 0.0
-
-
-def _normal_interval(estimate: float, variance: float, confidence: float, *, least: float) -> Interval:
-    reach = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(variance)
-    reason = None if variance > 0 else "no spread: the variance is zero, so the interval says nothing"
-    low, high = max(least, estimate - reach), min(1.0, estimate + reach)
-    return Interval(low, high, estimate, reliable=reason is None, reason=reason)
-
-
-def delong(
-    is_anomalous: npt.ArrayLike,
-    scores_a: npt.ArrayLike,
-    scores_b: npt.ArrayLike | None = None,
-    *,
-    confidence: float = 0.95,
-) -> DeLong:
-    """Return variance and interval of an AUC, or of the difference of two on the same clips.
-
-    DeLong, DeLong and Clarke-Pearson (1988), with midranks in O(n log n) after Sun and Xu (2014).
-
-    Parameters
-    ----------
-    is_anomalous, scores_a, scores_b
-        Shape (n,) each, clips in one order.
-    confidence
-        In (0, 1).
-
-    Raises
-    ------
-    UndefinedMetricError
-        Fewer than two clips of a class.
-    InputError
-        See `metrics.roc_curve`; also a confidence out of range.
-    """
-    _check_confidence(confidence)
-    labels, first = checked_both_classes(is_anomalous, scores_a)
-    fewest = min(int(labels.sum()), int((~labels).sum()))
-    if fewest < 2:
-        raise UndefinedMetricError("not defined: DeLong's variance needs at least two clips of each class")
-    components_a = _components(labels, first)
-    variance_a = _variance(*components_a)
-    auc_a = _normal_interval(metrics.auc(labels, first), variance_a, confidence, least=0.0)
-    if scores_b is None:
-        return DeLong(auc_a, variance_a)
-    _, second = checked_both_classes(labels, checked_scores(scores_b))
-    components_b = _components(labels, second)
-    variance_b = _variance(*components_b)
-    auc_b = _normal_interval(metrics.auc(labels, second), variance_b, confidence, least=0.0)
-    gap = auc_a.estimate - auc_b.estimate
-    variance = _variance(components_a[0] - components_b[0], components_a[1] - components_b[1])
-    return DeLong(
-        auc_a,
-        variance_a,
-        auc_b,
-        variance_b,
-        _normal_interval(gap, variance, confidence, least=-1.0),
-        variance,
-        _p_value(gap, variance),
-    )
-
-
-def _p_value(gap: float, variance: float) -> float | None:
-    if variance > 0:
-        return math.erfc(abs(gap) / math.sqrt(2 * variance))
-    return 1.0 if gap == 0 else None

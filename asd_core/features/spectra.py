@@ -171,22 +171,29 @@ def spectrum_spread(spectra_db: npt.ArrayLike) -> SpectrumSpread:
 
 
 def principal_plane(rows: npt.ArrayLike) -> PrincipalPlane:
-    """Plane through the rows' mean along their two directions of largest variance; signs are fixed.
+    """Plane through the rows' mean along their two directions of largest variance.
+
+    The largest loading of each axis is positive, so that a picture does not flip. Rows on one line have no variance
+    along the second axis, equal rows none at all.
 
     Parameters
     ----------
     rows
-        Shape (n, n_features), at least 3 rows that are not all on one line.
+        Shape (n, n_features), finite, n >= 2.
+
+    Raises
+    ------
+    InputError
+        Fewer than two rows or columns, or not finite.
     """
     table = np.asarray(rows, dtype=np.float64)
-    if table.ndim != 2 or len(table) < 3 or table.shape[1] < 2:
-        raise InputError(f"a plane needs at least 3 rows of at least 2 numbers, got shape {table.shape}")
+    if table.ndim != 2 or len(table) < 2 or table.shape[1] < 2 or not np.isfinite(table).all():
+        raise InputError(f"a plane needs at least 2 finite rows of at least 2 numbers, got shape {table.shape}")
     centre = table.mean(axis=0)
     _, lengths, axes = np.linalg.svd(table - centre, full_matrices=False)
-    if not lengths[1] > 1e-12 * max(1.0, lengths[0]):
-        raise InputError("the rows lie on one line: they span no plane")
-    axes = axes[:2] * np.sign(axes[[0, 1], np.abs(axes[:2]).argmax(axis=1)])[:, None]
-    shares = np.square(lengths[:2]) / np.square(lengths).sum()
+    axes = axes[:2] * np.copysign(1.0, axes[[0, 1], np.abs(axes[:2]).argmax(axis=1)])[:, None]
+    power = np.square(lengths)
+    shares = power[:2] / (power.sum() or 1.0)
     return PrincipalPlane(centre, axes, (float(shares[0]), float(shares[1])))
 
 

@@ -8,21 +8,24 @@ ours show what its text argues with: the ROC curves, a normal beside an anomalou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from asd_core.audio.reading import read_waveform
-from asd_core.evaluation.metrics import roc_curve
+from asd_core.evaluation.metrics import ClassFigures, roc_curve
+from asd_core.evaluation.summary import Ranking, Summary
+from asd_core.evaluation.uncertainty import interval_text
 from asd_core.features.log_mel import log_mel
 from asd_core.formats import area_text, score_text, seconds_text, share_text
 from asd_core.reports.html import render
 from asd_core.reports.plots import DETECTOR_COLOURS, SPECTROGRAM_DB, heatmap_png
 from asd_core.reports.svg import Curve, histogram_svg, image_svg, roc_svg, stacked_svg
+from asd_core.system import typed_json
 from asd_core.system.files import replace_file
-from asd_core.tasks.evaluate import Assessment
+from asd_core.tasks.assess import Assessment
 
 TEMPLATE = Path(__file__).with_name("templates") / "reproduction.html.j2"
 REPORT_TRAINING_CLIPS = 2370
@@ -62,7 +65,119 @@ LEFT_OPEN: Mapping[str, str] = {
 SIMULATED_NOTE = "Simulated data: generated sound, not recordings. The report's own figures are of real clips."
 
 
-def write_figures(assessments: Sequence[Assessment], methods: Sequence[Mapping[str, Any]], out: Path) -> dict[str, str]:
+@dataclass(frozen=True)
+class Method:
+    """One of the report's methods as trained here.
+
+    Parameters
+    ----------
+    n_fitted, n_heldout
+        Normal training clips that it was fitted on, and those held out.
+    training_seconds, full_seconds_extrapolated
+        Time of the training, and what all of the report's clips would take; see `extrapolated_seconds`.
+    heldout_loss
+        Of the held-out clips after the last epoch; None for the one-class SVM.
+    report
+        What the report prints of it.
+    with_test_labels, without_test_labels
+        Judged at a threshold chosen on the test labels, as in the report, and at one from held-out normal clips.
+    """
+
+    title: str
+    detector: str
+    version: str
+    simulated: bool
+    n_fitted: int
+    n_heldout: int
+    training_seconds: float
+    full_seconds_extrapolated: float | None
+    heldout_loss: float | None
+    report: Published
+    with_test_labels: Summary
+    without_test_labels: Summary
+
+    @property
+    def ranking(self) -> Ranking:
+        """How well it ranks, whatever the threshold."""
+        return self.without_test_labels.ranking
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for `json.dumps`."""
+        figures = self.ranking.to_json()
+        return {
+            "method": self.title,
+            "detector": self.detector,
+            "simulated": self.simulated,
+            "n_fitted": self.n_fitted,
+            "n_heldout": self.n_heldout,
+            "full_seconds_extrapolated": self.full_seconds_extrapolated,
+            "training_seconds": self.training_seconds,
+            "heldout_loss": self.heldout_loss,
+            "report": typed_json.to_json(self.report),
+            **{key: figures[key] for key in _SHARED},
+            "with_test_labels": _decisions_json(self.with_test_labels),
+            "without_test_labels": _decisions_json(self.without_test_labels),
+            "version": self.version,
+        }
+
+
+_SHARED = ("n_normal", "n_anomalous", "auc_pooled", "auc_pooled_ci", "auc_mean", "auc_mean_ci", "pauc_mean", "per_id")
+
+
+def _decisions_json(summary: Summary) -> dict[str, Any]:
+    told = None if summary.optimism is None else asdict(summary.optimism)
+    return {**summary.decisions.to_json(), "optimism": told}
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """The report's experiment as repeated here.
+
+    Parameters
+    ----------
+    n_train
+        Normal training clips, fitted and held out.
+    not_run
+        `method` and `reason` of what was not run.
+    seconds
+        Of everything.
+    report
+        The HTML report.
+    figures
+        File names beside it to captions.
+    """
+
+    preset: str
+    ids: tuple[str, ...]
+    simulated: bool
+    n_train: int
+    methods: tuple[Method, ...]
+    not_run: tuple[Mapping[str, str], ...]
+    seconds: float
+    report: Path
+    figures: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of the `reproduce` command as plain values for `json.dumps`."""
+        return {
+            "schema": 1,
+            "command": "reproduce",
+            "warnings": list(self.warnings),
+            "simulated": self.simulated,
+            "preset": self.preset,
+            "ids": list(self.ids),
+            "n_train": self.n_train,
+            "left_open": dict(LEFT_OPEN),
+            "methods": [method.to_json() for method in self.methods],
+            "not_run": list(map(dict, self.not_run)),
+            "seconds": self.seconds,
+            "report": str(self.report),
+            "figures": dict(self.figures),
+        }
+
+
+def write_figures(assessments: Sequence[Assessment], methods: Sequence[Method], out: Path) -> dict[str, str]:
     """Write the three figures as SVG files that stand alone.
 
     Returns
@@ -106,80 +221,86 @@ def _spectra(assessments: Sequence[Assessment]) -> dict[str, Markup]:
     return pictures
 
 
-def _scores(assessments: Sequence[Assessment], methods: Sequence[Mapping[str, Any]]) -> dict[str, Markup]:
+def _scores(assessments: Sequence[Assessment], methods: Sequence[Method]) -> dict[str, Markup]:
     pictures = {}
-    for each, row in zip(assessments, methods, strict=True):
+    for each, method in zip(assessments, methods, strict=True):
         labels, values = each.scores.is_anomalous, each.scores.anomaly_scores
         thresholds = {
-            "uses test labels": row["with_test_labels"]["threshold"]["value"],
-            "held-out normal clips": row["without_test_labels"]["threshold"]["value"],
+            "uses test labels": method.with_test_labels.threshold.value,
+            "held-out normal clips": method.without_test_labels.threshold.value,
         }
         pictures[each.title] = histogram_svg(values[~labels], values[labels], thresholds=thresholds, width=640)
     return pictures
 
 
-def section(result: Mapping[str, Any], out: Path) -> Markup:
+def section(result: Reproduction, out: Path) -> Markup:
     """HTML on a reproduction: the report's figures beside ours, the figures, what was left open."""
     figures = [
         {"caption": caption, "svg": Markup((out / name).read_text(encoding="utf-8"))}  # noqa: S704 - written above
-        for name, caption in result["figures"].items()
+        for name, caption in result.figures.items()
     ]
     return Markup(  # noqa: S704 - the template escapes
         render(
             TEMPLATE,
             result=result,
-            methods=[_method(row) for row in result["methods"]],
+            methods=[_method(each) for each in result.methods],
             figures=figures,
             left_open=LEFT_OPEN,
+            n_train_reported=REPORT_TRAINING_CLIPS,
             note=SIMULATED_NOTE,
         )
     )
 
 
-def _method(row: Mapping[str, Any]) -> dict[str, Any]:
-    report = row["report"]
-    rows = []
-    for words, found in (("chosen on test labels, as in the report", "with_test_labels"), ("", "without_test_labels")):
-        decided = row[found]
-        rule = decided["threshold"]["rule"]
-        rows.append([words or f"from held-out normal clips ({rule})", *_figures(decided)])
-    theirs = None
-    if report["normal"] is not None:
-        numbers = [f"{value:.2f}" for value in (*report["normal"], *report["anomalous"])]
-        theirs = ["the report, on real clips", score_text(report["threshold"]), *numbers]
+def _method(method: Method) -> dict[str, Any]:
+    report, ranking, honest = method.report, method.ranking, method.without_test_labels
+    rows = [
+        ["chosen on test labels, as in the report", *_figures(method.with_test_labels)],
+        [f"from held-out normal clips ({honest.threshold.rule})", *_figures(honest)],
+    ]
+    if report.normal is not None and report.anomalous is not None:
+        numbers = [f"{value:.2f}" for value in (*report.normal, *report.anomalous)]
+        rows.insert(0, ["the report, on real clips", score_text(report.threshold), *numbers])
     return {
-        "title": row["method"],
-        "table": report["table"],
-        "rows": [*([theirs] if theirs else []), *rows],
+        "title": method.title,
+        "table": report.table,
+        "rows": rows,
         "auc_report": report_area(report),
-        "auc_pooled": area_text(row["auc_pooled"], row.get("auc_pooled_ci")),
-        "auc_mean": area_text(row["auc_mean"], row.get("auc_mean_ci")),
-        "per_id": ", ".join(f"{name} {area_text(each['auc'])}" for name, each in row["per_id"].items()),
-        "time": training_time_text(row),
+        "auc_pooled": interval_text(ranking.auc_pooled),
+        "auc_mean": interval_text(ranking.auc_mean),
+        "per_id": _per_id_text(ranking),
+        "time": training_time_text(method),
     }
 
 
-def _figures(decided: Mapping[str, Any]) -> list[str]:
-    per_class = decided["per_class"] or {}
-    shares = [
-        "" if not per_class or per_class[label][key] is None else f"{per_class[label][key]:.2f}"
-        for label in ("normal", "anomalous")
-        for key in ("precision", "recall", "f1")
-    ]
-    return [score_text(decided["threshold"]["value"]), *shares]
+def _per_id_text(ranking: Ranking) -> str:
+    return ", ".join(f"{name} {area_text(each.auc)}" for name, each in ranking.per_id.items())
 
 
-def report_area(report: Mapping[str, Any]) -> str:
+def _figures(summary: Summary) -> list[str]:
+    per_class = summary.decisions.per_class
+    classes = [per_class[label] for label in ("normal", "anomalous") if label in per_class]
+    figures = [figure for each in classes for figure in precision_recall_f1(each)]
+    shares = ["" if value is None else f"{value:.2f}" for value in figures]
+    return [score_text(summary.threshold.value), *(shares or [""] * 6)]
+
+
+def precision_recall_f1(figures: ClassFigures) -> tuple[float | None, float | None, float | None]:
+    """Return a class's figures in the order of the report's tables."""
+    return figures.precision, figures.recall, figures.f1
+
+
+def report_area(report: Published) -> str:
     """Write the report's pooled AUC, or that it prints none."""
-    return "prints none" if report["auc_pooled"] is None else f"{report['auc_pooled']:.4f}"
+    return "prints none" if report.auc_pooled is None else f"{report.auc_pooled:.4f}"
 
 
-def training_time_text(row: Mapping[str, Any]) -> str:
+def training_time_text(method: Method) -> str:
     """Write a training's time and, where it saw fewer clips than the report's, what all of them would take."""
-    text = f"{seconds_text(row['training_seconds'])} on {row['n_fitted']} clips"
-    if row["full_seconds_extrapolated"] is None:
+    text = f"{seconds_text(method.training_seconds)} on {method.n_fitted} clips"
+    if method.full_seconds_extrapolated is None:
         return text
-    return f"{text}; extrapolated to {REPORT_FITTED_CLIPS}: {seconds_text(row['full_seconds_extrapolated'])}"
+    return f"{text}; extrapolated to {REPORT_FITTED_CLIPS}: {seconds_text(method.full_seconds_extrapolated)}"
 
 
 def extrapolated_seconds(seconds: float, *, n_fitted: int, preset: str) -> float | None:
@@ -192,33 +313,36 @@ def extrapolated_seconds(seconds: float, *, n_fitted: int, preset: str) -> float
     return round(seconds * REPORT_FITTED_CLIPS / n_fitted, 1)
 
 
-def as_text(result: Mapping[str, Any]) -> str:
-    """Write the comparison for a terminal: one block a method, the report's figure before ours."""
-    mark = " (simulated data; the report's figures are of real clips)" if result["simulated"] else ""
-    lines = [f"ids {', '.join(result['ids'])}, preset {result['preset']}{mark}"]
-    for row in result["methods"]:
-        report = row["report"]
+def as_text(result: Reproduction) -> str:
+    """Write the comparison for a terminal: one block per method, the report's figure before ours."""
+    mark = " (simulated data; the report's figures are of real clips)" if result.simulated else ""
+    lines = [f"ids {', '.join(result.ids)}, preset {result.preset}{mark}"]
+    for method in result.methods:
+        report, ranking = method.report, method.ranking
         lines += [
             "",
-            f"{row['method']}: trained in {training_time_text(row)}",
-            f"  AUC pooled   report {report_area(report)}, here {area_text(row['auc_pooled'], row['auc_pooled_ci'])}",
-            f"  AUC mean     here {area_text(row['auc_mean'], row['auc_mean_ci'])}, per id "
-            + ", ".join(f"{name} {area_text(each['auc'])}" for name, each in row["per_id"].items()),
+            f"{method.title}: trained in {training_time_text(method)}",
+            f"  AUC pooled   report {report_area(report)}, here {interval_text(ranking.auc_pooled)}",
+            f"  AUC mean     here {interval_text(ranking.auc_mean)}, per id {_per_id_text(ranking)}",
         ]
-        lines += _threshold_lines("nearest to (0, 1), uses test labels", row["with_test_labels"], report)
-        lines += _threshold_lines("conformal", row["without_test_labels"], None)
-    lines += ["", *(f"not run: {entry['method']}: {entry['reason']}" for entry in result["not_run"])]
+        lines += _threshold_lines("nearest to (0, 1), uses test labels", method.with_test_labels, report)
+        lines += _threshold_lines("conformal", method.without_test_labels, None)
+    lines += ["", *(f"not run: {entry['method']}: {entry['reason']}" for entry in result.not_run)]
     lines += [f"left open by the report: {what}; taken here: {taken}" for what, taken in LEFT_OPEN.items()]
-    return "\n".join([*lines, f"report and figures: {result['report']}"])
+    return "\n".join([*lines, f"report and figures: {result.report}"])
 
 
-def _threshold_lines(title: str, found: Mapping[str, Any], report: Mapping[str, Any] | None) -> list[str]:
-    theirs = f"report {score_text(report['threshold'])}, here " if report is not None else ""
-    lines = [f"  threshold {title}: {theirs}{score_text(found['threshold']['value'])}"]
-    for label, each in (found["per_class"] or {}).items():
-        ours = "/".join(share_text(each[key]) for key in ("precision", "recall", "f1"))
-        published = report[label] if report is not None else None
-        table = f"{report['table']}: " if published and report is not None else ""
-        beside = f"{table}report {'/'.join(f'{value:.2f}' for value in published)}, here " if published else ""
-        lines.append(f"    {label} P/R/F1: {beside}{ours}")
+def _threshold_lines(title: str, found: Summary, report: Published | None) -> list[str]:
+    theirs = f"report {score_text(report.threshold)}, here " if report is not None else ""
+    lines = [f"  threshold {title}: {theirs}{score_text(found.threshold.value)}"]
+    published = {} if report is None else {"normal": report.normal, "anomalous": report.anomalous}
+    for label, each in found.decisions.per_class.items():
+        ours = "/".join(map(share_text, precision_recall_f1(each)))
+        lines.append(f"    {label} P/R/F1: {_beside(report, published.get(label))}{ours}")
     return lines
+
+
+def _beside(report: Published | None, published: tuple[float, float, float] | None) -> str:
+    if report is None or published is None:
+        return ""
+    return f"{report.table}: report {'/'.join(f'{value:.2f}' for value in published)}, here "

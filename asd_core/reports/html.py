@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,19 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import encode_wav, read_waveform
 from asd_core.data.simulated.bench import load_mask
 from asd_core.detectors.contract import Detector
 from asd_core.errors import UsageError
+from asd_core.evaluation.comparison import difference
+from asd_core.evaluation.label_rules import Optimism
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
 from asd_core.evaluation.metrics import roc_curve
-from asd_core.evaluation.operating import cells
+from asd_core.evaluation.operating import telling_clips, verdict
 from asd_core.evaluation.scores import ScoredClip, Scores
-from asd_core.evaluation.thresholds import is_anomalous
-from asd_core.evaluation.uncertainty import Interval
+from asd_core.evaluation.summary import Decisions, Summary
+from asd_core.evaluation.uncertainty import estimate_of, interval_text
 from asd_core.features.log_mel import log_mel
 from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text, share_text
 from asd_core.reports.plots import (
@@ -36,21 +40,52 @@ from asd_core.reports.plots import (
     map_limit,
 )
 from asd_core.reports.svg import Curve, by_id_svg, histogram_svg, roc_svg
+from asd_core.system import typed_json
 from asd_core.system.files import replace_text
-from asd_core.tasks.evaluate import (
-    Assessment,
-    assess,
-    check_different,
-    check_options,
-    difference,
-    made_from,
-    summarise_assessment,
-)
+from asd_core.tasks.assess import Assessment, assess, check_different, check_options
+from asd_core.tasks.evaluate import MadeFrom, made_from, summarise_assessment
 from asd_core.types import AnomalyMap, BoolArray, Waveform
 
 TEMPLATE = Path(__file__).with_name("templates") / "report.html.j2"
-_AREAS = ("auc_mean", "auc_pooled", "pauc_mean")
 _DASHES = ("", "7 4", "2 3", "8 3 2 3")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that was written, and the figures in it.
+
+    Parameters
+    ----------
+    summaries
+        One for each detector, in the order of `titles`.
+    """
+
+    out: Path
+    simulated: bool
+    titles: tuple[str, ...]
+    summaries: tuple[Summary, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of the `report` command as plain values for `json.dumps`."""
+        detectors = zip(self.titles, self.summaries, strict=True)
+        return {
+            "schema": 1,
+            "command": "report",
+            "warnings": [],
+            "out": str(self.out),
+            "simulated": self.simulated,
+            "detectors": [{"title": title, **summary.to_json()} for title, summary in detectors],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """A detector with all that the report says of it."""
+
+    assessment: Assessment
+    summary: Summary
+    made_from: MadeFrom
+    detector: Detector
 
 
 def write_report(
@@ -64,7 +99,7 @@ def write_report(
     rule: str | None = None,
     rule_value: float | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> Report:
     """Assess each model on the data, write the report to `out`, and return the figures in it.
 
     Raises
@@ -72,7 +107,7 @@ def write_report(
     UsageError
         No model, or models whose test clips differ.
     DataSetError, ArtifactError
-        See `asd_core.tasks.evaluate.assess`.
+        See `asd_core.tasks.assess.assess`.
     """
     if not models:
         raise UsageError("a report needs at least one model")
@@ -90,13 +125,13 @@ def report_on(
     rule_value: float | None = None,
     seed: int = 0,
     preface: Markup | None = None,
-) -> dict[str, Any]:
+) -> Report:
     """Write the report on clips that are scored already, and return the figures in it.
 
     Parameters
     ----------
     preface
-        HTML to stand before the first table.
+        HTML to put before the first table.
 
     Raises
     ------
@@ -104,18 +139,23 @@ def report_on(
         Assessments of different test clips.
     """
     _check_same_clips(assessments)
-    summaries = [summarise_assessment(each, rule=rule, rule_value=rule_value, seed=seed) for each in assessments]
-    settings = [made_from(each, rule=rule, rule_value=rule_value, seed=seed) for each in assessments]
-    page = _render(assessments, summaries, settings, seed=seed, preface=preface or Markup(""))
+    entries = [
+        _Entry(
+            each,
+            summarise_assessment(each, rule=rule, rule_value=rule_value, seed=seed),
+            made_from(each, rule=rule, rule_value=rule_value, seed=seed),
+            each.artifact.detector(),
+        )
+        for each in assessments
+    ]
+    page = _render(entries, seed=seed, preface=preface or Markup(""))
     replace_text(out, page)
-    return {
-        "schema": 1,
-        "command": "report",
-        "warnings": [],
-        "out": str(out),
-        "simulated": assessments[0].data_set.simulated is not None,
-        "detectors": [{"title": each.title, **summary} for each, summary in zip(assessments, summaries, strict=True)],
-    }
+    return Report(
+        out,
+        simulated=assessments[0].data_set.simulated is not None,
+        titles=tuple(each.title for each in assessments),
+        summaries=tuple(each.summary for each in entries),
+    )
 
 
 def _check_same_clips(assessments: Sequence[Assessment]) -> None:
@@ -134,17 +174,9 @@ def render(template: Path, **values: Any) -> str:
     return environment.from_string(template.read_text(encoding="utf-8")).render(**values)
 
 
-def _render(
-    assessments: Sequence[Assessment],
-    summaries: Sequence[dict[str, Any]],
-    made: Sequence[dict[str, Any]],
-    *,
-    seed: int,
-    preface: Markup,
-) -> str:
-    first = assessments[0]
-    detectors = [each.artifact.detector() for each in assessments]
-    ids = sorted(set(first.scores.machine_ids))
+def _render(entries: Sequence[_Entry], *, seed: int, preface: Markup) -> str:
+    first, ranking = entries[0].assessment, entries[0].summary.ranking
+    assessments = [each.assessment for each in entries]
     return render(
         TEMPLATE,
         preface=preface,
@@ -153,98 +185,98 @@ def _render(
         simulated=first.data_set.simulated is not None,
         machine=first.data_set.index.machine,
         data_set=first.data_set.name,
-        n_normal=int((~first.scores.is_anomalous).sum()),
-        n_anomalous=int(first.scores.is_anomalous.sum()),
+        n_normal=ranking.n_normal,
+        n_anomalous=ranking.n_anomalous,
         n_excluded=max(each.n_excluded for each in assessments),
         seed=seed,
-        warnings=list(dict.fromkeys(line for summary in summaries for line in summary["warnings"])),
-        ids=ids,
-        roc=_roc(assessments, summaries),
-        entries=[
-            _entry(each, summary, detector)
-            for each, summary, detector in zip(assessments, summaries, detectors, strict=True)
-        ],
+        warnings=list(dict.fromkeys(line for each in entries for line in each.summary.ranking.warnings)),
+        ids=list(ranking.per_id),
+        roc=_roc(entries),
+        entries=list(map(_entry, entries)),
         pairs=_pairs(assessments, seed=seed),
-        clips=_clips(assessments, summaries, detectors),
-        settings=_settings(assessments, made),
+        clips=_clips(entries),
+        settings=_settings(entries),
     )
 
 
-def _roc(assessments: Sequence[Assessment], summaries: Sequence[dict[str, Any]]) -> Any:
-    labels = assessments[0].scores.is_anomalous
+def _roc(entries: Sequence[_Entry]) -> Markup | str:
+    labels = entries[0].assessment.scores.is_anomalous
     if labels.all() or not labels.any():
         return "A ROC needs normal and anomalous clips."
     curves = []
-    for row, (each, summary) in enumerate(zip(assessments, summaries, strict=True)):
+    for row, entry in enumerate(entries):
+        each = entry.assessment
         roc = roc_curve(labels, each.scores.anomaly_scores)
-        label = f"{each.title}, {area_text(summary['auc_pooled'])}"
+        label = f"{each.title}, {area_text(estimate_of(entry.summary.ranking.auc_pooled))}"
         colour = DETECTOR_COLOURS[each.artifact.detector_name]
         curves.append(Curve(label, roc.fpr, roc.tpr, colour, _DASHES[row % len(_DASHES)]))
     return roc_svg(curves)
 
 
-def _entry(assessment: Assessment, summary: dict[str, Any], detector: Detector) -> dict[str, Any]:
-    threshold, scores = summary["threshold"], assessment.scores
-    manifest = assessment.artifact.manifest
+def _entry(entry: _Entry) -> dict[str, Any]:
+    assessment, summary = entry.assessment, entry.summary
+    threshold, scores = summary.threshold, assessment.scores
     labels, values = scores.is_anomalous, scores.anomaly_scores
-    n_fitted = len(manifest["data"]["fitted_digests"])
     return {
         "title": assessment.title,
-        **{
-            name: area_text(summary[name], summary.get(f"{name}_ci"))
-            for name in ("auc_mean", "auc_pooled", "pauc_mean")
-        },
+        **{name: interval_text(area) for name, area in summary.ranking.areas.items()},
         "per_id": {
-            name: f"{area_text(each['auc'])} ({area_text(each['pauc'])})" for name, each in summary["per_id"].items()
+            name: f"{area_text(each.auc)} ({area_text(each.pauc)})" for name, each in summary.ranking.per_id.items()
         },
-        "threshold": score_text(threshold["value"]),
-        "rule": threshold["rule"],
-        "uses_labels": threshold["uses_test_labels"],
-        "promised": share_text(threshold["promised_fpr"]),
-        "observed": _observed(summary),
-        "optimism": _optimism(summary.get("optimism")),
-        "confusion": _confusion(summary),
-        "histogram": histogram_svg(values[~labels], values[labels], thresholds={"": threshold["value"]}),
-        "by_id": by_id_svg(_by_id(scores), threshold=threshold["value"]),
-        "localisation": _localisation(assessment, detector),
-        "trained": (
-            f"Trained {manifest['created_at'][:10]} with preset {manifest['preset']} on {n_fitted} normal clips in "
-            f"{seconds_text(manifest['training']['seconds'])}; version {assessment.artifact.version}; "
-            f"encoder {assessment.artifact.encoder_title or 'none'}."
-        ),
+        "threshold": score_text(threshold.value),
+        "rule": threshold.rule,
+        "uses_labels": threshold.uses_test_labels,
+        "promised": share_text(threshold.promised_fpr),
+        "observed": _observed(summary.decisions),
+        "optimism": _optimism(summary.optimism),
+        "confusion": _confusion(summary.decisions),
+        "histogram": histogram_svg(values[~labels], values[labels], thresholds={"": threshold.value}),
+        "by_id": by_id_svg(_by_id(scores), threshold=threshold.value),
+        "localisation": _localisation(assessment, entry.detector),
+        "trained": _trained(assessment.artifact),
     }
 
 
-def _observed(summary: dict[str, Any]) -> str:
-    confusion = summary["confusion"]
-    if confusion is None:
-        return MISSING
-    limits = summary["threshold"].get("observed_fpr_ci")
-    text = rate_text(confusion["fp"], confusion["fp"] + confusion["tn"])
-    return text if limits is None else f"{text}, 95 % interval {share_text(limits[0])} to {share_text(limits[1])}"
-
-
-def _optimism(found: dict[str, Any] | None) -> str:
-    if not found:
-        return ""
-    naive, honest = found["naive"], found["honest"]
+def _trained(artifact: Artifact) -> str:
+    manifest = artifact.manifest
     return (
-        f"Chosen on one half of the clips and judged on the other, over {found['n_splits']} splits: "
-        f"F1 {honest['f1']:.3f} instead of {naive['f1']:.3f}, "
-        f"false alarms {share_text(honest['fpr'])} instead of {share_text(naive['fpr'])}."
+        f"Trained {manifest['created_at'][:10]} with preset {manifest['preset']} on "
+        f"{len(manifest['data']['fitted_digests'])} normal clips in {seconds_text(manifest['training']['seconds'])}; "
+        f"version {artifact.version}; encoder {artifact.encoder_title or 'none'}."
     )
 
 
-def _confusion(summary: dict[str, Any]) -> list[list[str]]:
-    if summary["confusion"] is None:
+def _observed(decisions: Decisions) -> str:
+    confusion, observed = decisions.confusion, decisions.observed_fpr
+    if confusion is None:
+        return MISSING
+    text = rate_text(confusion.fp, confusion.n_normal)
+    if observed is None:
+        return text
+    return f"{text}, 95 % interval {share_text(observed.low)} to {share_text(observed.high)}"
+
+
+def _optimism(found: Optimism | None) -> str:
+    if found is None:
+        return ""
+    naive, honest = found.naive, found.honest
+    return (
+        f"Chosen on one half of the clips and judged on the other, over {found.n_splits} splits: "
+        f"F1 {honest.f1:.3f} instead of {naive.f1:.3f}, "
+        f"false alarms {share_text(honest.fpr)} instead of {share_text(naive.fpr)}."
+    )
+
+
+def _confusion(decisions: Decisions) -> list[list[str]]:
+    """Return a row of each class: its clips by verdict, precision, recall and F1; none without a threshold."""
+    counts = decisions.confusion
+    if counts is None:
         return []
-    counts, figures = summary["confusion"], summary["per_class"]
-    rows = []
-    for name, (left, right) in {"normal": ("tn", "fp"), "anomalous": ("fn", "tp")}.items():
-        each = figures[name]
-        shares = [share_text(each["precision"]), share_text(each["recall"])]
-        rows.append([name, str(counts[left]), str(counts[right]), *shares, score_text(each["f1"])])
-    return rows
+    judged = {"normal": (counts.tn, counts.fp), "anomalous": (counts.fn, counts.tp)}
+    return [
+        [name, *map(str, judged[name]), share_text(each.precision), share_text(each.recall), score_text(each.f1)]
+        for name, each in decisions.per_class.items()
+    ]
 
 
 def _by_id(scores: Scores) -> dict[str, Any]:
@@ -282,15 +314,11 @@ def _localisation_row(kind: str, found: LocalisationSummary) -> list[str]:
     return [
         kind,
         str(found.n_clips),
-        _interval(found.pixel_auc),
-        _interval(found.time_auc),
-        _interval(found.hit_rate),
+        interval_text(found.pixel_auc),
+        interval_text(found.time_auc),
+        interval_text(found.hit_rate),
         chance,
     ]
-
-
-def _interval(found: Interval | None) -> str:
-    return "not defined" if found is None else area_text(found.estimate, (found.low, found.high))
 
 
 def _pairs(assessments: Sequence[Assessment], *, seed: int) -> list[dict[str, str]]:
@@ -298,85 +326,59 @@ def _pairs(assessments: Sequence[Assessment], *, seed: int) -> list[dict[str, st
     for one, other in combinations(assessments, 2):
         found = difference(one.scores, other.scores, seed=seed)
         if found is not None:
-            low, high = found["auc_pooled_ci"]
-            p = found["p_delong"]
+            gap, p = found.auc_pooled, found.p_value
             rows.append(
                 {
                     "names": f"{one.title} minus {other.title}",
-                    "difference": f"{found['auc_pooled']:+.3f}",
-                    "interval": f"{low:+.3f} to {high:+.3f}",
+                    "difference": f"{gap.estimate:+.3f}",
+                    "interval": f"{gap.low:+.3f} to {gap.high:+.3f}",
                     "p": MISSING if p is None else f"{p:.2g}",
                 }
             )
     return rows
 
 
-def _clips(
-    assessments: Sequence[Assessment], summaries: Sequence[dict[str, Any]], detectors: Sequence[Detector]
-) -> list[dict[str, Any]]:
-    chosen = _clips_to_hear(assessments[0].scores, summaries[0]["threshold"]["value"])
-    found = []
-    for why, row in chosen.items():
-        clip = assessments[0].scores.clips[row]
-        waveform = read_waveform(assessments[0].clips[row].path, channel=assessments[0].artifact.channel)
-        maps = [
-            _map(each, summary, detector, waveform)
-            for each, summary, detector in zip(assessments, summaries, detectors, strict=True)
-        ]
-        low, high = SPECTROGRAM_DB
-        found.append(
-            {
-                "why": why,
-                "name": _clip_name(clip),
-                "audio": _data_uri("audio/wav", encode_wav(waveform.samples)),
-                "range": f"{low:g} to {high:g} dB",
-                "spectrogram": _data_uri("image/png", heatmap_png(log_mel(waveform.samples), low=low, high=high)),
-                "maps": maps,
-            }
-        )
-    return found
+def _clips(entries: Sequence[_Entry]) -> list[dict[str, Any]]:
+    scores = entries[0].assessment.scores
+    chosen = telling_clips(scores.is_anomalous, scores.anomaly_scores, entries[0].summary.threshold.value)
+    return [{"why": why, **_clip(entries, row)} for why, row in chosen.items()]
 
 
-def _clips_to_hear(scores: Scores, threshold: float | None) -> dict[str, int]:
-    """Pick by rule: the loudest false alarm, the strongest miss, the clearest true alarm, the most ordinary clip."""
-    if threshold is None:
-        return {"Highest score": int(scores.anomaly_scores.argmax())}
-    names, values = cells(scores.is_anomalous, scores.anomaly_scores, threshold), scores.anomaly_scores
-    picks = {
-        "False alarm with the highest score": ("false alarm", -np.inf, np.argmax),
-        "Miss with the lowest score": ("miss", np.inf, np.argmin),
-        "True alarm with the highest score": ("true alarm", -np.inf, np.argmax),
-        "Normal clip with the lowest score": ("true normal", np.inf, np.argmin),
-    }
+def _clip(entries: Sequence[_Entry], row: int) -> dict[str, Any]:
+    """A clip to hear, with its spectrogram and every detector's map of it."""
+    first = entries[0].assessment
+    waveform = read_waveform(first.clips[row].path, channel=first.artifact.channel)
+    low, high = SPECTROGRAM_DB
     return {
-        why: int(pick(np.where(names == cell, values, empty)))
-        for why, (cell, empty, pick) in picks.items()
-        if (names == cell).any()
+        "name": _clip_name(first.scores.clips[row]),
+        "audio": _data_uri("audio/wav", encode_wav(waveform.samples)),
+        "range": f"{low:g} to {high:g} dB",
+        "spectrogram": _data_uri("image/png", heatmap_png(log_mel(waveform.samples), low=low, high=high)),
+        "maps": [_map(each, waveform) for each in entries],
     }
 
 
-def _map(assessment: Assessment, summary: dict[str, Any], detector: Detector, waveform: Waveform) -> dict[str, str]:
-    score, heard = detector.anomaly_score_and_map(waveform)
-    found, threshold = heard.values, summary["threshold"]["value"]
+def _map(entry: _Entry, waveform: Waveform) -> dict[str, str]:
+    score, heard = entry.detector.anomaly_score_and_map(waveform)
+    found, threshold = heard.values, entry.summary.threshold.value
     png = ""
     if found.shape[1] > 1:
         png = _data_uri("image/png", heatmap_png(found, low=0.0, high=map_limit(found, threshold), palette="magma"))
-    verdict = "no threshold" if threshold is None else _verdict(score, threshold)
-    return {"title": assessment.title, "score": score_text(score), "verdict": verdict, "png": png}
-
-
-def _verdict(score: float, threshold: float) -> str:
-    return "anomalous" if is_anomalous(score, threshold) else "normal"
+    judged = verdict(score, threshold) or "no threshold"
+    return {"title": entry.assessment.title, "score": score_text(score), "verdict": judged, "png": png}
 
 
 def _clip_name(clip: ScoredClip) -> str:
     return f"{clip.path}{f' ({clip.kind})' if clip.kind else ''}"
 
 
-def _settings(assessments: Sequence[Assessment], made: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    rows = [(f"{each.title}: settings", _flat(each.artifact.manifest["settings"])) for each in assessments]
-    for each, table in zip(assessments, made, strict=True):
-        rows += [(f"{each.title}: {name}", _flat(value)) for name, value in table.items()]
+def _settings(entries: Sequence[_Entry]) -> list[tuple[str, str]]:
+    rows = [
+        (f"{each.assessment.title}: settings", _flat(each.assessment.artifact.manifest["settings"])) for each in entries
+    ]
+    for each in entries:
+        table = typed_json.to_json(each.made_from)
+        rows += [(f"{each.assessment.title}: {name}", _flat(value)) for name, value in table.items()]
     return rows
 
 

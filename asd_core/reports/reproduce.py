@@ -7,21 +7,28 @@ and beside them what it leaves open: AUC per id, and a threshold from held-out n
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from asd_core.artifacts.store import find_artifacts, open_artifact
 from asd_core.data.data_set import DataSet, fingerprint, open_data_set, readable
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import Progress
 from asd_core.errors import DataSetError, EncoderUnavailableError
-from asd_core.reports.course_report import LEFT_OPEN, PUBLISHED, extrapolated_seconds, section, write_figures
+from asd_core.reports.course_report import (
+    PUBLISHED,
+    Method,
+    Reproduction,
+    extrapolated_seconds,
+    section,
+    write_figures,
+)
 from asd_core.reports.html import report_on
 from asd_core.system.files import replace_file
-from asd_core.tasks.evaluate import Assessment, assess, summarise_assessment
+from asd_core.tasks.assess import Assessment, assess
+from asd_core.tasks.evaluate import summarise_assessment
 from asd_core.tasks.train import TrainingRequest, train
 
 REPORT_IDS = ("00", "02", "04")
@@ -39,7 +46,7 @@ def reproduce(
     resume: bool = False,
     seed: int = 0,
     on_progress: Callable[[str, Progress], None] = lambda _name, _progress: None,
-) -> dict[str, Any]:
+) -> Reproduction:
     """Train the three methods, judge them as the report did and as it should be done, and write one HTML report.
 
     With `resume`, methods that `out` already holds of these clips are not trained again, and a killed training goes on
@@ -48,8 +55,8 @@ def reproduce(
 
     Returns
     -------
-    dict
-        Keys of the `reproduce` command; also in `out/reproduction.json`.
+    Reproduction
+        Typed figures; `to_json` gives the keys of the `reproduce` command, which are also in `out/reproduction.json`.
 
     Raises
     ------
@@ -59,7 +66,7 @@ def reproduce(
     began = monotonic()
     data_set = open_data_set(data, machine=machine, normal=normal, seed=max(seed, 0))
     ids, warnings = _report_ids(data_set)
-    rows: list[dict[str, Any]] = []
+    methods: list[Method] = []
     not_run: list[dict[str, str]] = []
     assessments: list[Assessment] = []
     for name in PUBLISHED:
@@ -77,24 +84,21 @@ def reproduce(
         model, missing = _trained(request, on_progress)
         not_run += missing
         assessments.append(assess(model, data, machine=machine, ids=ids, normal=normal))
-        rows.append(_row(assessments[-1], seed=seed))
-    result: dict[str, Any] = {
-        "schema": 1,
-        "command": "reproduce",
-        "warnings": warnings,
-        "simulated": rows[0]["simulated"],
-        "preset": preset,
-        "ids": list(ids),
-        "n_train": sum(row["n_fitted"] + row["n_heldout"] for row in rows[:1]),
-        "left_open": dict(LEFT_OPEN),
-        "methods": rows,
-        "not_run": not_run,
-        "seconds": round(monotonic() - began, 1),
-        "report": str(out / "report.html"),
-        "figures": write_figures(assessments, rows, out),
-    }
-    report_on(assessments, out / "report.html", seed=seed, preface=section(result, out))
-    replace_file(out / "reproduction.json", json.dumps(result, allow_nan=False, indent=1).encode() + b"\n")
+        methods.append(_method(assessments[-1], seed=seed))
+    result = Reproduction(
+        preset=preset,
+        ids=ids,
+        simulated=methods[0].simulated,
+        n_train=methods[0].n_fitted + methods[0].n_heldout,
+        methods=tuple(methods),
+        not_run=tuple(not_run),
+        seconds=round(monotonic() - began, 1),
+        report=out / "report.html",
+        figures=write_figures(assessments, methods, out),
+        warnings=tuple(warnings),
+    )
+    report_on(assessments, result.report, seed=seed, preface=section(result, out))
+    replace_file(out / "reproduction.json", json.dumps(result.to_json(), allow_nan=False, indent=1).encode() + b"\n")
     return result
 
 
@@ -155,33 +159,22 @@ def _left_by_former_run(request: TrainingRequest, encoder: str | None) -> Path |
     return None
 
 
-def _row(assessment: Assessment, *, seed: int) -> dict[str, Any]:
-    name = assessment.artifact.detector_name
-    by_labels = summarise_assessment(assessment, rule=REPORT_RULE, seed=seed)
-    honest = summarise_assessment(assessment, seed=seed)
-    manifest = assessment.artifact.manifest
-    n_fitted = len(manifest["data"]["fitted_digests"])
-    return {
-        "method": assessment.title,
-        "detector": name,
-        "simulated": assessment.data_set.simulated is not None,
-        "n_fitted": n_fitted,
-        "n_heldout": len(manifest["data"]["heldout_digests"]),
-        "full_seconds_extrapolated": extrapolated_seconds(
-            manifest["training"]["seconds"], n_fitted=n_fitted, preset=manifest["preset"]
+def _method(assessment: Assessment, *, seed: int) -> Method:
+    name, manifest = assessment.artifact.detector_name, assessment.artifact.manifest
+    training, n_fitted = manifest["training"], len(manifest["data"]["fitted_digests"])
+    return Method(
+        title=assessment.title,
+        detector=name,
+        version=assessment.artifact.version,
+        simulated=assessment.data_set.simulated is not None,
+        n_fitted=n_fitted,
+        n_heldout=len(manifest["data"]["heldout_digests"]),
+        training_seconds=training["seconds"],
+        full_seconds_extrapolated=extrapolated_seconds(
+            training["seconds"], n_fitted=n_fitted, preset=manifest["preset"]
         ),
-        "training_seconds": manifest["training"]["seconds"],
-        "heldout_loss": manifest["training"]["heldout_loss"],
-        "report": vars(PUBLISHED[name]),
-        **{key: by_labels.get(key) for key in _SHARED},
-        "with_test_labels": _at_threshold(by_labels),
-        "without_test_labels": _at_threshold(honest),
-        "version": assessment.artifact.version,
-    }
-
-
-_SHARED = ("n_normal", "n_anomalous", "auc_pooled", "auc_pooled_ci", "auc_mean", "auc_mean_ci", "pauc_mean", "per_id")
-
-
-def _at_threshold(summary: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: summary.get(key) for key in ("threshold", "confusion", "accuracy", "per_class", "optimism")}
+        heldout_loss=training["heldout_loss"],
+        report=PUBLISHED[name],
+        with_test_labels=summarise_assessment(assessment, rule=REPORT_RULE, seed=seed),
+        without_test_labels=summarise_assessment(assessment, seed=seed),
+    )

@@ -1,33 +1,23 @@
-"""Several methods on the same test clips: joined by digest, where their verdicts differ, and where each fails.
+"""Several detectors on the same test clips, joined by digest; imported scores and ensembles beside them.
 
-Nothing here listens to a clip: all figures come from stored scores.
+Nothing here listens to a clip: all scores are stored ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from asd_core.artifacts.store import Artifact
 from asd_core.data.data_set import fingerprint
-from asd_core.errors import DataSetError, InputError, UndefinedMetricError
-from asd_core.evaluation import metrics, uncertainty
+from asd_core.errors import DataSetError
 from asd_core.evaluation.ensemble import combine
 from asd_core.evaluation.imported import rescore
 from asd_core.evaluation.scores import ScoredClip, Scores
-from asd_core.evaluation.thresholds import Threshold, checked_both_classes, is_anomalous
 from asd_core.types import BoolArray, FloatArray
-
-SIGNIFICANT = 0.05
-_BAND_CELLS = 2_000_000
-"""Drawn counts held in memory together: 16 MB."""
-
-IntArray: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,230 +153,3 @@ def with_ensemble(comparison: Comparison) -> Comparison:
     return replace(
         comparison, methods=(*comparison.methods, method), n_own=(*comparison.n_own, len(joint.scores.clips))
     )
-
-
-def distinct_titles(titles: Sequence[str]) -> tuple[str, ...]:
-    """Number titles that occur more than once, so that rows can be told apart."""
-    seen: dict[str, int] = {}
-    named = []
-    for title in titles:
-        seen[title] = seen.get(title, 0) + 1
-        named.append(title if seen[title] == 1 else f"{title} ({seen[title]})")
-    return tuple(named)
-
-
-def alarms(comparison: Comparison, thresholds: Sequence[Threshold]) -> BoolArray:
-    """Return which clips raise an alarm, shape (n_methods, n_clips); a method without a threshold raises none."""
-    rows = [
-        np.zeros(len(scores), dtype=np.bool_) if threshold.value is None else is_anomalous(scores, threshold.value)
-        for scores, threshold in zip(comparison.anomaly_scores, thresholds, strict=True)
-    ]
-    return np.array(rows, dtype=np.bool_).reshape(len(rows), -1)
-
-
-def disagreements(alarms: BoolArray, *, raised_by: int | None = None) -> IntArray:
-    """Return the clips on which verdicts differ, ascending.
-
-    Parameters
-    ----------
-    alarms
-        Shape (n_methods, n_clips).
-    raised_by
-        Only those on which this method raises the alarm; None takes all.
-    """
-    differ = alarms.any(axis=0) & ~alarms.all(axis=0)
-    return np.flatnonzero(differ if raised_by is None else differ & alarms[raised_by])
-
-
-@dataclass(frozen=True)
-class Quadrants:
-    """Counts of clips by two verdicts: (normal, anomalous) clips each."""
-
-    both: tuple[int, int]
-    only_first: tuple[int, int]
-    only_second: tuple[int, int]
-    neither: tuple[int, int]
-
-
-def quadrants(first: BoolArray, second: BoolArray, labels: BoolArray) -> Quadrants:
-    """Count two methods' alarms, shape (n_clips,) each, by label."""
-
-    def counted(cell: BoolArray) -> tuple[int, int]:
-        return int((cell & ~labels).sum()), int((cell & labels).sum())
-
-    return Quadrants(
-        counted(first & second), counted(first & ~second), counted(~first & second), counted(~first & ~second)
-    )
-
-
-@dataclass(frozen=True)
-class Failures:
-    """How often one verdict is wrong in a group of clips: `k` of `n`."""
-
-    group: str
-    k: int
-    n: int
-
-
-def misses(clips: Sequence[ScoredClip], alarms: BoolArray, by: Callable[[ScoredClip], str]) -> list[Failures]:
-    """Count anomalous clips without an alarm, shape (n_clips,), by group; groups in sorted order."""
-    return _failures(clips, ~alarms, by, label="anomalous")
-
-
-def false_alarms(clips: Sequence[ScoredClip], alarms: BoolArray, by: Callable[[ScoredClip], str]) -> list[Failures]:
-    """Count normal clips with an alarm, shape (n_clips,), by group; groups in sorted order."""
-    return _failures(clips, alarms, by, label="normal")
-
-
-def _failures(
-    clips: Sequence[ScoredClip], wrong: BoolArray, by: Callable[[ScoredClip], str], *, label: str
-) -> list[Failures]:
-    counts: dict[str, list[int]] = {}
-    for clip, failed in zip(clips, wrong.tolist(), strict=True):
-        if clip.label == label:
-            count = counts.setdefault(by(clip), [0, 0])
-            count[0] += failed
-            count[1] += 1
-    return [Failures(group, *counts[group]) for group in sorted(counts)]
-
-
-@dataclass(frozen=True, eq=False)
-class Band:
-    """A pointwise interval of the TPR on a grid of false-alarm rates; shape (n_grid,) each."""
-
-    fpr: FloatArray
-    low: FloatArray
-    high: FloatArray
-
-
-def roc_band(
-    labels: npt.ArrayLike,
-    anomaly_scores: npt.ArrayLike,
-    *,
-    n_grid: int = 101,
-    n_draws: int = 2000,
-    seed: int = 0,
-    confidence: float = 0.95,
-) -> Band:
-    """Return the percentile-bootstrap band of the ROC, pointwise: clips resampled within class.
-
-    At each FPR stands the largest TPR that a threshold reaches with no more false alarms (`tpr_at_fpr`), so that a draw
-    needs no curve: the threshold lies just above the normal score that would be one false alarm too many.
-
-    Raises
-    ------
-    InputError
-        Not one label for each score, or a grid or number of draws that is too small.
-    UndefinedMetricError
-        One class only.
-    """
-    if n_grid < 2 or n_draws < 1:
-        raise InputError(f"a band needs a grid of at least 2 rates and 1 draw, got {n_grid} and {n_draws}")
-    known, scores = checked_both_classes(labels, anomaly_scores)
-    falling = -scores
-    distinct = np.unique(falling)
-    normal, anomalous = (np.searchsorted(distinct, falling[rows]) for rows in (~known, known))
-    grid = np.linspace(0, 1, n_grid)
-    allowed = np.searchsorted(np.arange(len(normal) + 1) / len(normal), grid, side="right") - 1
-    rng = np.random.default_rng(seed)
-    at_once = max(1, _BAND_CELLS // (len(distinct) + len(scores)))
-    draws = [
-        _tpr_draws(normal, anomalous, allowed, n_steps=len(distinct), n_draws=min(at_once, n_draws - start), rng=rng)
-        for start in range(0, n_draws, at_once)
-    ]
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(np.concatenate(draws), (tail, 1 - tail), axis=0)
-    return Band(grid, low, high)
-
-
-def _tpr_draws(
-    normal: IntArray, anomalous: IntArray, allowed: IntArray, *, n_steps: int, n_draws: int, rng: np.random.Generator
-) -> FloatArray:
-    """TPR of resampled clips with at most `allowed` false alarms, shape (n_draws, n_grid); steps count downwards."""
-    drawn_normal = np.sort(normal[rng.integers(0, len(normal), size=(n_draws, len(normal)))], axis=1)
-    drawn = anomalous[rng.integers(0, len(anomalous), size=(n_draws, len(anomalous)))]
-    flat = drawn + n_steps * np.arange(n_draws)[:, None]
-    counts = np.bincount(flat.ravel(), minlength=n_draws * n_steps).reshape(n_draws, n_steps)
-    above = np.concatenate([np.zeros((n_draws, 1), dtype=np.int64), counts.cumsum(axis=1)], axis=1)
-    # One false alarm too many would come at this step; past the last normal clip every threshold is allowed.
-    bound = np.concatenate([drawn_normal, np.full((n_draws, 1), n_steps)], axis=1)[:, allowed]
-    return np.asarray(np.take_along_axis(above, bound, axis=1) / len(anomalous))
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """How well a method ranks the common clips; None where a figure does not exist.
-
-    Parameters
-    ----------
-    intervals
-        `auc_mean`, `auc_pooled` and `pauc_mean`, where they exist.
-    auc_by_id
-        AUC of each machine id.
-    reason
-        Why there are no figures.
-    """
-
-    intervals: Mapping[str, uncertainty.Interval]
-    auc_by_id: Mapping[str, float | None]
-    reason: str | None = None
-
-
-def ranking(scores: Scores, *, seed: int = 0) -> Ranking:
-    """Return the AUCs of labelled scores with 95 % intervals."""
-    labels, values, ids = scores.is_anomalous, scores.anomaly_scores, scores.machine_ids
-    by_id = {name: figures.auc for name, figures in metrics.per_id(labels, values, ids).items()}
-    try:
-        return Ranking(uncertainty.bootstrap(labels, values, machine_ids=ids, seed=seed), by_id)
-    except UndefinedMetricError as error:
-        return Ranking({}, by_id, str(error))
-
-
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return p-values adjusted for their number (Holm 1979); None stays None and does not count."""
-    known = sorted((p, row) for row, p in enumerate(p_values) if p is not None)
-    adjusted: list[float | None] = [None] * len(p_values)
-    highest = 0.0
-    for rank, (p, row) in enumerate(known):
-        highest = max(highest, min(1.0, p * (len(known) - rank)))
-        adjusted[row] = highest
-    return adjusted
-
-
-def difference_words(first: str, second: str, difference: float, p_value: float | None) -> str:
-    """Say what a difference of two AUCs amounts to."""
-    if p_value is None or p_value >= SIGNIFICANT:
-        return "the difference may be chance"
-    better = first if difference > 0 else second
-    return f"{better} ranks better; hardly chance"
-
-
-def principal_plane(vectors: npt.ArrayLike) -> tuple[FloatArray, tuple[float, float]]:
-    """Project vectors on the plane in which they spread most (PCA of the centred vectors).
-
-    Parameters
-    ----------
-    vectors
-        Shape (n, dimension), finite, n >= 2.
-
-    Returns
-    -------
-    points
-        Shape (n, 2); the largest loading of each axis is positive, so that a map does not flip.
-    shares
-        Part of the whole variance along each axis.
-
-    Raises
-    ------
-    InputError
-        Fewer than two vectors, or not finite.
-    """
-    table = np.asarray(vectors, dtype=np.float64)
-    if table.ndim != 2 or len(table) < 2 or table.shape[1] < 2 or not np.isfinite(table).all():
-        raise InputError(f"a map needs at least 2 finite vectors of at least 2 numbers, got shape {table.shape}")
-    centred = table - table.mean(axis=0)
-    _, spread, axes = np.linalg.svd(centred, full_matrices=False)
-    signs = np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(axis=1)])
-    power = np.square(spread)
-    shares = power[:2] / (power.sum() or 1.0)
-    return centred @ (axes[:2] * np.where(signs == 0, 1.0, signs)[:, None]).T, (float(shares[0]), float(shares[1]))

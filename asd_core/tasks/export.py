@@ -10,7 +10,7 @@ from asd_core.data.data_set import FileClips, readable
 from asd_core.evaluation.dcase import check_export, write_anomaly_scores
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.system.files import replace_text
-from asd_core.tasks.evaluate import open_for
+from asd_core.tasks.assess import open_for
 from asd_core.tasks.train import scored
 
 

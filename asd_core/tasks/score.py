@@ -12,7 +12,7 @@ from asd_core.audio.segments import Segment, check_segments, segments
 from asd_core.data.clip_lists import expand, locate, read_remote
 from asd_core.detectors.contract import Detector
 from asd_core.errors import AudioError, InputError, UsageError
-from asd_core.evaluation import thresholds
+from asd_core.evaluation.operating import verdict
 from asd_core.features.cache import read_clip
 from asd_core.system.files import csv_text
 from asd_core.system.threads import one_blas_thread
@@ -213,13 +213,8 @@ def score_waveform(
         return ScoreRow.refused(path, model, encoder, f"input: {error}")
     warnings = waveform.warnings + detector.input_warnings(waveform) + artifact.unfamiliar(waveform)
     value = artifact.threshold.value
-    verdict = "" if value is None else _verdict(anomaly_score, value)
-    status = "warning" if warnings else "ok"
-    return ScoreRow(path, model, encoder, status, "; ".join(warnings), anomaly_score, value, verdict)
-
-
-def _verdict(anomaly_score: float, threshold: float) -> str:
-    return "anomalous" if bool(thresholds.is_anomalous(anomaly_score, threshold)) else "normal"
+    status, judged = "warning" if warnings else "ok", verdict(anomaly_score, value)
+    return ScoreRow(path, model, encoder, status, "; ".join(warnings), anomaly_score, value, judged)
 
 
 def format_score_csv(rows: Sequence[ScoreRow], *, row_type: type[ScoreRow] = ScoreRow, header: bool = True) -> str:

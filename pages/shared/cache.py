@@ -27,9 +27,9 @@ from asd_core.detectors.contract import Detector
 from asd_core.errors import AsdError
 from asd_core.evaluation.metrics import RocCurve, roc_curve
 from asd_core.evaluation.scores import Scores
+from asd_core.evaluation.summary import Summary, summarise
 from asd_core.system.places import data_dir
 from asd_core.tasks.compare import Comparison, Method
-from asd_core.tasks.evaluate import summarise
 from asd_core.types import AnomalyMap, BoolArray, FloatArray, Waveform
 from pages.shared.frame import EMBEDDED_NAME, Chosen
 from pages.shared.held import Held
@@ -201,9 +201,9 @@ def tested(artifact: Artifact) -> KeptScores:
 
 
 @st.cache_data(max_entries=256, show_spinner="Computing intervals …", hash_funcs=HASHES)
-def summary(artifact: Artifact) -> dict[str, Any]:
+def summary(artifact: Artifact) -> Summary:
     """Figures of a version's own test scores, with intervals."""
-    return summarise(artifact, tested(artifact))
+    return summarise(tested(artifact), artifact.threshold)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError
+from asd_core.evaluation.summary import Summary
 from asd_core.evaluation.thresholds import RULES, Threshold
+from asd_core.evaluation.uncertainty import Interval, estimate_of, interval_text
 from asd_core.formats import area_text, score_text, seconds_text, share_text
 from pages.shared.cache import artifacts
 from pages.shared.frame import PAGES, Chosen, plain, shown_text
@@ -54,7 +55,7 @@ def usable_detectors(chosen: Chosen) -> dict[str, Artifact]:
     return good
 
 
-def detector_cards(cards: Sequence[tuple[Artifact, dict[str, Any]]]) -> None:
+def detector_cards(cards: Sequence[tuple[Artifact, Summary]]) -> None:
     """One card a detector, three in a row."""
     for start in range(0, len(cards), CARDS_IN_A_ROW):
         row = cards[start : start + CARDS_IN_A_ROW]
@@ -63,27 +64,26 @@ def detector_cards(cards: Sequence[tuple[Artifact, dict[str, Any]]]) -> None:
                 _detector_card(artifact, figures)
 
 
-def _detector_card(artifact: Artifact, figures: dict[str, Any]) -> None:
+def _detector_card(artifact: Artifact, figures: Summary) -> None:
     """Title, AUC with its interval and threshold; on demand further figures, and what it was trained on."""
+    ranking = figures.ranking
     training, data = artifact.manifest["training"], artifact.manifest["data"]
     with st.container(border=True, height="stretch"):
         st.markdown(f"**{DETECTOR_MARKS[artifact.detector_name]} {plain(artifact.title)}**")
         st.metric(
             "AUC, mean over machine ids",
-            area_text(figures["auc_mean"]),
+            area_text(estimate_of(ranking.auc_mean)),
             help="Area under the ROC: the chance that an anomalous clip scores higher than a normal one. 0.5 is "
             "guessing, 1 is perfect. Computed for each machine id, then averaged: the official DCASE figure.",
         )
-        st.caption(f"95 % interval {_interval(figures.get('auc_mean_ci'))}")
+        st.caption(f"95 % interval {_interval(ranking.auc_mean)}")
         st.markdown(f"Threshold **{score_text(artifact.threshold.value)}**")
         with st.expander("More about it"):
             st.markdown(f"Threshold: {threshold_origin(artifact.threshold)}.")
-            st.markdown(f"AUC, all ids pooled: **{area_text(figures['auc_pooled'], figures.get('auc_pooled_ci'))}**")
-            st.markdown(
-                f"Partial AUC (FPR ≤ 0.1), mean: **{area_text(figures['pauc_mean'], figures.get('pauc_mean_ci'))}**"
-            )
+            st.markdown(f"AUC, all ids pooled: **{interval_text(ranking.auc_pooled)}**")
+            st.markdown(f"Partial AUC (FPR ≤ 0.1), mean: **{interval_text(ranking.pauc_mean)}**")
             st.caption(
-                f"Judged on {figures['n_normal']} normal and {figures['n_anomalous']} anomalous test clips, never "
+                f"Judged on {ranking.n_normal} normal and {ranking.n_anomalous} anomalous test clips, never "
                 f"trained on. Trained {plain(artifact.manifest['created_at'][:10])} in "
                 f"{seconds_text(training['seconds'])} on {len(data['fitted_digests'])} normal clips, ids "
                 f"{plain(', '.join(data['ids']))} (preset {plain(artifact.manifest['preset'])}, {artifact.version})"
@@ -110,5 +110,5 @@ def threshold_origin(threshold: Threshold) -> str:
     return f"from {threshold.n_calibration} held-out normal clips ({rule}{promised})"
 
 
-def _interval(limits: list[float] | None) -> str:
-    return "not defined" if limits is None else f"{limits[0]:.3f} to {limits[1]:.3f}"
+def _interval(found: Interval | None) -> str:
+    return "not defined" if found is None else f"{found.low:.3f} to {found.high:.3f}"

@@ -23,8 +23,8 @@ from asd_core.detectors.what_if import (
     spread_evenly,
 )
 from asd_core.evaluation.metrics import auc, confusion_at, roc_curve
+from asd_core.evaluation.operating import verdict
 from asd_core.evaluation.scores import ScoredClip
-from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.formats import MISSING, area_text, rate_text, score_text, share_text
 from asd_core.reports.plots import (
     DETECTOR_COLOURS,
@@ -145,9 +145,7 @@ def _verdicts(
 
 
 def _word(artifact: Artifact, anomaly_score: float) -> str:
-    if artifact.threshold.value is None:
-        return "no verdict"
-    return "anomalous" if is_anomalous(anomaly_score, artifact.threshold.value) else "normal"
+    return verdict(anomaly_score, artifact.threshold.value) or "no verdict"
 
 
 def _moving(waveform: Waveform, artifacts: Mapping[str, Artifact], change: Change) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from asd_core.evaluation.comparison import Failures, disagreements, false_alarms, misses, quadrants
 from asd_core.evaluation.scores import ScoredClip
-from asd_core.formats import rate_text, score_text
+from asd_core.formats import class_word, rate_text, score_text
 from asd_core.reports.plots import clip_scatter, line_row, rate_grid, seen_marks
-from asd_core.tasks.compare import Failures, disagreements, false_alarms, misses, quadrants
 from asd_core.types import FloatArray
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
 from pages.shared.cache import heard
@@ -331,11 +331,11 @@ def play(chosen: Chosen, judged: Judged, scored: ScoredClip) -> None:
 
 
 def _verdict_table(judged: Judged, row: int) -> pd.DataFrame:
-    label = "anomalous" if judged.comparison.labels[row] else "normal"
+    label = class_word(judged.comparison.labels[row])
     lines = []
     for method, title in enumerate(judged.titles):
         value = judged.thresholds[method].value
-        verdict = "anomalous" if judged.alarms[method, row] else "normal"
+        verdict = class_word(judged.alarms[method, row])
         lines.append(
             {
                 "Method": title,

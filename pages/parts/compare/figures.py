@@ -13,14 +13,15 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
+from asd_core.evaluation.comparison import Band, Difference, difference, difference_words, holm, roc_band
 from asd_core.evaluation.metrics import Confusion, confusion_at, roc_curve
+from asd_core.evaluation.summary import Ranking, ranking
 from asd_core.evaluation.thresholds import RULES
-from asd_core.evaluation.uncertainty import Interval, f1_interval, wilson
+from asd_core.evaluation.uncertainty import Interval, estimate_of, f1_interval, interval_text, wilson
 from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text
 from asd_core.reports.plots import RocCurve, roc_overlay
 from asd_core.system.files import csv_text
-from asd_core.tasks.compare import Band, Comparison, Method, Ranking, difference_words, holm, ranking, roc_band
-from asd_core.tasks.evaluate import difference
+from asd_core.tasks.compare import Comparison, Method
 from asd_core.types import SR, Waveform
 from pages.parts.compare.methods import JUDGED_HASHES, Judged, OnCommonClips
 from pages.shared.cache import HASHES, detector
@@ -69,11 +70,11 @@ def _overlay(judged: Judged, shaded: bool) -> tuple[Any, str]:
         values, look = judged.comparison.anomaly_scores[row], judged.looks[row]
         curve = roc_curve(labels, values)
         on_clips = OnCommonClips(method, judged.comparison.fingerprint)
-        auc = _ranking(on_clips).intervals["auc_pooled"].estimate
+        auc = _ranking(on_clips).auc_pooled
         band = _band(on_clips) if shaded else None
         curves.append(
             RocCurve(
-                html.escape(f"{judged.titles[row]}, AUC {auc:.3f}"),
+                html.escape(f"{judged.titles[row]}, AUC {area_text(estimate_of(auc))}"),
                 curve.fpr,
                 curve.tpr,
                 look.colour,
@@ -151,12 +152,12 @@ def _row(judged: Judged, row: int, seconds: dict[str, float]) -> dict[str, Any]:
     shown: dict[str, str] = {}
     plain: dict[str, str | float | int | None] = {"method": judged.titles[row]}
     for name, label in _AREAS.items():
-        interval = ranked.intervals.get(name)
-        shown[label] = _interval_text(interval)
+        interval = ranked.areas[name]
+        shown[label] = interval_text(interval)
         plain |= _plain(name, interval)
-    for machine_id, auc in ranked.auc_by_id.items():
-        shown[f"{BY_ID}{machine_id}"] = area_text(auc)
-        plain[f"auc_id_{machine_id}"] = auc
+    for machine_id, figures in ranked.per_id.items():
+        shown[f"{BY_ID}{machine_id}"] = area_text(figures.auc)
+        plain[f"auc_id_{machine_id}"] = figures.auc
     _add_decisions(judged, row, shown, plain)
     _add_costs(method, seconds.get(method.key), shown, plain)
     return {"shown": shown, "plain": plain}
@@ -168,12 +169,12 @@ def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[
     shown["Threshold"] = f"none: {threshold.reason}" if confusion is None else score_text(threshold.value)
     shown["Threshold chosen by"] = RULES[threshold.rule].title.split(":")[0] + mark
     plain |= {"rule": threshold.rule, "uses_test_labels": threshold.uses_test_labels, "threshold": threshold.value}
-    f1 = None if confusion is None or not confusion.tp + confusion.fn else f1_interval(confusion)
-    shown["F1 of the anomalous class"] = MISSING if f1 is None else area_text(f1.estimate, (f1.low, f1.high))
+    f1 = None if confusion is None or not confusion.n_anomalous else f1_interval(confusion)
+    shown["F1 of the anomalous class"] = MISSING if f1 is None else interval_text(f1)
     plain |= _plain("f1", f1)
     for label, name, counts in (
-        ("False alarms", "false_alarms", confusion and (confusion.fp, confusion.fp + confusion.tn)),
-        ("Faults found", "found", confusion and (confusion.tp, confusion.tp + confusion.fn)),
+        ("False alarms", "false_alarms", confusion and (confusion.fp, confusion.n_normal)),
+        ("Faults found", "found", confusion and (confusion.tp, confusion.n_anomalous)),
     ):
         shown[label] = _rate_text(*counts) if counts else MISSING
         plain |= {name: counts[0] if counts else None, f"{name}_of": counts[1] if counts else None}
@@ -208,10 +209,6 @@ def _encoder_text(method: Method) -> str:
 @st.cache_data(max_entries=128, show_spinner=False, hash_funcs=HASHES)
 def _bytes_on_disk(artifact: Artifact) -> int:
     return sum(path.stat().st_size for path in artifact.folder.iterdir())
-
-
-def _interval_text(interval: Interval | None) -> str:
-    return "not defined" if interval is None else area_text(interval.estimate, (interval.low, interval.high))
 
 
 def _rate_text(part: int, whole: int) -> str:
@@ -259,19 +256,9 @@ def _differences(judged: Judged) -> None:
         st.caption("A difference needs two methods, and normal and anomalous clips.")
         return
     found = _all_differences(judged.comparison)
-    adjusted = holm([each["p_delong"] for each in found])
-    table = pd.DataFrame(
-        [
-            {
-                "Pair": plain(f"{judged.titles[a]} − {judged.titles[b]}"),
-                "In words": plain(difference_words(judged.titles[a], judged.titles[b], each["auc_pooled"], p)),
-                "AUC difference, pooled": _difference_text(each),
-                "p (DeLong)": _p_text(each["p_delong"]),
-                "p, Holm": _p_text(p),
-            }
-            for (a, b), each, p in zip(pairs, found, adjusted, strict=True)
-        ]
-    )
+    adjusted = holm([_p_value(each) for each in found])
+    rows = [_pair(judged, pair, each, p) for pair, each, p in zip(pairs, found, adjusted, strict=True)]
+    table = pd.DataFrame(rows)
     st.table(table, hide_index=True, alt="Paired differences of pooled AUCs")
     st.caption(
         "Both methods heard the same clips, so that what is hard for both cancels out: paired bootstrap interval "
@@ -279,15 +266,32 @@ def _differences(judged: Judged) -> None:
     )
 
 
+def _pair(judged: Judged, pair: tuple[int, int], found: Difference | None, adjusted: float | None) -> dict[str, str]:
+    first, second = (judged.titles[row] for row in pair)
+    gap = 0.0 if found is None else found.auc_pooled.estimate
+    return {
+        "Pair": plain(f"{first} − {second}"),
+        "In words": plain(difference_words(first, second, gap, adjusted)),
+        "AUC difference, pooled": _difference_text(found),
+        "p (DeLong)": _p_text(_p_value(found)),
+        "p, Holm": _p_text(adjusted),
+    }
+
+
+def _p_value(found: Difference | None) -> float | None:
+    return None if found is None else found.p_value
+
+
 @st.cache_resource(max_entries=32, show_spinner="Comparing pairs …", hash_funcs=HASHES)
-def _all_differences(comparison: Comparison) -> list[dict[str, Any]]:
-    unknown = {"auc_pooled": 0.0, "auc_pooled_ci": None, "p_delong": None}
-    return [difference(a.scores, b.scores) or unknown for a, b in combinations(comparison.methods, 2)]
+def _all_differences(comparison: Comparison) -> list[Difference | None]:
+    return [difference(a.scores, b.scores) for a, b in combinations(comparison.methods, 2)]
 
 
-def _difference_text(each: dict[str, Any]) -> str:
-    limits = each["auc_pooled_ci"]
-    return "not defined" if limits is None else f"{each['auc_pooled']:+.3f} [{limits[0]:+.3f}, {limits[1]:+.3f}]"
+def _difference_text(each: Difference | None) -> str:
+    if each is None:
+        return "not defined"
+    gap = each.auc_pooled
+    return f"{gap.estimate:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
 
 
 def _p_text(p: float | None) -> str:

@@ -17,10 +17,10 @@ from asd_core.audio.reading import read_waveform
 from asd_core.data.simulated.bench import load_mask
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
 from asd_core.evaluation.scores import ScoredClip
-from asd_core.evaluation.uncertainty import Interval
+from asd_core.evaluation.uncertainty import Interval, interval_text
 from asd_core.features.encoders import load_encoder
-from asd_core.formats import MISSING, area_text
-from asd_core.tasks.compare import principal_plane
+from asd_core.features.spectra import principal_plane
+from asd_core.formats import MISSING
 from asd_core.types import AnomalyMap, BoolArray, FloatArray
 from pages.parts.compare.clips import pickable, play
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
@@ -79,7 +79,15 @@ def _mapped(judged: Judged) -> Judged:
 def _plane(root: Path, clips: tuple[ScoredClip, ...], channel: int | None) -> tuple[FloatArray, tuple[float, float]]:
     """Return the points of the map, shape (n_clips, 2), and the two directions' shares of the variance."""
     key = ("plane", ENCODER, channel, tuple(clip.digest for clip in clips))
-    return once(key, lambda: principal_plane(np.array(_vectors(root, clips, channel))))
+    return once(key, partial(_projected, root, clips, channel))
+
+
+def _projected(
+    root: Path, clips: tuple[ScoredClip, ...], channel: int | None
+) -> tuple[FloatArray, tuple[float, float]]:
+    vectors = np.array(_vectors(root, clips, channel))
+    plane = principal_plane(vectors)
+    return plane.project(vectors), plane.shares
 
 
 def _vectors(root: Path, clips: tuple[ScoredClip, ...], channel: int | None) -> list[FloatArray]:
@@ -176,4 +184,4 @@ def _localisation_table(summaries: dict[str, dict[str, LocalisationSummary]]) ->
 
 
 def _interval_text(interval: Interval | None) -> str:
-    return MISSING if interval is None else area_text(interval.estimate, (interval.low, interval.high))
+    return MISSING if interval is None else interval_text(interval)

@@ -12,6 +12,7 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError, DataSetError, ThresholdError, UndefinedMetricError
+from asd_core.evaluation.comparison import alarms, distinct_titles
 from asd_core.evaluation.imported import read_scores
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.reports.plots import (
@@ -23,8 +24,8 @@ from asd_core.reports.plots import (
     IMPORTED_DASHES,
     NEUTRAL_COLOUR,
 )
-from asd_core.tasks.compare import Comparison, Method, alarms, distinct_titles, imported_method, join, with_ensemble
-from asd_core.tasks.evaluate import threshold_by_rule
+from asd_core.tasks.assess import threshold_by_rule
+from asd_core.tasks.compare import Comparison, Method, imported_method, join, with_ensemble
 from asd_core.types import BoolArray
 from pages.shared.cache import HASHES
 from pages.shared.frame import Chosen, keep, link
@@ -99,7 +100,9 @@ def judged(comparison: Comparison, rule: str) -> Judged:
     """Give every method its threshold by one rule."""
     thresholds = tuple(_threshold(method, rule) for method in comparison.methods)
     titles = distinct_titles([method.title for method in comparison.methods])
-    return Judged(comparison, rule, titles, _looks(comparison), thresholds, alarms(comparison, thresholds))
+    return Judged(
+        comparison, rule, titles, _looks(comparison), thresholds, alarms(comparison.anomaly_scores, thresholds)
+    )
 
 
 def _threshold(method: Method, rule: str) -> Threshold:

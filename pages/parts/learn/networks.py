@@ -15,7 +15,7 @@ from asd_core.audio.reading import encode_wav
 from asd_core.detectors.gru_autoencoder import GruAutoencoder
 from asd_core.detectors.lstm_predictor import LstmPredictor
 from asd_core.detectors.on_networks import RecurrentDetector
-from asd_core.evaluation.thresholds import is_anomalous
+from asd_core.evaluation import operating
 from asd_core.features.log_mel import HOP_LENGTH, mel_band_centres_hz
 from asd_core.formats import score_text
 from asd_core.reports.plots import (
@@ -287,10 +287,7 @@ def verdict(artifact: Artifact, score: float, label: str) -> None:
     left, middle, right = st.columns(3)
     left.metric(label, score_text(score))
     middle.metric("Threshold", score_text(threshold))
-    if threshold is None:
-        right.metric("Verdict", "none")
-    else:
-        right.metric("Verdict", "anomalous" if is_anomalous(score, threshold) else "normal")
+    right.metric("Verdict", operating.verdict(score, threshold) or "none")
     st.caption(
         f"At or above the threshold a clip is called anomalous. The threshold: {threshold_origin(artifact.threshold)}"
         + ("." if artifact.threshold.uses_test_labels else "; this clip and its label had no part in it.")

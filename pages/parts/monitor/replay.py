@@ -11,8 +11,8 @@ from pathlib import Path
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
+from asd_core.evaluation.operating import verdict
 from asd_core.evaluation.scores import ScoredClip
-from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.monitoring.alarms import AlarmRule, Judge
 from asd_core.monitoring.rows import WatchRow
@@ -87,10 +87,8 @@ class Replay:
 
     def _judged(self, scored: ScoredClip) -> WatchRow:
         value = self.artifact.threshold.value
-        verdict = ""
-        if value is not None:
-            verdict = "anomalous" if bool(is_anomalous(scored.anomaly_score, value)) else "normal"
-        row = ScoreRow(scored.path, self.artifact.version, "", "ok", "", scored.anomaly_score, value, verdict)
+        judged = verdict(scored.anomaly_score, value)
+        row = ScoreRow(scored.path, self.artifact.version, "", "ok", "", scored.anomaly_score, value, judged)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         return self.judge.judge(row, self._traits(scored), now=now)
 

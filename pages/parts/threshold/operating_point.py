@@ -12,13 +12,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from asd_core.artifacts.store import Artifact
+from asd_core.evaluation.label_rules import from_labelled_scores
 from asd_core.evaluation.metrics import Confusion, IdFigures, RocCurve, clips_by_id, confusion_at, per_id
 from asd_core.evaluation.operating import point_of, threshold_at
-from asd_core.evaluation.thresholds import RULES, Threshold, from_labelled_scores
+from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.evaluation.uncertainty import wilson
 from asd_core.formats import area_text, rate_text, score_text, share_text
 from asd_core.reports.plots import DETECTOR_COLOURS, along_curve
-from asd_core.tasks.evaluate import choose_threshold
+from asd_core.tasks.assess import choose_threshold
 from pages.shared.cache import HASHES, KeptScores, tested
 from pages.shared.cards import threshold_origin
 from pages.shared.components.roc import DimmedCurve, RocMarker, roc_control

@@ -7,8 +7,8 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.artifacts.versions import save_threshold, writable_folder
+from asd_core.evaluation.label_rules import optimism
 from asd_core.evaluation.metrics import det_curve, precision_recall_curve
-from asd_core.evaluation.thresholds import optimism
 from asd_core.formats import score_text, share_text
 from asd_core.reports.plots import (
     DETECTOR_COLOURS,

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.artifacts.store import open_artifact
+from asd_core.evaluation.uncertainty import estimate_of, interval_text
 from asd_core.formats import MISSING, area_text, display_name, score_text, seconds_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
@@ -95,13 +96,17 @@ def _result(job: Job) -> None:
         st.info("The version that this run made has been deleted.", icon=":material/info:")
         return
     artifact = open_artifact(folder)
-    figures = summary(artifact)
+    ranking = summary(artifact).ranking
     if artifact.simulated:
         st.caption(":material/science: Simulated data: these figures come from generated sound.")
     for column, label, value, text in zip(
         st.columns(3),
         ("AUC, mean over ids", "Partial AUC (FPR ≤ 0.1)", "Threshold"),
-        (area_text(figures["auc_mean"]), area_text(figures["pauc_mean"]), score_text(artifact.threshold.value)),
+        (
+            area_text(estimate_of(ranking.auc_mean)),
+            area_text(estimate_of(ranking.pauc_mean)),
+            score_text(artifact.threshold.value),
+        ),
         (
             "Chance that an anomalous clip scores higher than a normal one.",
             "The same where false alarms are rare.",
@@ -111,9 +116,9 @@ def _result(job: Job) -> None:
     ):
         column.metric(label, value, help=text, border=True)
     st.caption(
-        f"95 % intervals: AUC {area_text(figures['auc_mean'], figures.get('auc_mean_ci'))}, partial AUC "
-        f"{area_text(figures['pauc_mean'], figures.get('pauc_mean_ci'))}. {figures['n_normal']} normal and "
-        f"{figures['n_anomalous']} anomalous test clips; version {artifact.version}"
+        f"95 % intervals: AUC {interval_text(ranking.auc_mean)}, partial AUC "
+        f"{interval_text(ranking.pauc_mean)}. {ranking.n_normal} normal and "
+        f"{ranking.n_anomalous} anomalous test clips; version {artifact.version}"
     )
     place = f"{folder.parents[2].name}/{folder.parents[1].name}"
     with st.container(horizontal=True):
