@@ -16,9 +16,10 @@ from sounds import PROJECT, hum
 from asd_core.artifacts import versions
 from asd_core.artifacts.store import list_versions, open_artifact, publish
 from asd_core.audio.reading import encode_wav
-from asd_core.data import library, survey, uploads
-from asd_core.data.library import add_folder, read_library
+from asd_core.data import library, survey, table, uploads
+from asd_core.data.library import add_folder
 from asd_core.data.marked import mark, marked_dir
+from asd_core.data.table import read_library
 from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.errors import ArtifactError, BusyError, DataSetError, UsageError
 from asd_core.features.cache import FeatureCache, cache_folder
@@ -129,7 +130,7 @@ def test_names_that_are_not_fit_are_refused(home, name):
         b'{"schema": 1, "sets": {"x": {"folder": "/tmp"}}}',
         b"[" * 100_000,
         b"\xff\xfe",
-        b" " * (library.MAX_TABLE_BYTES + 1),
+        b" " * (table.MAX_TABLE_BYTES + 1),
     ],
 )
 def test_a_damaged_table_counts_as_empty_with_a_reason_and_is_never_overwritten(home, content):
@@ -140,7 +141,7 @@ def test_a_damaged_table_counts_as_empty_with_a_reason_and_is_never_overwritten(
     with pytest.raises(DataSetError, match="damaged"):
         add_folder("one", recordings(home / "a"))
     assert (home / "library.json").read_bytes() == content
-    aside = library.restart_library()
+    aside = table.restart_library()
     assert aside.read_bytes() == content
     assert read_library().fault is None
 
@@ -170,7 +171,7 @@ def test_values_that_lead_elsewhere_damage_the_table(home, key, value):
 def test_a_table_that_would_be_too_long_to_read_back_is_not_written(home, monkeypatch):
     add_folder("one", recordings(home / "a"))
     before = (home / "library.json").read_bytes()
-    monkeypatch.setattr(library, "MAX_TABLE_BYTES", len(before) + 10)
+    monkeypatch.setattr(table, "MAX_TABLE_BYTES", len(before) + 10)
     with pytest.raises(DataSetError, match="delete a data set first"):
         add_folder("two", recordings(home / "b"))
     assert (home / "library.json").read_bytes() == before
@@ -180,7 +181,7 @@ def test_a_table_that_would_be_too_long_to_read_back_is_not_written(home, monkey
 def test_a_busy_table_says_so(home, monkeypatch):
     from asd_core.artifacts.store import locked
 
-    monkeypatch.setattr(library, "LOCK_S", 0.1)
+    monkeypatch.setattr(table, "LOCK_S", 0.1)
     root = recordings(home / "a")
     with locked(home), pytest.raises(BusyError, match="table of data sets is busy"):
         add_folder("one", root)
@@ -639,7 +640,7 @@ def test_nothing_is_called_unlisted_while_the_table_is_damaged(home):
     assert library.unlisted_folders() == ()
     with pytest.raises(DataSetError, match="leaves out"):
         library.delete_unlisted(home / "uploads" / "pump")
-    library.restart_library()
+    table.restart_library()
     assert library.unlisted_folders() == (home / "uploads" / "pump",)
 
 

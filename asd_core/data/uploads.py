@@ -18,16 +18,8 @@ from pathlib import Path
 from asd_core.audio.reading import MAX_UPLOAD_BYTES
 from asd_core.audio.sandbox import decode_upload
 from asd_core.data.clips import NORMAL_NAMES
-from asd_core.data.library import (
-    KnownSet,
-    checked_name,
-    read_library,
-    table,
-    uploads_dir,
-    utc_now,
-    writable_library,
-    write_table,
-)
+from asd_core.data.library import checked_name, utc_now
+from asd_core.data.table import KnownSet, read_library, table_lock, uploads_dir, writable_library, write_table
 from asd_core.errors import AudioError, DataSetError, UsageError
 from asd_core.formats import display_name
 from asd_core.system.disk import check_free_disk
@@ -204,7 +196,7 @@ def _keep(place: Destination, uploads: Sequence[Upload]) -> tuple[KnownSet, int]
 
 def _listed(root: Path) -> KnownSet:
     """Put a data set of uploads in the table, or find it there."""
-    with table():
+    with table_lock():
         library = writable_library()
         found = library.find(root.name)
         _check_not_taken(found, root)

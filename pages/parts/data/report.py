@@ -10,8 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.data.data_set import DataSet, expected_counts
-from asd_core.data.library import EMBEDDED_NAME, KnownSet, open_known
+from asd_core.data.library import open_known
 from asd_core.data.survey import has_survey, survey, survey_key
+from asd_core.data.table import EMBEDDED_NAME, KnownSet
 from asd_core.data.uploads import ClipNames, upload_names
 from asd_core.formats import display_name
 from pages.parts.data.storage import delete_set
