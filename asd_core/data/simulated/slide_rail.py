@@ -9,32 +9,32 @@ into the healthy machine as its severity falls. Levels in "mel dB" are 10 log10 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
-import scipy
 
+from asd_core.data.simulated.synthesis import (
+    BLOCK,
+    CLIP_S,
+    CONTROL_S,
+    KNOTS_HZ,
+    LINE_TO_MEL_DB,
+    N_SAMPLES,
+    WITHIN_BLOCK,
+    Complex64Array,
+    add_at,
+    add_tone,
+    coloured,
+    expand,
+    hump,
+    octaves_above,
+    ring,
+    to_time,
+    white_half_spectrum,
+)
 from asd_core.types import SR, Float32Array, FloatArray
 
-Complex64Array: TypeAlias = npt.NDArray[np.complex64]
-
-CLIP_S = 10.0
-N_SAMPLES = 160_000
 N_SESSIONS = 7
 KINDS = ("rail", "grease", "belt")
-
-_BLOCK = 64  # samples between control values: 4 ms
-_N_BLOCKS = N_SAMPLES // _BLOCK
-_CONTROL_S = np.arange(_N_BLOCKS + 1) * (_BLOCK / SR)
-_WITHIN_BLOCK = np.arange(_BLOCK, dtype=np.float32) / np.float32(_BLOCK)
-_BINS_HZ = np.arange(N_SAMPLES // 2 + 1) * (SR / N_SAMPLES)
-_KNOTS_HZ = np.concatenate([[0.0], np.geomspace(20.0, SR / 2, 160)])
-
-_DENSITY_TO_MEL_DB = 52.94
-"""Mel dB of noise with a one-sided density of 1 per Hz: sum(hann^2) * SR/2 / bin width, in dB."""
-_LINE_TO_MEL_DB = 38.3
-"""Mel dB of a sine with rms 1 in one of the low, 23 Hz wide bands."""
 
 _FRICTION_ROLL, _GREASE_ROLL, _BUSY_ROLL = 54_321, 97_531, 123_457
 """Circular shifts in samples that make tracks coloured from one white spectrum independent of each other."""
@@ -163,7 +163,7 @@ def render(scene: Scene) -> tuple[Float32Array, Float32Array]:
     samples, twin
         Each of shape (N_SAMPLES,), float32, full scale is 1; the same array twice for a healthy scene.
     """
-    half = _white_half_spectrum(_rng(scene, 0))
+    half = white_half_spectrum(_rng(scene, 0))
     surroundings = _session_noise(half, scene) + _disturbances(half, scene)
     friction = _friction_noise(half, scene)
     twin = surroundings + _machine_sound(friction, scene, _HEALTHY)
@@ -177,42 +177,6 @@ def render(scene: Scene) -> tuple[Float32Array, Float32Array]:
 
 def _rng(scene: Scene, stream: int) -> np.random.Generator:
     return np.random.default_rng([*scene.entropy, stream])
-
-
-def _white_half_spectrum(rng: np.random.Generator) -> Complex64Array:
-    """Shape (N_SAMPLES / 2 + 1,), mean power 1."""
-    parts = rng.standard_normal(2 * _BINS_HZ.size, dtype=np.float32)
-    parts *= np.float32(np.sqrt(0.5))
-    return parts.view(np.complex64)
-
-
-def _coloured(half: Complex64Array, mel_db: FloatArray) -> Complex64Array:
-    """White noise brought to `mel_db`, given at `_KNOTS_HZ`."""
-    density = 10 ** ((mel_db - _DENSITY_TO_MEL_DB) / 10)
-    amplitude = np.sqrt(density * (N_SAMPLES * SR / 2))
-    coloured: Complex64Array = half * np.interp(_BINS_HZ, _KNOTS_HZ, amplitude).astype(np.float32)
-    coloured[0] = 0
-    return coloured
-
-
-def _to_time(spectrum: Complex64Array) -> Float32Array:
-    samples: Float32Array = scipy.fft.irfft(spectrum, N_SAMPLES, workers=1)
-    return samples
-
-
-def _expand(control: FloatArray) -> Float32Array:
-    """Control values, shape (_N_BLOCKS + 1,), joined by straight lines to shape (N_SAMPLES,)."""
-    values = control.astype(np.float32)
-    steps = np.diff(values)[:, None] * _WITHIN_BLOCK  # (_N_BLOCKS, _BLOCK)
-    return np.asarray((values[:-1, None] + steps).reshape(-1), np.float32)
-
-
-def _octaves_above(hz: float) -> FloatArray:
-    return np.asarray(np.log2(np.maximum(_KNOTS_HZ, 1.0) / hz), np.float64)
-
-
-def _hump(centre_hz: float, width_octaves: float) -> FloatArray:
-    return np.asarray(np.exp(-0.5 * (_octaves_above(centre_hz) / width_octaves) ** 2), np.float64)
 
 
 def _draw_session(rng: np.random.Generator, site: float, level: float, strangeness: float = 1.0) -> _Session:
@@ -255,31 +219,22 @@ def _session_of(scene: Scene) -> _Session:
 def _session_noise(half: Complex64Array, scene: Scene) -> Float32Array:
     """Render the session's noise and tones with the clip's small deviations and a slow drift in level."""
     session, rng = _session_of(scene), _rng(scene, 2)
-    octaves = np.log2(np.maximum(_KNOTS_HZ, 230.0) / 1200.0)
+    octaves = np.log2(np.maximum(KNOTS_HZ, 230.0) / 1200.0)
     tilt = session.tilt_db_per_octave + 0.2 * rng.standard_normal()
     mel_db = session.level_db + 0.5 * rng.standard_normal() + tilt * octaves
-    mel_db += 2.0 * _hump(2000.0, 0.8) + 2.5 * _hump(240.0, 0.6)
-    mel_db -= session.roll_off_db * np.maximum(_octaves_above(4500.0), 0.0) / np.log2(8000 / 4500)
+    mel_db += 2.0 * hump(2000.0, 0.8) + 2.5 * hump(240.0, 0.6)
+    mel_db -= session.roll_off_db * np.maximum(octaves_above(4500.0), 0.0) / np.log2(8000 / 4500)
     for centre, width, height in zip(
         session.bump_octaves, session.bump_widths, session.bump_db + 0.6 * rng.standard_normal(3), strict=True
     ):
-        mel_db += height * _hump(1200.0 * 2.0**centre, width)
-    spectrum = _coloured(half, mel_db)
+        mel_db += height * hump(1200.0 * 2.0**centre, width)
+    spectrum = coloured(half, mel_db)
     pitch = 1 + 0.002 * rng.standard_normal()
     for hz, db in zip(session.tones_hz * pitch, session.tones_db, strict=True):
-        _add_tone(spectrum, hz, 10 ** ((db + 1.2 * rng.standard_normal() - _LINE_TO_MEL_DB) / 20), rng)
+        add_tone(spectrum, hz, 10 ** ((db + 1.2 * rng.standard_normal() - LINE_TO_MEL_DB) / 20), rng)
     drift_db = rng.uniform(0.2, 0.9) * rng.standard_normal(5)
-    drift = np.interp(_CONTROL_S, np.linspace(0, CLIP_S, 5), drift_db)
-    return _to_time(spectrum) * _expand(10 ** (drift / 20))
-
-
-def _add_tone(spectrum: Complex64Array, hz: float, rms: float, rng: np.random.Generator) -> None:
-    """Add a narrow line to `spectrum` in place: a tone whose strength wanders over a second or so."""
-    centre = round(hz * N_SAMPLES / SR)
-    offsets = np.arange(-12, 13)
-    line = np.exp(-0.5 * (offsets / 3.0) ** 2) * (rng.standard_normal(25) + 1j * rng.standard_normal(25))
-    line *= rms * N_SAMPLES / np.sqrt(2 * np.sum(np.abs(line) ** 2))
-    spectrum[centre - 12 : centre + 13] += line.astype(np.complex64)
+    drift = np.interp(CONTROL_S, np.linspace(0, CLIP_S, 5), drift_db)
+    return to_time(spectrum) * expand(10 ** (drift / 20))
 
 
 def _disturbances(half: Complex64Array, scene: Scene) -> Float32Array:
@@ -290,22 +245,22 @@ def _disturbances(half: Complex64Array, scene: Scene) -> Float32Array:
     rng = _rng(scene, 4)
     for _ in range(scene.n_events):
         template = _event(rng)
-        _add_at(track, template, rng.uniform(0, CLIP_S - 0.3), 1.0)
+        add_at(track, template, rng.uniform(0, CLIP_S - 0.3), 1.0)
     return track
 
 
 def _busy_noise(half: Complex64Array, level_db: float, rng: np.random.Generator) -> Float32Array:
     """Air hiss that is switched on for a while, or one to three swells of a passing vehicle."""
     if rng.random() < 0.5:
-        mel_db = level_db + 6.0 * np.minimum(_octaves_above(1000.0), 0.0)
+        mel_db = level_db + 6.0 * np.minimum(octaves_above(1000.0), 0.0)
         start_s, length_s = rng.uniform(0, 6), rng.uniform(1.5, 8)
-        control = np.clip(np.minimum(_CONTROL_S - start_s, start_s + length_s - _CONTROL_S) / 0.03, 0, 1)
+        control = np.clip(np.minimum(CONTROL_S - start_s, start_s + length_s - CONTROL_S) / 0.03, 0, 1)
     else:
-        mel_db = level_db - 4.0 * np.log2(np.maximum(_KNOTS_HZ, 150.0) / 1200.0)
+        mel_db = level_db - 4.0 * np.log2(np.maximum(KNOTS_HZ, 150.0) / 1200.0)
         n_swells = int(rng.integers(1, 4))
         centres_s, widths_s = rng.uniform(0, CLIP_S, n_swells), rng.uniform(0.5, 1.6, n_swells)
-        control = np.exp(-0.5 * ((_CONTROL_S[:, None] - centres_s) / widths_s) ** 2).sum(axis=1)
-    return np.roll(_to_time(_coloured(half, mel_db)), _BUSY_ROLL) * _expand(control)
+        control = np.exp(-0.5 * ((CONTROL_S[:, None] - centres_s) / widths_s) ** 2).sum(axis=1)
+    return np.roll(to_time(coloured(half, mel_db)), _BUSY_ROLL) * expand(control)
 
 
 def _event(rng: np.random.Generator) -> Float32Array:
@@ -313,7 +268,7 @@ def _event(rng: np.random.Generator) -> Float32Array:
     choice = rng.random()
     if choice < 0.6:
         peak = 0.008 * 10 ** (0.25 * rng.standard_normal())
-        return _ring(rng.uniform(600, 6000, 4), rng.uniform(0.02, 0.12, 4), peak * rng.uniform(0.2, 0.6, 4), rng)
+        return ring(rng.uniform(600, 6000, 4), rng.uniform(0.02, 0.12, 4), peak * rng.uniform(0.2, 0.6, 4), rng)
     if choice < 0.85:
         return _voice(rng)
     length_s, hz = rng.uniform(0.08, 0.3), rng.uniform(900, 3200)
@@ -337,31 +292,6 @@ def _voice(rng: np.random.Generator) -> Float32Array:
     return np.asarray(peak * burst * shape, np.float32)
 
 
-def _ring(hz: FloatArray, decays_s: FloatArray, peaks: FloatArray, rng: np.random.Generator) -> Float32Array:
-    """Make a sum of decaying modes, six decays of the slowest long; phases are drawn."""
-    time_s = np.arange(int(6 * decays_s.max() * SR), dtype=np.float32)[:, None] / np.float32(SR)
-    phases = rng.uniform(0, 2 * np.pi, hz.size).astype(np.float32)
-    angles = (2 * np.pi * hz).astype(np.float32) * time_s + phases  # (n_template, n_modes)
-    modes = np.sin(angles) * np.exp(-time_s / decays_s.astype(np.float32))
-    onset = np.minimum(time_s[:, 0] / np.float32(0.0005), 1)
-    return np.asarray((modes @ peaks.astype(np.float32)) * onset, np.float32)
-
-
-def _add_at(track: Float32Array, template: Float32Array, time_s: float, gain: float) -> None:
-    """Add a template to `track` in place; times between samples count, what lies outside is cut."""
-    first = int(np.floor(time_s * SR))
-    if first >= track.size or first + template.size < 0:
-        return
-    fraction = np.float32(time_s * SR - first)
-    shifted = np.empty(template.size + 1, np.float32)
-    shifted[:-1] = template * (1 - fraction)
-    shifted[-1] = 0
-    shifted[1:] += template * fraction
-    low, high = max(first, 0), min(first + shifted.size, track.size)
-    if low < high:
-        track[low:high] += np.float32(gain) * shifted[low - first : high - first]
-
-
 def _motion(scene: Scene, deformation: _Deformation) -> _Motion:
     """Run the machine's program from a random place in its cycle; a bad belt makes stroke and pause uneven."""
     rng = _rng(scene, 5)
@@ -376,7 +306,7 @@ def _motion(scene: Scene, deformation: _Deformation) -> _Motion:
     starts_s = first_s + np.concatenate([[0.0], np.cumsum(spans_s.sum(axis=1))[:-1]])
     ends_s = starts_s + spans_s[:, 0]
     corners_s = np.stack([starts_s, starts_s + ramp_s, ends_s - ramp_s, ends_s], axis=1).reshape(-1)
-    speed = np.interp(_CONTROL_S, corners_s, np.tile([0.0, 1.0, 1.0, 0.0], starts_s.size))
+    speed = np.interp(CONTROL_S, corners_s, np.tile([0.0, 1.0, 1.0, 0.0], starts_s.size))
     return _Motion(starts_s, ends_s, speed)
 
 
@@ -384,19 +314,19 @@ def _friction_noise(half: Complex64Array, scene: Scene) -> Float32Array:
     """Friction as it would sound at full speed for the whole clip."""
     machine = scene.machine
     level_db = machine.friction_db + 0.8 * _rng(scene, 6).standard_normal()
-    mel_db = level_db - 6.0 + 6.0 * _hump(machine.friction_hump_hz, 0.6)
-    mel_db += 9.0 * np.minimum(_octaves_above(1500.0), 0.0)
-    return np.roll(_to_time(_coloured(half, mel_db)), _FRICTION_ROLL)
+    mel_db = level_db - 6.0 + 6.0 * hump(machine.friction_hump_hz, 0.6)
+    mel_db += 9.0 * np.minimum(octaves_above(1500.0), 0.0)
+    return np.roll(to_time(coloured(half, mel_db)), _FRICTION_ROLL)
 
 
 def _machine_sound(friction: Float32Array, scene: Scene, deformation: _Deformation) -> Float32Array:
     """Friction and motor follow the speed; a soft thud ends each stroke."""
     motion, rng = _motion(scene, deformation), _rng(scene, 7)
-    sound = friction * _expand(motion.speed)
+    sound = friction * expand(motion.speed)
     sound += _motor_tone(scene.machine, motion.speed, deformation, rng)
-    thud = _ring(rng.uniform(70, 190, 3), rng.uniform(0.012, 0.03, 3), 0.004 * rng.uniform(0.3, 0.6, 3), rng)
+    thud = ring(rng.uniform(70, 190, 3), rng.uniform(0.012, 0.03, 3), 0.004 * rng.uniform(0.3, 0.6, 3), rng)
     for end_s, gain in zip(motion.ends_s, _gains(motion.ends_s.size, 1.0, rng), strict=True):
-        _add_at(sound, thud, end_s, gain)
+        add_at(sound, thud, end_s, gain)
     return sound
 
 
@@ -409,17 +339,17 @@ def _motor_tone(
 ) -> Float32Array:
     """Make a tone with two overtones whose pitch and strength follow the speed."""
     full_hz = machine.motor_hz * (1 + 0.003 * rng.standard_normal())
-    wobble = deformation.wobble_depth * np.sin(2 * np.pi * deformation.wobble_hz * _CONTROL_S)
+    wobble = deformation.wobble_depth * np.sin(2 * np.pi * deformation.wobble_hz * CONTROL_S)
     pitch_hz = full_hz * (0.55 + 0.45 * speed) * (1 + wobble)
-    advance = 2 * np.pi * pitch_hz[:-1] * (_BLOCK / SR)
+    advance = 2 * np.pi * pitch_hz[:-1] * (BLOCK / SR)
     start = rng.uniform(0, 2 * np.pi) + np.concatenate([[0.0], np.cumsum(advance)[:-1]])
     start = np.mod(start, 2 * np.pi).astype(np.float32)
-    angle = start[:, None] + advance[:, None].astype(np.float32) * _WITHIN_BLOCK  # (_N_BLOCKS, _BLOCK)
+    angle = start[:, None] + advance[:, None].astype(np.float32) * WITHIN_BLOCK  # (N_BLOCKS, BLOCK)
     sine, cosine = np.sin(angle), np.cos(angle)
     second, third = 0.5 * rng.uniform(0.5, 1.0), 0.3 * rng.uniform(0.3, 1.0)
     tone = sine * (np.float32(1 + 3 * third) + np.float32(2 * second) * cosine - np.float32(4 * third) * sine**2)
     rms = machine.motor_rms * 10 ** (rng.standard_normal() / 20)
-    return np.asarray(tone.reshape(-1) * _expand(np.sqrt(2) * rms * speed), np.float32)
+    return np.asarray(tone.reshape(-1) * expand(np.sqrt(2) * rms * speed), np.float32)
 
 
 def _belt_deformation(scene: Scene) -> _Deformation:
@@ -439,9 +369,9 @@ def _fault_sound(half: Complex64Array, scene: Scene, motion: _Motion) -> Float32
     if scene.kind == "rail":
         _add_rail_clicks(track, motion, gain, rng)
     else:
-        slap = _ring(rng.uniform(250, 2200, 6), rng.uniform(0.02, 0.07, 6), np.full(6, _SLAP_PEAK), rng)
+        slap = ring(rng.uniform(250, 2200, 6), rng.uniform(0.02, 0.07, 6), np.full(6, _SLAP_PEAK), rng)
         for start_s, spread in zip(motion.starts_s, _gains(motion.starts_s.size, 2.5, rng), strict=True):
-            _add_at(track, slap, start_s, gain * spread)
+            add_at(track, slap, start_s, gain * spread)
     return track
 
 
@@ -449,17 +379,17 @@ def _add_rail_clicks(track: Float32Array, motion: _Motion, gain: float, rng: np.
     """One to three defects along the rail: the carriage passes each on the way out and, mirrored, on the way back."""
     for place in rng.uniform(0.12, 0.88, int(rng.integers(1, 4))):
         peaks = _RAIL_PEAK * rng.uniform(0.6, 1.4, 3)
-        click = _ring(rng.uniform(900, 5500, 3), rng.uniform(0.004, 0.03, 3), peaks, rng)
+        click = ring(rng.uniform(900, 5500, 3), rng.uniform(0.004, 0.03, 3), peaks, rng)
         spreads = _gains(motion.starts_s.size, 1.5, rng)
         for i, (start_s, end_s) in enumerate(zip(motion.starts_s, motion.ends_s, strict=True)):
             share = place if i % 2 == 0 else 1 - place
-            _add_at(track, click, start_s + share * (end_s - start_s), gain * spreads[i])
+            add_at(track, click, start_s + share * (end_s - start_s), gain * spreads[i])
 
 
 def _dry_friction(half: Complex64Array, motion: _Motion, rng: np.random.Generator) -> Float32Array:
     """Extra friction that sticks and slips."""
-    mel_db = _GREASE_DB - 12.0 + 12.0 * _hump(rng.uniform(2500, 6500), 0.6)
-    mel_db += 9.0 * np.minimum(_octaves_above(1500.0), 0.0)
-    slip = 0.5 + 0.5 * np.sin(2 * np.pi * rng.uniform(12, 45) * _CONTROL_S + rng.uniform(0, 2 * np.pi))
-    noise = np.roll(_to_time(_coloured(half, mel_db)), _GREASE_ROLL)
-    return noise * _expand(motion.speed * (0.4 + 0.9 * slip**2))
+    mel_db = _GREASE_DB - 12.0 + 12.0 * hump(rng.uniform(2500, 6500), 0.6)
+    mel_db += 9.0 * np.minimum(octaves_above(1500.0), 0.0)
+    slip = 0.5 + 0.5 * np.sin(2 * np.pi * rng.uniform(12, 45) * CONTROL_S + rng.uniform(0, 2 * np.pi))
+    noise = np.roll(to_time(coloured(half, mel_db)), _GREASE_ROLL)
+    return noise * expand(motion.speed * (0.4 + 0.9 * slip**2))
