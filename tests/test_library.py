@@ -542,11 +542,11 @@ def test_a_survey_sums_up_lengths_levels_duplicates_and_refusals_and_is_kept(hom
     calls: list[tuple[int, int]] = []
     found = survey.survey(data_set, on_progress=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (8, 8)
-    assert (found["n_duplicates"], found["n_refused"]) == (1, 1)
-    assert sorted(found["duplicates"][0]) == ["normal/0.wav", "normal/again.wav"]
-    group = next(group for group in found["groups"] if group["label"] == "anomalous")
-    assert group["length_s"] == [0.6, 0.6, 0.6]
-    assert -30 < group["level_dbfs"][1] < -15
+    assert (found.n_duplicates, found.n_refused) == (1, 1)
+    assert sorted(found.duplicates[0]) == ["normal/0.wav", "normal/again.wav"]
+    group = next(group for group in found.groups if group.label == "anomalous")
+    assert group.length_s == (0.6, 0.6, 0.6)
+    assert -30 < group.level_dbfs[1] < -15
     assert survey.has_survey(data_set)
     assert survey.survey(data_set, on_progress=lambda *_: pytest.fail("read again")) == found
     (root / "bearing" / "0.wav").write_bytes(wav(999) + b"more")
@@ -559,8 +559,12 @@ def test_a_survey_sums_up_lengths_levels_duplicates_and_refusals_and_is_kept(hom
 def test_a_damaged_survey_is_made_again(home):
     data_set = library.open_known(add_folder("pump", recordings(home / "pump")), "pump")
     found = survey.survey(data_set)
-    (home / "surveys" / f"{survey.survey_key(data_set)}.json").write_bytes(b"{")
-    assert survey.survey(data_set) == found
+    kept = home / "surveys" / f"{survey.survey_key(data_set)}.json"
+    odd = kept.read_bytes().replace(b"0.6", b'"0.6"')
+    for damaged in (b"{", b"[]", b'{"schema": 1, "command": "survey", "groups": []}', odd):
+        kept.write_bytes(damaged)
+        assert not survey.has_survey(data_set)
+        assert survey.survey(data_set) == found
 
 
 # --- deleting and versions ---

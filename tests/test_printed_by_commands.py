@@ -10,6 +10,8 @@ import pytest
 from printed import after, before, figures, line_with
 
 from asd_core.cli import bench_files, checking, dcase_files, doctor, judging, main, outcome, scoring, training
+from asd_core.data.data_set import IndexReport
+from asd_core.data.dcase2020.published import CountRow
 from asd_core.detectors.contract import Progress
 from asd_core.monitoring.table import AlarmRule
 from asd_core.monitoring.watch import WatchReport
@@ -167,10 +169,7 @@ def test_the_dcase_evaluation_prints_auc_and_pauc_of_each_id_and_their_means(mon
 
 
 def test_an_index_prints_expected_before_found_and_marks_what_differs(capsys):
-    rows = [
-        {"id": "00", "split": "train", "label": "normal", "expected": 968, "found": 968},
-        {"id": "02", "split": "test", "label": "anomaly", "expected": 267, "found": 12},
-    ]
+    rows = [CountRow("00", "train", "normal", 968, 968), CountRow("02", "test", "anomaly", 267, 12)]
     bench_files._print_expected("slider", rows)
     printed = capsys.readouterr().out
     head = line_with(printed, "publishes")
@@ -190,9 +189,21 @@ def test_a_download_prints_found_clips_of_those_expected_and_sizes_in_megabytes(
 
 
 def test_an_index_prints_counts_by_id_split_and_label(monkeypatch, capsys):
-    report = {"machine": "pump", "n_clips": 35, "layout": "dcase2020", "simulated": False, "domains": {"source": 11}}
-    report |= {"counts": {"04": {"test": {"normal": 7, "anomalous": 5}}}, "expected": None}
-    report |= {"duplicates": [["a.wav", "b.wav"]], "warnings": [], "refused": []}
+    report = IndexReport(
+        machine="pump",
+        data_set="pump",
+        simulated=False,
+        layout="dcase2020",
+        channel=None,
+        n_clips=35,
+        counts={"04": {"test": {"normal": 7, "anomalous": 5}}},
+        kinds=(),
+        domains={"source": 11},
+        expected=(),
+        duplicates=(("a.wav", "b.wav"),),
+        refused=(),
+        warnings=(),
+    )
     monkeypatch.setattr("asd_core.data.data_set.describe_index", lambda _: report)
     monkeypatch.setattr("asd_core.data.data_set.open_data_set", lambda *_, **__: None)
     bench_files._index(Namespace(data=Path(), machine=None, ids=None, normal=None))

@@ -165,7 +165,7 @@ def test_looking_whether_something_runs_writes_nothing(home):
 
 def test_a_report_on_clips_is_made_though_it_cannot_be_kept(home):
     known = table.read_library().find("up")
-    assert survey(library.open_known(known, "up"))["n_clips"] == 9
+    assert survey(library.open_known(known, "up")).n_clips == 9
 
 
 def test_a_folder_that_is_not_there_is_as_writable_as_the_one_above_it(home, tmp_path):
