@@ -397,8 +397,8 @@ def test_a_file_of_names_that_leads_elsewhere_is_neither_read_nor_replaced(home,
     (tmp_path / "secret").write_text('{"path": "normal/a.wav", "name": "secret"}\n')
     (known.folder / "names.jsonl").unlink()
     (known.folder / "names.jsonl").symlink_to(tmp_path / "secret")
-    assert "no regular file" in uploads.upload_names(known).faults[0]
-    with pytest.raises(DataSetError, match="no regular file"):
+    assert "not a regular file" in uploads.upload_names(known).faults[0]
+    with pytest.raises(DataSetError, match="not a regular file"):
         store_uploads("pump", clips_sent(2)[1:], used=Quota())
     assert (known.folder / "names.jsonl").is_symlink()
     assert len(library.open_known(known, "pump").index.clips) == 1

@@ -251,7 +251,7 @@ def test_doctor_marks_what_is_required_and_missing_and_what_is_only_missing(monk
 
 def test_doctor_says_how_much_room_is_free_and_wants_two_gibibytes(monkeypatch):
     def check(free):
-        monkeypatch.setattr("asd_core.cli.doctor.shutil.disk_usage", lambda _: SimpleNamespace(free=free, total=9**20))
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free, total=9**20))
         return doctor._data_dir()
 
     assert before(check(5 * 2**30).detail, "GiB free") == "5.0"

@@ -25,7 +25,7 @@ import soundfile as sf
 from asd_core.data.simulated.slide_rail import KINDS, MACHINES, N_SESSIONS, Scene, render
 from asd_core.errors import DataSetError, FileError
 from asd_core.system.disk import check_free_disk
-from asd_core.system.files import parse_json, read_small_text
+from asd_core.system.files import parse_json, read_if_present
 from asd_core.system.typed_json import from_json, to_json
 from asd_core.types import SR, BoolArray, Float32Array
 
@@ -370,10 +370,11 @@ def read_simulated(root: Path) -> SimulatedRecord | None:
     """
     path = Path(root) / MARKER_NAME
     try:
-        found = parse_json(read_small_text(path, at_most=_MAX_MARKER_BYTES))
-    except FileError as error:
-        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+        content = read_if_present(path, at_most=_MAX_MARKER_BYTES)
+        if content is None:
             return None
+        found = parse_json(content)
+    except FileError as error:
         raise DataSetError(str(error)) from error
     except ValueError as error:
         raise DataSetError(f"{path} cannot be read: {error}") from error
