@@ -14,6 +14,8 @@
     |-- ThresholdError        a rule that cannot give a threshold from these scores
     |-- ArtifactError         a saved detector that is damaged, unknown or unsafe
     |-- FileError             a file that the program keeps is missing, no regular file, or too large
+    |-- DownloadError         a download, its check or its unpacking was given up
+    |   `-- DownloadStopped   `should_stop` said so; what has been fetched is reused next time
     |-- BusyError             another process holds the lock
     `-- TrainingStopped       `should_stop` said so; finished epochs are in the checkpoint
 """
@@ -83,6 +85,14 @@ class ArtifactError(AsdError):
 
 class FileError(AsdError):
     """A file that the program keeps is missing, no regular file, too large, or not text where text is expected."""
+
+
+class DownloadError(AsdError):
+    """A download, its check or its unpacking was given up; the text says why and what to do."""
+
+
+class DownloadStopped(DownloadError):  # noqa: N818 - not a fault, a wish
+    """`should_stop` ended the download; what has been fetched is reused next time."""
 
 
 class BusyError(AsdError):

@@ -1,4 +1,9 @@
-"""The values that cross module borders, and names for their arrays."""
+"""The values that cross module borders, and names for their arrays.
+
+`Waveform.derived` runs other people's code as well (an encoder or a detector of one's own), so the limit to one BLAS
+thread is set there, once for all, and not by each of its callers. That is why this module imports `system.threads`
+and lies above `system`, which knows nothing of waveforms.
+"""
 
 from __future__ import annotations
 

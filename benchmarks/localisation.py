@@ -47,8 +47,8 @@ def rated_clips(detector: Detector, root: Path) -> Iterator[tuple[str, AnomalyMa
     """Kind, map and mask of each anomalous clip."""
     record = read_simulated(root)
     assert record is not None
-    for path, entry in record["anomalous"].items():
-        yield entry["kind"], detector.anomaly_map(read_waveform(root / path)), load_mask(root, path)
+    for path, fault in record.faults.items():
+        yield fault.kind, detector.anomaly_map(read_waveform(root / path)), load_mask(root, path)
 
 
 def table_row(title: str, kind: str, summary: LocalisationSummary) -> str:

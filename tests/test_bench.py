@@ -58,13 +58,19 @@ def test_clips_are_ten_seconds_of_mono_pcm16_at_16_khz(tiny):
 
 def test_the_marker_says_that_the_bench_is_simulated(tiny):
     marker = read_simulated(tiny)
-    assert marker["schema"] == 1
-    assert marker["simulated"] is True
-    assert (marker["size"], marker["seed"], marker["machine"]) == ("tiny", 3, "slider")
-    assert marker["ids"]["06"] == {"train_normal": 1, "test_normal": 1, "test_anomalous": 3}
-    fault = marker["anomalous"]["slider/test/anomaly_id_00_00000001.wav"]
-    assert fault["kind"] == "grease"
-    assert fault["severity_db"] == round(render_clip(anomaly(1), seed=3).severity_db, 3)
+    recipe = marker.recipe
+    assert recipe["schema"] == 1
+    assert recipe["simulated"] is True
+    assert (recipe["size"], recipe["seed"], recipe["machine"]) == ("tiny", 3, "slider")
+    assert recipe["ids"]["06"] == {"train_normal": 1, "test_normal": 1, "test_anomalous": 3}
+    path = "slider/test/anomaly_id_00_00000001.wav"
+    severity_db = round(render_clip(anomaly(1), seed=3).severity_db, 3)
+    assert marker.faults[path] == bench.Fault("grease", severity_db, f"masks.npz#{path}")
+    assert json.loads((tiny / "SIMULATED.json").read_text())["anomalous"][path] == {
+        "kind": "grease",
+        "severity_db": severity_db,
+        "mask": f"masks.npz#{path}",
+    }
 
 
 def test_named_sizes_have_the_documented_counts():
@@ -192,6 +198,13 @@ def test_a_folder_without_marker_is_not_simulated(tmp_path):
         (tmp_path / "SIMULATED.json").write_text(text)
         with pytest.raises(DataSetError):
             read_simulated(tmp_path)
+
+
+@pytest.mark.parametrize("anomalous", [None, [], {"a.wav": {"kind": "rail"}}, {"a.wav": "rail"}])
+def test_a_marker_whose_faults_cannot_be_read_is_named_and_not_opened(anomalous, tmp_path):
+    (tmp_path / "SIMULATED.json").write_text(json.dumps({"schema": 1, "simulated": True, "anomalous": anomalous}))
+    with pytest.raises(DataSetError, match=r"SIMULATED\.json: anomalous"):
+        read_simulated(tmp_path)
 
 
 def test_masks_mark_what_the_fault_changes(tiny):

@@ -104,8 +104,8 @@ def test_channels_are_counted_from_the_header(tmp_path, container):
 def test_a_set_of_several_channels_that_nothing_explains_is_warned_of_with_a_way_out(tmp_path):
     root = own(tmp_path / "pump", recording(1, 1.0), *NEAR_AND_FAR, b"damaged")
     report = describe_index(open_data_set(root))
-    assert report["channel"] is None
-    said = [text for text in report["warnings"] if text.startswith("channels: ")]
+    assert report.channel is None
+    said = [text for text in report.warnings if text.startswith("channels: ")]
     assert len(said) == 1
     assert "2 of 4 clips have 2 channels, and their mean is heard" in said[0]
     assert "--channel (0 is the first), or keep only that channel in the files" in said[0]
@@ -114,8 +114,8 @@ def test_a_set_of_several_channels_that_nothing_explains_is_warned_of_with_a_way
 def test_sets_of_one_channel_and_those_that_a_layout_explains_are_not_warned_of(tmp_path):
     for root in (own(tmp_path / "mono", recording(1, 1.0)), section(tmp_path / "2026", *NEAR_AND_FAR)):
         report = describe_index(open_data_set(root))
-        assert [text for text in report["warnings"] if text.startswith("channels: ")] == []
-    assert report["channel"] == 0
+        assert [text for text in report.warnings if text.startswith("channels: ")] == []
+    assert report.channel == 0
 
 
 def test_the_data_page_says_which_channel_is_heard_or_that_none_is_chosen(home, monkeypatch):
@@ -143,7 +143,7 @@ def test_a_survey_measures_the_channel_that_is_heard(tmp_path):
     levels = {}
     for name, gains in (("near", (1.0, 0.1)), ("alone", (1.0,))):
         root = section(tmp_path / name, recording(1, *gains))
-        levels[name] = survey(open_data_set(root))["groups"][0]["level_dbfs"][1]
+        levels[name] = survey(open_data_set(root)).groups[0].level_dbfs[1]
     assert levels["near"] == pytest.approx(levels["alone"], abs=1e-6)
 
 

@@ -14,7 +14,7 @@ from sounds import PROJECT
 from asd_core.artifacts.arrays import parse_safetensors
 from asd_core.artifacts.manifest import parse_manifest
 from asd_core.audio import sandbox as decoding
-from asd_core.data import library, survey
+from asd_core.data import survey, table
 from asd_core.data.simulated.bench import MARKER_NAME, read_simulated
 from asd_core.data.uploads import upload_names
 from asd_core.errors import ArtifactError, DataSetError, EncoderUnavailableError
@@ -93,9 +93,9 @@ def test_deep_files_of_the_data_folder_count_as_damaged(depth, tmp_path, monkeyp
     monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path))
     content = nested(depth)
     (tmp_path / "library.json").write_bytes(content)
-    assert "deep" in str(library.read_library().fault)
+    assert "deep" in str(table.read_library().fault)
     (tmp_path / "names.json").write_bytes(content)
-    found = upload_names(library.KnownSet("a", tmp_path, "recordings", "", {}))
+    found = upload_names(table.KnownSet("a", tmp_path, "recordings", "", {}))
     assert (dict(found.names), len(found.faults)) == ({}, 1)
     assert survey._read_survey(tmp_path / "names.json") is None
     assert train_sweep._read(tmp_path / "names.json") is None

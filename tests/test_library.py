@@ -16,9 +16,10 @@ from sounds import PROJECT, hum
 from asd_core.artifacts import versions
 from asd_core.artifacts.store import list_versions, open_artifact, publish
 from asd_core.audio.reading import encode_wav
-from asd_core.data import library, survey, uploads
-from asd_core.data.library import add_folder, read_library
+from asd_core.data import library, survey, table, uploads
+from asd_core.data.library import add_folder
 from asd_core.data.marked import mark, marked_dir
+from asd_core.data.table import read_library
 from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.errors import ArtifactError, BusyError, DataSetError, UsageError
 from asd_core.features.cache import FeatureCache, cache_folder
@@ -129,7 +130,7 @@ def test_names_that_are_not_fit_are_refused(home, name):
         b'{"schema": 1, "sets": {"x": {"folder": "/tmp"}}}',
         b"[" * 100_000,
         b"\xff\xfe",
-        b" " * (library.MAX_TABLE_BYTES + 1),
+        b" " * (table.MAX_TABLE_BYTES + 1),
     ],
 )
 def test_a_damaged_table_counts_as_empty_with_a_reason_and_is_never_overwritten(home, content):
@@ -140,7 +141,7 @@ def test_a_damaged_table_counts_as_empty_with_a_reason_and_is_never_overwritten(
     with pytest.raises(DataSetError, match="damaged"):
         add_folder("one", recordings(home / "a"))
     assert (home / "library.json").read_bytes() == content
-    aside = library.restart_library()
+    aside = table.restart_library()
     assert aside.read_bytes() == content
     assert read_library().fault is None
 
@@ -170,7 +171,7 @@ def test_values_that_lead_elsewhere_damage_the_table(home, key, value):
 def test_a_table_that_would_be_too_long_to_read_back_is_not_written(home, monkeypatch):
     add_folder("one", recordings(home / "a"))
     before = (home / "library.json").read_bytes()
-    monkeypatch.setattr(library, "MAX_TABLE_BYTES", len(before) + 10)
+    monkeypatch.setattr(table, "MAX_TABLE_BYTES", len(before) + 10)
     with pytest.raises(DataSetError, match="delete a data set first"):
         add_folder("two", recordings(home / "b"))
     assert (home / "library.json").read_bytes() == before
@@ -180,7 +181,7 @@ def test_a_table_that_would_be_too_long_to_read_back_is_not_written(home, monkey
 def test_a_busy_table_says_so(home, monkeypatch):
     from asd_core.artifacts.store import locked
 
-    monkeypatch.setattr(library, "LOCK_S", 0.1)
+    monkeypatch.setattr(table, "LOCK_S", 0.1)
     root = recordings(home / "a")
     with locked(home), pytest.raises(BusyError, match="table of data sets is busy"):
         add_folder("one", root)
@@ -396,8 +397,8 @@ def test_a_file_of_names_that_leads_elsewhere_is_neither_read_nor_replaced(home,
     (tmp_path / "secret").write_text('{"path": "normal/a.wav", "name": "secret"}\n')
     (known.folder / "names.jsonl").unlink()
     (known.folder / "names.jsonl").symlink_to(tmp_path / "secret")
-    assert "no regular file" in uploads.upload_names(known).faults[0]
-    with pytest.raises(DataSetError, match="no regular file"):
+    assert "not a regular file" in uploads.upload_names(known).faults[0]
+    with pytest.raises(DataSetError, match="not a regular file"):
         store_uploads("pump", clips_sent(2)[1:], used=Quota())
     assert (known.folder / "names.jsonl").is_symlink()
     assert len(library.open_known(known, "pump").index.clips) == 1
@@ -541,11 +542,11 @@ def test_a_survey_sums_up_lengths_levels_duplicates_and_refusals_and_is_kept(hom
     calls: list[tuple[int, int]] = []
     found = survey.survey(data_set, on_progress=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (8, 8)
-    assert (found["n_duplicates"], found["n_refused"]) == (1, 1)
-    assert sorted(found["duplicates"][0]) == ["normal/0.wav", "normal/again.wav"]
-    group = next(group for group in found["groups"] if group["label"] == "anomalous")
-    assert group["length_s"] == [0.6, 0.6, 0.6]
-    assert -30 < group["level_dbfs"][1] < -15
+    assert (found.n_duplicates, found.n_refused) == (1, 1)
+    assert sorted(found.duplicates[0]) == ["normal/0.wav", "normal/again.wav"]
+    group = next(group for group in found.groups if group.label == "anomalous")
+    assert group.length_s == (0.6, 0.6, 0.6)
+    assert -30 < group.level_dbfs[1] < -15
     assert survey.has_survey(data_set)
     assert survey.survey(data_set, on_progress=lambda *_: pytest.fail("read again")) == found
     (root / "bearing" / "0.wav").write_bytes(wav(999) + b"more")
@@ -558,8 +559,12 @@ def test_a_survey_sums_up_lengths_levels_duplicates_and_refusals_and_is_kept(hom
 def test_a_damaged_survey_is_made_again(home):
     data_set = library.open_known(add_folder("pump", recordings(home / "pump")), "pump")
     found = survey.survey(data_set)
-    (home / "surveys" / f"{survey.survey_key(data_set)}.json").write_bytes(b"{")
-    assert survey.survey(data_set) == found
+    kept = home / "surveys" / f"{survey.survey_key(data_set)}.json"
+    odd = kept.read_bytes().replace(b"0.6", b'"0.6"')
+    for damaged in (b"{", b"[]", b'{"schema": 1, "command": "survey", "groups": []}', odd):
+        kept.write_bytes(damaged)
+        assert not survey.has_survey(data_set)
+        assert survey.survey(data_set) == found
 
 
 # --- deleting and versions ---
@@ -639,7 +644,7 @@ def test_nothing_is_called_unlisted_while_the_table_is_damaged(home):
     assert library.unlisted_folders() == ()
     with pytest.raises(DataSetError, match="leaves out"):
         library.delete_unlisted(home / "uploads" / "pump")
-    library.restart_library()
+    table.restart_library()
     assert library.unlisted_folders() == (home / "uploads" / "pump",)
 
 

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from asd_core.audio.reading import encode_wav
 from asd_core.data import library
-from asd_core.data.library import read_library
+from asd_core.data.table import read_library
 from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import run as job_run

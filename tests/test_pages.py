@@ -328,8 +328,8 @@ def test_files_beyond_the_limits_of_a_session_are_refused_unread(app, monkeypatc
 
 
 def test_a_verdict_can_be_marked_wrong_and_is_kept(app, monkeypatch, tmp_path):
-    from asd_core.data.library import read_library
     from asd_core.data.marked import marked_dir
+    from asd_core.data.table import read_library
 
     page = app("pages/check.py")
     page.button(key="mark_save").click().run()

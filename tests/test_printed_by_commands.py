@@ -12,6 +12,8 @@ from made_up import CONFUSION, RANKING, SUMMARY, THRESHOLD
 from printed import after, before, figures, line_with
 
 from asd_core.cli import bench_files, checking, dcase_files, doctor, judging, main, outcome, scoring, training
+from asd_core.data.data_set import IndexReport
+from asd_core.data.dcase2020.published import CountRow
 from asd_core.detectors.contract import Progress
 from asd_core.evaluation.comparison import Difference
 from asd_core.evaluation.summary import Decisions, Summary
@@ -157,10 +159,7 @@ def test_the_dcase_evaluation_prints_auc_and_pauc_of_each_id_and_their_means(mon
 
 
 def test_an_index_prints_expected_before_found_and_marks_what_differs(capsys):
-    rows = [
-        {"id": "00", "split": "train", "label": "normal", "expected": 968, "found": 968},
-        {"id": "02", "split": "test", "label": "anomaly", "expected": 267, "found": 12},
-    ]
+    rows = [CountRow("00", "train", "normal", 968, 968), CountRow("02", "test", "anomaly", 267, 12)]
     bench_files._print_expected("slider", rows)
     printed = capsys.readouterr().out
     head = line_with(printed, "publishes")
@@ -180,9 +179,21 @@ def test_a_download_prints_found_clips_of_those_expected_and_sizes_in_megabytes(
 
 
 def test_an_index_prints_counts_by_id_split_and_label(monkeypatch, capsys):
-    report = {"machine": "pump", "n_clips": 35, "layout": "dcase2020", "simulated": False, "domains": {"source": 11}}
-    report |= {"counts": {"04": {"test": {"normal": 7, "anomalous": 5}}}, "expected": None}
-    report |= {"duplicates": [["a.wav", "b.wav"]], "warnings": [], "refused": []}
+    report = IndexReport(
+        machine="pump",
+        data_set="pump",
+        simulated=False,
+        layout="dcase2020",
+        channel=None,
+        n_clips=35,
+        counts={"04": {"test": {"normal": 7, "anomalous": 5}}},
+        kinds=(),
+        domains={"source": 11},
+        expected=(),
+        duplicates=(("a.wav", "b.wav"),),
+        refused=(),
+        warnings=(),
+    )
     monkeypatch.setattr("asd_core.data.data_set.describe_index", lambda _: report)
     monkeypatch.setattr("asd_core.data.data_set.open_data_set", lambda *_, **__: None)
     bench_files._index(Namespace(data=Path(), machine=None, ids=None, normal=None))
@@ -230,7 +241,7 @@ def test_doctor_marks_what_is_required_and_missing_and_what_is_only_missing(monk
 
 def test_doctor_says_how_much_room_is_free_and_wants_two_gibibytes(monkeypatch):
     def check(free):
-        monkeypatch.setattr("asd_core.cli.doctor.shutil.disk_usage", lambda _: SimpleNamespace(free=free, total=9**20))
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free, total=9**20))
         return doctor._data_dir()
 
     assert before(check(5 * 2**30).detail, "GiB free") == "5.0"

@@ -14,6 +14,7 @@ from sounds import PROJECT
 
 from asd_core.artifacts.store import open_artifact
 from asd_core.data.dcase2020.published import CountRow
+from asd_core.data.survey import Group, Survey
 from asd_core.detectors.contract import Progress
 from asd_core.detectors.what_if import Judgements
 from asd_core.evaluation.comparison import Difference, alarms
@@ -412,8 +413,7 @@ def test_published_counts_are_expected_before_found(monkeypatch):
 
 
 def test_lengths_and_levels_are_a_median_with_its_extremes():
-    group = {"machine_id": "00", "split": "test", "label": "normal", "n": 7}
-    group |= {"length_s": [1.5, 2.25, 10.0], "level_dbfs": [-31.25, -30.0, -12.5]}
+    group = Group("00", "test", "normal", 7, length_s=(1.5, 2.25, 10.0), level_dbfs=(-31.25, -30.0, -12.5))
     table = drawn(lambda: data_report._groups([group])).dataframe[0].value.iloc[0]
     assert table["Clips"] == 7
     assert figures(table["Length (s)"]) == ["2.25", "1.50", "10.00"]
@@ -421,8 +421,16 @@ def test_lengths_and_levels_are_a_median_with_its_extremes():
 
 
 def test_refused_and_equal_clips_and_warnings_are_counted():
-    found = {"n_refused": 6, "refused": [{"path": "a.wav", "reason": "no sound"}], "n_duplicates": 4}
-    found |= {"duplicates": [["b.wav", "c.wav"]], "warnings": ["d.wav: silent"] * 3}
+    found = Survey(
+        n_clips=20,
+        groups=(),
+        n_duplicates=4,
+        duplicates=(("b.wav", "c.wav"),),
+        n_refused=6,
+        refused=({"path": "a.wav", "reason": "no sound"},),
+        warnings=("d.wav: silent",) * 3,
+        channels=(),
+    )
     app = drawn(lambda: data_report._faults(found, {}))
     line = line_with(text_of(app), "refused")
     assert (before(line, "refused"), before(line, "groups"), before(line, "warnings")) == ("6", "4", "3")

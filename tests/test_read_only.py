@@ -12,7 +12,7 @@ from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
 from asd_core.audio.reading import encode_wav
-from asd_core.data import library
+from asd_core.data import library, table
 from asd_core.data.marked import mark
 from asd_core.data.survey import survey
 from asd_core.data.uploads import Quota, Upload, store_uploads
@@ -164,8 +164,8 @@ def test_looking_whether_something_runs_writes_nothing(home):
 
 
 def test_a_report_on_clips_is_made_though_it_cannot_be_kept(home):
-    known = library.read_library().find("up")
-    assert survey(library.open_known(known, "up"))["n_clips"] == 9
+    known = table.read_library().find("up")
+    assert survey(library.open_known(known, "up")).n_clips == 9
 
 
 def test_a_folder_that_is_not_there_is_as_writable_as_the_one_above_it(home, tmp_path):

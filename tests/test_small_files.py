@@ -8,10 +8,11 @@ import shutil
 import pytest
 from sounds import PROJECT
 
+from asd_core.artifacts.arrays import CheckpointFile
 from asd_core.artifacts.manifest import MANIFEST
 from asd_core.artifacts.store import CURRENT, MANIFEST_DIGEST, find_artifacts, open_artifact
 from asd_core.errors import ArtifactError, FileError
-from asd_core.system.files import read_regular, read_small_text
+from asd_core.system.files import read_if_present, read_regular, read_small_text
 
 
 def _folder(path):
@@ -48,6 +49,28 @@ def test_what_stands_in_a_small_files_place_is_refused_with_the_reason(kind, tmp
     put(path)
     with pytest.raises(FileError, match=reason):
         read_small_text(path, at_most=100)
+
+
+@pytest.mark.parametrize("kind", sorted(IN_ITS_PLACE.keys() - {"nothing", "not UTF-8"}))
+def test_what_stands_in_a_files_place_is_not_taken_for_absent(kind, tmp_path):
+    put, reason = IN_ITS_PLACE[kind]
+    put(tmp_path / "names")
+    with pytest.raises(FileError, match=reason):
+        read_if_present(tmp_path / "names", at_most=100)
+
+
+def test_only_a_missing_file_counts_as_absent(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    assert read_if_present(tmp_path / "file", at_most=7) == b"content"
+    assert read_if_present(tmp_path / "names", at_most=7) is None
+    assert read_if_present(tmp_path / "file" / "names", at_most=7) is None
+
+
+@pytest.mark.parametrize("kind", sorted(IN_ITS_PLACE.keys() - {"too large"}))
+def test_what_stands_in_a_checkpoints_place_counts_as_none(kind, tmp_path):
+    put, _ = IN_ITS_PLACE[kind]
+    put(tmp_path / ".checkpoint-1")
+    assert CheckpointFile(tmp_path / ".checkpoint-1").read() is None
 
 
 def test_a_name_that_no_file_can_have_is_refused(tmp_path):

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asd_core.detectors.contract import State
-from asd_core.errors import ArtifactError
-from asd_core.system.files import parse_json, replace_file
+from asd_core.errors import ArtifactError, FileError
+from asd_core.system.files import parse_json, read_regular, replace_file
 
 STATE = "state.safetensors"
 
 MAX_HEADER_BYTES = 64 * 1024
+MAX_CHECKPOINT_BYTES = 2**32
 _DTYPES = {"F32": "float32", "F64": "float64", "I64": "int64"}
 
 
@@ -25,9 +26,10 @@ class CheckpointFile:
 
     def read(self) -> State | None:
         """Return the arrays last written, or None."""
-        if not self.path.is_file():
+        try:
+            content = read_regular(self.path, at_most=MAX_CHECKPOINT_BYTES)
+        except FileError:
             return None
-        content = self.path.read_bytes()
         if hashlib.sha256(content[32:]).digest() != content[:32]:
             return None
         try:

@@ -48,36 +48,37 @@ def _simulate(arguments: argparse.Namespace) -> Outcome:
     from asd_core.data.simulated.bench import read_simulated, write_bench
 
     root = write_bench(arguments.dir, size=arguments.size, seed=arguments.seed, on_progress=show_clips("simulated"))
-    record = read_simulated(root) or {}
+    record = read_simulated(root)
     print(root)
-    return Outcome({key: value for key, value in record.items() if key != "anomalous"})
+    return Outcome({} if record is None else dict(record.recipe))
 
 
 def _index(arguments: argparse.Namespace) -> Outcome:
     from asd_core.data.data_set import describe_index, open_data_set
 
     report = describe_index(open_data_set(arguments.data, **data_options(arguments)))
-    print(f"{report['machine']}: {report['n_clips']} clips, layout {report['layout']}{simulated_mark(report)}")
-    for machine_id, splits in report["counts"].items():
+    shown = report.to_json()
+    print(f"{report.machine}: {report.n_clips} clips, layout {report.layout}{simulated_mark(shown)}")
+    for machine_id, splits in report.counts.items():
         for split, labels in splits.items():
             if sum(labels.values()):
                 print(f"  id {machine_id} {split}: " + ", ".join(f"{n} {label}" for label, n in labels.items() if n))
-    if report["domains"]:
-        print("  domains: " + ", ".join(f"{n} {name}" for name, n in report["domains"].items()))
-    if report["expected"] is not None:
-        _print_expected(report["machine"], report["expected"])
-    for paths in report["duplicates"]:
+    if report.domains:
+        print("  domains: " + ", ".join(f"{n} {name}" for name, n in report.domains.items()))
+    if report.expected:
+        _print_expected(report.machine, report.expected)
+    for paths in report.duplicates:
         print("  same file: " + ", ".join(paths))
-    show_warnings(report["warnings"])
-    return Outcome(report, refusals(report["refused"]))
+    show_warnings(report.warnings)
+    return Outcome(shown, refusals(report.refused))
 
 
-def _print_expected(machine: str, rows: Sequence[dict[str, Any]]) -> None:
-    n_expected, n_found = (sum(row[key] for row in rows) for key in ("expected", "found"))
+def _print_expected(machine: str, rows: Sequence[CountRow]) -> None:
+    n_expected, n_found = sum(row.expected for row in rows), sum(row.found for row in rows)
     print(f"  expected / found, as DCASE 2020 Task 2 publishes {machine}: {n_expected} / {n_found}")
     for row in rows:
-        mark = "" if row["found"] == row["expected"] else " (differs)"
-        print(f"    id {row['id']} {row['split']} {row['label']}: {row['expected']} / {row['found']}{mark}")
+        mark = "" if row.found == row.expected else " (differs)"
+        print(f"    id {row.machine_id} {row.split} {row.label}: {row.expected} / {row.found}{mark}")
 
 
 def _download(arguments: argparse.Namespace) -> Outcome:
@@ -90,7 +91,7 @@ def _download(arguments: argparse.Namespace) -> Outcome:
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on from what has been fetched") from None
     _print_download(report)
-    counts = {machine: [_count_json(row) for row in rows] for machine, rows in report.counts.items()}
+    counts = {machine: [row.to_json() for row in rows] for machine, rows in report.counts.items()}
     return Outcome(
         {
             "schema": 1,
@@ -117,10 +118,6 @@ class _Announcer:
             print(f"{step.stage} {step.name}: {size}", file=sys.stderr, flush=True)
         share = step.done / max(step.total, 1)
         show_progress(f"{step.stage} {step.name}: {share:6.1%} of {size}", last=step.done == step.total)
-
-
-def _count_json(row: CountRow) -> dict[str, Any]:
-    return dict(zip(("id", "split", "label", "expected", "found"), row, strict=True))
 
 
 def _print_download(report: DownloadReport) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +14,7 @@ from asd_core.audio.sandbox import Decoder
 from asd_core.errors import AudioError, UsageError
 from asd_core.features import cache as feature_cache
 from asd_core.features.encoders.vggish import cached_hub_folder
+from asd_core.system.disk import existing_folder, free_bytes
 from asd_core.system.places import data_dir, vggish_dir
 from asd_core.types import SR
 
@@ -93,9 +93,8 @@ def _data_dir() -> Check:
         folder = data_dir()
     except UsageError as error:
         return Check("data folder", False, True, str(error))
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(existing).free
-    writable = os.access(existing, os.W_OK)
+    free = free_bytes(folder)
+    writable = os.access(existing_folder(folder), os.W_OK)
     detail = f"{folder}: {free / 2**30:.1f} GiB free, {'writable' if writable else 'not writable'}"
     return Check("data folder", writable and free > _NEEDED_BYTES, True, detail)
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from asd_core.data.clips import Clip, ClipIndex, channel_warnings, index_clips
 from asd_core.data.dcase2020.published import CountRow, published_counts
-from asd_core.data.simulated.bench import read_simulated
+from asd_core.data.simulated.bench import SimulatedRecord, read_simulated
 from asd_core.errors import AudioError
 from asd_core.features.cache import read_clip
+from asd_core.system.typed_json import to_json
 from asd_core.types import Waveform
 
 OWN_SUFFIX = "-own"
@@ -34,7 +35,7 @@ class DataSet:
 
     name: str
     index: ClipIndex
-    simulated: Mapping[str, Any] | None
+    simulated: SimulatedRecord | None
 
 
 def open_data_set(
@@ -58,7 +59,7 @@ def open_data_set(
     root = index.root.resolve().parent if layered else index.root.resolve()
     record = read_simulated(root)
     if record is not None:
-        kinds = {path: entry["kind"] for path, entry in record["anomalous"].items()}
+        kinds = {path: fault.kind for path, fault in record.faults.items()}
         prefix = "" if root == index.root.resolve() else f"{index.root.resolve().name}/"
         clips = tuple(replace(clip, kind=kinds.get(prefix + clip.relative)) for clip in index.clips)
         index = replace(index, clips=clips)
@@ -131,6 +132,53 @@ def expected_counts(data_set: DataSet) -> list[CountRow]:
     return [] if data_set.simulated is not None else published_counts(data_set.index)
 
 
+@dataclass(frozen=True)
+class IndexReport:
+    """What the `index` command tells of a data set.
+
+    Parameters
+    ----------
+    layout
+        How its folders were understood.
+    channel
+        The channel that is heard; None: the mean of all.
+    counts
+        Clips by id, split and label.
+    kinds, domains
+        Kinds of anomaly; clips by domain.
+    expected
+        Published and found clips; empty where nothing is published of it.
+    duplicates
+        Groups of paths with the same sound.
+    refused
+        `path` and `reason` of each clip that the reader refused.
+    """
+
+    machine: str
+    data_set: str
+    simulated: bool
+    layout: str
+    channel: int | None
+    n_clips: int
+    counts: Mapping[str, Mapping[str, Mapping[str, int]]]
+    kinds: tuple[str, ...]
+    domains: Mapping[str, int]
+    expected: tuple[CountRow, ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    refused: tuple[Mapping[str, str], ...]
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Write the report as `index --json` does."""
+        return {
+            "schema": 1,
+            "command": "index",
+            "warnings": list(self.warnings),
+            **to_json(self),
+            "expected": [row.to_json() for row in self.expected] or None,
+        }
+
+
 def _left_out_warnings(index: ClipIndex) -> list[str]:
     if not index.left_out:
         return []
@@ -138,31 +186,25 @@ def _left_out_warnings(index: ClipIndex) -> list[str]:
     return [f"left_out: {len(index.left_out)} audio files do not fit the layout {index.layout}, among them {first}"]
 
 
-def describe_index(data_set: DataSet) -> dict[str, Any]:
-    """Read every clip and report counts, kinds, duplicates and refusals; keys of the `index` command."""
+def describe_index(data_set: DataSet) -> IndexReport:
+    """Read every clip; report counts, kinds, duplicates and refusals."""
     index = data_set.index
     found = readable(index.clips, channel=index.channel)
     groups: dict[str, list[str]] = {}
     for clip, digest in zip(found.clips, found.digests, strict=True):
         groups.setdefault(digest, []).append(clip.relative)
-    return {
-        "schema": 1,
-        "command": "index",
-        "warnings": [*_left_out_warnings(index), *channel_warnings(index), *found.warnings],
-        "machine": index.machine,
-        "data_set": data_set.name,
-        "simulated": data_set.simulated is not None,
-        "layout": index.layout,
-        "channel": index.channel,
-        "n_clips": len(index.clips),
-        "counts": index.counts(),
-        "kinds": list(index.kinds()),
-        "domains": index.domains(),
-        "expected": [
-            dict(zip(("id", "split", "label", "expected", "found"), row, strict=True))
-            for row in expected_counts(data_set)
-        ]
-        or None,
-        "duplicates": [paths for paths in groups.values() if len(paths) > 1],
-        "refused": list(found.refused),
-    }
+    return IndexReport(
+        machine=index.machine,
+        data_set=data_set.name,
+        simulated=data_set.simulated is not None,
+        layout=index.layout,
+        channel=index.channel,
+        n_clips=len(index.clips),
+        counts=index.counts(),
+        kinds=tuple(index.kinds()),
+        domains=index.domains(),
+        expected=tuple(expected_counts(data_set)),
+        duplicates=tuple(tuple(paths) for paths in groups.values() if len(paths) > 1),
+        refused=found.refused,
+        warnings=(*_left_out_warnings(index), *channel_warnings(index), *found.warnings),
+    )

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +18,90 @@ from asd_core.data.data_set import DataSet
 from asd_core.errors import AudioError, FileError
 from asd_core.system.files import parse_json, read_small_text, replace_file
 from asd_core.system.places import data_dir
-from asd_core.types import Waveform
+from asd_core.system.typed_json import from_json, to_json
+from asd_core.types import FloatArray, Waveform
 
-_HEADER: Mapping[str, Any] = {"schema": 1, "command": "survey", "warnings": []}
+_HEADER: Mapping[str, Any] = {"schema": 1, "command": "survey"}
 
 MAX_LISTED = 500
 _MAX_SURVEY_BYTES = 64 * 2**20
 SILENCE_DBFS = -120.0
 
 
-def survey(data_set: DataSet, *, on_progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Group:
+    """The clips of one id, split and label.
+
+    Parameters
+    ----------
+    n
+        Number of clips.
+    length_s, level_dbfs
+        (least, median, most) of the length and of the RMS level, of the channel that the data set is heard by; 0 dBFS
+        is full scale.
+    """
+
+    machine_id: str
+    split: str
+    label: str
+    n: int
+    length_s: tuple[float, ...]
+    level_dbfs: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the clips of a data set are like.
+
+    Parameters
+    ----------
+    groups
+        By id, split and label.
+    duplicates
+        Groups of paths with the same sound, the first `MAX_LISTED` of `n_duplicates`.
+    refused
+        `path` and `reason` of the first `MAX_LISTED` of the `n_refused` clips that the reader refused.
+    warnings
+        `path: code: text`, the first `MAX_LISTED`.
+    channels
+        A warning where clips have several channels and nothing tells which to take.
+    """
+
+    n_clips: int
+    groups: tuple[Group, ...]
+    n_duplicates: int
+    duplicates: tuple[tuple[str, ...], ...]
+    n_refused: int
+    refused: tuple[Mapping[str, str], ...]
+    warnings: tuple[str, ...]
+    channels: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it as it is kept."""
+        return {**_HEADER, **to_json(self), "groups": [to_json(group) for group in self.groups]}
+
+    @classmethod
+    def from_json(cls, content: object) -> Survey:
+        """Read what `to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            Other keys, types or values than it writes.
+        """
+        if not isinstance(content, dict) or any(content.get(name) != value for name, value in _HEADER.items()):
+            raise ValueError(f"it must hold {_HEADER}")
+        if not isinstance(content.get("groups"), list):
+            raise ValueError("groups must be a list")
+        values = {name: value for name, value in content.items() if name not in _HEADER}
+        plain = from_json(cls, {**values, "groups": []})
+        return replace(plain, groups=tuple(from_json(Group, group) for group in content["groups"]))
+
+
+def survey(data_set: DataSet, *, on_progress: Callable[[int, int], None] | None = None) -> Survey:
     """Read every clip once and sum up lengths, levels, duplicates and refusals; kept on disk until a file changes.
 
     Where it cannot be kept, it is made again the next time.
-
-    `groups` has a row for each id, split and label: `n`, and `[least, median, most]` of `length_s` and of the RMS level
-    `level_dbfs` (0 dBFS is full scale), of the channel that the data set is heard by. `channels` holds a warning where
-    clips have several channels and nothing tells which to take.
     """
     cached = data_dir() / "surveys" / f"{survey_key(data_set)}.json"
     found = _read_survey(cached)
@@ -41,7 +109,7 @@ def survey(data_set: DataSet, *, on_progress: Callable[[int, int], None] | None 
         found = _survey(data_set, on_progress or _no_progress)
         with contextlib.suppress(OSError):
             cached.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(cached, json.dumps(found, allow_nan=False, indent=1).encode() + b"\n")
+            replace_file(cached, json.dumps(found.to_json(), allow_nan=False, indent=1).encode() + b"\n")
     return found
 
 
@@ -66,15 +134,13 @@ def _no_progress(_n_done: int, _n_clips: int) -> None:
     pass
 
 
-def _read_survey(path: Path) -> dict[str, Any] | None:
+def _read_survey(path: Path) -> Survey | None:
     with contextlib.suppress(FileError, ValueError):
-        found = parse_json(read_small_text(path, at_most=_MAX_SURVEY_BYTES))
-        if isinstance(found, dict) and found.get("schema") == 1 and found.get("command") == "survey":
-            return found
+        return Survey.from_json(parse_json(read_small_text(path, at_most=_MAX_SURVEY_BYTES)))
     return None
 
 
-def _survey(data_set: DataSet, on_progress: Callable[[int, int], None]) -> dict[str, Any]:
+def _survey(data_set: DataSet, on_progress: Callable[[int, int], None]) -> Survey:
     clips = data_set.index.clips
     groups: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     digests: dict[str, list[str]] = {}
@@ -90,27 +156,26 @@ def _survey(data_set: DataSet, on_progress: Callable[[int, int], None]) -> dict[
             digests.setdefault(waveform.digest, []).append(clip.relative)
             warnings += [f"{clip.relative}: {text}" for text in waveform.warnings]
         on_progress(n_done, len(clips))
-    duplicates = [paths for paths in digests.values() if len(paths) > 1]
-    return {
-        **_HEADER,
-        "n_clips": len(clips),
-        "groups": [_group_json(*key, rows) for key, rows in sorted(groups.items())],
-        "n_duplicates": len(duplicates),
-        "duplicates": duplicates[:MAX_LISTED],
-        "n_refused": len(refused),
-        "refused": refused[:MAX_LISTED],
-        "warnings": warnings[:MAX_LISTED],
-        "channels": channel_warnings(data_set.index),
-    }
+    duplicates = [tuple(paths) for paths in digests.values() if len(paths) > 1]
+    return Survey(
+        n_clips=len(clips),
+        groups=tuple(_group(*key, rows) for key, rows in sorted(groups.items())),
+        n_duplicates=len(duplicates),
+        duplicates=tuple(duplicates[:MAX_LISTED]),
+        n_refused=len(refused),
+        refused=tuple(refused[:MAX_LISTED]),
+        warnings=tuple(warnings[:MAX_LISTED]),
+        channels=tuple(channel_warnings(data_set.index)),
+    )
 
 
-def _group_json(machine_id: str, split: str, label: str, rows: Sequence[tuple[float, float]]) -> dict[str, Any]:
+def _group(machine_id: str, split: str, label: str, rows: Sequence[tuple[float, float]]) -> Group:
     lengths, levels = np.array(rows).T
-    spread = {
-        name: [float(value) for value in (values.min(), np.median(values), values.max())]
-        for name, values in (("length_s", lengths), ("level_dbfs", levels))
-    }
-    return {"machine_id": machine_id, "split": split, "label": label, "n": len(rows), **spread}
+    return Group(machine_id, split, label, len(rows), _spread(lengths), _spread(levels))
+
+
+def _spread(values: FloatArray) -> tuple[float, ...]:
+    return float(values.min()), float(np.median(values)), float(values.max())
 
 
 def level_dbfs(waveform: Waveform) -> float:

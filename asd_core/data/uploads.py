@@ -18,24 +18,17 @@ from pathlib import Path
 from asd_core.audio.reading import MAX_UPLOAD_BYTES
 from asd_core.audio.sandbox import decode_upload
 from asd_core.data.clips import NORMAL_NAMES
-from asd_core.data.library import (
-    KnownSet,
-    checked_name,
-    read_library,
-    table,
-    uploads_dir,
-    utc_now,
-    writable_library,
-    write_table,
-)
-from asd_core.errors import AudioError, DataSetError, UsageError
+from asd_core.data.library import checked_name, utc_now
+from asd_core.data.table import KnownSet, read_library, table_lock, uploads_dir, writable_library, write_table
+from asd_core.errors import AudioError, DataSetError, FileError, UsageError
 from asd_core.formats import display_name
 from asd_core.system.disk import check_free_disk
-from asd_core.system.files import parse_json, replace_beneath
+from asd_core.system.files import parse_json, read_if_present, replace_beneath
 from asd_core.system.locks import data_set_lock
 from asd_core.system.logs import event
 
 _NAMES, _OLD_NAMES = "names.jsonl", "names.json"
+_MAX_NAMES_BYTES = 256 * 2**20
 
 MAX_UPLOADS, MAX_UPLOADED_BYTES = 50, 200 * 2**20
 """Of one session; a single file may have `asd_core.audio.reading.MAX_UPLOAD_BYTES`."""
@@ -204,7 +197,7 @@ def _keep(place: Destination, uploads: Sequence[Upload]) -> tuple[KnownSet, int]
 
 def _listed(root: Path) -> KnownSet:
     """Put a data set of uploads in the table, or find it there."""
-    with table():
+    with table_lock():
         library = writable_library()
         found = library.find(root.name)
         _check_not_taken(found, root)
@@ -245,7 +238,7 @@ def upload_names(known: KnownSet) -> ClipNames:
 def _line_names(path: Path) -> ClipNames:
     try:
         lines = _regular_bytes(path).splitlines()
-    except (OSError, ValueError) as error:
+    except FileError as error:
         return ClipNames(faults=(_names_fault(path, str(error)),))
     names: dict[str, str] = {}
     damaged: list[int] = []
@@ -266,7 +259,7 @@ def _whole_names(path: Path) -> ClipNames:
         return ClipNames()
     try:
         names = _json_object(_regular_bytes(path)).get("names")
-    except (OSError, ValueError) as error:
+    except FileError as error:
         return ClipNames(faults=(_names_fault(path, str(error)),))
     if not isinstance(names, dict):
         return ClipNames(faults=(_names_fault(path, "it must hold an object with names"),))
@@ -287,12 +280,8 @@ def _json_object(content: bytes) -> dict[str, object]:
 
 
 def _regular_bytes(path: Path) -> bytes:
-    """Read a whole file; nothing where there is none. Raises ValueError where it is no regular file."""
-    if not os.path.lexists(path):
-        return b""
-    if path.is_symlink() or not path.is_file():
-        raise ValueError("it is no regular file")
-    return path.read_bytes()
+    """Read a whole file of names, nothing where there is none; raises FileError where it is no regular file."""
+    return read_if_present(path, at_most=_MAX_NAMES_BYTES) or b""
 
 
 def _note_names(known: KnownSet, names: Mapping[str, str]) -> None:
@@ -303,8 +292,8 @@ def _note_names(known: KnownSet, names: Mapping[str, str]) -> None:
         return
     try:
         before = _regular_bytes(path)
-    except ValueError as error:
-        raise DataSetError(f"{path} is damaged: {error}; move it away, then upload again") from error
+    except FileError as error:
+        raise DataSetError(f"{error}; move it away, then upload again") from error
     if before and not before.endswith(b"\n"):
         before += b"\n"
     lines = [json.dumps({"path": clip, "name": display_name(name)}) + "\n" for clip, name in changed.items()]

@@ -81,7 +81,7 @@ class Sweep:
 
     def perform(self, on_step: OnStep) -> list[str]:
         """Fit and score the grid, and keep the report where `sweep_path` says."""
-        from asd_core.data.library import read_library
+        from asd_core.data.table import read_library
         from asd_core.tasks.nu_gamma import sweep
 
         known = read_library().find(self.name)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 import os
-import shutil
 import signal
 import threading
 import time
@@ -37,12 +36,12 @@ from asd_core.jobs.table import (
     write_status,
     write_step,
 )
+from asd_core.system.disk import MIN_FREE_BYTES, existing_folder, free_bytes
 from asd_core.system.logs import event, fault
 from asd_core.system.processes import lead_group
 from asd_core.tasks.train import TrainingRequest, train
 
 DONE, UNEXPECTED, USAGE, SOME_REFUSED, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 130
-MIN_FREE_BYTES = 2**30
 """Room for the largest detector that may be published and for its checkpoint."""
 MAX_FILE_BYTES = 2 * 2**30
 """Of a training; archives that are downloaded are larger."""
@@ -120,11 +119,11 @@ def slot(inherited: int | None, lane: str) -> Iterator[None]:
 def check_free_disk(request: TrainingRequest) -> None:
     """Raise UsageError where the table's or the detectors' disk has less than `MIN_FREE_BYTES` to spare."""
     for place in (runs_dir(), request.out):
-        existing = next(path for path in (place, *place.parents) if path.exists())
-        free = shutil.disk_usage(existing).free
+        free = free_bytes(place)
         if free < MIN_FREE_BYTES:
             raise UsageError(
-                f"training needs {MIN_FREE_BYTES / 2**30:.1f} GiB free in {existing}, got {free / 2**30:.1f} GiB"
+                f"training needs {MIN_FREE_BYTES / 2**30:.1f} GiB free in {existing_folder(place)}, "
+                f"got {free / 2**30:.1f} GiB"
             )
 
 

@@ -22,7 +22,7 @@ MIN_FREE_BYTES = 2**30
 
 def free_bytes(place: Path | None = None) -> int:
     """Room left on the disk of a folder that may not exist yet; None: the data folder's."""
-    return shutil.disk_usage(_existing(place)).free
+    return shutil.disk_usage(existing_folder(place)).free
 
 
 def check_free_disk(n_bytes: int, place: Path | None = None) -> None:
@@ -41,13 +41,15 @@ def check_free_disk(n_bytes: int, place: Path | None = None) -> None:
     free = free_bytes(place)
     if free < n_bytes + MIN_FREE_BYTES:
         raise UsageError(
-            f"{n_bytes / 1e6:.0f} MB do not fit on the disk of {_existing(place)}: {free / 1e6:.0f} MB are free, and "
-            f"{MIN_FREE_BYTES / 1e6:.0f} MB must stay free. Delete something (the Data page lists what can be deleted "
-            "under Disk space), or move to a larger disk (ASD_DATA_DIR names the data folder)"
+            f"{n_bytes / 1e6:.0f} MB do not fit on the disk of {existing_folder(place)}: "
+            f"{free / 1e6:.0f} MB are free, and {MIN_FREE_BYTES / 1e6:.0f} MB must stay free. Delete something "
+            "(the Data page lists what can be deleted under Disk space), or move to a larger disk "
+            "(ASD_DATA_DIR names the data folder)"
         )
 
 
-def _existing(place: Path | None) -> Path:
+def existing_folder(place: Path | None = None) -> Path:
+    """Folder that lies on the same disk and exists: the place itself or the nearest above it; None: the data folder."""
     folder = (data_dir() if place is None else place).resolve()
     return next(path for path in (folder, *folder.parents) if path.exists())
 

@@ -65,6 +65,22 @@ def read_regular(path: Path, *, at_most: int) -> bytes:
     return content
 
 
+def read_if_present(path: Path, *, at_most: int) -> bytes | None:
+    """Read a regular file up to a size in bytes; None where there is none.
+
+    Raises
+    ------
+    FileError
+        As `read_regular`, unless the file is missing.
+    """
+    try:
+        return read_regular(path, at_most=at_most)
+    except FileError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            return None
+        raise
+
+
 def read_small_text(path: Path, *, at_most: int) -> str:
     """Read a regular file of UTF-8 text up to a size in bytes.
 

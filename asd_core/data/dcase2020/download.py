@@ -30,10 +30,10 @@ from asd_core.data.dcase2020.published import (
     check_counts,
     unpacked_bytes,
 )
-from asd_core.data.dcase2020.steps import DownloadError, Step, ignore_step, never
+from asd_core.data.dcase2020.steps import Step, ignore_step, never
 from asd_core.data.dcase2020.transfer import Source, Transfer
 from asd_core.data.dcase2020.unpacking import missing_splits, unpack
-from asd_core.errors import UsageError
+from asd_core.errors import DownloadError, UsageError
 from asd_core.system.locks import hold
 from asd_core.system.places import data_dir
 

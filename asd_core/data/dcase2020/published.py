@@ -50,6 +50,10 @@ class CountRow(NamedTuple):
     expected: int
     found: int
 
+    def to_json(self) -> dict[str, str | int]:
+        """Write it as commands do."""
+        return dict(zip(("id", "split", "label", "expected", "found"), self, strict=True))
+
 
 _MD5 = {
     "slider": (

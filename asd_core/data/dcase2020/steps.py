@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from asd_core.errors import AsdError
+from asd_core.errors import DownloadError, DownloadStopped
+from asd_core.system.disk import free_bytes
 
 _RESERVE_BYTES = 64_000_000
-
-
-class DownloadError(AsdError):
-    """A download, its check or its unpacking was given up; the text says why and what to do."""
-
-
-class DownloadStopped(DownloadError):  # noqa: N818 - not a fault, a wish
-    """`should_stop` said so; what has been fetched is resumed next time."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,7 @@ def check_room(folder: Path, needed: int) -> None:
     DownloadError
         The text says how much is needed and how much is free.
     """
-    free = shutil.disk_usage(folder).free
+    free = free_bytes(folder)
     if free < needed + _RESERVE_BYTES:
         raise DownloadError(
             f"not enough room in {folder}: {(needed + _RESERVE_BYTES) / 1e6:.0f} MB are needed for archive and clips, "

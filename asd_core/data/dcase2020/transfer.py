@@ -17,7 +17,8 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 from asd_core.data.dcase2020.published import RemoteFile
-from asd_core.data.dcase2020.steps import DownloadError, Step, check_room, error_text, stop_if
+from asd_core.data.dcase2020.steps import Step, check_room, error_text, stop_if
+from asd_core.errors import DownloadError
 
 _MAX_REDIRECTS = 5
 _MAX_ATTEMPTS = 500

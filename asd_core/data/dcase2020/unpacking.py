@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from asd_core.data.dcase2020.published import CLIP_NAME, SPLITS, CountRow, check_counts, expected_clips, unpacked_bytes
-from asd_core.data.dcase2020.steps import DownloadError, Step, check_room, error_text, ignore_step, never, stop_if
+from asd_core.data.dcase2020.steps import Step, check_room, error_text, ignore_step, never, stop_if
+from asd_core.errors import DownloadError
 from asd_core.system.files import create_beneath
 
 _MAX_CLIP_BYTES, _MAX_RATIO, _RATIO_SLACK = 4_000_000, 100, 4096

@@ -12,7 +12,7 @@ import shutil
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -26,7 +26,8 @@ from asd_core.data.simulated.scenes import KINDS, MACHINES, N_SESSIONS, Scene
 from asd_core.data.simulated.slide_rail import render
 from asd_core.errors import DataSetError, FileError
 from asd_core.system.disk import check_free_disk
-from asd_core.system.files import parse_json, read_small_text
+from asd_core.system.files import parse_json, read_if_present
+from asd_core.system.typed_json import from_json, to_json
 from asd_core.types import SR, BoolArray, Float32Array
 
 GENERATOR_VERSION = 1
@@ -88,6 +89,41 @@ SIZES = {
         {"00": IdCounts(242, 25, 89), "02": IdCounts(242, 25, 67), "04": IdCounts(108, 25, 44)},
     ),
 }
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What a bench tells of one anomalous clip.
+
+    Parameters
+    ----------
+    kind
+        One of the bench's kinds of fault.
+    severity_db
+        Its grade.
+    mask
+        `file#name` of the mask, see `load_mask`.
+    """
+
+    kind: str
+    severity_db: float
+    mask: str
+
+
+@dataclass(frozen=True)
+class SimulatedRecord:
+    """A bench's marker.
+
+    Parameters
+    ----------
+    recipe
+        How the bench was made, as the marker has it: compared and shown as a whole.
+    faults
+        By the path of each anomalous clip below the bench's root, with forward slashes.
+    """
+
+    recipe: Mapping[str, Any]
+    faults: Mapping[str, Fault]
 
 
 @dataclass(frozen=True)
@@ -254,7 +290,7 @@ def _is_complete(root: Path, header: dict[str, Any], size: BenchSize) -> bool:
     found = read_simulated(root) if root.is_dir() else None
     if found is None:
         raise DataSetError(f"{root} holds something else than a simulated bench; name a new or empty folder")
-    differing = [name for name, value in header.items() if found.get(name) != value]
+    differing = [name for name, value in header.items() if found.recipe.get(name) != value]
     if differing:
         raise DataSetError(
             f"{root} holds another simulated bench (it differs in {', '.join(differing)}); name a new or empty folder"
@@ -289,17 +325,17 @@ def _write_clips(
     """Write the clips, then the masks, and the marker last."""
     for split in ("train", "test"):
         (folder / MACHINE_TYPE / split).mkdir(parents=True)
-    anomalous: dict[str, dict[str, Any]] = {}
+    faults: dict[str, Fault] = {}
     masks: dict[str, npt.NDArray[np.uint8]] = {}
     for n_done, key in enumerate(clip_keys(size), start=1):
         clip, path = render_clip(key, seed=seed, severity_offset_db=severity_offset_db), key.relative_path
         sf.write(folder / path, to_pcm16(clip.samples), SR, subtype="PCM_16", format="WAV")
-        if clip.severity_db is not None:
+        if clip.kind is not None and clip.severity_db is not None:
             masks[path] = np.packbits(anomaly_mask(clip))
-            severity_db = round(clip.severity_db, 3)
-            anomalous[path] = {"kind": clip.kind, "severity_db": severity_db, "mask": f"{MASKS_NAME}#{path}"}
+            faults[path] = Fault(clip.kind, round(clip.severity_db, 3), f"{MASKS_NAME}#{path}")
         on_progress(n_done, size.n_clips)
     np.savez_compressed(folder / MASKS_NAME, allow_pickle=False, **masks)
+    anomalous = {path: to_json(fault) for path, fault in faults.items()}
     marker = json.dumps({**header, "anomalous": anomalous}, indent=1, allow_nan=False)
     (folder / MARKER_NAME).write_text(marker + "\n", encoding="utf-8")
 
@@ -322,7 +358,7 @@ def anomaly_mask(clip: RenderedClip) -> BoolArray:
     return np.asarray(np.abs(log_mel(clip.samples) - log_mel(clip.twin)) >= MASK_STEP_DB, np.bool_)
 
 
-def read_simulated(root: Path) -> dict[str, Any] | None:
+def read_simulated(root: Path) -> SimulatedRecord | None:
     """Read a bench's marker; None for a folder without one.
 
     Raises
@@ -332,16 +368,27 @@ def read_simulated(root: Path) -> dict[str, Any] | None:
     """
     path = Path(root) / MARKER_NAME
     try:
-        found = parse_json(read_small_text(path, at_most=_MAX_MARKER_BYTES))
-    except FileError as error:
-        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+        content = read_if_present(path, at_most=_MAX_MARKER_BYTES)
+        if content is None:
             return None
+        found = parse_json(content)
+    except FileError as error:
         raise DataSetError(str(error)) from error
     except ValueError as error:
         raise DataSetError(f"{path} cannot be read: {error}") from error
     if not isinstance(found, dict) or found.get("schema") != 1 or found.get("simulated") is not True:
         raise DataSetError(f"{path}: expected a JSON object with schema 1 and simulated true")
-    return found
+    faults = _faults(path, found.pop("anomalous", None))
+    return SimulatedRecord(found, faults)
+
+
+def _faults(path: Path, entries: object) -> dict[str, Fault]:
+    if not isinstance(entries, dict):
+        raise DataSetError(f"{path}: anomalous must hold an object for each anomalous clip")
+    try:
+        return {clip: from_json(Fault, entry) for clip, entry in entries.items()}
+    except ValueError as error:
+        raise DataSetError(f"{path}: anomalous: {error}") from error
 
 
 def load_mask(root: Path, relative_path: str) -> BoolArray:

@@ -12,14 +12,15 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from asd_core.errors import EncoderUnavailableError
+from asd_core.errors import EncoderUnavailableError, FileError
 from asd_core.features.encoders.contract import WeightFile
-from asd_core.system.files import parse_json
+from asd_core.system.files import parse_json, read_if_present, write_synced
 from asd_core.system.places import data_dir
 
 SCHEMA = 1
 MAX_FILES = 200
 """A SavedModel has about five; each is listed in every detector trained with it."""
+_MAX_RECORD_BYTES = 2**20
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -97,12 +98,12 @@ def check_record(folder: Path, files: Iterable[WeightFile]) -> None:
     """
     path = record_path(folder)
     try:
-        text = path.read_bytes()
-    except FileNotFoundError:
+        content = read_if_present(path, at_most=_MAX_RECORD_BYTES)
+    except FileError as error:
+        raise EncoderUnavailableError(f"the record of {folder} cannot be read: {error}") from error
+    if content is None:
         return
-    except OSError as error:
-        raise EncoderUnavailableError(f"the record of {folder} at {path} cannot be read: {error}") from error
-    if difference := difference_of(_parsed(text, path), files):
+    if difference := difference_of(_parsed(content, path), files):
         raise EncoderUnavailableError(
             f"the model in {folder} is not the one of its first use: {difference}. Bring the first files back; if you "
             f"changed the model on purpose, delete the record at {path}"
@@ -124,7 +125,7 @@ def record_first_use(folder: Path, files: Iterable[WeightFile]) -> None:
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_synced(staged, _content(folder, files))
+            write_synced(staged, _content(folder, files))
             _link_unless_there(staged, path)
     except OSError as error:
         raise EncoderUnavailableError(
@@ -158,13 +159,6 @@ def _weight_file(path: Path, folder: Path) -> WeightFile:
 def _content(folder: Path, files: Iterable[WeightFile]) -> bytes:
     record = {"schema": SCHEMA, "folder": str(folder.resolve()), "files": files_json(files)}
     return json.dumps(record, indent=2).encode() + b"\n"
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("xb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _link_unless_there(staged: Path, path: Path) -> None:

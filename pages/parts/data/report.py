@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from asd_core.data.data_set import DataSet, expected_counts
-from asd_core.data.library import EMBEDDED_NAME, KnownSet, open_known
-from asd_core.data.survey import has_survey, survey, survey_key
+from asd_core.data.library import open_known
+from asd_core.data.survey import Group, Survey, has_survey, survey, survey_key
+from asd_core.data.table import EMBEDDED_NAME, KnownSet
 from asd_core.data.uploads import ClipNames, upload_names
 from asd_core.formats import display_name
 from pages.parts.data.storage import delete_set
@@ -163,9 +163,9 @@ def _clip_report(data_set: DataSet, names: Mapping[str, str]) -> None:
     key = survey_key(data_set) if small else _survey_key(StampedSet(data_set, tree_stamp(data_set.index.root)))
     found = held().find(("survey", key)) or _read_clips(data_set, key, small=small)
     if found is not None:
-        for text in found["channels"]:
+        for text in found.channels:
             st.warning(plain(text), icon=":material/warning:")
-        _groups(found["groups"])
+        _groups(found.groups)
         _faults(found, names)
 
 
@@ -174,7 +174,7 @@ def _survey_key(stamped: StampedSet) -> str:
     return survey_key(stamped.data_set)
 
 
-def _read_clips(data_set: DataSet, key: str, *, small: bool) -> dict[str, Any] | None:
+def _read_clips(data_set: DataSet, key: str, *, small: bool) -> Survey | None:
     """Read the clips, or what is on disk of them; None until the reader has asked for it."""
     asked = f"read:{key}"
     if not (small or has_survey(data_set) or st.session_state.get(asked)):
@@ -192,15 +192,15 @@ def _read_clips(data_set: DataSet, key: str, *, small: bool) -> dict[str, Any] |
     return found
 
 
-def _groups(groups: Sequence[Mapping[str, Any]]) -> None:
+def _groups(groups: Sequence[Group]) -> None:
     table = pd.DataFrame(
         {
-            "Id": [display_name(group["machine_id"]) for group in groups],
-            "Split": [group["split"] for group in groups],
-            "Label": [group["label"] for group in groups],
-            "Clips": [group["n"] for group in groups],
-            "Length (s)": [_spread(group["length_s"], 2) for group in groups],
-            "Level (dBFS)": [_spread(group["level_dbfs"], 1) for group in groups],
+            "Id": [display_name(group.machine_id) for group in groups],
+            "Split": [group.split for group in groups],
+            "Label": [group.label for group in groups],
+            "Clips": [group.n for group in groups],
+            "Length (s)": [_spread(group.length_s, 2) for group in groups],
+            "Level (dBFS)": [_spread(group.level_dbfs, 1) for group in groups],
         }
     )
     st.dataframe(table, hide_index=True, width="stretch", key="groups", alt="Clips by machine id, split and label")
@@ -210,25 +210,25 @@ def _groups(groups: Sequence[Mapping[str, Any]]) -> None:
     )
 
 
-def _faults(found: Mapping[str, Any], names: Mapping[str, str]) -> None:
-    if not (found["n_duplicates"] or found["n_refused"] or found["warnings"]):
+def _faults(found: Survey, names: Mapping[str, str]) -> None:
+    if not (found.n_duplicates or found.n_refused or found.warnings):
         st.caption(":material/check: No duplicates, no refused clips.")
         return
     shown = {path: f"{display_name(name)} [{path}]" for path, name in names.items()}
     rows = [
-        *({"What": "refused", "Clip": each["path"], "Why": each["reason"]} for each in found["refused"]),
+        *({"What": "refused", "Clip": each["path"], "Why": each["reason"]} for each in found.refused),
         *(
             {"What": "same sound", "Clip": paths[0], "Why": "also " + ", ".join(shown.get(p, p) for p in paths[1:4])}
-            for paths in found["duplicates"]
+            for paths in found.duplicates
         ),
         *(
             dict(zip(("What", "Clip", "Why"), ("warning", *text.split(": ", 1)), strict=True))
-            for text in found["warnings"]
+            for text in found.warnings
         ),
     ]
     st.warning(
-        f"{found['n_refused']} refused clips, {found['n_duplicates']} groups of clips with the same sound, "
-        f"{len(found['warnings'])} warnings.",
+        f"{found.n_refused} refused clips, {found.n_duplicates} groups of clips with the same sound, "
+        f"{len(found.warnings)} warnings.",
         icon=":material/warning:",
     )
     table = pd.DataFrame(

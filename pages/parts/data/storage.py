@@ -12,7 +12,8 @@ import streamlit as st
 
 from asd_core.artifacts.store import find_artifacts, list_versions
 from asd_core.artifacts.versions import current_version, delete_version, is_read_only
-from asd_core.data.library import EMBEDDED_NAME, KnownSet, delete_data_set, delete_unlisted, unlisted_folders
+from asd_core.data.library import delete_data_set, delete_unlisted, unlisted_folders
+from asd_core.data.table import EMBEDDED_NAME, KnownSet
 from asd_core.errors import BusyError
 from asd_core.formats import display_name
 from asd_core.jobs.queue import chore_is_active, delete

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from asd_core.data.library import EMBEDDED_NAME, KnownSet, read_library, restart_library, unlisted_folders
+from asd_core.data.library import unlisted_folders
+from asd_core.data.table import EMBEDDED_NAME, KnownSet, read_library, restart_library
 from asd_core.formats import display_name
 from asd_core.system.disk import folder_bytes
 from pages.shared.cache import HASHES, Tree, tree

@@ -6,7 +6,8 @@ import streamlit as st
 
 from asd_core.cli.doctor import checks
 from asd_core.data.data_set import OWN_SUFFIX, DataSet
-from asd_core.data.library import EMBEDDED_NAME, KnownSet, add_alias, checked_name
+from asd_core.data.library import add_alias, checked_name
+from asd_core.data.table import EMBEDDED_NAME, KnownSet
 from asd_core.detectors import DETECTOR_NAMES, detector_class
 from asd_core.errors import UsageError
 from asd_core.jobs import queue as jobs

@@ -1,0 +1,226 @@
+"""The table of the data sets that this installation knows, on disk; `asd_core.data.library` adds to it and deletes.
+
+A damaged table counts as empty, says why, and is never overwritten.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asd_core.data.data_set import OWN_SUFFIX
+from asd_core.data.marked import marked_dir
+from asd_core.errors import DataSetError, FileError, UsageError
+from asd_core.system.files import parse_json, read_regular, replace_file
+from asd_core.system.locks import hold
+from asd_core.system.places import benches_dir, data_dir
+
+KINDS = ("simulated", "recordings", "downloaded")
+EMBEDDED_NAME = "simulated-small"
+MAX_NAME = 60
+MAX_SETS = 500
+MAX_TABLE_BYTES = 1024 * 1024
+LOCK_S = 2.0
+_TABLE = "library.json"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_HEADER: Mapping[str, Any] = {"schema": 1, "command": "library", "warnings": []}
+_SET_TYPES: Mapping[str, tuple[type, ...]] = {
+    "folder": (str,),
+    "kind": (str,),
+    "added": (str,),
+    "machines": (dict,),
+    "normal": (str, type(None)),
+    "aliases": (list,),
+}
+
+
+@dataclass(frozen=True)
+class KnownSet:
+    """A data set in the table.
+
+    Parameters
+    ----------
+    name
+        As its detectors are filed under: lower-case letters, digits, `_` and `-`.
+    folder
+        Absolute; a root of machine folders, a machine folder, or own recordings.
+    kind
+        One of `KINDS`.
+    added
+        ISO 8601, UTC; empty for the embedded bench.
+    machines
+        Machine name to its folder's name below `folder`; empty text for `folder` itself.
+    normal
+        Folder of the normal clips of own recordings, where it has another name than usual.
+    aliases
+        Other names that detectors trained on it are filed under.
+    """
+
+    name: str
+    folder: Path
+    kind: str
+    added: str = ""
+    machines: Mapping[str, str] = field(default_factory=dict)
+    normal: str | None = None
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def made_here(self) -> bool:
+        """Whether its clips were generated, uploaded, marked or downloaded by this program, which may delete them."""
+        alone = (_embedded().folder, marked_dir().resolve())
+        return self.folder in alone or self.folder.parent in [path.resolve() for path in clip_parents()]
+
+    @property
+    def uploaded(self) -> bool:
+        """Whether clips may be added to it through the dashboard."""
+        return self.folder == uploads_dir().resolve() / self.name
+
+    def to_json(self) -> dict[str, Any]:
+        """Value in the table."""
+        values = {name: getattr(self, name) for name in ("kind", "added", "normal")}
+        return values | {"folder": str(self.folder), "machines": dict(self.machines), "aliases": list(self.aliases)}
+
+    @classmethod
+    def from_json(cls, name: str, content: object) -> KnownSet:
+        """Read what `to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            Other keys, types or values than it writes.
+        """
+        if _NAME.fullmatch(name) is None or len(name) > MAX_NAME or name == EMBEDDED_NAME:
+            raise ValueError(f"{name[:MAX_NAME]!a} is no name of a data set")
+        if not isinstance(content, dict) or set(content) != set(_SET_TYPES):
+            raise ValueError(f"{name} must hold exactly {', '.join(_SET_TYPES)}")
+        for key, allowed in _SET_TYPES.items():
+            if type(content[key]) not in allowed:
+                raise ValueError(f"{name}: {key} must be {' or '.join(kind.__name__ for kind in allowed)}")
+        _check_values(name, content)
+        values = {**content, "folder": Path(content["folder"]), "aliases": tuple(content["aliases"])}
+        return cls(name=name, **values)
+
+
+def _check_values(name: str, content: Mapping[str, Any]) -> None:
+    if content["kind"] not in KINDS:
+        raise ValueError(f"{name}: kind must be one of {', '.join(KINDS)}")
+    if "\0" in content["folder"] or not Path(content["folder"]).is_absolute():
+        raise ValueError(f"{name}: folder must be an absolute path")
+    parts = list(content["machines"].values())
+    if not all(isinstance(part, str) and _is_folder_name(part) for part in parts):
+        raise ValueError(f"{name}: machines must name folders directly below it")
+    if not all(isinstance(alias, str) and _NAME.fullmatch(alias) for alias in content["aliases"]):
+        raise ValueError(f"{name}: aliases must be names")
+
+
+def _is_folder_name(part: str) -> bool:
+    """Whether this names the folder itself (empty) or one directly below; a backslash parts names on Windows only."""
+    return "\0" not in part and part != ".." and Path(part).name == part
+
+
+@dataclass(frozen=True)
+class Library:
+    """The table as it was read: the embedded bench first, then by name; `fault` says why it could not be read."""
+
+    sets: tuple[KnownSet, ...]
+    fault: str | None = None
+
+    def find(self, name: str) -> KnownSet | None:
+        """Look a data set up by the name its detectors are filed under."""
+        wanted = {name, name.removesuffix(OWN_SUFFIX)}
+        exact = [known for known in self.sets if known.name == name]
+        also = [known for known in self.sets if known.name in wanted or wanted & set(known.aliases)]
+        return next(iter([*exact, *also]), None)
+
+
+def read_library() -> Library:
+    """Read the table; a damaged one counts as empty, with the reason."""
+    path = data_dir() / _TABLE
+    if not os.path.lexists(path):
+        return Library((_embedded(),))
+    try:
+        sets = _parse_table(path)
+    except (OSError, ValueError) as error:
+        return Library((_embedded(),), f"{_TABLE} is damaged ({error})")
+    return Library((_embedded(), *sorted(sets, key=lambda known: known.name)))
+
+
+def writable_library() -> Library:
+    """Read the table in order to change it; raises DataSetError where it is damaged, which is never overwritten."""
+    library = read_library()
+    if library.fault is not None:
+        raise DataSetError(f"{library.fault}; put it aside first")
+    return library
+
+
+def restart_library() -> Path:
+    """Put a damaged table aside, so that a new one can begin; returns where the old one is now."""
+    path = data_dir() / _TABLE
+    with table_lock():
+        if read_library().fault is None:
+            raise UsageError(f"{path} is not damaged")
+        return path.replace(path.with_name(f"{_TABLE}.damaged-{secrets.token_hex(4)}"))
+
+
+def write_table(sets: Sequence[KnownSet]) -> None:
+    """Replace the table, all or nothing; call it with `table_lock` held."""
+    own = {known.name: known.to_json() for known in sets if known.name != EMBEDDED_NAME}
+    if len(own) > MAX_SETS:
+        raise DataSetError(f"at most {MAX_SETS} data sets can be listed; delete one first")
+    content = _json_bytes({**_HEADER, "sets": dict(sorted(own.items()))})
+    if len(content) > MAX_TABLE_BYTES:
+        raise DataSetError(
+            f"the table of data sets may have at most {MAX_TABLE_BYTES} bytes, it would have {len(content)}; "
+            "delete a data set first"
+        )
+    replace_file(data_dir() / _TABLE, content)
+
+
+def table_lock() -> AbstractContextManager[None]:
+    """Hold the table's lock; wait a moment for another process."""
+    busy = "the table of data sets is busy: another process changes it; try again"
+    return hold(data_dir() / ".lock", busy=busy, wait_s=LOCK_S)
+
+
+def uploads_dir() -> Path:
+    """Folder of the data sets that came through the dashboard."""
+    return data_dir() / "uploads"
+
+
+def clip_parents() -> tuple[Path, ...]:
+    """Where each folder holds the clips of one data set that was made here."""
+    return benches_dir(), uploads_dir(), data_dir() / "dcase2020"
+
+
+def _embedded() -> KnownSet:
+    folder = data_dir().resolve() / EMBEDDED_NAME
+    return KnownSet(EMBEDDED_NAME, folder, "simulated", machines={"slider": "slider"})
+
+
+def _parse_table(path: Path) -> list[KnownSet]:
+    content = parse_json(_read_small(path))
+    if not isinstance(content, dict) or content.get("schema") != 1 or not isinstance(content.get("sets"), dict):
+        raise ValueError("it must hold schema 1 and sets")
+    if len(content["sets"]) > MAX_SETS:
+        raise ValueError(f"it must hold at most {MAX_SETS} data sets")
+    return [KnownSet.from_json(name, value) for name, value in content["sets"].items()]
+
+
+def _read_small(path: Path) -> bytes:
+    """Read a regular file of at most `MAX_TABLE_BYTES`; raises ValueError for any other."""
+    try:
+        return read_regular(path, at_most=MAX_TABLE_BYTES)
+    except FileError as error:
+        raise ValueError(str(error)) from error
+
+
+def _json_bytes(content: Mapping[str, Any]) -> bytes:
+    """Write JSON; numbers must be finite."""
+    return json.dumps(content, allow_nan=False, indent=1).encode() + b"\n"
