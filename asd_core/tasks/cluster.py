@@ -1,6 +1,6 @@
 """Dask's workers: those of a cluster, or processes of this machine that end with their use.
 
-Whoever reaches a Dask scheduler can run code on its workers. The one that is started here listens on the loopback
+Anyone who reaches a Dask scheduler can run code on its workers. The one started here listens on the loopback
 address alone, without a dashboard.
 """
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""Dask's own also trims freed memory at 64 kB: each array is then fresh pages; a clip took 1.5 times as long."""
+"""Dask's default also trims freed memory at 64 kB: each array then needs fresh pages, and a clip took 1.5 times as
+long."""
 
 
 @contextlib.contextmanager
@@ -53,7 +54,7 @@ def dask_client(cluster: str | None, workers: int) -> Iterator[Client]:
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # None alone would take port 8787 for its pages
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # None alone would open port 8787 for its pages
             silence_logs=logging.ERROR,
         ) as local,
         Client(local) as client,
@@ -66,7 +67,7 @@ def _connected(cluster: str) -> Iterator[Client]:
     from distributed import Client
     from distributed.versions import VersionMismatchWarning
 
-    with warnings.catch_warnings():  # versions are compared part by part, with our own packages
+    with warnings.catch_warnings():  # versions are compared part by part, our own packages' too
         warnings.simplefilter("ignore", VersionMismatchWarning)
         try:
             client = Client(cluster, timeout=CONNECT_S)

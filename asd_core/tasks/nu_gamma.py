@@ -1,6 +1,6 @@
 """How much nu and gamma matter: a grid of one-class SVMs on squared distances that are computed once.
 
-Each cell is the detector `vggish_ocsvm` with these settings: the same blocks, standardising and RBF kernel, here handed
+Each cell is the detector `vggish_ocsvm` with these settings: the same blocks, standardising and RBF kernel, here given
 to scikit-learn as a matrix. Nothing is chosen: picking the cell with the best AUC would be a choice on test labels.
 """
 
@@ -28,7 +28,7 @@ from asd_core.types import FloatArray
 NUS = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
 GAMMAS: tuple[str | float, ...] = ("scale", 1e-5, 1e-4, 3e-4, 3e-3, 1e-2)
 MAX_BLOCKS = 6_000
-"""Above this a seeded subsample is fitted: its distances take 8 bytes a pair, 288 MB here and in each worker."""
+"""Above this a seeded subsample is fitted: its distances take 8 bytes per pair, 288 MB here and in each worker."""
 WORKERS = 2
 
 
@@ -38,7 +38,7 @@ def ignore_count(n_done: int, n_all: int) -> None:
 
 @dataclass(frozen=True)
 class SweepClips:
-    """The clips of a sweep, parted as `train` parts them, and what was left out."""
+    """The clips of a sweep, divided as `train` divides them, and what was left out."""
 
     fitted: tuple[Clip, ...]
     heldout: tuple[Clip, ...]
@@ -81,13 +81,13 @@ def sweep(
     -------
     dict
         JSON values. A cell's `heldout_outside` is the share of held-out normal clips outside the SVM's own boundary,
-        to be compared with nu; `heldout_fpr` the false alarms of one half of them at the conformal threshold of the
-        other half; `test` says that it uses test labels.
+        to be compared with nu; `heldout_fpr` is the false-alarm rate of each half of them at the conformal threshold
+        of the other half; `test` says that it uses test labels.
 
     Raises
     ------
     UsageError
-        A setting out of range, or an empty grid.
+        A setting is out of range, or the grid is empty.
     DataSetError, InputError
         As for `train`.
     """
@@ -239,9 +239,9 @@ def _figures(heldout_scores: FloatArray, test_scores: FloatArray, test: Sequence
 
 
 def crossed_fpr(normal_scores: FloatArray) -> float | None:
-    """Share of false alarms when each half of the scores is judged by the other half's conformal threshold.
+    """False-alarm rate when each half of the scores is judged by the other half's conformal threshold.
 
-    The halves take turns along the scores. None where a half is too small for a threshold.
+    Scores go to the two halves in turn. None where a half is too small for a threshold.
     """
     halves = normal_scores[0::2], normal_scores[1::2]
     alarms = []

@@ -1,4 +1,4 @@
-"""Scoring files and folders with one or more detectors: a row a clip and detector, whatever the clip is."""
+"""Scoring files and folders with one or more detectors: one row per clip and detector, even for refused clips."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SegmentRow(ScoreRow):
 
 @dataclass(frozen=True)
 class Scorer:
-    """A trained detector, and what its rows call it."""
+    """A trained detector, and the name that its rows give it."""
 
     model: str
     artifact: Artifact
@@ -72,14 +72,14 @@ class Scorer:
         return cls(model, artifact, artifact.detector())
 
     def score(self, waveform: Waveform | AudioError, *, path: str) -> ScoreRow:
-        """Score one read clip, or write down why it was refused."""
+        """Score one read clip, or record why it was refused."""
         return score_waveform(waveform, self.artifact, self.detector, path=path, model=self.model)
 
 
 def score_clips(
     paths: Sequence[Path], models: Sequence[Path], *, on_progress: Callable[[int, int], None] | None = None
 ) -> list[ScoreRow]:
-    """Score files, all audio files below folders and what clip lists name with each model; rows by path, then model.
+    """Score files, audio files below folders and clips of clip lists with each model; rows by path, then model.
 
     Raises
     ------
@@ -110,8 +110,8 @@ def score_segments(
 ) -> list[SegmentRow]:
     """Score long recordings segment by segment, in bounded memory; rows sorted by path, model and start.
 
-    A last segment that is shorter than a detector's least is left out, unless it is the only one. Where a recording is
-    damaged in the middle, the rows before it stay and a refused one follows.
+    A last segment that is shorter than a detector's minimum is left out, unless it is the only one. Where a recording
+    is damaged in the middle, the rows up to there are kept and a refused one follows.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def score_segments(
 
 
 def _local_places(names: Sequence[str]) -> dict[str, Path]:
-    """Where each recording lies: all are looked at before the first, which may take hours, is read."""
+    """Where each recording is: all are checked before the first, which may take hours, is read."""
     places = {name: locate(name, "") for name in names}
     if remote := [name for name, place in places.items() if place is None]:
         more = f" and {len(remote) - 3} more" if len(remote) > 3 else ""
@@ -175,7 +175,7 @@ def score_clip(name: str, scorers: Sequence[Scorer], *, base: str = "") -> list[
     Parameters
     ----------
     name
-        Path or URL; what the rows call it.
+        Path or URL, as the rows give it.
     base
         Folder that relative paths start from; default the current one.
     """
@@ -186,7 +186,7 @@ def score_clip(name: str, scorers: Sequence[Scorer], *, base: str = "") -> list[
 
 
 def _for_all(waveform: Waveform) -> Waveform:
-    """The same clip for several detectors: what they ask of it is computed once. Clips with a cache have it already."""
+    """The same clip for several detectors: features are computed once. Clips from the cache do so already."""
     if type(waveform) is not Waveform:
         return waveform
     return _Shared(waveform.samples, waveform.sr, waveform.digest, waveform.warnings)
@@ -196,14 +196,14 @@ def _read_or_refuse(name: str, base: str, channel: int | None) -> Waveform | Aud
     path = locate(name, base)
     try:
         return _for_all(read_remote(name, channel=channel) if path is None else read_clip(path, channel=channel))
-    except AudioError as error:  # it is called as it was named, wherever it was found
+    except AudioError as error:  # named as the caller named it, wherever it was found
         return AudioError(error.code, f"{name!a}: {str(error).removeprefix(f'{path!a}: ')}") if path else error
 
 
 def score_waveform(
     waveform: Waveform | AudioError, artifact: Artifact, detector: Detector, *, path: str, model: str
 ) -> ScoreRow:
-    """Score one read clip, or write down why it was refused."""
+    """Score one read clip, or record why it was refused."""
     encoder = artifact.encoder_id or ""
     if isinstance(waveform, AudioError):
         return ScoreRow.refused(path, model, encoder, f"{waveform.code}: {waveform}")

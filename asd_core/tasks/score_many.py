@@ -1,17 +1,17 @@
-"""Scoring more clips than one process should: parts of a clip list, scored by Dask's workers into Parquet files.
+"""Scoring more clips than suit one process: parts of a clip list, scored by Dask's workers into Parquet files.
 
 ::
 
     <folder>/
         plan.json                        which clips and models this folder is for; another run is refused
-        part-00000-<digest>.parquet      scores of the first clips: the columns of the `score` command, text as it is
+        part-00000-<digest>.parquet      scores of the first clips: the columns of the `score` command, unescaped
         part-00001-<digest>.parquet
         run.json                         what came out, written at the end
 
 A part's file is written once, by the worker that scored it, and named for its clips and models; it holds no times, so
-that a part done twice gives the same bytes. Its metadata hold a digest of the whole file, which is compared before
-anything else is read: a damaged part is scored again. A run that was killed anywhere goes on with the missing parts.
-Folder, models and clips (unless they are URLs) must be seen under the same paths by every worker.
+that scoring a part twice gives the same bytes. Its metadata hold a digest of the whole file, which is compared before
+anything else is read: a damaged part is scored again. A run that was killed continues with the missing parts.
+Every worker must see folder, models and clips (unless they are URLs) under the same paths.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 PART_SIZE = 50
 MAX_QUEUED = 256
-"""Parts that the scheduler knows of at once: its memory and ours stay flat however many clips there are."""
+"""Parts queued at once: memory, the scheduler's and ours, does not grow with the number of clips."""
 PLAN, RUN = "plan.json", "run.json"
 ADDRESSES = ("tcp://", "tls://")
 _PACKAGES = ("numpy", "scipy", "numba", "tensorflow", "soundfile", "soxr", "dask", "distributed", "pyarrow")
@@ -99,13 +99,13 @@ def score_to(
     cluster
         Address of a Dask scheduler; default: processes of this machine, which end with the call.
     workers
-        How many processes; default one for each core.
+        Number of processes; default one per core.
     part_size
         Clips in a part: what a worker does at once, and what is lost when it dies.
     on_progress
-        Gets the clips done and their number.
+        Called with (clips done, clips in all).
     on_refused
-        Gets the row of each refused clip and model, in order, at the end.
+        Called at the end with the row of each refused clip and model, in order.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def score_to(
     Raises
     ------
     UsageError
-        No clips; a folder of another run; no scheduler or worker to be reached, or one that sees other folders.
+        No clips; a folder of another run; no scheduler or worker in reach, or one that sees other folders.
     ArtifactError, EncoderUnavailableError
         A model that cannot be loaded.
     BusyError
@@ -155,7 +155,7 @@ def score_part(run: Run, part: Part) -> dict[str, str]:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that scores, or the way to them, depend on."""
+    """Versions of Python and of the packages on which scores, or scoring in parts, depend."""
     found = {"asd_core": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
@@ -164,7 +164,7 @@ def package_versions() -> dict[str, str]:
 
 
 def version_warnings(here: Mapping[str, str], there: Mapping[str, str]) -> set[str]:
-    """`versions: text` lines on what a worker has otherwise."""
+    """Return `versions: text` lines on what differs on a worker."""
     return {
         f"versions: a worker has {name} {there.get(name, 'not at all')}, this machine {here.get(name, 'not at all')}: "
         "scores may differ from those of other workers"
@@ -253,7 +253,7 @@ def _loaded(model: Model) -> Scorer:
 def _score_missing(
     run: Run, parts: Sequence[Part], cluster: str | None, workers: int, on_progress: Callable[[int, int], None] | None
 ) -> set[str]:
-    """Score the parts whose file is missing or damaged; return what is to be said of the workers."""
+    """Score the parts whose file is missing or damaged; return warnings about the workers."""
     missing = [part for part in parts if undamaged(Path(run.folder) / part.file) is None]
     if not missing:
         return set()
@@ -270,7 +270,7 @@ def _score_missing(
 
 
 def _scored(client: Client, run: Run, parts: Sequence[Part]) -> Iterator[tuple[Part, dict[str, str]]]:
-    """Have parts scored, a limited number queued at a time; yield each with what its worker said."""
+    """Have parts scored, a limited number queued at a time; yield each with its worker's versions."""
     from distributed import as_completed
 
     waiting = iter(parts)
@@ -290,7 +290,7 @@ def _submit(client: Client, run: Run, part: Part) -> Future:
 
 
 def _result(future: Future, part: Part) -> dict[str, str]:
-    """What a worker returned.
+    """Return what a worker returned.
 
     Raises
     ------

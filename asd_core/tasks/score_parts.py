@@ -38,9 +38,7 @@ def read_rows(folder: Path, files: Iterable[str]) -> Iterator[ScoreRow]:
     for file in files:
         content = undamaged(folder / file)
         if content is None:
-            raise UsageError(
-                f"{folder / file} is missing or damaged: run the same command again to score its clips anew"
-            )
+            raise UsageError(f"{folder / file} is missing or damaged: run the same command again to score its clips")
         with pq.ParquetFile(pa.BufferReader(content)) as part:
             records = part.read().to_pylist()
         yield from map(_row, records)
@@ -55,7 +53,7 @@ def write_csv(folder: Path, files: Sequence[str], path: Path) -> None:
 
 
 def parquet_bytes(rows: Sequence[ScoreRow]) -> bytes:
-    """Rows as a Parquet file, sealed with its digest, whose bytes follow from the rows alone."""
+    """Rows as a Parquet file, sealed with its digest; its bytes depend on the rows alone."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -68,13 +66,13 @@ def parquet_bytes(rows: Sequence[ScoreRow]) -> bytes:
 
 
 def _sealed(content: bytes) -> bytes:
-    """Put the file's digest where zeros hold its place in the metadata, which follow all clips' names."""
+    """Replace the zeros in the metadata, which follow all clips' names, by the file's digest."""
     before, _, after = content.rpartition(_SEAL + _NO_DIGEST)
     return before + _SEAL + hashlib.sha256(content).hexdigest().encode() + after
 
 
 def undamaged(path: Path) -> bytes | None:
-    """Content of a part's file; None where there is none, or its bytes are not those that were sealed."""
+    """Content of a part's file; None where it is missing, or its bytes are not those that were sealed."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -98,7 +96,7 @@ def _is_number(column: str) -> bool:
 
 
 def _to_parquet(value: str | float | None) -> str | float | None:
-    """Empty text becomes null; names that are no UTF-8 are escaped as in the CSV."""
+    """Empty text becomes null; invalid UTF-8 in names is escaped as in the CSV."""
     return (value.encode("utf-8", "backslashreplace").decode() or None) if isinstance(value, str) else value
 
 
@@ -117,7 +115,7 @@ def count_rows(folder: Path, files: Sequence[str], on_refused: Callable[[ScoreRo
         statuses[row.status] += 1
         if row.status != "refused":
             continue
-        n_refused += row.path != last_refused  # rows of a clip stand together
+        n_refused += row.path != last_refused  # rows of a clip are adjacent
         last_refused = row.path
         if on_refused is not None:
             on_refused(row)
@@ -126,7 +124,7 @@ def count_rows(folder: Path, files: Sequence[str], on_refused: Callable[[ScoreRo
 
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that gets its name when it is whole; a device or link is written to and never replaced."""
+    """Open a file that gets its name once it is complete; a device or link is written to and never replaced."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
         with path.open("wb") as stream:
             yield stream
