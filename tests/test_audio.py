@@ -338,6 +338,10 @@ def test_every_refusal_code_is_tested_here():
     assert len(set(REFUSAL_CODES)) == len(REFUSAL_CODES) == 15
 
 
+def test_the_byte_that_pads_an_odd_chunk_is_skipped():
+    assert len(decode_waveform(riff(fmt(), chunk(b"LIST", b"odd"), SOUND)).samples) == SR
+
+
 def test_a_thousand_chunks_are_still_read():
     assert len(decode_waveform(riff(fmt(), chunk(b"junk", b"") * 998, SOUND)).samples) == SR
 

@@ -126,7 +126,7 @@ def test_a_young_clip_is_not_trusted_by_its_status_where_it_seems_to_come_from_t
 def test_jobs_keep_the_order_in_which_they_were_asked_for(trained, tmp_path, monkeypatch, clock, seconds):
     monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(job_run, "MIN_FREE_BYTES", 1)
-    monkeypatch.setattr(jobs, "sweep", lambda: None)  # nothing is started
+    monkeypatch.setattr(jobs, "clear_dead_jobs", lambda: None)  # nothing is started
     asked = []
     for detector in ("vggish_ocsvm", "vggish_knn", "vggish_mahalanobis"):
         asked.append(jobs.submit(TrainingRequest(detector, trained[1], out=tmp_path / "out")).name)
@@ -138,7 +138,7 @@ def test_jobs_keep_the_order_in_which_they_were_asked_for(trained, tmp_path, mon
 def test_a_folder_of_a_run_that_bears_no_date_does_not_stop_the_queue(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(job_run, "MIN_FREE_BYTES", 1)
-    monkeypatch.setattr(jobs, "sweep", lambda: None)
+    monkeypatch.setattr(jobs, "clear_dead_jobs", lambda: None)
     (tmp_path / "runs" / "99999999T999999999999Z-00000000").mkdir(parents=True)
     assert jobs.submit(TrainingRequest("vggish_ocsvm", trained[1], out=tmp_path / "out")).state == "queued"
 

@@ -28,7 +28,7 @@ from asd_core.jobs import queue as jobs
 from asd_core.jobs import run as job_run
 from asd_core.jobs import table as job_table
 from asd_core.jobs.chores import Download, Simulate, Sweep
-from asd_core.jobs.queue import cancel, delete, main, resubmit, submit, sweep
+from asd_core.jobs.queue import cancel, clear_dead_jobs, delete, main, resubmit, submit
 from asd_core.jobs.table import (
     Job,
     Status,
@@ -146,10 +146,10 @@ def nobody():
 
 def test_a_job_is_queued_then_trains_then_is_done_with_the_detector_that_train_gives(asked, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "sweep", lambda: None)
+        patch.setattr(jobs, "clear_dead_jobs", lambda: None)
         job = submit(replace(asked, settings=TINY))
     assert (job.state, list_jobs(), progress(job)) == ("queued", [job], [])
-    sweep()
+    clear_dead_jobs()
     running = read_job(job.folder)
     assert running.state == "running"
     assert not is_gone(running.status)
@@ -236,7 +236,7 @@ def test_a_process_that_got_the_number_of_a_dead_training_is_left_alone(asked):
         folder = make_run(asked, state="running", pid=process.pid, started="another boot 12")
         assert cancel(read_job(folder)).state == "cancelled"
         unseen = make_run(asked, name=NAME[:-1] + "e", state="running", pid=process.pid, started="another boot 12")
-        sweep()
+        clear_dead_jobs()
         assert read_job(unseen).state == "lost"
         time.sleep(0.2)
         assert process.poll() is None
@@ -273,7 +273,7 @@ def kill_training(asked):
     job = wait_for_epoch(submit(asked))
     os.killpg(job.status.pid, signal.SIGKILL)
     wait_for(lambda: is_gone(job.status))
-    sweep()
+    clear_dead_jobs()
     lost = read_job(job.folder)
     assert lost.state == "lost"
     assert "its process ended" in lost.status.error
@@ -285,7 +285,7 @@ def kill_training(asked):
 
 def test_a_killed_training_is_lost_and_the_old_detector_stays(asked):
     lost = kill_training(asked)
-    sweep()
+    clear_dead_jobs()
     assert read_job(lost.folder) == lost
 
 
@@ -311,7 +311,7 @@ def kill_server(asked, *, epochs, after_s=None):
 @pytest.mark.slow
 def test_a_training_outlives_the_server_that_started_it_and_leaves_no_process(asked):
     job = kill_server(asked, epochs=150)
-    sweep()
+    clear_dead_jobs()
     done = wait_until(job, "done", "failed", "lost")
     assert done.state == "done", log_text(done)
     assert len(progress(done)) == 150
@@ -326,7 +326,7 @@ def test_killed_together_with_its_server_a_training_is_lost_and_no_process_stays
     os.kill(job.status.pid, signal.SIGKILL)
     wait_for(lambda: is_gone(job.status) and not processes_of(asked))
     assert read_job(job.folder).state == "running"  # nobody has looked yet
-    sweep()
+    clear_dead_jobs()
     assert read_job(job.folder).state == "lost"
     assert open_artifact(before.folder.parent).version == before.version
     again = submit(replace(asked, settings=TINY))  # the slot is free: nothing holds it any more
@@ -372,7 +372,7 @@ def check_the_old_detector_serves_until_the_new_one_is_whole(asked, *, after_s):
         ("training began", done.name),
         ("training ended", done.name),
     ]
-    sweep()
+    clear_dead_jobs()
     assert not [job for job in list_jobs() if job.is_active]
 
 
@@ -400,7 +400,7 @@ def test_a_training_that_ended_in_the_moment_of_the_look_is_not_lost(asked, monk
     seen = read_job(folder)
     (folder / "status.json").write_text(json.dumps(Status("done", model="m", version="v").to_json()))
     monkeypatch.setattr(jobs, "active_jobs", lambda: [seen])
-    sweep()
+    clear_dead_jobs()
     assert read_job(folder).state == "done"
 
 
@@ -419,14 +419,14 @@ def launcher(tmp_path, monkeypatch):
 
 def test_a_training_whose_interpreter_is_a_launcher_knows_its_run_and_is_done(asked, launcher):
     job = submit(replace(asked, settings=TINY))
-    wait_for(lambda: not sweep())
+    wait_for(lambda: not clear_dead_jobs())
     assert read_job(job.folder).state == "done", log_text(job)
     wait_for(lambda: not processes_of(asked))
 
 
 def test_a_training_behind_a_launcher_is_found_alive_and_ended_with_its_launcher(asked, launcher):
     job = wait_for_epoch(submit(asked))
-    sweep()
+    clear_dead_jobs()
     assert read_job(job.folder).state == "running"
     assert str(launcher) not in Path(f"/proc/{job.status.pid}/cmdline").read_text()  # Python itself, not the launcher
     assert cancel(job).state == "cancelled"
@@ -492,7 +492,7 @@ def test_a_chore_runs_beside_a_training_and_its_end_is_told(asked):
     assert [job.folder for job in list_jobs()] == [training.folder]
     wait_for(lambda: job_table.step(read_job(chore.folder)).done > 0)
     assert job_table.step(chore).total == 480
-    assert {job.folder for job in sweep()} == {training.folder, chore.folder}
+    assert {job.folder for job in clear_dead_jobs()} == {training.folder, chore.folder}
     assert niceness(read_job(chore.folder).status.pid) == max(job_run.NICENESS, os.nice(0))
     ended = cancel(chore)
     assert (ended.state, ended.chore) == ("cancelled", chore.chore)
@@ -534,7 +534,7 @@ def test_a_relative_data_folder_is_found_by_the_processes_that_are_started(asked
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ASD_DATA_DIR", "here")
     chore = jobs.start(Sweep("no such set", machine="fan"))
-    wait_for(lambda: not sweep())
+    wait_for(lambda: not clear_dead_jobs())
     assert read_job(chore.folder).status.error == "no data set is called 'no such set'"
     assert chore.folder.parent == tmp_path / "here" / "runs"
 
@@ -563,7 +563,7 @@ def test_an_unexpected_fault_of_a_chore_names_its_type_and_leaves_the_traceback_
 def test_the_second_job_waits_and_begins_by_itself_when_the_first_ends(asked):
     first = wait_for_epoch(submit(asked))
     second = submit(replace(asked, detector="gru_autoencoder", settings={**TINY, "epochs": 8}))
-    sweep()
+    clear_dead_jobs()
     assert read_job(second.folder).state == "queued"
     assert main([str(second.folder)]) == 4  # by hand: the slot is taken
     os.kill(first.status.pid, signal.SIGTERM)  # nobody but the first process itself looks from here on
@@ -577,19 +577,19 @@ def test_the_second_job_waits_and_begins_by_itself_when_the_first_ends(asked):
 def test_the_training_that_has_waited_longest_begins_first(asked, monkeypatch):
     begun = []
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "sweep", lambda: None)
+        patch.setattr(jobs, "clear_dead_jobs", lambda: None)
         names = [submit(replace(asked, detector=name)).name for name in ("lstm_predictor", "gru_autoencoder")]
     monkeypatch.setattr(jobs, "_launch", lambda job, _: begun.append(job.name) or True)
-    sweep()
+    clear_dead_jobs()
     assert begun == names[:1]
 
 
 def test_many_that_look_at_once_start_one_training(asked, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "sweep", lambda: None)
+        patch.setattr(jobs, "clear_dead_jobs", lambda: None)
         submit(asked)
         submit(replace(asked, detector="gru_autoencoder"))
-    looks = [threading.Thread(target=sweep) for _ in range(8)]
+    looks = [threading.Thread(target=clear_dead_jobs) for _ in range(8)]
     for look in looks:
         look.start()
     for look in looks:
@@ -609,7 +609,7 @@ def test_the_same_detector_for_the_same_clips_is_busy(asked, data, state):
 
 
 def test_eight_jobs_wait_and_a_ninth_is_busy(asked, tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "sweep", lambda: [])
+    monkeypatch.setattr(jobs, "clear_dead_jobs", lambda: [])
     for number in range(jobs.MAX_QUEUED):
         submit(replace(asked, data=tmp_path / f"set{number}"))
     with pytest.raises(BusyError, match="8 jobs wait"):
@@ -674,7 +674,7 @@ def test_too_little_room_on_either_disk_is_refused_before_and_after_the_queue(as
     assert list_jobs() == []
     free[tmp_path / full] = 2**30
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "sweep", lambda: None)
+        patch.setattr(jobs, "clear_dead_jobs", lambda: None)
         job = submit(asked)
     free[tmp_path / full] = 2**30 - 1
     status, code = job_run._train(job.folder, replace(asked, settings=TINY), Status("running", 2, "x"), [])
@@ -711,7 +711,7 @@ def test_a_job_that_cannot_be_started_fails_and_the_next_begins(asked, monkeypat
         return real(command, **options)
 
     monkeypatch.setattr(jobs.subprocess, "Popen", popen)
-    sweep()
+    clear_dead_jobs()
     assert read_job(runs_dir() / NAME).status.error == "could not be started: Cannot allocate memory"
     assert read_job(second).state == "running"
 
@@ -754,7 +754,7 @@ def test_whatever_the_train_command_takes_can_be_asked_for_as_a_job(typed, monke
 
 
 def test_a_job_with_the_mean_of_channels_is_submitted(asked, monkeypatch):
-    monkeypatch.setattr(jobs, "sweep", lambda: [])
+    monkeypatch.setattr(jobs, "clear_dead_jobs", lambda: [])
     assert submit(replace(asked, channel="mean")).request.channel == "mean"
     assert [job.request.channel for job in list_jobs()] == ["mean"]
 
@@ -802,7 +802,7 @@ def test_a_damaged_file_is_a_job_with_a_reason_and_the_others_stay(asked, file, 
     good = make_run(asked, name=NAME[:-1] + "e", error="as before")
     folder = make_run(asked, state="queued")
     (folder / file).write_bytes(content)
-    sweep()
+    clear_dead_jobs()
     newest, damaged = list_jobs()
     assert (newest.folder, newest.status.error) == (good, "as before")
     assert (damaged.folder, damaged.state) == (folder, state)
@@ -951,5 +951,5 @@ def test_a_slot_that_is_another_file_is_refused(asked, tmp_path):
 
 def test_looking_makes_no_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path / "places"))
-    sweep()
+    clear_dead_jobs()
     assert (list_jobs(), list(tmp_path.iterdir())) == ([], [])

@@ -86,7 +86,7 @@ def set_tiny(app: AppTest, detector: str = "lstm_predictor", **others: object) -
 def finished(job: job_table.Job) -> job_table.Job:
     deadline = time.monotonic() + WAIT_S
     while job_table.read_job(job.folder).is_active and time.monotonic() < deadline:
-        jobs.sweep()
+        jobs.clear_dead_jobs()
         time.sleep(0.3)
     return job_table.read_job(job.folder)
 
@@ -234,8 +234,8 @@ def test_a_page_looks_at_the_jobs_once_and_reads_ended_runs_once(page, home, mon
     running = job_table.make_run(job_table.json_bytes(job_table.job_json(request(home))))
     job_table.write_status(running, ours)
     looks, reads = [], []
-    real_sweep, real_read = jobs.sweep, job_table._read_json
-    monkeypatch.setattr(jobs, "sweep", lambda: looks.append(1) or real_sweep())
+    real_clear, real_read = jobs.clear_dead_jobs, job_table._read_json
+    monkeypatch.setattr(jobs, "clear_dead_jobs", lambda: looks.append(1) or real_clear())
     monkeypatch.setattr(job_table, "_read_json", lambda path: reads.append(path) or real_read(path))
     app = page("runs", run=running.name)
     assert not app.exception

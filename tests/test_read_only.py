@@ -78,7 +78,7 @@ def home(tmp_path_factory):
         mark(hum(1), "normal")
         watch(WatchRequest(rail / "normal", model, once=True, poll_s=0.05))
         with pytest.MonkeyPatch.context() as idle:
-            idle.setattr(jobs, "sweep", list)
+            idle.setattr(jobs, "clear_dead_jobs", list)
             job = jobs.submit(request)
             job_table.write_status(job.folder, job_table.Status("failed", error="its disk was full"))
             chore = Sweep("rail", "rail")
@@ -159,7 +159,7 @@ def test_looking_whether_something_runs_writes_nothing(home):
     (table,) = list_tables()
     assert not is_running(table)
     assert not jobs.chore_is_active()
-    jobs.sweep()
+    jobs.clear_dead_jobs()
     assert [job.state for job in job_table.list_jobs()] == ["failed"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -31,6 +32,7 @@ from asd_core.monitoring.alarms import AlarmRule, Judge
 from asd_core.monitoring.rows import COLUMNS, WatchRow, escaped, unescaped
 from asd_core.monitoring.table import Tail, default_table, is_running, list_tables, open_table, watches_dir
 from asd_core.monitoring.watch import WatchRequest, _Watcher, watch
+from asd_core.system.locks import hold
 from asd_core.tasks.score import ScoreRow, score_clips
 from asd_core.tasks.train import TrainingRequest, train
 
@@ -634,6 +636,21 @@ def test_the_tail_reads_only_what_is_new_and_starts_again_with_a_new_file(five_r
     assert len(tail.update()) == 3
     five_rows.write_bytes(b"")
     assert list(tail.update()) == []
+
+
+def test_a_table_opens_although_its_lock_is_held_for_an_instant(tmp_path):
+    path = tmp_path / "t.csv"
+    page = contextlib.ExitStack()
+    page.enter_context(hold(watch_table._lock(path), busy="a page looks"))
+    release = threading.Timer(0.1, page.close)
+    release.start()
+    try:
+        with open_table(path) as table:
+            assert table.path == path
+    except BusyError as error:
+        pytest.fail(str(error))
+    finally:
+        release.join()
 
 
 def test_the_tail_of_a_long_table_begins_at_a_line(five_rows, monkeypatch):

@@ -332,7 +332,7 @@ def _check_still_counts(detector_folder: Path, artifact: Artifact) -> None:
 
 
 def _publish(detector_folder: Path, manifest: Mapping[str, Any], payloads: Mapping[str, bytes]) -> Artifact:
-    _sweep(detector_folder)
+    _clear_litter(detector_folder)
     files = {name: {"sha256": hashlib.sha256(c).hexdigest(), "bytes": len(c)} for name, c in payloads.items()}
     text = format_manifest({**manifest, "schema": SCHEMA, "files": files})
     digest = hashlib.sha256(text).hexdigest()
@@ -397,7 +397,7 @@ def _file_errors() -> Iterator[None]:
         raise ArtifactError(str(error)) from error.__cause__ or error
 
 
-def _sweep(detector_folder: Path) -> None:
+def _clear_litter(detector_folder: Path) -> None:
     """Remove what killed writers left behind more than an hour ago, or before the clock was set back."""
     for path in detector_folder.glob(".tmp-*"):
         with contextlib.suppress(FileNotFoundError):  # a version that another process deletes, too

@@ -1,8 +1,8 @@
 """Trainings and chores in the background: asked for, started, cancelled; `python -m asd_core.jobs RUN_DIR` runs one.
 
-A job goes on when the server that started it dies, starts the next one when it ends, and whoever calls `sweep` finds
-the ones that died (`job_table` tells what lies on disk). One training runs at a time, and one chore beside it
-(`chores` says why).
+A job continues when the server that started it dies, and starts the next one when it ends; `clear_dead_jobs` finds the
+jobs whose process died (`jobs.table` describes what lies on disk). One training runs at a time, and one chore beside it
+(`jobs.chores` says why).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def submit(request: TrainingRequest) -> Job:
         folder = make_run(text)
     event("training asked for", job=folder.name, detector=request.detector, data=str(request.data))
     with contextlib.suppress(BusyError):  # it is queued: whoever looks next starts it
-        sweep()
+        clear_dead_jobs()
     return read_job(folder)
 
 
@@ -90,7 +90,7 @@ def start(chore: Chore) -> Job:
         Another chore runs, or another process holds the table for more than a moment.
     """
     text = json_bytes(job_json(chore))
-    sweep()
+    clear_dead_jobs()
     with table():
         before = list_chores()
         if any(job.is_active for job in before):
@@ -101,7 +101,7 @@ def start(chore: Chore) -> Job:
         remove_tree(each)
     event("chore asked for", job=folder.name, kind=chore.kind, data_set=chore.name)
     with contextlib.suppress(BusyError):  # it is queued: whoever looks next starts it
-        sweep()
+        clear_dead_jobs()
     return read_job(folder)
 
 
@@ -113,7 +113,7 @@ def last_chore() -> Job | None:
 def chore_is_active() -> bool:
     """Whether a chore runs or is about to; one whose process died does not."""
     with contextlib.suppress(BusyError):
-        return any(job.chore is not None for job in sweep())
+        return any(job.chore is not None for job in clear_dead_jobs())
     return any(job.chore is not None for job in active_jobs())
 
 
@@ -139,7 +139,7 @@ def cancel(job: Job) -> Job:
         with table():
             _close_if_running(job.folder, "cancelled", f"cancelled; {kept}")
         with contextlib.suppress(BusyError):
-            sweep()
+            clear_dead_jobs()
     return read_job(job.folder)
 
 
@@ -164,7 +164,7 @@ def _set_aside(job: Job) -> Path:
     return job.folder.rename(job.folder.with_name(f".tmp-{job.name}"))
 
 
-def sweep() -> list[Job]:
+def clear_dead_jobs() -> list[Job]:
     """Mark running jobs whose process is gone as lost, then start the next queued one of each lane where nothing runs.
 
     Returns
@@ -319,7 +319,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with slot(arguments.slot, read_job(arguments.run_dir).lane):
             code = run(arguments.run_dir, token=arguments.token)
         with contextlib.suppress(BusyError):  # whoever looks next starts the next job
-            sweep()
+            clear_dead_jobs()
     except BusyError as error:
         return _fail(error, BUSY)
     except (AsdError, OSError) as error:

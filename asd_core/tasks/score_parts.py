@@ -38,7 +38,7 @@ def read_rows(folder: Path, files: Iterable[str]) -> Iterator[ScoreRow]:
     for file in files:
         content = undamaged(folder / file)
         if content is None:
-            raise UsageError(f"{folder / file} is missing or damaged: run the same command to score its clips again")
+            raise UsageError(f"{folder / file} is missing or damaged: run the same command again to score its clips")
         with pq.ParquetFile(pa.BufferReader(content)) as part:
             records = part.read().to_pylist()
         yield from map(_row, records)

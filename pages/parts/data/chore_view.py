@@ -10,7 +10,7 @@ from asd_core.jobs import queue as jobs
 from asd_core.jobs.chores import Chore, Step
 from asd_core.jobs.table import Job, read_job, step
 from pages.parts.data.table import size_text
-from pages.parts.train.live import swept
+from pages.parts.train.live import cleared_jobs
 from pages.shared.frame import fragment, shown_text
 
 POLL_S = 1.0
@@ -29,7 +29,7 @@ def chore_panel(kinds: Sequence[str]) -> bool:
     bool
         Whether a chore of any kind runs.
     """
-    swept()
+    cleared_jobs()
     job = jobs.last_chore()
     if job is None or job.chore is None:
         return False
@@ -42,7 +42,7 @@ def chore_panel(kinds: Sequence[str]) -> bool:
 
 
 def _looked_at_again(job: Job) -> Job:
-    swept()
+    cleared_jobs()
     now = read_job(job.folder)
     if not now.is_active:
         st.rerun()

@@ -45,16 +45,16 @@ def live_panel() -> None:
         fragment(lambda: _panel(before, looks.pop() if looks else _trainings()), run_every=POLL_S)()
 
 
-def swept() -> list[Job]:
+def cleared_jobs() -> list[Job]:
     """Close jobs whose process died, start the next, and return the active ones; another process may be at it."""
     with contextlib.suppress(BusyError):
-        return jobs.sweep()
+        return jobs.clear_dead_jobs()
     return job_table.active_jobs()
 
 
 def _trainings() -> list[Job]:
     """Trainings that wait or run, newest first."""
-    return [job for job in swept() if job.chore is None]
+    return [job for job in cleared_jobs() if job.chore is None]
 
 
 def job_title(job: Job) -> str:
