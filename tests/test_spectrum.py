@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asd_core.detectors.one_class_svm import one_class_scores
 from asd_core.errors import InputError
 from asd_core.features.log_mel import log_mel
 from asd_core.features.spectra import (
@@ -17,7 +18,6 @@ from asd_core.features.spectra import (
     WINDOWS,
     mean_spectrum,
     mean_spectrum_hz,
-    one_class_scores,
     principal_plane,
     spectrogram,
     spectrum_spread,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from asd_core.detectors.contract import State, TensorSpec
 from asd_core.detectors.on_embeddings import EncoderDetector, patch_times_s, squared_distances, standard_scale
@@ -104,10 +105,7 @@ class VggishOcsvm(EncoderDetector):
     def _block_scores(self, blocks: FloatArray) -> FloatArray:
         """Negated decision values of unscaled blocks (n, 1280), shape (n,)."""
         arrays = self._learned
-        scaled = (blocks - arrays["mean"]) / arrays["scale"]
-        kernel = np.exp(-arrays["gamma"] * squared_distances(scaled, arrays["support_vectors"]))
-        scores: FloatArray = -(kernel @ arrays["dual_coef"] + arrays["intercept"])
-        return scores
+        return one_class_scores((blocks - arrays["mean"]) / arrays["scale"], arrays)
 
     def _anomaly_score(self, clip: Waveform) -> float:
         return float(self._block_scores(self.embed(clip)).mean())
@@ -140,6 +138,29 @@ class VggishOcsvm(EncoderDetector):
         if not (state["gamma"] > 0).all() or not (state["scale"] > 0).all():
             raise InputError("gamma and scale must be positive")
         super()._restore(state)
+
+
+def one_class_scores(standardised: npt.ArrayLike, state: Mapping[str, npt.NDArray[Any]]) -> FloatArray:
+    """Negated decision values of a one-class SVM with an RBF kernel, shape (n,): above 0 is outside the boundary.
+
+    Parameters
+    ----------
+    standardised
+        Shape (n, n_features), in the space of the support vectors.
+    state
+        `support_vectors`, `dual_coef`, `intercept` and `gamma` of a fitted SVM.
+
+    Raises
+    ------
+    InputError
+        Rows of another length than the support vectors.
+    """
+    rows, vectors = np.asarray(standardised, dtype=np.float64), state["support_vectors"]
+    if rows.ndim != 2 or rows.shape[1] != vectors.shape[1]:
+        raise InputError(f"rows must have shape (n, {vectors.shape[1]}), got {rows.shape}")
+    kernel = np.exp(-state["gamma"] * squared_distances(rows, vectors))
+    scores: FloatArray = -(kernel @ state["dual_coef"] + state["intercept"])
+    return scores
 
 
 def kernel_gamma(setting: str | float, scaled: FloatArray) -> float:

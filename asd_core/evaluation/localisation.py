@@ -20,7 +20,6 @@ from asd_core.evaluation.uncertainty import Interval, wilson
 from asd_core.features.log_mel import N_MELS, frame_times_s, mel_band_centres_hz
 from asd_core.types import AnomalyMap, BoolArray, FloatArray
 
-CHANCE_AUC = 0.5
 NEAR_FRAMES = 2
 """A hit is near within 2 frames, 64 ms: a log-mel frame is that long."""
 _TIE_S = 1e-9

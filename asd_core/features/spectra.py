@@ -6,7 +6,6 @@ window and the frequency axis, so that one range in dB fits all pictures: 0 dB i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -196,25 +195,6 @@ def principal_plane(rows: npt.ArrayLike) -> PrincipalPlane:
     power = np.square(lengths)
     shares = power[:2] / (power.sum() or 1.0)
     return PrincipalPlane(centre, axes, (float(shares[0]), float(shares[1])))
-
-
-def one_class_scores(standardised: npt.ArrayLike, state: Mapping[str, npt.ArrayLike]) -> FloatArray:
-    """Negated decision values of a one-class SVM with an RBF kernel, shape (n,): above 0 is outside the boundary.
-
-    Parameters
-    ----------
-    standardised
-        Shape (n, n_features), in the space of the support vectors.
-    state
-        `support_vectors`, `dual_coef`, `intercept` and `gamma` of a fitted SVM.
-    """
-    rows, vectors = np.asarray(standardised, dtype=np.float64), np.asarray(state["support_vectors"], dtype=np.float64)
-    if rows.ndim != 2 or rows.shape[1] != vectors.shape[1]:
-        raise InputError(f"rows must have shape (n, {vectors.shape[1]}), got {rows.shape}")
-    squared = np.square(rows).sum(1)[:, None] + np.square(vectors).sum(1) - 2.0 * (rows @ vectors.T)  # (n, n_vectors)
-    kernel = np.exp(-np.asarray(state["gamma"]) * np.maximum(squared, 0.0))
-    scores: FloatArray = -(kernel @ np.asarray(state["dual_coef"]) + np.asarray(state["intercept"]))
-    return scores
 
 
 def _checked(samples: npt.ArrayLike) -> FloatArray:

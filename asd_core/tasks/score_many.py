@@ -24,24 +24,22 @@ import hashlib
 import json
 import logging
 import os
-import platform
 import secrets
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from asd_core import __version__
 from asd_core.artifacts.store import open_artifact
 from asd_core.data.clip_lists import expand, locate
 from asd_core.errors import ArtifactError, UsageError
 from asd_core.system.files import replace_file
 from asd_core.system.locks import hold
+from asd_core.system.packages import installed_versions
 from asd_core.system.threads import one_blas_thread
 from asd_core.tasks.score import Scorer, ScoreRow, format_score_csv, score_clip
 
@@ -197,11 +195,7 @@ def score_part(run: Run, part: Part) -> dict[str, str]:
 
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that scores, or the way to them, depend on."""
-    found = {"asd_core": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+    return installed_versions(_PACKAGES)
 
 
 def version_warnings(here: Mapping[str, str], there: Mapping[str, str]) -> set[str]:

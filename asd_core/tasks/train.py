@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
 import numpy as np
 
-from asd_core import __version__
 from asd_core.artifacts.arrays import CheckpointFile
 from asd_core.artifacts.manifest import KIND, settings_json
 from asd_core.artifacts.store import DIGEST_PREFIX, MAX_TRAINING_CLIPS, Artifact, locked, publish, republish
@@ -31,6 +28,7 @@ from asd_core.evaluation.thresholds import Threshold
 from asd_core.features.cache import read_clip
 from asd_core.features.familiarity import Familiarity, traits
 from asd_core.features.log_mel import FEATURE_CONFIG
+from asd_core.system.packages import installed_versions
 from asd_core.types import Waveform
 
 DEFAULT_RULE = "conformal"
@@ -438,13 +436,7 @@ def fingerprint(digests: Sequence[str]) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that figures depend on."""
-    found = {"asd_core": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(_PACKAGES)
 
 
 def save_threshold(artifact: Artifact, threshold: Threshold, *, folder: Path, reason: str = "") -> Artifact:

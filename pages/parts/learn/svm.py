@@ -12,8 +12,8 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import read_waveform
-from asd_core.detectors.one_class_svm import BLOCK_PATCHES, VggishOcsvm
-from asd_core.features.spectra import PrincipalPlane, one_class_scores, principal_plane
+from asd_core.detectors.one_class_svm import BLOCK_PATCHES, VggishOcsvm, one_class_scores
+from asd_core.features.spectra import PrincipalPlane, principal_plane
 from asd_core.formats import score_text
 from asd_core.reports.plots import (
     ANOMALOUS_COLOUR,
