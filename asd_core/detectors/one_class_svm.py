@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from asd_core.detectors.contract import State, TensorSpec
 from asd_core.detectors.on_embeddings import EncoderDetector, patch_times_s, squared_distances, standard_scale
@@ -139,7 +140,7 @@ class OneClassSvm(EncoderDetector):
         super()._restore(state)
 
 
-def one_class_scores(standardised: FloatArray, state: State) -> FloatArray:
+def one_class_scores(standardised: npt.ArrayLike, state: Mapping[str, npt.NDArray[Any]]) -> FloatArray:
     """Negated decision values of a one-class SVM with an RBF kernel, shape (n,): above 0 is outside the boundary.
 
     Parameters
@@ -148,8 +149,16 @@ def one_class_scores(standardised: FloatArray, state: State) -> FloatArray:
         Shape (n, n_features), in the space of the support vectors.
     state
         `support_vectors`, `dual_coef`, `intercept` and `gamma` of a fitted SVM.
+
+    Raises
+    ------
+    InputError
+        Rows of another length than the support vectors.
     """
-    kernel = np.exp(-state["gamma"] * squared_distances(standardised, state["support_vectors"]))
+    rows, vectors = np.asarray(standardised, dtype=np.float64), state["support_vectors"]
+    if rows.ndim != 2 or rows.shape[1] != vectors.shape[1]:
+        raise InputError(f"rows must have shape (n, {vectors.shape[1]}), got {rows.shape}")
+    kernel = np.exp(-state["gamma"] * squared_distances(rows, vectors))
     scores: FloatArray = -(kernel @ state["dual_coef"] + state["intercept"])
     return scores
 

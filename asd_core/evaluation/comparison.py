@@ -36,14 +36,14 @@ def distinct_titles(titles: Sequence[str]) -> tuple[str, ...]:
 
 
 def alarms(anomaly_scores: FloatArray, thresholds: Sequence[Threshold]) -> BoolArray:
-    """Return which clips raise an alarm, shape (n_methods, n_clips); a method without a threshold raises none.
+    """Return which clips raise an alarm, shape (n_detectors, n_clips); a detector without a threshold raises none.
 
     Parameters
     ----------
     anomaly_scores
-        Shape (n_methods, n_clips).
+        Shape (n_detectors, n_clips).
     thresholds
-        One for each method.
+        One per detector.
     """
     rows = [
         np.zeros(len(scores), dtype=np.bool_) if threshold.value is None else is_anomalous(scores, threshold.value)
@@ -58,9 +58,9 @@ def disagreements(alarms: BoolArray, *, raised_by: int | None = None) -> IntArra
     Parameters
     ----------
     alarms
-        Shape (n_methods, n_clips).
+        Shape (n_detectors, n_clips).
     raised_by
-        Only those on which this method raises the alarm; None takes all.
+        Only those on which this detector raises the alarm; None takes all.
     """
     differ = alarms.any(axis=0) & ~alarms.all(axis=0)
     return np.flatnonzero(differ if raised_by is None else differ & alarms[raised_by])
@@ -77,7 +77,7 @@ class Quadrants:
 
 
 def quadrants(first: BoolArray, second: BoolArray, labels: BoolArray) -> Quadrants:
-    """Count two methods' alarms, shape (n_clips,) each, by label."""
+    """Count two detectors' alarms, shape (n_clips,) each, by label."""
 
     def counted(cell: BoolArray) -> tuple[int, int]:
         return int((cell & ~labels).sum()), int((cell & labels).sum())
@@ -138,8 +138,8 @@ def roc_band(
 ) -> Band:
     """Return the percentile-bootstrap band of the ROC, pointwise: clips resampled within class.
 
-    At each FPR stands the largest TPR that a threshold reaches with no more false alarms (`tpr_at_fpr`), so that a draw
-    needs no curve: the threshold lies just above the normal score that would be one false alarm too many.
+    At each FPR the band shows the largest TPR that a threshold reaches with no more false alarms (`tpr_at_fpr`). So a
+    draw needs no curve: the threshold lies just above the normal score that would be one false alarm too many.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def _tpr_draws(
     flat = drawn + n_steps * np.arange(n_draws)[:, None]
     counts = np.bincount(flat.ravel(), minlength=n_draws * n_steps).reshape(n_draws, n_steps)
     above = np.concatenate([np.zeros((n_draws, 1), dtype=np.int64), counts.cumsum(axis=1)], axis=1)
-    # One false alarm too many would come at this step; past the last normal clip every threshold is allowed.
+    # The first step with one false alarm too many; past the last normal clip every threshold is allowed.
     bound = np.concatenate([drawn_normal, np.full((n_draws, 1), n_steps)], axis=1)[:, allowed]
     return np.asarray(np.take_along_axis(above, bound, axis=1) / len(anomalous))
 

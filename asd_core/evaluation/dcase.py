@@ -228,20 +228,6 @@ def _joined(truth: Mapping[str, bool], scores: Mapping[str, float], *, where: st
     return list(truth.values()), [scores[name] for name in truth]
 
 
-def write_result_csv(result: Mapping[str, Any], path: Path) -> None:
-    """Write what `evaluate_folder` returned as the official evaluator does; a figure not defined is left empty."""
-    lines = []
-    for machine, figures in result["machines"].items():
-        lines += [machine, "id,AUC,pAUC"]
-        lines += [f"{name},{_cell(each['auc'])},{_cell(each['pauc'])}" for name, each in figures["per_id"].items()]
-        lines += [f"Average,{_cell(figures['auc_mean'])},{_cell(figures['pauc_mean'])}", ""]
-    replace_text(Path(path), "".join(f"{line}\n" for line in lines))
-
-
-def _cell(figure: float | None) -> str:
-    return "" if figure is None else repr(float(figure))
-
-
 def write_anomaly_scores(folder: Path, machine: str, rows: Iterable[tuple[str, str, float]]) -> list[Path]:
     """Write official score files, one for each machine id: no header, no byte order mark, LF, sorted by file name.
 

@@ -34,7 +34,7 @@ class DeLong:
     difference
         AUC(a) - AUC(b) with its interval, clipped to [-1, 1].
     difference_variance
-        Of the difference; the detectors heard the same clips.
+        Of the difference; both detectors scored the same clips.
     p_value
         Two-sided, of no difference; 1 for equal rankings; None where a difference has no variance (see
         `difference.reason`).

@@ -1,7 +1,7 @@
-"""Several methods as one: the mean of their z-scores, by held-out normal clips alone; no label is looked at.
+"""Several detectors as one: the mean of their z-scores, from held-out normal clips alone; no label is used.
 
-Each method's scores are brought to mean 0 and standard deviation 1 over its own held-out normal clips, then averaged
-(equal weights: nothing is left to choose). A method's unit and level cancel out.
+Each detector's scores are brought to mean 0 and standard deviation 1 over its own held-out normal clips, then averaged
+(equal weights: nothing is left to choose). A detector's unit and level cancel out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ONE_SCALE = "all ids"
 
 
 class Member(Protocol):
-    """A method's scores of test clips and of held-out normal clips."""
+    """A detector's scores of test clips and of held-out normal clips."""
 
     @property
     def title(self) -> str:
@@ -38,7 +38,7 @@ class Member(Protocol):
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The joint scores of several methods.
+    """The joint scores of several detectors.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def combine(members: Sequence[Member]) -> Ensemble:
         A member without held-out clips, or with equal held-out scores, by name.
     """
     if len(members) < 2:
-        raise UsageError(f"an ensemble needs at least two methods, got {len(members)}")
+        raise UsageError(f"an ensemble needs at least two detectors, got {len(members)}")
     for member in members:
         _check_spread(member)
     tested = [{clip.digest: clip for clip in member.scores.clips} for member in members]
@@ -114,7 +114,7 @@ def _check_same_clips(members: Sequence[Member], tested: Sequence[dict[str, Scor
         for member, found in zip(members, tested, strict=True):
             if clip.digest not in found:
                 raise DataSetError(
-                    f"an ensemble needs the same test clips of every method: {member.title} has no score of "
+                    f"an ensemble needs the same test clips of every detector: {member.title} has no score of "
                     f"{clip.path} (SHA-256 {clip.digest[:16]})"
                 )
 

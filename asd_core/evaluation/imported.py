@@ -1,4 +1,4 @@
-"""Scores of another method, brought to the clips of a data set."""
+"""Scores computed elsewhere, matched to the clips of a data set."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_scores(path: Path) -> dict[str, float]:
     Raises
     ------
     DataSetError
-        Missing columns, a path twice, or a score that is not a finite number.
+        Missing columns, a path given twice, or a score that is not a finite number.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:

@@ -67,7 +67,7 @@ def from_labelled_scores(
     rule_value: float | None = None,
     prior: float | None = None,
 ) -> Threshold:
-    """Return the threshold that a rule with labels likes best; among equals the highest.
+    """Return the threshold that is best by a rule that uses labels; the highest of equally good ones.
 
     `closest_topleft` minimises FPR^2 + (1 - TPR)^2, `youden` maximises TPR - FPR, `best_f1` maximises
     2 TP / (2 TP + FP + FN), `cost` minimises ratio * prior * (1 - TPR) + (1 - prior) * FPR.

@@ -2,7 +2,7 @@
 
 Masks: True where the fault changes the log-mel spectrogram, shape (n_frames, 128). A random map has a pixel AUC and a
 time AUC of 0.5 and hits as often as the mask is large: the mean mask share. Figures are of one clip and then averaged
-over clips, so that a clip with a large mask counts no more than another; MVTec AD (Bergmann et al. 2019) pools the
+over clips, so that a clip with a large mask weighs no more than another; MVTec AD (Bergmann et al. 2019) pools the
 pixels of all images instead.
 """
 
@@ -20,7 +20,6 @@ from asd_core.evaluation.uncertainty import Interval, wilson
 from asd_core.features.log_mel import N_MELS, frame_times_s, mel_band_centres_hz
 from asd_core.types import AnomalyMap, BoolArray, FloatArray
 
-CHANCE_AUC = 0.5
 NEAR_FRAMES = 2
 """A hit is near within 2 frames, 64 ms: a log-mel frame is that long."""
 _TIE_S = 1e-9
@@ -38,7 +37,7 @@ class Localisation:
     pixel_auc
         See `pixel_auc`; for a map over time only it rates the map as if it pointed at all bands.
     time_auc
-        See `time_auc`; None where the fault is heard in every frame that has a value.
+        See `time_auc`; None where the fault is audible in every frame that has a value.
     hits, hits_nearly
         See `pointing_hit`, with a tolerance of 0 and of 2 frames; for a map over time only they ask whether the frame
         is right, not the band. None where all values are equal.
@@ -244,7 +243,7 @@ def localise(anomaly_map: AnomalyMap, mask: BoolArray) -> Localisation:
     Parameters
     ----------
     mask
-        Shape (n_frames, 128), True where the fault is heard.
+        Shape (n_frames, 128), True where the fault is audible.
 
     Raises
     ------

@@ -92,7 +92,7 @@ def cells(labels: BoolArray, anomaly_scores: FloatArray, threshold: float) -> np
 
 
 def telling_clips(labels: BoolArray, anomaly_scores: FloatArray, threshold: float | None) -> dict[str, int]:
-    """Pick the clips that tell most about a threshold; without one, the clip with the highest score.
+    """Pick the clips that reveal most about a threshold; without one, the clip with the highest score.
 
     Returns
     -------

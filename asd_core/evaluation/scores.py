@@ -70,7 +70,7 @@ class Scores:
 
     @property
     def machine_ids(self) -> tuple[str, ...]:
-        """One id a clip."""
+        """One id per clip."""
         return tuple(clip.machine_id for clip in self.clips)
 
 

@@ -1,4 +1,4 @@
-"""What labelled scores amount to: how well they rank, what a threshold decides, and how far its choice flatters them.
+"""What labelled scores amount to: how well they rank, what a threshold decides, and how optimistic its choice is.
 
 Values are typed; `to_json` writes them under the keys of the `evaluate` command.
 """

@@ -31,7 +31,7 @@ class RuleSpec:
     title
         One line for people.
     uses_test_labels
-        True where the rule looks at the labels it is later judged by.
+        True where the rule uses the labels it is later judged by.
     rule_value
         What the rule's number means; None where the rule takes none.
     default
@@ -84,9 +84,9 @@ class Threshold:
     promised_fpr
         In (0, 1); None where the rule promises nothing.
     n_calibration
-        Number of scores the rule looked at.
+        Number of scores the rule used.
     per_id
-        A threshold for each machine id, where each had enough scores.
+        One threshold per machine id, where each id had enough scores.
     reason
         Why `value` is None.
     rule_value
@@ -106,7 +106,7 @@ class Threshold:
     prior: float | None = None
 
     def for_ids(self, machine_ids: Sequence[str]) -> FloatArray:
-        """Return the threshold that counts for each clip, shape (n,); `value` where an id has none of its own.
+        """Return the threshold of each clip, shape (n,): that of its id, or `value` where the id has none of its own.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class Threshold:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Threshold:
-        """Return the threshold that `to_json` wrote; keys unknown here are left out.
+        """Return the threshold that `to_json` wrote; unknown keys are ignored.
 
         Raises
         ------
@@ -188,7 +188,7 @@ def is_anomalous(anomaly_scores: npt.ArrayLike, threshold: npt.ArrayLike) -> Boo
     Raises
     ------
     InputError
-        NaN on either side, or as many thresholds as there are no scores.
+        NaN on either side, or neither one threshold nor one per score.
     """
     scores, limits = np.asarray(anomaly_scores, dtype=np.float64), np.asarray(threshold, dtype=np.float64)
     if limits.ndim and limits.shape != scores.shape:
@@ -249,7 +249,7 @@ def n_needed(rule: str, rule_value: float | None = None) -> int:
     """Return how many normal scores a label-free rule needs.
 
     Conformal: ceil(1 / alpha) - 1, below which its quantile is infinite. Quantile and gamma: the same count for their
-    promise, asked of each id before it gets a threshold of its own. Mean and standard deviation: 2. Otherwise 0.
+    promise, required of each id before it gets a threshold of its own. Mean and standard deviation: 2. Otherwise 0.
     """
     value = check_rule(rule, rule_value)
     if rule not in _OPEN_UNIT_INTERVAL or value is None:
@@ -343,7 +343,7 @@ def from_normal_scores(
 
     Conformal: just above the ceil((m + 1)(1 - alpha))-th smallest of m scores. Quantile: just above the quantile
     (linear between scores). Gamma: `scipy.stats.gamma.fit`, then its quantile, as the DCASE baselines from 2021 on do.
-    Mean and standard deviation: mean + k std, ddof 0. Zero and manual do not look at the scores.
+    Mean and standard deviation: mean + k std, ddof 0. Zero and manual do not use the scores.
     With machine ids, `per_id` is filled where each id has at least `n_needed` scores that are not all equal.
 
     Parameters

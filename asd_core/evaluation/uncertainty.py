@@ -21,9 +21,9 @@ from asd_core.formats import area_text
 from asd_core.types import BoolArray, FloatArray
 
 N_DRAWS = 2000
-"""Resamples of a bootstrap, unless told otherwise."""
+"""Default number of bootstrap resamples."""
 MIN_NORMALS_FOR_PAUC = 50
-"""Below this one normal clip more or less on top moves the pAUC too far to be relied on."""
+"""With fewer normal clips, a single one near the top moves the pAUC too far."""
 _CLIPS_AT_ONCE = 250_000
 """Drawn clips held in memory together: a few MB, which stay in the processor's cache."""
 _NO_SPREAD = "no spread: every draw gives the same figure, so the interval says nothing"
@@ -40,7 +40,7 @@ class Interval:
     estimate
         The figure itself; a percentile interval need not contain it.
     reliable
-        False where the interval should not be leaned on; then `reason` says why.
+        False where the interval should not be relied on; then `reason` says why.
     reason
         Why it is not reliable.
     """

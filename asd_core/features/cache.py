@@ -27,7 +27,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -37,6 +36,7 @@ import numpy.typing as npt
 from asd_core.audio.reading import READER_VERSION, read_waveform
 from asd_core.errors import AudioError, FileError, UsageError
 from asd_core.system.files import parse_json, read_regular
+from asd_core.system.packages import installed
 from asd_core.system.places import data_dir
 from asd_core.types import SR, DerivedArray, Float32Array, Waveform
 
@@ -348,10 +348,7 @@ def _is_settled(status: os.stat_result) -> bool:
 def _runtime() -> str:
     """Name what else the figures depend on: the reader, the packages and the kind of processor."""
     found = [f"cache {FORMAT}, reader {READER_VERSION}", platform.machine()]
-    for package in _PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found.append(f"{package} {version(package)}")
-    return ", ".join(found)
+    return ", ".join([*found, *(f"{package} {version}" for package, version in installed(_PACKAGES).items())])
 
 
 def _key_digest(key: str) -> bytes:

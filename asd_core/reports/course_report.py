@@ -35,7 +35,7 @@ REPORT_FITTED_CLIPS = 1895
 
 @dataclass(frozen=True)
 class Published:
-    """What the report prints of a method; None where it prints nothing."""
+    """What the report prints about a detector; None where it prints nothing."""
 
     table: str | None
     auc_pooled: float | None
@@ -67,7 +67,7 @@ SIMULATED_NOTE = "Simulated data: generated sound, not recordings. The report's 
 
 @dataclass(frozen=True)
 class Method:
-    """One of the report's methods as trained here.
+    """One of the report's detectors as trained here.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Method:
     heldout_loss
         Of the held-out clips after the last epoch; None for the one-class SVM.
     report
-        What the report prints of it.
+        What the report prints about it.
     with_test_labels, without_test_labels
         Judged at a threshold chosen on the test labels, as in the report, and at one from held-out normal clips.
     """
@@ -178,7 +178,7 @@ class Reproduction:
 
 
 def write_figures(assessments: Sequence[Assessment], methods: Sequence[Method], out: Path) -> dict[str, str]:
-    """Write the three figures as SVG files that stand alone.
+    """Write the three figures as self-contained SVG files.
 
     Returns
     -------

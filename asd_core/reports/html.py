@@ -80,7 +80,7 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class _Entry:
-    """A detector with all that the report says of it."""
+    """A detector with everything the report says about it."""
 
     assessment: Assessment
     summary: Summary
@@ -169,7 +169,7 @@ def _check_same_clips(assessments: Sequence[Assessment]) -> None:
 
 
 def render(template: Path, **values: Any) -> str:
-    """Fill a template; whatever is not `Markup` is escaped, a missing value is an error."""
+    """Fill a template; everything but `Markup` is escaped, and a missing value is an error."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template.read_text(encoding="utf-8")).render(**values)
 

@@ -1,4 +1,4 @@
-"""The course report's experiment again: its three methods on ids 00, 02 and 04, its figures beside ours.
+"""The course report's experiment repeated: its three detectors on ids 00, 02 and 04, its figures beside ours.
 
 The report set its thresholds on labelled test clips and pooled its AUCs over ids. Both are done here as it did them,
 and beside them what it leaves open: AUC per id, and a threshold from held-out normal clips.
@@ -47,11 +47,11 @@ def reproduce(
     seed: int = 0,
     on_progress: Callable[[str, Progress], None] = lambda _name, _progress: None,
 ) -> Reproduction:
-    """Train the three methods, judge them as the report did and as it should be done, and write one HTML report.
+    """Train the three detectors, judge them as the report did and as it should be done, and write one HTML report.
 
-    With `resume`, methods that `out` already holds of these clips are not trained again, and a killed training goes on
-    from its last finished epoch. VGGish is listed as not run where it is out of reach or the preset does not ask
-    for it; log-mel statistics stand in under their own name.
+    With `resume`, detectors of these clips that `out` already holds are not trained again, and a killed training
+    continues from its last finished epoch. VGGish is listed as not run where it is out of reach or the preset does not
+    request it; log-mel statistics take its place under their own name.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def _report_ids(data_set: DataSet) -> tuple[tuple[str, ...], list[str]]:
 def _trained(
     request: TrainingRequest, on_progress: Callable[[str, Progress], None]
 ) -> tuple[Path, list[dict[str, str]]]:
-    """Train one method, or take the one a former run left; also tell why VGGish was not run, where it was not."""
+    """Train one detector, or take the one a former run left; also say why VGGish was not run, where it was not."""
 
     def show(progress: Progress) -> None:
         on_progress(request.detector, progress)

@@ -1,4 +1,4 @@
-"""Small pictures for reports that stand alone: SVG text without scripts, every label escaped."""
+"""Small pictures for self-contained reports: SVG text without scripts, every label escaped."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _box(part: FloatArray, low: float, span: float, width: int, y: float, colour
 
 
 def stacked_svg(title: str, pictures: Mapping[str, Markup], *, note: str) -> str:
-    """Lay pictures under one another with their headings, as the text of an SVG file that stands alone.
+    """Stack pictures with their headings, as the text of a self-contained SVG file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A detector's scores of labelled test clips, and what else is judged on the same clips."""
+"""A detector's scores of labelled test clips, and variants of them on the same clips."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Assessment:
 def check_options(
     *, rule: str | None = None, rule_value: float | None = None, pooling: str | None = None, seed: int = 0
 ) -> None:
-    """Refuse what no clip needs to be scored for.
+    """Check options before any clip is scored.
 
     Raises
     ------
@@ -128,9 +128,9 @@ def assess(
 
 
 def open_for(artifact: Artifact, data: Path, *, machine: str | None = None, **options: Any) -> DataSet:
-    """Open a data set for a detector: its own machine, where the folder holds several and none is named.
+    """Open a data set for a detector: its own machine, where the folder holds several and none is given.
 
-    `seed` is the training's: own recordings have no test split, and it tells which clips were left for testing.
+    `seed` is the training's: own recordings have no test split, and the seed says which clips were left for testing.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def open_for(artifact: Artifact, data: Path, *, machine: str | None = None, **op
 
 
 def repooled(assessment: Assessment, pooling: str) -> Assessment:
-    """Pool a network's errors over time in another way: the same weights, scores of test and held-out clips anew.
+    """Pool a network's errors over time in another way: same weights, test and held-out clips scored again.
 
     The saved threshold no longer applies.
 
@@ -207,7 +207,7 @@ def _with_scores(scores: Scores, scales: Mapping[str, tuple[float, float]]) -> S
 
 
 def with_imported(assessment: Assessment, imported: Mapping[str, float], *, title: str) -> Assessment:
-    """Put another method's scores in place of the detector's, on the same clips.
+    """Put imported scores in place of the detector's, on the same clips.
 
     Held-out clips that the file scores too serve for label-free thresholds; without them there is none.
 

@@ -1,6 +1,6 @@
 """Several detectors on the same test clips, joined by digest; imported scores and ensembles beside them.
 
-Nothing here listens to a clip: all scores are stored ones.
+No clip is read here: all scores are stored ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from asd_core.types import BoolArray, FloatArray
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """One method's scores of one data set's clips.
+    """Scores of one data set's clips: a trained detector's, imported ones, or an ensemble's.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def _in_order(method: Method) -> list[str]:
 def imported_method(
     comparison: Comparison, imported: Mapping[str, float], *, machine: str, title: str, key: str
 ) -> Method:
-    """Make a method of another one's scores (path -> score) for the clips of a comparison.
+    """Make a method of imported scores (path -> score) for the clips of a comparison.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def imported_method(
 
 
 def with_ensemble(comparison: Comparison) -> Comparison:
-    """Add the ensemble of the trained detectors as one more method; imported scores take no part in it.
+    """Add the ensemble of the trained detectors as one more method; imported scores are left out of it.
 
     Raises
     ------

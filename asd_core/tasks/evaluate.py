@@ -1,4 +1,4 @@
-"""How good a detector is on labelled clips: figures with intervals, and what another method's scores give."""
+"""How good a detector is on labelled clips: figures with intervals, and what other scores of the same clips give."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from asd_core.tasks.train import DEFAULT_RULE, versions
 
 @dataclass(frozen=True)
 class MadeFrom:
-    """All that an evaluation depends on, and no time of day.
+    """Everything that an evaluation depends on; no time of day.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Evaluation:
     Parameters
     ----------
     model
-        The folder as it was named.
+        The folder as given.
     encoder
         Id of the encoder; None for a detector without one.
     simulated
@@ -103,7 +103,7 @@ class Evaluation:
     warnings
         `code: text` lines on the clips and on the figures.
     imported, ensemble
-        Where requested: another method's scores, and the ensemble with further detectors.
+        Where requested: imported scores, and the ensemble with further detectors.
     """
 
     model: Path
@@ -177,7 +177,7 @@ def evaluate(
     normalise
         Bring ids to one scale by their held-out normal scores.
     imported
-        Path to score of another method: summed up beside the detector, with the paired difference.
+        Path to imported score: summed up beside the detector, with the paired difference.
     others
         Further detectors: their ensemble with this one is summed up beside it, with the paired difference.
     pooling
@@ -188,8 +188,8 @@ def evaluate(
     Returns
     -------
     Evaluation
-        Typed figures; `to_json` gives the keys of the `evaluate` command. The result names all it was made from and no
-        time of day: the same evaluation gives the same bytes.
+        Typed figures; `to_json` gives the keys of the `evaluate` command. The result names everything it
+        was made from and no time of day: the same evaluation gives the same bytes.
 
     Raises
     ------
@@ -240,7 +240,7 @@ def _compared(
 
 
 def made_from(assessment: Assessment, *, rule: str | None, rule_value: float | None, seed: int) -> MadeFrom:
-    """Name all that an evaluation depends on."""
+    """Name everything that an evaluation depends on."""
     return MadeFrom(
         version=assessment.artifact.version,
         test_fingerprint=fingerprint([clip.digest for clip in assessment.scores.clips]),

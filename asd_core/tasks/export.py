@@ -19,9 +19,9 @@ def export_dcase(
 ) -> dict[str, Any]:
     """Score every test clip, labelled or not, and write `anomaly_score_<machine>_id_<NN>.csv` into an empty folder.
 
-    Where the detector has a threshold, `decision_result_<machine>_id_<NN>.csv` (file name, 0 or 1) are written as
-    well: our extension by analogy with 2021, since 2020 required no decisions. Clips on which the detector was fitted
-    or calibrated are left out and counted.
+    Where the detector has a threshold, `decision_result_<machine>_id_<NN>.csv` (file name, 0 or 1) are written beside
+    them: our extension by analogy with 2021, since 2020 asked for no decisions. Clips that the detector was fitted or
+    calibrated on are left out and counted.
 
     Raises
     ------

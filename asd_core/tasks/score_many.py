@@ -16,25 +16,22 @@ Every worker must see folder, models and clips (unless they are URLs) under the 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asd_core import __version__
 from asd_core.artifacts.store import open_artifact
 from asd_core.data.clip_lists import expand, locate
 from asd_core.errors import ArtifactError, UsageError
 from asd_core.system.files import replace_file
 from asd_core.system.locks import hold
+from asd_core.system.packages import installed_versions
 from asd_core.system.threads import one_blas_thread
 from asd_core.tasks.cluster import dask_client
 from asd_core.tasks.score import Scorer, ScoreRow, score_clip
@@ -155,12 +152,8 @@ def score_part(run: Run, part: Part) -> dict[str, str]:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages on which scores, or scoring in parts, depend."""
-    found = {"asd_core": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+    """Versions of Python and of the packages that scores, or the way to them, depend on."""
+    return installed_versions(_PACKAGES)
 
 
 def version_warnings(here: Mapping[str, str], there: Mapping[str, str]) -> set[str]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
 import numpy as np
 
-from asd_core import __version__
 from asd_core.artifacts.arrays import CheckpointFile
 from asd_core.artifacts.manifest import KIND, settings_json
 from asd_core.artifacts.store import DIGEST_PREFIX, MAX_TRAINING_CLIPS, Artifact, locked, publish
@@ -37,6 +34,7 @@ from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.features.familiarity import Familiarity, traits
 from asd_core.features.log_mel import FEATURE_CONFIG
+from asd_core.system.packages import installed_versions
 
 DEFAULT_RULE = "conformal"
 GENERAL_WARNINGS = ("few_clips: ", "no_threshold: ", "refused: ", "subsample: ")
@@ -327,10 +325,4 @@ def _training_json(history: Sequence[Progress], seconds: float) -> dict[str, Any
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that figures depend on."""
-    found = {"asd_core": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(_PACKAGES)
