@@ -40,7 +40,7 @@ _FRICTION_ROLL, _GREASE_ROLL, _BUSY_ROLL = 54_321, 97_531, 123_457
 """Circular shifts in samples that make tracks coloured from one white spectrum independent of each other."""
 
 _NOVEL_STRANGENESS = 2.5
-"""How much wider a session of its own strays; it gives the heavy tail that false alarms come from."""
+"""How much wider a clip's own session varies; this gives the heavy tail that false alarms come from."""
 
 _RAIL_PEAK = 0.004
 _SLAP_PEAK = 0.0026
@@ -50,18 +50,18 @@ _GREASE_DB = -43.0
 
 @dataclass(frozen=True)
 class SlideRail:
-    """One simulated machine, the faults it gets and the trouble around it.
+    """One simulated machine, the severity of its faults, and its disturbances.
 
     Parameters
     ----------
     program_s
-        (stroke, pause) in seconds, repeated for ever.
+        (stroke, pause) in seconds, repeated endlessly.
     friction_db, friction_hump_hz
         Friction noise at full speed in mel dB at the centre of its hump.
     motor_hz, motor_rms
         The motor's tone at full speed.
     severity_db, severity_sd_db
-        Mean and standard deviation of the faults' grades.
+        Mean and standard deviation of the faults' severities.
     novel_share, busy_share
         Shares of clips from a session of their own, and with air hiss or a passing vehicle.
     event_rate
@@ -94,7 +94,7 @@ published baseline finds the real ones."""
 
 @dataclass(frozen=True)
 class Scene:
-    """All that decides how one clip sounds; equal scenes give equal samples.
+    """Everything that determines the sound of one clip; equal scenes give equal samples.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Scene:
     n_events
         Number of clanks, voices and beeps.
     kind, severity_db
-        The fault, one of `KINDS`, and its grade; None: healthy.
+        The fault, one of `KINDS`, and its severity; None: healthy.
     """
 
     machine: SlideRail
