@@ -6,7 +6,7 @@
     |-- InputError            a waveform or array that breaks a stated limit
     |   `-- AudioError        an audio file that is refused; `code` is stable
     |-- NotFittedError        scoring or saving before `fit`
-    |-- UsageError            a command or call that cannot be carried out as asked
+    |-- UsageError            a command or call that cannot be carried out as requested
     |   |-- DataSetError      a folder that is not a data set, or not the one meant
     |   |-- EncoderUnavailableError   an encoder whose weights or packages are out of reach
     |   `-- StaleVersionError         a change to a version that is no longer the current one
@@ -15,9 +15,9 @@
     |-- ArtifactError         a saved detector that is damaged, unknown or unsafe
     |-- FileError             a file that the program keeps is missing, no regular file, or too large
     |-- DownloadError         a download, its check or its unpacking was given up
-    |   `-- DownloadStopped   `should_stop` said so; what has been fetched is reused next time
+    |   `-- DownloadStopped   `should_stop` ended it; what has been fetched is reused next time
     |-- BusyError             another process holds the lock
-    `-- TrainingStopped       `should_stop` said so; finished epochs are in the checkpoint
+    `-- TrainingStopped       `should_stop` ended it; finished epochs are in the checkpoint
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class AudioError(InputError):
         self.code = code
 
     def __reduce__(self) -> tuple[type[AudioError], tuple[str, str]]:
-        """Survive the way between processes."""
+        """Keep the code when pickled between processes."""
         return type(self), (self.code, str(self))
 
 
@@ -56,7 +56,7 @@ class NotFittedError(AsdError):
 
 
 class UsageError(AsdError):
-    """A command or call cannot be carried out as asked."""
+    """A command or call cannot be carried out as requested."""
 
 
 class DataSetError(UsageError):
@@ -68,7 +68,7 @@ class EncoderUnavailableError(UsageError):
 
 
 class StaleVersionError(UsageError):
-    """A version is to be changed that is no longer the current one."""
+    """A change is requested to a version that is no longer the current one."""
 
 
 class UndefinedMetricError(AsdError):
@@ -91,7 +91,7 @@ class DownloadError(AsdError):
     """A download, its check or its unpacking was given up; the text says why and what to do."""
 
 
-class DownloadStopped(DownloadError):  # noqa: N818 - not a fault, a wish
+class DownloadStopped(DownloadError):  # noqa: N818 - not a fault, but a request
     """`should_stop` ended the download; what has been fetched is reused next time."""
 
 
@@ -99,5 +99,5 @@ class BusyError(AsdError):
     """Another process holds the lock; try again later."""
 
 
-class TrainingStopped(AsdError):  # noqa: N818 - not a fault, a wish
+class TrainingStopped(AsdError):  # noqa: N818 - not a fault, but a request
     """`should_stop` ended the training; finished epochs are in the checkpoint."""

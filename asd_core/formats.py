@@ -1,4 +1,4 @@
-"""How numbers and names are written for people, the same on every page and in every report."""
+"""Numbers and names as people read them, the same on every page and in every report."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def score_text(value: float | None) -> str:
 
 
 def times_text(ratio: float) -> str:
-    """Write how many times a limit something is: two decimals, or more where it would read 1.00 without being so."""
+    """Write a multiple of a limit with two decimals, or more where it would read 1.00 without being 1."""
     texts = [f"{ratio:.{digits}f}" for digits in (2, 3, 4)]
     return next((text for text in texts if float(text) != 1.0), texts[0])
 
@@ -57,8 +57,8 @@ def seconds_text(seconds: float) -> str:
 def spreadsheet_cell(value: str | float | None) -> str:
     """Write a CSV cell: numbers by `repr`, None empty, and a `'` before all text that a spreadsheet would run.
 
-    That is text that begins with `= + - @`, TAB or CR, also behind blanks and quotes: at the start of the cell,
-    and after each character inside that separates cells in a spreadsheet that is set to another separator than a comma.
+    That is text that begins with `= + - @`, TAB or CR, even after blanks and quotes, at the start of the cell or after
+    any character that separates cells in a spreadsheet whose separator is not a comma.
     """
     if value is None:
         return ""
@@ -68,7 +68,7 @@ def spreadsheet_cell(value: str | float | None) -> str:
 
 
 def cell_text(cell: str) -> str:
-    """Read a text back from a cell that `spreadsheet_cell` wrote; text that needed no `'` stays as it is."""
+    """Read text back from a cell that `spreadsheet_cell` wrote; text that needed no `'` is unchanged."""
     return _KEPT_AS_TEXT.sub("", cell)
 
 

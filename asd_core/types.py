@@ -1,4 +1,4 @@
-"""The values that cross module borders, and names for their arrays.
+"""The values that are passed between modules, and names for their arrays.
 
 `Waveform.derived` runs other people's code as well (an encoder or a detector of one's own), so the limit to one BLAS
 thread is set there, once for all, and not by each of its callers. That is why this module imports `system.threads`
@@ -48,7 +48,7 @@ class Waveform:
 
     @property
     def n_samples(self) -> int:
-        """Length in samples; asking for it reads no file."""
+        """Length in samples; reads no file."""
         return len(self.samples)
 
     @property
@@ -58,13 +58,13 @@ class Waveform:
 
     @final
     def derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
-        """Features that `compute` makes of this clip and of nothing else, on one BLAS thread.
+        """Features that `compute` derives from this clip alone, on one BLAS thread.
 
         Parameters
         ----------
         name
-            Which features, with everything they depend on but the clip: two names for two results. A clip that comes
-            from `asd_core.features.cache` looks under it before it computes.
+            Identifies the features by everything they depend on except the clip: two results need two names. A clip
+            from `asd_core.features.cache` looks this name up before it computes.
         """
         return self._derived(name, one_blas_thread()(compute))
 

@@ -1,1 +1,1 @@
-"""What is measured, and how the files that come with the project are made."""
+"""Measurements, and the scripts that make the files that come with the project."""

@@ -1,7 +1,7 @@
 """Figures that the package has to reach on the real recordings: `python -m benchmarks.anchors --data DIR`.
 
 DIR holds the full DCASE 2020 Task 2 development set of the slider (`python -m asd_core download slider`). Each anchor
-is trained with preset paper, held against its figure and reported as met, not met, or not run with the reason; nothing
+is trained with preset paper, compared with its figure and reported as met, not met, or not run with the reason; nothing
 is taken from elsewhere. Hours on a small machine: trained detectors stay in `--out` and are taken again by the next
 run, a killed training goes on from its last epoch, and `--only 1,4` picks anchors. Anchor 5 needs no recordings.
 
@@ -49,12 +49,12 @@ MET, NOT_MET, NOT_RUN = "met", "not met", "not run"
 
 
 class NotRun(Exception):  # noqa: N818 - an outcome, not a fault
-    """An anchor cannot be tried here; the text says why."""
+    """An anchor cannot be tried here; the text gives the reason."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One anchor: what was asked, what came out and how to try it again."""
+    """One anchor: the requirement, the result, and how to try it again."""
 
     number: int
     asked: str
@@ -72,7 +72,7 @@ class Place:
     evaluator: Path
 
     def trained(self, detector: str, *, ids: Sequence[str] | None, **settings: Any) -> Artifact:
-        """Train with preset paper on the full set, or take what an earlier run trained."""
+        """Train with preset paper on the full set, or reuse an earlier run's detector."""
         require_full_set(self.data)
         out = self.out / ("all" if ids is None else "-".join(ids))
         request = TrainingRequest(
@@ -113,12 +113,12 @@ def require_full_set(data: Path) -> None:
 
 
 def lacking(data: Path, found: str) -> str:
-    """Say that the full set is not there."""
+    """The error that says that the full set is missing."""
     return f"needs the full development set at {data} ({found} clips found)"
 
 
 def earlier(request: TrainingRequest) -> Artifact | None:
-    """Return what an earlier run trained with the same detector and settings of the same clips."""
+    """A detector that an earlier run trained with the same settings on the same clips, or None."""
     data_set = open_data_set(request.data, machine=request.machine, ids=request.ids)
     n_clips = len(data_set.index.select(split="train", label="normal"))
     for folder in find_artifacts(request.out):
@@ -143,7 +143,7 @@ def known(figure: Interval | None) -> float:
 
 
 def official_autoencoder(place: Place) -> tuple[bool, str]:
-    """Anchor 1: one network over all ids, as the baseline's; figures over ids 00, 02, 04."""
+    """Anchor 1: one network for all ids, like the baseline; figures over ids 00, 02, 04."""
     ranking = figures(place, place.trained("dcase_autoencoder", ids=None)).ranking
     auc, pauc = known(ranking.auc_mean), known(ranking.pauc_mean)
     near = abs(auc - OFFICIAL_AUC) <= AUC_WITHIN and abs(pauc - OFFICIAL_PAUC) <= PAUC_WITHIN
@@ -159,7 +159,7 @@ def lstm_as_reported(place: Place) -> tuple[bool, str]:
 
 
 def std_pooling(place: Place) -> tuple[bool, str]:
-    """Anchor 3: the same weights, the error over time summed up by its deviation instead of its mean."""
+    """Anchor 3: the same weights, with the error pooled over time by its deviation instead of its mean."""
     gains = {
         name: pooling_gain(place, place.trained(name, ids=REPORT_IDS)) for name in ("lstm_predictor", "gru_autoencoder")
     }
@@ -185,7 +185,7 @@ def pooling_gain(place: Place, artifact: Artifact) -> float:
 
 
 def vggish_mahalanobis(place: Place) -> tuple[bool, str]:
-    """Anchor 4: the genuine VGGish with a Mahalanobis distance behind it."""
+    """Anchor 4: the genuine VGGish followed by a Mahalanobis distance."""
     artifact = place.trained("vggish_mahalanobis", ids=REPORT_IDS, encoder="vggish")
     title = artifact.manifest["encoder"]["title"]
     if title != GENUINE_TITLE:
@@ -226,7 +226,7 @@ def parity_figures(result: dict[str, Any], machine_id: str) -> tuple[float, floa
 
 
 def gamma_threshold(place: Place) -> tuple[bool, str]:
-    """Anchor 6: asks for the two rates side by side, not for their closeness."""
+    """Anchor 6: reports both rates; they need not be close."""
     found = figures(place, place.trained("dcase_autoencoder", ids=None), rule="gamma", rule_value=1 - PROMISED_FPR)
     promised, observed = found.threshold.promised_fpr, estimate_of(found.decisions.observed_fpr)
     shown = promised is not None and observed is not None
@@ -268,7 +268,7 @@ def outcome(number: int, place: Place) -> Outcome:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Try the anchors, print each; exit code 1 where one that was run is not met."""
+    """Try the anchors and print each; exit code 1 if one that was run is not met."""
     parser = argparse.ArgumentParser(description="Figures that the package has to reach on the real recordings.")
     parser.add_argument("--data", type=Path, default=default_folder("dev"), help="the full development set")
     parser.add_argument("--out", type=Path, default=PROJECT / "build" / "anchors", help="trained detectors")

@@ -1,14 +1,14 @@
 """Better at the report's own game, without test labels: `python -m benchmarks.better [--seeds 0,1,2] [DETECTOR ...]`.
 
 Simulated data. For each seed (of the bench and of the training): one model for all four ids, and one for each id, of
-every detector (preset quick). One map a clip is stored below `build/better`, so that poolings, per-id normalisation and
-ensembles are compared on the same trainings, and tables can be made again without any (`--no-training`). A part is
+every detector (preset quick). One map per clip is stored below `build/better`, so that poolings, per-id normalisation
+and ensembles are compared on the same trainings, and tables can be made again without any (`--no-training`). A part is
 trained again only when its settings have changed.
 
-`--real DIR` does the same with real clips of a slider: where too few of them are labelled for an AUC, it tells false
-alarms on normal clips that took no part, and where the anomalous clips rank among these.
+`--real DIR` does the same with real clips of a slider, a root of machine folders. Too few of them are labelled for an
+AUC: it counts false alarms on normal clips that took no part, and how many of these score above each anomalous clip.
 
-Nothing is chosen by test labels, but for the rows marked so.
+Nothing is chosen by test labels except in rows that say so.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ ENSEMBLES = {
     "all six": DETECTORS,
 }
 """Fixed before any was scored."""
-SCOPES = {"shared": "one model", "per-id": "a model an id"}
+SCOPES = {"shared": "one model", "per-id": "a model per id"}
 FOLDER = Path("build") / "better"
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What one training (or one for each id) gave for the held-out and the test clips.
+    """Result of one training (or one per id) on the held-out and the test clips.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class Clips:
 
 
 def bench_clips(seed: int) -> Clips:
-    """Write the bench of a seed where it is missing; 20 % of each id's training clips are held out."""
+    """Write the bench of a seed if it is missing; 20 % of each id's training clips are held out."""
     root = write_bench(Path("build") / f"better-bench-{seed}", size=SIZE, seed=seed)
     index = open_data_set(root, seed=seed).index
     normal = index.select(split="train", label="normal")
@@ -146,7 +146,7 @@ def bench_clips(seed: int) -> Clips:
 
 
 def unfitted(name: str, seed: int, scope: str = "shared") -> Detector:
-    """A detector at preset quick; a network of one id gets as many updates as that of all ids gets, by more epochs."""
+    """A detector at preset quick; a network for one id trains for more epochs, so that it gets as many updates."""
     detector = detector_class(name).from_preset("quick", seed=seed)
     if scope == "shared" or not isinstance(detector, NetworkDetector):
         return detector
@@ -173,7 +173,7 @@ def part(name: str, scope: str, seed: int, *, may_train: bool = True) -> Part | 
 
 
 def trained_part(detector: Detector, clips: Clips) -> Part:
-    """Train on the fitted clips; listen to the others."""
+    """Train on the fitted clips and score the others."""
     began = time.process_time()
     detector.fit(FileClips(clips.fitted), heldout=FileClips(clips.heldout[:8]))
     cpu_s = time.process_time() - began
@@ -195,7 +195,7 @@ def trained_part(detector: Detector, clips: Clips) -> Part:
 
 
 def joined(parts: Sequence[Part]) -> Part:
-    """Lay the ids' parts end to end; processor times add up."""
+    """Concatenate the ids' parts; processor times are added."""
     names = ("steps", "own", "machine_ids", "is_heldout", "is_anomalous")
     arrays = {name: np.concatenate([getattr(each, name) for each in parts]) for name in names}
     return replace(parts[0], **arrays, cpu_s=sum(each.cpu_s for each in parts))
@@ -203,7 +203,7 @@ def joined(parts: Sequence[Part]) -> Part:
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of one method on one bench, as `asd_core.evaluation.ensemble` takes them."""
+    """Scores of one detector or ensemble on one bench, as `asd_core.evaluation.ensemble` takes them."""
 
     title: str
     scores: Scores
@@ -231,14 +231,14 @@ def scored(found: Part, title: str, pooling: str, *, one_scale: bool = False) ->
 
 
 def joint(members: Sequence[Scored], title: str) -> Scored:
-    """Several methods as one."""
+    """Several detectors as one."""
     found = combine(members)
     return Scored(title, found.scores, found.heldout)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method on the benches of several seeds."""
+    """One detector or ensemble on the benches of several seeds."""
 
     title: str
     seeds: tuple[Scored, ...]
@@ -355,7 +355,7 @@ def print_tables(parts: Mapping[tuple[str, str, int], Part], seeds: Sequence[int
         )
         for row in found:
             sys.stdout.write(f"| {row.title} | {' | '.join(row.cells(ids))} |\n")
-    sys.stdout.write("\n| detector (simulated data) | processor s, one model | a model an id |\n|---|---|---|\n")
+    sys.stdout.write("\n| detector (simulated data) | processor s, one model | a model per id |\n|---|---|---|\n")
     for name in DETECTORS:
         times = [[parts[key].cpu_s for key in parts if key[:2] == (name, scope)] for scope in SCOPES]
         cells = [f"{np.nanmean(each):.0f}" if np.isfinite(each).any() else "not run" for each in times]
@@ -363,7 +363,7 @@ def print_tables(parts: Mapping[tuple[str, str, int], Part], seeds: Sequence[int
 
 
 def real_clips(data: Path, seed: int) -> Clips:
-    """Part real normal clips in 3/5 fitted, 1/5 for the threshold, 1/5 that judge it with the test clips."""
+    """Split real normal clips: 3/5 fitted, 1/5 for the threshold, 1/5 to judge it together with the test clips."""
     index = open_data_set(data, machine="slider", seed=seed).index
     normal = index.select(split="train", label="normal")
     order = np.random.default_rng(seed).permutation(len(normal))

@@ -1,4 +1,4 @@
-"""How near the simulated slide rail is to the real one: `python -m benchmarks.calibration [--seed 0]`.
+"""How close the simulated slide rail is to the real one: `python -m benchmarks.calibration [--seed 0]`.
 
 Trains the DCASE 2020 autoencoder (preset quick, one model for all ids) on the simulated bench of size calibration: 100
 training, 100 normal and 100 anomalous test clips for each of four ids. Prints its AUC and pAUC per id beside what the
@@ -62,7 +62,7 @@ def row(name: str, simulated: tuple[float | None, float | None], published: tupl
 
 
 def main() -> None:
-    """Write the bench where it is missing, train, print."""
+    """Write the bench if it is missing, train, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="of the bench; the detector's is 0")
     parser.add_argument("--preset", default="quick", choices=("quick", "paper"))

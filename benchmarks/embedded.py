@@ -1,4 +1,4 @@
-"""Train the detectors that come with the project anew: `make artifacts`.
+"""Retrain the detectors that come with the project: `make artifacts`.
 
 Writes the simulated bench (size small, seed 0), trains each detector with preset quick, moves the result to
 `artifacts/simulated-small`, and prints the table of the README.
@@ -23,7 +23,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 NAME = "simulated-small"
 MARK = """The trained detectors in this folder come with the project and are read-only.
 
-What you train on the same data set goes to a folder beside it. `make artifacts` makes these anew.
+What you train on the same data set goes to a folder beside it. `make artifacts` recreates these.
 """
 
 

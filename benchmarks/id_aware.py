@@ -4,7 +4,7 @@ Simulated data, the bench of `benchmarks.better`: designs on log-mel statistics 
 training clip, beside the two detectors of the same family that are not. All learn from the fitted normal clips only. No
 number in a design was tuned; the last design was added after the others had been judged. A score is the mean over a
 clip's patches; an uploaded clip has no id, so that the smallest score over ids counts, and the score at the clip's own
-id stands beside it.
+id is given beside it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Patches:
 
 
 def patches(seed: int) -> Patches:
-    """Encode a bench once; what is kept below `build/better` is read again."""
+    """Encode a bench once; the result is kept below `build/better` and reused."""
     path = FOLDER / f"patches-{seed}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def neighbours(found: Patches) -> FloatArray:
 
 
 def tied_gaussians(found: Patches) -> FloatArray:
-    """One mean an id, one shared covariance (Lee et al. 2018): LDA's distances with the residual; (n_rows, n_ids)."""
+    """One mean per id, one shared covariance (Lee et al. 2018): LDA's distances with the residual; (n_rows, n_ids)."""
     root = within_id_whitening(found)
     return np.stack([np.square((found.rows - found.fitted(name).mean(axis=0)) @ root.T).sum(1) for name in IDS], axis=1)
 
@@ -121,7 +121,7 @@ def own_gaussians(found: Patches) -> FloatArray:
 
 
 def relative_mahalanobis(found: Patches) -> FloatArray:
-    """Distance to an id's mean less the one to all patches (Ren et al. 2021): strange to all is not strange."""
+    """Distance to an id's mean minus the distance to all patches (Ren et al. 2021)."""
     return tied_gaussians(found) - mahalanobis(found)
 
 
@@ -188,7 +188,7 @@ def figures(found: Patches, design: Callable[[Patches], FloatArray]) -> list[flo
 
 
 def main() -> None:
-    """Print one row a design as each is done."""
+    """Print one row per design as soon as it is done."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0,1,2")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""A data set of as many clips as one likes, with detectors that scored them: `python -m benchmarks.large_set DIR`.
+"""A data set of any number of clips, with detectors that scored them: `python -m benchmarks.large_set DIR`.
 
 The clips are hard links to those of the simulated bench, so that they take no room; labels, names and scores are drawn
 anew. The detectors are those that come with the project; only their table of scores is another. For looking at how the
@@ -104,7 +104,7 @@ def link_clips(machine: Path, paths: Sequence[str], *, clip: Path | None) -> Non
 
 
 def write_table(data: Path) -> None:
-    """Tell the dashboard's table of data sets about it."""
+    """Add it to the dashboard's table of data sets."""
     entry = {
         "kind": "recordings",
         "added": "2026-01-01T00:00:00+00:00",
@@ -118,7 +118,7 @@ def write_table(data: Path) -> None:
 
 
 def main() -> None:
-    """Make one and say how to look at it."""
+    """Make one and print how to look at it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR", help="new or empty, on the project's disk")
     parser.add_argument("--clips", type=int, default=WHOLE_DEVELOPMENT_SET)

@@ -1,7 +1,7 @@
 """Where do the detectors point? `python -m benchmarks.localisation` prints a Markdown table.
 
-The trained detectors that come with the project hear the anomalous test clips of the simulated bench (size small,
-seed 0); their maps are held against the cells where each simulated fault is heard.
+The trained detectors that come with the project score the anomalous test clips of the simulated bench (size small,
+seed 0); their maps are compared with the cells where each simulated fault is audible.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from asd_core.types import AnomalyMap, BoolArray
 
 NAME = "simulated-small"
 HEADER = """Simulated data (bench small, seed 0), not recordings. AUC by chance: 0.5. Brackets: 95 % intervals.
-Near: within 2 frames (64 ms). A map over time only (the one-class SVM's) is asked for the frame, not the band.
+Near: within 2 frames (64 ms). A map over time only (the one-class SVM's) is judged by the frame, not the band.
 
 | detector | fault | n (left out) | pixel AUC | time AUC | hit rate | by chance | near hit rate | by chance |
 |---|---|---|---|---|---|---|---|---|"""

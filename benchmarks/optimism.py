@@ -19,7 +19,7 @@ from benchmarks.embedded import NAME, PROJECT
 
 
 def rows(artifact: Artifact, *, n_clips: int, n_splits: int) -> list[str]:
-    """Return one Markdown row a rule."""
+    """Return one Markdown row per rule."""
     scores = artifact.scores.of("test")
     labels, values = scores.is_anomalous, scores.anomaly_scores
     rng = np.random.default_rng(0)

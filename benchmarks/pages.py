@@ -106,7 +106,7 @@ def threshold_rows() -> list[Row]:
 
 
 def moves(url: str, pid: int, detector: str) -> tuple[list[Run], float]:
-    """Release the point of the ROC at a number of places, as a browser does; also the server's processor seconds."""
+    """Release the ROC's point at several places, as a browser does; also the server's processor seconds."""
     with visit(url, "threshold", f"detector={detector}") as visitor:
         first = check(visitor.run())
         fragment, component = first.element("bidi_component", key="roc:")
@@ -131,7 +131,7 @@ def moved(visitor: Visitor, fragment: str, component_id: str, curve: str, index:
 
 
 def check(run: Run) -> Run:
-    """Stop where a page shows a fault: it would be fast for the wrong reason."""
+    """Stop if a page shows a fault: it would be fast for the wrong reason."""
     for _, element in run.elements:
         if element.WhichOneof("type") == "exception":
             raise SystemExit(f"a page shows a fault: {element.exception.message}")

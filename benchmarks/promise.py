@@ -1,8 +1,8 @@
 """Which thresholds keep their promise: `python -m benchmarks.promise`.
 
-Simulated: 200 normal clips a run are drawn from a heavy-tailed distribution in 64 dimensions, a one-class SVM is
-fitted, a rule gives a threshold that promises 10 % false alarms, and 2,000 fresh normal clips tell the real rate.
-Thresholds from held-out clips stand beside thresholds from the training clips' own scores.
+Simulated: 200 normal clips per run are drawn from a heavy-tailed distribution in 64 dimensions, a one-class SVM is
+fitted, a rule gives a threshold that promises 10 % false alarms, and 2,000 fresh normal clips give the real rate.
+Thresholds from held-out clips are compared with thresholds from the training clips' own scores.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def table(n_runs: int) -> str:
     """Run and write the Markdown table."""
     runs = [one_run(seed) for seed in range(n_runs)]
     lines = [
-        f"Promised {PROMISED:.0%} false alarms, {N_CLIPS} normal clips a run, {n_runs} simulated runs.",
+        f"Promised {PROMISED:.0%} false alarms, {N_CLIPS} normal clips per run, {n_runs} simulated runs.",
         "",
         "| rule | scores from | observed, mean | 5th to 95th percentile of runs | off by |",
         "|---|---|---|---|---|",

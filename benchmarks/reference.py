@@ -1,4 +1,4 @@
-"""The same work done the plainest way, as a student would: what the fast paths must equal and are timed against."""
+"""The same work done in the plainest way: what the fast paths must equal and are timed against."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def score_by_batch(detector: NetworkDetector[Any], network: torch.nn.Module, fra
 
 
 class WindowDataset(torch.utils.data.Dataset[torch.Tensor]):
-    """All windows of all clips, sliced when asked for."""
+    """All windows of all clips, sliced on access."""
 
     def __init__(self, clips: list[Float32Array], length: int) -> None:
         self.clips, self.length = clips, length

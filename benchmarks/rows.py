@@ -23,7 +23,7 @@ print(code, time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHIL
 
 @dataclass(frozen=True)
 class Row:
-    """One measured figure and what was asked of it."""
+    """One measured figure and its requirement."""
 
     name: str
     value: float
@@ -35,7 +35,7 @@ class Row:
 
     @property
     def met(self) -> str:
-        """Whether it is as asked, in words."""
+        """Whether the requirement is met, in words."""
         if self.asked is None:
             return ""
         good = self.value <= self.asked if self.better == "lower" else self.value >= self.asked
@@ -50,7 +50,7 @@ def median_row(name: str, values: Sequence[float], *, unit: str, asked: float | 
 def launched(module: str, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> tuple[float, float]:
     """Wall seconds of `python -m module`, and the peak memory in MB of the largest of its processes.
 
-    A small launcher stands between: a child's peak would otherwise start at the memory of this process.
+    A small launcher is in between: a child's peak would otherwise start at the memory of this process.
     """
     command = [sys.executable, "-c", LAUNCH, sys.executable, "-m", module, *map(os.fspath, arguments)]
     env = {**os.environ, **(environment or {})}

@@ -1,7 +1,7 @@
-"""What is measured: `make bench` prints ratios and writes benchmarks/results.json and docs/performance.md.
+"""The measurements: `make bench` prints ratios and writes benchmarks/results.json and docs/performance.md.
 
 Everything is measured side by side in one run on one thread, the two sides in turn, so that a change of the machine's
-speed hits both; figures are medians. A row that falls short of what was asked stays in, as it is.
+speed hits both; figures are medians. A row that misses its requirement is kept as it is.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def products() -> list[Callable[[], object]]:
 
 
 def peak_flops(candidates: list[Callable[[], object]]) -> tuple[float, float]:
-    """Multiply-adds a second, counted as two: of torch's product and of the fastest, what one thread can do."""
+    """Operations per second on one thread (a multiply-add is two): of torch's product and of the fastest."""
     fastest = [min(seconds(product) for _ in range(2)) for product in candidates]
     return 2 * SIZE**3 / fastest[0], 2 * SIZE**3 / min(fastest)
 
@@ -199,7 +199,7 @@ def training_row(name: str, data: Path, *, n_windows: int = 1600, repeats: int =
 
 
 def threads_row(data: Path, *, n_updates: int = 4, repeats: int = 3) -> Row:
-    """What a second thread does to a small training beside one busy process; above 1 it is slower."""
+    """Effect of a second thread on a small training next to a busy process; above 1 it is slower."""
     detector = fitted_at_paper_size("dcase_autoencoder", [log_mel(read_waveform(clips_of(data, 1)[0]).samples)])
     clips, n_windows = scaled_clips(detector, data), n_updates * detector.batch_size
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
@@ -270,7 +270,7 @@ def table(rows: list[Row]) -> str:
 
 
 def groups(data: Path) -> dict[str, Callable[[], list[Row]]]:
-    """What can be measured by itself, in the table's order; the quick ones first."""
+    """Groups that can be measured separately, in the table's order; the quick ones first."""
     return {
         "features": lambda: [features_row(data)],
         "scoring": lambda: scoring_rows(data),
@@ -288,7 +288,7 @@ def groups(data: Path) -> dict[str, Callable[[], list[Row]]]:
 
 
 def kept_rows(results: Path, measured: list[Row]) -> list[Row]:
-    """Put newly measured rows among those of the last run: in their place, or at the end."""
+    """Merge newly measured rows into those of the last run, in their place or at the end."""
     found = json.loads(results.read_text(encoding="utf-8"))["rows"] if results.is_file() else []
     new = {row.name: row for row in measured}
     kept = [new.pop(each["name"], None) or Row(**each) for each in found]
@@ -296,7 +296,7 @@ def kept_rows(results: Path, measured: list[Row]) -> list[Row]:
 
 
 def main() -> None:
-    """Measure everything, or what is named, print and write it."""
+    """Measure everything or the named groups, print and write the rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", metavar="GROUP", help="measure this alone and keep the other rows")
     asked = parser.parse_args().only
@@ -329,7 +329,7 @@ def write_results(results: Path, rows: list[Row]) -> None:
     results.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     text = (
         f"# Performance\n\nMade by `{COMMAND}` on {machine}; one thread, medians; the two sides of a ratio in turn. "
-        "`python -m benchmarks.run --only GROUP` measures one group anew; each row's command stands in "
+        "`python -m benchmarks.run --only GROUP` measures one group again; each row's command is in "
         "`benchmarks/results.json`.\n\n"
     )
     (PROJECT / "docs" / "performance.md").write_text(f"{text}{table(rows)}\n\n{READ_IT_SO}\n", encoding="utf-8")

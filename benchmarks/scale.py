@@ -1,7 +1,7 @@
 """Scoring many clips: `python -m benchmarks.scale [--clips 2000]`, on simulated clips.
 
 One worker against two, whole commands with the start of their processes; a folder of clips through all detectors, files
-to CSV, against the plain way (librosa, one batch a clip, torch's own number of threads, features shared by the
+to CSV, against the plain way (librosa, one batch per clip, torch's own number of threads, features shared by the
 networks); and memory with four times the clips. Needs a quiet machine: with other work on its cores, two workers gain
 nothing.
 """
@@ -44,7 +44,7 @@ ASKED_WORKERS, ASKED_PLAIN, DAY_S = 1.4, 2.0, 86_400
 
 
 def copies(n_clips: int, folder: Path) -> Path:
-    """A folder of so many clips: those of the small bench under new names."""
+    """A folder of that many clips: those of the small bench under new names."""
     bench = write_bench(PROJECT / "build" / NAME, size="small", seed=0)
     folder.mkdir()
     for number, clip in enumerate(islice(cycle(sorted(bench.glob("slider/*/*.wav"))), n_clips)):
@@ -66,7 +66,7 @@ def in_parts(clips: Path, detectors: list[str], workers: int, csv_file: Path | N
 
 
 def plain_way(clips: Path, out: Path) -> None:
-    """What one would write first: a loop over files, librosa, all windows of a clip in one batch."""
+    """The obvious implementation: a loop over files, librosa, all windows of a clip in one batch."""
     detectors = [(name, open_artifact(MODELS / name).detector()) for name in DETECTORS]
     networks = {name: reference.network_of(each) for name, each in detectors if isinstance(each, NetworkDetector)}
     rows = [["path", "model", "anomaly_score"]]
@@ -84,7 +84,7 @@ def plain_way(clips: Path, out: Path) -> None:
 
 
 def check_equal(ours: Path, theirs: Path) -> None:
-    """Stop where the two sides did not score the same."""
+    """Stop if the two sides did not give the same scores."""
     with ours.open(newline="") as first, theirs.open(newline="") as second:
         for a, b in zip(csv.DictReader(first), csv.DictReader(second), strict=True):
             x, y = float(a["anomaly_score"]), float(b["anomaly_score"])
@@ -93,7 +93,7 @@ def check_equal(ours: Path, theirs: Path) -> None:
 
 
 def two_at_once(repeats: int) -> Row:
-    """How much more two processes multiply together than one alone: what two workers can gain here at the most."""
+    """How much more two processes multiply together than one alone: the most that two workers can gain here."""
     command = [sys.executable, "-c", MULTIPLY]
     environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
 
@@ -110,7 +110,7 @@ def two_at_once(repeats: int) -> Row:
 
 
 def worker_rows(n_clips: int, detector: str, repeats: int, inside: Path) -> list[Row]:
-    """One worker against two, and what a day of two workers is."""
+    """One worker against two, and clips per day by two workers."""
     clips = copies(n_clips, inside / "many")
     pairs = [(in_parts(clips, [detector], 1)[0], in_parts(clips, [detector], 2)[0]) for _ in range(repeats)]
     name = f"{n_clips:,} clips, {detector}"

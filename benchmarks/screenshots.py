@@ -38,7 +38,7 @@ FRAMES, FRAME_MS = 14, 180
 
 
 def main() -> None:
-    """Start the dashboard, open each page, write one PNG a page."""
+    """Start the dashboard, open each page, write one PNG per page."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -73,7 +73,7 @@ def wait_until_up(url: str) -> None:
 
 
 def picture(page: Page, url: str, path: Path, step: Callable[[Page], None] | None = None) -> None:
-    """Wait until the page stands still, do what brings it to life, then take its picture."""
+    """Wait until the page is at rest, do what brings it to life, then take its picture."""
     page.goto(url)
     stand_still(page)
     if step is not None:

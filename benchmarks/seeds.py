@@ -1,7 +1,8 @@
 """How much a detector's figures depend on its seed: `python -m benchmarks.seeds [--seeds 0,1,2] [DETECTOR ...]`.
 
-Each detector is trained with preset quick on the small simulated bench, once a seed; the seed moves the first weights,
-the order of windows and which clips are held out. The table gives mean and standard deviation (ddof 1) over seeds.
+Each detector is trained with preset quick on the small simulated bench, once per seed; the seed moves the first
+weights, the order of windows and which clips are held out. The table gives mean and standard deviation (ddof 1)
+over seeds.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def figures(detector: str, seed: int, data: Path) -> list[float]:
 
 
 def main() -> None:
-    """Print one row a detector as each is done."""
+    """Print one row per detector as soon as it is done."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("detectors", nargs="*", default=list(DETECTOR_NAMES))
     parser.add_argument("--seeds", default="0,1,2")

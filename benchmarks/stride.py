@@ -27,7 +27,7 @@ from benchmarks.embedded import NAME, PROJECT
 STRIDES = (1, 2, 5, 10)
 HEADER = """Simulated data (bench small, seed 0), not recordings.
 
-| detector | stride | AUC mean over ids | ms a clip (processor) | times faster |
+| detector | stride | AUC mean over ids | ms per clip (processor) | times faster |
 |---|---|---|---|---|"""
 
 
@@ -58,7 +58,7 @@ def embedded(name: str) -> list[RecurrentDetector]:
 
 
 def score(detectors: list[RecurrentDetector], clips: tuple[Clip, ...]) -> tuple[FloatArray, list[float]]:
-    """Scores (n_clips, n_strides), and each stride's median processor time a clip in milliseconds."""
+    """Scores (n_clips, n_strides), and each stride's median processor time per clip in milliseconds."""
     scores, spent = np.empty((2, len(clips), len(detectors)))
     for row, clip in enumerate(clips):
         waveform = read_waveform(clip.path)

@@ -1,7 +1,7 @@
 """How long a grid of 6 nu x 6 gamma takes: `python -m benchmarks.sweep [--clips 2370]`.
 
 Simulated blocks of 1,280 numbers (a low-rank part and noise), as many as the report's training clips, and half as many
-others to score. Beside it stands one fit of scikit-learn's own RBF one-class SVM, times the number of cells.
+others to score. For comparison: one fit of scikit-learn's own RBF one-class SVM, times the number of cells.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How soon a network is good: `python -m benchmarks.time_to_quality [--presets paper,quick] [DETECTOR ...]`.
+"""How quickly a network becomes good: `python -m benchmarks.time_to_quality [--presets paper,quick] [DETECTOR ...]`.
 
 Trains on 300 simulated clips (75 of each of four ids, after the held-out ones), three seeds (of the bench and of the
 training), one thread. After chosen epochs it notes the processor seconds spent in training, the held-out loss, and the
@@ -72,7 +72,7 @@ def run(name: str, preset: str, seed: int, settings: Mapping[str, Any]) -> dict[
 
 
 def _bands(detector: RecurrentDetector[Any], fitted: FileClips) -> BandScale | None:
-    """What a conditioned training has yet to fold into the weights of its checkpoints."""
+    """The scale that a conditioned training has still to fold into the weights of its checkpoints."""
     if detector.conditioning == "none":
         return None
     return BandScale.of(torch.from_numpy(np.concatenate([detector.scaled_frames(clip) for clip in fitted])))
@@ -106,7 +106,7 @@ def _row(
 
 
 def kept_run(name: str, preset: str, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A run, or what an earlier one left."""
+    """A run, or the kept result of an earlier one."""
     mark = "".join(f"-{key}={value}" for key, value in sorted(settings.items()))
     path = FOLDER / f"{name}-{preset}{mark}-{seed}.json"
     if not path.exists():
@@ -116,7 +116,7 @@ def kept_run(name: str, preset: str, seed: int, settings: Mapping[str, Any]) -> 
 
 
 def table(runs: list[dict[str, Any]]) -> str:
-    """One row a preset and epoch, means over seeds."""
+    """One row per preset and epoch, means over seeds."""
     lines = ["| detector (simulated) | preset | epoch | processor s | held-out loss | AUC, mean over ids (seeds) |"]
     lines.append("|---|---|---|---|---|---|")
     for name, preset in dict.fromkeys((each["detector"], each["preset"]) for each in runs):

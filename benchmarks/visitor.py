@@ -165,7 +165,7 @@ def _wait_until_up(url: str, server: subprocess.Popen[bytes]) -> None:
 
 
 def processor_s(pid: int) -> float:
-    """Processor time that a process has taken so far, in steps of 10 ms."""
+    """Processor time of a process so far, in steps of 10 ms."""
     with open(f"/proc/{pid}/stat") as status:  # noqa: PTH123 - no file of ours
         fields = status.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,7 +1,7 @@
-"""A day of listening in short: `python -m benchmarks.watch_run` writes the watch test's table (simulated clips).
+"""A day of listening, shortened: `python -m benchmarks.watch_run` writes the watch test's table (simulated clips).
 
-Clips arrive one by one while `watch` runs: well ones, faulty ones, well ones again, then the same 20 dB louder. One
-file is written in two halves with a pause between them; the watch is killed (SIGKILL) in each of the first three
+Clips arrive one by one while `watch` runs: healthy ones, faulty ones, healthy ones again, then the same 20 dB louder.
+One file is written in two halves with a pause between them; the watch is killed (SIGKILL) in each of the first three
 stretches and started again. At the end every clip must have one row.
 """
 
@@ -51,7 +51,7 @@ def arrivals(bench: Path) -> list[tuple[str, Path, float]]:
 
 
 def write_clip(target: Path, source: Path, gain: float, *, in_halves: bool) -> None:
-    """Write a clip under its own name as a recorder does, if asked with a pause in the middle."""
+    """Write a clip under its own name as a recorder does, optionally with a pause in the middle."""
     samples, sr = sf.read(source, dtype="float32")
     staged = target.with_name(f".{target.name}")
     sf.write(staged, np.clip(gain * samples, -1, 1), sr, subtype="PCM_16", format="WAV")
@@ -66,7 +66,7 @@ def write_clip(target: Path, source: Path, gain: float, *, in_halves: bool) -> N
 
 
 def read_rows(table: Path) -> list[dict[str, str]]:
-    """Rows as they stand; none where there is no table yet."""
+    """Rows of the table so far; none if there is no table yet."""
     if not table.is_file():
         return []
     with table.open(newline="", encoding="utf-8") as stream:
@@ -74,7 +74,7 @@ def read_rows(table: Path) -> list[dict[str, str]]:
 
 
 def wait_for(table: Path, n_rows: int) -> None:
-    """Wait until so many clips are judged."""
+    """Wait until that many clips are judged."""
     deadline = time.monotonic() + WAIT_S
     while len(read_rows(table)) < n_rows:
         if time.monotonic() > deadline:
@@ -105,7 +105,7 @@ def listen(inside: Path) -> tuple[list[dict[str, str]], int]:
 
 
 def report(rows: Sequence[dict[str, str]], kills: int) -> str:
-    """Write the table, a line a stretch."""
+    """Write the table, one line per stretch."""
     lines = ["| stretch | clips | anomalous | events | drift at its end |", "|---|---|---|---|---|"]
     for stretch in STRETCHES:
         own = [row for row in rows if Path(row["path"]).stem.split(" ", 1)[1] == stretch]

@@ -671,6 +671,11 @@ def test_room_is_checked_before_the_first_byte(site, tmp_path, monkeypatch):
         fetch(site, tmp_path)
 
 
+def test_a_pipe_in_the_label_lists_place_is_named_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "eval_data_list.csv")
+    assert "is not a regular file" in str(module._label_fault(tmp_path / "eval_data_list.csv"))
+
+
 def test_two_downloads_do_not_meet_in_one_folder(site, tmp_path):
     with module._locked(tmp_path), pytest.raises(BusyError, match="another download"):
         fetch(site, tmp_path)

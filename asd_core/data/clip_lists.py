@@ -1,9 +1,9 @@
-"""Which clips are meant, and reading those that are not on this machine.
+"""Lists of clips, and reading clips that are not on this machine.
 
 Clips are named by path or URL: on the command line (files, folders) or in a clip list, a CSV or Parquet file with a
 column `path`. Object stores are read through fsspec under the same limits as files, and only those that the operator
 lists in `ASD_REMOTE_STORES`: a list of clips from somebody else must not make this machine, or a worker inside a
-network, call any address. `http` is left out on purpose.
+network, call arbitrary addresses. `http` is left out on purpose.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_COLUMNS = 1_000
 MAX_ROW_CHARACTERS = 2**20
 """Of a CSV clip list."""
 MAX_NAME_CHARACTERS = 8192
-"""A path has at most 4096 bytes on Linux, and three characters stand for one in a URL."""
+"""A path has at most 4096 bytes on Linux, and a byte may take three characters in a URL."""
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "az", "hdfs", "memory")
 """URLs that are read through fsspec; `file://` is a local path, under the rules for those."""
@@ -44,9 +44,9 @@ _STORE = re.compile(r"([a-z0-9]+://[^/?#:@]+(?:[@:][^/?#:@]+){0,2})(/[^?#]*)?")
 
 
 def expand(paths: Sequence[Path]) -> list[str]:
-    """Files named, .wav and .flac files below folders named, and those that clip lists name; sorted, each once.
+    """The named files, the .wav and .flac files below named folders, and what clip lists name; sorted, each once.
 
-    Names in a clip list are taken as they are written: URLs, or paths from the current folder like those of a command.
+    Names in a clip list are taken literally: URLs, or paths relative to the current folder, as on the command line.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def _check_url(url: str) -> None:
 
 
 def _is_within(url: str, store: str) -> bool:
-    """Whether a URL lies in a store, or in a folder of a store: the same text up to a slash, and no way out of it."""
+    """Whether a URL lies in a store or in a folder of one: the same text up to a slash, and no `..` out of it."""
     if ".." in url.split("/") or (url.startswith("hdfs:") and "?" in url):  # fsspec takes options from a query
         return False
     return url.startswith(f"{store.rstrip('/')}/")
@@ -147,7 +147,7 @@ def _scheme(name: str) -> str | None:
 
 
 def _file_path(url: str) -> str | None:
-    """Path that a file URL means on this machine (RFC 8089); None where it names another."""
+    """Path of a file URL on this machine (RFC 8089); None if it names another machine."""
     host, slash, path = url[len("file://") :].partition("/")
     if host.lower() not in ("", "localhost"):
         return None
@@ -241,7 +241,7 @@ def _parquet_column(path: Path) -> Iterator[Any]:
 
 
 def _check_size(path: Path, metadata: Any) -> None:
-    """Check what a Parquet file says of itself: its columns, its rows, and what its names take when unpacked."""
+    """Check a Parquet file's metadata: its columns, its rows, and the unpacked size of its names."""
     n_columns = min(metadata.num_columns, MAX_COLUMNS + 1)
     columns = [metadata.schema.column(number).path for number in range(n_columns)]
     _check_columns(path, columns)

@@ -1,6 +1,6 @@
-"""The clip index: one row a clip, whatever layout the folder has.
+"""The clip index: one row per clip, whatever the folder's layout.
 
-Layouts, tried in this order; the first that matches counts:
+Layouts, tried in this order; the first match is taken:
 
 1. `dcase2020`: `<machine>/{train,test}/{normal,anomaly}_id_NN_00000000.wav`, evaluation clips `id_NN_00000000.wav`
 2. `dcase2021`: `<machine>/<any>/section_SS_{source,target}_{train,test}_{normal,anomaly}_NNNN[_attributes].wav`,
@@ -32,7 +32,7 @@ LABELS = ("normal", "anomalous", "unlabelled")
 HELDOUT_SHARE, HELDOUT_SHARE_LARGE, LARGE_ID = 0.20, 0.10, 1000
 OWN_TRAINING_SHARE = 0.60
 _PROBED_CLIPS = 10
-"""So many headers are read until one tells the number of channels of a DCASE set."""
+"""At most this many headers are read to find the number of channels of a DCASE set."""
 
 _DCASE2020 = re.compile(r"(?:(?P<label>normal|anomaly)_)?id_(?P<id>\d{2})_\d+$")
 _DCASE2021 = re.compile(
@@ -44,7 +44,7 @@ _MIMII_ID = re.compile(r"id_(?P<id>\d{2})$")
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording and what its place says of it.
+    """One recording and what its path says about it.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ class Clip:
     label
         `normal`, `anomalous` or `unlabelled`.
     kind
-        Kind of anomaly, where the place names one.
+        Kind of anomaly, where the path names one.
     domain, attributes
-        Of DCASE 2021 and later: `source` or `target`; what the name says after the number. None where it says nothing.
+        In DCASE 2021 and later: `source` or `target`, and what follows the number in the name; None where it is absent.
     """
 
     path: Path
@@ -83,7 +83,7 @@ class ClipIndex:
     layout
         Key of the module's list of layouts.
     left_out
-        Relative paths of audio files below the root whose place or name does not fit the layout.
+        Relative paths of audio files below the root whose folder or name does not fit the layout.
     is_near_and_far
         Whether the clips are those of DCASE 2026: channel 0 near the machine, channel 1 far from it.
     """
@@ -97,9 +97,9 @@ class ClipIndex:
 
     @property
     def channel(self) -> int | None:
-        """Channel to hear unless another is named; None is the mean of all.
+        """Default channel; None is the mean of all.
 
-        The first of raw MIMII, as DCASE 2020 took it, and of DCASE 2026, as its baseline takes it.
+        Raw MIMII and DCASE 2026 use the first, as DCASE 2020 and the baseline of 2026 do.
         """
         return 0 if self.layout == "mimii" or self.is_near_and_far else None
 
@@ -121,7 +121,7 @@ class ClipIndex:
         )
 
     def counts(self) -> dict[str, dict[str, dict[str, int]]]:
-        """Counts by id, split and label."""
+        """Number of clips by id, split and label."""
         found = Counter((clip.machine_id, clip.split, clip.label) for clip in self.clips)
         return {
             machine_id: {
@@ -131,11 +131,11 @@ class ClipIndex:
         }
 
     def domains(self) -> dict[str, int]:
-        """Clips of each domain that names tell, sorted by domain."""
+        """Number of clips per domain, where names give one; sorted by domain."""
         return dict(sorted(Counter(clip.domain for clip in self.clips if clip.domain).items()))
 
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of anomaly that places name, sorted."""
+        """The kinds of anomaly that paths name, sorted."""
         return tuple(sorted({clip.kind for clip in self.clips if clip.kind}))
 
 
@@ -177,7 +177,7 @@ def index_clips(
 
 
 def channel_warnings(index: ClipIndex) -> list[str]:
-    """Say that the mean of several channels is heard where nothing tells what the channels are; reads every header."""
+    """Warn that several channels are averaged although nothing says what they are; reads every header."""
     if index.channel is not None:
         return []
     counts = [_n_channels(clip.path) for clip in index.clips]
@@ -201,10 +201,10 @@ def _n_channels(path: Path) -> int:
 
 
 def split_heldout(clips: Sequence[Clip], digests: Sequence[str], *, seed: int) -> tuple[list[int], list[int]]:
-    """Part normal training clips into fitted and held-out ones.
+    """Split normal training clips into fitted and held-out clips.
 
-    20 % of each id are held out (10 % from 1,000 clips on), a function of the seed and the sorted relative paths; clips
-    with equal digests stand on one side.
+    Of each id 20 % are held out (10 % from 1,000 clips on). The split depends on the seed and the sorted relative paths
+    alone, and clips with equal digests stay together.
 
     Returns
     -------
@@ -221,7 +221,7 @@ def split_heldout(clips: Sequence[Clip], digests: Sequence[str], *, seed: int) -
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes, as the reader gives it with the waveform."""
+    """SHA-256 (hex) of a file's bytes, the same as in its `Waveform`."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -229,7 +229,7 @@ def file_digest(path: Path) -> str:
 def find_audio(folder: Path) -> list[Path]:
     """Audio files below a folder by suffix in any case, sorted.
 
-    Hidden and linked folders are left out; a linked file is listed, so that the reader's refusal of it is seen.
+    Hidden and linked folders are left out; a linked file is listed, so that the reader's refusal becomes visible.
     """
     found = []
     for parent, folders, names in os.walk(folder, followlinks=False):
@@ -239,7 +239,7 @@ def find_audio(folder: Path) -> list[Path]:
 
 
 def _machines(data: Path, *, normal: str | None, seed: int) -> dict[str, ClipIndex]:
-    """Indexes by machine name: the folder itself as a machine first, then as a root of machines, layout by layout."""
+    """Index per machine name. Each layout is tried with the folder as a machine and as a root of machines."""
     audio = find_audio(data)
     if not audio:
         raise DataSetError(f"{data} holds no .wav or .flac file")

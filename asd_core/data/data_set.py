@@ -1,4 +1,4 @@
-"""One machine's clips as a data set: opened, read one clip at a time, described."""
+"""One machine's clips as a data set: opening it, reading one clip at a time, describing it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from asd_core.system.typed_json import to_json
 from asd_core.types import Waveform
 
 OWN_SUFFIX = "-own"
-"""Ends the name under which detectors are kept that were trained beside a read-only data set's."""
+"""Suffix of the data-set name for detectors trained on a data set whose own detectors are read-only."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """One machine's clips, the name its detectors are kept under, and what the bench knows of them.
+    """One machine's clips, the name its detectors are filed under, and the bench's record of them.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def open_data_set(
     name: str | None = None,
     seed: int = 0,
 ) -> DataSet:
-    """Index the clips below `data`; kinds of simulated anomalies come from the bench's record.
+    """Index the clips below `data`; the bench's record gives the kinds of simulated anomalies.
 
     Raises
     ------
@@ -73,9 +73,9 @@ def slug(text: str) -> str:
 
 @dataclass(frozen=True)
 class FileClips(Sequence[Waveform]):
-    """Clips that are opened anew at each access, so that a whole data set never stands in memory.
+    """Clips that are opened at each access, so that a whole data set is never in memory.
 
-    What the feature cache knows of a file that has not changed is not read again.
+    A file that the feature cache knows and that has not changed is not read again.
     """
 
     clips: tuple[Clip, ...]
@@ -92,7 +92,7 @@ class FileClips(Sequence[Waveform]):
 
 @dataclass(frozen=True)
 class ReadableClips:
-    """Clips that the reader takes, their digests, and what it refused or warned of."""
+    """Clips that the reader accepts, their digests, and its refusals and warnings."""
 
     clips: tuple[Clip, ...]
     digests: tuple[str, ...]
@@ -101,7 +101,7 @@ class ReadableClips:
 
 
 def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1) -> ReadableClips:
-    """Read each clip once and keep those that pass and have at least `min_samples`."""
+    """Read each clip once and keep those that are accepted and have at least `min_samples`."""
     good: list[Clip] = []
     digests: list[str] = []
     refused: list[dict[str, str]] = []
@@ -123,35 +123,35 @@ def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1
 
 
 def fingerprint(digests: Sequence[str]) -> str:
-    """One digest for a set of clips, whatever their order."""
+    """One digest for a set of clips, independent of their order."""
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
 def expected_counts(data_set: DataSet) -> list[CountRow]:
-    """Published and found clips of each id, split and label; empty where nothing is published of this data set."""
+    """Published and found clips per id, split and label; empty if nothing is published about this data set."""
     return [] if data_set.simulated is not None else published_counts(data_set.index)
 
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What the `index` command tells of a data set.
+    """What the `index` command reports about a data set.
 
     Parameters
     ----------
     layout
         How its folders were understood.
     channel
-        The channel that is heard; None: the mean of all.
+        The channel that is used; None: the mean of all.
     counts
         Clips by id, split and label.
     kinds, domains
         Kinds of anomaly; clips by domain.
     expected
-        Published and found clips; empty where nothing is published of it.
+        Published and found clips; empty if nothing is published about it.
     duplicates
         Groups of paths with the same sound.
     refused
-        `path` and `reason` of each clip that the reader refused.
+        `path` and `reason` of each refused clip.
     """
 
     machine: str

@@ -51,7 +51,7 @@ ROOTS_VARIABLE = "ASD_DATA_ROOTS"
 
 
 def allowed_roots() -> tuple[Path, ...]:
-    """Folders below which recordings may be named: the data folder, and those of `ASD_DATA_ROOTS`; links resolved."""
+    """Folders below which recordings may lie: the data folder and those in `ASD_DATA_ROOTS`; links resolved."""
     named = [part for part in os.environ.get(ROOTS_VARIABLE, "").split(os.pathsep) if Path(part).is_absolute()]
     return tuple(dict.fromkeys(path.resolve() for path in (data_dir(), *map(Path, named))))
 
@@ -62,7 +62,7 @@ def checked_folder(folder: Path | str) -> Path:
     Raises
     ------
     DataSetError
-        Elsewhere (whether or not it exists), not absolute, or no folder.
+        It lies elsewhere (whether or not it exists), is not absolute, or is not a folder.
     """
     roots = allowed_roots()
     try:
@@ -82,7 +82,7 @@ def checked_folder(folder: Path | str) -> Path:
 
 
 def add_folder(name: str, folder: Path | str, *, kind: str = "recordings", normal: str | None = None) -> KnownSet:
-    """Put a folder of clips in the table, or list its machines anew where it stands there already.
+    """Put a folder of clips in the table, or update its machines if it is there already.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def add_alias(alias: str, name: str) -> None:
 
 
 def checked_name(name: str, *, reserved: Sequence[str] = (EMBEDDED_NAME,)) -> str:
-    """Make a name fit for a folder.
+    """Turn a name into one that is fit for a folder.
 
     Raises
     ------
@@ -166,12 +166,12 @@ def clips_folder(data_set: str, machine: str) -> Path | None:
 
 
 def new_bench_folder(name: str) -> Path:
-    """Where a simulated bench of this name goes.
+    """Folder for a new simulated bench of this name.
 
     Raises
     ------
     DataSetError
-        No fit name, or one that is taken.
+        The name is not fit or is taken.
     """
     made = checked_name(name)
     if read_library().find(made) is not None:
@@ -180,7 +180,7 @@ def new_bench_folder(name: str) -> Path:
 
 
 def delete_data_set(name: str) -> None:
-    """Take a data set out of the table; clips that were made here are removed, others stay where they are.
+    """Remove a data set from the table; clips that were made here are deleted, others stay where they are.
 
     Raises
     ------
@@ -204,7 +204,7 @@ def delete_data_set(name: str) -> None:
 def unlisted_folders() -> tuple[Path, ...]:
     """Folders of clips that were made here and belong to no data set of the table, sorted; none while it is damaged.
 
-    They remain where making or downloading a data set was cut short, or where a new table was begun.
+    They remain after an interrupted simulation or download, or after a new table was begun.
     """
     library = read_library()
     if library.fault is not None:
@@ -225,7 +225,7 @@ def delete_unlisted(folder: Path) -> None:
     Raises
     ------
     DataSetError
-        It is none of them, or no longer.
+        It is not, or no longer, one of them.
     BusyError
         Clips are being stored in it.
     """
@@ -251,5 +251,5 @@ def _machines(folder: Path, normal: str | None) -> dict[str, str]:
 
 
 def utc_now() -> str:
-    """Write the present moment as ISO 8601, UTC."""
+    """Current time as ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")

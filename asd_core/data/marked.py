@@ -1,7 +1,7 @@
 """Verdicts that a listener marked wrong: the clip and its true label, kept as a data set to train on.
 
 The folder `<data folder>/marked/<normal | anomalous>/` has the layout of own recordings; a clip is named by its digest,
-and `marked.jsonl` beside it tells when and as what it was marked. Marking again replaces the label.
+and `marked.jsonl` records when and with which label it was marked. Marking again replaces the label.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from asd_core.system.places import data_dir
 from asd_core.types import Waveform
 
 DATA_SET_NAME = "marked"
-"""Of the data set that marked clips make."""
+"""Name of the data set of marked clips."""
 LABELS = ("normal", "anomalous")
 NAME_LENGTH = 16
 
@@ -30,9 +30,9 @@ def marked_dir() -> Path:
 
 
 def mark(waveform: Waveform, label: str, *, shown_name: str = "") -> Path:
-    """Keep a clip with its true label; returns where it lies.
+    """Keep a clip with its true label; returns its path.
 
-    The clip is written under its label before it goes from the other one, so that a crash or a full disk loses no mark.
+    The clip is written under its label before it is removed from the other: a crash or a full disk loses no mark.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def mark(waveform: Waveform, label: str, *, shown_name: str = "") -> Path:
 
 
 def _note(waveform: Waveform, label: str, shown_name: str) -> None:
-    """Write down in `marked.jsonl` when and as what a clip was marked."""
+    """Record in `marked.jsonl` when and with which label a clip was marked."""
     entry = {
         "digest": waveform.digest,
         "label": label,

@@ -1,4 +1,4 @@
-"""What the clips of a data set are like: lengths, levels, duplicates, refusals; read once and kept."""
+"""Lengths, levels, duplicates and refusals of a data set's clips, read once and kept."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ class Group:
     n
         Number of clips.
     length_s, level_dbfs
-        (least, median, most) of the length and of the RMS level, of the channel that the data set is heard by; 0 dBFS
-        is full scale.
+        (least, median, most) of the length and of the RMS level in the channel that is used; 0 dBFS is full scale.
     """
 
     machine_id: str
@@ -64,7 +63,7 @@ class Survey:
     warnings
         `path: code: text`, the first `MAX_LISTED`.
     channels
-        A warning where clips have several channels and nothing tells which to take.
+        A warning if clips have several channels and nothing says which to use.
     """
 
     n_clips: int
@@ -101,7 +100,7 @@ class Survey:
 def survey(data_set: DataSet, *, on_progress: Callable[[int, int], None] | None = None) -> Survey:
     """Read every clip once and sum up lengths, levels, duplicates and refusals; kept on disk until a file changes.
 
-    Where it cannot be kept, it is made again the next time.
+    If it cannot be kept, it is made again the next time.
     """
     cached = data_dir() / "surveys" / f"{survey_key(data_set)}.json"
     found = _read_survey(cached)
@@ -119,7 +118,7 @@ def has_survey(data_set: DataSet) -> bool:
 
 
 def survey_key(data_set: DataSet) -> str:
-    """Digest over what the clips are called, labelled, their channel, and their sizes and times of change."""
+    """Digest of the clips' names, labels, channel, sizes and times of change."""
     place = f"{data_set.index.root}\nchannel {data_set.index.channel}\n"
     digest = hashlib.sha256(place.encode("utf-8", "surrogateescape"))
     for clip in data_set.index.clips:
@@ -179,6 +178,6 @@ def _spread(values: FloatArray) -> tuple[float, ...]:
 
 
 def level_dbfs(waveform: Waveform) -> float:
-    """RMS level, dB relative to full scale; silence counts as -120."""
+    """RMS level in dB relative to full scale; -120 for silence."""
     power = float(np.square(waveform.samples, dtype=np.float64).mean())
     return max(SILENCE_DBFS, 10.0 * float(np.log10(max(power, 1e-30))))

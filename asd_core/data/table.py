@@ -1,6 +1,6 @@
 """The table of the data sets that this installation knows, on disk; `asd_core.data.library` adds to it and deletes.
 
-A damaged table counts as empty, says why, and is never overwritten.
+A damaged table is treated as empty, with the reason, and is never overwritten.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class KnownSet:
     Parameters
     ----------
     name
-        As its detectors are filed under: lower-case letters, digits, `_` and `-`.
+        Name that its detectors are filed under: lower-case letters, digits, `_` and `-`.
     folder
         Absolute; a root of machine folders, a machine folder, or own recordings.
     kind
@@ -58,9 +58,9 @@ class KnownSet:
     machines
         Machine name to its folder's name below `folder`; empty text for `folder` itself.
     normal
-        Folder of the normal clips of own recordings, where it has another name than usual.
+        Folder of the normal clips of own recordings, if it does not have one of the usual names.
     aliases
-        Other names that detectors trained on it are filed under.
+        Further names that detectors trained on it are filed under.
     """
 
     name: str
@@ -121,19 +121,19 @@ def _check_values(name: str, content: Mapping[str, Any]) -> None:
 
 
 def _is_folder_name(part: str) -> bool:
-    """Whether this names the folder itself (empty) or one directly below; a backslash parts names on Windows only."""
+    """Whether this is empty (the folder itself) or names a direct sub-folder; a backslash separates on Windows only."""
     return "\0" not in part and part != ".." and Path(part).name == part
 
 
 @dataclass(frozen=True)
 class Library:
-    """The table as it was read: the embedded bench first, then by name; `fault` says why it could not be read."""
+    """The table as read: the embedded bench first, then by name; `fault` says why it could not be read."""
 
     sets: tuple[KnownSet, ...]
     fault: str | None = None
 
     def find(self, name: str) -> KnownSet | None:
-        """Look a data set up by the name its detectors are filed under."""
+        """Find a data set by the name that its detectors are filed under."""
         wanted = {name, name.removesuffix(OWN_SUFFIX)}
         exact = [known for known in self.sets if known.name == name]
         also = [known for known in self.sets if known.name in wanted or wanted & set(known.aliases)]
@@ -141,7 +141,7 @@ class Library:
 
 
 def read_library() -> Library:
-    """Read the table; a damaged one counts as empty, with the reason."""
+    """Read the table; a damaged one is treated as empty, with the reason."""
     path = data_dir() / _TABLE
     if not os.path.lexists(path):
         return Library((_embedded(),))
@@ -161,7 +161,7 @@ def writable_library() -> Library:
 
 
 def restart_library() -> Path:
-    """Put a damaged table aside, so that a new one can begin; returns where the old one is now."""
+    """Move a damaged table out of the way, so that a new one can begin; returns its new path."""
     path = data_dir() / _TABLE
     with table_lock():
         if read_library().fault is None:
@@ -190,12 +190,12 @@ def table_lock() -> AbstractContextManager[None]:
 
 
 def uploads_dir() -> Path:
-    """Folder of the data sets that came through the dashboard."""
+    """Folder of the data sets that were uploaded through the dashboard."""
     return data_dir() / "uploads"
 
 
 def clip_parents() -> tuple[Path, ...]:
-    """Where each folder holds the clips of one data set that was made here."""
+    """Folders whose sub-folders each hold the clips of one data set that was made here."""
     return benches_dir(), uploads_dir(), data_dir() / "dcase2020"
 
 

@@ -1,7 +1,7 @@
 """Clips that came through the dashboard: a session's quota, decoding, and names made from their content.
 
-What their owners call them is kept beside them in `names.jsonl`, one JSON object `{"path", "name"}` per line; a later
-line replaces an earlier one. Versions before kept one object in `names.json`, which is still read, never written.
+The owners' names for them are kept in `names.jsonl`, one JSON object `{"path", "name"}` per line; a later
+line replaces an earlier one. Earlier releases kept one object in `names.json`, which is still read, never written.
 """
 
 from __future__ import annotations
@@ -64,18 +64,18 @@ class Upload:
 
 @dataclass(frozen=True)
 class Stored:
-    """What became of uploads.
+    """Result of storing uploads.
 
     Parameters
     ----------
     known
-        The data set they went to; None where all were refused and it did not exist before.
+        The data set they went to; None if all were refused and it did not exist before.
     stored, repeated
-        New clips, and those that were there already or came twice in this upload.
+        Number of new clips, and of those that were there already or occur twice in this upload.
     refused
         `{"name": ..., "reason": ...}` of each.
     used
-        The session's quota from now on.
+        The session's quota after this upload.
     """
 
     known: KnownSet | None
@@ -102,28 +102,28 @@ def check_quota(sizes: Sequence[int], used: Quota) -> Quota:
 
 @dataclass(frozen=True)
 class Destination:
-    """Where uploaded clips go: the data set's folder, and the one of their label and machine id below it."""
+    """Where uploaded clips go: the data set's folder, and the folder for their label and machine id below it."""
 
     root: Path
     folder: Path
 
 
 def destination(name: str, *, kind: str | None = None, machine_id: str = "") -> Destination:
-    """Check what the user calls data set, kind and machine; nothing is written.
+    """Check the user's names of data set, kind and machine; nothing is written.
 
     Parameters
     ----------
     name
         Data set of uploads; it need not exist yet.
     kind
-        None for normal clips, else the kind of anomaly ("bearing"); empty counts as `anomalous`.
+        None for normal clips, else the kind of anomaly ("bearing"); empty means `anomalous`.
     machine_id
-        Which of several machines of one type; empty counts as one.
+        Which of several machines of one type; empty if there is only one.
 
     Raises
     ------
     DataSetError
-        A name, kind or id that is not fit, or a name that is taken by another data set.
+        A name, kind or id is not fit, or the name is taken by another data set.
     """
     made = checked_name(name)
     root = uploads_dir().resolve() / made
@@ -142,8 +142,7 @@ def store_uploads(
 ) -> Stored:
     """Decode uploaded clips and keep those that pass, under names made from their content.
 
-    Nothing is written before all are decoded: an upload that is cut while `on_progress` shows how far it is leaves
-    nothing behind.
+    Nothing is written before all are decoded, so an upload that is interrupted in `on_progress` leaves nothing behind.
 
     Parameters
     ----------
@@ -180,8 +179,8 @@ def store_uploads(
 def _keep(place: Destination, uploads: Sequence[Upload]) -> tuple[KnownSet, int]:
     """Store clips that were decoded; returns their data set and how many are new.
 
-    The data set is listed first and the clips are written last: whatever ends this in between, no clip lies where no
-    page would list and delete it.
+    The data set is listed first and the clips are written last, so that an interruption leaves no clip that the pages
+    do not list and cannot delete.
     """
     with data_set_lock(place.root.name):
         if place.folder.resolve() != place.folder:
@@ -215,14 +214,14 @@ def _check_not_taken(known: KnownSet | None, root: Path) -> None:
 
 @dataclass(frozen=True)
 class ClipNames:
-    """What the owners of uploaded clips call them.
+    """Names that the owners of uploaded clips gave them.
 
     Parameters
     ----------
     names
         Relative path of a clip to its name, fit to show.
     faults
-        For people: which file of names is damaged, and where. The other names are there all the same.
+        Messages: which file of names is damaged, and where. The other names are still given.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -319,7 +318,7 @@ def _storage_name(content: bytes) -> str:
 
 
 def _write_below_uploads(path: Path, content: bytes) -> None:
-    """Replace a file below the uploads, also where a folder on the way is made a link meanwhile: that is refused."""
+    """Replace a file below the uploads; refused if a folder on the way is, or becomes, a link."""
     root = uploads_dir().resolve()
     root.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,4 +1,4 @@
-"""Room on a disk, checked before much is written; sizes; and removing folders without leaving half of one."""
+"""Free space on a disk, checked before much is written; sizes; and removing folders without leaving half of one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from asd_core.system.files import rename_beneath
 from asd_core.system.places import data_dir
 
 ASIDE = ".tmp-deleted-"
-"""How the name of a folder that is being removed begins."""
+"""Start of the name of a folder that is being removed."""
 
 MIN_FREE_BYTES = 2**30
-"""Stays free on the disk, whatever is written."""
+"""Must stay free on the disk."""
 
 
 def free_bytes(place: Path | None = None) -> int:
-    """Room left on the disk of a folder that may not exist yet; None: the data folder's."""
+    """Free bytes on the disk of a folder that may not exist yet; None: the data folder."""
     return shutil.disk_usage(existing_folder(place)).free
 
 
@@ -49,7 +49,7 @@ def check_free_disk(n_bytes: int, place: Path | None = None) -> None:
 
 
 def existing_folder(place: Path | None = None) -> Path:
-    """Folder that lies on the same disk and exists: the place itself or the nearest above it; None: the data folder."""
+    """The folder itself or the nearest one above it that exists; None: the data folder."""
     folder = (data_dir() if place is None else place).resolve()
     return next(path for path in (folder, *folder.parents) if path.exists())
 
@@ -61,18 +61,18 @@ def folder_bytes(folder: Path) -> int:
     total = 0
     for parent, _, names in os.walk(folder, followlinks=False):
         for name in names:
-            with contextlib.suppress(OSError):  # gone meanwhile
+            with contextlib.suppress(OSError):  # deleted in the meantime
                 total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118 - thousands of files
     return total
 
 
 def set_aside(folder: Path, root: Path) -> Path:
-    """Rename a folder that is to be removed, so that nobody sees half of it; refuse what leads out of `root`.
+    """Rename a folder that is to be removed, so that nobody sees half of it; refuse one outside `root`.
 
     Raises
     ------
     UsageError
-        A link, `root` itself, or a place outside it, also where a folder on the way becomes a link meanwhile.
+        It is a link, `root` itself, or outside it, even if a folder on the way becomes a link in the meantime.
     FileNotFoundError
         It is gone.
     """
@@ -90,7 +90,7 @@ def set_aside(folder: Path, root: Path) -> Path:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder that was set aside, though another process may be removing it, too."""
+    """Remove a folder that was set aside, even if another process is removing it too."""
     while os.path.lexists(folder):
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)

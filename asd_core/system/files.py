@@ -1,4 +1,4 @@
-"""Files that are whole or not at all, small files and JSON read with care, and rows of text that read back equal."""
+"""Writing files whole or not at all, reading small files and JSON safely, and rows of text that read back equal."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from asd_core.errors import FileError
 from asd_core.formats import spreadsheet_cell
 
 MAX_JSON_DEPTH = 64
-"""Lists and objects inside one another; our own files have at most 8. Python's reader, and its writer even sooner, ends
-with a `RecursionError` at some hundreds."""
+"""Nested lists and objects; our own files have at most 8 levels. Python's reader, and its writer even sooner, raises a
+`RecursionError` at some hundreds."""
 
 # Windows has no O_NOFOLLOW, O_NONBLOCK and O_CLOEXEC, but needs O_BINARY.
 _READ_FLAGS = os.O_RDONLY
@@ -32,7 +32,7 @@ _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW"
 CANNOT_BE_KEPT = frozenset(
     {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 )
-"""Errors that tell of a place, not of a fault in the program: read-only, somebody else's, or full."""
+"""Errors caused by the folder and not by the program: read-only, somebody else's, or full."""
 
 
 def read_regular(path: Path, *, at_most: int) -> bytes:
@@ -60,7 +60,7 @@ def read_regular(path: Path, *, at_most: int) -> bytes:
         raise _unreadable(path, error) from error
     finally:
         os.close(descriptor)
-    if len(content) > at_most:  # it grew meanwhile
+    if len(content) > at_most:  # it has grown in the meantime
         raise FileError(f"{path} must be at most {at_most} bytes, it has more")
     return content
 
@@ -121,7 +121,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Replace a file's content, all or nothing; what is no plain file, such as /dev/stdout, is written to instead."""
+    """Replace a file's content, all or nothing; a device or link, such as /dev/stdout, is written to instead."""
     content = text.encode("utf-8", "backslashreplace")
     if path.is_symlink() or (path.exists() and not path.is_file()):
         path.write_bytes(content)
@@ -131,7 +131,7 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    """Write a new file and have it on the disk before returning; raises FileExistsError where there is one."""
+    """Write a new file and sync it; raises FileExistsError if there is one."""
     _write_synced(os.open(path, _NEW_FILE, 0o644), content)
 
 
@@ -146,8 +146,8 @@ def _write_synced(descriptor: int, content: bytes) -> None:
 def folder_beneath(root: Path, parts: Sequence[str], *, make: bool = False) -> Iterator[int | None]:
     """Open a folder below `root` step by step, following no link, and give its descriptor for `dir_fd`.
 
-    Whatever is renamed or replaced by a link meanwhile, the descriptor stays with the folder that was opened. None
-    where the system knows no such descriptors (Windows).
+    The descriptor stays with the folder that was opened, even if that is renamed or replaced by a link. None where the
+    system has no such descriptors (Windows).
 
     Raises
     ------
@@ -173,7 +173,7 @@ def folder_beneath(root: Path, parts: Sequence[str], *, make: bool = False) -> I
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Let errors name the whole path, of which the system was told one part at a time."""
+    """Let errors name the whole path although the system was given one part at a time."""
     try:
         yield
     except OSError as error:
@@ -182,12 +182,12 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def create_beneath(root: Path, relative: PurePath) -> BinaryIO:
-    """Open a new file below `root` for writing, its folders made where missing; no link below `root` is followed.
+    """Open a new file below `root` for writing and make missing folders; no link below `root` is followed.
 
     Raises
     ------
     OSError
-        As `folder_beneath`; there is such a file.
+        As `folder_beneath`, or the file exists.
     """
     *parts, name = relative.parts
     with _naming(root / relative), folder_beneath(root, parts, make=True) as folder:
@@ -225,7 +225,7 @@ def rename_beneath(root: Path, relative: PurePath, name: str) -> None:
     Raises
     ------
     OSError
-        As `folder_beneath`; there is no such file.
+        As `folder_beneath`, or the file does not exist.
     """
     with _naming(root / relative), folder_beneath(root, relative.parts[:-1]) as folder:
         if folder is None:
@@ -235,7 +235,7 @@ def rename_beneath(root: Path, relative: PurePath, name: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk before returning."""
+    """Sync the names in a folder to the disk."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -266,7 +266,7 @@ def csv_text(rows: Iterable[Sequence[str | float | None]]) -> str:
 
 
 def parse_json(text: str | bytes, **options: Any) -> Any:
-    """Read JSON; every fault of the text is a ValueError that does not show it.
+    """Read JSON; every fault in the text is a ValueError that does not quote it.
 
     Parameters
     ----------
@@ -293,7 +293,7 @@ def parse_json(text: str | bytes, **options: Any) -> Any:
 
 
 def _containers(parent: Any) -> list[Any]:
-    """Lists and objects right inside a list or object."""
+    """Lists and objects directly inside a list or object."""
     children = parent.values() if isinstance(parent, dict) else parent
     return [child for child in children if isinstance(child, (dict, list))]
 

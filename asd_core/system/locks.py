@@ -19,17 +19,17 @@ POLL_S = 0.01
 
 @contextlib.contextmanager
 def hold(lock: Path, *, busy: str, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold a lock file, made with its folder where missing; on Windows nothing is locked.
+    """Hold a lock file, which is created with its folder if missing; on Windows nothing is locked.
 
     Parameters
     ----------
     wait_s
-        How long to wait for another holder to end.
+        How long to wait for another holder.
 
     Raises
     ------
     BusyError
-        Another process still holds it; `busy` says what it does.
+        Another process still holds it; the text is `busy`.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
@@ -53,7 +53,7 @@ def data_set_lock(name: str) -> AbstractContextManager[None]:
 
 
 def is_held(lock: Path) -> bool:
-    """Whether another process holds a lock file; looking makes and changes nothing. On Windows always False."""
+    """Whether another process holds a lock file, without creating or changing it. Always False on Windows."""
     try:
         descriptor = os.open(lock, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except FileNotFoundError:

@@ -1,12 +1,12 @@
-"""What happened, for operators: one JSON object a line, in `<data folder>/logs/<program>.jsonl`.
+"""Events for operators: one JSON object per line, in `<data folder>/logs/<program>.jsonl`.
 
 ::
 
     {"time": "2026-01-31T12:00:00.000+00:00", "level": "ERROR", "event": "fault", "number": "E-1a2b3c4d", ...}
 
-Texts of users are cut short and written in ASCII with escapes, so that no name can end a line, hide itself or turn the
-direction of writing. Sounds and files are never written. Each program keeps its newest lines within `MAX_BYTES` a file.
-Nothing is written before `configure`.
+Users' texts are cut short and written in ASCII with escapes, so that no name can end a line, hide itself or reverse the
+direction of writing. Sounds and files are never written. Each program keeps its newest lines, with at most `MAX_BYTES`
+per file. Nothing is written before `configure`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from asd_core.system.places import data_dir
 
 MAX_BYTES = 2 * 2**20
 KEPT_FILES = 4
-"""Beside the one that is written: 10 MiB for each program."""
+"""Besides the one being written: 10 MiB per program."""
 MAX_TEXT = 1000
 MAX_FRAMES = 30
 
@@ -39,7 +39,7 @@ def log_path(program: str) -> Path:
 
 
 def configure(program: str) -> None:
-    """Write the events of this process to its file from now on; a second call for the same file changes nothing."""
+    """Write this process's events to its file from now on; a second call for the same file changes nothing."""
     path = log_path(program)
     ours = [handler for handler in _LOGGER.handlers if isinstance(handler, _JsonLines)]
     if any(handler.baseFilename == str(path) for handler in ours):
@@ -53,19 +53,19 @@ def configure(program: str) -> None:
 
 
 def event(name: str, **fields: str | int | None) -> None:
-    """Write down that something happened."""
+    """Log an event."""
     _LOGGER.info(name, extra={"fields": fields})
 
 
 def fault(error: BaseException, **fields: str | int | None) -> str:
-    """Write an unexpected error down with its trace; returns a number to show, by which an operator finds it."""
+    """Log an unexpected error with its trace; returns a number to show, by which an operator finds it."""
     number = f"E-{secrets.token_hex(4)}"
     _LOGGER.error("fault", exc_info=error, extra={"fields": {"number": number, **fields}})
     return number
 
 
 class _JsonLines(logging.handlers.RotatingFileHandler):
-    """Makes its folder and file with the first event; where that fails, the line goes to standard error."""
+    """Creates its folder and file with the first event; if that fails, the line goes to standard error."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="ascii", delay=True)
@@ -75,7 +75,7 @@ class _JsonLines(logging.handlers.RotatingFileHandler):
         return super()._open()
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - logging's name
-        """Look whether the file is full; where another process has put it away meanwhile, go on with the new one."""
+        """Whether the file is full; if another process has rotated it in the meantime, continue with the new one."""
         if self.stream is not None and not _is_still(self.stream, self.baseFilename):
             self.stream.close()
             self.stream = None
@@ -89,7 +89,7 @@ class _JsonLines(logging.handlers.RotatingFileHandler):
 
 
 def _is_still(stream: TextIOWrapper, path: str) -> bool:
-    """Whether an open file is the one that bears the name."""
+    """Whether an open file is still the one with this name."""
     try:
         return os.path.samestat(os.fstat(stream.fileno()), Path(path).stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Where files that are not the project's own are kept, as absolute paths that hold wherever a process is started."""
+"""Folders of files that are not part of the project, as absolute paths that do not depend on the current folder."""
 
 from __future__ import annotations
 

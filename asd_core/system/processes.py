@@ -1,4 +1,4 @@
-"""Whether a process is the one that was started: numbers are used again, so that its start counts too."""
+"""Whether a process is still the one that was started: process ids are reused, so the start time is compared too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def process_start(pid: int) -> str | None:
-    """When the system started a process, in its own words; None where there is none, or only its remains."""
+    """Start time of a process as the system writes it; None if there is none or only a zombie."""
     if Path("/proc/self/stat").exists():
         return _start_from_proc(pid)
     if os.name == "nt":
@@ -21,7 +21,7 @@ def process_start(pid: int) -> str | None:
 
 
 def _start_from_proc(pid: int) -> str | None:
-    """Boot and clock ticks since then (proc(5): field 22; the name in field 2 may hold anything but ends at `)`).
+    """Boot id, and clock ticks since boot (proc(5): field 22; the name in field 2 may hold anything but ends at `)`).
 
     A process whose first thread has ended lives on with the others (field 20), and so do its locks.
     """
@@ -35,16 +35,16 @@ def _start_from_proc(pid: int) -> str | None:
 
 
 def lead_group() -> None:
-    """Make this process the first of a group of its own where it is not, so that `signal_group` finds what it starts.
+    """Make this process the leader of its own group, so that `signal_group` reaches what it starts.
 
-    Whoever starts a process makes it the first of a group; where that is a launcher, its child is not.
+    Processes are started as group leaders, but the child of a launcher is not one.
     """
     if os.name != "nt" and os.getpgrp() != os.getpid():
         os.setsid()
 
 
 def signal_group(pid: int | None, started: str | None, signal_name: str) -> None:
-    """Signal a process and all that it started, unless its number belongs to another process by now."""
+    """Signal a process and all that it started, unless its id now belongs to another process."""
     if pid is None or process_start(pid) not in (None, started):
         return
     number = getattr(signal, signal_name, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""How many threads arithmetic takes: one, because two collapse beside a busy process."""
+"""Number of threads for arithmetic: one, because two are many times slower next to a busy process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class _Limited:
-    """The limit that all blocks of this process share, from the first that begins to the last that ends."""
+    """The limit shared by all blocks of this process, from the start of the first to the end of the last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,7 +34,7 @@ class _Limited:
                 self._limits.restore_original_limits()
 
     def _libraries(self) -> ThreadpoolController:
-        """The libraries of this process, looked for anew (3 ms) only after an import: each comes with a module."""
+        """The libraries of this process; searched again (3 ms) only after an import, since each comes with a module."""
         from threadpoolctl import ThreadpoolController
 
         n_modules = len(sys.modules)
@@ -50,9 +50,9 @@ _LIMITED = _Limited()
 def one_blas_thread() -> Iterator[None]:
     """Run the block with NumPy's matrix products on one thread; blocks may overlap in several threads.
 
-    With two, log-mel frames differ in their last bits from those of one, so that a worker of a cluster and a command
-    on its own would write different scores, and a training would fill the feature cache with other frames than a
-    command without the cache computes; beside a busy process two are slower, too. Also a decorator.
+    With two threads, log-mel frames differ in their last bits: a cluster's worker and a single command would write
+    different scores, and a training would fill the feature cache with frames other than those computed without it.
+    Next to a busy process two threads are also slower. Can be used as a decorator.
     """
     _LIMITED.begin()
     try:

@@ -1,4 +1,4 @@
-"""Dataclasses as JSON values and back, checked by their own annotations, so that no second list of types can differ."""
+"""Dataclasses to JSON values and back, checked by their annotations, so that no second list of types is needed."""
 
 from __future__ import annotations
 

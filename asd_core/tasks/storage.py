@@ -1,4 +1,4 @@
-"""What takes room and can be had again: caches, remains of what was stopped; and emptying them."""
+"""Caches and remains of interrupted work, which take disk space and can be recreated; and emptying them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from asd_core.system.places import TFHUB_CACHE_NAME, benches_dir, data_dir
 
 @dataclass(frozen=True)
 class Cache:
-    """Something on disk that can be had again."""
+    """Files that can be recreated."""
 
     name: str
     title: str
@@ -32,7 +32,7 @@ class Cache:
 
 
 def caches(out: Path) -> tuple[Cache, ...]:
-    """What may be emptied: surveys, features of clips, downloaded encoder weights, remains of what was stopped."""
+    """Caches that may be emptied: surveys, features of clips, downloaded encoder weights, interrupted work."""
     own = data_dir()
     left = [*own.glob(".*.partial-*"), *benches_dir().glob(".*.partial-*"), *own.glob(f"*/{ASIDE}*")]
     left += [*own.glob(f"{ASIDE}*"), *out.glob("*/*/*/.checkpoint-*"), *out.glob(f"*/*/*/{ASIDE}*")]
@@ -47,7 +47,7 @@ def caches(out: Path) -> tuple[Cache, ...]:
 
 
 def empty_cache(name: str, *, out: Path) -> None:
-    """Delete one of `caches`; call it while nothing trains and nothing is being made.
+    """Delete one of `caches`; call it while nothing is being trained or generated.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Fetch, verify and unpack the DCASE 2020 Task 2 archives: a fixed table, never a free address.
+"""Fetch, verify and unpack the DCASE 2020 Task 2 archives, from a fixed table of addresses.
 
 An archive is streamed to `<name>.part`, resumed after any cut, checked against size and MD5, renamed, unpacked into a
-staging folder beside the target and renamed again. A zip that was put into the folder by hand is taken instead of the
-network; clips that were unzipped by hand count as there.
+staging folder next to the target and renamed again. A zip that was put into the folder by hand is used instead of the
+network, and clips that were unzipped by hand are recognised.
 
 Layout below the folder: `<machine>/{train,test}/*.wav`, as the archives have it. The development part has both splits,
 the additional part is the evaluation ids' `train`, the evaluation part their `test` (and `eval_data_list.csv`).
@@ -33,7 +33,8 @@ from asd_core.data.dcase2020.published import (
 from asd_core.data.dcase2020.steps import Step, ignore_step, never
 from asd_core.data.dcase2020.transfer import Source, Transfer
 from asd_core.data.dcase2020.unpacking import missing_splits, unpack
-from asd_core.errors import DownloadError, UsageError
+from asd_core.errors import DownloadError, FileError, UsageError
+from asd_core.system.files import read_regular
 from asd_core.system.locks import hold
 from asd_core.system.places import data_dir
 
@@ -46,12 +47,12 @@ _MIMII_DUE_BYTES = {"dev_data_slider.zip": 1_086_886_830}
 
 @dataclass(frozen=True)
 class FetchedFile:
-    """What became of one published file.
+    """Result for one published file.
 
     Parameters
     ----------
     bytes, md5
-        Of the archive as it was read; None where the clips were there already.
+        Size and MD5 of the archive that was read; None if the clips were there already.
     status
         `downloaded`; `unpacked` (the zip lay there); `present` (nothing to do); `kept` (the MD5 is not the table's:
         the partial file stays and is not unpacked).
@@ -74,7 +75,7 @@ class DownloadReport:
 
 
 def default_folder(part: str) -> Path:
-    """Where a part goes unless told: `dcase2020/dev_data` or `dcase2020/eval_data` in the data folder."""
+    """Default folder of a part: `dcase2020/dev_data` or `dcase2020/eval_data` in the data folder."""
     return data_dir() / "dcase2020" / ("dev_data" if part == "dev" else "eval_data")
 
 
@@ -88,25 +89,25 @@ def download(
     base_url: str = BASE_URL,
     should_stop: Callable[[], bool] = never,
 ) -> DownloadReport:
-    """Bring a part of the DCASE 2020 Task 2 data of some machines into a folder; what is there stays untouched.
+    """Download a part of the DCASE 2020 Task 2 data of some machines; existing files are not touched.
 
     Parameters
     ----------
     machines
-        Names out of `MACHINES`.
+        Names from `MACHINES`.
     part
         `dev`, `additional` or `eval`; the last also brings the label list.
     to
         Folder of the machine folders; None takes `default_folder`.
     on_progress
-        Called with a file's size before its first byte, then again and again.
+        Called with a file's size before its first byte, then repeatedly.
     hosts
-        Hosts that may be asked, `name` or `name:port`. An address that is not public is refused unless it is itself
-        named here; plain http is allowed for such a loopback address only.
+        Hosts that may be contacted, `name` or `name:port`. An address that is not public is refused unless it is itself
+        listed here; plain http is allowed only for a loopback address that is.
     base_url
         Address before `/<record>/files/<name>`.
     should_stop
-        Asked between blocks.
+        Called between blocks; True ends the download.
 
     Raises
     ------
@@ -150,7 +151,7 @@ class _Run:
     part: str
 
     def provide(self, machine: str) -> tuple[FetchedFile, list[str]]:
-        """See to it that a machine's clips are there."""
+        """Make sure that a machine's clips are there."""
         remote, folder = ARCHIVES[machine, self.part], self.source.folder
         if not missing_splits(folder, machine, self.part):
             return FetchedFile(remote.name, None, None, "present"), []
@@ -181,7 +182,7 @@ class _Run:
         return FetchedFile(remote.name, n_bytes, md5, "unpacked" if lies_there else "downloaded"), warnings
 
     def provide_labels(self) -> tuple[FetchedFile, list[str]]:
-        """See to it that the evaluation labels are there; no source gives an MD5, so the content is checked."""
+        """Make sure that the evaluation labels are there; no source gives an MD5, so the content is checked."""
         target, partial = self.source.folder / LABEL_LIST.name, self.source.partial(LABEL_LIST)
         if os.path.lexists(target):
             fault = _label_fault(target)
@@ -199,7 +200,7 @@ class _Run:
 
 
 def _check_found(archive: Path, remote: RemoteFile) -> tuple[str, list[str]]:
-    """MD5 of and warnings on a zip that lies in the folder; it is never removed."""
+    """MD5 of, and warnings about, a zip that is in the folder; it is never removed."""
     if archive.is_symlink() or not archive.is_file():
         raise DownloadError(f"{archive} must be a file of its own, not a link or folder")
     size = archive.stat().st_size
@@ -217,13 +218,13 @@ def _check_found(archive: Path, remote: RemoteFile) -> tuple[str, list[str]]:
 
 
 def _keep_or_refuse(partial: Path, remote: RemoteFile, md5: str) -> tuple[FetchedFile, list[str]]:
-    """A confirmed MD5 condemns the file, one from a single table only casts doubt on it."""
+    """Refuse a file whose MD5 differs from a confirmed one; keep it if the MD5 comes from a single source."""
     text = f"{remote.name} was received with MD5 {md5} instead of {remote.md5}"
     if remote.confirmed:
         partial.unlink()
         raise DownloadError(f"{text}; it was removed: run the command again")
     advice = (
-        f"the table's value comes from one source, so {partial} stays, not unpacked; remove it to fetch it anew, or, "
+        f"the table's value comes from one source, so {partial} stays, not unpacked; remove it to fetch it again, or, "
         f"if the record's page shows this MD5, rename it to {remote.name} and run the command again"
     )
     return FetchedFile(remote.name, partial.stat().st_size, md5, "kept"), [f"{text}; {advice}"]
@@ -236,10 +237,12 @@ def _md5(path: Path) -> str:
 
 def _label_fault(path: Path) -> str | None:
     """Why a file is not the published label list; None if its counts per machine and id are the published ones."""
-    if path.stat().st_size > _MAX_LABEL_BYTES:
-        return f"more than {_MAX_LABEL_BYTES} bytes"
+    try:
+        content = read_regular(path, at_most=_MAX_LABEL_BYTES)
+    except FileError as error:
+        return str(error)
     found, machine = Counter[tuple[str, str, str]](), ""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in content.decode("utf-8", "replace").splitlines():
         fields = line.split(",")
         if len(fields) == 1:
             machine = line.strip()

@@ -27,11 +27,11 @@ class RemoteFile:
     record
         Number of the Zenodo record.
     md5
-        As published; None where no source gives it.
+        As published; None if no source gives it.
     size
-        In bytes; None where no source gives it.
+        In bytes; None if no source gives it.
     confirmed
-        The MD5 comes from two sources, so that a mismatch condemns the file and not the table.
+        The MD5 comes from two sources, so that a mismatch means a damaged file and not a wrong table.
     """
 
     name: str
@@ -51,7 +51,7 @@ class CountRow(NamedTuple):
     found: int
 
     def to_json(self) -> dict[str, str | int]:
-        """Write it as commands do."""
+        """Write the row as commands do."""
         return dict(zip(("id", "split", "label", "expected", "found"), self, strict=True))
 
 
@@ -124,13 +124,13 @@ EVAL_COUNTS: _Counts = {
     "ToyCar": {"05": (1000, 250, 265), "06": (1000, 250, 265), "07": (1000, 250, 265)},
     "ToyConveyor": {"04": (1000, 200, 355), "05": (1000, 200, 355), "06": (1000, 200, 355)},
 }
-"""The same of the evaluation ids: additional training, normal test, anomalous test."""
+"""The same for the evaluation ids: additional training, normal test, anomalous test."""
 
 
 def check_counts(folder: Path, machine: str, part: str) -> list[CountRow]:
     """Compare the clips below `<folder>/<machine>` with the published counts, by their names.
 
-    Evaluation clips count as unlabelled whatever their names say. Ids that belong to no part of this machine are
+    Evaluation clips are counted as unlabelled whatever their names say. Ids that belong to no part of this machine are
     listed with 0 expected.
     """
     found: Counter[tuple[str, str, str]] = Counter()
@@ -143,8 +143,8 @@ def check_counts(folder: Path, machine: str, part: str) -> list[CountRow]:
 def published_counts(index: ClipIndex) -> list[CountRow]:
     """Compare an indexed machine with the published counts of the parts it has ids of, development first.
 
-    Empty where there is nothing to compare: another layout, a machine that DCASE 2020 has not, ids of no part. Nothing
-    tells a simulated machine of the same name: the caller knows. Evaluation clips count as in `check_counts`.
+    Empty if there is nothing to compare: another layout, a machine that is not in DCASE 2020, ids of no part. A
+    simulated machine of the same name is not recognised here; the caller knows. Evaluation clips as in `check_counts`.
     """
     machine = index.machine
     if index.layout != "dcase2020" or machine not in MACHINES:

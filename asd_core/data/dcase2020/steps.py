@@ -1,4 +1,4 @@
-"""What fetching and unpacking share: steps to show, reasons to give up, room to need."""
+"""What fetching and unpacking share: progress, reasons to give up, room on the disk."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ def ignore_step(step: Step) -> None:
 
 
 def never() -> bool:
-    """Never ask for an end."""
+    """Never stop."""
     return False
 
 
 def stop_if(should_stop: Callable[[], bool]) -> None:
-    """Raise `DownloadStopped` where the caller wants an end."""
+    """Raise `DownloadStopped` if the caller wants to stop."""
     if should_stop():
         raise DownloadStopped("stopped as asked; the same command goes on from what has been fetched")
 
 
 def error_text(error: Exception) -> str:
-    """Say what an error says, or at least its kind."""
+    """Text of an error, or at least its type."""
     return str(error) or type(error).__name__
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """Refuse what the disk has no room for; `needed` in bytes.
+    """Refuse what does not fit on the disk; `needed` in bytes.
 
     Raises
     ------

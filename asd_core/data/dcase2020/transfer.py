@@ -1,4 +1,4 @@
-"""One published file on its way into its `.part`: resumed after any cut, held to one size, from allowed hosts only."""
+"""Download of one published file to its `.part`: resumed after any cut, of one fixed size, from allowed hosts only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from asd_core.errors import DownloadError
 
 _MAX_REDIRECTS = 5
 _MAX_ATTEMPTS = 500
-_MAX_BARREN = 5  # attempts in a row that bring nothing new
+_MAX_BARREN = 5  # consecutive attempts that bring nothing new
 _CONNECT_S, _TIMEOUT_S, _BACKOFF_S, _MAX_PAUSE_S = 10.0, 30.0, 0.5, 30.0
 _SLOW_S, _SLOW_BYTES = 60.0, 65_536  # less than this in a minute counts as a cut
 _CHUNK = 262_144
@@ -36,7 +36,7 @@ class _Cut(Exception):  # noqa: N818 - private: a network fault that another att
 
 @dataclass(frozen=True)
 class Source:
-    """Where files come from, where they go, and who is told.
+    """Where files come from, where they go, and who is informed.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Source:
 
 
 class Transfer:
-    """One file on its way into its `.part`; holds what later attempts must not forget."""
+    """Download of one file to its `.part`; holds what later attempts need."""
 
     def __init__(self, source: Source, remote: RemoteFile, *, room: int, cap: int, end: str) -> None:
         self._source, self._remote, self._room, self._cap, self._end = source, remote, room, cap, end
@@ -67,7 +67,7 @@ class Transfer:
         self._total = remote.size
 
     def fetch(self) -> None:
-        """Attempt until the file is whole, `_MAX_BARREN` attempts in a row bring nothing or the server is refused."""
+        """Try until the file is whole, `_MAX_BARREN` attempts in a row bring nothing, or the server is refused."""
         if os.path.lexists(self._partial) and (self._partial.is_symlink() or not self._partial.is_file()):
             raise DownloadError(f"{self._partial} must be a file of its own, not a link or folder")
         best, barren, last = self._got(), 0, _Cut("no attempt was made")
@@ -119,7 +119,7 @@ class Transfer:
             self._stream(response, start, total)
 
     def _start(self, response: http.client.HTTPResponse, offset: int) -> int | None:
-        """Offset of the first byte that the server will send; None where the `.part` turns out to be whole."""
+        """Offset of the first byte that the server will send; None if the `.part` turns out to be whole."""
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise DownloadError(f"{self._remote.name}: the server re-encodes the file; refused")
         first, total = _announced(response)
@@ -164,7 +164,7 @@ class Transfer:
 
 
 class _Pace:
-    """Calls a server that only drips a cut, so that a download cannot last for ever."""
+    """Treats a very slow server as a cut, so that a download cannot last for ever."""
 
     def __init__(self) -> None:
         self._since, self._n_bytes = time.monotonic(), 0
@@ -180,7 +180,7 @@ class _Pace:
 
 
 def _opened_at(path: Path, start: int) -> io.BufferedWriter:
-    """Open a file for writing from `start` on, without what stood behind it; links are not followed."""
+    """Open a file for writing from `start` on and drop the rest; links are not followed."""
     descriptor = os.open(
         path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0), 0o644
     )
@@ -198,7 +198,7 @@ def _read_some(response: http.client.HTTPResponse) -> bytes:
 
 
 def _announced(response: http.client.HTTPResponse) -> tuple[int, int | None]:
-    """First byte and size of the whole file as the head of the answer has them.
+    """First byte and size of the whole file according to the response headers.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def _announced(response: http.client.HTTPResponse) -> tuple[int, int | None]:
 
 @contextlib.contextmanager
 def _response(url: str, hosts: Collection[str], offset: int) -> Iterator[http.client.HTTPResponse]:
-    """Ask for a file from a byte on, through at most `_MAX_REDIRECTS` redirects, each of them checked anew."""
+    """Request a file from a byte on, through at most `_MAX_REDIRECTS` redirects, each of which is checked."""
     with contextlib.ExitStack() as stack:
         for _ in range(_MAX_REDIRECTS + 1):
             response = _ask(stack, url, hosts, offset)
@@ -268,7 +268,7 @@ def _check_status(response: http.client.HTTPResponse) -> None:
 
 
 class _PinnedConnection(http.client.HTTPConnection):
-    """Connects to addresses that were checked, whatever DNS says a moment later."""
+    """Connects to the addresses that were checked, without another DNS look-up."""
 
     def __init__(self, host: str, port: int, addresses: Sequence[str], context: ssl.SSLContext | None) -> None:
         super().__init__(host, port, timeout=_TIMEOUT_S)

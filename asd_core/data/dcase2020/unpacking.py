@@ -1,4 +1,4 @@
-"""From a published archive to clips in their folder, all or nothing; an archive that means harm is refused."""
+"""Unpacks a published archive into its folder, all or nothing; a hostile archive is refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def unpack(
     Parameters
     ----------
     verified
-        The MD5 is the published one; then other counts than the published ones are a warning, else a refusal.
+        Whether the MD5 is the published one; unexpected counts are then a warning, otherwise a refusal.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def missing_splits(folder: Path, machine: str, part: str) -> list[str]:
 
 
 def differences(rows: Sequence[CountRow]) -> str:
-    """Say of the first rows what was expected and what found."""
+    """Text with the expected and found clips of the first rows."""
     texts = [f"id {row.machine_id} {row.label}: expected {row.expected}, found {row.found}" for row in rows]
     return "; ".join(texts[:4]) + (f" and {len(texts) - 4} more" if len(texts) > 4 else "")
 
@@ -117,7 +117,7 @@ def _install(staged: Path, target: Path, splits: Sequence[str]) -> None:
 
 
 def _rename_folder(staged: Path, target: Path) -> None:
-    """Give a folder its name; a link that somebody put in its place meanwhile is taken away again."""
+    """Give a folder its final name; a link that has replaced it in the meantime is removed."""
     staged.rename(target)
     if target.is_symlink():
         target.unlink()
@@ -149,7 +149,7 @@ def _extract(
     on_progress: Callable[[Step], None],
     should_stop: Callable[[], bool],
 ) -> None:
-    """Write all clips below `staging`; whatever the archive breaks ends in one kind of error."""
+    """Write all clips below `staging`; every fault of the archive is a `DownloadError`."""
     try:
         with _CappedReader(archive, opener=_open_file) as stream, zipfile.ZipFile(stream) as opened:
             clips = _checked_entries(opened, machine, part)
@@ -209,7 +209,7 @@ def _kind_fault(info: zipfile.ZipInfo) -> str | None:
 
 
 def _is_ignorable(info: zipfile.ZipInfo) -> bool:
-    """Whether an entry is never written: a folder, a licence or read-me file, or what a file browser leaves behind."""
+    """Whether an entry is skipped: a folder, a licence or read-me file, or a file browser's leftovers."""
     return info.is_dir() or _IGNORED.fullmatch(info.filename.rsplit("/", 1)[-1]) is not None
 
 
@@ -224,7 +224,7 @@ def _is_clip_name(name: str, machine: str, part: str) -> bool:
 
 
 def _check_places(infos: Sequence[zipfile.ZipInfo], size: int) -> None:
-    """Refuse entries that share bytes: the way to a huge archive out of a small file."""
+    """Refuse entries that share bytes, by which a small file can unpack to a huge one."""
     end = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         if info.header_offset < end:

@@ -1,7 +1,7 @@
 """A simulated bench: a data set of slide-rail clips that anyone can generate, in the DCASE 2020 layout.
 
-The real recordings cannot be shipped; this one is drawn from a seed, says that it is simulated, and knows what real
-recordings do not tell: each anomalous clip's fault, how grave it is, and where in time and frequency it is heard.
+The real recordings cannot be shipped. This bench is drawn from a seed, says that it is simulated, and records what is
+unknown for real recordings: each anomalous clip's fault, its severity, and where in time and frequency it is audible.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MASKS_NAME = "masks.npz"
 MASK_SHAPE = (313, 128)
 MASK_STEP_DB = 3.0
 CLIP_BYTES = 44 + 2 * 10 * SR
-"""Of a 10-s clip of 16 bit with its header."""
+"""Size of a 10-s clip of 16 bit with its header."""
 
 Split: TypeAlias = Literal["train", "test"]
 Label: TypeAlias = Literal["normal", "anomaly"]
@@ -93,14 +93,14 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Fault:
-    """What a bench tells of one anomalous clip.
+    """A bench's record of one anomalous clip.
 
     Parameters
     ----------
     kind
         One of the bench's kinds of fault.
     severity_db
-        Its grade.
+        Its severity.
     mask
         `file#name` of the mask, see `load_mask`.
     """
@@ -143,7 +143,7 @@ class ClipKey:
 
 @dataclass(frozen=True, eq=False)
 class RenderedClip:
-    """A clip and what is known about it.
+    """A clip with its healthy twin and its fault.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class RenderedClip:
     twin
         The same clip with a healthy machine, same shape; `samples` itself for a normal clip.
     kind, severity_db
-        The fault and its grade, None for a normal clip.
+        The fault and its severity, None for a normal clip.
     """
 
     samples: Float32Array
@@ -177,7 +177,7 @@ def render_clip(key: ClipKey, *, seed: int = 0, severity_offset_db: float = 0.0)
 
 
 def _scene(key: ClipKey, seed: int, severity_offset_db: float) -> Scene:
-    """Plan one clip; the shares of trouble, sessions and grades are spread evenly along the index."""
+    """Plan one clip; disturbances, sessions and severities are spread evenly along the index."""
     if key.machine_id not in MACHINES:
         raise DataSetError(f"simulated ids are {', '.join(MACHINES)}, got {key.machine_id!r}")
     if seed < 0 or key.index < 0:
@@ -218,20 +218,20 @@ def write_bench(
     Parameters
     ----------
     root
-        The folder that appears, complete, at the end; a staging folder beside it holds what is not finished.
+        Appears complete at the end; until then the clips are in a staging folder next to it.
     size
-        A name of `SIZES`, or a size of one's own.
+        A name in `SIZES`, or another size.
     severity_offset_db
-        Added to every grade; at -60 the anomalous clips sound healthy: a control that no label leaks.
+        Added to every severity; at -60 the anomalous clips sound healthy, which shows whether labels leak.
     on_progress
         Called with (clips done, clips in all).
 
     Raises
     ------
     DataSetError
-        An unknown size, a folder that holds something else, or a place that cannot be written.
+        An unknown size, a folder that holds something else, or a folder that cannot be written.
     UsageError
-        Too little room on the disk; nothing has been rendered then.
+        Too little room on the disk; nothing has been rendered.
     """
     chosen = _size_named(size)
     root = Path(root).resolve()
@@ -266,7 +266,7 @@ def _no_progress(_n_done: int, _n_clips: int) -> None:
 
 
 def _header(size: BenchSize, seed: int, severity_offset_db: float) -> dict[str, Any]:
-    """List what makes two benches the same."""
+    """What two benches must share to be the same."""
     return {
         "schema": 1,
         "command": "simulate",
@@ -284,7 +284,7 @@ def _header(size: BenchSize, seed: int, severity_offset_db: float) -> dict[str, 
 
 
 def _is_complete(root: Path, header: dict[str, Any], size: BenchSize) -> bool:
-    """Whether the bench is there; nothing or an empty folder is not, anything else is refused."""
+    """Whether the bench is there (no or an empty folder: it is not); anything else is refused."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     found = read_simulated(root) if root.is_dir() else None
