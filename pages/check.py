@@ -7,13 +7,14 @@ import streamlit as st
 from pages.parts.check.bands import band_controls
 from pages.parts.check.batch import chosen_upload
 from pages.parts.check.spot import mark_controls, spot_controls
+from pages.parts.check.uploads import admitted
+from pages.parts.check.verdicts import listeners, unfamiliar, verdict_cards
 from pages.parts.check.what_if import what_if_controls
 from pages.shared.cache import heard
 from pages.shared.cards import simulated_note, usable_detectors
 from pages.shared.frame import keep, no_detectors, open_page, plain
-from pages.shared.listening import listeners, listening_panels, unfamiliar, verdict_cards
+from pages.shared.listening import listening_panels
 from pages.shared.sources import example_clip, of_one_channel
-from pages.shared.uploads import admitted
 
 SOURCES = ("Example clip", "Upload", "Microphone")
 

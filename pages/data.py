@@ -5,10 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.parts.data.add import add_folder_form, download_form, simulate_form, upload_form
-from pages.parts.data.chore_view import chore_panel
 from pages.parts.data.report import choose_set, set_report
 from pages.parts.data.storage import storage
 from pages.parts.data.table import damaged_table, set_table
+from pages.shared.background import chore_panel
 from pages.shared.frame import keep, link, open_page
 
 VIEWS = {

@@ -8,8 +8,9 @@ from pages.parts.learn.glossary import glossary
 from pages.parts.learn.networks import gru_lesson, lstm_lesson
 from pages.parts.learn.quiz import quiz
 from pages.parts.learn.svm import svm_lesson
-from pages.shared.cache import artifacts, clips_root
+from pages.shared.cache import artifacts
 from pages.shared.cards import DETECTOR_MARKS, list_broken, simulated_note
+from pages.shared.data_sets import clips_root
 from pages.shared.frame import keep, link, no_detectors, open_page, plain
 from pages.shared.sources import example_clip
 

@@ -18,10 +18,11 @@ from streamlit.testing.v1 import AppTest
 from asd_core.artifacts.store import open_artifact
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.types import Waveform
+from pages.parts.check import uploads
 from pages.parts.compare import maps as compare_maps
 from pages.parts.explore import views as explore_views
-from pages.shared import cache, uploads
-from pages.shared.cache import HASHES, held
+from pages.shared import keys
+from pages.shared.keys import HASHES, held
 
 SESSION = "test session id"
 LSTM = PROJECT / "artifacts" / "simulated-small" / "slider" / "lstm_predictor"
@@ -123,7 +124,7 @@ def test_no_key_reads_samples_or_scores(what, monkeypatch):
         "Waveform": sound,
         "Method": SimpleNamespace(key="k"),
         "Comparison": SimpleNamespace(methods=[SimpleNamespace(key="k")], fingerprint="f"),
-        "Tree": cache.Tree(LSTM, "stamp"),
+        "Tree": keys.Tree(LSTM, "stamp"),
         "StampedSet": SimpleNamespace(data_set=SimpleNamespace(index=SimpleNamespace(root=LSTM)), stamp="s"),
     }
     monkeypatch.setattr("pathlib.Path.open", lambda *_: pytest.fail("a file was opened"))

@@ -148,7 +148,7 @@ def test_of_raw_mimii_the_first_channel_is_seen_and_heard_everywhere(monkeypatch
         heard.append(channel)
         return read_waveform(path, channel=channel)
 
-    monkeypatch.setattr("pages.shared.cache.read_waveform", noted)
+    monkeypatch.setattr("pages.shared.sources.read_waveform", noted)
     monkeypatch.setattr("pages.parts.explore.clips.read_waveform", noted)
     for view in VIEWS:
         before = len(heard)

@@ -200,6 +200,12 @@ def link(key: str) -> None:
         st.query_params[key] = value
 
 
+def go(page: str, label: str, *, icon: str | None = None, key: str | None = None, **state: str) -> None:
+    """Button that opens another page with some of its choices made."""
+    if st.button(label, key=key or f"go:{page}:{label}", icon=icon, on_click=st.session_state.update, args=(state,)):
+        st.switch_page(page)
+
+
 def no_detectors() -> None:
     """Say what to do where nothing is trained yet, and stop the page."""
     st.info("No trained detector is here yet. Begin with recordings, then train on them:", icon=":material/info:")

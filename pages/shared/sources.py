@@ -8,10 +8,12 @@ from pathlib import PurePosixPath
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
+from asd_core.audio.reading import read_waveform
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.types import Waveform
-from pages.shared.cache import ClipFile, clip, clips_root
+from pages.shared.data_sets import clips_root
 from pages.shared.frame import Chosen, keep, link, plain
+from pages.shared.keys import ClipFile, kept
 
 SHOWN_NAME = 120
 
@@ -20,6 +22,12 @@ def shown_name(name: str) -> str:
     """Make a user's file name fit to show: printable and short; it is never used as a path."""
     printable = "".join(letter if letter.isprintable() else "�" for letter in name)
     return printable if len(printable) <= SHOWN_NAME else printable[: SHOWN_NAME - 1] + "…"
+
+
+@kept()
+def clip(file: ClipFile) -> Waveform:
+    """Read a clip of a data set."""
+    return read_waveform(file.path, channel=file.channel)
 
 
 def clip_title(scored: ScoredClip) -> str:

@@ -11,8 +11,9 @@ from asd_core.artifacts.store import Artifact
 from asd_core.errors import AudioError
 from asd_core.tasks.score import ScoreRow, format_score_csv, score_waveform
 from asd_core.types import Waveform
-from pages.shared.cache import HASHES, detector
-from pages.shared.uploads import Upload
+from pages.parts.check.uploads import Upload
+from pages.shared.cache import detector
+from pages.shared.keys import HASHES
 
 MAX_ROWS = 1000
 """Rows of one session that are kept: those of its 50 files by all detectors."""

@@ -36,9 +36,10 @@ from asd_core.reports.plots import (
     roc_overlay,
 )
 from asd_core.types import FloatArray, Waveform
-from pages.shared.cache import HASHES, Heard, detector, kept
+from pages.parts.check.verdicts import unfamiliar
+from pages.shared.cache import Heard, detector
 from pages.shared.frame import Chosen, fragment, keep, link, plain
-from pages.shared.listening import unfamiliar
+from pages.shared.keys import HASHES, kept
 from pages.shared.sources import load_scored
 
 NO_NOISE = "none"

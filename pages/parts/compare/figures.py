@@ -23,8 +23,9 @@ from asd_core.tasks.compare import Band, Comparison, Method, Ranking, difference
 from asd_core.tasks.evaluate import difference
 from asd_core.types import SR, Waveform
 from pages.parts.compare.methods import JUDGED_HASHES, Judged, OnCommonClips
-from pages.shared.cache import HASHES, detector
+from pages.shared.cache import detector
 from pages.shared.frame import plain
+from pages.shared.keys import HASHES
 
 _AREAS = {
     "auc_mean": "AUC, mean over ids",

@@ -24,8 +24,10 @@ from asd_core.tasks.compare import principal_plane
 from asd_core.types import AnomalyMap, BoolArray, FloatArray
 from pages.parts.compare.clips import pickable, play
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
-from pages.shared.cache import clips_root, detector, held, once
+from pages.shared.cache import detector
+from pages.shared.data_sets import clips_root
 from pages.shared.frame import Chosen, plain
+from pages.shared.keys import held, once
 
 ENCODER = "logmel_stats"
 MAX_MAPPED = 2000

@@ -26,8 +26,8 @@ from asd_core.reports.plots import (
 from asd_core.tasks.compare import Comparison, Method, alarms, distinct_titles, imported_method, join, with_ensemble
 from asd_core.tasks.evaluate import threshold_by_rule
 from asd_core.types import BoolArray
-from pages.shared.cache import HASHES
 from pages.shared.frame import Chosen, keep, link
+from pages.shared.keys import HASHES
 from pages.shared.sources import shown_name
 
 SAVED = "saved"

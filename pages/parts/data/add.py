@@ -11,18 +11,19 @@ from asd_core.data.simulated.bench import SIZES
 from asd_core.data.uploads import (
     MAX_UPLOADED_BYTES,
     MAX_UPLOADS,
-    Quota,
     Stored,
     Upload,
     check_quota,
     destination,
     store_uploads,
 )
+from asd_core.formats import size_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.chores import Download, Simulate
 from asd_core.tasks.storage import check_free_disk, free_bytes
-from pages.parts.data.table import go, shown_path, size_text
-from pages.shared.uploads import USED
+from pages.parts.data.table import shown_path
+from pages.shared.frame import go
+from pages.shared.quota import USED, used_quota
 
 CLIPS_PER_S = 25
 """Simulated clips a second on a slow core; only for a rough forecast."""
@@ -36,7 +37,7 @@ PARTS = {
 
 def upload_form() -> None:
     """Take clips with a label, and say what became of each."""
-    used = st.session_state.get(USED, Quota())
+    used = used_quota()
     st.caption(
         f"WAV or FLAC, 0.5 s to 10 min, at most 32 MB each; {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB a "
         f"session (used: {used.files} files, {size_text(used.bytes)}). At least 8 normal clips train a detector and "

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from asd_core.data.library import EMBEDDED_NAME, KnownSet, open_known
+from asd_core.data.library import EMBEDDED_NAME, KnownSet
 from asd_core.data.survey import has_survey, survey, survey_key
 from asd_core.data.uploads import ClipNames, upload_names
 from asd_core.formats import display_name
 from asd_core.tasks.train import DataSet, expected_counts
 from pages.parts.data.storage import delete_set
-from pages.parts.data.table import go, known_sets, set_title
-from pages.shared.cache import HASHES, StampedSet, Tree, embedded_bench, held, once, tree, tree_stamp
-from pages.shared.frame import keep, link, plain
+from pages.shared.data_sets import choose_machine, indexed, known_sets, set_title, tree_stamp
+from pages.shared.frame import go, keep, link, plain
+from pages.shared.keys import HASHES, StampedSet, held, once
 
 READ_AT_ONCE = 800
 """Clips that are read without asking; more take longer than a reader waits."""
@@ -51,47 +50,6 @@ def choose_set() -> KnownSet:
     with right:
         delete_set(sets[name])
     return sets[name]
-
-
-def choose_machine(known: KnownSet, *, key: str) -> str:
-    """Return the data set's machine, asking where it has several."""
-    machines = list(known.machines)
-    if len(machines) == 1:
-        return machines[0]
-    keep(key, machines)
-    return st.selectbox(
-        "Machine",
-        machines,
-        key=key,
-        format_func=display_name,
-        persist_state="session",
-        help="One kind of machine at a time.",
-    )
-
-
-@dataclass(frozen=True)
-class _Machine:
-    """One machine of a data set, and its folder as it is now."""
-
-    known: KnownSet
-    name: str
-    tree: Tree
-
-
-@st.cache_resource(
-    max_entries=16,
-    show_spinner="Listing the clips …",
-    hash_funcs={_Machine: lambda machine: ascii((machine.known, machine.name, machine.tree))},
-)
-def _indexed(machine: _Machine) -> DataSet:
-    return open_known(machine.known, machine.name)
-
-
-def indexed(known: KnownSet, machine: str) -> DataSet:
-    """Index a machine's clips, anew where a folder has changed; the embedded bench is generated first."""
-    if known.name == EMBEDDED_NAME:
-        embedded_bench()
-    return _indexed(_Machine(known, machine, tree(known.folder / known.machines[machine])))
 
 
 def set_report(known: KnownSet) -> None:

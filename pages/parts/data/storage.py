@@ -14,12 +14,13 @@ from asd_core.artifacts.store import find_artifacts, list_versions
 from asd_core.artifacts.versions import current_version, delete_version, is_read_only
 from asd_core.data.library import EMBEDDED_NAME, KnownSet, delete_data_set, delete_unlisted, unlisted_folders
 from asd_core.errors import BusyError
-from asd_core.formats import display_name
+from asd_core.formats import display_name, size_text
 from asd_core.jobs.queue import chore_is_active, delete
 from asd_core.jobs.table import Job, active_jobs, list_jobs
 from asd_core.system.places import artifacts_dir
 from asd_core.tasks.storage import caches, empty_cache, folder_bytes, free_bytes
-from pages.parts.data.table import known_sets, size_text, tree_bytes
+from pages.parts.data.table import tree_bytes
+from pages.shared.data_sets import known_sets
 from pages.shared.frame import PROJECT
 
 

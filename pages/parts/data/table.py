@@ -8,24 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.data.library import EMBEDDED_NAME, KnownSet, read_library, restart_library, unlisted_folders
-from asd_core.formats import display_name
+from asd_core.formats import display_name, size_text
 from asd_core.tasks.storage import folder_bytes
-from pages.shared.cache import HASHES, Tree, tree
-
-KIND_TITLES = {"simulated": "simulated", "recordings": "own recordings", "downloaded": "DCASE 2020 recordings"}
+from pages.shared.data_sets import KIND_TITLES, known_sets, tree
+from pages.shared.keys import HASHES, Tree
 
 MAX_NAMED = 5
 """Unlisted folders that are named; Disk space lists all."""
-
-
-def set_title(known: KnownSet) -> str:
-    """Name for a list: data set and kind."""
-    return f"{known.name} ({KIND_TITLES[known.kind]})"
-
-
-def known_sets() -> dict[str, KnownSet]:
-    """All data sets by name, the embedded bench first."""
-    return {known.name: known for known in read_library().sets}
 
 
 def damaged_table() -> None:
@@ -65,12 +54,6 @@ def set_table() -> None:
         st.text(f"Clips that belong to none of them lie in {names}; they can be deleted under Disk space.")
 
 
-def go(page: str, label: str, *, icon: str | None = None, key: str | None = None, **state: str) -> None:
-    """Button that opens another page with some of its choices made."""
-    if st.button(label, key=key or f"go:{page}:{label}", icon=icon, on_click=st.session_state.update, args=(state,)):
-        st.switch_page(page)
-
-
 def tree_bytes(folder: Path) -> int:
     """Size of a data set's files; counted again when one comes or goes."""
     return _tree_bytes(tree(folder))
@@ -84,14 +67,6 @@ def _tree_bytes(of: Tree) -> int:
 def shown_path(path: Path) -> str:
     """Make a path fit to show."""
     return str(path).encode("utf-8", "replace").decode()
-
-
-def size_text(n_bytes: int) -> str:
-    """Write a size on disk: `1.2 GB`, `340 MB`, `12 kB`."""
-    for unit, power in (("GB", 9), ("MB", 6)):
-        if n_bytes >= 10**power:
-            return f"{n_bytes / 10**power:.3g} {unit}"
-    return f"{n_bytes / 1e3:.3g} kB"
 
 
 def _absent(known: KnownSet) -> str:

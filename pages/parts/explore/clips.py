@@ -23,10 +23,11 @@ from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.features.spectra import SpectrumSpread, mean_spectrum, spectrum_spread
 from asd_core.tasks.train import DataSet, open_data_set
 from asd_core.types import FloatArray, Waveform
-from pages.shared.cache import HASHES, ClipFile, StampedSet, Tree, clips_root, kept, once, tree
-from pages.shared.cache import clip as cached_clip
+from pages.shared.data_sets import clips_root, tree
 from pages.shared.frame import Chosen, keep, link
+from pages.shared.keys import HASHES, ClipFile, StampedSet, Tree, kept, once
 from pages.shared.paging import PAGE_ROWS, page_start
+from pages.shared.sources import clip as cached_clip
 from pages.shared.sources import shown_name
 
 MOST_CLIPS = 4

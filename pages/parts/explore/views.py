@@ -38,9 +38,9 @@ from pages.parts.explore.clips import (
     pick,
     title_of,
 )
-from pages.shared.cache import kept
 from pages.shared.components.player import ColourScale, Panel, synced_player
 from pages.shared.frame import keep, link
+from pages.shared.keys import kept
 from pages.shared.sources import shown_name
 
 LABEL_COLOURS = {"normal": NORMAL_COLOUR, "anomalous": ANOMALOUS_COLOUR, "unlabelled": NEUTRAL_COLOUR}

@@ -29,10 +29,11 @@ from asd_core.reports.plots import (
     palette_stops,
 )
 from asd_core.types import SR, Float32Array, FloatArray, Waveform
-from pages.shared.cache import detector, heard, kept
+from pages.shared.cache import detector, heard
 from pages.shared.cards import threshold_origin
 from pages.shared.components.player import ColourScale, Panel, synced_player
 from pages.shared.frame import fragment, keep
+from pages.shared.keys import kept
 
 FRAME_MS = 1000 * HOP_LENGTH / SR
 POOLED = {"mean": "mean", "std": "standard deviation", "max": "largest", "gwrp": "rank-weighted mean"}

@@ -26,8 +26,9 @@ from asd_core.reports.plots import (
 )
 from asd_core.types import FloatArray, Waveform
 from pages.parts.learn.networks import verdict
-from pages.shared.cache import HASHES, detector, heard
+from pages.shared.cache import detector, heard
 from pages.shared.frame import keep
+from pages.shared.keys import HASHES
 from pages.shared.listening import listening_panels
 
 GRID = 61

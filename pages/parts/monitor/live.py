@@ -13,8 +13,9 @@ from asd_core.errors import AsdError
 from asd_core.monitoring.table import Tail, is_running, list_tables, unescaped
 from asd_core.types import Waveform
 from pages.parts.monitor.view import HeardClip, monitor, time_text
-from pages.shared.cache import ClipFile, clip
 from pages.shared.frame import PROJECT, Chosen, fragment, keep, link, shown_text
+from pages.shared.keys import ClipFile
+from pages.shared.sources import clip
 
 POLL_S = 2.0
 MAX_TABLES = 50

@@ -18,9 +18,10 @@ from asd_core.monitoring.table import AlarmRule, Judge, WatchRow
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import Waveform
 from pages.parts.monitor.view import HeardClip, monitor
-from pages.shared.cache import HASHES, ClipFile, clip, clips_root
+from pages.shared.data_sets import clips_root
 from pages.shared.frame import Chosen, fragment, keep, link
-from pages.shared.sources import clip_title
+from pages.shared.keys import HASHES, ClipFile
+from pages.shared.sources import clip, clip_title
 
 BEFORE, BROKEN, AFTER = 20, 15, 20
 SPEEDS = ("1", "2", "5")

@@ -19,10 +19,11 @@ from asd_core.evaluation.uncertainty import wilson
 from asd_core.formats import area_text, rate_text, score_text, share_text
 from asd_core.reports.plots import DETECTOR_COLOURS, along_curve
 from asd_core.tasks.evaluate import choose_threshold
-from pages.shared.cache import HASHES, KeptScores, tested
+from pages.shared.cache import KeptScores, tested
 from pages.shared.cards import threshold_origin
 from pages.shared.components.roc import DimmedCurve, RocMarker, roc_control
 from pages.shared.frame import keep, link, plain
+from pages.shared.keys import HASHES
 
 SAVED, MANUAL = "saved", "manual"
 MARKED_RULES = {

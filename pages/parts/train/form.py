@@ -11,10 +11,9 @@ from asd_core.errors import UsageError
 from asd_core.jobs import queue as jobs
 from asd_core.system.places import artifacts_dir
 from asd_core.tasks.train import OWN_SUFFIX, DataSet, TrainingRequest
-from pages.parts.data.report import choose_machine, indexed
-from pages.parts.data.table import go, known_sets, set_title
 from pages.parts.train.fields import ask, changed_settings, detector_titles
-from pages.shared.frame import PROJECT, keep, link
+from pages.shared.data_sets import choose_machine, indexed, known_sets, set_title
+from pages.shared.frame import PROJECT, go, keep, link
 from pages.shared.sources import shown_name
 
 PRESETS = {"quick": "quick: fewer updates", "paper": "paper: the report's values"}

@@ -11,13 +11,14 @@ import streamlit as st
 
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import Progress
-from asd_core.errors import BusyError, UsageError
+from asd_core.errors import UsageError
 from asd_core.formats import display_name, seconds_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
 from asd_core.jobs.table import Job
 from asd_core.reports.plots import learning_curves
 from pages.parts.train.fields import detector_titles
+from pages.shared.background import swept
 from pages.shared.frame import fragment
 
 POLL_S = 1.0
@@ -43,13 +44,6 @@ def live_panel() -> None:
     if before:
         looks = [first]
         fragment(lambda: _panel(before, looks.pop() if looks else _trainings()), run_every=POLL_S)()
-
-
-def swept() -> list[Job]:
-    """Close jobs whose process died, start the next, and return the active ones; another process may be at it."""
-    with contextlib.suppress(BusyError):
-        return jobs.sweep()
-    return job_table.active_jobs()
 
 
 def _trainings() -> list[Job]:

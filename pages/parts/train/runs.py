@@ -14,10 +14,9 @@ from asd_core.formats import MISSING, area_text, display_name, score_text, secon
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
 from asd_core.jobs.table import Job
-from pages.parts.data.table import go
 from pages.parts.train.live import job_title, loss_figure
 from pages.shared.cache import summary
-from pages.shared.frame import keep, link, shown_text
+from pages.shared.frame import go, keep, link, shown_text
 
 STATE_TEXTS = {
     "done": "done",

@@ -14,9 +14,9 @@ from asd_core.errors import FileError
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.chores import Sweep, sweep_path
 from asd_core.system.files import parse_json, read_small_text
-from pages.parts.data.chore_view import chore_panel
-from pages.parts.data.report import indexed
 from pages.parts.train.form import choose_data
+from pages.shared.background import chore_panel
+from pages.shared.data_sets import indexed
 from pages.shared.frame import keep
 
 MAX_REPORT_BYTES = 16 * 2**20

@@ -9,15 +9,13 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from asd_core.audio.sandbox import decode_upload
-from asd_core.data.uploads import Quota
 from asd_core.errors import AudioError, UsageError
 from asd_core.types import Waveform
-from pages.shared.cache import held
 from pages.shared.held import Held
+from pages.shared.keys import held
+from pages.shared.quota import USED, used_quota
 from pages.shared.sources import shown_name
 
-USED = "upload_used"
-"""Key of the session's quota, which counts the files of all pages."""
 _ADMITTED = "upload_admitted"
 
 
@@ -90,7 +88,7 @@ def _beyond_limit(file: UploadedFile) -> AudioError | None:
     if file.file_id in admitted:
         return None
     try:
-        st.session_state[USED] = st.session_state.get(USED, Quota()).with_files([file.size])
+        st.session_state[USED] = used_quota().with_files([file.size])
     except UsageError as error:
         return AudioError("too_big", str(error))
     admitted.add(file.file_id)

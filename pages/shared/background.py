@@ -1,16 +1,18 @@
-"""How far a chore is (a data set being made, a grid being tried), and how it ended."""
+"""What runs in the background: jobs looked at anew, and how far a chore is or how it ended."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import streamlit as st
 
+from asd_core.errors import BusyError
+from asd_core.formats import size_text
 from asd_core.jobs import queue as jobs
+from asd_core.jobs import table as job_table
 from asd_core.jobs.chores import Chore, Step
 from asd_core.jobs.table import Job, read_job, step
-from pages.parts.data.table import size_text
-from pages.parts.train.live import swept
 from pages.shared.frame import fragment, shown_text
 
 POLL_S = 1.0
@@ -19,6 +21,13 @@ DOING = {
     "download": "Download of",
     "sweep": "Grid of nu and gamma on",
 }
+
+
+def swept() -> list[Job]:
+    """Close jobs whose process died, start the next, and return the active ones; another process may be at it."""
+    with contextlib.suppress(BusyError):
+        return jobs.sweep()
+    return job_table.active_jobs()
 
 
 def chore_panel(kinds: Sequence[str]) -> bool:
