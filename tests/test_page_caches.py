@@ -21,7 +21,7 @@ from asd_core.types import Waveform
 from pages.parts.check import uploads
 from pages.parts.compare import maps as compare_maps
 from pages.parts.explore import views as explore_views
-from pages.shared import keys
+from pages.shared import cache, keys
 from pages.shared.keys import HASHES, held
 
 SESSION = "test session id"
@@ -110,6 +110,18 @@ def test_long_clips_that_differ_by_a_click_get_values_of_their_own():
         explore_views._picture(minute_with_a_click(at), settings)[0] for at in (None, *range(1000, 900_000, 45_000))
     }
     assert len(pictures) == 21
+
+
+@pytest.mark.parametrize("name", ["lstm_predictor", "gru_autoencoder"])
+def test_a_clips_score_and_map_come_from_one_pass_of_the_network_however_often_they_are_shown(name, monkeypatch):
+    artifact, clip = open_artifact(LSTM.with_name(name)), hum(1, seconds=1.0)
+    network = type(cache.detector(artifact))
+    passes, real = [], network._step_errors
+    monkeypatch.setattr(network, "_step_errors", lambda self, frames: passes.append(1) or real(self, frames))
+    found = [cache.heard(artifact, clip) for _ in range(2)]
+    assert len(passes) == 1
+    assert found[0] is found[1]
+    assert found[0].anomaly_score == cache.detector(artifact).anomaly_score(clip)
 
 
 @pytest.mark.parametrize("what", HASHES, ids=lambda kind: kind.__name__)

@@ -18,14 +18,15 @@ import streamlit as st
 
 from asd_core.audio.reading import read_waveform
 from asd_core.data.clips import Clip, file_digest
+from asd_core.data.library import find_machine
 from asd_core.errors import AudioError
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.features.spectra import SpectrumSpread, mean_spectrum, spectrum_spread
-from asd_core.tasks.train import DataSet, open_data_set
+from asd_core.tasks.train import DataSet
 from asd_core.types import FloatArray, Waveform
-from pages.shared.data_sets import clips_root, tree
+from pages.shared.data_sets import clips_root, indexed, tree_stamp
 from pages.shared.frame import Chosen, keep, link
-from pages.shared.keys import HASHES, ClipFile, StampedSet, Tree, kept, once
+from pages.shared.keys import HASHES, ClipFile, StampedSet, kept, once
 from pages.shared.paging import PAGE_ROWS, page_start
 from pages.shared.sources import clip as cached_clip
 from pages.shared.sources import shown_name
@@ -64,17 +65,12 @@ class Holdings:
 
 def data_set_of(chosen: Chosen) -> tuple[DataSet, str] | None:
     """Index of the machine's clips with a stamp that changes when files come or go; None where they are not at hand."""
+    found = find_machine(chosen.data_set, chosen.machine)
     with st.container():  # keeps what follows in its place, whether clips are generated first or not
         root = clips_root(chosen)
-    if root is None or not root.is_dir():
-        return None
-    clips = tree(root)
-    return _data_set(clips, chosen.machine, chosen.data_set), clips.stamp
-
-
-@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASHES)
-def _data_set(clips: Tree, machine: str, name: str) -> DataSet:
-    return open_data_set(clips.root.parent, machine=machine, name=name)
+        if found is None or root is None:
+            return None
+        return indexed(*found), tree_stamp(root)
 
 
 def title_of(clip: Clip) -> str:
