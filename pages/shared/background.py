@@ -13,7 +13,8 @@ from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
 from asd_core.jobs.chores import Chore, Step
 from asd_core.jobs.table import Job, read_job, step
-from pages.shared.frame import fragment, shown_text
+from pages.shared.frame import fragment
+from pages.shared.plain_text import shown_text
 
 POLL_S = 1.0
 DOING = {

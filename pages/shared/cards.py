@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.formats import share_text
 from pages.shared.cache import artifacts
-from pages.shared.frame import Chosen, shown_text
+from pages.shared.frame import Chosen
+from pages.shared.plain_text import shown_text
 
 DETECTOR_MARKS = {
     "vggish_ocsvm": ":green[■]",
@@ -25,6 +28,14 @@ DETECTOR_MARKS = {
 
 
 CARDS_IN_A_ROW = 3
+
+Item = TypeVar("Item")
+
+
+def in_columns(items: Sequence[Item], *, per_row: int = CARDS_IN_A_ROW) -> Iterator[tuple[DeltaGenerator, Item]]:
+    """Give each item a column, row by row; fewer items than fit in a row share all of its width."""
+    for start in range(0, len(items), per_row):
+        yield from zip(st.columns(min(len(items), per_row)), items[start : start + per_row], strict=False)
 
 
 def simulated_note(shown: Iterable[Artifact]) -> None:

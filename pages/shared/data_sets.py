@@ -15,7 +15,8 @@ from asd_core.data.simulated.bench import write_bench
 from asd_core.formats import display_name
 from asd_core.system.places import data_dir
 from asd_core.tasks.train import OWN_SUFFIX, DataSet
-from pages.shared.frame import Chosen, keep
+from pages.shared.choices import choose
+from pages.shared.frame import Chosen
 from pages.shared.keys import Tree
 
 KIND_TITLES = {"simulated": "simulated", "recordings": "own recordings", "downloaded": "DCASE 2020 recordings"}
@@ -37,14 +38,8 @@ def choose_machine(known: KnownSet, *, key: str) -> str:
     machines = list(known.machines)
     if len(machines) == 1:
         return machines[0]
-    keep(key, machines)
-    return st.selectbox(
-        "Machine",
-        machines,
-        key=key,
-        format_func=display_name,
-        persist_state="session",
-        help="One kind of machine at a time.",
+    return choose(
+        "Machine", machines, key=key, in_url=False, format_func=display_name, help="One kind of machine at a time."
     )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -17,12 +16,11 @@ from asd_core.formats import display_name
 from asd_core.system.files import CANNOT_BE_KEPT, is_writable
 from asd_core.system.logs import configure, event, fault
 from asd_core.system.places import artifacts_dir, data_dir
+from pages.shared.choices import choose
+from pages.shared.plain_text import shown_text
 
 PROJECT = Path(__file__).resolve().parents[2]
 EMBEDDED_NAME = "simulated-small"
-_ACTING = re.compile(r"[\\`*_{}\[\]<>#~|$!&]|^[-+]")
-_WWW = re.compile(r"www(?=\.)", re.IGNORECASE)
-_JOINER = "\N{WORD JOINER}"
 
 
 @dataclass(frozen=True)
@@ -105,13 +103,8 @@ def _started(path: str) -> bool:
     folders = []
     with _boundary(path):
         folders = [data_dir(), artifacts_dir(PROJECT)]
-        _start_log(str(folders[0]))
+        configure("dashboard")
     return bool(folders)
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _start_log(place: str) -> None:  # noqa: ARG001 - the place is the key
-    configure("dashboard")
 
 
 @contextmanager
@@ -163,49 +156,6 @@ def _read_only_note() -> None:
         )
 
 
-def shown_text(text: str) -> str:
-    """Make a text fit for the browser: what is not UTF-8 in a name is written in hexadecimal digits."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def plain(text: str) -> str:
-    """Make names and other texts that are not ours fit for Markdown: they are read as they stand.
-
-    Backslashes switch formatting, HTML and formulas off; an invisible word joiner parts what Streamlit would make an
-    icon, a colour, a link or an address of.
-    """
-    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    escaped = _ACTING.sub(r"\\\g<0>", printable)
-    return _WWW.sub(rf"\g<0>{_JOINER}", escaped.replace(":", f":{_JOINER}").replace("@", f"{_JOINER}@"))
-
-
-def keep(key: str, options: Iterable[str] | None = None) -> None:
-    """Keep a keyed widget's value over a change of page; call it just before the widget is drawn.
-
-    With `options`, a value that the URL names counts on a session's first visit, and the first option stands in for one
-    that is missing or gone. `link` writes the URL. (Streamlit's own binding would put labels into it, not names.)
-    """
-    known = None if options is None else tuple(options)
-    value = st.session_state.get(key, st.query_params.get(key) if known else None)
-    if known and value not in known:
-        value = known[0]
-    if value is not None:
-        st.session_state[key] = value
-
-
-def link(key: str) -> None:
-    """Write a keyed widget's value into the URL, so that the page can be linked to as it is."""
-    value = st.session_state.get(key)
-    if value is not None and st.query_params.get(key) != value:
-        st.query_params[key] = value
-
-
-def go(page: str, label: str, *, icon: str | None = None, key: str | None = None, **state: str) -> None:
-    """Button that opens another page with some of its choices made."""
-    if st.button(label, key=key or f"go:{page}:{label}", icon=icon, on_click=st.session_state.update, args=(state,)):
-        st.switch_page(page)
-
-
 def no_detectors() -> None:
     """Say what to do where nothing is trained yet, and stop the page."""
     st.info("No trained detector is here yet. Begin with recordings, then train on them:", icon=":material/info:")
@@ -225,17 +175,14 @@ def _sidebar() -> Chosen:
         _read_only_note()
         if not groups:
             return Chosen("", "", {})
-        keep("set", groups)
-        name = st.selectbox(
+        name = choose(
             "Data set and machine",
-            list(groups),
+            groups,
             key="set",
             format_func=lambda name: " · ".join(map(display_name, name.split("/"))),
-            persist_state="session",
             help="Every page shows the detectors trained on this data set. 'Simulated' means generated sound, "
             "not recordings.",
         )
-        link("set")
     return groups[name]
 
 

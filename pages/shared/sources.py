@@ -9,19 +9,15 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import read_waveform
+from asd_core.data.clips import Clip
 from asd_core.evaluation.scores import ScoredClip
+from asd_core.formats import display_name
 from asd_core.types import Waveform
+from pages.shared.choices import choose
 from pages.shared.data_sets import clips_root
-from pages.shared.frame import Chosen, keep, link, plain
+from pages.shared.frame import Chosen
 from pages.shared.keys import ClipFile, kept
-
-SHOWN_NAME = 120
-
-
-def shown_name(name: str) -> str:
-    """Make a user's file name fit to show: printable and short; it is never used as a path."""
-    printable = "".join(letter if letter.isprintable() else "�" for letter in name)
-    return printable if len(printable) <= SHOWN_NAME else printable[: SHOWN_NAME - 1] + "…"
+from pages.shared.plain_text import plain
 
 
 @kept()
@@ -30,10 +26,15 @@ def clip(file: ClipFile) -> Waveform:
     return read_waveform(file.path, channel=file.channel)
 
 
-def clip_title(scored: ScoredClip) -> str:
-    """Say what a clip of the data set is: label, id, kind, number."""
-    kind = f" ({shown_name(scored.kind)})" if scored.kind else ""
-    return f"{scored.label}{kind} · id {shown_name(scored.machine_id)} · {shown_name(PurePosixPath(scored.path).stem)}"
+def label_and_kind(clip: ScoredClip | Clip) -> str:
+    """Say a clip's label, and its kind where one is known: `anomalous (rail)`."""
+    return f"{clip.label} ({display_name(clip.kind)})" if clip.kind else clip.label
+
+
+def clip_title(clip: ScoredClip | Clip) -> str:
+    """Say what a clip of the data set is: label, kind, id, name."""
+    path = clip.path if isinstance(clip, ScoredClip) else clip.relative
+    return f"{label_and_kind(clip)} · id {display_name(clip.machine_id)} · {display_name(PurePosixPath(path).stem)}"
 
 
 def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
@@ -46,16 +47,13 @@ def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Wav
         st.info("The clips of this data set are not known here: upload one.", icon=":material/info:")
         return None, ""
     paths = sorted(scored, key=lambda path: (scored[path].label, scored[path].machine_id, path))
-    keep("clip", paths)
-    path = st.selectbox(
+    path = choose(
         "Test clip",
         paths,
         key="clip",
         format_func=lambda path: clip_title(scored[path]),
-        persist_state="session",
         help="Clips that no detector was trained on, with their true label.",
     )
-    link("clip")
     channel = next(iter(artifacts.values())).channel
     return load_scored(chosen, scored[path], channel), clip_title(scored[path])
 

@@ -12,8 +12,8 @@ from asd_core.reports.plots import DETECTOR_COLOURS, band_figure
 from asd_core.types import Waveform
 from pages.shared.cache import detector
 from pages.shared.cards import DETECTOR_MARKS
-from pages.shared.frame import plain
 from pages.shared.keys import kept
+from pages.shared.plain_text import plain
 
 
 def band_controls(waveform: Waveform, artifacts: Mapping[str, Artifact]) -> None:

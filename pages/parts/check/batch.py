@@ -14,6 +14,7 @@ from asd_core.types import Waveform
 from pages.parts.check.uploads import Upload
 from pages.shared.cache import detector
 from pages.shared.keys import HASHES
+from pages.shared.verdicts import NO_VERDICT
 
 MAX_ROWS = 1000
 """Rows of one session that are kept: those of its 50 files by all detectors."""
@@ -89,5 +90,5 @@ def _table(good: Sequence[Upload], rows: Sequence[ScoreRow], artifacts: Mapping[
     table = {"File": [upload.name for upload in good]}
     for name, artifact in artifacts.items():
         own = [row for row in scored if row.model == name]
-        table[artifact.title] = [f"{row.verdict or 'no verdict'} ({row.anomaly_score:.4g})" for row in own]
+        table[artifact.title] = [f"{row.verdict or NO_VERDICT} ({row.anomaly_score:.4g})" for row in own]
     return pd.DataFrame(table)

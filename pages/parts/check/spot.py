@@ -17,9 +17,10 @@ from asd_core.features.log_mel import mel_band_centres_hz
 from asd_core.types import SR, FloatArray, Waveform
 from pages.shared.cache import Heard
 from pages.shared.components.player import last_spot
-from pages.shared.frame import Chosen, plain
+from pages.shared.frame import Chosen
 from pages.shared.keys import HASHES
 from pages.shared.listening import player_clip
+from pages.shared.plain_text import plain
 from pages.shared.sources import clip_title, load_scored
 
 MIN_COMPARED_S = 1.0

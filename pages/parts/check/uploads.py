@@ -10,11 +10,11 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from asd_core.audio.sandbox import decode_upload
 from asd_core.errors import AudioError, UsageError
+from asd_core.formats import display_name
 from asd_core.types import Waveform
 from pages.shared.held import Held
 from pages.shared.keys import held
 from pages.shared.quota import USED, used_quota
-from pages.shared.sources import shown_name
 
 _ADMITTED = "upload_admitted"
 
@@ -79,7 +79,7 @@ def _own_sounds() -> _OwnSounds:
 
 def admitted(files: Sequence[UploadedFile], *, channel: int | None) -> list[Upload]:
     """Take the files of one uploader, to be heard by channel or mean; those beyond the session's limits are refused."""
-    return [Upload(shown_name(file.name), file, _beyond_limit(file), channel) for file in files]
+    return [Upload(display_name(file.name), file, _beyond_limit(file), channel) for file in files]
 
 
 def _beyond_limit(file: UploadedFile) -> AudioError | None:

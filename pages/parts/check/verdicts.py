@@ -8,12 +8,13 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.operating import share_below
-from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.formats import score_text, times_text
 from asd_core.types import Waveform
 from pages.shared.cache import Heard
-from pages.shared.cards import CARDS_IN_A_ROW, DETECTOR_MARKS
-from pages.shared.frame import keep, plain
+from pages.shared.cards import DETECTOR_MARKS, in_columns
+from pages.shared.choices import keep
+from pages.shared.plain_text import plain
+from pages.shared.verdicts import verdict_badge, verdict_word
 
 FIRST_LISTENERS = 3
 
@@ -39,12 +40,9 @@ def listeners(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
 
 def verdict_cards(artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]) -> None:
     """All detectors' verdicts on one clip, three in a row."""
-    names = list(heard)
-    for start in range(0, len(names), CARDS_IN_A_ROW):
-        row = names[start : start + CARDS_IN_A_ROW]
-        for column, name in zip(st.columns(min(len(names), CARDS_IN_A_ROW)), row, strict=False):
-            with column:
-                _verdict_card(artifacts[name], heard[name])
+    for column, name in in_columns(list(heard)):
+        with column:
+            _verdict_card(artifacts[name], heard[name])
 
 
 def _verdict_card(artifact: Artifact, heard: Heard) -> None:
@@ -52,13 +50,9 @@ def _verdict_card(artifact: Artifact, heard: Heard) -> None:
     threshold = artifact.threshold.value
     with st.container(border=True, height="stretch"):
         st.markdown(f"**{DETECTOR_MARKS[artifact.detector_name]} {plain(artifact.title)}**")
+        st.markdown(verdict_badge(verdict_word(heard.anomaly_score, threshold)))
         if threshold is None:
-            st.markdown(":gray-badge[:material/help: no verdict]")
             st.caption(f"No threshold: {plain(str(artifact.threshold.reason))}")
-        elif is_anomalous(heard.anomaly_score, threshold):
-            st.markdown(":orange-badge[:material/warning: anomalous]")
-        else:
-            st.markdown(":blue-badge[:material/check: normal]")
         st.markdown(
             f"Score **{score_text(heard.anomaly_score)}**, threshold {score_text(threshold)}{_times(artifact, heard)}"
         )

@@ -24,7 +24,6 @@ from asd_core.detectors.what_if import (
 )
 from asd_core.evaluation.metrics import auc, confusion_at, roc_curve
 from asd_core.evaluation.scores import ScoredClip
-from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.formats import MISSING, area_text, rate_text, score_text, share_text
 from asd_core.reports.plots import (
     DETECTOR_COLOURS,
@@ -38,9 +37,12 @@ from asd_core.reports.plots import (
 from asd_core.types import FloatArray, Waveform
 from pages.parts.check.verdicts import unfamiliar
 from pages.shared.cache import Heard, detector
-from pages.shared.frame import Chosen, fragment, keep, link, plain
+from pages.shared.choices import keep, link, switch
+from pages.shared.frame import Chosen, fragment
 from pages.shared.keys import HASHES, kept
+from pages.shared.plain_text import plain
 from pages.shared.sources import load_scored
+from pages.shared.verdicts import verdict_word
 
 NO_NOISE = "none"
 SNRS_DB = (NO_NOISE, "40", "30", "20", "15", "10", "5", "0", "-5")
@@ -133,7 +135,7 @@ def _verdicts(
 ) -> pd.DataFrame:
     rows = []
     for name, artifact in artifacts.items():
-        was, now = (_word(artifact, scores[name]) for scores in (before, after))
+        was, now = (verdict_word(scores[name], artifact.threshold.value) for scores in (before, after))
         rows.append(
             {
                 "Detector": plain(artifact.title),
@@ -145,24 +147,9 @@ def _verdicts(
     return pd.DataFrame(rows)
 
 
-def _word(artifact: Artifact, anomaly_score: float) -> str:
-    if artifact.threshold.value is None:
-        return "no verdict"
-    return "anomalous" if is_anomalous(anomaly_score, artifact.threshold.value) else "normal"
-
-
 def _moving(waveform: Waveform, artifacts: Mapping[str, Artifact], change: Change) -> None:
     """Draw every detector's score over one way of changing the clip; the other changes stay as set."""
-    keep("what_way", WAYS)
-    name = st.segmented_control(
-        "Watch the scores move along",
-        list(WAYS),
-        key="what_way",
-        format_func=lambda way: WAYS[way].title,
-        persist_state="session",
-        required=True,
-    )
-    link("what_way")
+    name = switch("Watch the scores move along", WAYS, key="what_way", format_func=lambda way: WAYS[way].title)
     way = WAYS[name]
     fixed = replace(change, **{way.field: getattr(Change(), way.field)})
     lines = []

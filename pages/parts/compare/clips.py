@@ -12,16 +12,18 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.evaluation.scores import ScoredClip
-from asd_core.formats import rate_text, score_text
+from asd_core.formats import display_name, rate_text, score_text
 from asd_core.reports.plots import clip_scatter, line_row, rate_grid, seen_marks
 from asd_core.tasks.compare import Failures, disagreements, false_alarms, misses, quadrants
 from asd_core.types import FloatArray
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
 from pages.shared.cache import heard
-from pages.shared.frame import Chosen, keep
+from pages.shared.choices import choose, keep
+from pages.shared.frame import Chosen
 from pages.shared.listening import listening_panels
 from pages.shared.paging import PAGE_ROWS, page_start
-from pages.shared.sources import clip_title, load_scored, of_one_channel, shown_name
+from pages.shared.sources import clip_title, label_and_kind, load_scored, of_one_channel
+from pages.shared.verdicts import label_word
 
 ANY = "any of them"
 LABELS = ("all clips", "normal", "anomalous")
@@ -225,8 +227,7 @@ def disagreement_view(chosen: Chosen, judged: Judged) -> None:
         format_func=lambda row: row if row == ANY else judged.titles[row],
         persist_state="session",
     )
-    keep("differ_label", LABELS)
-    label = right.selectbox("True label", LABELS, key="differ_label", persist_state="session")
+    label = choose("True label", LABELS, key="differ_label", place=right, in_url=False)
     at = None if raised_by == ANY else judging.index(raised_by)
     rows = disagreements(judged.alarms[judging], raised_by=at).tolist()
     clips = judged.comparison.clips
@@ -245,10 +246,10 @@ def disagreement_view(chosen: Chosen, judged: Judged) -> None:
 def _listed(judged: Judged, rows: list[int]) -> int:
     """Show clips with every verdict; return the row of the one that is chosen."""
     clips = judged.comparison.clips
-    table = {"Truth": [truth(clips[row]) for row in rows], "Id": [clips[row].machine_id for row in rows]}
+    table = {"Truth": [label_and_kind(clips[row]) for row in rows], "Id": [clips[row].machine_id for row in rows]}
     for method in judged.judging:
         table[judged.titles[method]] = ["⚠ alarm" if judged.alarms[method, row] else "quiet" for row in rows]
-    table["File"] = [shown_name(PurePosixPath(clips[row].path).name) for row in rows]
+    table["File"] = [display_name(PurePosixPath(clips[row].path).name) for row in rows]
     event = st.dataframe(
         pd.DataFrame(table),
         hide_index=True,
@@ -262,11 +263,6 @@ def _listed(judged: Judged, rows: list[int]) -> int:
     )
     at = event.selection.rows[0] if event.selection.rows else 0
     return rows[at if at < len(rows) else 0]
-
-
-def truth(clip: ScoredClip) -> str:
-    """Say a clip's label, and its kind where one is known: `anomalous (rail)`."""
-    return f"{clip.label} ({clip.kind})" if clip.kind else clip.label
 
 
 def failures_view(judged: Judged) -> None:
@@ -331,11 +327,11 @@ def play(chosen: Chosen, judged: Judged, scored: ScoredClip) -> None:
 
 
 def _verdict_table(judged: Judged, row: int) -> pd.DataFrame:
-    label = "anomalous" if judged.comparison.labels[row] else "normal"
+    label = label_word(judged.comparison.labels[row])
     lines = []
     for method, title in enumerate(judged.titles):
         value = judged.thresholds[method].value
-        verdict = "anomalous" if judged.alarms[method, row] else "normal"
+        verdict = label_word(judged.alarms[method, row])
         lines.append(
             {
                 "Method": title,

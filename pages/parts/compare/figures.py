@@ -24,8 +24,8 @@ from asd_core.tasks.evaluate import difference
 from asd_core.types import SR, Waveform
 from pages.parts.compare.methods import JUDGED_HASHES, Judged, OnCommonClips
 from pages.shared.cache import detector
-from pages.shared.frame import plain
 from pages.shared.keys import HASHES
+from pages.shared.plain_text import plain
 
 _AREAS = {
     "auc_mean": "AUC, mean over ids",

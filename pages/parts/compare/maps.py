@@ -26,8 +26,9 @@ from pages.parts.compare.clips import pickable, play
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
 from pages.shared.cache import detector
 from pages.shared.data_sets import clips_root
-from pages.shared.frame import Chosen, plain
+from pages.shared.frame import Chosen
 from pages.shared.keys import held, once
+from pages.shared.plain_text import plain
 
 ENCODER = "logmel_stats"
 MAX_MAPPED = 2000

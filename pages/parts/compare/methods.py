@@ -14,6 +14,7 @@ from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError, DataSetError, ThresholdError, UndefinedMetricError
 from asd_core.evaluation.imported import read_scores
 from asd_core.evaluation.thresholds import RULES, Threshold
+from asd_core.formats import display_name
 from asd_core.reports.plots import (
     DETECTOR_COLOURS,
     DETECTOR_DASHES,
@@ -26,9 +27,9 @@ from asd_core.reports.plots import (
 from asd_core.tasks.compare import Comparison, Method, alarms, distinct_titles, imported_method, join, with_ensemble
 from asd_core.tasks.evaluate import threshold_by_rule
 from asd_core.types import BoolArray
-from pages.shared.frame import Chosen, keep, link
+from pages.shared.choices import choose, keep
+from pages.shared.frame import Chosen
 from pages.shared.keys import HASHES
-from pages.shared.sources import shown_name
 
 SAVED = "saved"
 COMPARED_RULES = (SAVED, *(rule for rule in RULES if rule not in ("zero", "manual")))
@@ -160,19 +161,15 @@ def common_line(comparison: Comparison) -> None:
 def rule_choice(comparison: Comparison) -> str:
     """Let the user choose the rule that every verdict on this page follows."""
     rules = [rule for rule in COMPARED_RULES if _can_be_used(rule, comparison)]
-    keep("verdicts", rules)
-    rule = st.selectbox(
+    return choose(
         "Verdicts by",
         rules,
         key="verdicts",
         format_func=rule_title,
-        persist_state="session",
         help="One rule for every method. Rules that look at the labels of the test clips are judged by the very clips "
         "they were chosen on: their figures are optimistic. Imported scores have no saved threshold; they get the "
         "split-conformal one where the file scores the held-out normal clips too.",
     )
-    link("verdicts")
-    return rule
 
 
 def _can_be_used(rule: str, comparison: Comparison) -> bool:
@@ -223,7 +220,7 @@ def _take_upload(chosen: Chosen, artifacts: tuple[Artifact, ...]) -> None:
         return
     st.session_state[_ROUND] += 1
     st.session_state[_REFUSED] = None
-    name = shown_name(upload.name)
+    name = display_name(upload.name)
     try:
         comparison = join([Method.of(artifact) for artifact in artifacts])
         method = _read_method(upload.getvalue(), name, comparison, chosen.machine)

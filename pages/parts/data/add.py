@@ -21,8 +21,8 @@ from asd_core.formats import size_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.chores import Download, Simulate
 from asd_core.tasks.storage import check_free_disk, free_bytes
-from pages.parts.data.table import shown_path
-from pages.shared.frame import go
+from pages.shared.choices import go
+from pages.shared.plain_text import shown_text
 from pages.shared.quota import USED, used_quota
 
 CLIPS_PER_S = 25
@@ -113,7 +113,7 @@ def _look(name: str) -> None:
 def add_folder_form() -> None:
     """Take a folder on this computer that lies below an allowed root."""
     st.caption("Recordings stay where they are and are only read. A folder may lie below one of these:")
-    st.code("\n".join(shown_path(root) for root in allowed_roots()), language=None)
+    st.code("\n".join(shown_text(str(root)) for root in allowed_roots()), language=None)
     st.caption(
         f"Whoever runs this program allows other places with the environment variable `{ROOTS_VARIABLE}` "
         "(several are separated as in `PATH`), for instance:"
@@ -123,7 +123,7 @@ def add_folder_form() -> None:
         folder = st.text_input(
             "Folder, in full",
             key="folder_path",
-            placeholder=f"{shown_path(allowed_roots()[-1])}/my-pump",
+            placeholder=f"{shown_text(str(allowed_roots()[-1]))}/my-pump",
             help="One folder for normal clips (normal, healthy, ok or good) and one for each kind of fault, with "
             "sub-folders for machine ids if you like; or a data set of DCASE or MIMII.",
         )

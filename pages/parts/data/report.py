@@ -14,9 +14,10 @@ from asd_core.data.uploads import ClipNames, upload_names
 from asd_core.formats import display_name
 from asd_core.tasks.train import DataSet, expected_counts
 from pages.parts.data.storage import delete_set
+from pages.shared.choices import choose, go
 from pages.shared.data_sets import choose_machine, indexed, known_sets, set_title, tree_stamp
-from pages.shared.frame import go, keep, link, plain
 from pages.shared.keys import HASHES, StampedSet, held, once
+from pages.shared.plain_text import plain
 
 READ_AT_ONCE = 800
 """Clips that are read without asking; more take longer than a reader waits."""
@@ -35,18 +36,15 @@ ALWAYS_SPLIT = ("dcase2020", "dcase2021")
 def choose_set() -> KnownSet:
     """Let the user pick a data set, and delete it."""
     sets = known_sets()
-    keep("data_set", sets)
     left, right = st.columns([4, 1], vertical_alignment="bottom")
-    with left:
-        name = st.selectbox(
-            "Look at",
-            list(sets),
-            key="data_set",
-            format_func=lambda name: set_title(sets[name]),
-            persist_state="session",
-            help="Choose a data set to see what it holds.",
-        )
-    link("data_set")
+    name = choose(
+        "Look at",
+        sets,
+        key="data_set",
+        place=left,
+        format_func=lambda name: set_title(sets[name]),
+        help="Choose a data set to see what it holds.",
+    )
     with right:
         delete_set(sets[name])
     return sets[name]

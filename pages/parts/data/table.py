@@ -12,6 +12,7 @@ from asd_core.formats import display_name, size_text
 from asd_core.tasks.storage import folder_bytes
 from pages.shared.data_sets import KIND_TITLES, known_sets, tree
 from pages.shared.keys import HASHES, Tree
+from pages.shared.plain_text import shown_text
 
 MAX_NAMED = 5
 """Unlisted folders that are named; Disk space lists all."""
@@ -45,7 +46,7 @@ def set_table() -> None:
                 for known, here in zip(sets, there, strict=True)
             ],
             "Added": [known.added[:10] or "with the project" for known in sets],
-            "Folder": [shown_path(known.folder) for known in sets],
+            "Folder": [shown_text(str(known.folder)) for known in sets],
         }
     )
     st.dataframe(table, hide_index=True, width="stretch", alt=f"Table of {len(sets)} known data sets", key="sets_table")
@@ -62,11 +63,6 @@ def tree_bytes(folder: Path) -> int:
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs=HASHES)
 def _tree_bytes(of: Tree) -> int:
     return folder_bytes(of.root)
-
-
-def shown_path(path: Path) -> str:
-    """Make a path fit to show."""
-    return str(path).encode("utf-8", "replace").decode()
 
 
 def _absent(known: KnownSet) -> str:

@@ -10,7 +10,6 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -22,14 +21,15 @@ from asd_core.data.library import find_machine
 from asd_core.errors import AudioError
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.features.spectra import SpectrumSpread, mean_spectrum, spectrum_spread
+from asd_core.formats import display_name
 from asd_core.tasks.train import DataSet
 from asd_core.types import FloatArray, Waveform
+from pages.shared.choices import choose, keep
 from pages.shared.data_sets import clips_root, indexed, tree_stamp
-from pages.shared.frame import Chosen, keep, link
+from pages.shared.frame import Chosen
 from pages.shared.keys import HASHES, ClipFile, StampedSet, kept, once
 from pages.shared.paging import PAGE_ROWS, page_start
 from pages.shared.sources import clip as cached_clip
-from pages.shared.sources import shown_name
 
 MOST_CLIPS = 4
 SAMPLE_PER_LABEL = 40
@@ -73,12 +73,6 @@ def data_set_of(chosen: Chosen) -> tuple[DataSet, str] | None:
         return indexed(*found), tree_stamp(root)
 
 
-def title_of(clip: Clip) -> str:
-    """Say what a clip is: label, kind, id, name."""
-    kind = f" ({shown_name(clip.kind)})" if clip.kind else ""
-    return f"{clip.label}{kind} · id {shown_name(clip.machine_id)} · {shown_name(PurePosixPath(clip.relative).stem)}"
-
-
 def load(clip: Clip, channel: int | None) -> Waveform:
     """Read a clip by its data set's channel; kept in memory under the digest of its bytes."""
     return cached_clip(ClipFile(str(clip.path), file_digest(clip.path), channel))
@@ -95,11 +89,7 @@ def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
     for column, (name, field) in zip(st.columns(len(fields)), fields.items(), strict=True):
         values = sorted({value for clip in clips if (value := getattr(clip, field))})
         key = f"only_{name}"
-        keep(key, [ALL, *values])
-        wanted[field] = column.selectbox(
-            name.capitalize(), [ALL, *values], key=key, format_func=shown_name, persist_state="session"
-        )
-        link(key)
+        wanted[field] = choose(name.capitalize(), [ALL, *values], key=key, place=column, format_func=display_name)
     return _filtered(StampedSet(data_set, stamp), tuple(wanted.items()))
 
 
@@ -130,11 +120,11 @@ def pick(clips: Sequence[Clip], stamp: str) -> list[Clip]:
     clips = clips[start_row : start_row + PAGE_ROWS]
     table = pd.DataFrame(
         {
-            "Clip": [shown_name(clip.relative) for clip in clips],
-            "Id": [shown_name(clip.machine_id) for clip in clips],
+            "Clip": [display_name(clip.relative) for clip in clips],
+            "Id": [display_name(clip.machine_id) for clip in clips],
             "Split": [clip.split for clip in clips],
             "Label": [clip.label for clip in clips],
-            "Kind": [shown_name(clip.kind or "") for clip in clips],
+            "Kind": [display_name(clip.kind or "") for clip in clips],
         }
     )
     key = f"explore:{_digest([stamp, *(clip.relative for clip in clips)])}"

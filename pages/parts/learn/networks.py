@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +14,6 @@ from asd_core.audio.reading import encode_wav
 from asd_core.detectors.gru_autoencoder import GruAutoencoder
 from asd_core.detectors.lstm_predictor import LstmPredictor
 from asd_core.detectors.on_networks import RecurrentDetector
-from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.features.log_mel import HOP_LENGTH, mel_band_centres_hz
 from asd_core.formats import score_text
 from asd_core.reports.plots import (
@@ -31,9 +29,11 @@ from asd_core.reports.plots import (
 from asd_core.types import SR, Float32Array, FloatArray, Waveform
 from pages.shared.cache import detector, heard
 from pages.shared.cards import threshold_origin
+from pages.shared.choices import keep
 from pages.shared.components.player import ColourScale, Panel, synced_player
-from pages.shared.frame import fragment, keep
+from pages.shared.frame import fragment
 from pages.shared.keys import kept
+from pages.shared.verdicts import verdict_word
 
 FRAME_MS = 1000 * HOP_LENGTH / SR
 POOLED = {"mean": "mean", "std": "standard deviation", "max": "largest", "gwrp": "rank-weighted mean"}
@@ -82,7 +82,7 @@ def _steps(artifact: Artifact, waveform: Waveform) -> Steps:
     return Steps(trained.scaled_frames(waveform), output, target, errors, times_s, trained.window, trained.stride)
 
 
-def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:  # noqa: ARG001
+def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
     """Ten frames predict the next; the errors' mean is the score."""
     with st.container():  # keeps what follows in its place, spinner or no spinner
         steps = _steps(artifact, waveform)
@@ -117,7 +117,7 @@ def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path |
     one_prediction()
 
 
-def gru_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:  # noqa: ARG001
+def gru_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
     """A window goes through a narrow place and back; the mean of the windows' errors is the score."""
     with st.container():  # keeps what follows in its place, spinner or no spinner
         steps = _steps(artifact, waveform)
@@ -288,10 +288,7 @@ def verdict(artifact: Artifact, score: float, label: str) -> None:
     left, middle, right = st.columns(3)
     left.metric(label, score_text(score))
     middle.metric("Threshold", score_text(threshold))
-    if threshold is None:
-        right.metric("Verdict", "none")
-    else:
-        right.metric("Verdict", "anomalous" if is_anomalous(score, threshold) else "normal")
+    right.metric("Verdict", verdict_word(score, threshold, missing="none"))
     st.caption(
         f"At or above the threshold a clip is called anomalous. The threshold: {threshold_origin(artifact.threshold)}"
         + ("." if artifact.threshold.uses_test_labels else "; this clip and its label had no part in it.")

@@ -27,7 +27,7 @@ from asd_core.reports.plots import (
 from asd_core.types import FloatArray, Waveform
 from pages.parts.learn.networks import verdict
 from pages.shared.cache import detector, heard
-from pages.shared.frame import keep
+from pages.shared.choices import switch
 from pages.shared.keys import HASHES
 from pages.shared.listening import listening_panels
 
@@ -68,7 +68,7 @@ def _learned(artifact: Artifact, root: Path | None) -> Learned:
     return Learned(state, heldout, principal_plane(np.concatenate([state["support_vectors"], heldout])))
 
 
-def svm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:
+def svm_lesson(artifact: Artifact, waveform: Waveform, title: str, *, root: Path | None) -> None:
     """Patches become numbers, the numbers one point, and the point lies inside or outside a boundary."""
     with st.container():  # keeps what follows in its place, spinner or no spinner
         learned = _learned(artifact, root)
@@ -149,10 +149,7 @@ def _cells(
 
 def _boundary(learned: Learned, row: FloatArray) -> None:
     st.subheader("3 · The boundary, as a shadow")
-    keep("slice", SLICES)
-    through = st.segmented_control(
-        "Cut through", list(SLICES), key="slice", format_func=SLICES.__getitem__, required=True, persist_state="session"
-    )
+    through = switch("Cut through", SLICES, key="slice", in_url=False)
     plane = learned.plane
     clouds = _clouds(learned, row, plane.project, vectors_colour="#E8E8E8")
     every = np.concatenate([cloud.points for cloud in clouds])

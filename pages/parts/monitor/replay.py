@@ -12,16 +12,17 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.scores import ScoredClip
-from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.monitoring.table import AlarmRule, Judge, WatchRow
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import Waveform
 from pages.parts.monitor.view import HeardClip, monitor
+from pages.shared.choices import choose
 from pages.shared.data_sets import clips_root
-from pages.shared.frame import Chosen, fragment, keep, link
+from pages.shared.frame import Chosen, fragment
 from pages.shared.keys import HASHES, ClipFile
 from pages.shared.sources import clip, clip_title
+from pages.shared.verdicts import verdict_word
 
 BEFORE, BROKEN, AFTER = 20, 15, 20
 SPEEDS = ("1", "2", "5")
@@ -87,9 +88,7 @@ class Replay:
 
     def _judged(self, scored: ScoredClip) -> WatchRow:
         value = self.artifact.threshold.value
-        verdict = ""
-        if value is not None:
-            verdict = "anomalous" if bool(is_anomalous(scored.anomaly_score, value)) else "normal"
+        verdict = verdict_word(scored.anomaly_score, value, missing="")
         row = ScoreRow(scored.path, self.artifact.version, "", "ok", "", scored.anomaly_score, value, verdict)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         return self.judge.judge(row, self._traits(scored), now=now)
@@ -136,19 +135,13 @@ def replay_tab(chosen: Chosen, good: dict[str, Artifact]) -> None:
 
 def _controls(good: dict[str, Artifact]) -> tuple[Artifact, str, float]:
     left, middle, right = st.columns([3, 1, 1])
-    keep("detector", good)
-    name = left.selectbox(
-        "Detector", list(good), key="detector", format_func=lambda name: good[name].title, persist_state="session"
-    )
-    link("detector")
+    name = choose("Detector", good, key="detector", place=left, format_func=lambda name: good[name].title)
     artifact = good[name]
     ids = sorted({each.machine_id for each in artifact.scores.of("test").clips}) or ["00"]
-    keep("replay_id", ids)
-    machine_id = middle.selectbox("Machine id", ids, key="replay_id", persist_state="session")
+    machine_id = choose("Machine id", ids, key="replay_id", place=middle, in_url=False)
     if "replay_speed" not in st.session_state:
         st.session_state["replay_speed"] = FIRST_SPEED
-    keep("replay_speed", SPEEDS)
-    speed = right.selectbox("Clips per second", SPEEDS, key="replay_speed", persist_state="session")
+    speed = choose("Clips per second", SPEEDS, key="replay_speed", place=right, in_url=False)
     return artifact, machine_id, float(speed)
 
 

@@ -10,18 +10,14 @@ from itertools import pairwise
 import streamlit as st
 
 from asd_core.audio.reading import encode_wav
-from asd_core.formats import rate_text, score_text
+from asd_core.formats import display_name, rate_text, score_text
 from asd_core.monitoring.table import DRIFT_CLIPS, RAISED, WatchRow
 from asd_core.reports.plots import TimelinePoint, score_timeline
 from asd_core.types import Waveform
-from pages.shared.sources import shown_name
+from pages.shared.verdicts import verdict_badge
 
 LAST_CLIPS = 6
 RECENT = 10
-VERDICTS = {
-    "normal": ":blue-badge[:material/check: normal]",
-    "anomalous": ":orange-badge[:material/warning: anomalous]",
-}
 
 
 @dataclass(frozen=True)
@@ -167,7 +163,7 @@ def _player(clips: Sequence[HeardClip], name: str, sound: Callable[[HeardClip], 
     if picked is None:
         return
     with st.container(border=True):
-        st.text(f"{picked.place}: {shown_name(picked.title)}")
+        st.text(f"{picked.place}: {display_name(picked.title)}")
         waveform = sound(picked)
         if waveform is None:
             st.caption("The sound of this clip is not at hand.")
@@ -188,14 +184,13 @@ def _clip_line(clip: HeardClip, name: str) -> None:
         )
         # Always the same parts: while clips come in, others that come and go would make the list flicker.
         event = f" **alarm {row.event}**" if row.event else ""
-        badge = VERDICTS.get(row.verdict, ":gray-badge[:material/help: no verdict]")
-        st.markdown(badge + event, width="content")
-        st.text(f"{clip.place} · {shown_name(clip.title)} · {_told(row)}", width="content")
+        st.markdown(verdict_badge(row.verdict) + event, width="content")
+        st.text(f"{clip.place} · {display_name(clip.title)} · {_told(row)}", width="content")
 
 
 def _told(row: WatchRow) -> str:
     if row.status == "refused":
-        return shown_name(row.reason)
+        return display_name(row.reason)
     return f"score {score_text(row.anomaly_score)}, threshold {score_text(row.threshold)}"
 
 

@@ -9,17 +9,16 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.formats import area_text, score_text, seconds_text
-from pages.shared.cards import CARDS_IN_A_ROW, DETECTOR_MARKS, threshold_origin
-from pages.shared.frame import PAGES, plain
+from pages.shared.cards import DETECTOR_MARKS, in_columns, threshold_origin
+from pages.shared.frame import PAGES
+from pages.shared.plain_text import plain
 
 
 def detector_cards(cards: Sequence[tuple[Artifact, dict[str, Any]]]) -> None:
     """One card a detector, three in a row."""
-    for start in range(0, len(cards), CARDS_IN_A_ROW):
-        row = cards[start : start + CARDS_IN_A_ROW]
-        for column, (artifact, figures) in zip(st.columns(min(len(cards), CARDS_IN_A_ROW)), row, strict=False):
-            with column:
-                _detector_card(artifact, figures)
+    for column, (artifact, figures) in in_columns(cards):
+        with column:
+            _detector_card(artifact, figures)
 
 
 def _detector_card(artifact: Artifact, figures: dict[str, Any]) -> None:
@@ -52,12 +51,10 @@ def _detector_card(artifact: Artifact, figures: dict[str, Any]) -> None:
 def page_cards(descriptions: Mapping[str, str]) -> None:
     """One card a page, three in a row: its link, and what it is for."""
     by_path = {page.path: page for page in PAGES}
-    pages = [by_path[path] for path in descriptions]
-    for start in range(0, len(pages), CARDS_IN_A_ROW):
-        for column, page in zip(st.columns(CARDS_IN_A_ROW), pages[start : start + CARDS_IN_A_ROW], strict=False):
-            with column.container(border=True, height="stretch", gap="xsmall"):
-                st.page_link(page.path, label=f"**{page.title}**", icon=page.icon)
-                st.caption(descriptions[page.path])
+    for column, page in in_columns([by_path[path] for path in descriptions]):
+        with column.container(border=True, height="stretch", gap="xsmall"):
+            st.page_link(page.path, label=f"**{page.title}**", icon=page.icon)
+            st.caption(descriptions[page.path])
 
 
 def _interval(limits: list[float] | None) -> str:

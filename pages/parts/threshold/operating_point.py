@@ -21,9 +21,10 @@ from asd_core.reports.plots import DETECTOR_COLOURS, along_curve
 from asd_core.tasks.evaluate import choose_threshold
 from pages.shared.cache import KeptScores, tested
 from pages.shared.cards import threshold_origin
+from pages.shared.choices import choose, keep
 from pages.shared.components.roc import DimmedCurve, RocMarker, roc_control
-from pages.shared.frame import keep, link, plain
 from pages.shared.keys import HASHES
+from pages.shared.plain_text import plain
 
 SAVED, MANUAL = "saved", "manual"
 MARKED_RULES = {
@@ -101,17 +102,15 @@ def rule_controls(artifact: Artifact, scores: KeptScores, left: DeltaGenerator, 
         SAVED,
         *(name for name in RULES if name not in encoder_rules and (both or not RULES[name].uses_test_labels)),
     ]
-    keep("rule", rules)
-    rule = left.selectbox(
+    rule = choose(
         "Where the threshold comes from",
         rules,
         key="rule",
+        place=left,
         format_func=_rule_title,
-        persist_state="session",
         help="Rules from held-out normal clips can be used before any fault was ever heard. Rules that look at the "
         "labels of the test clips are judged by the very clips they were chosen on: their figures are optimistic.",
     )
-    link("rule")
     if rule == MANUAL:
         _manual_slider(right, artifact, scores)
     elif rule != SAVED and RULES[rule].rule_value is not None:

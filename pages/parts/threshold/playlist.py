@@ -11,8 +11,10 @@ from asd_core.audio.reading import encode_wav
 from asd_core.evaluation.operating import CELLS, cells, flips
 from asd_core.formats import score_text, times_text
 from pages.parts.threshold.operating_point import OperatingPoint
-from pages.shared.frame import Chosen, keep, plain
+from pages.shared.choices import keep
+from pages.shared.frame import Chosen
 from pages.shared.paging import PAGE_ROWS, page_start
+from pages.shared.plain_text import plain
 from pages.shared.sources import clip_title, load_scored
 
 FLIPPED = "flipped"

@@ -18,7 +18,8 @@ from asd_core.reports.plots import (
 )
 from asd_core.tasks.train import save_threshold, writable_folder
 from pages.parts.threshold.operating_point import OperatingPoint, per_id_table
-from pages.shared.frame import keep, link, plain
+from pages.shared.choices import switch
+from pages.shared.plain_text import plain
 
 SAVED_NOTE = "saved_threshold_note"
 VIEWS = {
@@ -32,11 +33,7 @@ VIEWS = {
 def views(point: OperatingPoint) -> None:
     """Let the reader choose one view; only that one is computed."""
     known = VIEWS if point.curve is not None else {name: VIEWS[name] for name in ("scores", "ids")}
-    keep("view", known)
-    view = st.segmented_control(
-        "View", list(known), key="view", format_func=VIEWS.get, persist_state="session", required=True
-    )
-    link("view")
+    view = switch("View", known, key="view")
     {"scores": _scores, "ids": _ids, "pr": _precision_recall, "det": _det}[view](point)
 
 

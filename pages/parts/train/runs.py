@@ -16,7 +16,8 @@ from asd_core.jobs import table as job_table
 from asd_core.jobs.table import Job
 from pages.parts.train.live import job_title, loss_figure
 from pages.shared.cache import summary
-from pages.shared.frame import go, keep, link, shown_text
+from pages.shared.choices import choose, go
+from pages.shared.plain_text import shown_text
 
 STATE_TEXTS = {
     "done": "done",
@@ -47,16 +48,13 @@ def run_history() -> None:
     by_name = {job.name: job for job in found}
     if again := st.session_state.pop("next_run", None):
         st.session_state["run"] = again
-    keep("run", by_name)
-    name = st.selectbox(
+    name = choose(
         "Look at",
-        list(by_name),
+        by_name,
         key="run",
         format_func=lambda name: _choice(by_name[name]),
-        persist_state="session",
         help="The newest comes first.",
     )
-    link("run")
     _details(by_name[name])
 
 

@@ -16,8 +16,8 @@ from asd_core.jobs.chores import Sweep, sweep_path
 from asd_core.system.files import parse_json, read_small_text
 from pages.parts.train.form import choose_data
 from pages.shared.background import chore_panel
+from pages.shared.choices import choose
 from pages.shared.data_sets import indexed
-from pages.shared.frame import keep
 
 MAX_REPORT_BYTES = 16 * 2**20
 FIGURES = {
@@ -63,13 +63,11 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _show(report: Mapping[str, Any]) -> None:
-    keep("sweep_figure", FIGURES)
-    figure = st.selectbox(
+    figure = choose(
         "Show",
-        list(FIGURES),
+        FIGURES,
         key="sweep_figure",
-        format_func=FIGURES.get,
-        persist_state="session",
+        in_url=False,
         help="What the colour and the number in each cell stand for.",
     )
     st.altair_chart(_heat_map(report, figure), width="stretch", alt=f"{FIGURES[figure]} for each nu and gamma")

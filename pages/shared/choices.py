@@ -1,0 +1,93 @@
+"""A reader's choices: they outlive a change of page, and the URL names them where a link should open the same view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import streamlit as st
+
+
+def keep(key: str, options: Iterable[str] | None = None) -> None:
+    """Keep a keyed widget's value over a change of page; call it just before the widget is drawn.
+
+    With `options`, a value that the URL names counts on a session's first visit, and the first option stands in for one
+    that is missing or gone. `link` writes the URL. (Streamlit's own binding would put labels into it, not names.)
+    """
+    known = None if options is None else tuple(options)
+    value = st.session_state.get(key, st.query_params.get(key) if known else None)
+    if known and value not in known:
+        value = known[0]
+    if value is not None:
+        st.session_state[key] = value
+
+
+def link(key: str) -> None:
+    """Write a keyed widget's value into the URL, so that the page can be linked to as it is."""
+    value = st.session_state.get(key)
+    if value is not None and st.query_params.get(key) != value:
+        st.query_params[key] = value
+
+
+def choose(
+    label: str,
+    options: Mapping[str, Any] | Iterable[str],
+    *,
+    key: str,
+    place: Any = st,
+    in_url: bool = True,
+    **look: Any,
+) -> str:
+    """Let the reader choose one name from a list; the first one stands until then.
+
+    Parameters
+    ----------
+    options
+        Names; those of a mapping are shown by its values, unless `format_func` says otherwise.
+    place
+        Where the list is drawn, such as a column.
+    in_url
+        Whether the URL names the choice.
+    look
+        Further options of the widget.
+    """
+    return _choice(place.selectbox, label, options, key=key, in_url=in_url, look=look)
+
+
+def switch(
+    label: str,
+    options: Mapping[str, Any] | Iterable[str],
+    *,
+    key: str,
+    place: Any = st,
+    in_url: bool = True,
+    **look: Any,
+) -> str:
+    """Let the reader choose one of a few names that are all in view; otherwise as `choose`."""
+    look = {"required": True, **look}
+    return _choice(place.segmented_control, label, options, key=key, in_url=in_url, look=look)
+
+
+def _choice(
+    widget: Callable[..., str],
+    label: str,
+    options: Mapping[str, Any] | Iterable[str],
+    *,
+    key: str,
+    in_url: bool,
+    look: dict[str, Any],
+) -> str:
+    names = list(options)
+    if isinstance(options, Mapping):
+        look = {"format_func": options.__getitem__, **look}
+    keep(key, names)
+    chosen = widget(label, names, key=key, persist_state="session", **look)
+    if in_url:
+        link(key)
+    return chosen
+
+
+def go(page: str, label: str, *, icon: str | None = None, key: str | None = None, **state: str) -> None:
+    """Button that opens another page with some of its choices made."""
+    if st.button(label, key=key or f"go:{page}:{label}", icon=icon, on_click=st.session_state.update, args=(state,)):
+        st.switch_page(page)
