@@ -87,6 +87,30 @@ def _choice(
     return chosen
 
 
+def pick_row(table: Any, *, n_rows: int, key: str, **look: Any) -> int:
+    """Draw a table and return the row that the reader picked in it, the first one until then.
+
+    Parameters
+    ----------
+    n_rows
+        Of the table, at least 1.
+    look
+        Further options of the table, such as its height.
+    """
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [0]}},
+        key=key,
+        **look,
+    )
+    row = event.selection.rows[0] if event.selection.rows else 0
+    return row if row < n_rows else 0
+
+
 def go(page: str, label: str, *, icon: str | None = None, key: str | None = None, **state: str) -> None:
     """Button that opens another page with some of its choices made."""
     if st.button(label, key=key or f"go:{page}:{label}", icon=icon, on_click=st.session_state.update, args=(state,)):

@@ -13,6 +13,8 @@ from asd_core.tasks.score import ScoreRow, format_score_csv, score_waveform
 from asd_core.types import Waveform
 from pages.parts.check.uploads import Upload
 from pages.shared.cache import detector
+from pages.shared.choices import pick_row
+from pages.shared.downloads import csv_download
 from pages.shared.keys import HASHES
 from pages.shared.verdicts import NO_VERDICT
 
@@ -44,26 +46,10 @@ def _choose_from_batch(uploads: Sequence[Upload], artifacts: Mapping[str, Artifa
             hide_index=True,
             width="stretch",
         )
-    st.download_button(
-        "Download the table (CSV)",
-        lambda: format_score_csv(rows),
-        file_name="scores.csv",
-        mime="text/csv",
-        on_click="ignore",
-        icon=":material/download:",
-    )
+    csv_download(lambda: format_score_csv(rows), file_name="scores.csv")
     if not good:
         return None, ""
-    event = st.dataframe(
-        _table(good, rows, artifacts),
-        hide_index=True,
-        width="stretch",
-        on_select="rerun",
-        selection_mode="single-row",
-        selection_default={"selection": {"rows": [0]}},
-        key=f"batch:{len(good)}",
-    )
-    picked = min(event.selection.rows[0] if event.selection.rows else 0, len(good) - 1)
+    picked = pick_row(_table(good, rows, artifacts), n_rows=len(good), key=f"batch:{len(good)}")
     sound = good[picked].sound
     return (sound, good[picked].name) if isinstance(sound, Waveform) else (None, "")
 

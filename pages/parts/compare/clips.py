@@ -18,7 +18,7 @@ from asd_core.tasks.compare import Failures, disagreements, false_alarms, misses
 from asd_core.types import FloatArray
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
 from pages.shared.cache import heard
-from pages.shared.choices import choose, keep
+from pages.shared.choices import choose, keep, pick_row
 from pages.shared.frame import Chosen
 from pages.shared.listening import listening_panels
 from pages.shared.paging import PAGE_ROWS, page_start
@@ -250,19 +250,14 @@ def _listed(judged: Judged, rows: list[int]) -> int:
     for method in judged.judging:
         table[judged.titles[method]] = ["⚠ alarm" if judged.alarms[method, row] else "quiet" for row in rows]
     table["File"] = [display_name(PurePosixPath(clips[row].path).name) for row in rows]
-    event = st.dataframe(
+    at = pick_row(
         pd.DataFrame(table),
-        hide_index=True,
-        width="stretch",
+        n_rows=len(rows),
         height=min(38 + 35 * len(rows), 320),
-        on_select="rerun",
-        selection_mode="single-row",
-        selection_default={"selection": {"rows": [0]}},
         key=f"differ:{judged.rule}:{len(judged.titles)}:{rows[0]}:{rows[-1]}:{len(rows)}",
         alt="Clips on which the verdicts differ",
     )
-    at = event.selection.rows[0] if event.selection.rows else 0
-    return rows[at if at < len(rows) else 0]
+    return rows[at]
 
 
 def failures_view(judged: Judged) -> None:

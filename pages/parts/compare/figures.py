@@ -22,8 +22,9 @@ from asd_core.system.files import csv_text
 from asd_core.tasks.compare import Band, Comparison, Method, Ranking, difference_words, holm, ranking, roc_band
 from asd_core.tasks.evaluate import difference
 from asd_core.types import SR, Waveform
-from pages.parts.compare.methods import JUDGED_HASHES, Judged, OnCommonClips
+from pages.parts.compare.methods import JUDGED_HASHES, Judged, OnCommonClips, interval_text
 from pages.shared.cache import detector
+from pages.shared.downloads import csv_download
 from pages.shared.keys import HASHES
 from pages.shared.plain_text import plain
 
@@ -123,14 +124,8 @@ def _table(judged: Judged) -> None:
             "alarms and faults found are optimistic."
         )
     left, right = st.columns([1, 1])
-    left.download_button(
-        "Download the table (CSV)",
-        lambda: table_csv(rows),
-        file_name="comparison.csv",
-        mime="text/csv",
-        on_click="ignore",
-        icon=":material/download:",
-    )
+    with left:
+        csv_download(lambda: table_csv(rows), file_name="comparison.csv")
     unmeasured = [m.artifact for m in judged.comparison.methods if m.artifact and m.key not in seconds]
     if unmeasured and right.button("Measure the time per clip on this machine", icon=":material/timer:"):
         _measure(unmeasured)
@@ -153,7 +148,7 @@ def _row(judged: Judged, row: int, seconds: dict[str, float]) -> dict[str, Any]:
     plain: dict[str, str | float | int | None] = {"method": judged.titles[row]}
     for name, label in _AREAS.items():
         interval = ranked.intervals.get(name)
-        shown[label] = _interval_text(interval)
+        shown[label] = interval_text(interval)
         plain |= _plain(name, interval)
     for machine_id, auc in ranked.auc_by_id.items():
         shown[f"{BY_ID}{machine_id}"] = area_text(auc)
@@ -170,7 +165,7 @@ def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[
     shown["Threshold chosen by"] = RULES[threshold.rule].title.split(":")[0] + mark
     plain |= {"rule": threshold.rule, "uses_test_labels": threshold.uses_test_labels, "threshold": threshold.value}
     f1 = None if confusion is None or not confusion.tp + confusion.fn else f1_interval(confusion)
-    shown["F1 of the anomalous class"] = MISSING if f1 is None else area_text(f1.estimate, (f1.low, f1.high))
+    shown["F1 of the anomalous class"] = interval_text(f1, missing=MISSING)
     plain |= _plain("f1", f1)
     for label, name, counts in (
         ("False alarms", "false_alarms", confusion and (confusion.fp, confusion.fp + confusion.tn)),
@@ -209,10 +204,6 @@ def _encoder_text(method: Method) -> str:
 @st.cache_data(max_entries=128, show_spinner=False, hash_funcs=HASHES)
 def _bytes_on_disk(artifact: Artifact) -> int:
     return sum(path.stat().st_size for path in artifact.folder.iterdir())
-
-
-def _interval_text(interval: Interval | None) -> str:
-    return "not defined" if interval is None else area_text(interval.estimate, (interval.low, interval.high))
 
 
 def _rate_text(part: int, whole: int) -> str:

@@ -19,11 +19,11 @@ from asd_core.evaluation.localisation import LocalisationSummary, localise_all
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.evaluation.uncertainty import Interval
 from asd_core.features.encoders import load_encoder
-from asd_core.formats import MISSING, area_text
+from asd_core.formats import MISSING
 from asd_core.tasks.compare import principal_plane
 from asd_core.types import AnomalyMap, BoolArray, FloatArray
 from pages.parts.compare.clips import pickable, play
-from pages.parts.compare.methods import JUDGED_HASHES, Judged
+from pages.parts.compare.methods import JUDGED_HASHES, Judged, interval_text
 from pages.shared.cache import detector
 from pages.shared.data_sets import clips_root
 from pages.shared.frame import Chosen
@@ -179,4 +179,4 @@ def _localisation_table(summaries: dict[str, dict[str, LocalisationSummary]]) ->
 
 
 def _interval_text(interval: Interval | None) -> str:
-    return MISSING if interval is None else area_text(interval.estimate, (interval.low, interval.high))
+    return interval_text(interval, missing=MISSING)

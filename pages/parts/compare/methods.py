@@ -14,7 +14,8 @@ from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError, DataSetError, ThresholdError, UndefinedMetricError
 from asd_core.evaluation.imported import read_scores
 from asd_core.evaluation.thresholds import RULES, Threshold
-from asd_core.formats import display_name
+from asd_core.evaluation.uncertainty import Interval
+from asd_core.formats import area_text, display_name
 from asd_core.reports.plots import (
     DETECTOR_COLOURS,
     DETECTOR_DASHES,
@@ -174,6 +175,11 @@ def rule_choice(comparison: Comparison) -> str:
 
 def _can_be_used(rule: str, comparison: Comparison) -> bool:
     return rule == SAVED or comparison.has_both_classes or not RULES[rule].uses_test_labels
+
+
+def interval_text(interval: Interval | None, *, missing: str = "not defined") -> str:
+    """Write a figure with its 95 % interval: `0.941 [0.920, 0.958]`; `missing` where it cannot be had."""
+    return missing if interval is None else area_text(interval.estimate, (interval.low, interval.high))
 
 
 def rule_title(rule: str) -> str:

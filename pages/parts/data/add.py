@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import pandas as pd
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from asd_core.data.dcase2020.published import ARCHIVES, MACHINES, expected_clips, unpacked_bytes
 from asd_core.data.library import ROOTS_VARIABLE, add_folder, allowed_roots, new_bench_folder
@@ -11,6 +15,7 @@ from asd_core.data.simulated.bench import SIZES
 from asd_core.data.uploads import (
     MAX_UPLOADED_BYTES,
     MAX_UPLOADS,
+    Quota,
     Stored,
     Upload,
     check_quota,
@@ -43,6 +48,23 @@ def upload_form() -> None:
         f"session (used: {used.files} files, {size_text(used.bytes)}). At least 8 normal clips train a detector and "
         "30 make it steady; 60 % of them are trained on. For more, name a folder."
     )
+    sent = _upload_fields()
+    if sent is not None:
+        _upload_outcome(_stored(sent, used))
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What the form for uploads sends; `kind` is None for normal clips."""
+
+    name: str
+    kind: str | None
+    machine_id: str
+    files: Sequence[UploadedFile]
+
+
+def _upload_fields() -> _Sent | None:
+    """Draw the form; return what it sends, in the run that follows the click."""
     with st.form("upload_form", clear_on_submit=True):
         left, right = st.columns(2)
         name = left.text_input(
@@ -59,38 +81,44 @@ def upload_form() -> None:
             required=True,
             help="Normal: the machine as it should be; detectors learn from these. Anomalous: only for testing.",
         )
-        left, right = st.columns(2)
-        kind = left.text_input(
-            "Kind of fault (anomalous clips only)",
-            key="upload_kind",
-            placeholder="bearing",
-            help="Optional, one word; kinds can be told apart on other pages.",
-        )
-        machine_id = right.text_input(
-            "Machine id (optional)",
-            key="upload_id",
-            placeholder="00",
-            help="Tells several machines of one type apart, such as 01 and 02. Empty: there is one machine.",
-        )
+        kind, machine_id = _kind_and_id()
         files = st.file_uploader("Clips", type=["wav", "flac"], accept_multiple_files=True, key="upload_files")
-        sent = st.form_submit_button("Store these clips", icon=":material/upload:")
-    if not sent:
-        return
-    label_kind = None if label == "normal" else kind
-    destination(name, kind=label_kind, machine_id=machine_id)
+        is_sent = st.form_submit_button("Store these clips", icon=":material/upload:")
+    return _Sent(name, None if label == "normal" else kind, machine_id, files) if is_sent else None
+
+
+def _kind_and_id() -> tuple[str, str]:
+    left, right = st.columns(2)
+    kind = left.text_input(
+        "Kind of fault (anomalous clips only)",
+        key="upload_kind",
+        placeholder="bearing",
+        help="Optional, one word; kinds can be told apart on other pages.",
+    )
+    machine_id = right.text_input(
+        "Machine id (optional)",
+        key="upload_id",
+        placeholder="00",
+        help="Tells several machines of one type apart, such as 01 and 02. Empty: there is one machine.",
+    )
+    return kind, machine_id
+
+
+def _stored(sent: _Sent, used: Quota) -> Stored:
+    destination(sent.name, kind=sent.kind, machine_id=sent.machine_id)
     # Counted before anything is decoded: each line below may be the last, where the reader clicks elsewhere.
-    st.session_state[USED] = check_quota([file.size for file in files], used)
+    st.session_state[USED] = check_quota([file.size for file in sent.files], used)
     bar = st.empty()
     stored = store_uploads(
-        name,
-        [Upload(file.name, file.getvalue()) for file in files],
+        sent.name,
+        [Upload(file.name, file.getvalue()) for file in sent.files],
         used=used,
-        kind=label_kind,
-        machine_id=machine_id,
+        kind=sent.kind,
+        machine_id=sent.machine_id,
         on_progress=lambda done, total: bar.progress(done / total, f"Checked {done} of {total} clips"),
     )
     bar.empty()
-    _upload_outcome(stored)
+    return stored
 
 
 def _upload_outcome(stored: Stored) -> None:

@@ -110,14 +110,38 @@ def _in_turn(clips: Sequence[Clip]) -> list[Clip]:
 
 
 def pick(clips: Sequence[Clip], stamp: str) -> list[Clip]:
-    """Let the user tick up to four clips in a table; what is ticked stands in the URL."""
-    asked = set(st.session_state.get("explored") or st.query_params.get_all("clips"))
+    """Let the user tick up to four clips in a table; the URL names those that are ticked."""
+    clips = _page_of(clips)
+    rows = _ticked(clips, stamp)
+    if len(rows) > MOST_CLIPS:
+        st.caption(f"{len(rows)} clips are ticked: the first {MOST_CLIPS} are shown.")
+    picked = [clips[row] for row in rows[:MOST_CLIPS] if row < len(clips)]
+    names = [clip.relative for clip in picked]
+    if st.query_params.get_all("clips") != names:
+        st.query_params["clips"] = names
+    st.session_state["explored"] = names
+    return sorted(picked, key=lambda clip: clip.label != "normal")
+
+
+def _page_of(clips: Sequence[Clip]) -> Sequence[Clip]:
+    """Return the clips of the table's page: at first the one with the clips that were asked for."""
+    asked = _asked_for()
     if len(clips) > PAGE_ROWS and "explore_page" not in st.session_state and asked:
         at = next((row for row, clip in enumerate(clips) if clip.relative in asked), 0)
         st.session_state["explore_page"] = at // PAGE_ROWS + 1
     keep("explore_page")
-    start_row = page_start(len(clips), key="explore_page")
-    clips = clips[start_row : start_row + PAGE_ROWS]
+    start = page_start(len(clips), key="explore_page")
+    return clips[start : start + PAGE_ROWS]
+
+
+def _asked_for() -> list[str]:
+    """Relative paths of the clips that an earlier visit or else the URL names."""
+    names: list[str] = st.session_state.get("explored") or st.query_params.get_all("clips")
+    return names
+
+
+def _ticked(clips: Sequence[Clip], stamp: str) -> list[int]:
+    """Draw the table; return the rows that are ticked, in order."""
     table = pd.DataFrame(
         {
             "Clip": [display_name(clip.relative) for clip in clips],
@@ -140,20 +164,12 @@ def pick(clips: Sequence[Clip], stamp: str) -> list[Clip]:
         key=key,
         alt=f"Table of {len(clips)} clips: tick up to {MOST_CLIPS}",
     )
-    rows = sorted(event.selection.rows)
-    if len(rows) > MOST_CLIPS:
-        st.caption(f"{len(rows)} clips are ticked: the first {MOST_CLIPS} are shown.")
-    picked = [clips[row] for row in rows[:MOST_CLIPS] if row < len(clips)]
-    names = [clip.relative for clip in picked]
-    if st.query_params.get_all("clips") != names:
-        st.query_params["clips"] = names
-    st.session_state["explored"] = names
-    return sorted(picked, key=lambda clip: clip.label != "normal")
+    return sorted(event.selection.rows)
 
 
 def _start_rows(clips: Sequence[Clip]) -> list[int]:
     """Rows ticked at first: those that the URL or an earlier visit names, else a normal and an anomalous clip."""
-    names = st.session_state.get("explored") or st.query_params.get_all("clips")
+    names = _asked_for()
     rows = [row for row, clip in enumerate(clips) if clip.relative in names][:MOST_CLIPS]
     if rows or not clips:
         return rows

@@ -86,7 +86,7 @@ def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
     """Ten frames predict the next; the errors' mean is the score."""
     with st.container():  # keeps what follows in its place, spinner or no spinner
         steps = _steps(artifact, waveform)
-    n, window = len(steps.errors), steps.window
+    window = steps.window
     st.markdown(
         f"**The idea.** A healthy machine repeats itself. This network (an LSTM) has listened to normal sound only and "
         f"learned to foretell from {window} frames, one every {FRAME_MS:g} ms, what the next frame will sound "
@@ -97,31 +97,37 @@ def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
 
     @fragment
     def one_prediction() -> None:
-        st.subheader(f"2 · One of the {n} predictions")
-        at = _which(artifact, steps, "Which prediction")
-        seen = [(f"{frame - window}", steps.frames[at * steps.stride + frame]) for frame in range(window)]
-        columns = [*seen, (" ", None), ("foretold", steps.output[at]), ("  ", None), ("came", steps.target[at])]
-        left, right = st.columns(2)
-        with left:
-            st.caption(f"{window} frames go in; the network foretells the next one, which then comes.")
-            _frames(columns, "Frame (counted back from the predicted one)", f"Frames of prediction {at + 1}")
-        with right:
-            st.caption("The two last columns as lines over frequency: foretold and came.")
-            _bands(artifact, {"came": steps.target[at], "foretold": steps.output[at]})
-        st.markdown(
-            f"Prediction {at + 1} is for {steps.times_s[at]:.2f} s. In each of the 128 bands, take the difference of "
-            f"the two lines and square it; the mean of these 128 squares is **{score_text(float(steps.errors[at]))}**."
-        )
-        _errors(artifact, waveform, steps, at, what="predictions")
+        _prediction(artifact, waveform, steps)
 
     one_prediction()
+
+
+def _prediction(artifact: Artifact, waveform: Waveform, steps: Steps) -> None:
+    """One prediction frame by frame, and its error among all of them."""
+    window = steps.window
+    st.subheader(f"2 · One of the {len(steps.errors)} predictions")
+    at = _which(artifact, steps, "Which prediction")
+    seen = [(f"{frame - window}", steps.frames[at * steps.stride + frame]) for frame in range(window)]
+    columns = [*seen, (" ", None), ("foretold", steps.output[at]), ("  ", None), ("came", steps.target[at])]
+    left, right = st.columns(2)
+    with left:
+        st.caption(f"{window} frames go in; the network foretells the next one, which then comes.")
+        _frames(columns, "Frame (counted back from the predicted one)", f"Frames of prediction {at + 1}")
+    with right:
+        st.caption("The two last columns as lines over frequency: foretold and came.")
+        _bands(artifact, {"came": steps.target[at], "foretold": steps.output[at]})
+    st.markdown(
+        f"Prediction {at + 1} is for {steps.times_s[at]:.2f} s. In each of the 128 bands, take the difference of "
+        f"the two lines and square it; the mean of these 128 squares is **{score_text(float(steps.errors[at]))}**."
+    )
+    _errors(artifact, waveform, steps, at, what="predictions")
 
 
 def gru_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
     """A window goes through a narrow place and back; the mean of the windows' errors is the score."""
     with st.container():  # keeps what follows in its place, spinner or no spinner
         steps = _steps(artifact, waveform)
-    n, window = len(steps.errors), steps.window
+    window = steps.window
     size = f"{_network(artifact).hidden:,}"
     st.markdown(
         f"**The idea.** This network (a GRU autoencoder) squeezes {window} frames, {window * 128:,} numbers, into a "
@@ -141,32 +147,40 @@ def gru_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
 
     @fragment
     def one_window() -> None:
-        st.subheader(f"2 · One of the {n} windows")
-        at = _which(artifact, steps, "Which window")
-        squared = np.square(steps.output[at] - steps.target[at], dtype=np.float64)
-        pictures = {"goes in": steps.target[at], "comes out": steps.output[at]}
-        columns = st.columns(3)
-        for column, (name, values) in zip(columns, pictures.items(), strict=False):
-            with column:
-                st.caption(f"What {name}")
-                _frames([(f"{i + 1}", row) for i, row in enumerate(values)], "Frame of the window", f"What {name}")
-        with columns[2]:
-            st.caption("Squared error: difference of the two, squared")
-            _frames(
-                [(f"{i + 1}", row) for i, row in enumerate(squared)],
-                "Frame of the window",
-                "Squared error",
-                high=max(12 * (artifact.threshold.value or 0.0), float(np.quantile(squared, 0.9))),
-                value_title="Squared error",
-                palette="magma",
-            )
-        st.markdown(
-            f"Window {at + 1} is centred at {steps.times_s[at]:.2f} s. The mean of its {squared.size:,} squared errors "
-            f"is **{score_text(float(steps.errors[at]))}**."
-        )
-        _errors(artifact, waveform, steps, at, what="windows")
+        _window(artifact, waveform, steps)
 
     one_window()
+
+
+def _window(artifact: Artifact, waveform: Waveform, steps: Steps) -> None:
+    """One window before and after the network, and its error among all of them."""
+    st.subheader(f"2 · One of the {len(steps.errors)} windows")
+    at = _which(artifact, steps, "Which window")
+    squared = np.square(steps.output[at] - steps.target[at], dtype=np.float64)
+    columns = st.columns(3)
+    for column, words, values in zip(columns, ("goes in", "comes out"), (steps.target, steps.output), strict=False):
+        with column:
+            st.caption(f"What {words}")
+            _frames(_numbered(values[at]), "Frame of the window", f"What {words}")
+    with columns[2]:
+        st.caption("Squared error: difference of the two, squared")
+        _frames(
+            _numbered(squared),
+            "Frame of the window",
+            "Squared error",
+            high=max(12 * (artifact.threshold.value or 0.0), float(np.quantile(squared, 0.9))),
+            value_title="Squared error",
+            palette="magma",
+        )
+    st.markdown(
+        f"Window {at + 1} is centred at {steps.times_s[at]:.2f} s. The mean of its {squared.size:,} squared errors "
+        f"is **{score_text(float(steps.errors[at]))}**."
+    )
+    _errors(artifact, waveform, steps, at, what="windows")
+
+
+def _numbered(frames: FloatArray | Float32Array) -> list[tuple[str, FloatArray | Float32Array | None]]:
+    return [(f"{number}", frame) for number, frame in enumerate(frames, start=1)]
 
 
 def _clip_player(

@@ -114,28 +114,40 @@ def rule_controls(artifact: Artifact, scores: KeptScores, left: DeltaGenerator, 
     if rule == MANUAL:
         _manual_slider(right, artifact, scores)
     elif rule != SAVED and RULES[rule].rule_value is not None:
-        spec = RULES[rule]
-        key = f"rule_value:{rule}"
-        keep(key)
-        label = f"{spec.rule_value}".capitalize()
-        start = {} if key in st.session_state else {"value": DEFAULT_COST if rule == "cost" else spec.default}
-        most = 1.0 - RULE_STEP if rule not in ("mean_std", "cost") else 1000.0
-        right.number_input(
-            label, min_value=RULE_STEP, max_value=most, step=RULE_STEP, key=key, persist_state="session", **start
-        )
+        _number_of_rule(right, rule)
     if rule == "cost":
-        keep("prior")
-        start = {} if "prior" in st.session_state else {"value": DEFAULT_PRIOR}
-        right.number_input(
-            "Share of anomalous clips to expect, in %",
-            min_value=0.01,
-            max_value=99.0,
-            step=0.1,
-            key="prior",
-            persist_state="session",
-            help="How rare faults are on your machine, not in the test set.",
-            **start,
-        )
+        _prior(right)
+
+
+def _number_of_rule(place: DeltaGenerator, rule: str) -> None:
+    spec, key = RULES[rule], f"rule_value:{rule}"
+    keep(key)
+    start = {} if key in st.session_state else {"value": DEFAULT_COST if rule == "cost" else spec.default}
+    most = 1.0 - RULE_STEP if rule not in ("mean_std", "cost") else 1000.0
+    place.number_input(
+        f"{spec.rule_value}".capitalize(),
+        min_value=RULE_STEP,
+        max_value=most,
+        step=RULE_STEP,
+        key=key,
+        persist_state="session",
+        **start,
+    )
+
+
+def _prior(place: DeltaGenerator) -> None:
+    keep("prior")
+    start = {} if "prior" in st.session_state else {"value": DEFAULT_PRIOR}
+    place.number_input(
+        "Share of anomalous clips to expect, in %",
+        min_value=0.01,
+        max_value=99.0,
+        step=0.1,
+        key="prior",
+        persist_state="session",
+        help="How rare faults are on your machine, not in the test set.",
+        **start,
+    )
 
 
 def _manual_slider(place: DeltaGenerator, artifact: Artifact, scores: KeptScores) -> None:
