@@ -1,4 +1,4 @@
-"""Data: what data sets are known here, what they hold; add recordings, simulate, download, and clear up."""
+"""Data: what data sets are known here, what they hold; add recordings, simulate, download, and free disk space."""
 
 from __future__ import annotations
 

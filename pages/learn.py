@@ -30,7 +30,7 @@ with open_page("pages/learn.py") as chosen:
     good, broken = artifacts(chosen)
     list_broken(broken)
     simulated_note(good.values())
-    with st.container():  # keeps what follows in its place, whether clips are generated first or not
+    with st.container():  # keeps later elements in place, whether or not clips are generated first
         root = clips_root(chosen)
     lessons: dict[str, Callable[[Artifact, Waveform, str], None]] = {
         "lstm_predictor": lstm_lesson,

@@ -1,4 +1,4 @@
-"""Train: start a training, watch it, look back at earlier ones, and choose which version counts."""
+"""Train: start a training, watch it, look back at earlier ones, and choose the current version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs in the background: jobs looked at anew, and how far a chore is or how it ended."""
+"""Background jobs: their current state, and the panel of a chore that runs or has ended."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ DOING = {
 
 
 def swept() -> list[Job]:
-    """Close jobs whose process died, start the next, and return the active ones; another process may be at it."""
+    """Close jobs whose process died, start the next one, and return the active ones; another process may do so."""
     with contextlib.suppress(BusyError):
         return jobs.sweep()
     return job_table.active_jobs()
 
 
 def chore_panel(kinds: Sequence[str]) -> bool:
-    """Show what is being made, and how one of these kinds ended; look again every second while it runs.
+    """Show the chore that runs, or how the last one of these kinds ended; refreshed every second while it runs.
 
     Returns
     -------
     bool
-        Whether a chore of any kind runs.
+        Whether a chore of any kind is running.
     """
     swept()
     job = jobs.last_chore()
@@ -45,13 +45,13 @@ def chore_panel(kinds: Sequence[str]) -> bool:
         return False
     if job.is_active:
         looks = [job]
-        fragment(lambda: _panel(looks.pop() if looks else _looked_at_again(job)), run_every=POLL_S)()
+        fragment(lambda: _panel(looks.pop() if looks else _refreshed(job)), run_every=POLL_S)()
     elif job.chore.kind in kinds:
         _panel(job)
     return job.is_active
 
 
-def _looked_at_again(job: Job) -> Job:
+def _refreshed(job: Job) -> Job:
     swept()
     now = read_job(job.folder)
     if not now.is_active:

@@ -1,4 +1,4 @@
-"""Cached wrappers around trained detectors, keyed by versions and digests and nothing else; see `keys`."""
+"""Cached access to trained detectors, keyed by nothing but versions and digests; see `keys`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pages.shared.keys import HASHES, kept
 
 
 def artifacts(chosen: Chosen) -> tuple[dict[str, Artifact], dict[str, AsdError]]:
-    """Open the current version of each detector; damaged ones come back as their errors."""
+    """Open the current version of each detector; damaged ones are returned as their errors."""
     good: dict[str, Artifact] = {}
     bad: dict[str, AsdError] = {}
     for name, folder in chosen.detectors.items():
@@ -45,9 +45,9 @@ def detector(artifact: Artifact) -> Detector:
 
 @dataclass(frozen=True)
 class KeptScores(Scores):
-    """Scores whose columns are made once: a large set's would cost more than all else that a page does with them.
+    """Scores whose columns are built once: for a large set that costs more than everything else a page does with them.
 
-    Arrays are shared by all sessions and cannot be written to.
+    The arrays are shared by all sessions and read-only.
     """
 
     @cached_property
@@ -62,12 +62,12 @@ class KeptScores(Scores):
 
     @cached_property
     def machine_ids(self) -> tuple[str, ...]:  # type: ignore[override]
-        """One id a clip."""
+        """One id per clip."""
         return super().machine_ids
 
     @cached_property
     def curve(self) -> RocCurve | None:
-        """The ROC; None where the clips are of one class."""
+        """The ROC; None where the clips are all of one class."""
         labels = self.is_anomalous
         return roc_curve(labels, self.anomaly_scores) if labels.any() and not labels.all() else None
 
@@ -79,13 +79,13 @@ def _locked(array: Any) -> Any:
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
 def tested(artifact: Artifact) -> KeptScores:
-    """Labelled test clips of a version."""
+    """Return the labelled test clips of a version."""
     return KeptScores(artifact.scores.of("test").labelled().clips)
 
 
 @st.cache_data(max_entries=256, show_spinner="Computing intervals …", hash_funcs=HASHES)
 def summary(artifact: Artifact) -> dict[str, Any]:
-    """Figures of a version's own test scores, with intervals."""
+    """Return the figures of a version's own test scores, with intervals."""
     return summarise(artifact, tested(artifact))
 
 
@@ -100,6 +100,6 @@ class Heard:
 
 @kept("Listening …")
 def heard(artifact: Artifact, waveform: Waveform) -> Heard:
-    """Score and map of a clip; computed once for each version and clip."""
+    """Return score and map of a clip, from one pass; computed once per version and clip."""
     trained = detector(artifact)
     return Heard(*trained.anomaly_score_and_map(waveform), trained.input_warnings(waveform))

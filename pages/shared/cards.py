@@ -1,4 +1,4 @@
-"""Cards and badges that several pages show."""
+"""What several pages show of detectors: marks, notes, columns for their cards."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def in_columns(items: Sequence[Item], *, per_row: int = CARDS_IN_A_ROW) -> Itera
 
 
 def simulated_note(shown: Iterable[Artifact]) -> None:
-    """Say that figures and clips are simulated, where any of these detectors learned from simulated clips."""
+    """Say that figures and clips are simulated where any of these detectors learned from simulated clips."""
     if any(artifact.simulated for artifact in shown):
         st.caption(
             ":material/science: Simulated data: every clip and every figure on this page comes from generated sound, "
@@ -55,7 +55,7 @@ def list_broken(broken: Mapping[str, AsdError]) -> None:
 
 
 def usable_detectors(chosen: Chosen) -> dict[str, Artifact]:
-    """Open the chosen detectors; broken ones are listed, and where no other is left the page ends."""
+    """Open the chosen detectors; broken ones are listed, and the page stops where none is left."""
     good, broken = artifacts(chosen)
     list_broken(broken)
     if not good:

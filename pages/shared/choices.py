@@ -1,4 +1,4 @@
-"""A reader's choices: they outlive a change of page, and the URL names them where a link should open the same view."""
+"""A reader's choices: they survive a change of page, and the URL names those that a link should restore."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import streamlit as st
 def keep(key: str, options: Iterable[str] | None = None) -> None:
     """Keep a keyed widget's value over a change of page; call it just before the widget is drawn.
 
-    With `options`, a value that the URL names counts on a session's first visit, and the first option stands in for one
-    that is missing or gone. `link` writes the URL. (Streamlit's own binding would put labels into it, not names.)
+    With `options`, a session's first visit takes the value that the URL names, and the first option replaces one that
+    is missing or gone. `link` writes the URL. (Streamlit's own binding would put labels into it, not names.)
     """
     known = None if options is None else tuple(options)
     value = st.session_state.get(key, st.query_params.get(key) if known else None)
@@ -23,7 +23,7 @@ def keep(key: str, options: Iterable[str] | None = None) -> None:
 
 
 def link(key: str) -> None:
-    """Write a keyed widget's value into the URL, so that the page can be linked to as it is."""
+    """Write a keyed widget's value to the URL, so that a link opens the page as it is."""
     value = st.session_state.get(key)
     if value is not None and st.query_params.get(key) != value:
         st.query_params[key] = value
@@ -38,7 +38,7 @@ def choose(
     in_url: bool = True,
     **look: Any,
 ) -> str:
-    """Let the reader choose one name from a list; the first one stands until then.
+    """Let the reader choose one name from a list, at first the first one.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def switch(
     in_url: bool = True,
     **look: Any,
 ) -> str:
-    """Let the reader choose one of a few names that are all in view; otherwise as `choose`."""
+    """Let the reader choose one of a few names that are all visible; otherwise as `choose`."""
     look = {"required": True, **look}
     return _choice(place.segmented_control, label, options, key=key, in_url=in_url, look=look)
 
@@ -88,12 +88,12 @@ def _choice(
 
 
 def pick_row(table: Any, *, n_rows: int, key: str, **look: Any) -> int:
-    """Draw a table and return the row that the reader picked in it, the first one until then.
+    """Draw a table and return the row that the reader selected, at first the first one.
 
     Parameters
     ----------
     n_rows
-        Of the table, at least 1.
+        Number of rows, at least 1.
     look
         Further options of the table, such as its height.
     """
@@ -112,6 +112,6 @@ def pick_row(table: Any, *, n_rows: int, key: str, **look: Any) -> int:
 
 
 def go(page: str, label: str, *, icon: str | None = None, key: str | None = None, **state: str) -> None:
-    """Button that opens another page with some of its choices made."""
+    """Draw a button that opens another page with some of its choices made."""
     if st.button(label, key=key or f"go:{page}:{label}", icon=icon, on_click=st.session_state.update, args=(state,)):
         st.switch_page(page)

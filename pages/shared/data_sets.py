@@ -1,4 +1,4 @@
-"""Data sets as several pages know them: the table, one machine's clips indexed, and the folder that holds them."""
+"""Data sets as several pages need them: the table, the index of one machine's clips, and their folder."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _BENCH_LOCK = threading.Lock()
 
 
 def set_title(known: KnownSet) -> str:
-    """Name for a list: data set and kind."""
+    """Name a data set in a list, with its kind."""
     return f"{known.name} ({KIND_TITLES[known.kind]})"
 
 
 def known_sets() -> dict[str, KnownSet]:
-    """All data sets by name, the embedded bench first."""
+    """Return all data sets by name, the embedded bench first."""
     return {known.name: known for known in read_library().sets}
 
 
 def choose_machine(known: KnownSet, *, key: str) -> str:
-    """Return the data set's machine, asking where it has several."""
+    """Return the data set's machine, chosen by the user where there are several."""
     machines = list(known.machines)
     if len(machines) == 1:
         return machines[0]
@@ -62,36 +62,36 @@ def _indexed(machine: _Machine) -> DataSet:
 
 
 def indexed(known: KnownSet, machine: str) -> DataSet:
-    """Index a machine's clips, anew where a folder has changed; the embedded bench is generated first."""
+    """Index a machine's clips, again where a folder has changed; the embedded bench is generated first."""
     if known.name == EMBEDDED_NAME:
         embedded_bench()
     return _indexed(_Machine(known, machine, tree(known.folder / known.machines[machine])))
 
 
 def clips_root(chosen: Chosen) -> Path | None:
-    """Folder of the machine's clips, generated first where they are simulated; None where it is not known."""
+    """Return the folder of the machine's clips, generated first if they come with the project; None if unknown."""
     if chosen.data_set not in (EMBEDDED_NAME, EMBEDDED_NAME + OWN_SUFFIX):
         return clips_folder(chosen.data_set, chosen.machine)
     return embedded_bench() / chosen.machine
 
 
 def tree_stamp(root: Path) -> str:
-    """Digest of the folders' names, times and numbers of files: cheap, and another one when a file comes or goes."""
+    """Return a cheap digest of folders' names, times and numbers of files; it changes when a file comes or goes."""
     folders = [(folder, os.stat(folder).st_mtime_ns, len(names)) for folder, _, names in os.walk(root)]  # noqa: PTH116
     return hashlib.sha256(repr(sorted(folders)).encode()).hexdigest()[:16]
 
 
 def embedded_bench() -> Path:
-    """Folder of the clips that come with the project, generated first where they are not there yet."""
+    """Return the folder of the clips that come with the project, generated first where it is missing."""
     root = data_dir() / EMBEDDED_NAME
     if not root.is_dir():
         bar = st.progress(0.0, "Generating the simulated clips, once …")
-        with _BENCH_LOCK:  # another session may be at it
+        with _BENCH_LOCK:  # another session may be generating them
             write_bench(root, on_progress=lambda done, total: bar.progress(done / total, f"{done} of {total} clips"))
         bar.empty()
     return root
 
 
 def tree(root: Path) -> Tree:
-    """Take a folder of clips as it is now."""
+    """Return a folder of clips with its present stamp."""
     return Tree(root, tree_stamp(root))

@@ -47,7 +47,7 @@ PAGES = (
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the sidebar's choice stands for.
+    """The choice in the sidebar: a data set's machine, and its detectors.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Chosen:
 
 @contextmanager
 def open_page(path: str) -> Iterator[Chosen]:
-    """Set the page up, draw links and the data set's choice, and turn refusals into a plain message.
+    """Set up the page, draw the links and the choice of data set, and turn refusals into plain messages.
 
     Parameters
     ----------
@@ -80,15 +80,15 @@ def open_page(path: str) -> Iterator[Chosen]:
         st.stop()
     link = next(page for page in PAGES if page.path == path)
     st.set_page_config(page_title=f"{link.title} · machine sounds", layout="wide")
-    st.title(link.title)  # before anything that imports NumPy: a fresh server shows it half a second sooner
-    st.set_page_config(page_icon="🔊")  # Streamlit loads all emojis for it
+    st.title(link.title)  # before anything that imports NumPy: a fresh server shows it half a second earlier
+    st.set_page_config(page_icon="🔊")  # last: Streamlit loads all emojis for it
     chosen = _sidebar()
     with _boundary(path):
         yield chosen
 
 
 def fragment(draw: Callable[[], None], *, run_every: float | None = None) -> Callable[[], None]:
-    """Make a part of a page that runs again by itself, every so many seconds if asked, inside the same boundary."""
+    """Make a part of a page that reruns on its own, every `run_every` seconds if given, inside the same boundary."""
 
     @wraps(draw)
     def guarded() -> None:
@@ -99,7 +99,7 @@ def fragment(draw: Callable[[], None], *, run_every: float | None = None) -> Cal
 
 
 def _started(path: str) -> bool:
-    """Whether there are folders to work in; the page says so where there are none."""
+    """Return whether there are folders to work in; the page says so where there are none."""
     folders = []
     with _boundary(path):
         folders = [data_dir(), artifacts_dir(PROJECT)]
@@ -109,7 +109,7 @@ def _started(path: str) -> bool:
 
 @contextmanager
 def _boundary(place: str) -> Iterator[None]:
-    """Turn a refusal into a plain message; anything else is a fault, logged under a number that the page shows."""
+    """Turn a refusal into a plain message; anything else is logged as a fault under a number that the page shows."""
     try:
         yield
     except AsdError as error:
@@ -132,7 +132,7 @@ def _refusal(text: str) -> None:
 
 
 def _cannot_be_kept(error: OSError) -> str:
-    """Say of a place that is read-only, full or somebody else's what to do about it."""
+    """Say what to do about a place that is read-only, full or owned by somebody else."""
     place = "" if error.filename is None else f"{Path(os.fsdecode(error.filename))}: "
     return (
         f"{place}{error.strerror}. Whoever runs this program makes room there, makes the folder writable for it, or "
@@ -141,7 +141,7 @@ def _cannot_be_kept(error: OSError) -> str:
 
 
 def _read_only_note() -> None:
-    """Say on every page what cannot be kept where a folder of ours cannot be written to."""
+    """Say on every page what cannot be kept while one of our folders is not writable."""
     if not is_writable(data_dir()):
         st.warning(
             "The data folder cannot be written to: uploads, folders, simulated clips, downloads, marks, trainings and "
@@ -193,7 +193,7 @@ def _groups() -> dict[str, Chosen]:
     for folder in find_artifacts(artifacts_dir(PROJECT)):
         machine, data_set = folder.parent.name, folder.parents[1].name
         if shown_text(data_set + machine) != data_set + machine:
-            continue  # filed by hand: the browser can be told no such name, so that it could not be chosen
+            continue  # copied by hand: the browser cannot be sent such a name, so it could not be chosen
         group = found.setdefault(f"{data_set}/{machine}", Chosen(data_set, machine, {}))
         group.detectors[folder.name] = folder
     return {label: _in_order(group) for label, group in sorted(found.items(), key=_embedded_first)}

@@ -1,7 +1,7 @@
-"""What tells values apart in a cache, and keeping those of many bytes.
+"""Keys of cached values, and a cache for large ones.
 
-Streamlit hashes large arrays from a sample, so no array ever goes into a key: `HASHES` says what stands for the objects
-that hold some. What is large itself (sounds, maps, pictures) is kept by `kept`, within a bound of bytes for the server.
+Streamlit hashes large arrays from a sample, so no array is ever part of a key: `HASHES` says what represents the
+objects that hold some. Large values (sounds, maps, pictures) are kept by `kept`, bounded in bytes per server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from asd_core.types import Waveform
 from pages.shared.held import Held
 
 MAX_HELD_BYTES = 512 * 2**20
-"""Sounds, maps and pictures kept in memory for all sessions together."""
+"""Bound on the sounds, maps and pictures kept in memory for all sessions together."""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Tree:
-    """A folder of clips with `tree_stamp`'s digest of it: another value when a clip comes or goes."""
+    """A folder of clips with `tree_stamp`'s digest of it, which changes when a clip comes or goes."""
 
     root: Path
     stamp: str
@@ -39,7 +39,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class ClipFile:
-    """A recording to be read by one channel; `content` tells its contents apart: a digest, or a time of change."""
+    """A recording and the channel to read; `content` identifies its contents: a digest, or a time of change."""
 
     path: str
     content: str
@@ -69,24 +69,24 @@ HASHES: dict[str | type[Any], Callable[[Any], Any]] = {
     StampedSet: lambda stamped: (os.fsencode(stamped.data_set.index.root), stamped.stamp),
     type(Path()): os.fsencode,
 }
-"""What stands for an object in a key, for Streamlit's `hash_funcs` and for `kept`; none reads a clip or an array."""
+"""What represents an object in a key, for Streamlit's `hash_funcs` and for `kept`; none reads a clip or an array."""
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def held() -> Held:
-    """Return what all sessions share of large values."""
+    """Return the large values that all sessions share."""
     return Held(MAX_HELD_BYTES)
 
 
 def kept(spinner: str = "") -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
-    """Keep a function's results in `held`, by its arguments as `HASHES` and otherwise their own hash tell them apart.
+    """Keep a function's results in `held`, keyed by its arguments: as `HASHES` represents them, else by their own hash.
 
-    Results go with the session that uploaded a clip which they, or arguments, are: see `Held.drop`.
+    Results that come from an uploaded clip are dropped with its session: see `Held.drop`.
     """
 
     def decorate(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         @wraps(function)
-        def asked(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        def cached(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
             values = (*args, *kwargs.values())
 
             def make() -> Result:
@@ -96,13 +96,13 @@ def kept(spinner: str = "") -> Callable[[Callable[Arguments, Result]], Callable[
             key = (function.__module__, function.__qualname__, *map(_key, values), *kwargs)
             return held().get(key, make, sounds=lambda value: _digests((*values, value)))
 
-        return asked
+        return cached
 
     return decorate
 
 
 def once(key: tuple[Hashable, ...], make: Callable[[], Result]) -> Result:
-    """Compute what takes long for one session and give it to all; the others wait, and say so."""
+    """Compute a slow value in one session and share it with all; the others wait, and say so."""
     place = st.empty()
 
     def on_wait() -> None:

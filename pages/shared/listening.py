@@ -1,4 +1,4 @@
-"""A clip as people listen to it: player, spectrogram, and each detector's map on the same time axis."""
+"""Listening to a clip: player, spectrogram, and each detector's map on one time axis."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FRAME_S = 0.032
 def listening_panels(
     waveform: Waveform, artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard], *, title: str, key: str
 ) -> None:
-    """Player with spectrogram and one map a detector."""
+    """Draw the player with a spectrogram and one map per detector."""
     panels: list[Panel | Trace] = [_spectrogram(waveform)]
     panels += [_map_panel(artifacts[name], each, waveform) for name, each in heard.items()]
     synced_player(
@@ -43,7 +43,7 @@ def listening_panels(
 
 
 def player_clip(waveform: Waveform, artifacts: Mapping[str, Artifact]) -> str:
-    """Name what the player shows: the clip and the versions that listened to it."""
+    """Identify what the player shows: the clip and the versions that listened to it."""
     return waveform.digest + "".join(artifact.version for artifact in artifacts.values())
 
 

@@ -10,15 +10,15 @@ _JOINER = "\N{WORD JOINER}"
 
 
 def shown_text(text: str) -> str:
-    """Make a text fit for the browser: what is not UTF-8 in a name is written in hexadecimal digits."""
+    """Make a text fit for the browser: bytes of a name that are not UTF-8 are written in hexadecimal."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def plain(text: str) -> str:
-    """Make names and other texts that are not ours fit for Markdown: they are read as they stand.
+    """Make names and other texts that are not ours fit for Markdown: they are shown literally.
 
-    Backslashes switch formatting, HTML and formulas off; an invisible word joiner parts what Streamlit would make an
-    icon, a colour, a link or an address of.
+    Backslashes switch formatting, HTML and formulas off; an invisible word joiner splits what Streamlit would
+    turn into an icon, a colour, a link or an address.
     """
     printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
     escaped = _ACTING.sub(r"\\\g<0>", printable)

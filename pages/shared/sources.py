@@ -1,4 +1,4 @@
-"""Where a page's clips come from: examples of the data set, or files of the user."""
+"""Clips of a data set: reading them, naming them, and picking a test clip."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def clip_title(clip: ScoredClip | Clip) -> str:
 
 
 def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
-    """Let the user pick one of the data set's test clips; returns its sound and title."""
+    """Let the user pick one of the data set's test clips; return its sound and title."""
     if not artifacts:
         return None, ""
     scored = {each.path: each for each in next(iter(artifacts.values())).scores.of("test").clips}
@@ -59,13 +59,13 @@ def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Wav
 
 
 def load_scored(chosen: Chosen, scored: ScoredClip, channel: int | None) -> Waveform | None:
-    """Read a clip of the data set by a detector's channel, or None where its sound is not at hand."""
+    """Read a clip of the data set by a detector's channel; None where its sound is not available."""
     root = clips_root(chosen)
     return None if root is None else clip(ClipFile(str(root / scored.path), scored.digest, channel))
 
 
 def of_one_channel(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
-    """Keep the detectors that listen to the first one's channel, so that one sound serves all; name the others."""
+    """Keep the detectors that use the same channel as the first, so that one sound serves all; name the others."""
     channels = {name: artifact.channel for name, artifact in artifacts.items()}
     first = next(iter(channels.values()), None)
     if others := [plain(artifacts[name].title) for name, channel in channels.items() if channel != first]:

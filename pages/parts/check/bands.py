@@ -1,4 +1,4 @@
-"""Which frequency bands a detector's score comes from: occlusion, band by band, the same way for every detector."""
+"""Which frequency bands a detector's score comes from: occlusion band by band, in the same way for every detector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many clips at once: one table of verdicts, to download, with the reasons of those refused."""
+"""Many clips at once: one table of verdicts to download, with the reasons for refusals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pages.shared.keys import HASHES
 from pages.shared.verdicts import NO_VERDICT
 
 MAX_ROWS = 1000
-"""Rows of one session that are kept: those of its 50 files by all detectors."""
+"""Rows kept per session: enough for its 50 files and all detectors."""
 
 
 def chosen_upload(uploads: Sequence[Upload], artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:

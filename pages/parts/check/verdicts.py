@@ -1,4 +1,4 @@
-"""Who listens to a clip, each detector's verdict on it, and how it is unlike the training clips."""
+"""The detectors that listen to a clip, their verdicts, and how the clip differs from the training clips."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIRST_LISTENERS = 3
 
 
 def listeners(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
-    """Let the reader choose who listens; the first three do unless told otherwise, and never none."""
+    """Let the reader choose which detectors listen: the first three by default, and always at least one."""
     if len(artifacts) <= FIRST_LISTENERS:
         return dict(artifacts)
     if "listeners" not in st.session_state:
@@ -39,14 +39,14 @@ def listeners(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
 
 
 def verdict_cards(artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]) -> None:
-    """All detectors' verdicts on one clip, three in a row."""
+    """Show all detectors' verdicts on one clip, three per row."""
     for column, name in in_columns(list(heard)):
         with column:
             _verdict_card(artifacts[name], heard[name])
 
 
 def _verdict_card(artifact: Artifact, heard: Heard) -> None:
-    """One detector's verdict on one clip: word, score against threshold, and how normal clips score."""
+    """Show one detector's verdict on one clip: word, score against threshold, and rank among normal clips."""
     threshold = artifact.threshold.value
     with st.container(border=True, height="stretch"):
         st.markdown(f"**{DETECTOR_MARKS[artifact.detector_name]} {plain(artifact.title)}**")
@@ -62,13 +62,13 @@ def _verdict_card(artifact: Artifact, heard: Heard) -> None:
 
 
 def unfamiliar(artifacts: Mapping[str, Artifact], waveform: Waveform) -> list[str]:
-    """Remarks on how the recording is unlike anything in training, each once."""
+    """List how the recording is unlike anything in training, each remark once."""
     remarks = [remark for artifact in artifacts.values() for remark in artifact.unfamiliar(waveform)]
     return list(dict.fromkeys(remark.replace("unfamiliar: ", "Unlike anything in training: ", 1) for remark in remarks))
 
 
 def _times(artifact: Artifact, heard: Heard) -> str:
-    """Mean errors compare as ratios to a threshold above 0; a decision value, which may be negative, doesn't."""
+    """Say how many times the threshold a mean error is; empty for decision values, which may be negative."""
     threshold = artifact.threshold.value
     if threshold is None or threshold <= 0 or artifact.encoder_id is not None:
         return ""

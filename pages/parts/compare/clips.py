@@ -31,7 +31,7 @@ LOG_RATIO = 8.0
 
 
 def scatter_view(chosen: Chosen, judged: Judged) -> None:
-    """Two methods' scores of each clip, both thresholds, and the clip that is clicked."""
+    """Plot two methods' scores per clip with both thresholds, and play the clip that is clicked."""
     if len(judged.titles) < 2:
         two_needed()
         return
@@ -54,7 +54,7 @@ def scatter_view(chosen: Chosen, judged: Judged) -> None:
 
 
 def two_needed() -> None:
-    """Say what to do where there is nothing to compare with."""
+    """Say what to do where there is nothing to compare."""
     st.info(
         "This view needs two methods with scores of the same clips: train another detector on this data set, or add "
         "the scores of another method above.",
@@ -81,7 +81,7 @@ def pickable(
     lines: tuple[float | None, float | None] = (None, None),
     **options: Any,
 ) -> ScoredClip:
-    """Draw a mark a clip, or of many clips those that a screen can show; a click or the list below chooses one."""
+    """Draw one mark per clip, or of many clips as many as a screen can show; a click or the list below chooses one."""
     clips = judged.comparison.clips
     chart_key, list_key = f"chart:{key}", "compared_clip"
     drawn = _scatter(_Marks(judged, key, points, groups, options))
@@ -127,7 +127,7 @@ class _Drawn:
 
 @dataclass(frozen=True, eq=False)
 class _Marks:
-    """What a chart of the judged clips shows; `key` says where on the page, so which points, groups and options."""
+    """What a chart of the judged clips shows; `key` names its place on the page, which fixes the rest."""
 
     judged: Judged
     key: str
@@ -137,7 +137,7 @@ class _Marks:
 
 
 def _found_by_name(clips: Sequence[ScoredClip], drawn: _Drawn) -> dict[str, int]:
-    """Return the clips to choose from, digest to row: those that are drawn, or those whose name holds a text."""
+    """Return the clips to choose from, digest to row: those that are drawn, or those whose name contains a text."""
     if len(drawn.rows) == len(clips):
         return drawn.by_label
     st.caption(
@@ -158,7 +158,7 @@ def _found_by_name(clips: Sequence[ScoredClip], drawn: _Drawn) -> dict[str, int]
     max_entries=32, show_spinner=False, hash_funcs={_Marks: lambda marks: (marks.judged.keys, marks.key)}
 )
 def _scatter(marks: _Marks) -> _Drawn:
-    """The chart as plain values: building it anew would cost more than everything else on the page."""
+    """Build the chart as plain values; kept, since building it costs more than everything else on the page."""
     points, groups, clips = marks.points, marks.groups, marks.judged.comparison.clips
     log_axes = (_wants_log(points[:, 0]), _wants_log(points[:, 1]))
     seen = np.column_stack(
@@ -172,7 +172,7 @@ def _scatter(marks: _Marks) -> _Drawn:
 
 
 def _marked(spec: dict[str, Any], point: list[float], lines: tuple[float | None, float | None]) -> dict[str, Any]:
-    """Set the lines, the first two layers, and the ring, the last; the cached chart stays as it is."""
+    """Set the lines (the first two layers) and the ring (the last one); the cached chart is not changed."""
     rows = [[] if at is None else [line_row(axis, at)] for axis, at in zip("xy", lines, strict=True)]
     crosshair = [{**layer, "data": {"values": row}} for layer, row in zip(spec["layer"][:2], rows, strict=True)]
     ring = {**spec["layer"][-1], "data": {"values": [{"x": point[0], "y": point[1]}]}}
@@ -211,7 +211,7 @@ def _quadrant_table(judged: Judged, first: int, second: int) -> None:
 
 
 def disagreement_view(chosen: Chosen, judged: Judged) -> None:
-    """List the clips that some methods raise an alarm on and others don't."""
+    """List the clips that some methods call anomalous and others do not."""
     judging = judged.judging
     if len(judging) < 2:
         two_needed()
@@ -261,7 +261,7 @@ def _listed(judged: Judged, rows: list[int]) -> int:
 
 
 def failures_view(judged: Judged) -> None:
-    """Where each method misses faults and raises false alarms."""
+    """Show where each method misses faults and raises false alarms."""
     judging, clips = judged.judging, judged.comparison.clips
     if not judging:
         st.info("No method has a threshold by this rule: choose another rule.", icon=":material/info:")
@@ -292,7 +292,7 @@ def _by_id(clip: ScoredClip) -> str:
 def _grid(
     judged: Judged, title: str, _count: Callable[..., list[Failures]], _by: Callable[[ScoredClip], str]
 ) -> tuple[dict[str, Any] | None, str]:
-    """Return the table as plain values, and in words; the title says what is counted by what."""
+    """Return the table as plain values and in words; the title tells what is counted, and by what."""
     titles = [judged.titles[row] for row in judged.judging]
     cells = [
         (at, found.group, found.k, found.n)
@@ -305,7 +305,7 @@ def _grid(
 
 
 def play(chosen: Chosen, judged: Judged, scored: ScoredClip) -> None:
-    """Show a clip's verdicts and play it, with each detector's map if wanted."""
+    """Show a clip's verdicts and play it, with each detector's map on demand."""
     st.markdown("##### Listen")
     st.text(clip_title(scored))
     row = [clip.digest for clip in judged.comparison.clips].index(scored.digest)

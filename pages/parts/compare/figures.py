@@ -1,4 +1,4 @@
-"""The compare page's figures: ROC curves with bands, one table of everything, and differences with their chance."""
+"""The compare page's figures: ROC curves with bands, one table of everything, and differences with their p-values."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _COSTS = ["Trained in", "Size on disk", TIMED, "Encoder"]
 
 
 def figures_view(judged: Judged) -> None:
-    """Everything about how well the methods rank and decide."""
+    """Show how well the methods rank and decide."""
     if judged.comparison.has_both_classes:
         _curves(judged)
     else:
@@ -133,7 +133,7 @@ def _table(judged: Judged) -> None:
 
 
 def _headings(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """Which figures stand in which table: few enough for a narrow screen."""
+    """Return which figures go in which table: few enough for a narrow screen."""
     by_id = list(dict.fromkeys(label for row in rows for label in row["shown"] if label.startswith(BY_ID)))
     headings = {"How well it ranks": list(_AREAS.values()), "AUC of each machine id": by_id}
     headings |= {"What its verdicts cost": _DECISIONS, "What it takes": _COSTS}
@@ -226,7 +226,7 @@ def table_csv(rows: list[dict[str, Any]]) -> str:
 
 @st.cache_resource(show_spinner=False)
 def _measured() -> dict[str, float]:
-    """Seconds a clip by version, as measured since the server started."""
+    """Seconds per clip by version, as measured since the server started."""
     return {}
 
 

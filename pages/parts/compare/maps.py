@@ -32,11 +32,11 @@ from pages.shared.plain_text import plain
 
 ENCODER = "logmel_stats"
 MAX_MAPPED = 2000
-"""Clips of one map."""
+"""Clips on one map at most."""
 
 
 def map_view(chosen: Chosen, judged: Judged) -> None:
-    """Clips that sound alike lie side by side: PCA of their encoder vectors."""
+    """Draw clips that sound alike side by side: PCA of their encoder vectors."""
     root = clips_root(chosen)
     n_all = len(judged.comparison.clips)
     judged = _mapped(judged)
@@ -70,7 +70,7 @@ def map_view(chosen: Chosen, judged: Judged) -> None:
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=JUDGED_HASHES)
 def _mapped(judged: Judged) -> Judged:
-    """Of more clips than one listens to while a reader waits, a sample."""
+    """Draw a sample where there are more clips than can be read while a reader waits."""
     comparison = judged.comparison
     if len(comparison.clips) <= MAX_MAPPED:
         return judged
@@ -86,9 +86,9 @@ def _plane(root: Path, clips: tuple[ScoredClip, ...], channel: int | None) -> tu
 
 
 def _vectors(root: Path, clips: tuple[ScoredClip, ...], channel: int | None) -> list[FloatArray]:
-    """Mean encoder vector of each clip, shape (n_numbers,).
+    """Return the mean encoder vector of each clip, shape (n_numbers,).
 
-    Each is kept by itself, so that a session that is interrupted leaves what it has done to the next.
+    Each is kept on its own, so that an interrupted session leaves its finished work to the next one.
     """
     encoder = load_encoder(ENCODER)
 

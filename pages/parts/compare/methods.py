@@ -64,13 +64,13 @@ class Judged:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What caches of this page are keyed by: versions, digests of imported files, and the common clips."""
+        """The keys of this page's caches: versions, digests of imported files, and the common clips."""
         return (*(method.key for method in self.comparison.methods), self.comparison.fingerprint)
 
 
 @dataclass(frozen=True, eq=False)
 class OnCommonClips:
-    """A method on the clips that all methods scored; the fingerprint of those clips tells it from other joins."""
+    """A method on the clips that all methods scored; the fingerprint of those clips identifies the join."""
 
     method: Method
     fingerprint: str
@@ -81,7 +81,7 @@ JUDGED_HASHES = {
     Judged: lambda judged: (judged.keys, judged.rule),
     OnCommonClips: lambda on: (on.method.key, on.fingerprint),
 }
-"""`HASHES`, and what stands for this page's own objects."""
+"""`HASHES`, and the keys of this page's own objects."""
 
 
 def compared(chosen: Chosen, good: Mapping[str, Artifact]) -> Comparison:
@@ -105,7 +105,7 @@ def judged(comparison: Comparison, rule: str) -> Judged:
 
 
 def _threshold(method: Method, rule: str) -> Threshold:
-    """A rule's threshold; one without a value, and the reason, where the rule cannot work on these scores."""
+    """Return a rule's threshold; where the rule cannot work on these scores, one with a reason in place of a value."""
     if rule == SAVED and method.artifact is not None:
         return method.artifact.threshold
     name = "conformal" if rule == SAVED else rule
@@ -146,7 +146,7 @@ def ensemble_choice(comparison: Comparison) -> Comparison:
 
 
 def common_line(comparison: Comparison) -> None:
-    """Say on how many clips everything below rests."""
+    """Say how many clips everything below is based on."""
     n_anomalous = int(comparison.labels.sum())
     text = (
         f"**{len(comparison.clips)} test clips** that every method scored: {len(comparison.clips) - n_anomalous} "
@@ -192,7 +192,7 @@ def rule_title(rule: str) -> str:
 
 
 def import_box(chosen: Chosen, good: Mapping[str, Artifact]) -> None:
-    """Let the user put scores of another method beside the detectors, for this session."""
+    """Let the user add another method's scores to the comparison, for this session."""
     with st.expander("Compare with another method's scores", icon=":material/upload_file:"):
         number = st.session_state.setdefault(_ROUND, 0)
         st.file_uploader(
@@ -220,7 +220,7 @@ def _imported(chosen: Chosen) -> list[Method]:
 
 
 def _take_upload(chosen: Chosen, artifacts: tuple[Artifact, ...]) -> None:
-    """Read the uploaded file, keep its scores of the common clips or the reason against it, and empty the uploader."""
+    """Read the uploaded file, keep its scores or the reason for its refusal, and empty the uploader."""
     upload = st.session_state[f"imported_file:{st.session_state[_ROUND]}"]
     if upload is None:
         return

@@ -31,7 +31,7 @@ from pages.shared.plain_text import shown_text
 from pages.shared.quota import USED, used_quota
 
 CLIPS_PER_S = 25
-"""Simulated clips a second on a slow core; only for a rough forecast."""
+"""Simulated clips per second on a slow core, for a rough forecast only."""
 ABOUT_ARCHIVE_BYTES = 10**9
 PARTS = {
     "dev": "Development: training and labelled test clips",
@@ -41,7 +41,7 @@ PARTS = {
 
 
 def upload_form() -> None:
-    """Take clips with a label, and say what became of each."""
+    """Take labelled clips, and say which were stored and which refused."""
     used = used_quota()
     st.caption(
         f"WAV or FLAC, 0.5 s to 10 min, at most 32 MB each; {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB a "
@@ -106,7 +106,7 @@ def _kind_and_id() -> tuple[str, str]:
 
 def _stored(sent: _Sent, used: Quota) -> Stored:
     destination(sent.name, kind=sent.kind, machine_id=sent.machine_id)
-    # Counted before anything is decoded: each line below may be the last, where the reader clicks elsewhere.
+    # Counted before anything is decoded: a click elsewhere may end this run at any line below.
     st.session_state[USED] = check_quota([file.size for file in sent.files], used)
     bar = st.empty()
     stored = store_uploads(
@@ -139,7 +139,7 @@ def _look(name: str) -> None:
 
 
 def add_folder_form() -> None:
-    """Take a folder on this computer that lies below an allowed root."""
+    """Add a folder on this computer that lies below an allowed root."""
     st.caption("Recordings stay where they are and are only read. A folder may lie below one of these:")
     st.code("\n".join(shown_text(str(root)) for root in allowed_roots()), language=None)
     st.caption(
@@ -173,7 +173,7 @@ def add_folder_form() -> None:
 
 
 def simulate_form() -> None:
-    """Start making a simulated bench of some size and seed."""
+    """Start making a simulated bench of a chosen size and seed."""
     st.caption(
         ":material/science: A simulated slide rail in a factory: normal clips and three kinds of faults, drawn from a "
         "seed. The same seed gives the same clips; figures on it are always called simulated."
@@ -243,7 +243,7 @@ def download_form() -> None:
 
 
 def _download_row(machine: str, part: str) -> tuple[int, int, int, bool]:
-    """Clips, their bytes, bytes of the archive, and whether those are known exactly."""
+    """Return the number of clips, their bytes, the archive's bytes, and whether the last are known exactly."""
     size = ARCHIVES[machine, part].size
     n_clips = sum(expected_clips(machine, part).values())
     return n_clips, unpacked_bytes(machine, part), size or ABOUT_ARCHIVE_BYTES, size is not None

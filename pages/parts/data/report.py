@@ -20,9 +20,9 @@ from pages.shared.keys import HASHES, StampedSet, held, once
 from pages.shared.plain_text import plain
 
 READ_AT_ONCE = 800
-"""Clips that are read without asking; more take longer than a reader waits."""
+"""Up to this many clips are read unasked; more take longer than a reader waits."""
 RECHECK_S = 30
-"""How long it may take until a clip of a larger set that was overwritten in its place is noticed."""
+"""Seconds until a clip of a larger set that was overwritten in place is noticed, at most."""
 LAYOUTS = {
     "dcase2020": "DCASE 2020: train and test folders, labels in the file names",
     "dcase2021": "DCASE 2021 or later: sections in the file names",
@@ -34,7 +34,7 @@ ALWAYS_SPLIT = ("dcase2020", "dcase2021")
 
 
 def choose_set() -> KnownSet:
-    """Let the user pick a data set, and delete it."""
+    """Let the user pick a data set, and offer to delete it."""
     sets = known_sets()
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     name = choose(
@@ -51,7 +51,7 @@ def choose_set() -> KnownSet:
 
 
 def set_report(known: KnownSet) -> None:
-    """Show counts at once, and what reading the clips tells when they have been read."""
+    """Show counts at once, and the rest once the clips have been read."""
     if known.name != EMBEDDED_NAME and not known.folder.is_dir():
         st.warning("The folder of this data set is gone: delete it here, or bring the folder back.")
         return
@@ -88,7 +88,7 @@ def set_report(known: KnownSet) -> None:
 
 
 def _published(data_set: DataSet) -> None:
-    """Hold the counts against those that DCASE 2020 publishes of this machine; a part of them is no fault."""
+    """Compare the counts with those that DCASE 2020 publishes for this machine; having only some of them is fine."""
     rows = expected_counts(data_set)
     if not rows:
         return
@@ -131,7 +131,7 @@ def _survey_key(stamped: StampedSet) -> str:
 
 
 def _read_clips(data_set: DataSet, key: str, *, small: bool) -> dict[str, Any] | None:
-    """Read the clips, or what is on disk of them; None until the reader has asked for it."""
+    """Read the clips, or the survey of them on disk; None until the reader has asked for it."""
     asked = f"read:{key}"
     if not (small or has_survey(data_set) or st.session_state.get(asked)):
         st.caption(f"Lengths, levels and duplicates need all {len(data_set.index.clips):,} clips to be read.")

@@ -1,4 +1,4 @@
-"""What takes room on the disk, and deleting it after a second question."""
+"""What takes up disk space, and deleting it after a confirmation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Item:
 
 
 def delete_set(known: KnownSet) -> None:
-    """Offer to delete a data set: its clips where they were made here, else only its place in the table."""
+    """Offer to delete a data set: its clips where they were made here, else only its entry in the table."""
     here = known.folder.is_dir()
     if known.name == EMBEDDED_NAME and not here:
         return
@@ -61,7 +61,7 @@ def delete_unused(known: KnownSet) -> None:
     Raises
     ------
     BusyError
-        A training waits for it or reads it, or clips are being made.
+        A training is waiting for it or reading it, or clips are being made.
     """
     _check_unused(known.folder, known.name)
     if known.made_here:
@@ -87,7 +87,7 @@ def _check_nothing_is_made() -> None:
 
 
 def storage() -> None:
-    """List what takes room, with sizes; one thing at a time can be deleted."""
+    """List what takes up disk space, with sizes; one thing at a time can be deleted."""
     items = _items()
     st.caption(f"{size_text(free_bytes())} are free on the disk of the data folder.")
     if not items:

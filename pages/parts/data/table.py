@@ -1,4 +1,4 @@
-"""The table of known data sets, and what is said where it is damaged."""
+"""The table of known data sets, and the message where it is damaged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pages.shared.keys import HASHES, Tree
 from pages.shared.plain_text import shown_text
 
 MAX_NAMED = 5
-"""Unlisted folders that are named; Disk space lists all."""
+"""Unlisted folders named at most; the view 'Disk space' lists all."""
 
 
 def damaged_table() -> None:
@@ -31,7 +31,7 @@ def damaged_table() -> None:
 
 
 def set_table() -> None:
-    """List what is known: kind, machines, size, date, folder."""
+    """List the known data sets: kind, machines, size, date, folder."""
     if aside := st.session_state.pop("table_aside", None):
         st.success(f"A new table was begun; the old one is kept as {aside}. Add your folders again.")
     sets = list(known_sets().values())
@@ -56,7 +56,7 @@ def set_table() -> None:
 
 
 def tree_bytes(folder: Path) -> int:
-    """Size of a data set's files; counted again when one comes or goes."""
+    """Return the size of a data set's files in bytes; summed anew when a file comes or goes."""
     return _tree_bytes(tree(folder))
 
 

@@ -1,6 +1,6 @@
-"""The clips of a data set as the explore page knows them: its index, filters, the table to pick from, and surveys.
+"""The clips of a data set on the explore page: its index, filters, the table to pick from, and surveys.
 
-Surveys read many clips: the first session to ask computes one, with its progress bar, and all share it.
+Surveys read many clips: the first session that needs one computes it behind a progress bar, and all share it.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Holdings:
-    """What reading every clip of a data set gives.
+    """What was learned from reading every clip of a data set.
 
     Parameters
     ----------
     clips, traits, digests
-        Equally long: the readable clips.
+        The readable clips; all of one length.
     refused
-        (relative path, reason) of the others.
+        (relative path, reason) of each other clip.
     """
 
     clips: tuple[Clip, ...]
@@ -56,7 +56,7 @@ class Holdings:
 
     @property
     def duplicates(self) -> list[list[str]]:
-        """Relative paths of clips with the same bytes, group by group."""
+        """Groups of clips with the same bytes, as relative paths."""
         groups: dict[str, list[str]] = {}
         for clip, digest in zip(self.clips, self.digests, strict=True):
             groups.setdefault(digest, []).append(clip.relative)
@@ -64,9 +64,9 @@ class Holdings:
 
 
 def data_set_of(chosen: Chosen) -> tuple[DataSet, str] | None:
-    """Index of the machine's clips with a stamp that changes when files come or go; None where they are not at hand."""
+    """Index the machine's clips, with a stamp that changes when files come or go; None where they are not available."""
     found = find_machine(chosen.data_set, chosen.machine)
-    with st.container():  # keeps what follows in its place, whether clips are generated first or not
+    with st.container():  # keeps later elements in place, whether or not clips are generated first
         root = clips_root(chosen)
         if found is None or root is None:
             return None
@@ -74,14 +74,14 @@ def data_set_of(chosen: Chosen) -> tuple[DataSet, str] | None:
 
 
 def load(clip: Clip, channel: int | None) -> Waveform:
-    """Read a clip by its data set's channel; kept in memory under the digest of its bytes."""
+    """Read a clip by its data set's channel; it is kept in memory under the digest of its bytes."""
     return cached_clip(ClipFile(str(clip.path), file_digest(clip.path), channel))
 
 
 def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
     """Let the user narrow the clips down by id, split, label and kind.
 
-    Test clips come first, normal and anomalous ones in turn, so that those to compare stand next to each other.
+    Test clips come first, normal and anomalous ones alternating, so that clips to compare are next to each other.
     """
     clips = data_set.index.clips
     wanted: dict[str, str] = {}
@@ -124,17 +124,17 @@ def pick(clips: Sequence[Clip], stamp: str) -> list[Clip]:
 
 
 def _page_of(clips: Sequence[Clip]) -> Sequence[Clip]:
-    """Return the clips of the table's page: at first the one with the clips that were asked for."""
-    asked = _asked_for()
-    if len(clips) > PAGE_ROWS and "explore_page" not in st.session_state and asked:
-        at = next((row for row, clip in enumerate(clips) if clip.relative in asked), 0)
+    """Return the clips of the table's page: at first the one with the requested clips."""
+    requested = _requested()
+    if len(clips) > PAGE_ROWS and "explore_page" not in st.session_state and requested:
+        at = next((row for row, clip in enumerate(clips) if clip.relative in requested), 0)
         st.session_state["explore_page"] = at // PAGE_ROWS + 1
     keep("explore_page")
     start = page_start(len(clips), key="explore_page")
     return clips[start : start + PAGE_ROWS]
 
 
-def _asked_for() -> list[str]:
+def _requested() -> list[str]:
     """Relative paths of the clips that an earlier visit or else the URL names."""
     names: list[str] = st.session_state.get("explored") or st.query_params.get_all("clips")
     return names
@@ -168,8 +168,8 @@ def _ticked(clips: Sequence[Clip], stamp: str) -> list[int]:
 
 
 def _start_rows(clips: Sequence[Clip]) -> list[int]:
-    """Rows ticked at first: those that the URL or an earlier visit names, else a normal and an anomalous clip."""
-    names = _asked_for()
+    """Rows ticked at first: those named by an earlier visit or the URL, else a normal and an anomalous clip."""
+    names = _requested()
     rows = [row for row, clip in enumerate(clips) if clip.relative in names][:MOST_CLIPS]
     if rows or not clips:
         return rows
@@ -181,7 +181,7 @@ def _start_rows(clips: Sequence[Clip]) -> list[int]:
 
 def holdings(data_set: DataSet, stamp: str) -> Holdings:
     """Read every clip once and measure it."""
-    with st.container():  # keeps what follows in its place, bar or no bar
+    with st.container():  # keeps later elements in place, with or without a progress bar
         return once(("holdings", stamp), lambda: _read_all(data_set.index.clips, data_set.index.channel))
 
 

@@ -1,4 +1,4 @@
-"""The views of the explore page: clips to look at and hear, mean spectra of the labels, the whole data set."""
+"""The views of the explore page: clips to see and hear, mean spectra of the labels, the whole data set."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LABEL_COLOURS = {"normal": NORMAL_COLOUR, "anomalous": ANOMALOUS_COLOUR, "unlabe
 CLIP_DASHES = (None, (6, 3), (2, 2), (8, 3))
 LEVEL_TITLE = "Level (dB)"
 MOST_SWITCHED = 3
-"""More options than these are a slider's."""
+"""With more options than these, a slider takes their place."""
 TOPS_DB, SPANS_DB = (-45, -30, -15, -5, 0, 15, 30), (30, 40, 50, 60, 70, 80, 100)
 
 
@@ -102,13 +102,13 @@ def listen_view(data_set: DataSet, stamp: str) -> None:
 
 
 def picture_settings() -> PictureSettings:
-    """Ask how spectrograms are to be drawn; every choice stands in the URL."""
+    """Let the user choose how spectrograms are drawn; the URL names every choice."""
     with st.expander("Picture settings", icon=":material/tune:"):
         left, right = st.columns(2)
         scale = _choice(left, "scale", "Frequency axis", SCALES, "mel")
         palette = _choice(right, "palette", "Colours", PALETTES, "viridis")
         window = int(_choice(left, "window", "Window (samples at 16 kHz)", WINDOWS, "1024"))
-        hops = [hop for hop in HOPS if hop <= window // 2]  # a longer step would leave sound unseen
+        hops = [hop for hop in HOPS if hop <= window // 2]  # a longer step would skip sound
         hop = int(_choice(right, "hop", "Step between windows (samples)", hops, str(min(512, window // 2))))
         high = float(_choice(left, "top", "Brightest colour at (dB)", TOPS_DB, "-5"))
         span = float(_choice(right, "span", "Range of the colours (dB)", SPANS_DB, "70"))
@@ -258,7 +258,7 @@ def _list(title: str, lines: Sequence[str], *, most: int = 50) -> None:
 
 
 def clips_not_at_hand(artifacts: dict[str, Artifact]) -> None:
-    """Say that the sound is elsewhere, and what the detectors remember of it."""
+    """Say that the sound is not available, and what is known of it from the detectors."""
     with st.container(border=True):
         st.markdown("#### :material/folder_off: The clips of this data set are not at hand")
         st.markdown(

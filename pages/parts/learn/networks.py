@@ -83,8 +83,8 @@ def _steps(artifact: Artifact, waveform: Waveform) -> Steps:
 
 
 def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
-    """Ten frames predict the next; the errors' mean is the score."""
-    with st.container():  # keeps what follows in its place, spinner or no spinner
+    """Show how ten frames predict the next, and how the errors are pooled to the score."""
+    with st.container():  # keeps later elements in place, with or without a spinner
         steps = _steps(artifact, waveform)
     window = steps.window
     st.markdown(
@@ -103,7 +103,7 @@ def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
 
 
 def _prediction(artifact: Artifact, waveform: Waveform, steps: Steps) -> None:
-    """One prediction frame by frame, and its error among all of them."""
+    """Show one prediction frame by frame, and its error among those of all predictions."""
     window = steps.window
     st.subheader(f"2 · One of the {len(steps.errors)} predictions")
     at = _which(artifact, steps, "Which prediction")
@@ -124,8 +124,8 @@ def _prediction(artifact: Artifact, waveform: Waveform, steps: Steps) -> None:
 
 
 def gru_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
-    """A window goes through a narrow place and back; the mean of the windows' errors is the score."""
-    with st.container():  # keeps what follows in its place, spinner or no spinner
+    """Show how a window is squeezed and rebuilt, and how the errors are pooled to the score."""
+    with st.container():  # keeps later elements in place, with or without a spinner
         steps = _steps(artifact, waveform)
     window = steps.window
     size = f"{_network(artifact).hidden:,}"
@@ -153,7 +153,7 @@ def gru_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
 
 
 def _window(artifact: Artifact, waveform: Waveform, steps: Steps) -> None:
-    """One window before and after the network, and its error among all of them."""
+    """Show one window before and after the network, and its error among those of all windows."""
     st.subheader(f"2 · One of the {len(steps.errors)} windows")
     at = _which(artifact, steps, "Which window")
     squared = np.square(steps.output[at] - steps.target[at], dtype=np.float64)
@@ -214,7 +214,7 @@ def _clip_player(
 
 
 def _which(artifact: Artifact, steps: Steps, label: str) -> int:
-    """Ask for a step, from 1; a new clip starts at its strangest one."""
+    """Let the user choose a step; a new clip starts at its strangest one. Returns its index from 0."""
     key = f"step_{artifact.detector_name}"
     shown = (str(artifact.folder), steps.errors.tobytes())
     if st.session_state.get(f"{key}_of") != shown:
@@ -297,7 +297,7 @@ def _errors(artifact: Artifact, waveform: Waveform, steps: Steps, at: int, *, wh
 
 
 def verdict(artifact: Artifact, score: float, label: str) -> None:
-    """Score, threshold and what follows."""
+    """Show score, threshold and verdict."""
     threshold = artifact.threshold.value
     left, middle, right = st.columns(3)
     left.metric(label, score_text(score))

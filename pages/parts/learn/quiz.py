@@ -1,4 +1,4 @@
-"""A blind test for the reader: six clips, six guesses, and the own point beside the detectors' ROC curves."""
+"""A blind test for the reader: six clips, six guesses, and the reader's own point beside the detectors' ROC curves."""
 
 from __future__ import annotations
 

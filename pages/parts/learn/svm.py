@@ -1,4 +1,4 @@
-"""The lesson on the one-class SVM: patches, numbers, standardising, and a boundary in very many dimensions."""
+"""The lesson on the one-class SVM: patches, numbers, standardising, and a boundary in a great many dimensions."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ SLICES = {"centre": "the middle of the normal clips", "clip": "this clip"}
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A fitted SVM, the held-out clips in its space, and the plane that shows most of both.
+    """A fitted SVM, the held-out clips in its feature space, and the plane that shows most of both.
 
     Parameters
     ----------
     state
         The detector's arrays.
     heldout
-        Shape (n_blocks, n_features), standardised; empty where the clips are not at hand.
+        Shape (n_blocks, n_features), standardised; empty where the clips are not available.
     """
 
     state: Mapping[str, Any]
@@ -69,8 +69,8 @@ def _learned(artifact: Artifact, root: Path | None) -> Learned:
 
 
 def svm_lesson(artifact: Artifact, waveform: Waveform, title: str, *, root: Path | None) -> None:
-    """Patches become numbers, the numbers one point, and the point lies inside or outside a boundary."""
-    with st.container():  # keeps what follows in its place, spinner or no spinner
+    """Show how patches become one point, and how that point lies inside or outside a boundary."""
+    with st.container():  # keeps later elements in place, with or without a spinner
         learned = _learned(artifact, root)
         own = heard(artifact, waveform)
     raw = _svm(artifact).embed(waveform)

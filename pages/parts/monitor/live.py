@@ -1,4 +1,4 @@
-"""Folders that `python -m asd_core watch` listens to: its tables are read, nothing is scored here."""
+"""Folders that `python -m asd_core watch` listens to: only its tables are read here, nothing is scored."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Replay:
     name
         Detector version and machine id.
     root
-        Folder of the clips' sound; None where it is not at hand.
+        Folder of the clips; None where their sound is not available.
     """
 
     name: str
@@ -69,17 +69,17 @@ class Replay:
         return len(self.rows) == len(self.clips)
 
     def set_speed(self, speed: float) -> None:
-        """Go on at another speed, in clips per second."""
+        """Continue at another speed, in clips per second."""
         self._revealed, self._since = self._position(), time.monotonic()
         self.speed = speed
 
     def pause(self, paused: bool) -> None:
-        """Stop or go on revealing."""
+        """Pause or continue."""
         self._revealed, self._since = self._position(), time.monotonic()
         self.paused = paused
 
     def reveal(self) -> None:
-        """Judge the clips that have come since the last look."""
+        """Judge the clips that have become due since the last call."""
         for scored in self.clips[len(self.rows) : int(self._position())]:
             self.rows.append(self._judged(scored))
 
@@ -109,7 +109,7 @@ def _traits(waveform: Waveform) -> ClipTraits:
 
 
 def replay_tab(chosen: Chosen, good: dict[str, Artifact]) -> None:
-    """Controls, and the monitor of a replay that has been started."""
+    """Draw the controls, and the monitor of a replay that has been started."""
     artifact, machine_id, speed = _controls(good)
     clips = replay_order([each for each in artifact.scores.of("test").clips if each.machine_id == machine_id])
     if not clips:

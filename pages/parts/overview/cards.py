@@ -15,14 +15,14 @@ from pages.shared.plain_text import plain
 
 
 def detector_cards(cards: Sequence[tuple[Artifact, dict[str, Any]]]) -> None:
-    """One card a detector, three in a row."""
+    """Draw one card per detector, three per row."""
     for column, (artifact, figures) in in_columns(cards):
         with column:
             _detector_card(artifact, figures)
 
 
 def _detector_card(artifact: Artifact, figures: dict[str, Any]) -> None:
-    """Title, AUC with its interval and threshold; on demand further figures, and what it was trained on."""
+    """Show title, AUC with its interval, and threshold; on demand further figures, and what it was trained on."""
     training, data = artifact.manifest["training"], artifact.manifest["data"]
     with st.container(border=True, height="stretch"):
         st.markdown(f"**{DETECTOR_MARKS[artifact.detector_name]} {plain(artifact.title)}**")
@@ -49,7 +49,7 @@ def _detector_card(artifact: Artifact, figures: dict[str, Any]) -> None:
 
 
 def page_cards(descriptions: Mapping[str, str]) -> None:
-    """One card a page, three in a row: its link, and what it is for."""
+    """Draw one card per page, three per row: its link, and what it is for."""
     by_path = {page.path: page for page in PAGES}
     for column, page in in_columns([by_path[path] for path in descriptions]):
         with column.container(border=True, height="stretch", gap="xsmall"):

@@ -47,7 +47,7 @@ class OperatingPoint:
     previous
         The threshold before the last move, in this session.
     curve
-        None where the test clips are of one class.
+        None where the test clips are all of one class.
     """
 
     artifact: Artifact
@@ -58,7 +58,7 @@ class OperatingPoint:
 
     @property
     def threshold(self) -> float:
-        """The value that counts."""
+        """The threshold in force."""
         return self.origin.value or 0.0
 
     @cached_property
@@ -95,7 +95,7 @@ def _chosen_threshold(artifact: Artifact, scores: KeptScores) -> Threshold:
 
 
 def rule_controls(artifact: Artifact, scores: KeptScores, left: DeltaGenerator, right: DeltaGenerator) -> None:
-    """Choice of a rule; to its right its number where it has one, or the threshold by hand."""
+    """Let the user choose a rule and, to its right, the rule's number or the threshold itself."""
     encoder_rules = {"zero"} if artifact.encoder_id is None else set()
     both = scores.curve is not None
     rules = [
@@ -169,7 +169,7 @@ def _rule_title(rule: str) -> str:
 
 
 def roc(point: OperatingPoint, second: Artifact | None = None) -> None:
-    """Draw the ROC with its point to drag, a second detector's behind it; a move sets the threshold by hand."""
+    """Draw the ROC with a point to drag, in front of a second detector's; a move sets the threshold by hand."""
     curve = point.curve
     if curve is None:
         st.info("A ROC needs normal and anomalous test clips; here is one class only.", icon=":material/info:")
@@ -206,9 +206,9 @@ def roc(point: OperatingPoint, second: Artifact | None = None) -> None:
 
 
 def _shown(point: OperatingPoint, asked: list[int]) -> npt.NDArray[np.int64]:
-    """Points that the control offers: evenly along the curve, and those that rules and choices asked for so far.
+    """Return the points that the control offers: some evenly along the curve, and those used so far.
 
-    Those stay, since another choice of points makes the browser give up a drag in progress.
+    The latter stay, since another set of points makes the browser abandon a drag in progress.
     """
     extra: set[int] = st.session_state.setdefault(f"roc_points:{point.artifact.folder}", set())
     extra.update(asked)
@@ -217,7 +217,7 @@ def _shown(point: OperatingPoint, asked: list[int]) -> npt.NDArray[np.int64]:
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
 def _drawn(artifact: Artifact) -> npt.NDArray[np.int64]:
-    """Places on the curve of the version's test clips that a screen can tell apart; none where there is no curve."""
+    """Return the points of the version's test curve that a screen can resolve; empty where there is no curve."""
     curve = tested(artifact).curve
     return np.zeros(0, np.int64) if curve is None else along_curve(curve.fpr, curve.tpr)
 
@@ -242,7 +242,7 @@ def _markers(artifact: Artifact) -> list[RocMarker]:
 
 
 def promise_line(point: OperatingPoint) -> None:
-    """Say where the threshold comes from, and what it promised beside what is observed."""
+    """Say where the threshold comes from, and the promised beside the observed false-alarm rate."""
     confusion, origin = point.confusion, point.origin
     n_normal = confusion.fp + confusion.tn
     by_hand = "set by hand" if origin.rule == MANUAL else threshold_origin(origin)
@@ -268,7 +268,7 @@ def _by_id(artifact: Artifact) -> dict[str, IdFigures]:
 
 
 def per_id_table(point: OperatingPoint) -> None:
-    """What one threshold does to each machine id: the ids differ in how loud their scores are."""
+    """Show what one threshold does to each machine id: their scores differ in level."""
     scores = point.scores
     figures = _by_id(point.artifact)
     places = clips_by_id(scores.machine_ids, n_clips=len(scores.clips))

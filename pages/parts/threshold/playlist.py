@@ -1,4 +1,4 @@
-"""Lists of clips that can be listened to: those that flip between two thresholds, those in a cell of the matrix."""
+"""Lists of clips to listen to: those that flip between two thresholds, or those in one cell of the confusion matrix."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def _playlist(chosen: Chosen, rows: npt.NDArray[np.int64], point: OperatingPoint
         "Clip": [clip_title(clip) for clip in clips],
         "Anomaly score": [score_text(clip.anomaly_score) for clip in clips],
     }
-    if point.artifact.encoder_id is None:  # a mean error compares as a ratio, a decision value around 0 doesn't
+    if point.artifact.encoder_id is None:  # a ratio makes sense for a mean error, but not for a decision value around 0
         table["Times the threshold"] = [times_text(clip.anomaly_score / point.threshold) for clip in clips]
     picked = pick_row(
-        pa.table(table),  # a DataFrame takes ten times as long on its way, at each move of the threshold
+        pa.table(table),  # a DataFrame takes ten times as long to send, at each move of the threshold
         n_rows=len(clips),
         height=min(38 + 35 * len(clips), 280),
         key=f"clips:{point.artifact.folder.name}:{point.threshold}:{len(rows)}:{start}",

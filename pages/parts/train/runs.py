@@ -1,4 +1,4 @@
-"""Earlier trainings: settings, times, results, why one ended, and doing it again."""
+"""Earlier trainings: settings, times, results, why one ended, and repeating it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STATE_TEXTS = {
 
 
 def run_history() -> None:
-    """List all trainings that were started here; one can be looked at."""
+    """List all trainings that were started here, and show one of them."""
     found = job_table.list_jobs()
     if not found:
         st.info("Nothing has been trained from here yet.", icon=":material/info:")

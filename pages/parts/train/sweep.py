@@ -1,4 +1,4 @@
-"""How much nu and gamma of the one-class SVM matter: a grid of both as a heat map, computed when asked for."""
+"""How much nu and gamma of the one-class SVM matter: a grid of both as a heat map, computed on demand."""
 
 from __future__ import annotations
 

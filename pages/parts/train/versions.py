@@ -1,4 +1,4 @@
-"""Versions of a trained detector: which one counts, and letting an earlier one count again."""
+"""Versions of a trained detector: which one is current, and making an earlier one current again."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _table(folder: Path, current: str | None) -> None:
 
 
 def _opened(version: Path) -> tuple[Artifact | None, str]:
-    """Open a version, or say why it cannot be."""
+    """Open a version, or say why it cannot be opened."""
     try:
         return open_artifact(version), ""
     except ArtifactError as error:
