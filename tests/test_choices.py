@@ -47,6 +47,26 @@ def test_the_url_names_choices_and_is_asked_for_them_at_first(page, widget):
     assert {name: app.query_params[name] for name in app.query_params} == {"which": "c", "plain": "x"}
 
 
+def draw_odd() -> None:
+    import streamlit as st
+
+    from pages.shared.choices import choose
+
+    st.text(ascii(choose("Which", ["plain", "odd \udcff"], key="which", format_func=ascii)))
+
+
+def test_a_name_that_is_no_utf8_can_be_chosen_and_linked_to(monkeypatch):
+    monkeypatch.syspath_prepend(str(PROJECT))
+    app = AppTest.from_function(draw_odd)
+    app.session_state["which"] = "odd \udcff"
+    app.run()
+    assert not app.exception
+    (link,) = [app.query_params[name] for name in app.query_params]
+    other = AppTest.from_function(draw_odd)
+    other.query_params["which"] = link
+    assert other.run().text[0].value == ascii("odd \udcff")
+
+
 @pytest.mark.parametrize("widget", ["choose", "switch"])
 def test_a_choice_that_is_not_for_links_stays_out_of_the_url(page, widget):
     assert not page(widget, in_url=False).query_params

@@ -7,6 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from pages.shared.plain_text import shown_text
+
 
 def keep(key: str, options: Iterable[str] | None = None) -> None:
     """Keep a keyed widget's value over a change of page; call it just before the widget is drawn.
@@ -15,7 +17,9 @@ def keep(key: str, options: Iterable[str] | None = None) -> None:
     is missing or gone. `link` writes the URL. (Streamlit's own binding would put labels into it, not names.)
     """
     known = None if options is None else tuple(options)
-    value = st.session_state.get(key, st.query_params.get(key) if known else None)
+    value = st.session_state.get(key)
+    if known and value is None:
+        value = _named_by_url(known, st.query_params.get(key))
     if known and value not in known:
         value = known[0]
     if value is not None:
@@ -25,8 +29,13 @@ def keep(key: str, options: Iterable[str] | None = None) -> None:
 def link(key: str) -> None:
     """Write a keyed widget's value to the URL, so that a link opens the page as it is."""
     value = st.session_state.get(key)
-    if value is not None and st.query_params.get(key) != value:
-        st.query_params[key] = value
+    if value is not None and st.query_params.get(key) != shown_text(value):
+        st.query_params[key] = shown_text(value)
+
+
+def _named_by_url(known: tuple[str, ...], text: str | None) -> str | None:
+    """Return the option that `link` wrote as this text: a name that is not UTF-8 has another form in the URL."""
+    return None if text is None else next((name for name in known if shown_text(name) == text), None)
 
 
 def choose(

@@ -29,6 +29,7 @@ from pages.shared.data_sets import clips_root, indexed, tree_stamp
 from pages.shared.frame import Chosen
 from pages.shared.keys import HASHES, ClipFile, StampedSet, kept, once
 from pages.shared.paging import PAGE_ROWS, page_start
+from pages.shared.plain_text import shown_text
 from pages.shared.sources import clip as cached_clip
 
 MOST_CLIPS = 4
@@ -116,7 +117,7 @@ def pick(clips: Sequence[Clip], stamp: str) -> list[Clip]:
     if len(rows) > MOST_CLIPS:
         st.caption(f"{len(rows)} clips are ticked: the first {MOST_CLIPS} are shown.")
     picked = [clips[row] for row in rows[:MOST_CLIPS] if row < len(clips)]
-    names = [clip.relative for clip in picked]
+    names = [shown_text(clip.relative) for clip in picked]
     if st.query_params.get_all("clips") != names:
         st.query_params["clips"] = names
     st.session_state["explored"] = names
@@ -127,7 +128,7 @@ def _page_of(clips: Sequence[Clip]) -> Sequence[Clip]:
     """Return the clips of the table's page: at first the one with the requested clips."""
     requested = _requested()
     if len(clips) > PAGE_ROWS and "explore_page" not in st.session_state and requested:
-        at = next((row for row, clip in enumerate(clips) if clip.relative in requested), 0)
+        at = next((row for row, clip in enumerate(clips) if shown_text(clip.relative) in requested), 0)
         st.session_state["explore_page"] = at // PAGE_ROWS + 1
     keep("explore_page")
     start = page_start(len(clips), key="explore_page")
@@ -135,7 +136,7 @@ def _page_of(clips: Sequence[Clip]) -> Sequence[Clip]:
 
 
 def _requested() -> list[str]:
-    """Relative paths of the clips that an earlier visit or else the URL names."""
+    """Relative paths, as in the URL, of the clips that an earlier visit or else the URL names."""
     names: list[str] = st.session_state.get("explored") or st.query_params.get_all("clips")
     return names
 
@@ -170,7 +171,7 @@ def _ticked(clips: Sequence[Clip], stamp: str) -> list[int]:
 def _start_rows(clips: Sequence[Clip]) -> list[int]:
     """Rows ticked at first: those named by an earlier visit or the URL, else a normal and an anomalous clip."""
     names = _requested()
-    rows = [row for row, clip in enumerate(clips) if clip.relative in names][:MOST_CLIPS]
+    rows = [row for row, clip in enumerate(clips) if shown_text(clip.relative) in names][:MOST_CLIPS]
     if rows or not clips:
         return rows
     test = [row for row, clip in enumerate(clips) if clip.split == "test"] or list(range(len(clips)))
