@@ -20,9 +20,10 @@ GO_ON = {
 }
 
 with open_page("app.py") as chosen:
-    # Only now, with the title on its way: a fresh server has NumPy and the package yet to load.
+    # Only now, once the title has been sent: a fresh server still has NumPy and the package to load.
+    from pages.parts.overview.cards import detector_cards, page_cards
     from pages.shared.cache import artifacts, summary
-    from pages.shared.cards import detector_cards, list_broken, page_cards, simulated_note
+    from pages.shared.cards import list_broken, simulated_note
 
     st.markdown(
         "A failing machine sounds different before it stops. These detectors learned from **normal** sound only, show "

@@ -54,6 +54,14 @@ def seconds_text(seconds: float) -> str:
     return f"{int(seconds) // 60} min {int(seconds) % 60} s"
 
 
+def size_text(n_bytes: int) -> str:
+    """Write a size on disk: `1.2 GB`, `340 MB`, `12 kB`."""
+    for unit, power in (("GB", 9), ("MB", 6)):
+        if n_bytes >= 10**power:
+            return f"{n_bytes / 10**power:.3g} {unit}"
+    return f"{n_bytes / 1e3:.3g} kB"
+
+
 def spreadsheet_cell(value: str | float | None) -> str:
     """Write a CSV cell: numbers by `repr`, None empty, and a `'` before all text that a spreadsheet would run.
 

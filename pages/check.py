@@ -7,13 +7,16 @@ import streamlit as st
 from pages.parts.check.bands import band_controls
 from pages.parts.check.batch import chosen_upload
 from pages.parts.check.spot import mark_controls, spot_controls
+from pages.parts.check.uploads import admitted
+from pages.parts.check.verdicts import listeners, unfamiliar, verdict_cards
 from pages.parts.check.what_if import what_if_controls
 from pages.shared.cache import heard
 from pages.shared.cards import simulated_note, usable_detectors
-from pages.shared.frame import keep, no_detectors, open_page, plain
-from pages.shared.listening import listeners, listening_panels, unfamiliar, verdict_cards
+from pages.shared.choices import switch
+from pages.shared.frame import no_detectors, open_page
+from pages.shared.listening import listening_panels
+from pages.shared.plain_text import plain
 from pages.shared.sources import example_clip, of_one_channel
-from pages.shared.uploads import admitted
 
 SOURCES = ("Example clip", "Upload", "Microphone")
 
@@ -25,10 +28,7 @@ with open_page("pages/check.py") as chosen:
         no_detectors()
     good = of_one_channel(usable_detectors(chosen))
     channel = next((artifact.channel for artifact in good.values()), None)
-    keep("source", SOURCES)
-    source = st.segmented_control(
-        "Where the clip comes from", SOURCES, key="source", persist_state="session", required=True
-    )
+    source = switch("Where the clip comes from", SOURCES, key="source", in_url=False)
     if source == SOURCES[0]:
         simulated_note(good.values())
     elif any(artifact.simulated for artifact in good.values()):

@@ -9,7 +9,8 @@ from pages.parts.compare.figures import figures_view
 from pages.parts.compare.maps import localisation_view, map_view
 from pages.parts.compare.methods import common_line, compared, ensemble_choice, import_box, judged, rule_choice
 from pages.shared.cards import simulated_note, usable_detectors
-from pages.shared.frame import fragment, keep, link, no_detectors, open_page
+from pages.shared.choices import switch
+from pages.shared.frame import fragment, no_detectors, open_page
 
 VIEWS = {
     "figures": "Figures",
@@ -44,11 +45,7 @@ with open_page("pages/compare.py") as chosen:
     def views() -> None:
         """Rule and view: only this part runs again when one of them changes."""
         judgement = judged(comparison, rule_choice(comparison))
-        keep("view", VIEWS)
-        view = st.segmented_control(
-            "View", list(VIEWS), key="view", format_func=VIEWS.get, persist_state="session", required=True
-        )
-        link("view")
+        view = switch("View", VIEWS, key="view")
         if view == "figures":
             figures_view(judgement)
         elif view == "differ":

@@ -1,15 +1,16 @@
-"""Data: what data sets are known here, what they hold; add recordings, simulate, download, and clear up."""
+"""Data: what data sets are known here, what they hold; add recordings, simulate, download, and free disk space."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from pages.parts.data.add import add_folder_form, download_form, simulate_form, upload_form
-from pages.parts.data.chore_view import chore_panel
 from pages.parts.data.report import choose_set, set_report
 from pages.parts.data.storage import storage
 from pages.parts.data.table import damaged_table, set_table
-from pages.shared.frame import keep, link, open_page
+from pages.shared.background import chore_panel
+from pages.shared.choices import switch
+from pages.shared.frame import open_page
 
 VIEWS = {
     "sets": "Data sets",
@@ -27,16 +28,7 @@ with open_page("pages/data.py"):
     )
     damaged_table()
     chore_panel(("simulate", "download"))
-    keep("data_view", VIEWS)
-    view = st.segmented_control(
-        "What to do",
-        list(VIEWS),
-        key="data_view",
-        format_func=VIEWS.get,
-        persist_state="session",
-        required=True,
-    )
-    link("data_view")
+    view = switch("What to do", VIEWS, key="data_view")
     if view == "sets":
         set_table()
         set_report(choose_set())

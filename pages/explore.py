@@ -7,7 +7,8 @@ import streamlit as st
 from pages.parts.explore.clips import data_set_of
 from pages.parts.explore.views import clips_not_at_hand, contents_view, listen_view, spectra_view
 from pages.shared.cache import artifacts
-from pages.shared.frame import keep, link, no_detectors, open_page
+from pages.shared.choices import switch
+from pages.shared.frame import no_detectors, open_page
 
 VIEWS = {
     "clips": ("Clips side by side", listen_view),
@@ -30,15 +31,6 @@ with open_page("pages/explore.py") as chosen:
         st.caption(":material/science: Simulated data: every clip on this page is generated sound, not a recording.")
     if data_set.index.channel is not None:
         st.caption(f"Of several channels, number {data_set.index.channel} (from 0) is heard, as in DCASE.")
-    keep("view", VIEWS)
-    view = st.segmented_control(
-        "View",
-        list(VIEWS),
-        key="view",
-        format_func=lambda name: VIEWS[name][0],
-        persist_state="session",
-        required=True,
-        label_visibility="collapsed",
-    )
-    link("view")
+    titles = {name: title for name, (title, _) in VIEWS.items()}
+    view = switch("View", titles, key="view", label_visibility="collapsed")
     VIEWS[view][1](data_set, stamp)

@@ -8,7 +8,8 @@ from pages.parts.monitor.live import live_tab
 from pages.parts.monitor.replay import replay_tab
 from pages.shared.cache import artifacts
 from pages.shared.cards import list_broken
-from pages.shared.frame import keep, link, no_detectors, open_page
+from pages.shared.choices import switch
+from pages.shared.frame import no_detectors, open_page
 
 VIEWS = {"replay": "Replay", "live": "Watched folders"}
 
@@ -21,11 +22,7 @@ with open_page("pages/monitor.py") as chosen:
         no_detectors()
     good, broken = artifacts(chosen)
     list_broken(broken)
-    keep("monitor", VIEWS)
-    view = st.segmented_control(
-        "What to follow", list(VIEWS), key="monitor", format_func=VIEWS.get, persist_state="session", required=True
-    )
-    link("monitor")
+    view = switch("What to follow", VIEWS, key="monitor")
     if view == "live":
         live_tab(chosen)
     elif good:

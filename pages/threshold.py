@@ -11,7 +11,9 @@ from pages.parts.threshold.playlist import clip_lists
 from pages.parts.threshold.views import optimism_line, save_controls, views
 from pages.shared.cache import tested
 from pages.shared.cards import DETECTOR_MARKS, simulated_note, usable_detectors
-from pages.shared.frame import fragment, keep, link, no_detectors, open_page, plain
+from pages.shared.choices import choose, switch
+from pages.shared.frame import fragment, no_detectors, open_page
+from pages.shared.plain_text import plain
 
 NONE = "none"
 
@@ -19,13 +21,13 @@ NONE = "none"
 def _other(place: DeltaGenerator, good: dict[str, Artifact], name: str) -> Artifact | None:
     """Let the user lay a second detector's curve behind the first."""
     others = [NONE, *(other for other in good if other != name)]
-    keep("second", others)
-    second = place.selectbox(
+    second = choose(
         "Also show",
         others,
         key="second",
+        place=place,
+        in_url=False,
         format_func=lambda other: "no second detector" if other == NONE else good[other].title,
-        persist_state="session",
     )
     return good.get(second)
 
@@ -39,17 +41,13 @@ with open_page("pages/threshold.py") as chosen:
         no_detectors()
     good = usable_detectors(chosen)
     simulated_note(good.values())
-    keep("detector", good)
-    name = st.segmented_control(
+    name = switch(
         "Detector",
-        list(good),
+        good,
         key="detector",
         format_func=lambda name: f"{DETECTOR_MARKS[name]} {plain(good[name].title)}",
-        persist_state="session",
-        required=True,
         wrap=True,
     )
-    link("detector")
 
     @fragment
     def workbench() -> None:

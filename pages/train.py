@@ -1,4 +1,4 @@
-"""Train: start a training, watch it, look back at earlier ones, and choose which version counts."""
+"""Train: start a training, watch it, look back at earlier ones, and choose the current version."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pages.parts.train.live import live_panel
 from pages.parts.train.runs import run_history
 from pages.parts.train.sweep import sweep_view
 from pages.parts.train.versions import versions
-from pages.shared.frame import keep, link, open_page
+from pages.shared.choices import switch
+from pages.shared.frame import open_page
 
 VIEWS = {"new": "New training", "runs": "Earlier runs", "versions": "Versions", "sweep": "Nu and gamma"}
 
@@ -19,11 +20,7 @@ with open_page("pages/train.py") as chosen:
         "runs in a process of its own: change pages, reload or close this tab, it goes on."
     )
     live_panel()
-    keep("train_view", VIEWS)
-    view = st.segmented_control(
-        "What to do", list(VIEWS), key="train_view", format_func=VIEWS.get, persist_state="session", required=True
-    )
-    link("train_view")
+    view = switch("What to do", VIEWS, key="train_view")
     if view == "new":
         new_training()
     elif view == "runs":

@@ -20,7 +20,7 @@ from asd_core.data.data_set import slug
 from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.reports.html import write_report
 from asd_core.tasks.score import format_score_csv, score_waveform
-from pages.shared.frame import plain
+from pages.shared.plain_text import plain
 
 VIEWS = {
     "app.py": {"set": ("rail/rail",)},

@@ -9,12 +9,13 @@ import pytest
 
 from asd_core.errors import InputError
 from asd_core.reports.plots import heatmap_png, map_limit
+from pages.parts.check import verdicts
 from pages.shared import listening
 
 
 def said(threshold: float | None, anomaly_score: float = 0.006) -> str:
     artifact = SimpleNamespace(threshold=SimpleNamespace(value=threshold), encoder_id=None)
-    return listening._times(artifact, SimpleNamespace(anomaly_score=anomaly_score))
+    return verdicts._times(artifact, SimpleNamespace(anomaly_score=anomaly_score))
 
 
 def test_a_score_is_compared_with_a_threshold_above_0_alone():

@@ -6,6 +6,8 @@ import json
 import logging
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 from sounds import PROJECT
@@ -46,6 +48,28 @@ def test_nothing_is_made_before_the_first_event(log):
     (line,) = lines(log)
     assert (line["event"], line["n_clips"], line["level"]) == ("began", 3, "INFO")
     assert line["time"].endswith("+00:00")
+
+
+def test_visitors_that_come_at_once_write_each_event_once(log, tmp_path, monkeypatch):
+    real, at_once = logs._JsonLines.__init__, threading.Barrier(4)
+
+    def slowly(self, path):
+        time.sleep(0.05)
+        real(self, path)
+
+    def visit():
+        at_once.wait(10)
+        configure("dashboard")
+
+    monkeypatch.setattr(logs._JsonLines, "__init__", slowly)
+    monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path / "another"))
+    visitors = [threading.Thread(target=visit) for _ in range(4)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join(10)
+    event("began")
+    assert [line["event"] for line in lines(log_path("dashboard"))] == ["began"]
 
 
 def test_an_import_configures_nothing():

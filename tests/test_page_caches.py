@@ -18,10 +18,11 @@ from streamlit.testing.v1 import AppTest
 from asd_core.artifacts.store import open_artifact
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.types import Waveform
+from pages.parts.check import uploads
 from pages.parts.compare import maps as compare_maps
 from pages.parts.explore import views as explore_views
-from pages.shared import cache, uploads
-from pages.shared.cache import HASHES, held
+from pages.shared import cache, keys
+from pages.shared.keys import HASHES, held
 
 SESSION = "test session id"
 LSTM = PROJECT / "artifacts" / "simulated-small" / "slider" / "lstm_predictor"
@@ -111,6 +112,18 @@ def test_long_clips_that_differ_by_a_click_get_values_of_their_own():
     assert len(pictures) == 21
 
 
+@pytest.mark.parametrize("name", ["lstm_predictor", "gru_autoencoder"])
+def test_a_clips_score_and_map_come_from_one_pass_of_the_network_however_often_they_are_shown(name, monkeypatch):
+    artifact, clip = open_artifact(LSTM.with_name(name)), hum(1, seconds=1.0)
+    network = type(cache.detector(artifact))
+    passes, real = [], network._step_errors
+    monkeypatch.setattr(network, "_step_errors", lambda self, frames: passes.append(1) or real(self, frames))
+    found = [cache.heard(artifact, clip) for _ in range(2)]
+    assert len(passes) == 1
+    assert found[0] is found[1]
+    assert found[0].anomaly_score == cache.detector(artifact).anomaly_score(clip)
+
+
 @pytest.mark.parametrize("what", HASHES, ids=lambda kind: kind.__name__)
 def test_no_key_reads_samples_or_scores(what, monkeypatch):
     artifact = open_artifact(LSTM)
@@ -123,7 +136,7 @@ def test_no_key_reads_samples_or_scores(what, monkeypatch):
         "Waveform": sound,
         "Method": SimpleNamespace(key="k"),
         "Comparison": SimpleNamespace(methods=[SimpleNamespace(key="k")], fingerprint="f"),
-        "Tree": cache.Tree(LSTM, "stamp"),
+        "Tree": keys.Tree(LSTM, "stamp"),
         "StampedSet": SimpleNamespace(data_set=SimpleNamespace(index=SimpleNamespace(root=LSTM)), stamp="s"),
     }
     monkeypatch.setattr("pathlib.Path.open", lambda *_: pytest.fail("a file was opened"))

@@ -12,6 +12,7 @@ from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
 from asd_core.audio.reading import encode_wav, read_waveform
+from asd_core.data import library
 from asd_core.data.clips import index_clips
 from asd_core.system.places import data_dir
 from asd_core.types import SR
@@ -117,6 +118,38 @@ def test_clips_that_are_not_at_hand_get_a_message_with_what_is_known(explore, tm
     assert set(page.dataframe[0].value["Test, normal"]) == {150}
 
 
+@pytest.mark.parametrize(
+    ("clips", "normal", "machine"),
+    [
+        (("healthy/0.wav", "bearing/0.wav"), None, "pump"),
+        (("gut/0.wav", "bearing/0.wav"), "gut", "pump"),
+        (
+            ("fan/train/normal_id_00_0.wav", "fan/test/anomaly_id_00_0.wav", "mill/train/normal_id_00_0.wav"),
+            None,
+            "fan",
+        ),
+    ],
+    ids=["its own folder is the machine's", "with a name of its own for normal", "one of several machines"],
+)
+def test_an_own_data_set_is_opened_whatever_folder_its_machine_has(
+    explore, monkeypatch, tmp_path, clips, normal, machine
+):
+    monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv(library.ROOTS_VARIABLE, str(tmp_path / "recordings"))
+    for number, clip in enumerate(clips):
+        path = tmp_path / "recordings" / "pump" / clip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_wav(hum(number, seconds=1.0).samples))
+    library.add_folder("winter", tmp_path / "recordings" / "pump", normal=normal)
+    model = Path(machine, "lstm_predictor")
+    shutil.copytree(EMBEDDED / "slider" / model.name, tmp_path / "artifacts" / "winter" / model)
+    page = explore(artifacts=tmp_path / "artifacts")
+    assert not page.exception
+    assert not page.error
+    assert "2 of 2 clips" in text_of(page)
+    assert sorted(page.dataframe[0].value["Label"]) == ["anomalous", "normal"]
+
+
 def test_without_detectors_the_page_says_what_to_do(explore, tmp_path):
     page = explore(artifacts=tmp_path)
     assert not page.exception
@@ -148,7 +181,7 @@ def test_of_raw_mimii_the_first_channel_is_seen_and_heard_everywhere(monkeypatch
         heard.append(channel)
         return read_waveform(path, channel=channel)
 
-    monkeypatch.setattr("pages.shared.cache.read_waveform", noted)
+    monkeypatch.setattr("pages.shared.sources.read_waveform", noted)
     monkeypatch.setattr("pages.parts.explore.clips.read_waveform", noted)
     for view in VIEWS:
         before = len(heard)

@@ -304,7 +304,7 @@ def test_several_uploads_give_a_table_with_reasons_for_those_refused(app):
 
 def test_files_beyond_the_limits_of_a_session_are_refused_unread(app, monkeypatch):
     from asd_core.data.uploads import Quota
-    from pages.shared import uploads
+    from pages.parts.check import uploads
 
     read = []
     monkeypatch.setattr(uploads, "decode_upload", lambda _content, name, **_: read.append(name) or hum(1, seconds=1.0))

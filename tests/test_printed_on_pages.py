@@ -24,24 +24,25 @@ from asd_core.evaluation.metrics import roc_curve
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.evaluation.uncertainty import Interval
+from asd_core.formats import size_text
 from asd_core.jobs.table import Job, Status
 from asd_core.monitoring.table import WatchRow
 from asd_core.tasks.compare import Method, join
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import AnomalyMap
-from pages.parts.check import batch, what_if
+from pages.parts.check import batch, verdicts, what_if
 from pages.parts.compare import clips as compare_clips
 from pages.parts.compare import figures as compare_figures
 from pages.parts.compare import maps as compare_maps
 from pages.parts.compare import methods as compare_methods
 from pages.parts.data import report as data_report
-from pages.parts.data import table as data_table
 from pages.parts.explore import views as explore_views
 from pages.parts.learn import networks as learn_networks
 from pages.parts.learn import quiz as learn_quiz
 from pages.parts.learn import svm as learn_svm
 from pages.parts.monitor import replay as monitor_replay
 from pages.parts.monitor import view as monitor_view
+from pages.parts.overview import cards as overview_cards
 from pages.parts.threshold import operating_point
 from pages.parts.threshold import views as threshold_views
 from pages.parts.train import live as train_live
@@ -72,7 +73,7 @@ def interval(value: float) -> Interval:
 
 def test_a_detectors_card_shows_each_area_with_its_interval_and_the_clips_behind_it():
     artifact = open_artifact(SVM)
-    app = drawn(lambda: cards.detector_cards([(artifact, SUMMARY)]))
+    app = drawn(lambda: overview_cards.detector_cards([(artifact, SUMMARY)]))
     assert list(metrics_of(app).values()) == ["0.872"]
     text = text_of(app)
     assert figures(line_with(text, "interval"))[1:] == ["0.772", "0.932"]
@@ -156,13 +157,13 @@ def with_scores(*normal: float, threshold: float = 0.5, encoder_id: str | None =
 
 
 def test_a_score_is_placed_among_the_held_out_normal_clips(heard):
-    assert figures(listening._among_normal(with_scores(0.1, 0.2, 0.3, 0.95), heard)) == ["75", "4"]
-    assert not figures(listening._among_normal(with_scores(), heard))
+    assert figures(verdicts._among_normal(with_scores(0.1, 0.2, 0.3, 0.95), heard)) == ["75", "4"]
+    assert not figures(verdicts._among_normal(with_scores(), heard))
 
 
 def test_an_error_is_so_many_times_its_threshold_and_a_decision_value_is_not(heard):
-    assert figures(listening._times(with_scores(threshold=0.5), heard)) == ["1.80"]
-    assert listening._times(with_scores(threshold=0.5, encoder_id="logmel_stats"), heard) == ""
+    assert figures(verdicts._times(with_scores(threshold=0.5), heard)) == ["1.80"]
+    assert verdicts._times(with_scores(threshold=0.5, encoder_id="logmel_stats"), heard) == ""
 
 
 def test_the_highest_place_of_a_map_is_told_in_seconds_and_kilohertz(heard):
@@ -176,7 +177,7 @@ def test_the_highest_place_of_a_map_is_told_in_seconds_and_kilohertz(heard):
 def test_a_verdict_follows_the_threshold_and_shows_both_numbers(heard):
     for threshold, word in ((0.5, "anomalous"), (0.9, "anomalous"), (0.95, "normal")):
         artifact = with_scores(0.1, 0.2, threshold=threshold)
-        text = text_of(drawn(lambda artifact=artifact: listening.verdict_cards({"a": artifact}, {"a": heard})))
+        text = text_of(drawn(lambda artifact=artifact: verdicts.verdict_cards({"a": artifact}, {"a": heard})))
         assert f"{word}]" in line_with(text, "badge")
         line = line_with(text, "Score")
         assert (after(line, "Score"), after(line, ", threshold")) == ("0.9", f"{threshold:g}")
@@ -440,7 +441,7 @@ def test_refused_and_equal_clips_and_warnings_are_counted():
 
 
 def test_sizes_are_written_in_decimal_units():
-    assert [data_table.size_text(n) for n in (12_000, 340_000_000, 1_240_000_000, 999_000)] == [
+    assert [size_text(n) for n in (12_000, 340_000_000, 1_240_000_000, 999_000)] == [
         "12 kB",
         "340 MB",
         "1.24 GB",

@@ -12,9 +12,11 @@ import pytest
 from asd_core.artifacts.store import open_artifact, publish
 from asd_core.cli import main
 from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
+from asd_core.detectors.lstm_predictor import LstmPredictor
 from asd_core.errors import UsageError
-from asd_core.reports.html import write_report
+from asd_core.reports.html import report_on, write_report
 from asd_core.reports.svg import Curve, histogram_svg, roc_svg
+from asd_core.tasks.evaluate import assess
 from asd_core.tasks.train import TrainingRequest, train
 
 SMALL_LSTM = {"hidden": 8, "epochs": 1, "windows_per_epoch": 256}
@@ -81,6 +83,18 @@ def test_it_holds_playable_clips_roc_confusion_and_localisation(page):
     assert "pixel AUC" in page
     assert "paired bootstrap" in page
     assert "nan" not in re.sub(r"base64,[^\"]*", "", page).lower().split()
+
+
+def test_each_clip_to_hear_takes_one_pass_of_each_network(models, bench, tmp_path, monkeypatch):
+    passes, real = [], LstmPredictor._step_errors
+    monkeypatch.setattr(LstmPredictor, "_step_errors", lambda self, frames: passes.append(1) or real(self, frames))
+    monkeypatch.setattr("asd_core.reports.html.localise_all", lambda _: {})
+    assessment = assess(models[1], bench)
+    before = len(passes)
+    report_on([assessment], tmp_path / "report.html")
+    n_clips = (tmp_path / "report.html").read_text(encoding="utf-8").count("<audio")
+    assert n_clips > 0
+    assert len(passes) - before == n_clips
 
 
 def test_a_rule_with_labels_is_marked_with_its_optimism(models, bench, tmp_path):

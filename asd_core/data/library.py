@@ -153,16 +153,22 @@ def open_known(known: KnownSet, machine: str, *, ids: Sequence[str] | None = Non
     return open_data_set(folder, machine=several, ids=ids, normal=known.normal, name=known.name, seed=seed)
 
 
-def clips_folder(data_set: str, machine: str) -> Path | None:
-    """Machine folder of the clips that detectors filed under this name were trained on; None where unknown or gone."""
+def find_machine(data_set: str, machine: str) -> tuple[KnownSet, str] | None:
+    """Return the data set, and its machine's own name, that detectors filed under these names were trained on."""
     known = read_library().find(data_set)
     if known is None:
         return None
-    for name, part in known.machines.items():
-        folder = known.folder / part
-        if slug(name) == machine and folder.is_dir():
-            return folder
-    return None
+    return next(((known, name) for name in known.machines if slug(name) == machine), None)
+
+
+def clips_folder(data_set: str, machine: str) -> Path | None:
+    """Machine folder of the clips that detectors filed under this name were trained on; None where unknown or gone."""
+    found = find_machine(data_set, machine)
+    if found is None:
+        return None
+    known, name = found
+    folder = known.folder / known.machines[name]
+    return folder if folder.is_dir() else None
 
 
 def new_bench_folder(name: str) -> Path:

@@ -62,9 +62,9 @@ def estimate_of(interval: Interval | None) -> float | None:
     return None if interval is None else interval.estimate
 
 
-def interval_text(interval: Interval | None) -> str:
-    """Write a figure with its interval, `0.941 [0.920, 0.958]`, or that it is not defined."""
-    return area_text(estimate_of(interval), None if interval is None else interval.limits)
+def interval_text(interval: Interval | None, *, missing: str = "not defined") -> str:
+    """Write a figure with its interval, `0.941 [0.920, 0.958]`; `missing` where it cannot be had."""
+    return missing if interval is None else area_text(interval.estimate, interval.limits)
 
 
 def check_confidence(confidence: float) -> None:

@@ -17,6 +17,7 @@ import logging.handlers
 import os
 import secrets
 import sys
+import threading
 import traceback
 from datetime import UTC, datetime
 from io import TextIOWrapper
@@ -31,6 +32,7 @@ MAX_TEXT = 1000
 MAX_FRAMES = 30
 
 _LOGGER = logging.getLogger("asd_core")
+_CONFIGURING = threading.Lock()
 
 
 def log_path(program: str) -> Path:
@@ -41,6 +43,11 @@ def log_path(program: str) -> Path:
 def configure(program: str) -> None:
     """Write this process's events to its file from now on; a second call for the same file changes nothing."""
     path = log_path(program)
+    with _CONFIGURING:  # visitors of the dashboard that come at once would each add a handler
+        _write_to(path)
+
+
+def _write_to(path: Path) -> None:
     ours = [handler for handler in _LOGGER.handlers if isinstance(handler, _JsonLines)]
     if any(handler.baseFilename == str(path) for handler in ours):
         return

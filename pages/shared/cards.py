@@ -1,19 +1,20 @@
-"""Cards and badges that several pages show."""
+"""What several pages show of detectors: marks, notes, columns for their cards."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError
-from asd_core.evaluation.summary import Summary
 from asd_core.evaluation.thresholds import RULES, Threshold
-from asd_core.evaluation.uncertainty import Interval, estimate_of, interval_text
-from asd_core.formats import area_text, score_text, seconds_text, share_text
+from asd_core.formats import share_text
 from pages.shared.cache import artifacts
-from pages.shared.frame import PAGES, Chosen, plain, shown_text
+from pages.shared.frame import Chosen
+from pages.shared.plain_text import shown_text
 
 DETECTOR_MARKS = {
     "vggish_ocsvm": ":green[■]",
@@ -28,9 +29,17 @@ DETECTOR_MARKS = {
 
 CARDS_IN_A_ROW = 3
 
+Item = TypeVar("Item")
+
+
+def in_columns(items: Sequence[Item], *, per_row: int = CARDS_IN_A_ROW) -> Iterator[tuple[DeltaGenerator, Item]]:
+    """Give each item a column, row by row; fewer items than fit in a row share all of its width."""
+    for start in range(0, len(items), per_row):
+        yield from zip(st.columns(min(len(items), per_row)), items[start : start + per_row], strict=False)
+
 
 def simulated_note(shown: Iterable[Artifact]) -> None:
-    """Say that figures and clips are simulated, where any of these detectors learned from simulated clips."""
+    """Say that figures and clips are simulated where any of these detectors learned from simulated clips."""
     if any(artifact.simulated for artifact in shown):
         st.caption(
             ":material/science: Simulated data: every clip and every figure on this page comes from generated sound, "
@@ -46,59 +55,13 @@ def list_broken(broken: Mapping[str, AsdError]) -> None:
 
 
 def usable_detectors(chosen: Chosen) -> dict[str, Artifact]:
-    """Open the chosen detectors; broken ones are listed, and where no other is left the page ends."""
+    """Open the chosen detectors; broken ones are listed, and the page stops where none is left."""
     good, broken = artifacts(chosen)
     list_broken(broken)
     if not good:
         st.info("None of these detectors can be used: choose another data set, or train again.", icon=":material/info:")
         st.stop()
     return good
-
-
-def detector_cards(cards: Sequence[tuple[Artifact, Summary]]) -> None:
-    """One card a detector, three in a row."""
-    for start in range(0, len(cards), CARDS_IN_A_ROW):
-        row = cards[start : start + CARDS_IN_A_ROW]
-        for column, (artifact, figures) in zip(st.columns(min(len(cards), CARDS_IN_A_ROW)), row, strict=False):
-            with column:
-                _detector_card(artifact, figures)
-
-
-def _detector_card(artifact: Artifact, figures: Summary) -> None:
-    """Title, AUC with its interval and threshold; on demand further figures, and what it was trained on."""
-    ranking = figures.ranking
-    training, data = artifact.manifest["training"], artifact.manifest["data"]
-    with st.container(border=True, height="stretch"):
-        st.markdown(f"**{DETECTOR_MARKS[artifact.detector_name]} {plain(artifact.title)}**")
-        st.metric(
-            "AUC, mean over machine ids",
-            area_text(estimate_of(ranking.auc_mean)),
-            help="Area under the ROC: the chance that an anomalous clip scores higher than a normal one. 0.5 is "
-            "guessing, 1 is perfect. Computed for each machine id, then averaged: the official DCASE figure.",
-        )
-        st.caption(f"95 % interval {_interval(ranking.auc_mean)}")
-        st.markdown(f"Threshold **{score_text(artifact.threshold.value)}**")
-        with st.expander("More about it"):
-            st.markdown(f"Threshold: {threshold_origin(artifact.threshold)}.")
-            st.markdown(f"AUC, all ids pooled: **{interval_text(ranking.auc_pooled)}**")
-            st.markdown(f"Partial AUC (FPR ≤ 0.1), mean: **{interval_text(ranking.pauc_mean)}**")
-            st.caption(
-                f"Judged on {ranking.n_normal} normal and {ranking.n_anomalous} anomalous test clips, never "
-                f"trained on. Trained {plain(artifact.manifest['created_at'][:10])} in "
-                f"{seconds_text(training['seconds'])} on {len(data['fitted_digests'])} normal clips, ids "
-                f"{plain(', '.join(data['ids']))} (preset {plain(artifact.manifest['preset'])}, {artifact.version})"
-            )
-
-
-def page_cards(descriptions: Mapping[str, str]) -> None:
-    """One card a page, three in a row: its link, and what it is for."""
-    by_path = {page.path: page for page in PAGES}
-    pages = [by_path[path] for path in descriptions]
-    for start in range(0, len(pages), CARDS_IN_A_ROW):
-        for column, page in zip(st.columns(CARDS_IN_A_ROW), pages[start : start + CARDS_IN_A_ROW], strict=False):
-            with column.container(border=True, height="stretch", gap="xsmall"):
-                st.page_link(page.path, label=f"**{page.title}**", icon=page.icon)
-                st.caption(descriptions[page.path])
 
 
 def threshold_origin(threshold: Threshold) -> str:
@@ -108,7 +71,3 @@ def threshold_origin(threshold: Threshold) -> str:
         return f"chosen on labelled test clips (optimistic): {rule}"
     promised = "" if threshold.promised_fpr is None else f"; promises {share_text(threshold.promised_fpr)} false alarms"
     return f"from {threshold.n_calibration} held-out normal clips ({rule}{promised})"
-
-
-def _interval(found: Interval | None) -> str:
-    return "not defined" if found is None else f"{found.low:.3f} to {found.high:.3f}"

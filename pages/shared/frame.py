@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -17,12 +16,11 @@ from asd_core.formats import display_name
 from asd_core.system.files import CANNOT_BE_KEPT, is_writable
 from asd_core.system.logs import configure, event, fault
 from asd_core.system.places import artifacts_dir, data_dir
+from pages.shared.choices import choose
+from pages.shared.plain_text import shown_text
 
 PROJECT = Path(__file__).resolve().parents[2]
 EMBEDDED_NAME = "simulated-small"
-_ACTING = re.compile(r"[\\`*_{}\[\]<>#~|$!&]|^[-+]")
-_WWW = re.compile(r"www(?=\.)", re.IGNORECASE)
-_JOINER = "\N{WORD JOINER}"
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ PAGES = (
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the sidebar's choice stands for.
+    """The choice in the sidebar: a data set's machine, and its detectors.
 
     Parameters
     ----------
@@ -71,7 +69,7 @@ class Chosen:
 
 @contextmanager
 def open_page(path: str) -> Iterator[Chosen]:
-    """Set the page up, draw links and the data set's choice, and turn refusals into a plain message.
+    """Set up the page, draw the links and the choice of data set, and turn refusals into plain messages.
 
     Parameters
     ----------
@@ -82,15 +80,15 @@ def open_page(path: str) -> Iterator[Chosen]:
         st.stop()
     link = next(page for page in PAGES if page.path == path)
     st.set_page_config(page_title=f"{link.title} · machine sounds", layout="wide")
-    st.title(link.title)  # before anything that imports NumPy: a fresh server shows it half a second sooner
-    st.set_page_config(page_icon="🔊")  # Streamlit loads all emojis for it
+    st.title(link.title)  # before anything that imports NumPy: a fresh server shows it half a second earlier
+    st.set_page_config(page_icon="🔊")  # last: Streamlit loads all emojis for it
     chosen = _sidebar()
     with _boundary(path):
         yield chosen
 
 
 def fragment(draw: Callable[[], None], *, run_every: float | None = None) -> Callable[[], None]:
-    """Make a part of a page that runs again by itself, every so many seconds if asked, inside the same boundary."""
+    """Make a part of a page that reruns on its own, every `run_every` seconds if given, inside the same boundary."""
 
     @wraps(draw)
     def guarded() -> None:
@@ -101,22 +99,17 @@ def fragment(draw: Callable[[], None], *, run_every: float | None = None) -> Cal
 
 
 def _started(path: str) -> bool:
-    """Whether there are folders to work in; the page says so where there are none."""
+    """Return whether there are folders to work in; the page says so where there are none."""
     folders = []
     with _boundary(path):
         folders = [data_dir(), artifacts_dir(PROJECT)]
-        _start_log(str(folders[0]))
+        configure("dashboard")
     return bool(folders)
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _start_log(place: str) -> None:  # noqa: ARG001 - the place is the key
-    configure("dashboard")
 
 
 @contextmanager
 def _boundary(place: str) -> Iterator[None]:
-    """Turn a refusal into a plain message; anything else is a fault, logged under a number that the page shows."""
+    """Turn a refusal into a plain message; anything else is logged as a fault under a number that the page shows."""
     try:
         yield
     except AsdError as error:
@@ -139,7 +132,7 @@ def _refusal(text: str) -> None:
 
 
 def _cannot_be_kept(error: OSError) -> str:
-    """Say of a place that is read-only, full or somebody else's what to do about it."""
+    """Say what to do about a place that is read-only, full or owned by somebody else."""
     place = "" if error.filename is None else f"{Path(os.fsdecode(error.filename))}: "
     return (
         f"{place}{error.strerror}. Whoever runs this program makes room there, makes the folder writable for it, or "
@@ -148,7 +141,7 @@ def _cannot_be_kept(error: OSError) -> str:
 
 
 def _read_only_note() -> None:
-    """Say on every page what cannot be kept where a folder of ours cannot be written to."""
+    """Say on every page what cannot be kept while one of our folders is not writable."""
     if not is_writable(data_dir()):
         st.warning(
             "The data folder cannot be written to: uploads, folders, simulated clips, downloads, marks, trainings and "
@@ -161,43 +154,6 @@ def _read_only_note() -> None:
             "or deleted.",
             icon=":material/lock:",
         )
-
-
-def shown_text(text: str) -> str:
-    """Make a text fit for the browser: what is not UTF-8 in a name is written in hexadecimal digits."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def plain(text: str) -> str:
-    """Make names and other texts that are not ours fit for Markdown: they are read as they stand.
-
-    Backslashes switch formatting, HTML and formulas off; an invisible word joiner parts what Streamlit would make an
-    icon, a colour, a link or an address of.
-    """
-    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    escaped = _ACTING.sub(r"\\\g<0>", printable)
-    return _WWW.sub(rf"\g<0>{_JOINER}", escaped.replace(":", f":{_JOINER}").replace("@", f"{_JOINER}@"))
-
-
-def keep(key: str, options: Iterable[str] | None = None) -> None:
-    """Keep a keyed widget's value over a change of page; call it just before the widget is drawn.
-
-    With `options`, a value that the URL names counts on a session's first visit, and the first option stands in for one
-    that is missing or gone. `link` writes the URL. (Streamlit's own binding would put labels into it, not names.)
-    """
-    known = None if options is None else tuple(options)
-    value = st.session_state.get(key, st.query_params.get(key) if known else None)
-    if known and value not in known:
-        value = known[0]
-    if value is not None:
-        st.session_state[key] = value
-
-
-def link(key: str) -> None:
-    """Write a keyed widget's value into the URL, so that the page can be linked to as it is."""
-    value = st.session_state.get(key)
-    if value is not None and st.query_params.get(key) != value:
-        st.query_params[key] = value
 
 
 def no_detectors() -> None:
@@ -219,17 +175,14 @@ def _sidebar() -> Chosen:
         _read_only_note()
         if not groups:
             return Chosen("", "", {})
-        keep("set", groups)
-        name = st.selectbox(
+        name = choose(
             "Data set and machine",
-            list(groups),
+            groups,
             key="set",
             format_func=lambda name: " · ".join(map(display_name, name.split("/"))),
-            persist_state="session",
             help="Every page shows the detectors trained on this data set. 'Simulated' means generated sound, "
             "not recordings.",
         )
-        link("set")
     return groups[name]
 
 
@@ -240,7 +193,7 @@ def _groups() -> dict[str, Chosen]:
     for folder in find_artifacts(artifacts_dir(PROJECT)):
         machine, data_set = folder.parent.name, folder.parents[1].name
         if shown_text(data_set + machine) != data_set + machine:
-            continue  # filed by hand: the browser can be told no such name, so that it could not be chosen
+            continue  # copied by hand: the browser cannot be sent such a name, so it could not be chosen
         group = found.setdefault(f"{data_set}/{machine}", Chosen(data_set, machine, {}))
         group.detectors[folder.name] = folder
     return {label: _in_order(group) for label, group in sorted(found.items(), key=_embedded_first)}

@@ -1,4 +1,4 @@
-"""Values of many bytes (sounds, maps, pictures) that all sessions share: within a bound of bytes, and computed once."""
+"""Large values (sounds, maps, pictures) that all sessions share: computed once, and bounded in bytes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 ENTRY_BYTES = 512
-"""What an entry or a value inside it costs beside its content, about: no number of small ones is free."""
+"""Approximate cost of an entry, or of a value inside it, besides its content: small ones are not free either."""
 LOOK_S = 0.2
-"""How often a session that waits for another one's computation is told of it, in seconds."""
+"""Seconds between two notices to a session that waits for another one's computation."""
 
 Value = TypeVar("Value")
 
 
 @dataclass(eq=False)
 class _Making:
-    """A value that some thread computes now; `value` counts where `is_made`."""
+    """A value that some thread is computing; `value` is valid once `is_made`."""
 
     ended: threading.Event = field(default_factory=threading.Event)
     is_made: bool = False
@@ -36,12 +36,12 @@ class _Entry:
 
 
 class Held:
-    """Values by key within a number of bytes; the least recently used go first.
+    """Values by key, bounded in bytes; the least recently used are dropped first.
 
     Parameters
     ----------
     max_bytes
-        Bound on the sum of all values. A larger value is given to those who wait for it, and not kept.
+        Bound on the sum of all values. A larger value is returned to all that wait for it, but not kept.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -63,9 +63,9 @@ class Held:
         sounds: Callable[[Value], Iterable[str]] = lambda _: (),
         on_wait: Callable[[], None] = lambda: None,
     ) -> Value:
-        """Return a key's value: the one that is kept, the one that another thread computes now, or what `make` gives.
+        """Return a key's value: the kept one, the one that another thread is computing, or the result of `make`.
 
-        Where that thread ends without a value, by an error or an interrupted page, the next one that waits takes over.
+        If that thread ends without a value, by an error or an interrupted page, the next one that waits takes over.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class Held:
         return self._make(key, make, own, sounds)
 
     def find(self, key: Hashable) -> Any | None:
-        """Return a key's value where it is kept, and None where it is not: nothing is computed or waited for."""
+        """Return a key's value if it is kept, else None: nothing is computed or waited for."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -116,7 +116,7 @@ class Held:
             with self._lock:
                 self._keep(key, entry)
             return value
-        finally:  # whatever ends it, a rerun of the page included, nobody may wait for it any longer
+        finally:  # however it ends, even by a rerun of the page, nobody may go on waiting for it
             with self._lock:
                 del self._making[key]
             own.ended.set()
@@ -134,7 +134,7 @@ class Held:
 
 
 def held_bytes(value: object) -> int:
-    """Bytes that a value holds in memory, about; an array that is a view counts as all that it is a view of."""
+    """Return approximately how many bytes a value holds in memory; a view of an array counts as the whole array."""
     if isinstance(value, np.ndarray):
         return ENTRY_BYTES + _whole(value)
     if isinstance(value, bytes | str):

@@ -1,18 +1,15 @@
-"""A clip as people listen to it: player, spectrogram, and each detector's map on the same time axis."""
+"""Listening to a clip: player, spectrogram, and each detector's map on one time axis."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
-import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import encode_wav
-from asd_core.evaluation.operating import share_below
-from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.features.log_mel import log_mel, mel_band_centres_hz
-from asd_core.formats import score_text, times_text
+from asd_core.formats import score_text
 from asd_core.reports.plots import (
     DETECTOR_COLOURS,
     MAP_TIMES_THRESHOLD,
@@ -24,74 +21,15 @@ from asd_core.reports.plots import (
 )
 from asd_core.types import Waveform
 from pages.shared.cache import Heard
-from pages.shared.cards import DETECTOR_MARKS
 from pages.shared.components.player import ColourScale, Panel, Trace, synced_player
-from pages.shared.frame import keep, plain
 
 FRAME_S = 0.032
-CARDS_IN_A_ROW = 3
-FIRST_LISTENERS = 3
-
-
-def listeners(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
-    """Let the reader choose who listens; the first three do unless told otherwise, and never none."""
-    if len(artifacts) <= FIRST_LISTENERS:
-        return dict(artifacts)
-    if "listeners" not in st.session_state:
-        st.session_state["listeners"] = list(artifacts)[:FIRST_LISTENERS]
-    keep("listeners")
-    names = st.pills(
-        "Who listens",
-        list(artifacts),
-        selection_mode="multi",
-        key="listeners",
-        format_func=lambda name: f"{DETECTOR_MARKS[name]} {plain(artifacts[name].title)}",
-        persist_state="session",
-    )
-    chosen = [name for name in artifacts if name in (names or ())]
-    return {name: artifacts[name] for name in chosen or list(artifacts)[:FIRST_LISTENERS]}
-
-
-def verdict_cards(artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]) -> None:
-    """All detectors' verdicts on one clip, three in a row."""
-    names = list(heard)
-    for start in range(0, len(names), CARDS_IN_A_ROW):
-        row = names[start : start + CARDS_IN_A_ROW]
-        for column, name in zip(st.columns(min(len(names), CARDS_IN_A_ROW)), row, strict=False):
-            with column:
-                _verdict_card(artifacts[name], heard[name])
-
-
-def _verdict_card(artifact: Artifact, heard: Heard) -> None:
-    """One detector's verdict on one clip: word, score against threshold, and how normal clips score."""
-    threshold = artifact.threshold.value
-    with st.container(border=True, height="stretch"):
-        st.markdown(f"**{DETECTOR_MARKS[artifact.detector_name]} {plain(artifact.title)}**")
-        if threshold is None:
-            st.markdown(":gray-badge[:material/help: no verdict]")
-            st.caption(f"No threshold: {plain(str(artifact.threshold.reason))}")
-        elif is_anomalous(heard.anomaly_score, threshold):
-            st.markdown(":orange-badge[:material/warning: anomalous]")
-        else:
-            st.markdown(":blue-badge[:material/check: normal]")
-        st.markdown(
-            f"Score **{score_text(heard.anomaly_score)}**, threshold {score_text(threshold)}{_times(artifact, heard)}"
-        )
-        st.caption(_among_normal(artifact, heard))
-        for warning in heard.warnings:
-            st.caption(f":material/info: {plain(warning)}")
-
-
-def unfamiliar(artifacts: Mapping[str, Artifact], waveform: Waveform) -> list[str]:
-    """Remarks on how the recording is unlike anything in training, each once."""
-    remarks = [remark for artifact in artifacts.values() for remark in artifact.unfamiliar(waveform)]
-    return list(dict.fromkeys(remark.replace("unfamiliar: ", "Unlike anything in training: ", 1) for remark in remarks))
 
 
 def listening_panels(
     waveform: Waveform, artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard], *, title: str, key: str
 ) -> None:
-    """Player with spectrogram and one map a detector."""
+    """Draw the player with a spectrogram and one map per detector."""
     panels: list[Panel | Trace] = [_spectrogram(waveform)]
     panels += [_map_panel(artifacts[name], each, waveform) for name, each in heard.items()]
     synced_player(
@@ -105,7 +43,7 @@ def listening_panels(
 
 
 def player_clip(waveform: Waveform, artifacts: Mapping[str, Artifact]) -> str:
-    """Name what the player shows: the clip and the versions that listened to it."""
+    """Identify what the player shows: the clip and the versions that listened to it."""
     return waveform.digest + "".join(artifact.version for artifact in artifacts.values())
 
 
@@ -166,19 +104,3 @@ def loudest_text(heard: Heard) -> str:
         return at
     hz = heard.anomaly_map.bands_hz[band]
     return f"{at} near {hz / 1000:.1f} kHz" if hz >= 1000 else f"{at} near {hz:.0f} Hz"
-
-
-def _times(artifact: Artifact, heard: Heard) -> str:
-    """Mean errors compare as ratios to a threshold above 0; a decision value, which may be negative, doesn't."""
-    threshold = artifact.threshold.value
-    if threshold is None or threshold <= 0 or artifact.encoder_id is not None:
-        return ""
-    return f" (**{times_text(heard.anomaly_score / threshold)}** times the threshold)"
-
-
-def _among_normal(artifact: Artifact, heard: Heard) -> str:
-    normal = artifact.scores.of("heldout").anomaly_scores
-    below = share_below(normal, heard.anomaly_score)
-    if below is None:
-        return "No normal clips were held out to compare with."
-    return f"Stranger than {100 * below:.0f} % of {len(normal)} normal clips that were not trained on."

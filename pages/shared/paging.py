@@ -1,4 +1,4 @@
-"""Long tables page by page: what a table shows is sent to the browser, whether it is looked at or not."""
+"""Long tables page by page: a table's rows are sent to the browser whether or not they are looked at."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ PAGE_ROWS = 500
 
 
 def page_start(n_rows: int, *, key: str) -> int:
-    """Let the reader choose a page where there are several; returns its first row.
+    """Let the reader choose a page where there are several; return its first row.
 
     Parameters
     ----------
     key
-        Of the number's widget; a page that is gone counts as the last one.
+        Key of the number's widget; a page beyond the end is replaced by the last one.
     """
     n_pages = max(1, -(-n_rows // PAGE_ROWS))
     if n_pages == 1:

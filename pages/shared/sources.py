@@ -1,4 +1,4 @@
-"""Where a page's clips come from: examples of the data set, or files of the user."""
+"""Clips of a data set: reading them, naming them, and picking a test clip."""
 
 from __future__ import annotations
 
@@ -8,28 +8,37 @@ from pathlib import PurePosixPath
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
+from asd_core.audio.reading import read_waveform
+from asd_core.data.clips import Clip
 from asd_core.evaluation.scores import ScoredClip
+from asd_core.formats import display_name
 from asd_core.types import Waveform
-from pages.shared.cache import ClipFile, clip, clips_root
-from pages.shared.frame import Chosen, keep, link, plain
-
-SHOWN_NAME = 120
-
-
-def shown_name(name: str) -> str:
-    """Make a user's file name fit to show: printable and short; it is never used as a path."""
-    printable = "".join(letter if letter.isprintable() else "�" for letter in name)
-    return printable if len(printable) <= SHOWN_NAME else printable[: SHOWN_NAME - 1] + "…"
+from pages.shared.choices import choose
+from pages.shared.data_sets import clips_root
+from pages.shared.frame import Chosen
+from pages.shared.keys import ClipFile, kept
+from pages.shared.plain_text import plain
 
 
-def clip_title(scored: ScoredClip) -> str:
-    """Say what a clip of the data set is: label, id, kind, number."""
-    kind = f" ({shown_name(scored.kind)})" if scored.kind else ""
-    return f"{scored.label}{kind} · id {shown_name(scored.machine_id)} · {shown_name(PurePosixPath(scored.path).stem)}"
+@kept()
+def clip(file: ClipFile) -> Waveform:
+    """Read a clip of a data set."""
+    return read_waveform(file.path, channel=file.channel)
+
+
+def label_and_kind(clip: ScoredClip | Clip) -> str:
+    """Say a clip's label, and its kind where one is known: `anomalous (rail)`."""
+    return f"{clip.label} ({display_name(clip.kind)})" if clip.kind else clip.label
+
+
+def clip_title(clip: ScoredClip | Clip) -> str:
+    """Say what a clip of the data set is: label, kind, id, name."""
+    path = clip.path if isinstance(clip, ScoredClip) else clip.relative
+    return f"{label_and_kind(clip)} · id {display_name(clip.machine_id)} · {display_name(PurePosixPath(path).stem)}"
 
 
 def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
-    """Let the user pick one of the data set's test clips; returns its sound and title."""
+    """Let the user pick one of the data set's test clips; return its sound and title."""
     if not artifacts:
         return None, ""
     scored = {each.path: each for each in next(iter(artifacts.values())).scores.of("test").clips}
@@ -38,28 +47,25 @@ def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Wav
         st.info("The clips of this data set are not known here: upload one.", icon=":material/info:")
         return None, ""
     paths = sorted(scored, key=lambda path: (scored[path].label, scored[path].machine_id, path))
-    keep("clip", paths)
-    path = st.selectbox(
+    path = choose(
         "Test clip",
         paths,
         key="clip",
         format_func=lambda path: clip_title(scored[path]),
-        persist_state="session",
         help="Clips that no detector was trained on, with their true label.",
     )
-    link("clip")
     channel = next(iter(artifacts.values())).channel
     return load_scored(chosen, scored[path], channel), clip_title(scored[path])
 
 
 def load_scored(chosen: Chosen, scored: ScoredClip, channel: int | None) -> Waveform | None:
-    """Read a clip of the data set by a detector's channel, or None where its sound is not at hand."""
+    """Read a clip of the data set by a detector's channel; None where its sound is not available."""
     root = clips_root(chosen)
     return None if root is None else clip(ClipFile(str(root / scored.path), scored.digest, channel))
 
 
 def of_one_channel(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
-    """Keep the detectors that listen to the first one's channel, so that one sound serves all; name the others."""
+    """Keep the detectors that use the same channel as the first, so that one sound serves all; name the others."""
     channels = {name: artifact.channel for name, artifact in artifacts.items()}
     first = next(iter(channels.values()), None)
     if others := [plain(artifacts[name].title) for name, channel in channels.items() if channel != first]:

@@ -1,4 +1,4 @@
-"""Which frequency bands a detector's score comes from: occlusion, band by band, the same way for every detector."""
+"""Which frequency bands a detector's score comes from: occlusion band by band, in the same way for every detector."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from asd_core.artifacts.store import Artifact
 from asd_core.detectors.occlusion import BandOcclusion, band_occlusion
 from asd_core.reports.plots import DETECTOR_COLOURS, band_figure
 from asd_core.types import Waveform
-from pages.shared.cache import detector, kept
+from pages.shared.cache import detector
 from pages.shared.cards import DETECTOR_MARKS
-from pages.shared.frame import plain
+from pages.shared.keys import kept
+from pages.shared.plain_text import plain
 
 
 def band_controls(waveform: Waveform, artifacts: Mapping[str, Artifact]) -> None:

@@ -1,4 +1,4 @@
-"""Many clips at once: one table of verdicts, to download, with the reasons of those refused."""
+"""Many clips at once: one table of verdicts to download, with the reasons for refusals."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from asd_core.artifacts.store import Artifact
 from asd_core.errors import AudioError
 from asd_core.tasks.score import ScoreRow, format_score_csv, score_waveform
 from asd_core.types import Waveform
-from pages.shared.cache import HASHES, detector
-from pages.shared.uploads import Upload
+from pages.parts.check.uploads import Upload
+from pages.shared.cache import detector
+from pages.shared.choices import pick_row
+from pages.shared.downloads import csv_download
+from pages.shared.keys import HASHES
+from pages.shared.verdicts import NO_VERDICT
 
 MAX_ROWS = 1000
-"""Rows of one session that are kept: those of its 50 files by all detectors."""
+"""Rows kept per session: enough for its 50 files and all detectors."""
 
 
 def chosen_upload(uploads: Sequence[Upload], artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
@@ -42,26 +46,10 @@ def _choose_from_batch(uploads: Sequence[Upload], artifacts: Mapping[str, Artifa
             hide_index=True,
             width="stretch",
         )
-    st.download_button(
-        "Download the table (CSV)",
-        lambda: format_score_csv(rows),
-        file_name="scores.csv",
-        mime="text/csv",
-        on_click="ignore",
-        icon=":material/download:",
-    )
+    csv_download(lambda: format_score_csv(rows), file_name="scores.csv")
     if not good:
         return None, ""
-    event = st.dataframe(
-        _table(good, rows, artifacts),
-        hide_index=True,
-        width="stretch",
-        on_select="rerun",
-        selection_mode="single-row",
-        selection_default={"selection": {"rows": [0]}},
-        key=f"batch:{len(good)}",
-    )
-    picked = min(event.selection.rows[0] if event.selection.rows else 0, len(good) - 1)
+    picked = pick_row(_table(good, rows, artifacts), n_rows=len(good), key=f"batch:{len(good)}")
     sound = good[picked].sound
     return (sound, good[picked].name) if isinstance(sound, Waveform) else (None, "")
 
@@ -88,5 +76,5 @@ def _table(good: Sequence[Upload], rows: Sequence[ScoreRow], artifacts: Mapping[
     table = {"File": [upload.name for upload in good]}
     for name, artifact in artifacts.items():
         own = [row for row in scored if row.model == name]
-        table[artifact.title] = [f"{row.verdict or 'no verdict'} ({row.anomaly_score:.4g})" for row in own]
+        table[artifact.title] = [f"{row.verdict or NO_VERDICT} ({row.anomaly_score:.4g})" for row in own]
     return pd.DataFrame(table)

@@ -1,4 +1,4 @@
-"""Hearing a spot: a stretch and a band beside the nearest normal clip's; marking a verdict wrong."""
+"""Listening to a region of a clip beside the same region of the nearest normal clip; marking a verdict as wrong."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from asd_core.evaluation.scores import ScoredClip
 from asd_core.features.excerpt import excerpt, made_audible, nearest, sound_vector
 from asd_core.features.log_mel import mel_band_centres_hz
 from asd_core.types import SR, FloatArray, Waveform
-from pages.shared.cache import HASHES, Heard
+from pages.shared.cache import Heard
 from pages.shared.components.player import last_spot
-from pages.shared.frame import Chosen, plain
+from pages.shared.frame import Chosen
+from pages.shared.keys import HASHES
 from pages.shared.listening import player_clip
+from pages.shared.plain_text import plain
 from pages.shared.sources import clip_title, load_scored
 
 MIN_COMPARED_S = 1.0
@@ -30,7 +32,7 @@ EDGES_HZ = (0, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 4000, 5000, 6000
 def spot_controls(
     chosen: Chosen, waveform: Waveform, artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard], *, key: str
 ) -> None:
-    """Choose a stretch and a band (a double click on a map sets both), then hear it here and in a normal clip."""
+    """Let the user choose a time span and a band (a double click on a map sets both), and play it from both clips."""
     st.subheader("Hear a spot")
     st.caption("Double-click a bright place in a map above, or set the stretch and the band here.")
     seconds, hz = _place(waveform, artifacts, heard, key)
@@ -65,7 +67,7 @@ def spot_controls(
 def _place(
     waveform: Waveform, artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard], key: str
 ) -> tuple[float, float | None]:
-    """Return where to listen: the spot last double-clicked, else the loudest place of the first map over frequency."""
+    """Return where to listen: the spot last double-clicked, else the peak of the first map that has frequencies."""
     spot = last_spot(key, player_clip(waveform, artifacts))
     if spot is not None:
         bands = mel_band_centres_hz()
@@ -88,7 +90,7 @@ def _band(hz: float | None) -> tuple[int, int]:
 def _neighbour(
     chosen: Chosen, artifacts: Mapping[str, Artifact], waveform: Waveform
 ) -> tuple[ScoredClip, Waveform] | None:
-    """Return the held-out normal clip that sounds most alike, where the data set's clips are at hand."""
+    """Return the held-out normal clip that sounds most similar; None where the data set's clips are not available."""
     artifact = next(iter(artifacts.values()))
     clips = artifact.scores.of("heldout").clips
     if not clips or waveform.duration_s < MIN_COMPARED_S or load_scored(chosen, clips[0], artifact.channel) is None:

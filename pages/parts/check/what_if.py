@@ -23,7 +23,6 @@ from asd_core.detectors.what_if import (
     spread_evenly,
 )
 from asd_core.evaluation.metrics import auc, confusion_at, roc_curve
-from asd_core.evaluation.operating import verdict
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.formats import MISSING, area_text, rate_text, score_text, share_text
 from asd_core.reports.plots import (
@@ -36,10 +35,14 @@ from asd_core.reports.plots import (
     roc_overlay,
 )
 from asd_core.types import FloatArray, Waveform
-from pages.shared.cache import HASHES, Heard, detector, kept
-from pages.shared.frame import Chosen, fragment, keep, link, plain
-from pages.shared.listening import unfamiliar
+from pages.parts.check.verdicts import unfamiliar
+from pages.shared.cache import Heard, detector
+from pages.shared.choices import keep, link, switch
+from pages.shared.frame import Chosen, fragment
+from pages.shared.keys import HASHES, kept
+from pages.shared.plain_text import plain
 from pages.shared.sources import load_scored
+from pages.shared.verdicts import verdict_word
 
 NO_NOISE = "none"
 SNRS_DB = (NO_NOISE, "40", "30", "20", "15", "10", "5", "0", "-5")
@@ -53,7 +56,7 @@ CLIPPED_IS_HEARD = 0.001
 
 @dataclass(frozen=True)
 class Way:
-    """A way to change the sound step by step: its field of `Change`, steps, and how its axis reads."""
+    """A kind of change, step by step: its field of `Change`, the steps, and the axis title."""
 
     field: str
     title: str
@@ -72,7 +75,7 @@ WAYS = {
 def what_if_controls(
     chosen: Chosen, waveform: Waveform, artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]
 ) -> None:
-    """Offer to change the clip; nothing is computed before the reader asks."""
+    """Offer to change the clip; nothing is computed until the reader turns it on."""
     st.subheader("What if …")
     st.session_state.setdefault("what_if", any(key in st.query_params for key in KEYS))
     if not st.toggle("Change the sound and listen again", key="what_if"):
@@ -82,7 +85,7 @@ def what_if_controls(
 
 
 def _bench(chosen: Chosen, waveform: Waveform, artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]) -> None:
-    change = _asked()
+    change = _chosen_change()
     other = changed(waveform, change)
     for column, title, clip in zip(st.columns(2), ("As recorded", "Changed"), (waveform, other), strict=True):
         column.caption(title)
@@ -98,7 +101,7 @@ def _bench(chosen: Chosen, waveform: Waveform, artifacts: Mapping[str, Artifact]
     _whole_set(chosen, artifacts, change)
 
 
-def _asked() -> Change:
+def _chosen_change() -> Change:
     left, right = st.columns(2)
     snr = _slider(left, KEYS[0], "Noise: clip over white noise", SNRS_DB, "dB")
     gain = _slider(right, KEYS[3], "Gain of the recorder", GAINS_DB, "dB")
@@ -108,7 +111,7 @@ def _asked() -> Change:
 
 
 def _slider(place: Any, key: str, label: str, options: Sequence[str], unit: str) -> str:
-    """Ask for a step; the first option is the one that changes nothing, and it stands in the URL."""
+    """Let the user choose a step; the first option changes nothing, and the URL names the choice."""
     keep(key, options)
     in_order = options if NO_NOISE in options else sorted(options, key=float)
     chosen: str = place.select_slider(
@@ -132,7 +135,7 @@ def _verdicts(
 ) -> pd.DataFrame:
     rows = []
     for name, artifact in artifacts.items():
-        was, now = (_word(artifact, scores[name]) for scores in (before, after))
+        was, now = (verdict_word(scores[name], artifact.threshold.value) for scores in (before, after))
         rows.append(
             {
                 "Detector": plain(artifact.title),
@@ -144,22 +147,9 @@ def _verdicts(
     return pd.DataFrame(rows)
 
 
-def _word(artifact: Artifact, anomaly_score: float) -> str:
-    return verdict(anomaly_score, artifact.threshold.value) or "no verdict"
-
-
 def _moving(waveform: Waveform, artifacts: Mapping[str, Artifact], change: Change) -> None:
-    """Draw every detector's score over one way of changing the clip; the other changes stay as set."""
-    keep("what_way", WAYS)
-    name = st.segmented_control(
-        "Watch the scores move along",
-        list(WAYS),
-        key="what_way",
-        format_func=lambda way: WAYS[way].title,
-        persist_state="session",
-        required=True,
-    )
-    link("what_way")
+    """Plot every detector's score along one kind of change; the other changes stay as set."""
+    name = switch("Watch the scores move along", WAYS, key="what_way", format_func=lambda way: WAYS[way].title)
     way = WAYS[name]
     fixed = replace(change, **{way.field: getattr(Change(), way.field)})
     lines = []
@@ -190,7 +180,7 @@ def _moving(waveform: Waveform, artifacts: Mapping[str, Artifact], change: Chang
 
 
 DASHES: Mapping[str, tuple[int, int]] = {"dash": (6, 3), "dot": (2, 2), "dashdot": (8, 2), "longdash": (10, 3)}
-"""Plotly's patterns as lengths; those with two strokes become a long one."""
+"""Plotly's dash patterns as lengths; a pattern of two strokes becomes one long dash."""
 
 
 @kept("Listening at every step …")
@@ -200,7 +190,7 @@ def _response(artifact: Artifact, waveform: Waveform, way: str, fixed: Change) -
 
 
 def _whole_set(chosen: Chosen, artifacts: Mapping[str, Artifact], change: Change) -> None:
-    """Change test clips in the same way: whether the detector still ranks, and its threshold still holds."""
+    """Apply the change to test clips, and show whether the detector still ranks them and its threshold still holds."""
     st.markdown("##### The same to many clips")
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     keep("what_detector", artifacts)

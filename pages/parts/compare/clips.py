@@ -13,15 +13,16 @@ import streamlit as st
 
 from asd_core.evaluation.comparison import Failures, disagreements, false_alarms, misses, quadrants
 from asd_core.evaluation.scores import ScoredClip
-from asd_core.formats import class_word, rate_text, score_text
+from asd_core.formats import class_word, display_name, rate_text, score_text
 from asd_core.reports.plots import clip_scatter, line_row, rate_grid, seen_marks
 from asd_core.types import FloatArray
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
 from pages.shared.cache import heard
-from pages.shared.frame import Chosen, keep
+from pages.shared.choices import choose, keep, pick_row
+from pages.shared.frame import Chosen
 from pages.shared.listening import listening_panels
 from pages.shared.paging import PAGE_ROWS, page_start
-from pages.shared.sources import clip_title, load_scored, of_one_channel, shown_name
+from pages.shared.sources import clip_title, label_and_kind, load_scored, of_one_channel
 
 ANY = "any of them"
 LABELS = ("all clips", "normal", "anomalous")
@@ -29,7 +30,7 @@ LOG_RATIO = 8.0
 
 
 def scatter_view(chosen: Chosen, judged: Judged) -> None:
-    """Two methods' scores of each clip, both thresholds, and the clip that is clicked."""
+    """Plot two methods' scores per clip with both thresholds, and play the clip that is clicked."""
     if len(judged.titles) < 2:
         two_needed()
         return
@@ -52,7 +53,7 @@ def scatter_view(chosen: Chosen, judged: Judged) -> None:
 
 
 def two_needed() -> None:
-    """Say what to do where there is nothing to compare with."""
+    """Say what to do where there is nothing to compare."""
     st.info(
         "This view needs two methods with scores of the same clips: train another detector on this data set, or add "
         "the scores of another method above.",
@@ -79,7 +80,7 @@ def pickable(
     lines: tuple[float | None, float | None] = (None, None),
     **options: Any,
 ) -> ScoredClip:
-    """Draw a mark a clip, or of many clips those that a screen can show; a click or the list below chooses one."""
+    """Draw one mark per clip, or of many clips as many as a screen can show; a click or the list below chooses one."""
     clips = judged.comparison.clips
     chart_key, list_key = f"chart:{key}", "compared_clip"
     drawn = _scatter(_Marks(judged, key, points, groups, options))
@@ -125,7 +126,7 @@ class _Drawn:
 
 @dataclass(frozen=True, eq=False)
 class _Marks:
-    """What a chart of the judged clips shows; `key` says where on the page, so which points, groups and options."""
+    """What a chart of the judged clips shows; `key` names its place on the page, which fixes the rest."""
 
     judged: Judged
     key: str
@@ -135,7 +136,7 @@ class _Marks:
 
 
 def _found_by_name(clips: Sequence[ScoredClip], drawn: _Drawn) -> dict[str, int]:
-    """Return the clips to choose from, digest to row: those that are drawn, or those whose name holds a text."""
+    """Return the clips to choose from, digest to row: those that are drawn, or those whose name contains a text."""
     if len(drawn.rows) == len(clips):
         return drawn.by_label
     st.caption(
@@ -156,7 +157,7 @@ def _found_by_name(clips: Sequence[ScoredClip], drawn: _Drawn) -> dict[str, int]
     max_entries=32, show_spinner=False, hash_funcs={_Marks: lambda marks: (marks.judged.keys, marks.key)}
 )
 def _scatter(marks: _Marks) -> _Drawn:
-    """The chart as plain values: building it anew would cost more than everything else on the page."""
+    """Build the chart as plain values; kept, since building it costs more than everything else on the page."""
     points, groups, clips = marks.points, marks.groups, marks.judged.comparison.clips
     log_axes = (_wants_log(points[:, 0]), _wants_log(points[:, 1]))
     seen = np.column_stack(
@@ -170,7 +171,7 @@ def _scatter(marks: _Marks) -> _Drawn:
 
 
 def _marked(spec: dict[str, Any], point: list[float], lines: tuple[float | None, float | None]) -> dict[str, Any]:
-    """Set the lines, the first two layers, and the ring, the last; the cached chart stays as it is."""
+    """Set the lines (the first two layers) and the ring (the last one); the cached chart is not changed."""
     rows = [[] if at is None else [line_row(axis, at)] for axis, at in zip("xy", lines, strict=True)]
     crosshair = [{**layer, "data": {"values": row}} for layer, row in zip(spec["layer"][:2], rows, strict=True)]
     ring = {**spec["layer"][-1], "data": {"values": [{"x": point[0], "y": point[1]}]}}
@@ -209,7 +210,7 @@ def _quadrant_table(judged: Judged, first: int, second: int) -> None:
 
 
 def disagreement_view(chosen: Chosen, judged: Judged) -> None:
-    """List the clips that some methods raise an alarm on and others don't."""
+    """List the clips that some methods call anomalous and others do not."""
     judging = judged.judging
     if len(judging) < 2:
         two_needed()
@@ -225,8 +226,7 @@ def disagreement_view(chosen: Chosen, judged: Judged) -> None:
         format_func=lambda row: row if row == ANY else judged.titles[row],
         persist_state="session",
     )
-    keep("differ_label", LABELS)
-    label = right.selectbox("True label", LABELS, key="differ_label", persist_state="session")
+    label = choose("True label", LABELS, key="differ_label", place=right, in_url=False)
     at = None if raised_by == ANY else judging.index(raised_by)
     rows = disagreements(judged.alarms[judging], raised_by=at).tolist()
     clips = judged.comparison.clips
@@ -245,32 +245,22 @@ def disagreement_view(chosen: Chosen, judged: Judged) -> None:
 def _listed(judged: Judged, rows: list[int]) -> int:
     """Show clips with every verdict; return the row of the one that is chosen."""
     clips = judged.comparison.clips
-    table = {"Truth": [truth(clips[row]) for row in rows], "Id": [clips[row].machine_id for row in rows]}
+    table = {"Truth": [label_and_kind(clips[row]) for row in rows], "Id": [clips[row].machine_id for row in rows]}
     for method in judged.judging:
         table[judged.titles[method]] = ["⚠ alarm" if judged.alarms[method, row] else "quiet" for row in rows]
-    table["File"] = [shown_name(PurePosixPath(clips[row].path).name) for row in rows]
-    event = st.dataframe(
+    table["File"] = [display_name(PurePosixPath(clips[row].path).name) for row in rows]
+    at = pick_row(
         pd.DataFrame(table),
-        hide_index=True,
-        width="stretch",
+        n_rows=len(rows),
         height=min(38 + 35 * len(rows), 320),
-        on_select="rerun",
-        selection_mode="single-row",
-        selection_default={"selection": {"rows": [0]}},
         key=f"differ:{judged.rule}:{len(judged.titles)}:{rows[0]}:{rows[-1]}:{len(rows)}",
         alt="Clips on which the verdicts differ",
     )
-    at = event.selection.rows[0] if event.selection.rows else 0
-    return rows[at if at < len(rows) else 0]
-
-
-def truth(clip: ScoredClip) -> str:
-    """Say a clip's label, and its kind where one is known: `anomalous (rail)`."""
-    return f"{clip.label} ({clip.kind})" if clip.kind else clip.label
+    return rows[at]
 
 
 def failures_view(judged: Judged) -> None:
-    """Where each method misses faults and raises false alarms."""
+    """Show where each method misses faults and raises false alarms."""
     judging, clips = judged.judging, judged.comparison.clips
     if not judging:
         st.info("No method has a threshold by this rule: choose another rule.", icon=":material/info:")
@@ -301,7 +291,7 @@ def _by_id(clip: ScoredClip) -> str:
 def _grid(
     judged: Judged, title: str, _count: Callable[..., list[Failures]], _by: Callable[[ScoredClip], str]
 ) -> tuple[dict[str, Any] | None, str]:
-    """Return the table as plain values, and in words; the title says what is counted by what."""
+    """Return the table as plain values and in words; the title tells what is counted, and by what."""
     titles = [judged.titles[row] for row in judged.judging]
     cells = [
         (at, found.group, found.k, found.n)
@@ -314,7 +304,7 @@ def _grid(
 
 
 def play(chosen: Chosen, judged: Judged, scored: ScoredClip) -> None:
-    """Show a clip's verdicts and play it, with each detector's map if wanted."""
+    """Show a clip's verdicts and play it, with each detector's map on demand."""
     st.markdown("##### Listen")
     st.text(clip_title(scored))
     row = [clip.digest for clip in judged.comparison.clips].index(scored.digest)

@@ -1,4 +1,4 @@
-"""The compare page's figures: ROC curves with bands, one table of everything, and differences with their chance."""
+"""The compare page's figures: ROC curves with bands, one table of everything, and differences with their p-values."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ from asd_core.system.files import csv_text
 from asd_core.tasks.compare import Comparison, Method
 from asd_core.types import SR, Waveform
 from pages.parts.compare.methods import JUDGED_HASHES, Judged, OnCommonClips
-from pages.shared.cache import HASHES, detector
-from pages.shared.frame import plain
+from pages.shared.cache import detector
+from pages.shared.downloads import csv_download
+from pages.shared.keys import HASHES
+from pages.shared.plain_text import plain
 
 _AREAS = {
     "auc_mean": "AUC, mean over ids",
@@ -40,7 +42,7 @@ _COSTS = ["Trained in", "Size on disk", TIMED, "Encoder"]
 
 
 def figures_view(judged: Judged) -> None:
-    """Everything about how well the methods rank and decide."""
+    """Show how well the methods rank and decide."""
     if judged.comparison.has_both_classes:
         _curves(judged)
     else:
@@ -123,14 +125,8 @@ def _table(judged: Judged) -> None:
             "alarms and faults found are optimistic."
         )
     left, right = st.columns([1, 1])
-    left.download_button(
-        "Download the table (CSV)",
-        lambda: table_csv(rows),
-        file_name="comparison.csv",
-        mime="text/csv",
-        on_click="ignore",
-        icon=":material/download:",
-    )
+    with left:
+        csv_download(lambda: table_csv(rows), file_name="comparison.csv")
     unmeasured = [m.artifact for m in judged.comparison.methods if m.artifact and m.key not in seconds]
     if unmeasured and right.button("Measure the time per clip on this machine", icon=":material/timer:"):
         _measure(unmeasured)
@@ -138,7 +134,7 @@ def _table(judged: Judged) -> None:
 
 
 def _headings(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """Which figures stand in which table: few enough for a narrow screen."""
+    """Return which figures go in which table: few enough for a narrow screen."""
     by_id = list(dict.fromkeys(label for row in rows for label in row["shown"] if label.startswith(BY_ID)))
     headings = {"How well it ranks": list(_AREAS.values()), "AUC of each machine id": by_id}
     headings |= {"What its verdicts cost": _DECISIONS, "What it takes": _COSTS}
@@ -170,7 +166,7 @@ def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[
     shown["Threshold chosen by"] = RULES[threshold.rule].title.split(":")[0] + mark
     plain |= {"rule": threshold.rule, "uses_test_labels": threshold.uses_test_labels, "threshold": threshold.value}
     f1 = None if confusion is None or not confusion.n_anomalous else f1_interval(confusion)
-    shown["F1 of the anomalous class"] = MISSING if f1 is None else interval_text(f1)
+    shown["F1 of the anomalous class"] = interval_text(f1, missing=MISSING)
     plain |= _plain("f1", f1)
     for label, name, counts in (
         ("False alarms", "false_alarms", confusion and (confusion.fp, confusion.n_normal)),
@@ -231,7 +227,7 @@ def table_csv(rows: list[dict[str, Any]]) -> str:
 
 @st.cache_resource(show_spinner=False)
 def _measured() -> dict[str, float]:
-    """Seconds a clip by version, as measured since the server started."""
+    """Seconds per clip by version, as measured since the server started."""
     return {}
 
 

@@ -24,16 +24,19 @@ from asd_core.formats import MISSING
 from asd_core.types import AnomalyMap, BoolArray, FloatArray
 from pages.parts.compare.clips import pickable, play
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
-from pages.shared.cache import clips_root, detector, held, once
-from pages.shared.frame import Chosen, plain
+from pages.shared.cache import detector
+from pages.shared.data_sets import clips_root
+from pages.shared.frame import Chosen
+from pages.shared.keys import held, once
+from pages.shared.plain_text import plain
 
 ENCODER = "logmel_stats"
 MAX_MAPPED = 2000
-"""Clips of one map."""
+"""Clips on one map at most."""
 
 
 def map_view(chosen: Chosen, judged: Judged) -> None:
-    """Clips that sound alike lie side by side: PCA of their encoder vectors."""
+    """Draw clips that sound alike side by side: PCA of their encoder vectors."""
     root = clips_root(chosen)
     n_all = len(judged.comparison.clips)
     judged = _mapped(judged)
@@ -67,7 +70,7 @@ def map_view(chosen: Chosen, judged: Judged) -> None:
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=JUDGED_HASHES)
 def _mapped(judged: Judged) -> Judged:
-    """Of more clips than one listens to while a reader waits, a sample."""
+    """Draw a sample where there are more clips than can be read while a reader waits."""
     comparison = judged.comparison
     if len(comparison.clips) <= MAX_MAPPED:
         return judged
@@ -91,9 +94,9 @@ def _projected(
 
 
 def _vectors(root: Path, clips: tuple[ScoredClip, ...], channel: int | None) -> list[FloatArray]:
-    """Mean encoder vector of each clip, shape (n_numbers,).
+    """Return the mean encoder vector of each clip, shape (n_numbers,).
 
-    Each is kept by itself, so that a session that is interrupted leaves what it has done to the next.
+    Each is kept on its own, so that an interrupted session leaves its finished work to the next one.
     """
     encoder = load_encoder(ENCODER)
 
@@ -184,4 +187,4 @@ def _localisation_table(summaries: dict[str, dict[str, LocalisationSummary]]) ->
 
 
 def _interval_text(interval: Interval | None) -> str:
-    return MISSING if interval is None else interval_text(interval)
+    return interval_text(interval, missing=MISSING)

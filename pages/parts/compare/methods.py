@@ -15,6 +15,7 @@ from asd_core.errors import AsdError, DataSetError, ThresholdError, UndefinedMet
 from asd_core.evaluation.comparison import alarms, distinct_titles
 from asd_core.evaluation.imported import read_scores
 from asd_core.evaluation.thresholds import RULES, Threshold
+from asd_core.formats import display_name
 from asd_core.reports.plots import (
     DETECTOR_COLOURS,
     DETECTOR_DASHES,
@@ -27,9 +28,9 @@ from asd_core.reports.plots import (
 from asd_core.tasks.assess import threshold_by_rule
 from asd_core.tasks.compare import Comparison, Method, imported_method, join, with_ensemble
 from asd_core.types import BoolArray
-from pages.shared.cache import HASHES
-from pages.shared.frame import Chosen, keep, link
-from pages.shared.sources import shown_name
+from pages.shared.choices import choose, keep
+from pages.shared.frame import Chosen
+from pages.shared.keys import HASHES
 
 SAVED = "saved"
 COMPARED_RULES = (SAVED, *(rule for rule in RULES if rule not in ("zero", "manual")))
@@ -63,13 +64,13 @@ class Judged:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What caches of this page are keyed by: versions, digests of imported files, and the common clips."""
+        """The keys of this page's caches: versions, digests of imported files, and the common clips."""
         return (*(method.key for method in self.comparison.methods), self.comparison.fingerprint)
 
 
 @dataclass(frozen=True, eq=False)
 class OnCommonClips:
-    """A method on the clips that all methods scored; the fingerprint of those clips tells it from other joins."""
+    """A method on the clips that all methods scored; the fingerprint of those clips identifies the join."""
 
     method: Method
     fingerprint: str
@@ -80,7 +81,7 @@ JUDGED_HASHES = {
     Judged: lambda judged: (judged.keys, judged.rule),
     OnCommonClips: lambda on: (on.method.key, on.fingerprint),
 }
-"""`HASHES`, and what stands for this page's own objects."""
+"""`HASHES`, and the keys of this page's own objects."""
 
 
 def compared(chosen: Chosen, good: Mapping[str, Artifact]) -> Comparison:
@@ -106,7 +107,7 @@ def judged(comparison: Comparison, rule: str) -> Judged:
 
 
 def _threshold(method: Method, rule: str) -> Threshold:
-    """A rule's threshold; one without a value, and the reason, where the rule cannot work on these scores."""
+    """Return a rule's threshold; where the rule cannot work on these scores, one with a reason in place of a value."""
     if rule == SAVED and method.artifact is not None:
         return method.artifact.threshold
     name = "conformal" if rule == SAVED else rule
@@ -147,7 +148,7 @@ def ensemble_choice(comparison: Comparison) -> Comparison:
 
 
 def common_line(comparison: Comparison) -> None:
-    """Say on how many clips everything below rests."""
+    """Say how many clips everything below is based on."""
     n_anomalous = int(comparison.labels.sum())
     text = (
         f"**{len(comparison.clips)} test clips** that every method scored: {len(comparison.clips) - n_anomalous} "
@@ -163,19 +164,15 @@ def common_line(comparison: Comparison) -> None:
 def rule_choice(comparison: Comparison) -> str:
     """Let the user choose the rule that every verdict on this page follows."""
     rules = [rule for rule in COMPARED_RULES if _can_be_used(rule, comparison)]
-    keep("verdicts", rules)
-    rule = st.selectbox(
+    return choose(
         "Verdicts by",
         rules,
         key="verdicts",
         format_func=rule_title,
-        persist_state="session",
         help="One rule for every method. Rules that look at the labels of the test clips are judged by the very clips "
         "they were chosen on: their figures are optimistic. Imported scores have no saved threshold; they get the "
         "split-conformal one where the file scores the held-out normal clips too.",
     )
-    link("verdicts")
-    return rule
 
 
 def _can_be_used(rule: str, comparison: Comparison) -> bool:
@@ -192,7 +189,7 @@ def rule_title(rule: str) -> str:
 
 
 def import_box(chosen: Chosen, good: Mapping[str, Artifact]) -> None:
-    """Let the user put scores of another method beside the detectors, for this session."""
+    """Let the user add another method's scores to the comparison, for this session."""
     with st.expander("Compare with another method's scores", icon=":material/upload_file:"):
         number = st.session_state.setdefault(_ROUND, 0)
         st.file_uploader(
@@ -220,13 +217,13 @@ def _imported(chosen: Chosen) -> list[Method]:
 
 
 def _take_upload(chosen: Chosen, artifacts: tuple[Artifact, ...]) -> None:
-    """Read the uploaded file, keep its scores of the common clips or the reason against it, and empty the uploader."""
+    """Read the uploaded file, keep its scores or the reason for its refusal, and empty the uploader."""
     upload = st.session_state[f"imported_file:{st.session_state[_ROUND]}"]
     if upload is None:
         return
     st.session_state[_ROUND] += 1
     st.session_state[_REFUSED] = None
-    name = shown_name(upload.name)
+    name = display_name(upload.name)
     try:
         comparison = join([Method.of(artifact) for artifact in artifacts])
         method = _read_method(upload.getvalue(), name, comparison, chosen.machine)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import pandas as pd
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from asd_core.data.dcase2020.published import ARCHIVES, MACHINES, expected_clips, unpacked_bytes
 from asd_core.data.library import ROOTS_VARIABLE, add_folder, allowed_roots, new_bench_folder
@@ -18,14 +22,16 @@ from asd_core.data.uploads import (
     destination,
     store_uploads,
 )
+from asd_core.formats import size_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.chores import Download, Simulate
 from asd_core.system.disk import check_free_disk, free_bytes
-from pages.parts.data.table import go, shown_path, size_text
-from pages.shared.uploads import USED
+from pages.shared.choices import go
+from pages.shared.plain_text import shown_text
+from pages.shared.quota import USED, used_quota
 
 CLIPS_PER_S = 25
-"""Simulated clips a second on a slow core; only for a rough forecast."""
+"""Simulated clips per second on a slow core, for a rough forecast only."""
 ABOUT_ARCHIVE_BYTES = 10**9
 PARTS = {
     "dev": "Development: training and labelled test clips",
@@ -35,13 +41,30 @@ PARTS = {
 
 
 def upload_form() -> None:
-    """Take clips with a label, and say what became of each."""
-    used = st.session_state.get(USED, Quota())
+    """Take labelled clips, and say which were stored and which refused."""
+    used = used_quota()
     st.caption(
         f"WAV or FLAC, 0.5 s to 10 min, at most 32 MB each; {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB a "
         f"session (used: {used.files} files, {size_text(used.bytes)}). At least 8 normal clips train a detector and "
         "30 make it steady; 60 % of them are trained on. For more, name a folder."
     )
+    sent = _upload_fields()
+    if sent is not None:
+        _upload_outcome(_stored(sent, used))
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What the form for uploads sends; `kind` is None for normal clips."""
+
+    name: str
+    kind: str | None
+    machine_id: str
+    files: Sequence[UploadedFile]
+
+
+def _upload_fields() -> _Sent | None:
+    """Draw the form; return what it sends, in the run that follows the click."""
     with st.form("upload_form", clear_on_submit=True):
         left, right = st.columns(2)
         name = left.text_input(
@@ -58,38 +81,44 @@ def upload_form() -> None:
             required=True,
             help="Normal: the machine as it should be; detectors learn from these. Anomalous: only for testing.",
         )
-        left, right = st.columns(2)
-        kind = left.text_input(
-            "Kind of fault (anomalous clips only)",
-            key="upload_kind",
-            placeholder="bearing",
-            help="Optional, one word; kinds can be told apart on other pages.",
-        )
-        machine_id = right.text_input(
-            "Machine id (optional)",
-            key="upload_id",
-            placeholder="00",
-            help="Tells several machines of one type apart, such as 01 and 02. Empty: there is one machine.",
-        )
+        kind, machine_id = _kind_and_id()
         files = st.file_uploader("Clips", type=["wav", "flac"], accept_multiple_files=True, key="upload_files")
-        sent = st.form_submit_button("Store these clips", icon=":material/upload:")
-    if not sent:
-        return
-    label_kind = None if label == "normal" else kind
-    destination(name, kind=label_kind, machine_id=machine_id)
-    # Counted before anything is decoded: each line below may be the last, where the reader clicks elsewhere.
-    st.session_state[USED] = check_quota([file.size for file in files], used)
+        is_sent = st.form_submit_button("Store these clips", icon=":material/upload:")
+    return _Sent(name, None if label == "normal" else kind, machine_id, files) if is_sent else None
+
+
+def _kind_and_id() -> tuple[str, str]:
+    left, right = st.columns(2)
+    kind = left.text_input(
+        "Kind of fault (anomalous clips only)",
+        key="upload_kind",
+        placeholder="bearing",
+        help="Optional, one word; kinds can be told apart on other pages.",
+    )
+    machine_id = right.text_input(
+        "Machine id (optional)",
+        key="upload_id",
+        placeholder="00",
+        help="Tells several machines of one type apart, such as 01 and 02. Empty: there is one machine.",
+    )
+    return kind, machine_id
+
+
+def _stored(sent: _Sent, used: Quota) -> Stored:
+    destination(sent.name, kind=sent.kind, machine_id=sent.machine_id)
+    # Counted before anything is decoded: a click elsewhere may end this run at any line below.
+    st.session_state[USED] = check_quota([file.size for file in sent.files], used)
     bar = st.empty()
     stored = store_uploads(
-        name,
-        [Upload(file.name, file.getvalue()) for file in files],
+        sent.name,
+        [Upload(file.name, file.getvalue()) for file in sent.files],
         used=used,
-        kind=label_kind,
-        machine_id=machine_id,
+        kind=sent.kind,
+        machine_id=sent.machine_id,
         on_progress=lambda done, total: bar.progress(done / total, f"Checked {done} of {total} clips"),
     )
     bar.empty()
-    _upload_outcome(stored)
+    return stored
 
 
 def _upload_outcome(stored: Stored) -> None:
@@ -110,9 +139,9 @@ def _look(name: str) -> None:
 
 
 def add_folder_form() -> None:
-    """Take a folder on this computer that lies below an allowed root."""
+    """Add a folder on this computer that lies below an allowed root."""
     st.caption("Recordings stay where they are and are only read. A folder may lie below one of these:")
-    st.code("\n".join(shown_path(root) for root in allowed_roots()), language=None)
+    st.code("\n".join(shown_text(str(root)) for root in allowed_roots()), language=None)
     st.caption(
         f"Whoever runs this program allows other places with the environment variable `{ROOTS_VARIABLE}` "
         "(several are separated as in `PATH`), for instance:"
@@ -122,7 +151,7 @@ def add_folder_form() -> None:
         folder = st.text_input(
             "Folder, in full",
             key="folder_path",
-            placeholder=f"{shown_path(allowed_roots()[-1])}/my-pump",
+            placeholder=f"{shown_text(str(allowed_roots()[-1]))}/my-pump",
             help="One folder for normal clips (normal, healthy, ok or good) and one for each kind of fault, with "
             "sub-folders for machine ids if you like; or a data set of DCASE or MIMII.",
         )
@@ -144,7 +173,7 @@ def add_folder_form() -> None:
 
 
 def simulate_form() -> None:
-    """Start making a simulated bench of some size and seed."""
+    """Start making a simulated bench of a chosen size and seed."""
     st.caption(
         ":material/science: A simulated slide rail in a factory: normal clips and three kinds of faults, drawn from a "
         "seed. The same seed gives the same clips; figures on it are always called simulated."
@@ -214,7 +243,7 @@ def download_form() -> None:
 
 
 def _download_row(machine: str, part: str) -> tuple[int, int, int, bool]:
-    """Clips, their bytes, bytes of the archive, and whether those are known exactly."""
+    """Return the number of clips, their bytes, the archive's bytes, and whether the last are known exactly."""
     size = ARCHIVES[machine, part].size
     n_clips = sum(expected_clips(machine, part).values())
     return n_clips, unpacked_bytes(machine, part), size or ABOUT_ARCHIVE_BYTES, size is not None

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
 
 from asd_core.data.data_set import DataSet, expected_counts
-from asd_core.data.library import open_known
 from asd_core.data.survey import Group, Survey, has_survey, survey, survey_key
 from asd_core.data.table import EMBEDDED_NAME, KnownSet
 from asd_core.data.uploads import ClipNames, upload_names
 from asd_core.formats import display_name
 from pages.parts.data.storage import delete_set
-from pages.parts.data.table import go, known_sets, set_title
-from pages.shared.cache import HASHES, StampedSet, Tree, embedded_bench, held, once, tree, tree_stamp
-from pages.shared.frame import keep, link, plain
+from pages.shared.choices import choose, go
+from pages.shared.data_sets import choose_machine, indexed, known_sets, set_title, tree_stamp
+from pages.shared.keys import HASHES, StampedSet, held, once
+from pages.shared.plain_text import plain
 
 READ_AT_ONCE = 800
-"""Clips that are read without asking; more take longer than a reader waits."""
+"""Up to this many clips are read unasked; more take longer than a reader waits."""
 RECHECK_S = 30
-"""How long it may take until a clip of a larger set that was overwritten in its place is noticed."""
+"""Seconds until a clip of a larger set that was overwritten in place is noticed, at most."""
 LAYOUTS = {
     "dcase2020": "DCASE 2020: train and test folders, labels in the file names",
     "dcase2021": "DCASE 2021 or later: sections in the file names",
@@ -34,68 +33,24 @@ ALWAYS_SPLIT = ("dcase2020", "dcase2021")
 
 
 def choose_set() -> KnownSet:
-    """Let the user pick a data set, and delete it."""
+    """Let the user pick a data set, and offer to delete it."""
     sets = known_sets()
-    keep("data_set", sets)
     left, right = st.columns([4, 1], vertical_alignment="bottom")
-    with left:
-        name = st.selectbox(
-            "Look at",
-            list(sets),
-            key="data_set",
-            format_func=lambda name: set_title(sets[name]),
-            persist_state="session",
-            help="Choose a data set to see what it holds.",
-        )
-    link("data_set")
+    name = choose(
+        "Look at",
+        sets,
+        key="data_set",
+        place=left,
+        format_func=lambda name: set_title(sets[name]),
+        help="Choose a data set to see what it holds.",
+    )
     with right:
         delete_set(sets[name])
     return sets[name]
 
 
-def choose_machine(known: KnownSet, *, key: str) -> str:
-    """Return the data set's machine, asking where it has several."""
-    machines = list(known.machines)
-    if len(machines) == 1:
-        return machines[0]
-    keep(key, machines)
-    return st.selectbox(
-        "Machine",
-        machines,
-        key=key,
-        format_func=display_name,
-        persist_state="session",
-        help="One kind of machine at a time.",
-    )
-
-
-@dataclass(frozen=True)
-class _Machine:
-    """One machine of a data set, and its folder as it is now."""
-
-    known: KnownSet
-    name: str
-    tree: Tree
-
-
-@st.cache_resource(
-    max_entries=16,
-    show_spinner="Listing the clips …",
-    hash_funcs={_Machine: lambda machine: ascii((machine.known, machine.name, machine.tree))},
-)
-def _indexed(machine: _Machine) -> DataSet:
-    return open_known(machine.known, machine.name)
-
-
-def indexed(known: KnownSet, machine: str) -> DataSet:
-    """Index a machine's clips, anew where a folder has changed; the embedded bench is generated first."""
-    if known.name == EMBEDDED_NAME:
-        embedded_bench()
-    return _indexed(_Machine(known, machine, tree(known.folder / known.machines[machine])))
-
-
 def set_report(known: KnownSet) -> None:
-    """Show counts at once, and what reading the clips tells when they have been read."""
+    """Show counts at once, and the rest once the clips have been read."""
     if known.name != EMBEDDED_NAME and not known.folder.is_dir():
         st.warning("The folder of this data set is gone: delete it here, or bring the folder back.")
         return
@@ -132,7 +87,7 @@ def set_report(known: KnownSet) -> None:
 
 
 def _published(data_set: DataSet) -> None:
-    """Hold the counts against those that DCASE 2020 publishes of this machine; a part of them is no fault."""
+    """Compare the counts with those that DCASE 2020 publishes for this machine; having only some of them is fine."""
     rows = expected_counts(data_set)
     if not rows:
         return
@@ -175,7 +130,7 @@ def _survey_key(stamped: StampedSet) -> str:
 
 
 def _read_clips(data_set: DataSet, key: str, *, small: bool) -> Survey | None:
-    """Read the clips, or what is on disk of them; None until the reader has asked for it."""
+    """Read the clips, or the survey of them on disk; None until the reader has asked for it."""
     asked = f"read:{key}"
     if not (small or has_survey(data_set) or st.session_state.get(asked)):
         st.caption(f"Lengths, levels and duplicates need all {len(data_set.index.clips):,} clips to be read.")

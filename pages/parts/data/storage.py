@@ -1,4 +1,4 @@
-"""What takes room on the disk, and deleting it after a second question."""
+"""What takes up disk space, and deleting it after a confirmation."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from asd_core.artifacts.versions import current_version, delete_version, is_read
 from asd_core.data.library import delete_data_set, delete_unlisted, unlisted_folders
 from asd_core.data.table import EMBEDDED_NAME, KnownSet
 from asd_core.errors import BusyError
-from asd_core.formats import display_name
+from asd_core.formats import display_name, size_text
 from asd_core.jobs.queue import chore_is_active, delete
 from asd_core.jobs.table import Job, active_jobs, list_jobs
 from asd_core.system.disk import folder_bytes, free_bytes
 from asd_core.system.places import artifacts_dir
 from asd_core.tasks.storage import caches, empty_cache
-from pages.parts.data.table import known_sets, size_text, tree_bytes
+from pages.parts.data.table import tree_bytes
+from pages.shared.data_sets import known_sets
 from pages.shared.frame import PROJECT
 
 
@@ -36,7 +37,7 @@ class Item:
 
 
 def delete_set(known: KnownSet) -> None:
-    """Offer to delete a data set: its clips where they were made here, else only its place in the table."""
+    """Offer to delete a data set: its clips where they were made here, else only its entry in the table."""
     here = known.folder.is_dir()
     if known.name == EMBEDDED_NAME and not here:
         return
@@ -62,7 +63,7 @@ def delete_unused(known: KnownSet) -> None:
     Raises
     ------
     BusyError
-        A training waits for it or reads it, or clips are being made.
+        A training is waiting for it or reading it, or clips are being made.
     """
     _check_unused(known.folder, known.name)
     if known.made_here:
@@ -88,7 +89,7 @@ def _check_nothing_is_made() -> None:
 
 
 def storage() -> None:
-    """List what takes room, with sizes; one thing at a time can be deleted."""
+    """List what takes up disk space, with sizes; one thing at a time can be deleted."""
     items = _items()
     st.caption(f"{size_text(free_bytes())} are free on the disk of the data folder.")
     if not items:

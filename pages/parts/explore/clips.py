@@ -1,6 +1,6 @@
-"""The clips of a data set as the explore page knows them: its index, filters, the table to pick from, and surveys.
+"""The clips of a data set on the explore page: its index, filters, the table to pick from, and surveys.
 
-Surveys read many clips: the first session to ask computes one, with its progress bar, and all share it.
+Surveys read many clips: the first session that needs one computes it behind a progress bar, and all share it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -18,16 +17,20 @@ import streamlit as st
 
 from asd_core.audio.reading import read_waveform
 from asd_core.data.clips import Clip, file_digest
-from asd_core.data.data_set import DataSet, open_data_set
+from asd_core.data.data_set import DataSet
+from asd_core.data.library import find_machine
 from asd_core.errors import AudioError
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.features.spectra import SpectrumSpread, mean_spectrum, spectrum_spread
+from asd_core.formats import display_name
 from asd_core.types import FloatArray, Waveform
-from pages.shared.cache import HASHES, ClipFile, StampedSet, Tree, clips_root, kept, once, tree
-from pages.shared.cache import clip as cached_clip
-from pages.shared.frame import Chosen, keep, link
+from pages.shared.choices import choose, keep
+from pages.shared.data_sets import clips_root, indexed, tree_stamp
+from pages.shared.frame import Chosen
+from pages.shared.keys import HASHES, ClipFile, StampedSet, kept, once
 from pages.shared.paging import PAGE_ROWS, page_start
-from pages.shared.sources import shown_name
+from pages.shared.plain_text import shown_text
+from pages.shared.sources import clip as cached_clip
 
 MOST_CLIPS = 4
 SAMPLE_PER_LABEL = 40
@@ -37,14 +40,14 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Holdings:
-    """What reading every clip of a data set gives.
+    """What was learned from reading every clip of a data set.
 
     Parameters
     ----------
     clips, traits, digests
-        Equally long: the readable clips.
+        The readable clips; all of one length.
     refused
-        (relative path, reason) of the others.
+        (relative path, reason) of each other clip.
     """
 
     clips: tuple[Clip, ...]
@@ -54,7 +57,7 @@ class Holdings:
 
     @property
     def duplicates(self) -> list[list[str]]:
-        """Relative paths of clips with the same bytes, group by group."""
+        """Groups of clips with the same bytes, as relative paths."""
         groups: dict[str, list[str]] = {}
         for clip, digest in zip(self.clips, self.digests, strict=True):
             groups.setdefault(digest, []).append(clip.relative)
@@ -62,35 +65,24 @@ class Holdings:
 
 
 def data_set_of(chosen: Chosen) -> tuple[DataSet, str] | None:
-    """Index of the machine's clips with a stamp that changes when files come or go; None where they are not at hand."""
-    with st.container():  # keeps what follows in its place, whether clips are generated first or not
+    """Index the machine's clips, with a stamp that changes when files come or go; None where they are not available."""
+    found = find_machine(chosen.data_set, chosen.machine)
+    with st.container():  # keeps later elements in place, whether or not clips are generated first
         root = clips_root(chosen)
-    if root is None or not root.is_dir():
-        return None
-    clips = tree(root)
-    return _data_set(clips, chosen.machine, chosen.data_set), clips.stamp
-
-
-@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASHES)
-def _data_set(clips: Tree, machine: str, name: str) -> DataSet:
-    return open_data_set(clips.root.parent, machine=machine, name=name)
-
-
-def title_of(clip: Clip) -> str:
-    """Say what a clip is: label, kind, id, name."""
-    kind = f" ({shown_name(clip.kind)})" if clip.kind else ""
-    return f"{clip.label}{kind} · id {shown_name(clip.machine_id)} · {shown_name(PurePosixPath(clip.relative).stem)}"
+        if found is None or root is None:
+            return None
+        return indexed(*found), tree_stamp(root)
 
 
 def load(clip: Clip, channel: int | None) -> Waveform:
-    """Read a clip by its data set's channel; kept in memory under the digest of its bytes."""
+    """Read a clip by its data set's channel; it is kept in memory under the digest of its bytes."""
     return cached_clip(ClipFile(str(clip.path), file_digest(clip.path), channel))
 
 
 def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
     """Let the user narrow the clips down by id, split, label and kind.
 
-    Test clips come first, normal and anomalous ones in turn, so that those to compare stand next to each other.
+    Test clips come first, normal and anomalous ones alternating, so that clips to compare are next to each other.
     """
     clips = data_set.index.clips
     wanted: dict[str, str] = {}
@@ -98,11 +90,7 @@ def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
     for column, (name, field) in zip(st.columns(len(fields)), fields.items(), strict=True):
         values = sorted({value for clip in clips if (value := getattr(clip, field))})
         key = f"only_{name}"
-        keep(key, [ALL, *values])
-        wanted[field] = column.selectbox(
-            name.capitalize(), [ALL, *values], key=key, format_func=shown_name, persist_state="session"
-        )
-        link(key)
+        wanted[field] = choose(name.capitalize(), [ALL, *values], key=key, place=column, format_func=display_name)
     return _filtered(StampedSet(data_set, stamp), tuple(wanted.items()))
 
 
@@ -123,21 +111,45 @@ def _in_turn(clips: Sequence[Clip]) -> list[Clip]:
 
 
 def pick(clips: Sequence[Clip], stamp: str) -> list[Clip]:
-    """Let the user tick up to four clips in a table; what is ticked stands in the URL."""
-    asked = set(st.session_state.get("explored") or st.query_params.get_all("clips"))
-    if len(clips) > PAGE_ROWS and "explore_page" not in st.session_state and asked:
-        at = next((row for row, clip in enumerate(clips) if clip.relative in asked), 0)
+    """Let the user tick up to four clips in a table; the URL names those that are ticked."""
+    clips = _page_of(clips)
+    rows = _ticked(clips, stamp)
+    if len(rows) > MOST_CLIPS:
+        st.caption(f"{len(rows)} clips are ticked: the first {MOST_CLIPS} are shown.")
+    picked = [clips[row] for row in rows[:MOST_CLIPS] if row < len(clips)]
+    names = [shown_text(clip.relative) for clip in picked]
+    if st.query_params.get_all("clips") != names:
+        st.query_params["clips"] = names
+    st.session_state["explored"] = names
+    return sorted(picked, key=lambda clip: clip.label != "normal")
+
+
+def _page_of(clips: Sequence[Clip]) -> Sequence[Clip]:
+    """Return the clips of the table's page: at first the one with the requested clips."""
+    requested = _requested()
+    if len(clips) > PAGE_ROWS and "explore_page" not in st.session_state and requested:
+        at = next((row for row, clip in enumerate(clips) if shown_text(clip.relative) in requested), 0)
         st.session_state["explore_page"] = at // PAGE_ROWS + 1
     keep("explore_page")
-    start_row = page_start(len(clips), key="explore_page")
-    clips = clips[start_row : start_row + PAGE_ROWS]
+    start = page_start(len(clips), key="explore_page")
+    return clips[start : start + PAGE_ROWS]
+
+
+def _requested() -> list[str]:
+    """Relative paths, as in the URL, of the clips that an earlier visit or else the URL names."""
+    names: list[str] = st.session_state.get("explored") or st.query_params.get_all("clips")
+    return names
+
+
+def _ticked(clips: Sequence[Clip], stamp: str) -> list[int]:
+    """Draw the table; return the rows that are ticked, in order."""
     table = pd.DataFrame(
         {
-            "Clip": [shown_name(clip.relative) for clip in clips],
-            "Id": [shown_name(clip.machine_id) for clip in clips],
+            "Clip": [display_name(clip.relative) for clip in clips],
+            "Id": [display_name(clip.machine_id) for clip in clips],
             "Split": [clip.split for clip in clips],
             "Label": [clip.label for clip in clips],
-            "Kind": [shown_name(clip.kind or "") for clip in clips],
+            "Kind": [display_name(clip.kind or "") for clip in clips],
         }
     )
     key = f"explore:{_digest([stamp, *(clip.relative for clip in clips)])}"
@@ -153,21 +165,13 @@ def pick(clips: Sequence[Clip], stamp: str) -> list[Clip]:
         key=key,
         alt=f"Table of {len(clips)} clips: tick up to {MOST_CLIPS}",
     )
-    rows = sorted(event.selection.rows)
-    if len(rows) > MOST_CLIPS:
-        st.caption(f"{len(rows)} clips are ticked: the first {MOST_CLIPS} are shown.")
-    picked = [clips[row] for row in rows[:MOST_CLIPS] if row < len(clips)]
-    names = [clip.relative for clip in picked]
-    if st.query_params.get_all("clips") != names:
-        st.query_params["clips"] = names
-    st.session_state["explored"] = names
-    return sorted(picked, key=lambda clip: clip.label != "normal")
+    return sorted(event.selection.rows)
 
 
 def _start_rows(clips: Sequence[Clip]) -> list[int]:
-    """Rows ticked at first: those that the URL or an earlier visit names, else a normal and an anomalous clip."""
-    names = st.session_state.get("explored") or st.query_params.get_all("clips")
-    rows = [row for row, clip in enumerate(clips) if clip.relative in names][:MOST_CLIPS]
+    """Rows ticked at first: those named by an earlier visit or the URL, else a normal and an anomalous clip."""
+    names = _requested()
+    rows = [row for row, clip in enumerate(clips) if shown_text(clip.relative) in names][:MOST_CLIPS]
     if rows or not clips:
         return rows
     test = [row for row, clip in enumerate(clips) if clip.split == "test"] or list(range(len(clips)))
@@ -178,7 +182,7 @@ def _start_rows(clips: Sequence[Clip]) -> list[int]:
 
 def holdings(data_set: DataSet, stamp: str) -> Holdings:
     """Read every clip once and measure it."""
-    with st.container():  # keeps what follows in its place, bar or no bar
+    with st.container():  # keeps later elements in place, with or without a progress bar
         return once(("holdings", stamp), lambda: _read_all(data_set.index.clips, data_set.index.channel))
 
 

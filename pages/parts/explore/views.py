@@ -1,4 +1,4 @@
-"""The views of the explore page: clips to look at and hear, mean spectra of the labels, the whole data set."""
+"""The views of the explore page: clips to see and hear, mean spectra of the labels, the whole data set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asd_core.audio.reading import encode_wav
 from asd_core.data.clips import LABELS, Clip
 from asd_core.data.data_set import DataSet
 from asd_core.features.spectra import HOPS, SCALES, WINDOWS, mean_spectrum_hz, spectrogram
-from asd_core.formats import seconds_text
+from asd_core.formats import display_name, seconds_text
 from asd_core.reports.plots import (
     ANOMALOUS_COLOUR,
     NEUTRAL_COLOUR,
@@ -36,16 +36,18 @@ from pages.parts.explore.clips import (
     label_spectra,
     load,
     pick,
-    title_of,
 )
-from pages.shared.cache import kept
+from pages.shared.cards import in_columns
+from pages.shared.choices import keep, link, switch
 from pages.shared.components.player import ColourScale, Panel, synced_player
-from pages.shared.frame import keep, link
-from pages.shared.sources import shown_name
+from pages.shared.keys import kept
+from pages.shared.sources import clip_title
 
 LABEL_COLOURS = {"normal": NORMAL_COLOUR, "anomalous": ANOMALOUS_COLOUR, "unlabelled": NEUTRAL_COLOUR}
 CLIP_DASHES = (None, (6, 3), (2, 2), (8, 3))
 LEVEL_TITLE = "Level (dB)"
+MOST_SWITCHED = 3
+"""With more options than these, a slider takes their place."""
 TOPS_DB, SPANS_DB = (-45, -30, -15, -5, 0, 15, 30), (30, 40, 50, 60, 70, 80, 100)
 
 
@@ -82,31 +84,31 @@ def listen_view(data_set: DataSet, stamp: str) -> None:
         return
     settings = picture_settings()
     peak = max(float(np.abs(load(clip, channel).samples).max(initial=0.0)) for clip in picked)
-    for row in range(0, len(picked), 2):
-        pair = picked[row : row + 2]
-        for column, clip in zip(st.columns(min(2, len(picked))), pair, strict=False):  # one time scale for all
-            with column:
-                _player(clip, channel, settings, peak, key=f"explore_player_{picked.index(clip)}")
+    for column, (number, clip) in in_columns(list(enumerate(picked)), per_row=2):  # one time scale for all
+        with column:
+            _player(clip, channel, settings, peak, key=f"explore_player_{number}")
     st.caption(
         f"Waveforms on one scale. Spectrograms: {settings.text}, the same for every clip. Click to seek; space plays, "
         "the arrow keys move by half a second."
     )
     st.subheader("Mean spectrum of these clips")
     lines = [
-        Line(f"{'ABCD'[i]}  {title_of(clip)}", clip_spectrum(clip, channel), LABEL_COLOURS[clip.label], CLIP_DASHES[i])
+        Line(
+            f"{'ABCD'[i]}  {clip_title(clip)}", clip_spectrum(clip, channel), LABEL_COLOURS[clip.label], CLIP_DASHES[i]
+        )
         for i, clip in enumerate(picked)
     ]
     _spectra_chart(lines, alt=f"Mean spectra of {len(picked)} clips")
 
 
 def picture_settings() -> PictureSettings:
-    """Ask how spectrograms are to be drawn; every choice stands in the URL."""
+    """Let the user choose how spectrograms are drawn; the URL names every choice."""
     with st.expander("Picture settings", icon=":material/tune:"):
         left, right = st.columns(2)
         scale = _choice(left, "scale", "Frequency axis", SCALES, "mel")
         palette = _choice(right, "palette", "Colours", PALETTES, "viridis")
         window = int(_choice(left, "window", "Window (samples at 16 kHz)", WINDOWS, "1024"))
-        hops = [hop for hop in HOPS if hop <= window // 2]  # a longer step would leave sound unseen
+        hops = [hop for hop in HOPS if hop <= window // 2]  # a longer step would skip sound
         hop = int(_choice(right, "hop", "Step between windows (samples)", hops, str(min(512, window // 2))))
         high = float(_choice(left, "top", "Brightest colour at (dB)", TOPS_DB, "-5"))
         span = float(_choice(right, "span", "Range of the colours (dB)", SPANS_DB, "70"))
@@ -122,10 +124,9 @@ def _choice(
 ) -> str:
     texts = [str(option) for option in options]
     keep(key, [default, *texts])
-    if len(texts) > 3:
-        chosen = place.select_slider(label, texts if len(texts) > 1 else texts * 2, key=key, persist_state="session")
-    else:
-        chosen = place.segmented_control(label, texts, key=key, required=True, persist_state="session")
+    if len(texts) <= MOST_SWITCHED:
+        return switch(label, texts, key=key, place=place)
+    chosen = place.select_slider(label, texts, key=key, persist_state="session")
     link(key)
     return chosen
 
@@ -133,10 +134,11 @@ def _choice(
 def _player(clip: Clip, channel: int | None, settings: PictureSettings, peak: float, *, key: str) -> None:
     waveform = load(clip, channel)
     png, span_s, bands = _picture(waveform, settings)
+    title = clip_title(clip)
     panel = Panel(
         label="Spectrogram",
         png=png,
-        alt=f"Spectrogram of {title_of(clip)}, {settings.text}: time rightwards, frequency upwards, brighter is louder",
+        alt=f"Spectrogram of {title}, {settings.text}: time rightwards, frequency upwards, brighter is louder",
         y_ticks=frequency_ticks(bands, ticks_hz=(250, 500, 1000, 2000, 4000, 6000)),
         height_px=220,
         colour=LABEL_COLOURS[clip.label],
@@ -146,7 +148,7 @@ def _player(clip: Clip, channel: int | None, settings: PictureSettings, peak: fl
     )
     synced_player(
         clip=f"{waveform.digest}{settings}",
-        title=title_of(clip),
+        title=title,
         wav=encode_wav(waveform.samples),
         duration_s=waveform.duration_s,
         panels=[panel],
@@ -206,7 +208,7 @@ def contents_view(data_set: DataSet, stamp: str) -> None:
     for column, (name, text) in zip(st.columns(len(figures)), figures.items(), strict=True):
         column.metric(name, text)
     rows = [
-        {"Id": shown_name(machine_id), "Split": split, **{label.capitalize(): counts[label] for label in LABELS}}
+        {"Id": display_name(machine_id), "Split": split, **{label.capitalize(): counts[label] for label in LABELS}}
         for machine_id, splits in index.counts().items()
         for split, counts in splits.items()
     ]
@@ -214,8 +216,8 @@ def contents_view(data_set: DataSet, stamp: str) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", alt="Counts of clips by id, split and label")
     if found.traits:
         _distributions(found.clips, [each.level_dbfs for each in found.traits], [t.duration_s for t in found.traits])
-    _list("Clips with the same bytes", [" = ".join(map(shown_name, paths)) for paths in found.duplicates])
-    _list("Files that were refused", [f"{shown_name(path)}: {shown_name(why)}" for path, why in found.refused])
+    _list("Clips with the same bytes", [" = ".join(map(display_name, paths)) for paths in found.duplicates])
+    _list("Files that were refused", [f"{display_name(path)}: {display_name(why)}" for path, why in found.refused])
 
 
 def _distributions(clips: Sequence[Clip], levels_dbfs: Sequence[float], durations_s: Sequence[float]) -> None:
@@ -256,7 +258,7 @@ def _list(title: str, lines: Sequence[str], *, most: int = 50) -> None:
 
 
 def clips_not_at_hand(artifacts: dict[str, Artifact]) -> None:
-    """Say that the sound is elsewhere, and what the detectors remember of it."""
+    """Say that the sound is not available, and what is known of it from the detectors."""
     with st.container(border=True):
         st.markdown("#### :material/folder_off: The clips of this data set are not at hand")
         st.markdown(
@@ -266,7 +268,7 @@ def clips_not_at_hand(artifacts: dict[str, Artifact]) -> None:
         rows = [
             {
                 "Detector": artifact.title,
-                "Ids": ", ".join(map(shown_name, artifact.manifest["data"]["ids"])),
+                "Ids": ", ".join(map(display_name, artifact.manifest["data"]["ids"])),
                 "Learned from": len(artifact.manifest["data"]["fitted_digests"]),
                 "Held out": len(artifact.manifest["data"]["heldout_digests"]),
                 "Test, normal": sum(clip.label == "normal" for clip in artifact.scores.of("test").clips),

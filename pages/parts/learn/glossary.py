@@ -64,7 +64,7 @@ GLOSSARY = {
 
 
 def glossary() -> None:
-    """Terms in alphabetical order, in two columns on a wide screen."""
+    """List the terms in alphabetical order, in two columns on a wide screen."""
     st.subheader("Glossary")
     terms = sorted(GLOSSARY.items(), key=lambda item: item[0].lower())
     half = (len(terms) + 1) // 2

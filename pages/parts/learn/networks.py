@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +14,6 @@ from asd_core.audio.reading import encode_wav
 from asd_core.detectors.gru_autoencoder import GruAutoencoder
 from asd_core.detectors.lstm_predictor import LstmPredictor
 from asd_core.detectors.on_networks import RecurrentDetector
-from asd_core.evaluation import operating
 from asd_core.features.log_mel import HOP_LENGTH, mel_band_centres_hz
 from asd_core.formats import score_text
 from asd_core.reports.plots import (
@@ -29,10 +27,13 @@ from asd_core.reports.plots import (
     palette_stops,
 )
 from asd_core.types import SR, Float32Array, FloatArray, Waveform
-from pages.shared.cache import detector, heard, kept
+from pages.shared.cache import detector, heard
 from pages.shared.cards import threshold_origin
+from pages.shared.choices import keep
 from pages.shared.components.player import ColourScale, Panel, synced_player
-from pages.shared.frame import fragment, keep
+from pages.shared.frame import fragment
+from pages.shared.keys import kept
+from pages.shared.verdicts import verdict_word
 
 FRAME_MS = 1000 * HOP_LENGTH / SR
 POOLED = {"mean": "mean", "std": "standard deviation", "max": "largest", "gwrp": "rank-weighted mean"}
@@ -81,11 +82,11 @@ def _steps(artifact: Artifact, waveform: Waveform) -> Steps:
     return Steps(trained.scaled_frames(waveform), output, target, errors, times_s, trained.window, trained.stride)
 
 
-def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:  # noqa: ARG001
-    """Ten frames predict the next; the errors' mean is the score."""
-    with st.container():  # keeps what follows in its place, spinner or no spinner
+def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
+    """Show how ten frames predict the next, and how the errors are pooled to the score."""
+    with st.container():  # keeps later elements in place, with or without a spinner
         steps = _steps(artifact, waveform)
-    n, window = len(steps.errors), steps.window
+    window = steps.window
     st.markdown(
         f"**The idea.** A healthy machine repeats itself. This network (an LSTM) has listened to normal sound only and "
         f"learned to foretell from {window} frames, one every {FRAME_MS:g} ms, what the next frame will sound "
@@ -96,31 +97,37 @@ def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path |
 
     @fragment
     def one_prediction() -> None:
-        st.subheader(f"2 · One of the {n} predictions")
-        at = _which(artifact, steps, "Which prediction")
-        seen = [(f"{frame - window}", steps.frames[at * steps.stride + frame]) for frame in range(window)]
-        columns = [*seen, (" ", None), ("foretold", steps.output[at]), ("  ", None), ("came", steps.target[at])]
-        left, right = st.columns(2)
-        with left:
-            st.caption(f"{window} frames go in; the network foretells the next one, which then comes.")
-            _frames(columns, "Frame (counted back from the predicted one)", f"Frames of prediction {at + 1}")
-        with right:
-            st.caption("The two last columns as lines over frequency: foretold and came.")
-            _bands(artifact, {"came": steps.target[at], "foretold": steps.output[at]})
-        st.markdown(
-            f"Prediction {at + 1} is for {steps.times_s[at]:.2f} s. In each of the 128 bands, take the difference of "
-            f"the two lines and square it; the mean of these 128 squares is **{score_text(float(steps.errors[at]))}**."
-        )
-        _errors(artifact, waveform, steps, at, what="predictions")
+        _prediction(artifact, waveform, steps)
 
     one_prediction()
 
 
-def gru_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:  # noqa: ARG001
-    """A window goes through a narrow place and back; the mean of the windows' errors is the score."""
-    with st.container():  # keeps what follows in its place, spinner or no spinner
+def _prediction(artifact: Artifact, waveform: Waveform, steps: Steps) -> None:
+    """Show one prediction frame by frame, and its error among those of all predictions."""
+    window = steps.window
+    st.subheader(f"2 · One of the {len(steps.errors)} predictions")
+    at = _which(artifact, steps, "Which prediction")
+    seen = [(f"{frame - window}", steps.frames[at * steps.stride + frame]) for frame in range(window)]
+    columns = [*seen, (" ", None), ("foretold", steps.output[at]), ("  ", None), ("came", steps.target[at])]
+    left, right = st.columns(2)
+    with left:
+        st.caption(f"{window} frames go in; the network foretells the next one, which then comes.")
+        _frames(columns, "Frame (counted back from the predicted one)", f"Frames of prediction {at + 1}")
+    with right:
+        st.caption("The two last columns as lines over frequency: foretold and came.")
+        _bands(artifact, {"came": steps.target[at], "foretold": steps.output[at]})
+    st.markdown(
+        f"Prediction {at + 1} is for {steps.times_s[at]:.2f} s. In each of the 128 bands, take the difference of "
+        f"the two lines and square it; the mean of these 128 squares is **{score_text(float(steps.errors[at]))}**."
+    )
+    _errors(artifact, waveform, steps, at, what="predictions")
+
+
+def gru_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
+    """Show how a window is squeezed and rebuilt, and how the errors are pooled to the score."""
+    with st.container():  # keeps later elements in place, with or without a spinner
         steps = _steps(artifact, waveform)
-    n, window = len(steps.errors), steps.window
+    window = steps.window
     size = f"{_network(artifact).hidden:,}"
     st.markdown(
         f"**The idea.** This network (a GRU autoencoder) squeezes {window} frames, {window * 128:,} numbers, into a "
@@ -140,32 +147,40 @@ def gru_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | 
 
     @fragment
     def one_window() -> None:
-        st.subheader(f"2 · One of the {n} windows")
-        at = _which(artifact, steps, "Which window")
-        squared = np.square(steps.output[at] - steps.target[at], dtype=np.float64)
-        pictures = {"goes in": steps.target[at], "comes out": steps.output[at]}
-        columns = st.columns(3)
-        for column, (name, values) in zip(columns, pictures.items(), strict=False):
-            with column:
-                st.caption(f"What {name}")
-                _frames([(f"{i + 1}", row) for i, row in enumerate(values)], "Frame of the window", f"What {name}")
-        with columns[2]:
-            st.caption("Squared error: difference of the two, squared")
-            _frames(
-                [(f"{i + 1}", row) for i, row in enumerate(squared)],
-                "Frame of the window",
-                "Squared error",
-                high=max(12 * (artifact.threshold.value or 0.0), float(np.quantile(squared, 0.9))),
-                value_title="Squared error",
-                palette="magma",
-            )
-        st.markdown(
-            f"Window {at + 1} is centred at {steps.times_s[at]:.2f} s. The mean of its {squared.size:,} squared errors "
-            f"is **{score_text(float(steps.errors[at]))}**."
-        )
-        _errors(artifact, waveform, steps, at, what="windows")
+        _window(artifact, waveform, steps)
 
     one_window()
+
+
+def _window(artifact: Artifact, waveform: Waveform, steps: Steps) -> None:
+    """Show one window before and after the network, and its error among those of all windows."""
+    st.subheader(f"2 · One of the {len(steps.errors)} windows")
+    at = _which(artifact, steps, "Which window")
+    squared = np.square(steps.output[at] - steps.target[at], dtype=np.float64)
+    columns = st.columns(3)
+    for column, words, values in zip(columns, ("goes in", "comes out"), (steps.target, steps.output), strict=False):
+        with column:
+            st.caption(f"What {words}")
+            _frames(_numbered(values[at]), "Frame of the window", f"What {words}")
+    with columns[2]:
+        st.caption("Squared error: difference of the two, squared")
+        _frames(
+            _numbered(squared),
+            "Frame of the window",
+            "Squared error",
+            high=max(12 * (artifact.threshold.value or 0.0), float(np.quantile(squared, 0.9))),
+            value_title="Squared error",
+            palette="magma",
+        )
+    st.markdown(
+        f"Window {at + 1} is centred at {steps.times_s[at]:.2f} s. The mean of its {squared.size:,} squared errors "
+        f"is **{score_text(float(steps.errors[at]))}**."
+    )
+    _errors(artifact, waveform, steps, at, what="windows")
+
+
+def _numbered(frames: FloatArray | Float32Array) -> list[tuple[str, FloatArray | Float32Array | None]]:
+    return [(f"{number}", frame) for number, frame in enumerate(frames, start=1)]
 
 
 def _clip_player(
@@ -199,7 +214,7 @@ def _clip_player(
 
 
 def _which(artifact: Artifact, steps: Steps, label: str) -> int:
-    """Ask for a step, from 1; a new clip starts at its strangest one."""
+    """Let the user choose a step; a new clip starts at its strangest one. Returns its index from 0."""
     key = f"step_{artifact.detector_name}"
     shown = (str(artifact.folder), steps.errors.tobytes())
     if st.session_state.get(f"{key}_of") != shown:
@@ -282,12 +297,12 @@ def _errors(artifact: Artifact, waveform: Waveform, steps: Steps, at: int, *, wh
 
 
 def verdict(artifact: Artifact, score: float, label: str) -> None:
-    """Score, threshold and what follows."""
+    """Show score, threshold and verdict."""
     threshold = artifact.threshold.value
     left, middle, right = st.columns(3)
     left.metric(label, score_text(score))
     middle.metric("Threshold", score_text(threshold))
-    right.metric("Verdict", operating.verdict(score, threshold) or "none")
+    right.metric("Verdict", verdict_word(score, threshold, missing="none"))
     st.caption(
         f"At or above the threshold a clip is called anomalous. The threshold: {threshold_origin(artifact.threshold)}"
         + ("." if artifact.threshold.uses_test_labels else "; this clip and its label had no part in it.")

@@ -1,4 +1,4 @@
-"""A blind test for the reader: six clips, six guesses, and the own point beside the detectors' ROC curves."""
+"""A blind test for the reader: six clips, six guesses, and the reader's own point beside the detectors' ROC curves."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import encode_wav
 from asd_core.evaluation.metrics import confusion_at, roc_curve
 from asd_core.evaluation.scores import ScoredClip
-from asd_core.evaluation.thresholds import is_anomalous
-from asd_core.formats import MISSING, rate_text
+from asd_core.formats import MISSING, class_word, rate_text
 from asd_core.reports.plots import (
     ANOMALOUS_COLOUR,
     DETECTOR_COLOURS,
@@ -25,6 +24,7 @@ from asd_core.reports.plots import (
 )
 from pages.shared.frame import Chosen
 from pages.shared.sources import clip_title, load_scored
+from pages.shared.verdicts import verdict_word
 
 N_CLIPS, LEAST_OF_A_CLASS = 6, 2
 GUESSES = ("normal", "anomalous")
@@ -103,7 +103,7 @@ def _result(clips: Sequence[ScoredClip], guesses: Sequence[bool], artifacts: Map
     table = pd.DataFrame(
         {
             "Clip": [f"{i + 1}: {clip_title(clip)}" for i, clip in enumerate(clips)],
-            "You": [GUESSES[guess] for guess in guesses],
+            "You": [class_word(guess) for guess in guesses],
             **{artifact.title: [_verdict(artifact, clip) for clip in clips] for artifact in artifacts.values()},
         }
     )
@@ -124,6 +124,4 @@ def _curve(artifact: Artifact) -> RocCurve:
 
 def _verdict(artifact: Artifact, clip: ScoredClip) -> str:
     own = next((each for each in artifact.scores.of("test").clips if each.path == clip.path), None)
-    if own is None or artifact.threshold.value is None:
-        return MISSING
-    return GUESSES[int(is_anomalous(own.anomaly_score, artifact.threshold.value))]
+    return MISSING if own is None else verdict_word(own.anomaly_score, artifact.threshold.value, missing=MISSING)

@@ -1,4 +1,4 @@
-"""The lesson on the one-class SVM: patches, numbers, standardising, and a boundary in very many dimensions."""
+"""The lesson on the one-class SVM: patches, numbers, standardising, and a boundary in a great many dimensions."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from asd_core.reports.plots import (
 )
 from asd_core.types import FloatArray, Waveform
 from pages.parts.learn.networks import verdict
-from pages.shared.cache import HASHES, detector, heard
-from pages.shared.frame import keep
+from pages.shared.cache import detector, heard
+from pages.shared.choices import switch
+from pages.shared.keys import HASHES
 from pages.shared.listening import listening_panels
 
 GRID = 61
@@ -36,14 +37,14 @@ SLICES = {"centre": "the middle of the normal clips", "clip": "this clip"}
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A fitted SVM, the held-out clips in its space, and the plane that shows most of both.
+    """A fitted SVM, the held-out clips in its feature space, and the plane that shows most of both.
 
     Parameters
     ----------
     state
         The detector's arrays.
     heldout
-        Shape (n_blocks, n_features), standardised; empty where the clips are not at hand.
+        Shape (n_blocks, n_features), standardised; empty where the clips are not available.
     """
 
     state: Mapping[str, Any]
@@ -67,9 +68,9 @@ def _learned(artifact: Artifact, root: Path | None) -> Learned:
     return Learned(state, heldout, principal_plane(np.concatenate([state["support_vectors"], heldout])))
 
 
-def svm_lesson(artifact: Artifact, waveform: Waveform, title: str, root: Path | None) -> None:
-    """Patches become numbers, the numbers one point, and the point lies inside or outside a boundary."""
-    with st.container():  # keeps what follows in its place, spinner or no spinner
+def svm_lesson(artifact: Artifact, waveform: Waveform, title: str, *, root: Path | None) -> None:
+    """Show how patches become one point, and how that point lies inside or outside a boundary."""
+    with st.container():  # keeps later elements in place, with or without a spinner
         learned = _learned(artifact, root)
         own = heard(artifact, waveform)
     raw = _svm(artifact).embed(waveform)
@@ -148,10 +149,7 @@ def _cells(
 
 def _boundary(learned: Learned, row: FloatArray) -> None:
     st.subheader("3 · The boundary, as a shadow")
-    keep("slice", SLICES)
-    through = st.segmented_control(
-        "Cut through", list(SLICES), key="slice", format_func=SLICES.__getitem__, required=True, persist_state="session"
-    )
+    through = switch("Cut through", SLICES, key="slice", in_url=False)
     plane = learned.plane
     clouds = _clouds(learned, row, plane.project, vectors_colour="#E8E8E8")
     every = np.concatenate([cloud.points for cloud in clouds])

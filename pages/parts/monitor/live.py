@@ -1,4 +1,4 @@
-"""Folders that `python -m asd_core watch` listens to: its tables are read, nothing is scored here."""
+"""Folders that `python -m asd_core watch` listens to: only its tables are read here, nothing is scored."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from asd_core.monitoring.rows import unescaped
 from asd_core.monitoring.table import Tail, is_running, list_tables
 from asd_core.types import Waveform
 from pages.parts.monitor.view import HeardClip, monitor, time_text
-from pages.shared.cache import ClipFile, clip
-from pages.shared.frame import PROJECT, Chosen, fragment, keep, link, shown_text
+from pages.shared.choices import choose
+from pages.shared.frame import PROJECT, Chosen, fragment
+from pages.shared.keys import ClipFile
+from pages.shared.plain_text import shown_text
+from pages.shared.sources import clip
 
 POLL_S = 2.0
 MAX_TABLES = 50
@@ -29,9 +32,7 @@ def live_tab(chosen: Chosen) -> None:
         st.info("No folder is being watched yet. Start a watch from the shell, then reload this page:")
         _command(chosen)
         return
-    keep("watch", tables)
-    name = st.selectbox("Watched folder", list(tables), key="watch", persist_state="session")
-    link("watch")
+    name = choose("Watched folder", list(tables), key="watch")
     tail = st.session_state.get(KEY)
     if tail is None or tail.path != tables[name]:
         tail = st.session_state[KEY] = Tail(tables[name])

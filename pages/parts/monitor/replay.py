@@ -11,7 +11,6 @@ from pathlib import Path
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
-from asd_core.evaluation.operating import verdict
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.monitoring.alarms import AlarmRule, Judge
@@ -19,9 +18,12 @@ from asd_core.monitoring.rows import WatchRow
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import Waveform
 from pages.parts.monitor.view import HeardClip, monitor
-from pages.shared.cache import HASHES, ClipFile, clip, clips_root
-from pages.shared.frame import Chosen, fragment, keep, link
-from pages.shared.sources import clip_title
+from pages.shared.choices import choose
+from pages.shared.data_sets import clips_root
+from pages.shared.frame import Chosen, fragment
+from pages.shared.keys import HASHES, ClipFile
+from pages.shared.sources import clip, clip_title
+from pages.shared.verdicts import verdict_word
 
 BEFORE, BROKEN, AFTER = 20, 15, 20
 SPEEDS = ("1", "2", "5")
@@ -48,7 +50,7 @@ class Replay:
     name
         Detector version and machine id.
     root
-        Folder of the clips' sound; None where it is not at hand.
+        Folder of the clips; None where their sound is not available.
     """
 
     name: str
@@ -68,17 +70,17 @@ class Replay:
         return len(self.rows) == len(self.clips)
 
     def set_speed(self, speed: float) -> None:
-        """Go on at another speed, in clips per second."""
+        """Continue at another speed, in clips per second."""
         self._revealed, self._since = self._position(), time.monotonic()
         self.speed = speed
 
     def pause(self, paused: bool) -> None:
-        """Stop or go on revealing."""
+        """Pause or continue."""
         self._revealed, self._since = self._position(), time.monotonic()
         self.paused = paused
 
     def reveal(self) -> None:
-        """Judge the clips that have come since the last look."""
+        """Judge the clips that have become due since the last call."""
         for scored in self.clips[len(self.rows) : int(self._position())]:
             self.rows.append(self._judged(scored))
 
@@ -87,8 +89,8 @@ class Replay:
 
     def _judged(self, scored: ScoredClip) -> WatchRow:
         value = self.artifact.threshold.value
-        judged = verdict(scored.anomaly_score, value)
-        row = ScoreRow(scored.path, self.artifact.version, "", "ok", "", scored.anomaly_score, value, judged)
+        verdict = verdict_word(scored.anomaly_score, value, missing="")
+        row = ScoreRow(scored.path, self.artifact.version, "", "ok", "", scored.anomaly_score, value, verdict)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         return self.judge.judge(row, self._traits(scored), now=now)
 
@@ -108,7 +110,7 @@ def _traits(waveform: Waveform) -> ClipTraits:
 
 
 def replay_tab(chosen: Chosen, good: dict[str, Artifact]) -> None:
-    """Controls, and the monitor of a replay that has been started."""
+    """Draw the controls, and the monitor of a replay that has been started."""
     artifact, machine_id, speed = _controls(good)
     clips = replay_order([each for each in artifact.scores.of("test").clips if each.machine_id == machine_id])
     if not clips:
@@ -134,19 +136,13 @@ def replay_tab(chosen: Chosen, good: dict[str, Artifact]) -> None:
 
 def _controls(good: dict[str, Artifact]) -> tuple[Artifact, str, float]:
     left, middle, right = st.columns([3, 1, 1])
-    keep("detector", good)
-    name = left.selectbox(
-        "Detector", list(good), key="detector", format_func=lambda name: good[name].title, persist_state="session"
-    )
-    link("detector")
+    name = choose("Detector", good, key="detector", place=left, format_func=lambda name: good[name].title)
     artifact = good[name]
     ids = sorted({each.machine_id for each in artifact.scores.of("test").clips}) or ["00"]
-    keep("replay_id", ids)
-    machine_id = middle.selectbox("Machine id", ids, key="replay_id", persist_state="session")
+    machine_id = choose("Machine id", ids, key="replay_id", place=middle, in_url=False)
     if "replay_speed" not in st.session_state:
         st.session_state["replay_speed"] = FIRST_SPEED
-    keep("replay_speed", SPEEDS)
-    speed = right.selectbox("Clips per second", SPEEDS, key="replay_speed", persist_state="session")
+    speed = choose("Clips per second", SPEEDS, key="replay_speed", place=right, in_url=False)
     return artifact, machine_id, float(speed)
 
 

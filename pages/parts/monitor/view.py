@@ -1,4 +1,4 @@
-"""What a monitor shows: the state now, scores over time with alarms, and the last clips to hear."""
+"""What a monitor shows: the current state, scores over time with alarms, and the last clips to play."""
 
 from __future__ import annotations
 
@@ -10,19 +10,15 @@ from itertools import pairwise
 import streamlit as st
 
 from asd_core.audio.reading import encode_wav
-from asd_core.formats import rate_text, score_text
+from asd_core.formats import display_name, rate_text, score_text
 from asd_core.monitoring.alarms import DRIFT_CLIPS
 from asd_core.monitoring.rows import RAISED, WatchRow
 from asd_core.reports.plots import TimelinePoint, score_timeline
 from asd_core.types import Waveform
-from pages.shared.sources import shown_name
+from pages.shared.verdicts import verdict_badge
 
 LAST_CLIPS = 6
 RECENT = 10
-VERDICTS = {
-    "normal": ":blue-badge[:material/check: normal]",
-    "anomalous": ":orange-badge[:material/warning: anomalous]",
-}
 
 
 @dataclass(frozen=True)
@@ -32,11 +28,11 @@ class HeardClip:
     Parameters
     ----------
     place
-        For people: `clip 12`, or a time.
+        For display: `clip 12`, or a time.
     at
         The same for the figure's axis.
     title
-        What it is called; text, never Markdown.
+        Its name; plain text, never Markdown.
     """
 
     row: WatchRow
@@ -59,11 +55,11 @@ def monitor(
     Parameters
     ----------
     name
-        Of what is watched; clips of different names are not mixed up.
+        What is being watched; clips of different names are kept apart.
     sound
-        Reads a clip when it is to be heard; None where its sound is not at hand.
+        Reads a clip when it is to be played; returns None where its sound is not available.
     is_cut
-        Whether there were clips before these.
+        Whether earlier clips are left out.
     """
     _announce(clips, name)
     state, counts = st.columns([3, 2])
@@ -82,7 +78,7 @@ def time_text(time: str) -> str:
 
 
 def _announce(clips: Sequence[HeardClip], name: str) -> None:
-    """Say once that the alarm changed: a toast is read out by screen readers."""
+    """Announce a change of the alarm once, as a toast: screen readers read it out."""
     told = st.session_state.get("monitor_told")
     events = [clip for clip in clips if clip.row.event]
     now = (name, events[-1].row.path, events[-1].row.event) if events else (name, "", "")
@@ -168,7 +164,7 @@ def _player(clips: Sequence[HeardClip], name: str, sound: Callable[[HeardClip], 
     if picked is None:
         return
     with st.container(border=True):
-        st.text(f"{picked.place}: {shown_name(picked.title)}")
+        st.text(f"{picked.place}: {display_name(picked.title)}")
         waveform = sound(picked)
         if waveform is None:
             st.caption("The sound of this clip is not at hand.")
@@ -187,16 +183,15 @@ def _clip_line(clip: HeardClip, name: str) -> None:
             args=(name, row.path),
             disabled=row.status == "refused",
         )
-        # Always the same parts: while clips come in, others that come and go would make the list flicker.
+        # Always the same elements: the list would flicker if some came and went while clips come in.
         event = f" **alarm {row.event}**" if row.event else ""
-        badge = VERDICTS.get(row.verdict, ":gray-badge[:material/help: no verdict]")
-        st.markdown(badge + event, width="content")
-        st.text(f"{clip.place} · {shown_name(clip.title)} · {_told(row)}", width="content")
+        st.markdown(verdict_badge(row.verdict) + event, width="content")
+        st.text(f"{clip.place} · {display_name(clip.title)} · {_outcome(row)}", width="content")
 
 
-def _told(row: WatchRow) -> str:
+def _outcome(row: WatchRow) -> str:
     if row.status == "refused":
-        return shown_name(row.reason)
+        return display_name(row.reason)
     return f"score {score_text(row.anomaly_score)}, threshold {score_text(row.threshold)}"
 
 

@@ -20,10 +20,12 @@ from asd_core.evaluation.uncertainty import wilson
 from asd_core.formats import area_text, rate_text, score_text, share_text
 from asd_core.reports.plots import DETECTOR_COLOURS, along_curve
 from asd_core.tasks.assess import choose_threshold
-from pages.shared.cache import HASHES, KeptScores, tested
+from pages.shared.cache import KeptScores, tested
 from pages.shared.cards import threshold_origin
+from pages.shared.choices import choose, keep
 from pages.shared.components.roc import DimmedCurve, RocMarker, roc_control
-from pages.shared.frame import keep, link, plain
+from pages.shared.keys import HASHES
+from pages.shared.plain_text import plain
 
 SAVED, MANUAL = "saved", "manual"
 MARKED_RULES = {
@@ -46,7 +48,7 @@ class OperatingPoint:
     previous
         The threshold before the last move, in this session.
     curve
-        None where the test clips are of one class.
+        None where the test clips are all of one class.
     """
 
     artifact: Artifact
@@ -57,7 +59,7 @@ class OperatingPoint:
 
     @property
     def threshold(self) -> float:
-        """The value that counts."""
+        """The threshold in force."""
         return self.origin.value or 0.0
 
     @cached_property
@@ -94,49 +96,59 @@ def _chosen_threshold(artifact: Artifact, scores: KeptScores) -> Threshold:
 
 
 def rule_controls(artifact: Artifact, scores: KeptScores, left: DeltaGenerator, right: DeltaGenerator) -> None:
-    """Choice of a rule; to its right its number where it has one, or the threshold by hand."""
+    """Let the user choose a rule and, to its right, the rule's number or the threshold itself."""
     encoder_rules = {"zero"} if artifact.encoder_id is None else set()
     both = scores.curve is not None
     rules = [
         SAVED,
         *(name for name in RULES if name not in encoder_rules and (both or not RULES[name].uses_test_labels)),
     ]
-    keep("rule", rules)
-    rule = left.selectbox(
+    rule = choose(
         "Where the threshold comes from",
         rules,
         key="rule",
+        place=left,
         format_func=_rule_title,
-        persist_state="session",
         help="Rules from held-out normal clips can be used before any fault was ever heard. Rules that look at the "
         "labels of the test clips are judged by the very clips they were chosen on: their figures are optimistic.",
     )
-    link("rule")
     if rule == MANUAL:
         _manual_slider(right, artifact, scores)
     elif rule != SAVED and RULES[rule].rule_value is not None:
-        spec = RULES[rule]
-        key = f"rule_value:{rule}"
-        keep(key)
-        label = f"{spec.rule_value}".capitalize()
-        start = {} if key in st.session_state else {"value": DEFAULT_COST if rule == "cost" else spec.default}
-        most = 1.0 - RULE_STEP if rule not in ("mean_std", "cost") else 1000.0
-        right.number_input(
-            label, min_value=RULE_STEP, max_value=most, step=RULE_STEP, key=key, persist_state="session", **start
-        )
+        _number_of_rule(right, rule)
     if rule == "cost":
-        keep("prior")
-        start = {} if "prior" in st.session_state else {"value": DEFAULT_PRIOR}
-        right.number_input(
-            "Share of anomalous clips to expect, in %",
-            min_value=0.01,
-            max_value=99.0,
-            step=0.1,
-            key="prior",
-            persist_state="session",
-            help="How rare faults are on your machine, not in the test set.",
-            **start,
-        )
+        _prior(right)
+
+
+def _number_of_rule(place: DeltaGenerator, rule: str) -> None:
+    spec, key = RULES[rule], f"rule_value:{rule}"
+    keep(key)
+    start = {} if key in st.session_state else {"value": DEFAULT_COST if rule == "cost" else spec.default}
+    most = 1.0 - RULE_STEP if rule not in ("mean_std", "cost") else 1000.0
+    place.number_input(
+        f"{spec.rule_value}".capitalize(),
+        min_value=RULE_STEP,
+        max_value=most,
+        step=RULE_STEP,
+        key=key,
+        persist_state="session",
+        **start,
+    )
+
+
+def _prior(place: DeltaGenerator) -> None:
+    keep("prior")
+    start = {} if "prior" in st.session_state else {"value": DEFAULT_PRIOR}
+    place.number_input(
+        "Share of anomalous clips to expect, in %",
+        min_value=0.01,
+        max_value=99.0,
+        step=0.1,
+        key="prior",
+        persist_state="session",
+        help="How rare faults are on your machine, not in the test set.",
+        **start,
+    )
 
 
 def _manual_slider(place: DeltaGenerator, artifact: Artifact, scores: KeptScores) -> None:
@@ -158,7 +170,7 @@ def _rule_title(rule: str) -> str:
 
 
 def roc(point: OperatingPoint, second: Artifact | None = None) -> None:
-    """Draw the ROC with its point to drag, a second detector's behind it; a move sets the threshold by hand."""
+    """Draw the ROC with a point to drag, in front of a second detector's; a move sets the threshold by hand."""
     curve = point.curve
     if curve is None:
         st.info("A ROC needs normal and anomalous test clips; here is one class only.", icon=":material/info:")
@@ -195,9 +207,9 @@ def roc(point: OperatingPoint, second: Artifact | None = None) -> None:
 
 
 def _shown(point: OperatingPoint, asked: list[int]) -> npt.NDArray[np.int64]:
-    """Points that the control offers: evenly along the curve, and those that rules and choices asked for so far.
+    """Return the points that the control offers: some evenly along the curve, and those used so far.
 
-    Those stay, since another choice of points makes the browser give up a drag in progress.
+    The latter stay, since another set of points makes the browser abandon a drag in progress.
     """
     extra: set[int] = st.session_state.setdefault(f"roc_points:{point.artifact.folder}", set())
     extra.update(asked)
@@ -206,7 +218,7 @@ def _shown(point: OperatingPoint, asked: list[int]) -> npt.NDArray[np.int64]:
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
 def _drawn(artifact: Artifact) -> npt.NDArray[np.int64]:
-    """Places on the curve of the version's test clips that a screen can tell apart; none where there is no curve."""
+    """Return the points of the version's test curve that a screen can resolve; empty where there is no curve."""
     curve = tested(artifact).curve
     return np.zeros(0, np.int64) if curve is None else along_curve(curve.fpr, curve.tpr)
 
@@ -231,7 +243,7 @@ def _markers(artifact: Artifact) -> list[RocMarker]:
 
 
 def promise_line(point: OperatingPoint) -> None:
-    """Say where the threshold comes from, and what it promised beside what is observed."""
+    """Say where the threshold comes from, and the promised beside the observed false-alarm rate."""
     confusion, origin = point.confusion, point.origin
     n_normal = confusion.fp + confusion.tn
     by_hand = "set by hand" if origin.rule == MANUAL else threshold_origin(origin)
@@ -257,7 +269,7 @@ def _by_id(artifact: Artifact) -> dict[str, IdFigures]:
 
 
 def per_id_table(point: OperatingPoint) -> None:
-    """What one threshold does to each machine id: the ids differ in how loud their scores are."""
+    """Show what one threshold does to each machine id: their scores differ in level."""
     scores = point.scores
     figures = _by_id(point.artifact)
     places = clips_by_id(scores.machine_ids, n_clips=len(scores.clips))

@@ -1,4 +1,4 @@
-"""Lists of clips that can be listened to: those that flip between two thresholds, those in a cell of the matrix."""
+"""Lists of clips to listen to: those that flip between two thresholds, or those in one cell of the confusion matrix."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from asd_core.audio.reading import encode_wav
 from asd_core.evaluation.operating import CELLS, cells, flips
 from asd_core.formats import score_text, times_text
 from pages.parts.threshold.operating_point import OperatingPoint
-from pages.shared.frame import Chosen, keep, plain
+from pages.shared.choices import keep, pick_row
+from pages.shared.frame import Chosen
 from pages.shared.paging import PAGE_ROWS, page_start
+from pages.shared.plain_text import plain
 from pages.shared.sources import clip_title, load_scored
 
 FLIPPED = "flipped"
@@ -53,19 +55,14 @@ def _playlist(chosen: Chosen, rows: npt.NDArray[np.int64], point: OperatingPoint
         "Clip": [clip_title(clip) for clip in clips],
         "Anomaly score": [score_text(clip.anomaly_score) for clip in clips],
     }
-    if point.artifact.encoder_id is None:  # a mean error compares as a ratio, a decision value around 0 doesn't
+    if point.artifact.encoder_id is None:  # a ratio makes sense for a mean error, but not for a decision value around 0
         table["Times the threshold"] = [times_text(clip.anomaly_score / point.threshold) for clip in clips]
-    event = st.dataframe(
-        pa.table(table),  # a DataFrame takes ten times as long on its way, at each move of the threshold
-        hide_index=True,
-        width="stretch",
+    picked = pick_row(
+        pa.table(table),  # a DataFrame takes ten times as long to send, at each move of the threshold
+        n_rows=len(clips),
         height=min(38 + 35 * len(clips), 280),
-        on_select="rerun",
-        selection_mode="single-row",
-        selection_default={"selection": {"rows": [0]}},
         key=f"clips:{point.artifact.folder.name}:{point.threshold}:{len(rows)}:{start}",
     )
-    picked = event.selection.rows[0] if event.selection.rows else 0
     waveform = load_scored(chosen, clips[picked], point.artifact.channel)
     if waveform is None:
         st.caption("The sound of this data set is not at hand.")

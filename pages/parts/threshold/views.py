@@ -18,7 +18,8 @@ from asd_core.reports.plots import (
     scores_by_id,
 )
 from pages.parts.threshold.operating_point import OperatingPoint, per_id_table
-from pages.shared.frame import keep, link, plain
+from pages.shared.choices import switch
+from pages.shared.plain_text import plain
 
 SAVED_NOTE = "saved_threshold_note"
 VIEWS = {
@@ -32,11 +33,7 @@ VIEWS = {
 def views(point: OperatingPoint) -> None:
     """Let the reader choose one view; only that one is computed."""
     known = VIEWS if point.curve is not None else {name: VIEWS[name] for name in ("scores", "ids")}
-    keep("view", known)
-    view = st.segmented_control(
-        "View", list(known), key="view", format_func=VIEWS.get, persist_state="session", required=True
-    )
-    link("view")
+    view = switch("View", known, key="view")
     {"scores": _scores, "ids": _ids, "pr": _precision_recall, "det": _det}[view](point)
 
 
@@ -92,7 +89,7 @@ def _det(point: OperatingPoint) -> None:
 
 
 def optimism_line(point: OperatingPoint) -> None:
-    """For a rule that used the labels: what it gives on clips it was not chosen on."""
+    """For a rule that used the labels, show its figures on clips that it was not chosen on."""
     origin = point.origin
     if not origin.uses_test_labels or point.curve is None:
         return
@@ -111,7 +108,7 @@ def optimism_line(point: OperatingPoint) -> None:
 def save_controls(artifact: Artifact, point: OperatingPoint) -> None:
     """Save the threshold with the detector as a new version, with a reason.
 
-    The page then opens anew, so that it shows the new version: one that is no longer current takes no threshold.
+    The page is then rerun to show the new version: a version that is no longer current takes no threshold.
     """
     if note := st.session_state.pop(SAVED_NOTE, None):
         st.success(note, icon=":material/check:")
@@ -119,7 +116,7 @@ def save_controls(artifact: Artifact, point: OperatingPoint) -> None:
         return
     with st.popover("Save this threshold with the detector", icon=":material/save:"):
         reason = st.text_input("Reason, kept with the new version", key="save_reason", max_chars=300)
-        # The version is in the key: a click on the button of another version than the one at hand saves nothing.
+        # The version is part of the key: a click on the button of an outdated version saves nothing.
         if st.button(f"Save threshold {score_text(point.threshold)}", key=f"save_threshold:{artifact.version}"):
             folder = writable_folder(artifact.folder.parent)
             saved = save_threshold(artifact, point.origin, folder=folder, reason=reason)

@@ -1,4 +1,4 @@
-"""What each hyper-parameter means, in which unit, and how it is asked for."""
+"""What each hyper-parameter means, its unit, and its field in the form."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from asd_core.detectors.on_networks import CONDITIONINGS
 from asd_core.features.encoders import ENCODER_IDS
 
 NOT_ASKED = ("threads",)
-"""A training beside the dashboard has one thread."""
+"""A training started from the dashboard uses one thread."""
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """Label with its unit, explanation, and the values where there are few."""
+    """A label with its unit, an explanation, and the possible values where there are few."""
 
     label: str
     text: str
@@ -78,18 +78,18 @@ MEANINGS = {
 
 @st.cache_data(max_entries=1, show_spinner=False)
 def detector_titles() -> dict[str, str]:
-    """Name for people of each detector, as its quick preset builds it."""
+    """Return the title of each detector, as its quick preset builds it."""
     return {name: detector_class(name).from_preset("quick").title for name in DETECTOR_NAMES}
 
 
 def preset_values(detector: str, preset: str) -> dict[str, Any]:
-    """Hyper-parameters of a preset, in the order of the dataclass."""
+    """Return the hyper-parameters of a preset, in the order of the dataclass."""
     chosen = detector_class(detector).from_preset(preset)
     return {field.name: getattr(chosen, field.name) for field in fields(chosen) if field.init}
 
 
 def ask(detector: str, preset: str) -> dict[str, str]:
-    """Draw one field a hyper-parameter, two beside each other; their values as text, for `parse_setting`."""
+    """Draw one field per hyper-parameter, in two columns; return their values as text, for `parse_setting`."""
     asked = {name: value for name, value in preset_values(detector, preset).items() if name not in NOT_ASKED}
     columns = st.columns(2)
     return {
@@ -117,7 +117,7 @@ def changed_settings(detector: str, preset: str, texts: dict[str, str]) -> dict[
     Raises
     ------
     UsageError
-        A text that is no such number, or a value out of range.
+        A text is not a number of the right kind, or a value is out of range.
     """
     kind, before = detector_class(detector), preset_values(detector, preset)
     parsed = {name: kind.parse_setting(name, text.strip()) for name, text in texts.items()}

@@ -8,16 +8,16 @@ from asd_core.cli.doctor import checks
 from asd_core.data.data_set import OWN_SUFFIX, DataSet
 from asd_core.data.library import add_alias, checked_name
 from asd_core.data.table import EMBEDDED_NAME, KnownSet
-from asd_core.detectors import DETECTOR_NAMES, detector_class
+from asd_core.detectors import detector_class
 from asd_core.errors import UsageError
+from asd_core.formats import display_name
 from asd_core.jobs import queue as jobs
 from asd_core.system.places import artifacts_dir
 from asd_core.tasks.train import TrainingRequest
-from pages.parts.data.report import choose_machine, indexed
-from pages.parts.data.table import go, known_sets, set_title
 from pages.parts.train.fields import ask, changed_settings, detector_titles
-from pages.shared.frame import PROJECT, keep, link
-from pages.shared.sources import shown_name
+from pages.shared.choices import choose, go, switch
+from pages.shared.data_sets import choose_machine, indexed, known_sets, set_title
+from pages.shared.frame import PROJECT
 
 PRESETS = {"quick": "quick: fewer updates", "paper": "paper: the report's values"}
 
@@ -48,45 +48,34 @@ def new_training() -> None:
 def choose_data() -> tuple[KnownSet, str]:
     """Let the user pick a data set, and a machine where it has several."""
     sets = known_sets()
-    keep("train_set", sets)
-    name = st.selectbox(
+    name = choose(
         "Data set",
-        list(sets),
+        sets,
         key="train_set",
         format_func=lambda name: set_title(sets[name]),
-        persist_state="session",
         help="Whose normal clips are learned. The Data page adds others.",
     )
-    link("train_set")
     return sets[name], choose_machine(sets[name], key="train_machine")
 
 
 def _choose_detector() -> tuple[str, str]:
-    keep("train_detector", DETECTOR_NAMES)
-    titles = detector_titles()
     left, right = st.columns(2)
-    detector = left.selectbox(
+    detector = choose(
         "Detector",
-        DETECTOR_NAMES,
+        detector_titles(),
         key="train_detector",
-        format_func=titles.get,
-        persist_state="session",
+        place=left,
         help="What is trained. The networks predict or rebuild the spectrogram; the others measure how far a clip lies "
         "from the training clips.",
     )
-    link("train_detector")
-    keep("train_preset", PRESETS)
-    preset = right.segmented_control(
+    preset = switch(
         "Preset",
-        list(PRESETS),
+        PRESETS,
         key="train_preset",
-        format_func=PRESETS.get,
-        persist_state="session",
-        required=True,
+        place=right,
         help="Where the hyper-parameters start from. quick: a minute or so for a small data set. paper: ten to a "
         "hundred times as long.",
     )
-    link("train_preset")
     with st.expander("What this detector does", icon=":material/info:"):
         st.text(" ".join((detector_class(detector).__doc__ or "").split("Parameters\n")[0].split()))
         if detector == "vggish_ocsvm":
@@ -116,7 +105,7 @@ def _what(data_set: DataSet, known: KnownSet, machine: str) -> tuple[list[str], 
         data_set.index.machine_ids,
         default=data_set.index.machine_ids,
         key=f"train_ids:{known.name}:{machine!a}",
-        format_func=shown_name,
+        format_func=display_name,
         help="Which machines' normal clips are learned together; all unless you leave some out.",
     )
     if known.name == EMBEDDED_NAME:

@@ -1,4 +1,4 @@
-"""The training that runs and those that wait: looked at again every second while there are any."""
+"""The running training and those that wait: refreshed every second while there are any."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import streamlit as st
 
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import Progress
-from asd_core.errors import BusyError, UsageError
+from asd_core.errors import UsageError
 from asd_core.formats import display_name, seconds_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
 from asd_core.jobs.table import Job
 from asd_core.reports.plots import learning_curves
 from pages.parts.train.fields import detector_titles
+from pages.shared.background import cleared_jobs
 from pages.shared.frame import fragment
 
 POLL_S = 1.0
@@ -28,11 +29,11 @@ ENDINGS = {
     "cancelled": (":gray[:material/stop_circle:]", "Training stopped"),
 }
 FEW_EPOCHS, LONG_EPOCHS = 20, 200
-"""Up to these, each epoch has a tick; the axis shows those to come as well."""
+"""Up to the first number each epoch has a tick; up to the second the axis shows the epochs to come as well."""
 
 
 def live_panel() -> None:
-    """Show active trainings, newest state of each, and those that ended since this session saw them run."""
+    """Show active trainings with their latest state, and those that have ended since this session saw them run."""
     first = _trainings()
     before = {job.name: job.state for job in first}
     seen = st.session_state.setdefault("seen_jobs", set())
@@ -45,20 +46,13 @@ def live_panel() -> None:
         fragment(lambda: _panel(before, looks.pop() if looks else _trainings()), run_every=POLL_S)()
 
 
-def cleared_jobs() -> list[Job]:
-    """Close jobs whose process died, start the next, and return the active ones; another process may be at it."""
-    with contextlib.suppress(BusyError):
-        return jobs.clear_dead_jobs()
-    return job_table.active_jobs()
-
-
 def _trainings() -> list[Job]:
-    """Trainings that wait or run, newest first."""
+    """Return the trainings that wait or run, newest first."""
     return [job for job in cleared_jobs() if job.chore is None]
 
 
 def job_title(job: Job) -> str:
-    """Detector and data set of a training."""
+    """Name a training by its detector and data set."""
     if job.request is None:
         return f"{job.name} (damaged)"
     name = job.request.name or job.request.data.name
@@ -134,7 +128,7 @@ def _has_epochs(detector: str) -> bool:
 
 
 def _how_far(events: Sequence[Progress], *, age_s: float) -> tuple[float, str]:
-    """Share of the way, and what is being done."""
+    """Return the share that is done, and what is being done."""
     if not events:
         return 0.0, f"Reading the normal clips … {seconds_text(round(age_s))}"
     last = events[-1]
@@ -146,7 +140,7 @@ def _how_far(events: Sequence[Progress], *, age_s: float) -> tuple[float, str]:
 
 
 def _ended(job: Job) -> None:
-    """Say once more how a training ended, until that is put away."""
+    """Say how a training ended, until the message is closed."""
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         icon, words = ENDINGS.get(job.state, (":material/info:", "Training ended"))
         st.markdown(f"{icon} **{words}**", width="content")

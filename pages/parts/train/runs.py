@@ -1,4 +1,4 @@
-"""Earlier trainings: settings, times, results, why one ended, and doing it again."""
+"""Earlier trainings: settings, times, results, why one ended, and repeating it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from asd_core.formats import MISSING, area_text, display_name, score_text, secon
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
 from asd_core.jobs.table import Job
-from pages.parts.data.table import go
 from pages.parts.train.live import job_title, loss_figure
 from pages.shared.cache import summary
-from pages.shared.frame import keep, link, shown_text
+from pages.shared.choices import choose, go
+from pages.shared.plain_text import shown_text
 
 STATE_TEXTS = {
     "done": "done",
@@ -31,7 +31,7 @@ STATE_TEXTS = {
 
 
 def run_history() -> None:
-    """List all trainings that were started here; one can be looked at."""
+    """List all trainings that were started here, and show one of them."""
     found = job_table.list_jobs()
     if not found:
         st.info("Nothing has been trained from here yet.", icon=":material/info:")
@@ -49,16 +49,13 @@ def run_history() -> None:
     by_name = {job.name: job for job in found}
     if again := st.session_state.pop("next_run", None):
         st.session_state["run"] = again
-    keep("run", by_name)
-    name = st.selectbox(
+    name = choose(
         "Look at",
-        list(by_name),
+        by_name,
         key="run",
         format_func=lambda name: _choice(by_name[name]),
-        persist_state="session",
         help="The newest comes first.",
     )
-    link("run")
     _details(by_name[name])
 
 

@@ -1,4 +1,4 @@
-"""How much nu and gamma of the one-class SVM matter: a grid of both as a heat map, computed when asked for."""
+"""How much nu and gamma of the one-class SVM matter: a grid of both as a heat map, computed on demand."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from asd_core.errors import FileError
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.chores import Sweep, sweep_path
 from asd_core.system.files import parse_json, read_small_text
-from pages.parts.data.chore_view import chore_panel
-from pages.parts.data.report import indexed
 from pages.parts.train.form import choose_data
-from pages.shared.frame import keep
+from pages.shared.background import chore_panel
+from pages.shared.choices import choose
+from pages.shared.data_sets import indexed
 
 MAX_REPORT_BYTES = 16 * 2**20
 FIGURES = {
@@ -63,13 +63,11 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _show(report: Mapping[str, Any]) -> None:
-    keep("sweep_figure", FIGURES)
-    figure = st.selectbox(
+    figure = choose(
         "Show",
-        list(FIGURES),
+        FIGURES,
         key="sweep_figure",
-        format_func=FIGURES.get,
-        persist_state="session",
+        in_url=False,
         help="What the colour and the number in each cell stand for.",
     )
     st.altair_chart(_heat_map(report, figure), width="stretch", alt=f"{FIGURES[figure]} for each nu and gamma")

@@ -1,4 +1,4 @@
-"""Versions of a trained detector: which one counts, and letting an earlier one count again."""
+"""Versions of a trained detector: which one is current, and making an earlier one current again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from asd_core.errors import ArtifactError
 from asd_core.formats import MISSING, score_text
 from pages.parts.train.fields import detector_titles
 from pages.shared.cards import threshold_origin
-from pages.shared.frame import Chosen, keep, no_detectors
+from pages.shared.choices import choose
+from pages.shared.frame import Chosen, no_detectors
 
 
 def versions(chosen: Chosen) -> None:
@@ -21,13 +22,12 @@ def versions(chosen: Chosen) -> None:
     if not chosen.detectors:
         no_detectors()
     st.caption("Detectors of the data set that is chosen in the side bar.")
-    keep("version_detector", chosen.detectors)
-    name = st.selectbox(
+    name = choose(
         "Detector",
-        list(chosen.detectors),
+        chosen.detectors,
         key="version_detector",
+        in_url=False,
         format_func=detector_titles().get,
-        persist_state="session",
         help="Every training and every saved threshold makes a version; none is ever changed.",
     )
     folder = chosen.detectors[name]
@@ -61,7 +61,7 @@ def _table(folder: Path, current: str | None) -> None:
 
 
 def _opened(version: Path) -> tuple[Artifact | None, str]:
-    """Open a version, or say why it cannot be."""
+    """Open a version, or say why it cannot be opened."""
     try:
         return open_artifact(version), ""
     except ArtifactError as error:

@@ -15,7 +15,7 @@ _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+\.js)";\n', re.MULTILINE)
 def register(name: str, files: str) -> ComponentRenderer:
     """Register `<files>.html`, `.css` and `.js` as the component `name`; call it once, at a module's import.
 
-    The files are read then and never again while the server runs.
+    The files are read then, and never again while the server runs.
     """
     html, css = (_read(f"{files}.{kind}") for kind in ("html", "css"))
     return st.components.v2.component(name, html=html, css=css, js=browser_script(f"{files}.js"))
@@ -30,7 +30,7 @@ def browser_script(file: str) -> str:
 
 
 def _parts(file: str) -> dict[str, str]:
-    """A script's file and those it imports, each once and after what it needs, without their import lines."""
+    """Return a script and those it imports, each once and after its own imports, without the import lines."""
     text = _read(file)
     parts: dict[str, str] = {}
     for imported in _IMPORT.findall(text):

@@ -112,7 +112,7 @@ def synced_player(
     duration_s
         Length of the time axis.
     peak
-        Largest sample that the waveform's axis must hold, so that several clips compare; None takes the clip's own.
+        Largest sample on the waveform's axis, so that several clips can be compared; None means the clip's own.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def _trace_message(trace: Trace) -> dict[str, Any]:
 
 
 def _seconds(cursor: Mapping[str, Any] | None, clip: str) -> float | None:
-    """Seconds of a message from the browser, unless it speaks of another clip."""
+    """Return the seconds of a message from the browser; None if it is about another clip."""
     if not cursor or cursor.get("clip") != clip:
         return None
     seconds = cursor.get("seconds")

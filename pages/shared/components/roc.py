@@ -1,4 +1,4 @@
-"""The ROC with an operating point to drag; matrix and rates follow in the browser, Python hears of the release."""
+"""The ROC with a draggable operating point: the browser updates matrix and rates, Python is told on release."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _curve_message(
     n_normal: int,
     n_anomalous: int,
 ) -> tuple[dict[str, Any], str]:
-    """What the browser is told of a curve, and a digest of it; the same at each move, so kept. Never changed."""
+    """Return the message about a curve and its digest; cached, since it is the same at each move, and never changed."""
     if not len(false_positives) == len(true_positives) == len(thresholds) >= 1:
         lengths = f"{len(false_positives)}, {len(true_positives)} and {len(thresholds)}"
         raise InputError(f"counts and thresholds of a ROC must be equally long and not empty, got {lengths}")
@@ -157,7 +157,7 @@ def _comparison_message(comparison: DimmedCurve) -> dict[str, Any]:
 
 
 def _chosen(sent: Mapping[str, Any] | None, digest: str, n_points: int) -> int | None:
-    """Point of a message from the browser, unless it speaks of another curve."""
+    """Return the point of a message from the browser; None if it is about another curve."""
     if not sent or sent.get("curve") != digest:
         return None
     index = sent.get("index")

@@ -1,4 +1,4 @@
-"""Files that a user brings: the session's limits before anything is decoded, then clips or reasons."""
+"""Files that a user uploads: the session's limits are checked before anything is decoded."""
 
 from __future__ import annotations
 
@@ -9,30 +9,28 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from asd_core.audio.sandbox import decode_upload
-from asd_core.data.uploads import Quota
 from asd_core.errors import AudioError, UsageError
+from asd_core.formats import display_name
 from asd_core.types import Waveform
-from pages.shared.cache import held
 from pages.shared.held import Held
-from pages.shared.sources import shown_name
+from pages.shared.keys import held
+from pages.shared.quota import USED, used_quota
 
-USED = "upload_used"
-"""Key of the session's quota, which counts the files of all pages."""
 _ADMITTED = "upload_admitted"
 
 
 @dataclass(frozen=True, eq=False)
 class Upload:
-    """One file of a session, decoded when its sound is asked for: many at once would not fit into memory.
+    """One file of a session, decoded when its sound is needed: many at once would not fit into memory.
 
     Parameters
     ----------
     name
-        For people.
+        The name to display.
     refusal
-        Why it is not even read, or None.
+        Why it is not read at all, or None.
     channel
-        To be heard of a recording with several; None is their mean.
+        Which channel of several is used; None means their mean.
     """
 
     name: str
@@ -42,7 +40,7 @@ class Upload:
 
     @property
     def sound(self) -> Waveform | AudioError:
-        """Its sound, or why there is none; kept for a while, and not beyond the session."""
+        """The sound, or the reason why there is none; kept for a while, and never beyond the session."""
         if self.refusal is not None:
             return self.refusal
         key = ("upload", self.file.file_id, self.channel)
@@ -53,7 +51,7 @@ class Upload:
 
     @property
     def key(self) -> tuple[str, str, int | None, str]:
-        """What tells it from every other one, of any session."""
+        """What distinguishes it from every other upload of any session."""
         return self.file.file_id, self.name, self.channel, str(self.refusal)
 
     def _decoded(self) -> Waveform | AudioError:
@@ -65,7 +63,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class _OwnSounds:
-    """The clips that a session has uploaded: what was made of them goes with the session."""
+    """The clips that a session has uploaded: everything derived from them is dropped when the session ends."""
 
     held: Held
     digests: set[str] = field(default_factory=set)
@@ -80,8 +78,8 @@ def _own_sounds() -> _OwnSounds:
 
 
 def admitted(files: Sequence[UploadedFile], *, channel: int | None) -> list[Upload]:
-    """Take the files of one uploader, to be heard by channel or mean; those beyond the session's limits are refused."""
-    return [Upload(shown_name(file.name), file, _beyond_limit(file), channel) for file in files]
+    """Admit the files of one uploader, to be read by one channel or the mean; those beyond the limits are refused."""
+    return [Upload(display_name(file.name), file, _beyond_limit(file), channel) for file in files]
 
 
 def _beyond_limit(file: UploadedFile) -> AudioError | None:
@@ -90,7 +88,7 @@ def _beyond_limit(file: UploadedFile) -> AudioError | None:
     if file.file_id in admitted:
         return None
     try:
-        st.session_state[USED] = st.session_state.get(USED, Quota()).with_files([file.size])
+        st.session_state[USED] = used_quota().with_files([file.size])
     except UsageError as error:
         return AudioError("too_big", str(error))
     admitted.add(file.file_id)

@@ -1,17 +1,20 @@
-"""How far a chore is (a data set being made, a grid being tried), and how it ended."""
+"""Background jobs: their current state, and the panel of a chore that runs or has ended."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import streamlit as st
 
+from asd_core.errors import BusyError
+from asd_core.formats import size_text
 from asd_core.jobs import queue as jobs
+from asd_core.jobs import table as job_table
 from asd_core.jobs.chores import Chore, Step
 from asd_core.jobs.table import Job, read_job, step
-from pages.parts.data.table import size_text
-from pages.parts.train.live import cleared_jobs
-from pages.shared.frame import fragment, shown_text
+from pages.shared.frame import fragment
+from pages.shared.plain_text import shown_text
 
 POLL_S = 1.0
 DOING = {
@@ -21,13 +24,20 @@ DOING = {
 }
 
 
+def cleared_jobs() -> list[Job]:
+    """Close jobs whose process died, start the next one, and return the active ones; another process may do so."""
+    with contextlib.suppress(BusyError):
+        return jobs.clear_dead_jobs()
+    return job_table.active_jobs()
+
+
 def chore_panel(kinds: Sequence[str]) -> bool:
-    """Show what is being made, and how one of these kinds ended; look again every second while it runs.
+    """Show the chore that runs, or how the last one of these kinds ended; refreshed every second while it runs.
 
     Returns
     -------
     bool
-        Whether a chore of any kind runs.
+        Whether a chore of any kind is running.
     """
     cleared_jobs()
     job = jobs.last_chore()
@@ -35,13 +45,13 @@ def chore_panel(kinds: Sequence[str]) -> bool:
         return False
     if job.is_active:
         looks = [job]
-        fragment(lambda: _panel(looks.pop() if looks else _looked_at_again(job)), run_every=POLL_S)()
+        fragment(lambda: _panel(looks.pop() if looks else _refreshed(job)), run_every=POLL_S)()
     elif job.chore.kind in kinds:
         _panel(job)
     return job.is_active
 
 
-def _looked_at_again(job: Job) -> Job:
+def _refreshed(job: Job) -> Job:
     cleared_jobs()
     now = read_job(job.folder)
     if not now.is_active:

@@ -1,0 +1,61 @@
+"""The cards of the overview: one per trained detector, and one per page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from asd_core.artifacts.store import Artifact
+from asd_core.evaluation.summary import Summary
+from asd_core.evaluation.uncertainty import Interval, estimate_of, interval_text
+from asd_core.formats import area_text, score_text, seconds_text
+from pages.shared.cards import DETECTOR_MARKS, in_columns, threshold_origin
+from pages.shared.frame import PAGES
+from pages.shared.plain_text import plain
+
+
+def detector_cards(cards: Sequence[tuple[Artifact, Summary]]) -> None:
+    """Draw one card per detector, three per row."""
+    for column, (artifact, figures) in in_columns(cards):
+        with column:
+            _detector_card(artifact, figures)
+
+
+def _detector_card(artifact: Artifact, figures: Summary) -> None:
+    """Show title, AUC with its interval, and threshold; on demand further figures, and what it was trained on."""
+    ranking = figures.ranking
+    training, data = artifact.manifest["training"], artifact.manifest["data"]
+    with st.container(border=True, height="stretch"):
+        st.markdown(f"**{DETECTOR_MARKS[artifact.detector_name]} {plain(artifact.title)}**")
+        st.metric(
+            "AUC, mean over machine ids",
+            area_text(estimate_of(ranking.auc_mean)),
+            help="Area under the ROC: the chance that an anomalous clip scores higher than a normal one. 0.5 is "
+            "guessing, 1 is perfect. Computed for each machine id, then averaged: the official DCASE figure.",
+        )
+        st.caption(f"95 % interval {_interval(ranking.auc_mean)}")
+        st.markdown(f"Threshold **{score_text(artifact.threshold.value)}**")
+        with st.expander("More about it"):
+            st.markdown(f"Threshold: {threshold_origin(artifact.threshold)}.")
+            st.markdown(f"AUC, all ids pooled: **{interval_text(ranking.auc_pooled)}**")
+            st.markdown(f"Partial AUC (FPR ≤ 0.1), mean: **{interval_text(ranking.pauc_mean)}**")
+            st.caption(
+                f"Judged on {ranking.n_normal} normal and {ranking.n_anomalous} anomalous test clips, never "
+                f"trained on. Trained {plain(artifact.manifest['created_at'][:10])} in "
+                f"{seconds_text(training['seconds'])} on {len(data['fitted_digests'])} normal clips, ids "
+                f"{plain(', '.join(data['ids']))} (preset {plain(artifact.manifest['preset'])}, {artifact.version})"
+            )
+
+
+def page_cards(descriptions: Mapping[str, str]) -> None:
+    """Draw one card per page, three per row: its link, and what it is for."""
+    by_path = {page.path: page for page in PAGES}
+    for column, page in in_columns([by_path[path] for path in descriptions]):
+        with column.container(border=True, height="stretch", gap="xsmall"):
+            st.page_link(page.path, label=f"**{page.title}**", icon=page.icon)
+            st.caption(descriptions[page.path])
+
+
+def _interval(found: Interval | None) -> str:
+    return "not defined" if found is None else f"{found.low:.3f} to {found.high:.3f}"

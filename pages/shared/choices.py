@@ -1,0 +1,126 @@
+"""A reader's choices: they survive a change of page, and the URL names those that a link should restore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from pages.shared.plain_text import shown_text
+
+
+def keep(key: str, options: Iterable[str] | None = None) -> None:
+    """Keep a keyed widget's value over a change of page; call it just before the widget is drawn.
+
+    With `options`, a session's first visit takes the value that the URL names, and the first option replaces one that
+    is missing or gone. `link` writes the URL. (Streamlit's own binding would put labels into it, not names.)
+    """
+    known = None if options is None else tuple(options)
+    value = st.session_state.get(key)
+    if known and value is None:
+        value = _named_by_url(known, st.query_params.get(key))
+    if known and value not in known:
+        value = known[0]
+    if value is not None:
+        st.session_state[key] = value
+
+
+def link(key: str) -> None:
+    """Write a keyed widget's value to the URL, so that a link opens the page as it is."""
+    value = st.session_state.get(key)
+    if value is not None and st.query_params.get(key) != shown_text(value):
+        st.query_params[key] = shown_text(value)
+
+
+def _named_by_url(known: tuple[str, ...], text: str | None) -> str | None:
+    """Return the option that `link` wrote as this text: a name that is not UTF-8 has another form in the URL."""
+    return None if text is None else next((name for name in known if shown_text(name) == text), None)
+
+
+def choose(
+    label: str,
+    options: Mapping[str, Any] | Iterable[str],
+    *,
+    key: str,
+    place: Any = st,
+    in_url: bool = True,
+    **look: Any,
+) -> str:
+    """Let the reader choose one name from a list, at first the first one.
+
+    Parameters
+    ----------
+    options
+        Names; those of a mapping are shown by its values, unless `format_func` says otherwise.
+    place
+        Where the list is drawn, such as a column.
+    in_url
+        Whether the URL names the choice.
+    look
+        Further options of the widget.
+    """
+    return _choice(place.selectbox, label, options, key=key, in_url=in_url, look=look)
+
+
+def switch(
+    label: str,
+    options: Mapping[str, Any] | Iterable[str],
+    *,
+    key: str,
+    place: Any = st,
+    in_url: bool = True,
+    **look: Any,
+) -> str:
+    """Let the reader choose one of a few names that are all visible; otherwise as `choose`."""
+    look = {"required": True, **look}
+    return _choice(place.segmented_control, label, options, key=key, in_url=in_url, look=look)
+
+
+def _choice(
+    widget: Callable[..., str],
+    label: str,
+    options: Mapping[str, Any] | Iterable[str],
+    *,
+    key: str,
+    in_url: bool,
+    look: dict[str, Any],
+) -> str:
+    names = list(options)
+    if isinstance(options, Mapping):
+        look = {"format_func": options.__getitem__, **look}
+    keep(key, names)
+    chosen = widget(label, names, key=key, persist_state="session", **look)
+    if in_url:
+        link(key)
+    return chosen
+
+
+def pick_row(table: Any, *, n_rows: int, key: str, **look: Any) -> int:
+    """Draw a table and return the row that the reader selected, at first the first one.
+
+    Parameters
+    ----------
+    n_rows
+        Number of rows, at least 1.
+    look
+        Further options of the table, such as its height.
+    """
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [0]}},
+        key=key,
+        **look,
+    )
+    row = event.selection.rows[0] if event.selection.rows else 0
+    return row if row < n_rows else 0
+
+
+def go(page: str, label: str, *, icon: str | None = None, key: str | None = None, **state: str) -> None:
+    """Draw a button that opens another page with some of its choices made."""
+    if st.button(label, key=key or f"go:{page}:{label}", icon=icon, on_click=st.session_state.update, args=(state,)):
+        st.switch_page(page)

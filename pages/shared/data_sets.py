@@ -1,0 +1,98 @@
+"""Data sets as several pages need them: the table, the index of one machine's clips, and their folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from asd_core.data.data_set import OWN_SUFFIX, DataSet
+from asd_core.data.library import clips_folder, open_known
+from asd_core.data.simulated.bench import write_bench
+from asd_core.data.table import EMBEDDED_NAME, KnownSet, read_library
+from asd_core.formats import display_name
+from asd_core.system.places import data_dir
+from pages.shared.choices import choose
+from pages.shared.frame import Chosen
+from pages.shared.keys import Tree
+
+KIND_TITLES = {"simulated": "simulated", "recordings": "own recordings", "downloaded": "DCASE 2020 recordings"}
+_BENCH_LOCK = threading.Lock()
+
+
+def set_title(known: KnownSet) -> str:
+    """Name a data set in a list, with its kind."""
+    return f"{known.name} ({KIND_TITLES[known.kind]})"
+
+
+def known_sets() -> dict[str, KnownSet]:
+    """Return all data sets by name, the embedded bench first."""
+    return {known.name: known for known in read_library().sets}
+
+
+def choose_machine(known: KnownSet, *, key: str) -> str:
+    """Return the data set's machine, chosen by the user where there are several."""
+    machines = list(known.machines)
+    if len(machines) == 1:
+        return machines[0]
+    return choose(
+        "Machine", machines, key=key, in_url=False, format_func=display_name, help="One kind of machine at a time."
+    )
+
+
+@dataclass(frozen=True)
+class _Machine:
+    """One machine of a data set, and its folder as it is now."""
+
+    known: KnownSet
+    name: str
+    tree: Tree
+
+
+@st.cache_resource(
+    max_entries=16,
+    show_spinner="Listing the clips …",
+    hash_funcs={_Machine: lambda machine: ascii((machine.known, machine.name, machine.tree))},
+)
+def _indexed(machine: _Machine) -> DataSet:
+    return open_known(machine.known, machine.name)
+
+
+def indexed(known: KnownSet, machine: str) -> DataSet:
+    """Index a machine's clips, again where a folder has changed; the embedded bench is generated first."""
+    if known.name == EMBEDDED_NAME:
+        embedded_bench()
+    return _indexed(_Machine(known, machine, tree(known.folder / known.machines[machine])))
+
+
+def clips_root(chosen: Chosen) -> Path | None:
+    """Return the folder of the machine's clips, generated first if they come with the project; None if unknown."""
+    if chosen.data_set not in (EMBEDDED_NAME, EMBEDDED_NAME + OWN_SUFFIX):
+        return clips_folder(chosen.data_set, chosen.machine)
+    return embedded_bench() / chosen.machine
+
+
+def tree_stamp(root: Path) -> str:
+    """Return a cheap digest of folders' names, times and numbers of files; it changes when a file comes or goes."""
+    folders = [(folder, os.stat(folder).st_mtime_ns, len(names)) for folder, _, names in os.walk(root)]  # noqa: PTH116
+    return hashlib.sha256(repr(sorted(folders)).encode()).hexdigest()[:16]
+
+
+def embedded_bench() -> Path:
+    """Return the folder of the clips that come with the project, generated first where it is missing."""
+    root = data_dir() / EMBEDDED_NAME
+    if not root.is_dir():
+        bar = st.progress(0.0, "Generating the simulated clips, once …")
+        with _BENCH_LOCK:  # another session may be generating them
+            write_bench(root, on_progress=lambda done, total: bar.progress(done / total, f"{done} of {total} clips"))
+        bar.empty()
+    return root
+
+
+def tree(root: Path) -> Tree:
+    """Return a folder of clips with its present stamp."""
+    return Tree(root, tree_stamp(root))
