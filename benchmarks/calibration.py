@@ -28,7 +28,7 @@ def simulated_figures(root: Path, *, preset: str) -> dict[str, Any]:
         request = TrainingRequest("dcase_autoencoder", root, preset=preset, out=Path(scratch))
         result = train(request, on_progress=lambda progress: print(progress, file=sys.stderr))
         summary = summarise(result.artifact, result.artifact.scores.of("test"))
-        return summary | {"seconds": result.artifact.manifest["training"]["seconds"]}
+        return summary | {"seconds": result.artifact.manifest.training.seconds}
 
 
 def table(figures: dict[str, Any], *, seed: int) -> str:

@@ -55,7 +55,7 @@ def train_row(name: str, root: Path, out: Path) -> str:
         f"{summary[key]:.3f} [{summary[key + '_ci'][0]:.3f}, {summary[key + '_ci'][1]:.3f}]"
         for key in ("auc_pooled", "auc_mean")
     )
-    seconds = result.artifact.manifest["training"]["seconds"]
+    seconds = result.artifact.manifest.training.seconds
     return f"| {result.artifact.title} | {pooled} | {mean} | {per_id} | {summary['pauc_mean']:.3f} | {seconds:.0f} s |"
 
 

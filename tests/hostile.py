@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import soundfile as sf
@@ -72,7 +73,7 @@ def hostile_home(place: Path) -> Path:
     reason = " ".join(SLASHED.values()).encode("ascii", "replace").decode()
     threshold = Threshold(None, "conformal", False, None, 0, reason=reason)
     title = SLASHED["html"] + SLASHED["image"]
-    manifest = {**artifact.manifest, "title": title, "threshold": threshold.to_json(), "warnings": [reason]}
+    manifest = replace(artifact.manifest, title=title, threshold=threshold, warnings=(reason,))
     publish(artifact.folder.parent, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
     for number, name in enumerate(names):
         shutil.copytree(artifact.folder.parents[1], place / "artifacts" / name / names[-1 - number])

@@ -160,7 +160,7 @@ def test_a_job_is_queued_then_trains_then_is_done_with_the_detector_that_train_g
     assert all(event.loss > 0 and event.heldout_loss > 0 for event in progress(done))
     artifact = open_artifact(Path(done.status.model))
     assert artifact.version == done.status.version
-    assert artifact.manifest["files"] == here.artifact.manifest["files"]
+    assert artifact.manifest.files == here.artifact.manifest.files
     assert artifact.detector().anomaly_score(hum(900, knocks=4)) > artifact.detector().anomaly_score(hum(901))
     assert any(text.startswith("few_clips") for text in done.status.warnings)
     assert done.status.began_at < done.status.ended_at

@@ -121,7 +121,7 @@ def test_a_tiny_run_is_submitted_trains_in_its_own_process_and_shows_its_result(
     assert [metric.label for metric in app.metric][:1] == ["AUC, mean over ids"]
     assert len(app.get("plotly_chart")) == 1
     assert library.clips_folder("winter", "pump") == home / "uploads" / "pump"
-    assert open_artifact(Path(done.status.model)).manifest["data"]["data_set"] == "winter"
+    assert open_artifact(Path(done.status.model)).manifest.data.data_set == "winter"
     button(app, "Threshold").click().run()
     assert app.session_state["set"] == "winter/pump"
     assert app.session_state["detector"] == "lstm_predictor"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def make_current(detector_folder: Path, version: str) -> None:
         folder = _version_folder(detector_folder, version)
         artifact = open_artifact(folder)
         for name in PAYLOAD_FILES:
-            if file_digest(folder / name) != artifact.manifest["files"][name]["sha256"]:
+            if file_digest(folder / name) != artifact.manifest.files[name].sha256:
                 raise ArtifactError(f"{folder}: {name} is damaged: its SHA-256 differs from the manifest's")
         digest = file_digest(folder / MANIFEST)
         replace_file(detector_folder / CURRENT, f"{folder.name} {digest}\n".encode())
@@ -132,10 +133,7 @@ def save_threshold(artifact: Artifact, threshold: Threshold, *, folder: Path, re
     ArtifactError
         The version is damaged or gone.
     """
-    changes = {
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "threshold": threshold.to_json(),
-        "threshold_reason": reason,
-    }
+    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = replace(artifact.manifest, created_at=created_at, threshold=threshold, threshold_reason=reason)
     with locked(folder):
-        return republish(folder, artifact, changes=changes)
+        return republish(folder, artifact, manifest=manifest)

@@ -187,7 +187,7 @@ def _entry(assessment: Assessment, summary: dict[str, Any], detector: Detector) 
     threshold, scores = summary["threshold"], assessment.scores
     manifest = assessment.artifact.manifest
     labels, values = scores.is_anomalous, scores.anomaly_scores
-    n_fitted = len(manifest["data"]["fitted_digests"])
+    n_fitted = len(manifest.data.fitted_digests)
     return {
         "title": assessment.title,
         **{
@@ -208,8 +208,8 @@ def _entry(assessment: Assessment, summary: dict[str, Any], detector: Detector) 
         "by_id": by_id_svg(_by_id(scores), threshold=threshold["value"]),
         "localisation": _localisation(assessment, detector),
         "trained": (
-            f"Trained {manifest['created_at'][:10]} with preset {manifest['preset']} on {n_fitted} normal clips in "
-            f"{seconds_text(manifest['training']['seconds'])}; version {assessment.artifact.version}; "
+            f"Trained {manifest.created_at[:10]} with preset {manifest.preset} on {n_fitted} normal clips in "
+            f"{seconds_text(manifest.training.seconds)}; version {assessment.artifact.version}; "
             f"encoder {assessment.artifact.encoder_title or 'none'}."
         ),
     }
@@ -374,7 +374,7 @@ def _clip_name(clip: ScoredClip) -> str:
 
 
 def _settings(assessments: Sequence[Assessment], made: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    rows = [(f"{each.title}: settings", _flat(each.artifact.manifest["settings"])) for each in assessments]
+    rows = [(f"{each.title}: settings", _flat(each.artifact.manifest.settings)) for each in assessments]
     for each, table in zip(assessments, made, strict=True):
         rows += [(f"{each.title}: {name}", _flat(value)) for name, value in table.items()]
     return rows

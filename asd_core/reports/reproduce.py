@@ -148,9 +148,9 @@ def _left_by_former_run(request: TrainingRequest, encoder: str | None) -> Path |
     wanted = (request.detector, request.preset, request.seed, encoder, clips)
     for folder in found:
         manifest = open_artifact(folder).manifest
-        settings = manifest["settings"]
-        made = (manifest["detector"], manifest["preset"], settings.get("seed"), settings.get("encoder"))
-        if (*made, manifest["data"]["fingerprint"]) == wanted:
+        settings = manifest.settings
+        made = (manifest.detector, manifest.preset, settings.get("seed"), settings.get("encoder"))
+        if (*made, manifest.data.fingerprint) == wanted:
             return folder
     return None
 
@@ -160,18 +160,18 @@ def _row(assessment: Assessment, *, seed: int) -> dict[str, Any]:
     by_labels = summarise_assessment(assessment, rule=REPORT_RULE, seed=seed)
     honest = summarise_assessment(assessment, seed=seed)
     manifest = assessment.artifact.manifest
-    n_fitted = len(manifest["data"]["fitted_digests"])
+    n_fitted = len(manifest.data.fitted_digests)
     return {
         "method": assessment.title,
         "detector": name,
         "simulated": assessment.data_set.simulated is not None,
         "n_fitted": n_fitted,
-        "n_heldout": len(manifest["data"]["heldout_digests"]),
+        "n_heldout": len(manifest.data.heldout_digests),
         "full_seconds_extrapolated": extrapolated_seconds(
-            manifest["training"]["seconds"], n_fitted=n_fitted, preset=manifest["preset"]
+            manifest.training.seconds, n_fitted=n_fitted, preset=manifest.preset
         ),
-        "training_seconds": manifest["training"]["seconds"],
-        "heldout_loss": manifest["training"]["heldout_loss"],
+        "training_seconds": manifest.training.seconds,
+        "heldout_loss": manifest.training.heldout_loss,
         "report": vars(PUBLISHED[name]),
         **{key: by_labels.get(key) for key in _SHARED},
         "with_test_labels": _at_threshold(by_labels),

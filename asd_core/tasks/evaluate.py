@@ -82,8 +82,8 @@ def assess(
     clips = FileClips(tuple(found.clips[row] for row in kept), artifact.channel)
     scores = scored(detector, clips, "test", [found.digests[row] for row in kept])
     warnings = list(found.warnings)
-    if data_set.index.machine != artifact.manifest["data"]["machine"]:
-        warnings.append(f"other_machine: trained on {artifact.manifest['data']['machine']}")
+    if data_set.index.machine != artifact.manifest.data.machine:
+        warnings.append(f"other_machine: trained on {artifact.manifest.data.machine}")
     return Assessment(
         title=artifact.title,
         artifact=artifact,
@@ -108,7 +108,7 @@ def open_for(artifact: Artifact, data: Path, *, machine: str | None = None, **op
     DataSetError
         See `asd_core.data.data_set.open_data_set`.
     """
-    trained_on = str(artifact.manifest["data"]["machine"])
+    trained_on = artifact.manifest.data.machine
     try:
         return open_data_set(data, machine=machine, **options)
     except DataSetError:
@@ -370,7 +370,7 @@ def made_from(assessment: Assessment, *, rule: str | None, rule_value: float | N
     return {
         "version": assessment.artifact.version,
         "test_fingerprint": fingerprint([clip.digest for clip in assessment.scores.clips]),
-        "training_fingerprint": assessment.artifact.manifest["data"]["fingerprint"],
+        "training_fingerprint": assessment.artifact.manifest.data.fingerprint,
         "split": "test",
         "ids": sorted(set(assessment.scores.machine_ids)),
         "rule": rule,

@@ -65,7 +65,7 @@ def detector_cards(cards: Sequence[tuple[Artifact, dict[str, Any]]]) -> None:
 
 def _detector_card(artifact: Artifact, figures: dict[str, Any]) -> None:
     """Title, AUC with its interval and threshold; on demand further figures, and what it was trained on."""
-    training, data = artifact.manifest["training"], artifact.manifest["data"]
+    training, data = artifact.manifest.training, artifact.manifest.data
     with st.container(border=True, height="stretch"):
         st.markdown(f"**{DETECTOR_MARKS[artifact.detector_name]} {plain(artifact.title)}**")
         st.metric(
@@ -84,9 +84,9 @@ def _detector_card(artifact: Artifact, figures: dict[str, Any]) -> None:
             )
             st.caption(
                 f"Judged on {figures['n_normal']} normal and {figures['n_anomalous']} anomalous test clips, never "
-                f"trained on. Trained {plain(artifact.manifest['created_at'][:10])} in "
-                f"{seconds_text(training['seconds'])} on {len(data['fitted_digests'])} normal clips, ids "
-                f"{plain(', '.join(data['ids']))} (preset {plain(artifact.manifest['preset'])}, {artifact.version})"
+                f"trained on. Trained {plain(artifact.manifest.created_at[:10])} in "
+                f"{seconds_text(training.seconds)} on {len(data.fitted_digests)} normal clips, ids "
+                f"{plain(', '.join(data.ids))} (preset {plain(artifact.manifest.preset)}, {artifact.version})"
             )
 
 
