@@ -95,8 +95,7 @@ def _failed_job(place: Path, names: list[str]) -> None:
     """File a training of such a data set that failed, and says so in such words."""
     request = TrainingRequest("lstm_predictor", place / "recordings" / names[0], machine=names[3], name=names[0])
     job_table.runs_dir().mkdir(parents=True, exist_ok=True)
-    content = {**job_table.HEADER, "warnings": [], "request": job_table.request_json(request)}
-    folder = job_table.make_run(job_table.json_bytes(content))
+    folder = job_table.make_run(request)
     words = " ".join(SLASHED.values())
     job_table.write_status(folder, job_table.Status("failed", error=words, warnings=(words,)))
     (folder / "log.txt").write_text(words, errors="surrogateescape")

@@ -24,7 +24,7 @@ from asd_core.data.dcase2020 import unpacking
 from asd_core.data.dcase2020.steps import DownloadError
 from asd_core.data.marked import LABELS, mark, marked_dir
 from asd_core.data.uploads import Quota, Upload, store_uploads
-from asd_core.errors import BusyError, DataSetError, UsageError
+from asd_core.errors import BusyError, DataSetError, StaleVersionError, UsageError
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.system import disk, files, locks
 from asd_core.system.locks import hold, is_held
@@ -227,7 +227,7 @@ def _save(number, model):
     for at in range(10):
         try:
             save_threshold(open_artifact(model), manual(float(10 * number + at)), folder=model)
-        except BusyError:
+        except (BusyError, StaleVersionError):  # the other one saves now, or has saved since this one looked
             continue
 
 

@@ -23,7 +23,7 @@ from asd_core.features.encoders.contract import EncoderIdentity, WeightFile
 from asd_core.features.encoders.weights import parse_files, weights_digest
 from asd_core.features.familiarity import Familiarity
 from asd_core.features.log_mel import FEATURE_CONFIG
-from asd_core.system.files import parse_json
+from asd_core.system.files import no_constant, parse_json
 from asd_core.system.typed_json import from_json, to_json
 
 SCHEMA = 1
@@ -265,7 +265,7 @@ def format_manifest(manifest: Manifest) -> bytes:
 def parse_manifest(text: bytes, folder: Path) -> Manifest:
     """Read and check a manifest; raises ArtifactError, which names the version's folder."""
     try:
-        table = parse_json(text, parse_constant=_no_constant, parse_float=finite_float, parse_int=_bounded_integer)
+        table = parse_json(text, parse_constant=no_constant, parse_float=finite_float, parse_int=_bounded_integer)
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{folder}: {MANIFEST} is not valid JSON: {error}") from error
     if not isinstance(table, dict) or table.pop("kind", None) != KIND:
@@ -303,10 +303,6 @@ def _check_values(manifest: Manifest) -> None:
     if manifest.features != FEATURE_CONFIG:
         raise ValueError(f"trained on features {manifest.features}, but {FEATURE_CONFIG} are at hand")
     build_detector(manifest)
-
-
-def _no_constant(word: str) -> None:
-    raise ValueError(f"{word} is not a number")
 
 
 def _bounded_integer(text: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from asd_core.artifacts.manifest import MANIFEST, PAYLOAD_FILES
@@ -20,6 +19,7 @@ from asd_core.data.clips import file_digest
 from asd_core.data.data_set import OWN_SUFFIX
 from asd_core.errors import ArtifactError, UsageError
 from asd_core.evaluation.thresholds import Threshold
+from asd_core.system.clock import utc_now
 from asd_core.system.disk import remove_tree, set_aside
 from asd_core.system.files import replace_file
 
@@ -133,7 +133,6 @@ def save_threshold(artifact: Artifact, threshold: Threshold, *, folder: Path, re
     ArtifactError
         The version is damaged or gone.
     """
-    created_at = datetime.now(UTC).isoformat(timespec="seconds")
-    manifest = replace(artifact.manifest, created_at=created_at, threshold=threshold, threshold_reason=reason)
+    manifest = replace(artifact.manifest, created_at=utc_now(), threshold=threshold, threshold_reason=reason)
     with locked(folder):
         return republish(folder, artifact, manifest=manifest)

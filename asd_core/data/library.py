@@ -20,14 +20,12 @@ Deleting forgets such a folder; only what was made here is removed from the disk
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +35,9 @@ from asd_core.data.marked import marked_dir
 from asd_core.data.simulated.bench import read_simulated
 from asd_core.errors import DataSetError, FileError, UsageError
 from asd_core.formats import MAX_SHOWN_NAME
+from asd_core.system.clock import utc_now
 from asd_core.system.disk import remove_tree, set_aside
-from asd_core.system.files import parse_json, read_regular, replace_file
+from asd_core.system.files import json_bytes, parse_json, read_regular, replace_file
 from asd_core.system.locks import data_set_lock, hold
 from asd_core.system.places import benches_dir, data_dir
 
@@ -427,7 +426,7 @@ def write_table(sets: Sequence[KnownSet]) -> None:
     own = {known.name: known.to_json() for known in sets if known.name != EMBEDDED_NAME}
     if len(own) > MAX_SETS:
         raise DataSetError(f"at most {MAX_SETS} data sets can be listed; delete one first")
-    content = _json_bytes({**_HEADER, "sets": dict(sorted(own.items()))})
+    content = json_bytes({**_HEADER, "sets": dict(sorted(own.items()))})
     if len(content) > MAX_TABLE_BYTES:
         raise DataSetError(
             f"the table of data sets may have at most {MAX_TABLE_BYTES} bytes, it would have {len(content)}; "
@@ -440,13 +439,3 @@ def table() -> AbstractContextManager[None]:
     """Hold the table's lock; wait a moment for another process."""
     busy = "the table of data sets is busy: another process changes it; try again"
     return hold(data_dir() / ".lock", busy=busy, wait_s=LOCK_S)
-
-
-def _json_bytes(content: Mapping[str, Any]) -> bytes:
-    """Write JSON; numbers must be finite."""
-    return json.dumps(content, allow_nan=False, indent=1).encode() + b"\n"
-
-
-def utc_now() -> str:
-    """Write the present moment as ISO 8601, UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -24,12 +24,12 @@ from asd_core.data.library import (
     read_library,
     table,
     uploads_dir,
-    utc_now,
     writable_library,
     write_table,
 )
 from asd_core.errors import AudioError, DataSetError, UsageError
 from asd_core.formats import display_name
+from asd_core.system.clock import utc_now
 from asd_core.system.disk import check_free_disk
 from asd_core.system.files import parse_json, replace_beneath
 from asd_core.system.locks import data_set_lock

@@ -23,19 +23,15 @@ from asd_core.data.data_set import slug
 from asd_core.detectors import detector_class
 from asd_core.errors import AsdError, BusyError, UsageError
 from asd_core.jobs.chores import Chore
+from asd_core.jobs.listing import active_jobs, list_chores
 from asd_core.jobs.run import BUSY, HEARTBEAT_LIMIT_S, USAGE, check_free_disk, run, slot
 from asd_core.jobs.table import (
     LANES,
     LOG,
     Job,
     Status,
-    active_jobs,
-    age_s,
     ended,
     job_json,
-    json_bytes,
-    list_chores,
-    lock_file,
     make_run,
     parse_request,
     read_job,
@@ -45,8 +41,10 @@ from asd_core.jobs.table import (
     table,
     write_status,
 )
+from asd_core.system.clock import age_s
 from asd_core.system.disk import remove_tree
 from asd_core.system.files import is_writable
+from asd_core.system.locks import lock_file
 from asd_core.system.logs import configure, event
 from asd_core.system.places import with_home
 from asd_core.system.processes import process_start, signal_group
@@ -68,11 +66,10 @@ def submit(request: TrainingRequest) -> Job:
         The queue is full, or the same detector is already queued or running for these clips.
     """
     request = _checked_request(request)
-    text = json_bytes(job_json(request))
     check_free_disk(request)
     with table():
         _check_room(request)
-        folder = make_run(text)
+        folder = make_run(request)
     event("training asked for", job=folder.name, detector=request.detector, data=str(request.data))
     with contextlib.suppress(BusyError):  # it is queued: whoever looks next starts it
         sweep()
@@ -89,13 +86,12 @@ def start(chore: Chore) -> Job:
     BusyError
         Another chore runs, or another process holds the table for more than a moment.
     """
-    text = json_bytes(job_json(chore))
     sweep()
     with table():
         before = list_chores()
         if any(job.is_active for job in before):
             raise BusyError("another data set is being made; wait for it or stop it")
-        folder = make_run(text, command=chore.kind)
+        folder = make_run(chore)
         doomed = [_set_aside(job) for job in before]
     for each in doomed:
         remove_tree(each)

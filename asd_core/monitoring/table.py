@@ -13,7 +13,6 @@ import math
 import os
 import re
 import stat
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -23,7 +22,7 @@ from typing import BinaryIO, Self
 
 from asd_core.artifacts.store import Artifact
 from asd_core.data.data_set import slug
-from asd_core.errors import BusyError, UsageError
+from asd_core.errors import UsageError
 from asd_core.features.familiarity import ClipTraits, Familiarity
 from asd_core.formats import cell_text
 from asd_core.system.files import csv_text
@@ -380,7 +379,7 @@ def open_table(path: Path) -> Iterator[WatchTable]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        _wait_for_lock(stack, path)
+        stack.enter_context(hold(_lock(path), busy=f"another watch writes to {path}", wait_s=BUSY_WAIT_S))
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         try:
             descriptor = os.open(path, flags, 0o644)
@@ -390,19 +389,6 @@ def open_table(path: Path) -> Iterator[WatchTable]:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UsageError(f"{path} must be a regular file")
         yield WatchTable(path, descriptor)
-
-
-def _wait_for_lock(stack: contextlib.ExitStack, path: Path) -> None:
-    deadline = time.monotonic() + BUSY_WAIT_S
-    while True:
-        try:
-            stack.enter_context(hold(_lock(path), busy=f"another watch writes to {path}"))
-        except BusyError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return
 
 
 def is_running(path: Path) -> bool:

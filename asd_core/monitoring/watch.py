@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from asd_core.monitoring.table import (
     open_table,
     unescaped,
 )
+from asd_core.system.clock import utc_now
 from asd_core.tasks.score import score_waveform
 from asd_core.types import Waveform
 
@@ -243,7 +243,7 @@ class _Watcher:
         model = os.fspath(self._artifact.folder)
         scored = score_waveform(sound, self._artifact, self._detector, path=path, model=model)
         drift = self._judge.drift
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        now = utc_now("milliseconds")
         row = self._judge.judge(scored, _traits(sound), now=now)
         self._table.append(row)
         self._done.add(path)

@@ -19,7 +19,8 @@ from asd_core.evaluation.imported import rescore
 from asd_core.evaluation.normalisation import fit_id_scales, normalise_ids
 from asd_core.evaluation.scores import Scores
 from asd_core.evaluation.thresholds import RULES, Threshold, check_rule
-from asd_core.tasks.train import DEFAULT_RULE, scored, versions
+from asd_core.system.packages import package_versions
+from asd_core.tasks.train import DEFAULT_RULE, scored
 from asd_core.types import BoolArray, FloatArray
 
 N_DRAWS = 2000
@@ -377,7 +378,7 @@ def made_from(assessment: Assessment, *, rule: str | None, rule_value: float | N
         "rule_value": rule_value,
         "seed": seed,
         "n_draws": N_DRAWS,
-        "versions": versions(),
+        "versions": package_versions(),
     }
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
 import numpy as np
 
-from asd_core import __version__
 from asd_core.artifacts.arrays import CheckpointFile
 from asd_core.artifacts.manifest import (
     CalibrationSummary,
@@ -44,12 +40,13 @@ from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.features.familiarity import Familiarity, traits
 from asd_core.features.log_mel import FEATURE_CONFIG
+from asd_core.system.clock import utc_now
+from asd_core.system.packages import package_versions
 
 DEFAULT_RULE = "conformal"
 GENERAL_WARNINGS = ("few_clips: ", "no_threshold: ", "refused: ", "subsample: ")
 MAX_CLIP_WARNINGS = 50
 """A manifest has a size limit: what the reader said of further clips is counted, not kept."""
-_PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "torch", "soundfile", "soxr", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -198,7 +195,7 @@ def _train(
     warnings = _training_warnings(normal, len(fitted.clips), threshold) + detector.training_warnings + test.warnings
     identity = detector.encoder_identity
     manifest = Manifest(
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        created_at=utc_now(),
         detector=detector.name,
         title=detector.title,
         encoder=None if identity is None else EncoderRecord.of(identity),
@@ -211,7 +208,7 @@ def _train(
         familiarity=Familiarity.fit([traits(clip) for clip in fitted.clips]),
         data=_manifest_data(data_set, normal, fitted, heldout),
         training=training,
-        versions=versions(),
+        versions=package_versions(),
         warnings=_shortened(warnings),
         parent=None,
     )
@@ -317,14 +314,3 @@ def _training_record(history: Sequence[Progress], seconds: float) -> TrainingRec
         loss=tuple(progress.loss for progress in history),
         heldout_losses=tuple(progress.heldout_loss for progress in history),
     )
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that figures depend on."""
-    found = {"asd_core": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -15,8 +15,9 @@ from asd_core.artifacts.versions import current_version, delete_version, is_read
 from asd_core.data.library import EMBEDDED_NAME, KnownSet, delete_data_set, delete_unlisted, unlisted_folders
 from asd_core.errors import BusyError
 from asd_core.formats import display_name
+from asd_core.jobs.listing import active_jobs, list_jobs
 from asd_core.jobs.queue import chore_is_active, delete
-from asd_core.jobs.table import Job, active_jobs, list_jobs
+from asd_core.jobs.table import Job
 from asd_core.system.disk import folder_bytes, free_bytes
 from asd_core.system.places import artifacts_dir
 from asd_core.tasks.storage import caches, empty_cache

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import streamlit as st
@@ -15,6 +14,7 @@ from asd_core.evaluation.scores import ScoredClip
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.monitoring.table import AlarmRule, Judge, WatchRow
+from asd_core.system.clock import utc_now
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import Waveform
 from pages.parts.monitor.view import HeardClip, monitor
@@ -90,7 +90,7 @@ class Replay:
         if value is not None:
             verdict = "anomalous" if bool(is_anomalous(scored.anomaly_score, value)) else "normal"
         row = ScoreRow(scored.path, self.artifact.version, "", "ok", "", scored.anomaly_score, value, verdict)
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        now = utc_now("milliseconds")
         return self.judge.judge(row, self._traits(scored), now=now)
 
     def _traits(self, scored: ScoredClip) -> ClipTraits | None:

@@ -15,6 +15,7 @@ from asd_core.errors import BusyError, UsageError
 from asd_core.formats import display_name, seconds_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
+from asd_core.jobs.listing import active_jobs
 from asd_core.jobs.table import Job
 from asd_core.reports.plots import learning_curves
 from pages.parts.train.fields import detector_titles
@@ -49,7 +50,7 @@ def swept() -> list[Job]:
     """Close jobs whose process died, start the next, and return the active ones; another process may be at it."""
     with contextlib.suppress(BusyError):
         return jobs.sweep()
-    return job_table.active_jobs()
+    return active_jobs()
 
 
 def _trainings() -> list[Job]:

@@ -13,6 +13,7 @@ from asd_core.artifacts.store import open_artifact
 from asd_core.formats import MISSING, area_text, display_name, score_text, seconds_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
+from asd_core.jobs.listing import list_jobs
 from asd_core.jobs.table import Job
 from pages.parts.data.table import go
 from pages.parts.train.live import job_title, loss_figure
@@ -31,7 +32,7 @@ STATE_TEXTS = {
 
 def run_history() -> None:
     """List all trainings that were started here; one can be looked at."""
-    found = job_table.list_jobs()
+    found = list_jobs()
     if not found:
         st.info("Nothing has been trained from here yet.", icon=":material/info:")
         return
