@@ -11,7 +11,7 @@
             scores.csv          scores of held-out and test clips, with their labels
 
 Nothing here can run code: arrays are safetensors, the rest is JSON and CSV, and a manifest never chooses files or
-classes outside fixed names. SHA-256 tells damage, not malice: whoever can write here can also rewrite the digests.
+classes outside fixed names. SHA-256 detects damage, not malice: anyone who can write here can also rewrite the digests.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _VERSION = re.compile(r"v(\d{4,9})-[0-9a-f]{8}")
 
 @dataclass(frozen=True)
 class Artifact:
-    """A version on disk whose manifest has been read and checked; arrays and scores are read when asked for."""
+    """A version on disk whose manifest has been read and checked; arrays and scores are read on first use."""
 
     folder: Path
     manifest: Manifest
@@ -146,7 +146,7 @@ class Artifact:
         Raises
         ------
         ArtifactError
-            Arrays are damaged, or the encoder at hand is another than the one it was trained with.
+            Arrays are damaged, or the encoder at hand differs from the one used in training.
         EncoderUnavailableError
             Its encoder is out of reach.
         """
@@ -187,7 +187,7 @@ class Artifact:
 
 
 def open_artifact(model: Path) -> Artifact:
-    """Open a detector folder (its `current` counts) or one version in it.
+    """Open the current version of a detector folder, or one version in it.
 
     Raises
     ------
@@ -296,19 +296,19 @@ def republish(detector_folder: Path, artifact: Artifact, *, manifest: Manifest) 
     Raises
     ------
     StaleVersionError
-        Another version became current after this one was opened; in another folder than the version's own, one with
-        other arrays.
+        Another version became current after this one was opened; or, in a folder other than the version's own, the
+        current version has other arrays.
     ArtifactError
         The version's arrays or scores are damaged or gone.
     InputError, OSError
         As `publish`.
     """
-    _check_still_counts(detector_folder, artifact)
+    _check_still_current(detector_folder, artifact)
     payloads = {name: artifact.payload(name) for name in PAYLOAD_FILES}
     return _publish(detector_folder, replace(manifest, parent=artifact.version), payloads)
 
 
-def _check_still_counts(detector_folder: Path, artifact: Artifact) -> None:
+def _check_still_current(detector_folder: Path, artifact: Artifact) -> None:
     is_own = detector_folder.resolve() == artifact.folder.parent.resolve()
     if not is_own and not (detector_folder / CURRENT).exists():
         return

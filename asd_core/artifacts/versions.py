@@ -32,7 +32,7 @@ def is_read_only(detector_folder: Path) -> bool:
 
 
 def current_version(detector_folder: Path) -> str | None:
-    """Name of the version that counts; None where `current` is damaged."""
+    """Name of the current version; None where `current` is damaged."""
     try:
         return open_artifact(detector_folder).version
     except ArtifactError:
@@ -40,7 +40,7 @@ def current_version(detector_folder: Path) -> str | None:
 
 
 def make_current(detector_folder: Path, version: str) -> None:
-    """Let an earlier version count again: only `current` is replaced, all or nothing, after the version was checked.
+    """Make an earlier version current again: only `current` is replaced, all or nothing, after a check of the version.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def make_current(detector_folder: Path, version: str) -> None:
 
 
 def delete_version(detector_folder: Path, version: str, *, out: Path) -> None:
-    """Remove a version that does not count.
+    """Remove a version that is not current.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def delete_version(detector_folder: Path, version: str, *, out: Path) -> None:
         current = current_version(detector_folder)
         if current is None or current == version:
             raise UsageError(
-                f"{version} is the version that counts, or that is unknown; make another one current first"
+                f"{version} is the current version, or it is unknown which one is; make another one current first"
             )
         doomed = set_aside(folder, out)
     remove_tree(doomed)
@@ -105,7 +105,7 @@ def _version_folder(detector_folder: Path, version: str) -> Path:
 
 
 def writable_folder(folder: Path) -> Path:
-    """Return a detector folder, or the one beside it where its data set's folder is marked read-only."""
+    """Return a detector folder, or its counterpart beside it where its data set's folder is marked read-only."""
     data_set = folder.parents[1]
     if not (data_set / READ_ONLY_MARK).exists():
         return folder
