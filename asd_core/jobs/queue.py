@@ -1,8 +1,7 @@
-"""Trainings and chores in the background: asked for, started, cancelled; `python -m asd_core.jobs RUN_DIR` runs one.
+"""Trainings and chores in the background: requested, started, cancelled; `python -m asd_core.jobs RUN_DIR` runs one.
 
-A job goes on when the server that started it dies, starts the next one when it ends, and whoever calls `sweep` finds
-the ones that died (`job_table` tells what lies on disk). One training runs at a time, and one chore beside it
-(`chores` says why).
+A job outlives the server that started it, and starts the next one when it ends; `sweep` finds those that died (`table`
+describes the files on disk). One training runs at a time, and one chore beside it (`chores` says why).
 """
 
 from __future__ import annotations
@@ -71,13 +70,13 @@ def submit(request: TrainingRequest) -> Job:
         _check_room(request)
         folder = make_run(request)
     event("training asked for", job=folder.name, detector=request.detector, data=str(request.data))
-    with contextlib.suppress(BusyError):  # it is queued: whoever looks next starts it
+    with contextlib.suppress(BusyError):  # it is queued: the next look starts it
         sweep()
     return read_job(folder)
 
 
 def start(chore: Chore) -> Job:
-    """Start a chore beside whatever trains; the record of the one before goes.
+    """Start a chore beside any training; the previous chore's record is removed.
 
     Raises
     ------
@@ -96,7 +95,7 @@ def start(chore: Chore) -> Job:
     for each in doomed:
         remove_tree(each)
     event("chore asked for", job=folder.name, kind=chore.kind, data_set=chore.name)
-    with contextlib.suppress(BusyError):  # it is queued: whoever looks next starts it
+    with contextlib.suppress(BusyError):  # it is queued: the next look starts it
         sweep()
     return read_job(folder)
 
@@ -156,7 +155,7 @@ def delete(job: Job) -> None:
 
 
 def _set_aside(job: Job) -> Path:
-    """Take a run folder out of the table at once: removing what it holds may take longer."""
+    """Remove a run folder from the table at once: removing what it holds may take longer."""
     return job.folder.rename(job.folder.with_name(f".tmp-{job.name}"))
 
 
@@ -168,7 +167,7 @@ def sweep() -> list[Job]:
     list of Job
         Those that wait or run now, newest first.
 
-    Where the table cannot be written to, nothing is done: it can still be read.
+    A table that cannot be written to is only read.
 
     Raises
     ------
@@ -302,19 +301,21 @@ def _wait_until_gone(status: Status, seconds: float) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what a run folder asks for and return the exit code; then start the next job."""
+    """Run the job in a run folder and return the exit code; then start the next job."""
     parser = argparse.ArgumentParser(prog="python -m asd_core.jobs", description="Run one background job.")
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a folder that the dashboard made")
     parser.add_argument(
-        "--token", metavar="HEX", help="tells this process from any other (set by whoever starts the job)"
+        "--token", metavar="HEX", help="tells this process from any other (set by the process that starts the job)"
     )
-    parser.add_argument("--slot", type=int, metavar="FD", help="inherited lock (set by whoever starts the job)")
+    parser.add_argument(
+        "--slot", type=int, metavar="FD", help="inherited lock (set by the process that starts the job)"
+    )
     arguments = parser.parse_args(argv)
     configure("jobs")
     try:
         with slot(arguments.slot, read_job(arguments.run_dir).lane):
             code = run(arguments.run_dir, token=arguments.token)
-        with contextlib.suppress(BusyError):  # whoever looks next starts the next job
+        with contextlib.suppress(BusyError):  # the next look starts it
             sweep()
     except BusyError as error:
         return _fail(error, BUSY)

@@ -1,4 +1,4 @@
-"""A background job in its own process: within bounds, with signs of life, and every end put into words."""
+"""A background job in its own process: within limits, with a heartbeat, and with a reason for every end."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ DONE, UNEXPECTED, USAGE, SOME_REFUSED, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 130
 MIN_FREE_BYTES = 2**30
 """Room for the largest detector that may be published and for its checkpoint."""
 MAX_FILE_BYTES = 2 * 2**30
-"""Of a training; archives that are downloaded are larger."""
+"""For a training; archives that are downloaded are larger."""
 MAX_MEMORY_BYTES = 32 * 2**30
 """Of address space, most of which torch and TensorFlow only reserve."""
 NICENESS = 10
@@ -55,7 +55,7 @@ WRITE_STEP_S = 0.3
 
 
 def run(run_dir: Path, *, token: str | None = None) -> int:
-    """Do what a run folder asks for, holding its lane's slot; returns the exit code.
+    """Run the job in a run folder, whose lane's slot the caller holds; returns the exit code.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def _claim(run_dir: Path, token: str | None) -> Job:
 
 @contextlib.contextmanager
 def _heartbeat(folder: Path, status: Status) -> Iterator[None]:
-    """Renew the status from a thread of its own: reading clips can take minutes without a word."""
+    """Renew the status from a thread of its own: reading clips can take minutes without any output."""
     ended = threading.Event()
 
     def beat() -> None:
@@ -210,7 +210,7 @@ def _do(folder: Path, chore: Chore, status: Status, stops: list[int]) -> tuple[S
 
 
 class _Steps:
-    """What a chore says of how far it is, on disk a few times a second."""
+    """How far a chore is, written to disk a few times per second."""
 
     def __init__(self, folder: Path, command: str) -> None:
         self._folder, self._command, self._written = folder, command, -math.inf
@@ -237,9 +237,9 @@ def _train(folder: Path, request: TrainingRequest, status: Status, stops: Sequen
 
 
 def _in_words(job: Job, work: Callable[[], tuple[Status, int]]) -> tuple[Status, int]:
-    """Work, with signs of life; returns how it ended, and the exit code.
+    """Work, with a heartbeat; returns how it ended, and the exit code.
 
-    The process's boundary: whatever went wrong becomes a reason.
+    The process's boundary: every fault becomes a reason.
     """
     with _heartbeat(job.folder, job.status):
         try:

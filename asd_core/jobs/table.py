@@ -1,9 +1,9 @@
-"""The table of background jobs (trainings and chores) on disk: what was asked for, how far each is, and its lock.
+"""The table of background jobs (trainings and chores) on disk: what was requested, how far each is, and its lock.
 
 ::
 
     <data folder>/runs/
-        .lock                               held for moments, by whoever changes the table
+        .lock                               held briefly by any process that changes the table
         .slot                               held by the process that trains, until it ends
         .slot-chores                        held by the process of a chore, until it ends
         20260131T120000000000Z-1a2b3c4d/
@@ -64,10 +64,10 @@ class Status:
     state
         One of `STATES`.
     pid, started
-        The process that works, and when the system started it: process numbers are used again.
+        The process that works, and when the system started it: process numbers are reused.
     token
-        Drawn by whoever started the process, which knows its run by it: what was started may have been a launcher
-        (a virtual environment of Windows, a wrapper script) whose child works under another number.
+        Drawn when the process is started, which recognises its run by it: what was started may be a launcher (a virtual
+        environment on Windows, a wrapper script) whose child works under another number.
     began_at, ended_at, heartbeat
         ISO 8601, UTC; `heartbeat` is the last sign of life.
     error
@@ -122,7 +122,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Job:
-    """One training or chore: what was asked for, and how far it is.
+    """One training or chore: what was requested, and how far it is.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Made up when it was submitted; sorts by time."""
+        """Given when it was submitted; sorts by time."""
         return self.folder.name
 
     @property
@@ -258,7 +258,7 @@ def write_status(folder: Path, status: Status) -> None:
 
 
 def write_step(folder: Path, step: Step, *, command: str) -> None:
-    """Replace what a chore says of how far it is, all or nothing."""
+    """Replace a chore's progress, all or nothing."""
     replace_file(folder / STEP, json_bytes({**HEADER, "command": command, "warnings": [], **to_json(step)}))
 
 
@@ -275,7 +275,7 @@ def ended(status: Status, state: str, error: str) -> Status:
 
 
 def checked_folder(run_dir: Path) -> Path:
-    """Take run folders in the runs folder only, whatever path is asked for."""
+    """Return the run folder; refuse every path that is not right inside the runs folder."""
     folder = runs_dir() / run_dir.name
     inside = run_dir.parent.resolve() == folder.parent and RUN_NAME.fullmatch(run_dir.name)
     if not inside or folder.is_symlink() or not folder.is_dir():
