@@ -46,7 +46,7 @@ from asd_core.system.packages import package_versions
 DEFAULT_RULE = "conformal"
 GENERAL_WARNINGS = ("few_clips: ", "no_threshold: ", "refused: ", "subsample: ")
 MAX_CLIP_WARNINGS = 50
-"""A manifest has a size limit: what the reader said of further clips is counted, not kept."""
+"""A manifest has a size limit: warnings about further clips are counted, not kept."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class TrainingRequest:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A published detector and what training it gave."""
+    """A published detector, the clips that were refused, and warnings."""
 
     artifact: Artifact
     model: Path
@@ -113,7 +113,7 @@ def train(
 ) -> TrainingResult:
     """Train one detector on normal training clips, calibrate it on held-out ones, score the test clips, publish.
 
-    Nothing is learned or chosen from test clips; their scores are stored so that a ROC can be shown at once.
+    Nothing is learned or chosen from test clips; their scores are stored so that an ROC curve can be shown at once.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def train(
     BusyError
         Another process trains the same detector.
     TrainingStopped
-        `should_stop` said so; `resume` goes on from the last finished epoch.
+        `should_stop` returned True; `resume` continues from the last finished epoch.
     """
     kind = detector_class(request.detector)
     settings = {"seed": request.seed, "threads": request.threads, **(request.settings or {})}
@@ -249,7 +249,7 @@ def _check_training_clips(normal: ReadableClips, data_set: DataSet) -> None:
 
 
 def scored(detector: Detector, clips: FileClips, split: str, digests: Sequence[str]) -> Scores:
-    """Score clips and keep the scores with what their places say of them."""
+    """Score clips, and keep each score with what the clip's path says of it."""
     anomaly_scores = detector.anomaly_scores(clips)
     return Scores(
         tuple(
@@ -280,7 +280,7 @@ def _training_warnings(normal: ReadableClips, n_fitted: int, threshold: Threshol
 
 
 def _shortened(warnings: Sequence[str]) -> tuple[str, ...]:
-    """Fit for a manifest: those of the training first, then the first of the single clips'."""
+    """Shorten warnings to fit a manifest: all about the training, then the first ones about single clips."""
     general = [text for text in warnings if text.startswith(GENERAL_WARNINGS)]
     single = [text[:300] for text in warnings if not text.startswith(GENERAL_WARNINGS)]
     more = [f"more: {len(single) - MAX_CLIP_WARNINGS} clips with warnings"] if len(single) > MAX_CLIP_WARNINGS else []
@@ -288,7 +288,7 @@ def _shortened(warnings: Sequence[str]) -> tuple[str, ...]:
 
 
 def _checkpoint(folder: Path, detector: Detector, channel: int | None, digests: Sequence[str]) -> CheckpointFile:
-    """One file for each detector, settings and split: a training goes on only from its own epochs."""
+    """One file per detector, settings and split: training resumes only from its own epochs."""
     parts = [detector.name, repr(sorted(settings_json(detector).items())), str(channel), *digests]
     return CheckpointFile(folder / f".checkpoint-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
 
