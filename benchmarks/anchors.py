@@ -123,10 +123,10 @@ def earlier(request: TrainingRequest) -> Artifact | None:
     n_clips = len(data_set.index.select(split="train", label="normal"))
     for folder in find_artifacts(request.out):
         artifact = open_artifact(folder)
-        manifest, kept = artifact.manifest, artifact.manifest["data"]
-        same = manifest["detector"] == request.detector and manifest["preset"] == request.preset
-        same = same and all(manifest["settings"].get(key) == value for key, value in (request.settings or {}).items())
-        if same and len(kept["fitted_digests"]) + len(kept["heldout_digests"]) == n_clips and not kept["simulated"]:
+        manifest, kept = artifact.manifest, artifact.manifest.data
+        same = manifest.detector == request.detector and manifest.preset == request.preset
+        same = same and all(manifest.settings.get(key) == value for key, value in (request.settings or {}).items())
+        if same and len(kept.fitted_digests) + len(kept.heldout_digests) == n_clips and not kept.simulated:
             return artifact
     return None
 
@@ -187,7 +187,7 @@ def pooling_gain(place: Place, artifact: Artifact) -> float:
 def vggish_mahalanobis(place: Place) -> tuple[bool, str]:
     """Anchor 4: the genuine VGGish followed by a Mahalanobis distance."""
     artifact = place.trained("vggish_mahalanobis", ids=REPORT_IDS, encoder="vggish")
-    title = artifact.manifest["encoder"]["title"]
+    title = artifact.manifest.encoder.title
     if title != GENUINE_TITLE:
         raise NotRun(f"the encoder here is no genuine VGGish: {title}")
     auc = known(figures(place, artifact).ranking.auc_pooled)

@@ -28,7 +28,7 @@ def simulated_figures(root: Path, *, preset: str) -> tuple[Ranking, float]:
     with tempfile.TemporaryDirectory() as scratch:
         request = TrainingRequest("dcase_autoencoder", root, preset=preset, out=Path(scratch))
         result = train(request, on_progress=lambda progress: print(progress, file=sys.stderr))
-        return ranking(result.artifact.scores.of("test")), result.artifact.manifest["training"]["seconds"]
+        return ranking(result.artifact.scores.of("test")), result.artifact.manifest.training.seconds
 
 
 def table(figures: Ranking, *, seconds: float, seed: int) -> str:

@@ -54,7 +54,7 @@ def train_row(name: str, root: Path, out: Path) -> str:
     found = ranking(result.artifact.scores.of("test"))
     per_id = ", ".join(f"{machine_id} {area_text(each.auc)}" for machine_id, each in found.per_id.items())
     pooled, mean, pauc = interval_text(found.auc_pooled), interval_text(found.auc_mean), estimate_of(found.pauc_mean)
-    seconds = result.artifact.manifest["training"]["seconds"]
+    seconds = result.artifact.manifest.training.seconds
     return f"| {result.artifact.title} | {pooled} | {mean} | {per_id} | {area_text(pauc)} | {seconds:.0f} s |"
 
 

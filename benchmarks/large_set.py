@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def large_set(folder: Path, n_clips: int, *, with_clips: bool = True, clip: Path
         with locked(target):
             publish(
                 target,
-                manifest={**original.manifest, "parent": None},
+                manifest=replace(original.manifest, parent=None),
                 state=original.detector().state,
                 scores=(*heldout, *tested),
             )

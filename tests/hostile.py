@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import soundfile as sf
@@ -72,7 +73,7 @@ def hostile_home(place: Path) -> Path:
     reason = " ".join(SLASHED.values()).encode("ascii", "replace").decode()
     threshold = Threshold(None, "conformal", False, None, 0, reason=reason)
     title = SLASHED["html"] + SLASHED["image"]
-    manifest = {**artifact.manifest, "title": title, "threshold": threshold.to_json(), "warnings": [reason]}
+    manifest = replace(artifact.manifest, title=title, threshold=threshold, warnings=(reason,))
     publish(artifact.folder.parent, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
     for number, name in enumerate(names):
         shutil.copytree(artifact.folder.parents[1], place / "artifacts" / name / names[-1 - number])
@@ -94,8 +95,7 @@ def _failed_job(place: Path, names: list[str]) -> None:
     """File a training of such a data set that failed, and says so in such words."""
     request = TrainingRequest("lstm_predictor", place / "recordings" / names[0], machine=names[3], name=names[0])
     job_table.runs_dir().mkdir(parents=True, exist_ok=True)
-    content = {**job_table.HEADER, "warnings": [], "request": job_table.request_json(request)}
-    folder = job_table.make_run(job_table.json_bytes(content))
+    folder = job_table.make_run(request)
     words = " ".join(SLASHED.values())
     job_table.write_status(folder, job_table.Status("failed", error=words, warnings=(words,)))
     (folder / "log.txt").write_text(words, errors="surrogateescape")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +159,7 @@ def test_a_watched_clip_is_played_by_the_channel_that_its_verdict_was_made_from(
     original = open_artifact(SVM)
     model = home / "models" / "pump" / "slider" / "vggish_ocsvm"
     model.mkdir(parents=True)
-    manifest = {**original.manifest, "channel": 0}
+    manifest = replace(original.manifest, channel=0)
     publish(model, manifest=manifest, state=original.detector().state, scores=original.scores.clips)
     incoming = home / "incoming"
     incoming.mkdir()

@@ -355,7 +355,7 @@ def test_an_option_that_says_nothing_is_a_usage_error_that_names_it(data, tmp_pa
 def test_channel_mean_is_told_from_none(run, data, tmp_path):
     for name, channel in (("mean", None), ("0", 0)):
         _, out, _ = run("train", "vggish_knn", "--data", data, "--channel", name, "--out", tmp_path / name)
-        assert open_artifact(Path(out.strip())).manifest["channel"] == channel
+        assert open_artifact(Path(out.strip())).manifest.channel == channel
 
 
 def test_evaluate_of_no_or_a_damaged_model_exits_with_2(run, data, model, tmp_path):

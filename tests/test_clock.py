@@ -18,8 +18,10 @@ from asd_core.features.cache import FeatureCache, read_clip
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import run as job_run
 from asd_core.jobs import table as job_table
+from asd_core.jobs.listing import list_jobs
 from asd_core.monitoring.table import Tail
 from asd_core.monitoring.watch import WatchRequest, watch
+from asd_core.system import clock as system_clock
 from asd_core.system.locks import hold
 from asd_core.tasks.train import TrainingRequest, train
 
@@ -48,7 +50,7 @@ def clock(monkeypatch):
         def now(cls, tz=None):
             return datetime.now(tz) + timedelta(seconds=shift[0])
 
-    for module in (job_table, __import__("asd_core.monitoring.watch", fromlist=["watch"])):
+    for module in (job_table, system_clock):
         monkeypatch.setattr(module, "datetime", Shifted)
 
     def move(seconds):
@@ -131,8 +133,8 @@ def test_jobs_keep_the_order_in_which_they_were_asked_for(trained, tmp_path, mon
     for detector in ("vggish_ocsvm", "vggish_knn", "vggish_mahalanobis"):
         asked.append(jobs.submit(TrainingRequest(detector, trained[1], out=tmp_path / "out")).name)
         clock(seconds)
-    assert [job.name for job in reversed(job_table.list_jobs())] == asked
-    assert all(job.submitted_at.tzinfo is UTC for job in job_table.list_jobs())
+    assert [job.name for job in reversed(list_jobs())] == asked
+    assert all(job.submitted_at.tzinfo is UTC for job in list_jobs())
 
 
 def test_a_folder_of_a_run_that_bears_no_date_does_not_stop_the_queue(trained, tmp_path, monkeypatch):

@@ -24,6 +24,7 @@ from asd_core.features.encoders.vggish import Vggish
 from asd_core.features.encoders.weights import (
     MAX_FILES,
     check_record,
+    files_json,
     record_first_use,
     record_path,
     weight_files,
@@ -103,12 +104,12 @@ def bands(samples: np.ndarray) -> np.ndarray:
 
 
 def test_a_trained_detector_keeps_name_digest_and_size_of_each_file(detector, model):
-    encoder = open_artifact(detector).manifest["encoder"]
-    assert {each["name"]: (each["sha256"], each["bytes"]) for each in encoder["files"]} == {
+    encoder = open_artifact(detector).manifest.encoder
+    assert {each.name: (each.sha256, each.bytes) for each in encoder.files} == {
         name: (hashlib.sha256(content).hexdigest(), len(content)) for name, content in CONTENTS.items()
     }
-    assert encoder["files"] == json.loads(record_path(model).read_text())["files"]
-    assert encoder["digest"] == weights_digest(weight_files(model))
+    assert files_json(encoder.files) == json.loads(record_path(model).read_text())["files"]
+    assert encoder.digest == weights_digest(weight_files(model))
     assert open_artifact(detector).detector().anomaly_score(hum(99)) != 0
 
 

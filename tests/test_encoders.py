@@ -365,7 +365,7 @@ os.environ["ASD_VGGISH_DIR"] = str(model)
 request = TrainingRequest("vggish_ocsvm", data, preset="paper", out=scratch / "out")
 trained = train(request)
 found["trained"] = [trained.artifact.title, trained.artifact.encoder_id]
-found["files"] = [file["name"] for file in trained.artifact.manifest["encoder"]["files"]]
+found["files"] = [file.name for file in trained.artifact.manifest.encoder.files]
 found["scored"] = {row.status for row in score_clips([data / "knocking"], [trained.model])} == {"warning"}
 
 def with_encoder(path, encoder_id):

@@ -117,7 +117,7 @@ def test_a_second_training_and_evaluation_open_no_audio_and_give_the_same_bits(
     for name, array in without.detector().state.items():
         np.testing.assert_array_equal(first.detector().state[name], array)
         np.testing.assert_array_equal(second.detector().state[name], array)
-    assert second.manifest["familiarity"] == without.manifest["familiarity"]
+    assert second.manifest.familiarity == without.manifest.familiarity
 
 
 def test_another_channel_is_another_entry(tmp_path, cache):

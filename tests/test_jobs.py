@@ -24,17 +24,17 @@ from asd_core.cli import _parser as cli_parser
 from asd_core.cli import main as cli_main
 from asd_core.detectors.contract import Progress
 from asd_core.errors import BusyError, UsageError
+from asd_core.jobs import listing as job_listing
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import run as job_run
 from asd_core.jobs import table as job_table
 from asd_core.jobs.chores import Download, Simulate, Sweep
+from asd_core.jobs.listing import active_jobs, list_jobs
 from asd_core.jobs.queue import cancel, clear_dead_jobs, delete, main, resubmit, submit
 from asd_core.jobs.table import (
     Job,
     Status,
-    active_jobs,
     job_json,
-    list_jobs,
     log_text,
     parse_request,
     progress,
@@ -160,7 +160,7 @@ def test_a_job_is_queued_then_trains_then_is_done_with_the_detector_that_train_g
     assert all(event.loss > 0 and event.heldout_loss > 0 for event in progress(done))
     artifact = open_artifact(Path(done.status.model))
     assert artifact.version == done.status.version
-    assert artifact.manifest["files"] == here.artifact.manifest["files"]
+    assert artifact.manifest.files == here.artifact.manifest.files
     assert artifact.detector().anomaly_score(hum(900, knocks=4)) > artifact.detector().anomaly_score(hum(901))
     assert any(text.startswith("few_clips") for text in done.status.warnings)
     assert done.status.began_at < done.status.ended_at
@@ -456,9 +456,9 @@ def test_looks_read_what_has_changed_and_nothing_that_has_ended(asked, monkeypat
     ours = {"pid": os.getpid(), "started": process_start(os.getpid())}
     active = make_run(asked, name=f"{NAME[:-2]}ff", state="running", **ours)
     reads, looks = [], []
-    real_read, real_look = job_table._read_json, job_table._file_signature
+    real_read, real_look = job_table._read_json, job_listing._file_signature
     monkeypatch.setattr(job_table, "_read_json", lambda path: reads.append(path) or real_read(path))
-    monkeypatch.setattr(job_table, "_file_signature", lambda path: looks.append(path) or real_look(path))
+    monkeypatch.setattr(job_listing, "_file_signature", lambda path: looks.append(path) or real_look(path))
     assert len(list_jobs()) == 21
     assert len(reads) == 42  # job and status of each
     reads.clear()
@@ -544,13 +544,19 @@ def test_a_chore_comes_back_equal(chore):
     assert parse_request(json.loads(json.dumps(job_json(chore)))) == chore
 
 
+def ended(folder, work, what):
+    """How a training or chore ends in the process that runs it, and the exit code."""
+    status = Status("running", 2, "x")
+    return job_run._in_words(Job(folder, None, status), lambda: work(folder, what, status, []))
+
+
 def test_an_unexpected_fault_of_a_chore_names_its_type_and_leaves_the_traceback_in_the_log(asked, monkeypatch, capsys):
     def broken(*_, **__):
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(Simulate, "perform", broken)
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    status, code = job_run._do(make_run(asked), Simulate("x", "small", 1), Status("running", 2, "x"), [])
+    status, code = ended(make_run(asked), job_run._do, Simulate("x", "small", 1))
     for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
         signal.signal(number, handler)
     assert (status.state, status.error, code) == ("failed", "ZeroDivisionError; see log.txt", 1)
@@ -643,7 +649,7 @@ def test_an_unexpected_fault_names_its_type_and_leaves_the_traceback_in_the_log(
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(job_run, "train", broken)
-    status, code = job_run._train(make_run(asked), asked, Status("running", 2, "x"), [])
+    status, code = ended(make_run(asked), job_run._train, asked)
     assert (status.state, status.error, code) == ("failed", "ZeroDivisionError; see log.txt", 1)
     assert "secret detail" in capsys.readouterr().err
 
@@ -653,7 +659,7 @@ def test_a_full_disk_in_mid_training_is_named(asked, monkeypatch, capsys):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(job_run, "train", full)
-    status, _ = job_run._train(make_run(asked), asked, Status("running", 2, "x"), [])
+    status, _ = ended(make_run(asked), job_run._train, asked)
     assert status.error == "OSError (No space left on device); see log.txt"
 
 
@@ -677,7 +683,7 @@ def test_too_little_room_on_either_disk_is_refused_before_and_after_the_queue(as
         patch.setattr(jobs, "clear_dead_jobs", lambda: None)
         job = submit(asked)
     free[tmp_path / full] = 2**30 - 1
-    status, code = job_run._train(job.folder, replace(asked, settings=TINY), Status("running", 2, "x"), [])
+    status, code = ended(job.folder, job_run._train, replace(asked, settings=TINY))
     assert (status.state, code) == ("failed", 2)
     assert "GiB free" in status.error
 
@@ -857,7 +863,7 @@ def test_links_in_place_of_files_and_run_folders_are_not_followed(asked, tmp_pat
     folder = make_run(asked)
     (folder / "status.json").rename(tmp_path / "elsewhere.json")
     (folder / "status.json").symlink_to(tmp_path / "elsewhere.json")
-    assert "no regular file" in read_job(folder).status.error
+    assert "not a regular file" in read_job(folder).status.error
     (tmp_path / "outside").mkdir()
     link = runs_dir() / (NAME[:-1] + "f")
     link.symlink_to(tmp_path / "outside")

@@ -63,7 +63,7 @@ def text_of(app: AppTest) -> str:
 def record(asked, **status):
     """Run folder of a chore in a state of one's choice."""
     job_table.runs_dir().mkdir(parents=True, exist_ok=True)
-    folder = job_table.make_run(job_table.json_bytes(job_table.job_json(asked)), command=asked.kind)
+    folder = job_table.make_run(asked)
     job_table.write_status(folder, Status(**status, command=asked.kind))
     return folder
 

@@ -18,6 +18,7 @@ from asd_core.data import library
 from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
+from asd_core.jobs.listing import list_jobs
 from asd_core.tasks.train import TrainingRequest
 
 HOSTILE = "<img src=x onerror=alert(1)>[l](javascript:alert(1))"
@@ -46,7 +47,7 @@ def home(made, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(PROJECT))
     library.add_folder("pump", tmp_path / "data" / "uploads" / "pump")
     yield tmp_path / "data"
-    for job in job_table.list_jobs():
+    for job in list_jobs():
         if job.is_active:
             jobs.cancel(job)
 
@@ -110,7 +111,7 @@ def test_a_tiny_run_is_submitted_trains_in_its_own_process_and_shows_its_result(
     button(app, "Start training").click().run()
     assert not app.exception
     assert "Training now" in text_of(app)
-    (job,) = job_table.list_jobs()
+    (job,) = list_jobs()
     assert job.request.settings == {"hidden": 8, "layers": 1, "epochs": 2, "windows_per_epoch": 64}
     assert job.request.name == "winter"
     done = finished(job)
@@ -121,7 +122,7 @@ def test_a_tiny_run_is_submitted_trains_in_its_own_process_and_shows_its_result(
     assert [metric.label for metric in app.metric][:1] == ["AUC, mean over ids"]
     assert len(app.get("plotly_chart")) == 1
     assert library.clips_folder("winter", "pump") == home / "uploads" / "pump"
-    assert open_artifact(Path(done.status.model)).manifest["data"]["data_set"] == "winter"
+    assert open_artifact(Path(done.status.model)).manifest.data.data_set == "winter"
     button(app, "Threshold").click().run()
     assert app.session_state["set"] == "winter/pump"
     assert app.session_state["detector"] == "lstm_predictor"
@@ -142,7 +143,7 @@ def test_a_setting_out_of_range_is_refused_before_anything_is_started(page, name
     button(app, "Start training").click().run()
     assert not app.exception
     assert reason in text_of(app)
-    assert job_table.list_jobs() == []
+    assert list_jobs() == []
     assert not any("<img" in element.value for element in [*app.markdown, *app.caption])
 
 
@@ -171,7 +172,7 @@ def test_a_name_of_another_data_set_is_refused(page, home):
     app.text_input(key="train_name:pump").set_value("simulated-small")
     button(app, "Start training").click().run()
     assert "reserved" in text_of(app)
-    assert job_table.list_jobs() == []
+    assert list_jobs() == []
 
 
 def test_a_data_set_without_normal_training_clips_leads_to_the_data_page(page, home):
@@ -204,22 +205,20 @@ def test_a_running_training_is_stopped_and_can_go_on(page, home):
     assert "It was stopped:" in text_of(app)
     button(app, "Go on from the last epoch").click().run()
     assert not app.exception
-    assert job_table.list_jobs()[0].request.resume
-    assert app.selectbox(key="run").value == job_table.list_jobs()[0].name
+    assert list_jobs()[0].request.resume
+    assert app.selectbox(key="run").value == list_jobs()[0].name
 
 
 def test_why_a_run_failed_or_was_lost_is_said_and_its_record_can_be_deleted(page, home):
     job_table.runs_dir().mkdir(parents=True)
     for state, error in (("failed", HOSTILE), ("lost", "its process ended without a word")):
-        folder = job_table.make_run(
-            job_table.json_bytes({**job_table.HEADER, "warnings": [], "request": job_table.request_json(request(home))})
-        )
+        folder = job_table.make_run(request(home))
         job_table.write_status(folder, job_table.Status(state, error=error))
     app = page("runs")
     assert not app.exception
     assert "It was lost:" in text_of(app)
     app.button(key="delete_run").click().run()
-    assert len(job_table.list_jobs()) == 1
+    assert len(list_jobs()) == 1
     assert "It failed:" in text_of(app)
     assert HOSTILE in [each.value for each in app.text]
     assert not any("<img" in element.value for element in [*app.markdown, *app.caption])
@@ -228,10 +227,10 @@ def test_why_a_run_failed_or_was_lost_is_said_and_its_record_can_be_deleted(page
 def test_a_page_looks_at_the_jobs_once_and_reads_ended_runs_once(page, home, monkeypatch):
     job_table.runs_dir().mkdir(parents=True)
     for _ in range(12):
-        folder = job_table.make_run(job_table.json_bytes(job_table.job_json(request(home))))
+        folder = job_table.make_run(request(home))
         job_table.write_status(folder, job_table.Status("failed", error="as before"))
     ours = job_table.running(os.getpid())
-    running = job_table.make_run(job_table.json_bytes(job_table.job_json(request(home))))
+    running = job_table.make_run(request(home))
     job_table.write_status(running, ours)
     looks, reads = [], []
     real_clear, real_read = jobs.clear_dead_jobs, job_table._read_json

@@ -243,7 +243,7 @@ def test_a_saved_threshold_is_shown_and_the_next_one_is_saved_with_it(app, own):
     assert not page.success
     page = save_button(page).click().run()
     third = open_artifact(folder)
-    assert [each.manifest["parent"] for each in (first, second, third)] == [None, first.version, second.version]
+    assert [each.manifest.parent for each in (first, second, third)] == [None, first.version, second.version]
     assert second.threshold.rule == "closest_topleft"
     assert third.threshold.rule == "youden"
 

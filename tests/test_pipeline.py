@@ -96,15 +96,15 @@ def raw_mimii(tmp_path_factory):
 
 def test_raw_mimii_is_heard_by_its_first_channel_as_in_dcase_unless_told(raw_mimii, tmp_path):
     result = train(TrainingRequest("vggish_knn", raw_mimii, out=tmp_path / "first"))
-    assert result.artifact.manifest["channel"] == 0
+    assert result.artifact.manifest.channel == 0
     assert evaluate(result.model, raw_mimii).summary.ranking.auc_pooled.estimate == 1.0
     rows = score_clips([raw_mimii / "id_00" / "abnormal"], [result.model])
     stored = {clip.path: clip.anomaly_score for clip in result.artifact.scores.of("test").clips}
     assert [row.anomaly_score for row in rows] == [stored[f"id_00/abnormal/{i:08d}.wav"] for i in range(3)]
     mixed = train(TrainingRequest("vggish_knn", raw_mimii, channel="mean", out=tmp_path / "mean"))
-    assert mixed.artifact.manifest["channel"] is None
+    assert mixed.artifact.manifest.channel is None
     third = train(TrainingRequest("vggish_knn", raw_mimii, channel=2, out=tmp_path / "third"))
-    assert third.artifact.manifest["channel"] == 2
+    assert third.artifact.manifest.channel == 2
 
 
 def test_a_sweep_of_raw_mimii_hears_the_first_channel(raw_mimii):
@@ -127,26 +127,24 @@ def test_fitted_and_heldout_clips_are_the_training_clips_and_no_more(hums, tmp_p
 
     monkeypatch.setattr(OneClassSvm, "_fit", fit)
     result = train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path))
-    report, data = result.to_json(), result.artifact.manifest["data"]
+    report, data = result.to_json(), result.artifact.manifest.data
     assert (report["n_train"], report["n_heldout"]) == (len(seen["fitted"]), len(seen["heldout"])) == (40, 10)
     assert seen["fitted"] | seen["heldout"] == digests(hums, "train/*.wav")
     assert not seen["fitted"] & seen["heldout"]
     assert not (seen["fitted"] | seen["heldout"]) & digests(hums, "test/*.wav")
-    assert set(data["fitted_digests"]) == prefixes(seen["fitted"])
-    assert set(data["heldout_digests"]) == prefixes(seen["heldout"])
+    assert set(data.fitted_digests) == prefixes(seen["fitted"])
+    assert set(data.heldout_digests) == prefixes(seen["heldout"])
 
 
 def test_only_the_ids_asked_for_are_trained_on(hums, tmp_path):
     result = train(TrainingRequest("vggish_ocsvm", hums, ids=("02",), out=tmp_path))
-    assert result.artifact.manifest["data"]["ids"] == ["02"]
+    assert result.artifact.manifest.data.ids == ("02",)
     assert (result.to_json()["n_train"], result.to_json()["n_heldout"]) == (20, 5)
 
 
 def test_the_seed_chooses_the_heldout_clips(hums, tmp_path):
     heldout = [
-        train(TrainingRequest("vggish_ocsvm", hums, seed=seed, out=tmp_path)).artifact.manifest["data"][
-            "heldout_digests"
-        ]
+        train(TrainingRequest("vggish_ocsvm", hums, seed=seed, out=tmp_path)).artifact.manifest.data.heldout_digests
         for seed in (0, 0, 1)
     ]
     assert heldout[0] == heldout[1] != heldout[2]
@@ -156,7 +154,7 @@ def test_the_scores_kept_are_those_of_heldout_and_test_clips(trained, hums):
     scores = trained.artifact.scores
     assert {clip.digest for clip in scores.of("test").clips} == digests(hums, "test/*.wav")
     assert prefixes(clip.digest for clip in scores.of("heldout").clips) == set(
-        trained.artifact.manifest["data"]["heldout_digests"]
+        trained.artifact.manifest.data.heldout_digests
     )
     assert {clip.label for clip in scores.of("heldout").clips} == {"normal"}
 
@@ -217,34 +215,34 @@ def test_few_training_clips_leave_a_warning_in_the_manifest(tmp_path):
     artifact = train(TrainingRequest("vggish_ocsvm", data, out=tmp_path / "out")).artifact
     again = save_threshold(artifact, artifact.threshold, folder=artifact.folder.parent)
     for version in (artifact, again):
-        assert any(line.startswith("few_clips: only 10 ") for line in version.manifest["warnings"])
+        assert any(line.startswith("few_clips: only 10 ") for line in version.manifest.warnings)
 
 
 def test_a_subsample_is_recorded_in_the_manifest(hums, trained, tmp_path, monkeypatch):
-    assert not any(line.startswith("subsample: ") for line in trained.artifact.manifest["warnings"])
+    assert not any(line.startswith("subsample: ") for line in trained.artifact.manifest.warnings)
     monkeypatch.setattr("asd_core.detectors.one_class_svm.MAX_TRAINING_BLOCKS", 15)
-    kept = train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path)).artifact.manifest["warnings"]
+    kept = train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path)).artifact.manifest.warnings
     assert "subsample: 15 of 40 training rows kept, drawn by the seed" in kept
 
 
 def test_a_manifest_tells_how_the_detector_was_made(hums, tmp_path):
     settings = {**TINY_NETWORK, "epochs": 1, "seed": 3, "learning_rate": 0.1 + 0.2}
     manifest = train(TrainingRequest("lstm_predictor", hums, settings=settings, out=tmp_path)).artifact.manifest
-    assert (manifest["schema"], manifest["kind"], manifest["detector"]) == (1, "asd_core detector", "lstm_predictor")
-    assert datetime.fromisoformat(manifest["created_at"]).tzinfo is not None
-    assert manifest["features"] == FEATURE_CONFIG
+    assert manifest.detector == "lstm_predictor"
+    assert datetime.fromisoformat(manifest.created_at).tzinfo is not None
+    assert manifest.features == FEATURE_CONFIG
     assert {"sr", "n_fft", "hop_length", "n_mels"} <= set(FEATURE_CONFIG)
-    recorded = manifest["settings"]
+    recorded = manifest.settings
     assert (recorded["hidden"], recorded["layers"], recorded["seed"], recorded["threads"]) == (8, 1, 3, 1)
     assert recorded["learning_rate"] == "0.30000000000000004"  # floats as repr, so that they come back exact
-    assert {"value", "rule", "uses_test_labels", "promised_fpr", "n_calibration"} <= set(manifest["threshold"])
-    assert (manifest["calibration"]["n"], manifest["threshold"]["n_calibration"]) == (10, 10)
-    assert {"mean", "std", "min", "median", "max"} <= set(manifest["calibration"])
-    assert len(manifest["data"]["fingerprint"]) == 64
+    assert {"value", "rule", "uses_test_labels", "promised_fpr", "n_calibration"} <= set(manifest.threshold.to_json())
+    assert (manifest.calibration.n, manifest.threshold.n_calibration) == (10, 10)
+    assert {"mean", "std", "min", "median", "max"} <= set(manifest.calibration.to_json())
+    assert len(manifest.data.fingerprint) == 64
     installed = {"python": platform.python_version(), "torch": metadata.version("torch")}
-    assert installed.items() <= manifest["versions"].items()
-    assert {"asd_core", "scipy", "scikit-learn", "soundfile", "soxr", "safetensors"} <= set(manifest["versions"])
-    assert {name: set(entry) for name, entry in manifest["files"].items()} == {
+    assert installed.items() <= manifest.versions.items()
+    assert {"asd_core", "scipy", "scikit-learn", "soundfile", "soxr", "safetensors"} <= set(manifest.versions)
+    assert {name: set(entry) for name, entry in manifest.to_json()["files"].items()} == {
         "state.safetensors": {"sha256", "bytes"},
         "scores.csv": {"sha256", "bytes"},
     }
@@ -259,7 +257,7 @@ def test_many_warnings_fit_into_the_manifest_and_keep_those_of_the_training(tmp_
         "readable",
         lambda *args, **named: dataclasses.replace(real_readable(*args, **named), warnings=lines),
     )
-    kept = train(TrainingRequest("vggish_ocsvm", data, out=tmp_path / "out")).artifact.manifest["warnings"]
+    kept = train(TrainingRequest("vggish_ocsvm", data, out=tmp_path / "out")).artifact.manifest.warnings
     assert len(kept) < 100
     assert any(line.startswith("few_clips: ") for line in kept)
     assert kept[-1] == "more: 5950 clips with warnings"

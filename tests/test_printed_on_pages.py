@@ -81,7 +81,7 @@ def test_a_detectors_card_shows_each_area_with_its_interval_and_the_clips_behind
     assert figures(line_with(text, "Partial AUC"))[1:] == ["0.653", "0.553", "0.753"]
     line = line_with(text, "Judged on")
     assert (before(line, "normal and"), before(line, "anomalous")) == ("40", "10")
-    assert before(line, "normal clips, ids") == str(len(artifact.manifest["data"]["fitted_digests"]))
+    assert before(line, "normal clips, ids") == str(len(artifact.manifest.data.fitted_digests))
     assert line_with(text, "Threshold **").count(f"{artifact.threshold.value:.4g}") == 1
 
 
@@ -295,7 +295,7 @@ def test_a_methods_row_holds_what_it_decides_with_intervals(judged):
 
 def test_a_methods_costs_have_their_units(monkeypatch):
     monkeypatch.setattr(compare_figures, "_bytes_on_disk", lambda *_: 1_234_567)
-    artifact = SimpleNamespace(manifest={"training": {"seconds": 75.0}}, encoder_title=None)
+    artifact = SimpleNamespace(manifest=SimpleNamespace(training=SimpleNamespace(seconds=75.0)), encoder_title=None)
     shown, plain = {}, {}
     compare_figures._add_costs(SimpleNamespace(artifact=artifact, key="k"), 0.0123, shown, plain)
     assert shown["Trained in"] == "1 min 15 s"

@@ -226,7 +226,7 @@ def _save(number, model):
     for at in range(10):
         try:
             save_threshold(open_artifact(model), manual(float(10 * number + at)), folder=model)
-        except (BusyError, StaleVersionError):  # the other one was faster
+        except (BusyError, StaleVersionError):  # the other one saves now, or has saved since this one looked
             continue
 
 

@@ -20,6 +20,7 @@ from asd_core.jobs import queue as jobs
 from asd_core.jobs import run as job_run
 from asd_core.jobs import table as job_table
 from asd_core.jobs.chores import Sweep
+from asd_core.jobs.listing import list_jobs
 from asd_core.monitoring.table import is_running, list_tables
 from asd_core.monitoring.watch import WatchRequest, watch
 from asd_core.system.files import is_writable
@@ -83,7 +84,7 @@ def home(tmp_path_factory):
             job_table.write_status(job.folder, job_table.Status("failed", error="its disk was full"))
             chore = Sweep("rail", "rail")
             with job_table.table():
-                folder = job_table.make_run(job_table.json_bytes(job_table.job_json(chore)), command=chore.kind)
+                folder = job_table.make_run(chore)
             job_table.write_status(folder, job_table.Status("done", command=chore.kind))
         undo = [*write_protected(place / "data"), *write_protected(place / "artifacts")]
         yield place
@@ -160,7 +161,7 @@ def test_looking_whether_something_runs_writes_nothing(home):
     assert not is_running(table)
     assert not jobs.chore_is_active()
     jobs.clear_dead_jobs()
-    assert [job.state for job in job_table.list_jobs()] == ["failed"]
+    assert [job.state for job in list_jobs()] == ["failed"]
 
 
 def test_a_report_on_clips_is_made_though_it_cannot_be_kept(home):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_it_says_simulated_and_names_every_detector_rule_and_digest(page, models
         artifact = open_artifact(model)
         assert artifact.title in page
         assert artifact.version in page
-        assert artifact.manifest["data"]["fingerprint"] in page
+        assert artifact.manifest.data.fingerprint in page
     assert "rule conformal" in page
     assert "VGGish" not in page
 
@@ -111,7 +112,7 @@ def test_hostile_text_is_escaped(models, bench, tmp_path):
     hostile = "<script>alert(1)</script><img src=x onerror=alert(1)>"
     publish(
         folder,
-        manifest={**artifact.manifest, "title": hostile, "preset": hostile},
+        manifest=replace(artifact.manifest, title=hostile, preset=hostile),
         state=artifact.detector().state,
         scores=artifact.scores.clips,
     )

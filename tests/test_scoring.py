@@ -53,7 +53,7 @@ def republished(model, tmp_path, **changes):
     artifact = open_artifact(model)
     folder = tmp_path / "set" / "pump" / "lstm_predictor"
     folder.mkdir(parents=True)
-    manifest = {**artifact.manifest, **changes}
+    manifest = replace(artifact.manifest, **changes)
     return publish(folder, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from sounds import PROJECT
@@ -21,7 +22,7 @@ def detector_folder(tmp_path):
     folder = tmp_path / "own" / "slider" / "vggish_ocsvm"
     shutil.copytree(EMBEDDED / "slider" / "vggish_ocsvm", folder)
     first = open_artifact(folder)
-    manifest = {**first.manifest, "created_at": "2026-02-01T00:00:00+00:00"}
+    manifest = replace(first.manifest, created_at="2026-02-01T00:00:00+00:00")
     publish(folder, manifest=manifest, state=first.detector().state, scores=first.scores.clips)
     return folder
 
@@ -85,5 +86,5 @@ def test_what_comes_with_the_project_is_read_only():
 def test_fitted_and_held_out_clips_are_known_by_their_digests_and_others_are_not():
     artifact = open_artifact(EMBEDDED / "slider" / "vggish_ocsvm")
     assert all(artifact.was_trained_on(clip.digest) for clip in artifact.scores.of("heldout").clips)
-    assert all(artifact.was_trained_on(digest) for digest in artifact.manifest["data"]["fitted_digests"])
+    assert all(artifact.was_trained_on(digest) for digest in artifact.manifest.data.fitted_digests)
     assert not any(artifact.was_trained_on(clip.digest) for clip in artifact.scores.of("test").clips)

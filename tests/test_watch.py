@@ -320,10 +320,10 @@ def test_settings_out_of_range_are_refused(folder, model, options):
 
 def test_a_detector_without_a_threshold_warns_and_gives_no_verdicts(model, folder, tmp_path):
     artifact = open_artifact(model)
-    threshold = {**artifact.manifest["threshold"], "value": None, "reason": "too few clips", "per_id": None}
+    threshold = replace(artifact.threshold, value=None, reason="too few clips", per_id=None)
     place = tmp_path / "set" / "pump" / "vggish_ocsvm"
     place.mkdir(parents=True)
-    manifest = {**artifact.manifest, "threshold": threshold}
+    manifest = replace(artifact.manifest, threshold=threshold)
     publish(place, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
     write(folder / "a.wav", 1)
     report = run_once(folder, place, tmp_path / "t.csv")

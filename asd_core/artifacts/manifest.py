@@ -6,11 +6,12 @@ files nor classes outside fixed names.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from asd_core.artifacts.arrays import STATE
 from asd_core.detectors import DETECTOR_NAMES, detector_class
@@ -18,11 +19,12 @@ from asd_core.detectors.contract import Detector
 from asd_core.errors import ArtifactError, InputError, UsageError
 from asd_core.evaluation.scores import SCORES, finite_float
 from asd_core.evaluation.thresholds import Threshold
-from asd_core.features.encoders.contract import WeightFile
+from asd_core.features.encoders.contract import EncoderIdentity, WeightFile
 from asd_core.features.encoders.weights import parse_files, weights_digest
 from asd_core.features.familiarity import Familiarity
 from asd_core.features.log_mel import FEATURE_CONFIG
-from asd_core.system.files import parse_json
+from asd_core.system.files import no_constant, parse_json
+from asd_core.system.typed_json import from_json, to_json
 
 SCHEMA = 1
 KIND = "asd_core detector"
@@ -30,51 +32,229 @@ MANIFEST = "manifest.json"
 PAYLOAD_FILES = (STATE, SCORES)
 MAX_MANIFEST_BYTES = 256 * 1024
 MAX_PAYLOAD_BYTES = 512 * 2**20
-_REQUIRED: Mapping[str, type | tuple[type, ...]] = {
-    "kind": str,
-    "created_at": str,
-    "detector": str,
-    "title": str,
-    "encoder": (dict, type(None)),
-    "preset": str,
-    "settings": dict,
-    "features": dict,
-    "channel": (int, type(None)),
-    "threshold": dict,
-    "calibration": dict,
-    "data": dict,
-    "training": dict,
-    "versions": dict,
-    "warnings": list,
-    "parent": (str, type(None)),
-    "files": dict,
-}
-_REQUIRED_DATA: Mapping[str, type | tuple[type, ...]] = {
-    "data_set": str,
-    "machine": str,
-    "ids": list,
-    "simulated": bool,
-    "fingerprint": str,
-    "fitted_digests": list,
-    "heldout_digests": list,
-}
-_REQUIRED_ENCODER: Mapping[str, type | tuple[type, ...]] = {"id": str, "title": str, "dimension": int, "digest": str}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Record:
+    """A JSON object with a key per field; a field that earlier versions did not write has the default None.
+
+    Parameters
+    ----------
+    other
+        Keys that only later versions know: kept, and written back as they were read.
+    """
+
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; a field that may be missing is left out where it is None."""
+        table = to_json(self)
+        other = table.pop("other")
+        optional = {each.name for each in fields(self) if each.default is None}
+        return {**other, **{name: value for name, value in table.items() if value is not None or name not in optional}}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            A key is missing, or a value is of another type than its field.
+        """
+        own = {each.name: each for each in fields(cls) if each.name != "other"}
+        needed = {name for name, each in own.items() if each.default is MISSING and each.default_factory is MISSING}
+        if missing := sorted(needed - set(content)):
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        known = from_json(cls, {name: value for name, value in content.items() if name in own})
+        return replace(known, other={name: value for name, value in content.items() if name not in own})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestData(_Record):
+    """What a detector was trained on.
+
+    Parameters
+    ----------
+    ids
+        Machine ids of the training clips, sorted.
+    fingerprint
+        SHA-256 over the digests of all training clips.
+    fitted_digests, heldout_digests
+        First `DIGEST_PREFIX` hex digits of each clip's SHA-256.
+    layout
+        File-name grammar by which the clips were found.
+    """
+
+    data_set: str
+    machine: str
+    ids: tuple[str, ...]
+    simulated: bool
+    fingerprint: str
+    fitted_digests: tuple[str, ...]
+    heldout_digests: tuple[str, ...]
+    layout: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderRecord(_Record):
+    """The encoder that ran in training, as in `EncoderIdentity`; `files` is None where only their digest was kept."""
+
+    id: str
+    title: str
+    dimension: int
+    digest: str
+    files: tuple[WeightFile, ...] | None = None
+
+    @classmethod
+    def of(cls, identity: EncoderIdentity) -> Self:
+        """Record an encoder."""
+        return cls(
+            id=identity.id,
+            title=identity.title,
+            dimension=identity.dimension,
+            digest=identity.digest,
+            files=identity.files,
+        )
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            As `_Record.from_json`; or a file that `parse_files` refuses, or files that do not give the digest.
+        """
+        record = super().from_json({name: value for name, value in content.items() if name != "files"})
+        if "files" not in content:
+            return record
+        try:
+            files = parse_files(content["files"])
+            if files and weights_digest(files) != record.digest:
+                raise ValueError("they do not give the encoder's digest")
+        except ValueError as error:  # a name that no disk can hold is one, too
+            raise ValueError(f"files of the encoder: {error}") from error
+        return replace(record, files=files)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationSummary(_Record):
+    """How many held-out scores there were, and how they are distributed; only `n` where there was none."""
+
+    n: int
+    mean: float | None = None
+    std: float | None = None
+    min: float | None = None
+    median: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord(_Record):
+    """How training went.
+
+    Parameters
+    ----------
+    heldout_loss
+        After the last epoch; None where the detector has no loss.
+    loss, heldout_losses
+        One value per epoch.
+    """
+
+    seconds: float
+    heldout_loss: float | None
+    loss: tuple[float | None, ...]
+    heldout_losses: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size in bytes and SHA-256 of a file of the version."""
+
+    sha256: str
+    bytes: int
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read an entry of `files`; raises ValueError where it has no proper size and SHA-256."""
+        sha256, size = content.get("sha256"), content.get("bytes")
+        if not isinstance(sha256, str) or type(size) is not int or not 0 < size <= MAX_PAYLOAD_BYTES:
+            raise ValueError(f"it must have a SHA-256 and a size of 1..{MAX_PAYLOAD_BYTES} bytes")
+        return cls(sha256, size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(_Record):
+    """What a trained detector is and how it was made.
+
+    Parameters
+    ----------
+    created_at
+        When this version was made, ISO 8601, UTC.
+    detector, title
+        Registry key, and name for people with the encoder that ran.
+    settings
+        Hyper-parameters, see `settings_json`.
+    features
+        `FEATURE_CONFIG` of the package that trained it.
+    channel
+        Channel to read from recordings with several; None is their mean.
+    versions
+        Package name to version.
+    parent
+        Version whose arrays this one shares, because only the threshold is another; None for a training.
+    familiarity
+        What the training clips are like as recordings.
+    threshold_reason
+        Why the threshold was chosen, in the user's words.
+    files
+        Of `PAYLOAD_FILES`; empty until the version is published.
+    """
+
+    created_at: str
+    detector: str
+    title: str
+    encoder: EncoderRecord | None
+    preset: str
+    settings: Mapping[str, int | str]
+    features: Mapping[str, Any]
+    channel: int | None
+    threshold: Threshold
+    calibration: CalibrationSummary
+    data: ManifestData
+    training: TrainingRecord
+    versions: Mapping[str, str]
+    warnings: tuple[str, ...]
+    parent: str | None
+    familiarity: Familiarity | None = None
+    threshold_reason: str | None = None
+    files: Mapping[str, FileRecord] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Content of `manifest.json`."""
+        return {**super().to_json(), "kind": KIND, "schema": SCHEMA}
+
+
+def file_record(content: bytes) -> FileRecord:
+    """Record a file by its content."""
+    return FileRecord(hashlib.sha256(content).hexdigest(), len(content))
 
 
 def settings_json(detector: Detector) -> dict[str, int | str]:
     """Hyper-parameters for a manifest: integers as they are, floats as `repr`, so that they come back exact."""
     settings: dict[str, int | str] = {}
-    for field in fields(detector):
-        if field.init:
-            value = getattr(detector, field.name)
-            settings[field.name] = repr(value) if isinstance(value, float) else value
+    for each in fields(detector):
+        if each.init:
+            value = getattr(detector, each.name)
+            settings[each.name] = repr(value) if isinstance(value, float) else value
     return settings
 
 
-def format_manifest(manifest: Mapping[str, Any]) -> bytes:
+def format_manifest(manifest: Manifest) -> bytes:
     """Write a manifest; raises InputError where it is too large or holds a number that is not finite."""
     try:
-        text = json.dumps(manifest, allow_nan=False, indent=1, sort_keys=True).encode()
+        text = json.dumps(manifest.to_json(), allow_nan=False, indent=1, sort_keys=True).encode()
     except ValueError as error:
         raise InputError(f"a manifest must hold finite numbers only: {error}") from error
     if len(text) > MAX_MANIFEST_BYTES:
@@ -82,100 +262,47 @@ def format_manifest(manifest: Mapping[str, Any]) -> bytes:
     return text
 
 
-def parse_manifest(text: bytes, folder: Path) -> dict[str, Any]:
+def parse_manifest(text: bytes, folder: Path) -> Manifest:
     """Read and check a manifest; raises ArtifactError, which names the version's folder."""
     try:
-        manifest = parse_json(text, parse_constant=_no_constant, parse_float=finite_float, parse_int=_bounded_integer)
+        table = parse_json(text, parse_constant=no_constant, parse_float=finite_float, parse_int=_bounded_integer)
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{folder}: {MANIFEST} is not valid JSON: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
+    if not isinstance(table, dict) or table.pop("kind", None) != KIND:
         raise ArtifactError(f"{folder}: {MANIFEST} does not describe an {KIND}")
-    if type(manifest.get("schema")) is not int or manifest["schema"] != SCHEMA:
-        raise ArtifactError(f"{folder}: schema {manifest.get('schema')!r} is unknown; this version reads {SCHEMA}")
-    _check_types(manifest, _REQUIRED, folder)
-    _check_types(manifest["data"], _REQUIRED_DATA, folder)
-    if manifest["encoder"] is not None:
-        _check_types(manifest["encoder"], _REQUIRED_ENCODER, folder)
-        encoder_files(manifest, folder)
-    _check_values(manifest, folder)
+    schema = table.pop("schema", None)
+    if type(schema) is not int or schema != SCHEMA:
+        raise ArtifactError(f"{folder}: schema {schema!r} is unknown; this version reads {SCHEMA}")
+    try:
+        manifest = Manifest.from_json(table)
+        _check_values(manifest)
+    except (ValueError, ArtifactError, InputError) as error:
+        raise ArtifactError(f"{folder}: {MANIFEST}: {error}") from error
     return manifest
 
 
-def build_detector(manifest: Mapping[str, Any]) -> Detector:
+def build_detector(manifest: Manifest) -> Detector:
     """Make the detector that a manifest describes, not fitted; raises ArtifactError where its settings are not fit."""
-    kind = detector_class(manifest["detector"])
+    kind = detector_class(manifest.detector)
     try:
         settings: dict[str, Any] = {
-            name: kind.parse_setting(name, str(value)) for name, value in manifest["settings"].items()
+            name: kind.parse_setting(name, str(value)) for name, value in manifest.settings.items()
         }
         return kind(**settings)
     except UsageError as error:
-        raise ArtifactError(f"settings of {manifest['detector']}: {error}") from error
+        raise ArtifactError(f"settings of {manifest.detector}: {error}") from error
 
 
-def read_familiarity(manifest: Mapping[str, Any], folder: Path) -> Familiarity | None:
-    """Read what the training clips were like; versions from before it was kept have none."""
-    table = manifest.get("familiarity")
-    if table is None:
-        return None
-    if not isinstance(table, dict):
-        raise ArtifactError(f"{folder}: {MANIFEST} has familiarity in another type")
-    try:
-        return Familiarity.from_json(table)
-    except InputError as error:
-        raise ArtifactError(f"{folder}: {MANIFEST}: {error}") from error
-
-
-def encoder_files(manifest: Mapping[str, Any], folder: Path) -> tuple[WeightFile, ...]:
-    """List the files of the encoder's weights; none where it has no weights, or was listed by its digest alone."""
-    try:
-        files = parse_files((manifest["encoder"] or {}).get("files", []))
-        if files and weights_digest(files) != manifest["encoder"]["digest"]:
-            raise ValueError("they do not give the encoder's digest")
-    except ValueError as error:  # a name that no disk can hold is one, too
-        raise ArtifactError(f"{folder}: {MANIFEST}: files of the encoder: {error}") from error
-    return files
-
-
-def _check_types(table: Mapping[str, Any], required: Mapping[str, type | tuple[type, ...]], folder: Path) -> None:
-    for name, kinds in required.items():
-        if name not in table or not isinstance(table[name], kinds):
-            raise ArtifactError(f"{folder}: {MANIFEST} lacks {name!r} or has it in another type")
-
-
-def _check_values(manifest: Mapping[str, Any], folder: Path) -> None:
-    if manifest["detector"] not in DETECTOR_NAMES:
-        raise ArtifactError(f"{folder}: unknown detector {manifest['detector']!r}")
-    if set(manifest["files"]) != set(PAYLOAD_FILES):
-        raise ArtifactError(f"{folder}: {MANIFEST} must list exactly {PAYLOAD_FILES}")
-    _check_files(manifest, folder)
-    for name in ("ids", "fitted_digests", "heldout_digests"):
-        if not all(isinstance(entry, str) for entry in manifest["data"][name]):
-            raise ArtifactError(f"{folder}: {name} must hold text only")
-    channel = manifest["channel"]
-    if isinstance(channel, bool) or (channel is not None and channel < 0):
-        raise ArtifactError(f"{folder}: channel must be null or a number from 0, got {channel!r}")
-    if manifest["features"] != FEATURE_CONFIG:
-        raise ArtifactError(f"{folder}: trained on features {manifest['features']}, but {FEATURE_CONFIG} are at hand")
-    Threshold.from_json(manifest["threshold"])
-    read_familiarity(manifest, folder)
+def _check_values(manifest: Manifest) -> None:
+    if manifest.detector not in DETECTOR_NAMES:
+        raise ValueError(f"unknown detector {manifest.detector!r}")
+    if set(manifest.files) != set(PAYLOAD_FILES):
+        raise ValueError(f"files must be exactly {PAYLOAD_FILES}")
+    if manifest.channel is not None and manifest.channel < 0:
+        raise ValueError(f"channel must be null or a number from 0, got {manifest.channel!r}")
+    if manifest.features != FEATURE_CONFIG:
+        raise ValueError(f"trained on features {manifest.features}, but {FEATURE_CONFIG} are at hand")
     build_detector(manifest)
-
-
-def _check_files(manifest: Mapping[str, Any], folder: Path) -> None:
-    for name, entry in manifest["files"].items():
-        if not (
-            isinstance(entry, dict) and _is_payload_size(entry.get("bytes")) and isinstance(entry.get("sha256"), str)
-        ):
-            raise ArtifactError(f"{folder}: {MANIFEST} has no proper size and SHA-256 of {name}")
-
-
-def _is_payload_size(size: object) -> bool:
-    return type(size) is int and 0 < size <= MAX_PAYLOAD_BYTES
-
-
-def _no_constant(word: str) -> None:
-    raise ValueError(f"{word} is not a number")
 
 
 def _bounded_integer(text: str) -> int:

@@ -11,7 +11,7 @@
             scores.csv          scores of held-out and test clips, with their labels
 
 Nothing here can run code: arrays are safetensors, the rest is JSON and CSV, and a manifest never chooses files or
-classes outside fixed names. SHA-256 tells damage, not malice: whoever can write here can also rewrite the digests.
+classes outside fixed names. SHA-256 detects damage, not malice: anyone who can write here can also rewrite the digests.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from asd_core.artifacts.arrays import STATE, parse_safetensors
 from asd_core.artifacts.manifest import (
@@ -35,12 +34,11 @@ from asd_core.artifacts.manifest import (
     MAX_MANIFEST_BYTES,
     MAX_PAYLOAD_BYTES,
     PAYLOAD_FILES,
-    SCHEMA,
+    Manifest,
     build_detector,
-    encoder_files,
+    file_record,
     format_manifest,
     parse_manifest,
-    read_familiarity,
 )
 from asd_core.detectors import DETECTOR_NAMES
 from asd_core.detectors.contract import Detector, State
@@ -67,10 +65,10 @@ _VERSION = re.compile(r"v(\d{4,9})-[0-9a-f]{8}")
 
 @dataclass(frozen=True)
 class Artifact:
-    """A version on disk whose manifest has been read and checked; arrays and scores are read when asked for."""
+    """A version on disk whose manifest has been read and checked; arrays and scores are read on first use."""
 
     folder: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     digest: str
     """SHA-256 of the manifest, which holds those of the arrays."""
 
@@ -82,45 +80,44 @@ class Artifact:
     @property
     def detector_name(self) -> str:
         """Registry key."""
-        return str(self.manifest["detector"])
+        return self.manifest.detector
 
     @property
     def title(self) -> str:
         """Name for people, with the encoder that ran."""
-        return str(self.manifest["title"])
+        return self.manifest.title
 
     @property
     def encoder_id(self) -> str | None:
         """Id of the encoder that ran, or None."""
-        encoder = self.manifest["encoder"]
-        return None if encoder is None else str(encoder["id"])
+        encoder = self.manifest.encoder
+        return None if encoder is None else encoder.id
 
     @property
     def encoder_title(self) -> str | None:
         """Honest name of the encoder that ran, or None."""
-        encoder = self.manifest["encoder"]
-        return None if encoder is None else str(encoder["title"])
+        encoder = self.manifest.encoder
+        return None if encoder is None else encoder.title
 
     @property
     def simulated(self) -> bool:
         """Whether it was trained on simulated sound."""
-        return bool(self.manifest["data"]["simulated"])
+        return self.manifest.data.simulated
 
     @property
     def channel(self) -> int | None:
         """Channel to read from recordings with several; None is their mean."""
-        channel = self.manifest["channel"]
-        return None if channel is None else int(channel)
+        return self.manifest.channel
 
-    @cached_property
+    @property
     def threshold(self) -> Threshold:
         """The threshold saved with this version."""
-        return Threshold.from_json(dict(self.manifest["threshold"]))
+        return self.manifest.threshold
 
-    @cached_property
+    @property
     def familiarity(self) -> Familiarity | None:
         """What the training clips were like as recordings; None for versions that do not say."""
-        return read_familiarity(self.manifest, self.folder)
+        return self.manifest.familiarity
 
     def unfamiliar(self, waveform: Waveform) -> tuple[str, ...]:
         """`unfamiliar: text` lines on how a recording is unlike the training clips, whatever the machine does."""
@@ -131,8 +128,8 @@ class Artifact:
     @cached_property
     def training_digests(self) -> frozenset[str]:
         """Digest prefixes of fitted and held-out clips: they are no test clips."""
-        data = self.manifest["data"]
-        return frozenset(data["fitted_digests"]) | frozenset(data["heldout_digests"])
+        data = self.manifest.data
+        return frozenset(data.fitted_digests) | frozenset(data.heldout_digests)
 
     def was_trained_on(self, digest: str) -> bool:
         """Whether a clip with this digest was fitted or held out."""
@@ -149,7 +146,7 @@ class Artifact:
         Raises
         ------
         ArtifactError
-            Arrays are damaged, or the encoder at hand is another than the one it was trained with.
+            Arrays are damaged, or the encoder at hand differs from the one used in training.
         EncoderUnavailableError
             Its encoder is out of reach.
         """
@@ -163,11 +160,11 @@ class Artifact:
 
     def _check_encoder(self, detector: Detector) -> None:
         identity = detector.encoder_identity
-        recorded = self.manifest["encoder"]
+        recorded = self.manifest.encoder
         got = None if identity is None else (identity.id, identity.dimension, identity.digest)
-        want = None if recorded is None else (recorded["id"], recorded["dimension"], recorded["digest"])
+        want = None if recorded is None else (recorded.id, recorded.dimension, recorded.digest)
         if got != want:
-            known = encoder_files(self.manifest, self.folder)
+            known = () if recorded is None else recorded.files
             difference = difference_of(known, identity.files) if known and identity is not None else ""
             raise ArtifactError(
                 f"{self.folder}: trained with the encoder {want}, but {got} is at hand: scores would mean nothing"
@@ -182,15 +179,15 @@ class Artifact:
         ArtifactError
             It is damaged or gone.
         """
-        recorded = self.manifest["files"][name]
+        recorded = self.manifest.files[name]
         content = _read_file(self.folder / name, at_most=MAX_PAYLOAD_BYTES)
-        if len(content) != recorded["bytes"] or hashlib.sha256(content).hexdigest() != recorded["sha256"]:
+        if file_record(content) != recorded:
             raise ArtifactError(f"{self.folder}: {name} is damaged: size or SHA-256 differ from the manifest's")
         return content
 
 
 def open_artifact(model: Path) -> Artifact:
-    """Open a detector folder (its `current` counts) or one version in it.
+    """Open the current version of a detector folder, or one version in it.
 
     Raises
     ------
@@ -268,9 +265,7 @@ def locked(detector_folder: Path) -> AbstractContextManager[None]:
     )
 
 
-def publish(
-    detector_folder: Path, *, manifest: Mapping[str, Any], state: State, scores: Sequence[ScoredClip]
-) -> Artifact:
+def publish(detector_folder: Path, *, manifest: Manifest, state: State, scores: Sequence[ScoredClip]) -> Artifact:
     """Write a new version and make it current; the caller holds the lock.
 
     Every file is synced before the folder gets its name, and `current` is replaced last: whatever happens on the way,
@@ -288,32 +283,32 @@ def publish(
     return _publish(detector_folder, manifest, {STATE: save(state), SCORES: format_scores(scores)})
 
 
-def republish(detector_folder: Path, artifact: Artifact, *, changes: Mapping[str, Any]) -> Artifact:
+def republish(detector_folder: Path, artifact: Artifact, *, manifest: Manifest) -> Artifact:
     """Write a version with the same arrays and scores, byte by byte, and make it current; the caller holds the lock.
 
     Nothing is built for it: the detector's encoder need not be at hand.
 
     Parameters
     ----------
-    changes
-        What the new manifest says otherwise; its parent is the version.
+    manifest
+        The artifact's, with what is new; its `parent` becomes the artifact's version.
 
     Raises
     ------
     StaleVersionError
-        Another version became current after this one was opened; in another folder than the version's own, one with
-        other arrays.
+        Another version became current after this one was opened; or, in a folder other than the version's own, the
+        current version has other arrays.
     ArtifactError
         The version's arrays or scores are damaged or gone.
     InputError, OSError
         As `publish`.
     """
-    _check_still_counts(detector_folder, artifact)
+    _check_still_current(detector_folder, artifact)
     payloads = {name: artifact.payload(name) for name in PAYLOAD_FILES}
-    return _publish(detector_folder, {**artifact.manifest, **changes, "parent": artifact.version}, payloads)
+    return _publish(detector_folder, replace(manifest, parent=artifact.version), payloads)
 
 
-def _check_still_counts(detector_folder: Path, artifact: Artifact) -> None:
+def _check_still_current(detector_folder: Path, artifact: Artifact) -> None:
     is_own = detector_folder.resolve() == artifact.folder.parent.resolve()
     if not is_own and not (detector_folder / CURRENT).exists():
         return
@@ -324,17 +319,17 @@ def _check_still_counts(detector_folder: Path, artifact: Artifact) -> None:
             "it, and saving would bring the replaced one back. Open the detector again (reload the page), or make "
             f"{artifact.version} current first"
         )
-    if not is_own and current.manifest["files"][STATE] != artifact.manifest["files"][STATE]:
+    if not is_own and current.manifest.files[STATE] != artifact.manifest.files[STATE]:
         raise StaleVersionError(
             f"{detector_folder} already holds another detector than {artifact.version}, as its current version "
             f"{current.version}, and saving would replace it. Save the threshold with that detector, or delete it first"
         )
 
 
-def _publish(detector_folder: Path, manifest: Mapping[str, Any], payloads: Mapping[str, bytes]) -> Artifact:
+def _publish(detector_folder: Path, manifest: Manifest, payloads: Mapping[str, bytes]) -> Artifact:
     _clear_litter(detector_folder)
-    files = {name: {"sha256": hashlib.sha256(c).hexdigest(), "bytes": len(c)} for name, c in payloads.items()}
-    text = format_manifest({**manifest, "schema": SCHEMA, "files": files})
+    files = {name: file_record(content) for name, content in payloads.items()}
+    text = format_manifest(replace(manifest, files=files))
     digest = hashlib.sha256(text).hexdigest()
     versions = list_versions(detector_folder)
     name = f"v{(_sequence(versions[-1]) if versions else 0) + 1:04d}-{secrets.token_hex(4)}"
@@ -370,7 +365,7 @@ def _open_version(folder: Path, digest: str) -> Artifact:
     if set(sizes) != VERSION_FILES:
         raise ArtifactError(f"{folder} must hold exactly {sorted(VERSION_FILES)}, got {sorted(sizes)[:20]}")
     for name in PAYLOAD_FILES:
-        wanted = manifest["files"][name]["bytes"]
+        wanted = manifest.files[name].bytes
         if sizes[name] != wanted:
             raise ArtifactError(f"{folder}: {name} is damaged: {sizes[name]} bytes, not {wanted}")
     if _recorded_digest(folder) != digest:

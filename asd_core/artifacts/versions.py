@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 
 from asd_core.artifacts.manifest import MANIFEST, PAYLOAD_FILES
@@ -19,6 +19,7 @@ from asd_core.data.clips import file_digest
 from asd_core.data.data_set import OWN_SUFFIX
 from asd_core.errors import ArtifactError, UsageError
 from asd_core.evaluation.thresholds import Threshold
+from asd_core.system.clock import utc_now
 from asd_core.system.disk import remove_tree, set_aside
 from asd_core.system.files import replace_file
 
@@ -31,7 +32,7 @@ def is_read_only(detector_folder: Path) -> bool:
 
 
 def current_version(detector_folder: Path) -> str | None:
-    """Name of the version that counts; None where `current` is damaged."""
+    """Name of the current version; None where `current` is damaged."""
     try:
         return open_artifact(detector_folder).version
     except ArtifactError:
@@ -39,7 +40,7 @@ def current_version(detector_folder: Path) -> str | None:
 
 
 def make_current(detector_folder: Path, version: str) -> None:
-    """Let an earlier version count again: only `current` is replaced, all or nothing, after the version was checked.
+    """Make an earlier version current again: only `current` is replaced, all or nothing, after a check of the version.
 
     Raises
     ------
@@ -55,14 +56,14 @@ def make_current(detector_folder: Path, version: str) -> None:
         folder = _version_folder(detector_folder, version)
         artifact = open_artifact(folder)
         for name in PAYLOAD_FILES:
-            if file_digest(folder / name) != artifact.manifest["files"][name]["sha256"]:
+            if file_digest(folder / name) != artifact.manifest.files[name].sha256:
                 raise ArtifactError(f"{folder}: {name} is damaged: its SHA-256 differs from the manifest's")
         digest = file_digest(folder / MANIFEST)
         replace_file(detector_folder / CURRENT, f"{folder.name} {digest}\n".encode())
 
 
 def delete_version(detector_folder: Path, version: str, *, out: Path) -> None:
-    """Remove a version that does not count.
+    """Remove a version that is not current.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def delete_version(detector_folder: Path, version: str, *, out: Path) -> None:
         current = current_version(detector_folder)
         if current is None or current == version:
             raise UsageError(
-                f"{version} is the version that counts, or that is unknown; make another one current first"
+                f"{version} is the current version, or it is unknown which one is; make another one current first"
             )
         doomed = set_aside(folder, out)
     remove_tree(doomed)
@@ -104,7 +105,7 @@ def _version_folder(detector_folder: Path, version: str) -> Path:
 
 
 def writable_folder(folder: Path) -> Path:
-    """Return a detector folder, or the one beside it where its data set's folder is marked read-only."""
+    """Return a detector folder, or its counterpart beside it where its data set's folder is marked read-only."""
     data_set = folder.parents[1]
     if not (data_set / READ_ONLY_MARK).exists():
         return folder
@@ -132,10 +133,6 @@ def save_threshold(artifact: Artifact, threshold: Threshold, *, folder: Path, re
     ArtifactError
         The version is damaged or gone.
     """
-    changes = {
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "threshold": threshold.to_json(),
-        "threshold_reason": reason,
-    }
+    manifest = replace(artifact.manifest, created_at=utc_now(), threshold=threshold, threshold_reason=reason)
     with locked(folder):
-        return republish(folder, artifact, changes=changes)
+        return republish(folder, artifact, manifest=manifest)

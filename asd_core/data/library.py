@@ -24,7 +24,6 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from asd_core.data.clips import index_clips
@@ -43,6 +42,7 @@ from asd_core.data.table import (
 )
 from asd_core.errors import DataSetError
 from asd_core.formats import MAX_SHOWN_NAME
+from asd_core.system.clock import utc_now
 from asd_core.system.disk import remove_tree, set_aside
 from asd_core.system.locks import data_set_lock
 from asd_core.system.places import benches_dir, data_dir
@@ -254,8 +254,3 @@ def _machines(folder: Path, normal: str | None) -> dict[str, str]:
         if not found:
             raise
     return {index.machine: "" if index.root.resolve() == folder else index.root.name for index in found}
-
-
-def utc_now() -> str:
-    """Current time as ISO 8601, UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -7,11 +7,11 @@ and `marked.jsonl` records when and with which label it was marked. Marking agai
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
 from asd_core.audio.reading import encode_wav
 from asd_core.errors import UsageError
+from asd_core.system.clock import utc_now
 from asd_core.system.disk import check_free_disk
 from asd_core.system.files import replace_beneath
 from asd_core.system.locks import data_set_lock
@@ -65,7 +65,7 @@ def _note(waveform: Waveform, label: str, shown_name: str) -> None:
         "digest": waveform.digest,
         "label": label,
         "shown_name": shown_name[:200],
-        "marked_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "marked_at": utc_now(),
     }
     with (marked_dir() / "marked.jsonl").open("a", encoding="utf-8", errors="backslashreplace") as log:
         log.write(json.dumps(entry) + "\n")

@@ -18,10 +18,11 @@ from pathlib import Path
 from asd_core.audio.reading import MAX_UPLOAD_BYTES
 from asd_core.audio.sandbox import decode_upload
 from asd_core.data.clips import NORMAL_NAMES
-from asd_core.data.library import checked_name, utc_now
+from asd_core.data.library import checked_name
 from asd_core.data.table import KnownSet, read_library, table_lock, uploads_dir, writable_library, write_table
 from asd_core.errors import AudioError, DataSetError, FileError, UsageError
 from asd_core.formats import display_name
+from asd_core.system.clock import utc_now
 from asd_core.system.disk import check_free_disk
 from asd_core.system.files import parse_json, read_if_present, replace_beneath
 from asd_core.system.locks import data_set_lock

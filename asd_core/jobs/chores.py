@@ -1,8 +1,8 @@
-"""What may be done in the background besides training: a data set simulated or downloaded, a grid of nu and gamma.
+"""What can run in the background besides training: simulating or downloading a data set, a grid of nu and gamma.
 
-A chore is asked for, started, ended and listed like a training (`jobs`). It runs beside a training, in a slot of its
-own: a download waits for the network, not for the processor, and nobody wants it to begin when a training of hours has
-ended. One chore at a time, and none waits in a queue.
+A chore is requested, started, ended and listed like a training (`queue`). It runs beside a training, in a slot of its
+own: a download waits for the network, not for the processor, and should not have to wait for a training of hours. One
+chore runs at a time, and none waits in a queue.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OnStep = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Simulate:
-    """A simulated data set to be made: its name, its size (a key of `bench.SIZES`) and seed."""
+    """A data set to simulate: its name, its size (a key of `bench.SIZES`) and seed."""
 
     kind: ClassVar[str] = "simulate"
     name: str
@@ -50,7 +50,7 @@ class Simulate:
 
 @dataclass(frozen=True)
 class Download:
-    """Machines of DCASE 2020 Task 2 to be downloaded: the data set's name, the machines, and the part of each."""
+    """Machines of DCASE 2020 Task 2 to download: the data set's name, the machines, and the part of each."""
 
     kind: ClassVar[str] = "download"
     name: str
@@ -73,7 +73,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A grid of nu and gamma to be tried on a machine of a data set."""
+    """A grid of nu and gamma to try on a machine of a data set."""
 
     kind: ClassVar[str] = "sweep"
     name: str

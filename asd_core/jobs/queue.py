@@ -1,8 +1,7 @@
-"""Trainings and chores in the background: asked for, started, cancelled; `python -m asd_core.jobs RUN_DIR` runs one.
+"""Trainings and chores in the background: requested, started, cancelled; `python -m asd_core.jobs RUN_DIR` runs one.
 
-A job continues when the server that started it dies, and starts the next one when it ends; `clear_dead_jobs` finds the
-jobs whose process died (`jobs.table` describes what lies on disk). One training runs at a time, and one chore beside it
-(`jobs.chores` says why).
+A job outlives the server that started it, and starts the next one when it ends; `clear_dead_jobs` finds those that died
+(`table` describes the files on disk). One training runs at a time, and one chore beside it (`chores` says why).
 """
 
 from __future__ import annotations
@@ -23,19 +22,15 @@ from asd_core.data.data_set import slug
 from asd_core.detectors import detector_class
 from asd_core.errors import AsdError, BusyError, UsageError
 from asd_core.jobs.chores import Chore
+from asd_core.jobs.listing import active_jobs, list_chores
 from asd_core.jobs.run import BUSY, HEARTBEAT_LIMIT_S, USAGE, check_free_disk, run, slot
 from asd_core.jobs.table import (
     LANES,
     LOG,
     Job,
     Status,
-    active_jobs,
-    age_s,
     ended,
     job_json,
-    json_bytes,
-    list_chores,
-    lock_file,
     make_run,
     parse_request,
     read_job,
@@ -45,8 +40,10 @@ from asd_core.jobs.table import (
     table,
     write_status,
 )
+from asd_core.system.clock import age_s
 from asd_core.system.disk import remove_tree
 from asd_core.system.files import is_writable
+from asd_core.system.locks import lock_file
 from asd_core.system.logs import configure, event
 from asd_core.system.places import with_home
 from asd_core.system.processes import process_start, signal_group
@@ -68,19 +65,18 @@ def submit(request: TrainingRequest) -> Job:
         The queue is full, or the same detector is already queued or running for these clips.
     """
     request = _checked_request(request)
-    text = json_bytes(job_json(request))
     check_free_disk(request)
     with table():
         _check_room(request)
-        folder = make_run(text)
+        folder = make_run(request)
     event("training asked for", job=folder.name, detector=request.detector, data=str(request.data))
-    with contextlib.suppress(BusyError):  # it is queued: whoever looks next starts it
+    with contextlib.suppress(BusyError):  # it is queued: the next look starts it
         clear_dead_jobs()
     return read_job(folder)
 
 
 def start(chore: Chore) -> Job:
-    """Start a chore beside whatever trains; the record of the one before goes.
+    """Start a chore beside any training; the previous chore's record is removed.
 
     Raises
     ------
@@ -89,18 +85,17 @@ def start(chore: Chore) -> Job:
     BusyError
         Another chore runs, or another process holds the table for more than a moment.
     """
-    text = json_bytes(job_json(chore))
     clear_dead_jobs()
     with table():
         before = list_chores()
         if any(job.is_active for job in before):
             raise BusyError("another data set is being made; wait for it or stop it")
-        folder = make_run(text, command=chore.kind)
+        folder = make_run(chore)
         doomed = [_set_aside(job) for job in before]
     for each in doomed:
         remove_tree(each)
     event("chore asked for", job=folder.name, kind=chore.kind, data_set=chore.name)
-    with contextlib.suppress(BusyError):  # it is queued: whoever looks next starts it
+    with contextlib.suppress(BusyError):  # it is queued: the next look starts it
         clear_dead_jobs()
     return read_job(folder)
 
@@ -160,7 +155,7 @@ def delete(job: Job) -> None:
 
 
 def _set_aside(job: Job) -> Path:
-    """Take a run folder out of the table at once: removing what it holds may take longer."""
+    """Remove a run folder from the table at once: removing what it holds may take longer."""
     return job.folder.rename(job.folder.with_name(f".tmp-{job.name}"))
 
 
@@ -172,7 +167,7 @@ def clear_dead_jobs() -> list[Job]:
     list of Job
         Those that wait or run now, newest first.
 
-    Where the table cannot be written to, nothing is done: it can still be read.
+    A table that cannot be written to is only read.
 
     Raises
     ------
@@ -306,19 +301,21 @@ def _wait_until_gone(status: Status, seconds: float) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what a run folder asks for and return the exit code; then start the next job."""
+    """Run the job in a run folder and return the exit code; then start the next job."""
     parser = argparse.ArgumentParser(prog="python -m asd_core.jobs", description="Run one background job.")
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a folder that the dashboard made")
     parser.add_argument(
-        "--token", metavar="HEX", help="tells this process from any other (set by whoever starts the job)"
+        "--token", metavar="HEX", help="tells this process from any other (set by the process that starts the job)"
     )
-    parser.add_argument("--slot", type=int, metavar="FD", help="inherited lock (set by whoever starts the job)")
+    parser.add_argument(
+        "--slot", type=int, metavar="FD", help="inherited lock (set by the process that starts the job)"
+    )
     arguments = parser.parse_args(argv)
     configure("jobs")
     try:
         with slot(arguments.slot, read_job(arguments.run_dir).lane):
             code = run(arguments.run_dir, token=arguments.token)
-        with contextlib.suppress(BusyError):  # whoever looks next starts the next job
+        with contextlib.suppress(BusyError):  # the next look starts it
             clear_dead_jobs()
     except BusyError as error:
         return _fail(error, BUSY)

@@ -1,4 +1,4 @@
-"""A background job in its own process: within bounds, with signs of life, and every end put into words."""
+"""A background job in its own process: within limits, with a heartbeat, and with a reason for every end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -25,18 +25,17 @@ from asd_core.jobs.table import (
     Job,
     Status,
     checked_folder,
-    flock,
-    lock_file,
     read_job,
     running,
     runs_dir,
     slot_path,
     table,
-    utc_now,
     write_status,
     write_step,
 )
+from asd_core.system.clock import utc_now
 from asd_core.system.disk import MIN_FREE_BYTES, existing_folder, free_bytes
+from asd_core.system.locks import flock, lock_file
 from asd_core.system.logs import event, fault
 from asd_core.system.processes import lead_group
 from asd_core.tasks.train import TrainingRequest, train
@@ -44,7 +43,7 @@ from asd_core.tasks.train import TrainingRequest, train
 DONE, UNEXPECTED, USAGE, SOME_REFUSED, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 130
 """Room for the largest detector that may be published and for its checkpoint."""
 MAX_FILE_BYTES = 2 * 2**30
-"""Of a training; archives that are downloaded are larger."""
+"""For a training; archives that are downloaded are larger."""
 MAX_MEMORY_BYTES = 32 * 2**30
 """Of address space, most of which torch and TensorFlow only reserve."""
 NICENESS = 10
@@ -55,7 +54,7 @@ WRITE_STEP_S = 0.3
 
 
 def run(run_dir: Path, *, token: str | None = None) -> int:
-    """Do what a run folder asks for, holding its lane's slot; returns the exit code.
+    """Run the job in a run folder, whose lane's slot the caller holds; returns the exit code.
 
     Parameters
     ----------
@@ -80,8 +79,7 @@ def _listen(stops: list[int]) -> None:
 def _run_training(job: Job, request: TrainingRequest, stops: Sequence[int]) -> int:
     _limit_self(MAX_FILE_BYTES)
     event("training began", job=job.name, detector=request.detector)
-    with _heartbeat(job.folder, job.status):
-        status, code = _train(job.folder, request, job.status, stops)
+    status, code = _in_words(job, lambda: _train(job.folder, request, job.status, stops))
     _write_end(job.folder, status)
     event("training ended", job=job.name, state=status.state, reason=status.error)
     return code
@@ -90,15 +88,15 @@ def _run_training(job: Job, request: TrainingRequest, stops: Sequence[int]) -> i
 def _run_chore(job: Job, chore: Chore, stops: list[int]) -> int:
     _limit_self(None)
     event("chore began", job=job.name, kind=chore.kind, data_set=chore.name)
-    with _heartbeat(job.folder, job.status):
-        status, code = _do(job.folder, chore, job.status, stops)
+    status, code = _in_words(job, lambda: _do(job.folder, chore, job.status, stops))
     _write_end(job.folder, status)
     event("chore ended", job=job.name, kind=chore.kind, state=status.state, reason=status.error)
     return code
 
 
 def _write_end(folder: Path, status: Status) -> None:
-    write_status(folder, replace(status, ended_at=utc_now(), heartbeat=utc_now()))
+    now = utc_now("milliseconds")
+    write_status(folder, replace(status, ended_at=now, heartbeat=now))
 
 
 @contextlib.contextmanager
@@ -169,13 +167,13 @@ def _claim(run_dir: Path, token: str | None) -> Job:
 
 @contextlib.contextmanager
 def _heartbeat(folder: Path, status: Status) -> Iterator[None]:
-    """Renew the status from a thread of its own: reading clips can take minutes without a word."""
+    """Renew the status from a thread of its own: reading clips can take minutes without any output."""
     ended = threading.Event()
 
     def beat() -> None:
         while not ended.wait(HEARTBEAT_S):
             with contextlib.suppress(OSError):  # a full disk fails the training where it matters
-                write_status(folder, replace(status, heartbeat=utc_now()))
+                write_status(folder, replace(status, heartbeat=utc_now("milliseconds")))
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()
@@ -186,31 +184,32 @@ def _heartbeat(folder: Path, status: Status) -> Iterator[None]:
         thread.join()
 
 
-def _do(folder: Path, chore: Chore, status: Status, stops: list[int]) -> tuple[Status, int]:
-    """Do a chore, which a signal interrupts wherever it is; how it ended, and the exit code.
+@contextlib.contextmanager
+def _interrupted(stops: list[int]) -> Iterator[None]:
+    """Let a signal interrupt what is done, wherever it is; afterwards signals are noted in `stops` again."""
 
-    The process's boundary: whatever went wrong becomes a reason.
-    """
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt("stopped; a download goes on from what has been fetched")
+
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, interrupt)
         if stops:  # it came before this
-            raise KeyboardInterrupt
-        warnings = chore.perform(_Steps(folder, chore.kind).note)
-    except KeyboardInterrupt:
-        text = "stopped; a download goes on from what has been fetched"
-        return replace(status, state="cancelled", error=text), INTERRUPTED
-    except AsdError as error:
-        return replace(status, state="failed", error=str(error)), BUSY if isinstance(error, BusyError) else USAGE
-    except Exception as error:  # noqa: BLE001 - see above
-        return _unexpected(folder, error, status)
+            interrupt()
+        yield
     finally:
         _listen(stops)
+
+
+def _do(folder: Path, chore: Chore, status: Status, stops: list[int]) -> tuple[Status, int]:
+    """Do a chore; returns how it ended, and the exit code."""
+    with _interrupted(stops):
+        warnings = chore.perform(_Steps(folder, chore.kind).note)
     return replace(status, state="done", warnings=tuple(warnings[:MAX_WARNINGS])), DONE
 
 
 class _Steps:
-    """What a chore says of how far it is, on disk a few times a second."""
+    """How far a chore is, written to disk a few times per second."""
 
     def __init__(self, folder: Path, command: str) -> None:
         self._folder, self._command, self._written = folder, command, -math.inf
@@ -222,17 +221,10 @@ class _Steps:
 
 
 def _train(folder: Path, request: TrainingRequest, status: Status, stops: Sequence[int]) -> tuple[Status, int]:
-    """Train; how it ended, and the exit code. The process's boundary: whatever went wrong becomes a reason."""
-    try:
-        check_free_disk(request)
-        with (folder / PROGRESS).open("a", encoding="utf-8") as stream:
-            result = train(request, on_progress=partial(_append_progress, stream), should_stop=lambda: bool(stops))
-    except TrainingStopped as error:
-        return replace(status, state="cancelled", error=str(error)), INTERRUPTED
-    except AsdError as error:
-        return replace(status, state="failed", error=str(error)), BUSY if isinstance(error, BusyError) else USAGE
-    except Exception as error:  # noqa: BLE001 - see above
-        return _unexpected(folder, error, status)
+    """Train; returns how it ended, and the exit code."""
+    check_free_disk(request)
+    with (folder / PROGRESS).open("a", encoding="utf-8") as stream:
+        result = train(request, on_progress=partial(_append_progress, stream), should_stop=lambda: bool(stops))
     done = replace(
         status,
         state="done",
@@ -241,6 +233,23 @@ def _train(folder: Path, request: TrainingRequest, status: Status, stops: Sequen
         warnings=result.warnings[:MAX_WARNINGS],
     )
     return done, SOME_REFUSED if result.refused else DONE
+
+
+def _in_words(job: Job, work: Callable[[], tuple[Status, int]]) -> tuple[Status, int]:
+    """Work, with a heartbeat; returns how it ended, and the exit code.
+
+    The process's boundary: every fault becomes a reason.
+    """
+    with _heartbeat(job.folder, job.status):
+        try:
+            return work()
+        except (TrainingStopped, KeyboardInterrupt) as error:
+            return replace(job.status, state="cancelled", error=str(error)), INTERRUPTED
+        except AsdError as error:
+            code = BUSY if isinstance(error, BusyError) else USAGE
+            return replace(job.status, state="failed", error=str(error)), code
+        except Exception as error:  # noqa: BLE001 - see above
+            return _unexpected(job.folder, error, job.status)
 
 
 def _unexpected(folder: Path, error: Exception, status: Status) -> tuple[Status, int]:

@@ -1,9 +1,9 @@
-"""The table of background jobs (trainings and chores) on disk: what was asked for, how far each is, and its lock.
+"""The table of background jobs (trainings and chores) on disk: what was requested, how far each is, and its lock.
 
 ::
 
     <data folder>/runs/
-        .lock                               held for moments, by whoever changes the table
+        .lock                               held briefly by any process that changes the table
         .slot                               held by the process that trains, until it ends
         .slot-chores                        held by the process of a chore, until it ends
         20260131T120000000000Z-1a2b3c4d/
@@ -19,22 +19,22 @@ It needs no server. While a process works, only that process writes its status.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import secrets
-import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from asd_core.detectors.contract import Progress
-from asd_core.errors import BusyError, UsageError
+from asd_core.errors import FileError, UsageError
 from asd_core.jobs.chores import CHORES, Chore, Step
-from asd_core.system.files import parse_json, replace_file
+from asd_core.system.clock import age_s, utc_now
+from asd_core.system.files import json_bytes, no_constant, parse_json, read_regular, replace_file
+from asd_core.system.locks import hold
 from asd_core.system.places import data_dir
 from asd_core.system.processes import process_start
 from asd_core.system.typed_json import from_json, to_json
@@ -52,7 +52,7 @@ MAX_PROGRESS_BYTES = 8 * 2**20
 JOB, STATUS, PROGRESS, STEP, LOG = "job.json", "status.json", "progress.jsonl", "step.json", "log.txt"
 HEADER: Mapping[str, Any] = {"schema": 1, "command": TRAIN}
 _MOMENT = "%Y%m%dT%H%M%S%fZ"
-_RUN_NAME = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
+RUN_NAME = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class Status:
     state
         One of `STATES`.
     pid, started
-        The process that works, and when the system started it: process numbers are used again.
+        The process that works, and when the system started it: process numbers are reused.
     token
-        Drawn by whoever started the process, which knows its run by it: what was started may have been a launcher
-        (a virtual environment of Windows, a wrapper script) whose child works under another number.
+        Drawn when the process is started, which recognises its run by it: what was started may be a launcher (a virtual
+        environment on Windows, a wrapper script) whose child works under another number.
     began_at, ended_at, heartbeat
         ISO 8601, UTC; `heartbeat` is the last sign of life.
     error
@@ -115,14 +115,14 @@ class Status:
             raise ValueError("a running job must have a pid")
         if status.state == "done" and status.command == TRAIN and status.model is None:
             raise ValueError("a training that is done must have a model")
-        for moment in (status.began_at, status.ended_at, status.heartbeat):
+        for moment in filter(None, (status.began_at, status.ended_at, status.heartbeat)):
             age_s(moment)
         return status
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training or chore: what was asked for, and how far it is.
+    """One training or chore: what was requested, and how far it is.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Made up when it was submitted; sorts by time."""
+        """Given when it was submitted; sorts by time."""
         return self.folder.name
 
     @property
@@ -173,68 +173,6 @@ def runs_dir() -> Path:
 def slot_path(lane: str) -> Path:
     """Lock that a job of this lane holds while it runs."""
     return runs_dir() / LANES[lane]
-
-
-def list_jobs() -> list[Job]:
-    """All trainings, newest first; a damaged one is listed as failed or lost, with the reason."""
-    return [job for job in _listing.jobs() if job.chore is None]
-
-
-def list_chores() -> list[Job]:
-    """All chores, newest first; what has ended is not looked at again."""
-    return [job for job in _listing.jobs(look_at_ended=False) if job.chore is not None]
-
-
-def active_jobs() -> list[Job]:
-    """Trainings and chores that wait or run, newest first; what has ended is not looked at again."""
-    return [job for job in _listing.jobs(look_at_ended=False) if job.is_active]
-
-
-_Signature = tuple[tuple[int, int, int] | None, ...]
-
-
-class _Listing:
-    """Jobs as they were read last: a run is read again only where its files have changed since."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._read: dict[Path, tuple[_Signature, Job]] = {}
-
-    def jobs(self, *, look_at_ended: bool = True) -> list[Job]:
-        """List all jobs, newest first; those that have ended stay so, and need no look."""
-        runs = runs_dir()
-        if not runs.is_dir():
-            return []
-        folders = sorted((path for path in runs.iterdir() if _RUN_NAME.fullmatch(path.name)), reverse=True)
-        found = []
-        with self._lock:
-            self._read = {folder: self._read[folder] for folder in folders if folder in self._read}
-            for folder in folders:
-                with contextlib.suppress(UsageError):  # deleted meanwhile, or not a folder
-                    found.append(self._job(folder, look_at_ended=look_at_ended))
-        return found
-
-    def _job(self, folder: Path, *, look_at_ended: bool) -> Job:
-        before, job = self._read.get(folder, (None, None))
-        if job is not None and not job.is_active and not look_at_ended:
-            return job
-        signature = (_file_signature(folder / JOB), _file_signature(folder / STATUS))
-        if job is None or signature != before:
-            job = read_job(folder)
-            self._read[folder] = (signature, job)
-        return job
-
-
-_listing = _Listing()
-
-
-def _file_signature(path: Path) -> tuple[int, int, int] | None:
-    """Tell one content of a file from the next; files of the table are replaced, never written in place."""
-    try:
-        status = path.lstat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def read_job(run_dir: Path) -> Job:
@@ -272,7 +210,7 @@ def progress(job: Job) -> list[Progress]:
     found = []
     for line in _tail(job.folder / PROGRESS, MAX_PROGRESS_BYTES).split(b"\n")[:-1]:
         with contextlib.suppress(ValueError, RecursionError):
-            found.append(from_json(Progress, parse_json(line, parse_constant=_refuse_constant)))
+            found.append(from_json(Progress, parse_json(line, parse_constant=no_constant)))
     return found
 
 
@@ -281,20 +219,30 @@ def log_text(job: Job, *, at_most: int = 64 * 1024) -> str:
     return _tail(job.folder / LOG, at_most).decode("utf-8", "replace")
 
 
-def make_run(text: bytes, *, command: str = TRAIN) -> Path:
-    """Write a run folder under its name only when it is whole; call it with `table` held."""
+def make_run(request: TrainingRequest | Chore) -> Path:
+    """Write the run folder of a new job, under its name only when it is whole; call it with `table` held.
+
+    Raises
+    ------
+    UsageError
+        A setting is not finite.
+    """
+    try:
+        text = json_bytes(job_json(request))
+    except ValueError as error:
+        raise UsageError("a setting must be finite, got NaN or Infinity") from error
     name = f"{_next_moment():{_MOMENT}}-{secrets.token_hex(4)}"
     staged = runs_dir() / f".tmp-{name}"
     staged.mkdir()
     replace_file(staged / JOB, text)
-    write_status(staged, Status("queued", command=command))
+    write_status(staged, Status("queued", command=command_of(request)))
     return staged.rename(runs_dir() / name)
 
 
 def _next_moment() -> datetime:
     """Now, or just after the newest job where the clock has been set back since: jobs are told apart by their order."""
     now = datetime.now(UTC)
-    newest = max((path.name for path in runs_dir().iterdir() if _RUN_NAME.fullmatch(path.name)), default="")
+    newest = max((path.name for path in runs_dir().iterdir() if RUN_NAME.fullmatch(path.name)), default="")
     with contextlib.suppress(ValueError, OverflowError):  # none, or a folder that was named by hand
         return max(now, _moment(newest) + timedelta(microseconds=1))
     return now
@@ -310,26 +258,26 @@ def write_status(folder: Path, status: Status) -> None:
 
 
 def write_step(folder: Path, step: Step, *, command: str) -> None:
-    """Replace what a chore says of how far it is, all or nothing."""
+    """Replace a chore's progress, all or nothing."""
     replace_file(folder / STEP, json_bytes({**HEADER, "command": command, "warnings": [], **to_json(step)}))
 
 
 def running(pid: int, *, command: str = TRAIN, token: str | None = None) -> Status:
     """Status of a job whose process has just begun."""
-    now = utc_now()
+    now = utc_now("milliseconds")
     start = process_start(pid)
     return Status("running", pid, start, began_at=now, heartbeat=now, token=token, command=command)
 
 
 def ended(status: Status, state: str, error: str) -> Status:
     """Status of a job that ended without a result."""
-    return replace(status, state=state, error=error, ended_at=utc_now())
+    return replace(status, state=state, error=error, ended_at=utc_now("milliseconds"))
 
 
 def checked_folder(run_dir: Path) -> Path:
-    """Take run folders in the runs folder only, whatever path is asked for."""
+    """Return the run folder; refuse every path that is not right inside the runs folder."""
     folder = runs_dir() / run_dir.name
-    inside = run_dir.parent.resolve() == folder.parent and _RUN_NAME.fullmatch(run_dir.name)
+    inside = run_dir.parent.resolve() == folder.parent and RUN_NAME.fullmatch(run_dir.name)
     if not inside or folder.is_symlink() or not folder.is_dir():
         raise UsageError(f"{str(run_dir)!r} is no run folder in {folder.parent}")
     return folder
@@ -368,69 +316,20 @@ def parse_request(content: object) -> TrainingRequest | Chore:
     return from_json(kind, job["request"])
 
 
-@contextlib.contextmanager
-def table(wait_s: float = LOCK_S) -> Iterator[None]:
+def table(wait_s: float = LOCK_S) -> AbstractContextManager[None]:
     """Hold the table's lock; raises BusyError where another process holds it for longer."""
-    runs = runs_dir()
-    runs.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + wait_s
-    while (descriptor := lock_file(runs / ".lock")) is None:
-        if time.monotonic() > deadline:
-            raise BusyError(f"the jobs in {runs} are busy: another process changes them; try again")
-        time.sleep(0.01)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def lock_file(path: Path) -> int | None:
-    """Take a file's lock at once: its open descriptor, or None where another holds it; the kernel frees it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
-    if flock(descriptor):
-        return descriptor
-    os.close(descriptor)
-    return None
-
-
-def flock(descriptor: int) -> bool:
-    """Lock an open file at once, if nobody else holds it."""
-    if os.name == "nt":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def json_bytes(content: Mapping[str, Any]) -> bytes:
-    """Write JSON; raises UsageError for numbers that are not finite."""
-    try:
-        return json.dumps(content, allow_nan=False, indent=1).encode() + b"\n"
-    except ValueError as error:
-        raise UsageError("a setting must be finite, got NaN or Infinity") from error
+    busy = f"the jobs in {runs_dir()} are busy: another process changes them; try again"
+    return hold(runs_dir() / ".lock", busy=busy, wait_s=wait_s)
 
 
 def _read_json(path: Path) -> object:
     """Read a small JSON file; every fault is a ValueError."""
-    if path.is_symlink() or not path.is_file():
-        raise ValueError("it is missing or no regular file")
     try:
-        with path.open("rb") as stream:
-            text = stream.read(MAX_JSON_BYTES + 1)
-        if len(text) > MAX_JSON_BYTES:
-            raise ValueError(f"it must be at most {MAX_JSON_BYTES} bytes")
-        content: object = parse_json(text, parse_constant=_refuse_constant)
-    except (OSError, RecursionError) as error:
-        raise ValueError(f"it cannot be read ({type(error).__name__})") from error
+        text = read_regular(path, at_most=MAX_JSON_BYTES)
+    except FileError as error:
+        raise ValueError(str(error)) from error
+    content: object = parse_json(text, parse_constant=no_constant)
     return content
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number")
 
 
 def _without_schema(content: object, *, leave_out: Sequence[str] = ()) -> dict[str, Any]:
@@ -448,18 +347,3 @@ def _tail(path: Path, at_most: int) -> bytes:
         stream.seek(max(0, os.fstat(stream.fileno()).st_size - at_most))
         return stream.read(at_most)
     return b""
-
-
-def utc_now() -> str:
-    """Write the present moment as ISO 8601, UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def age_s(moment: str | None) -> float:
-    """Seconds since a moment; ValueError where it is none."""
-    if moment is None:
-        return 0.0
-    then = datetime.fromisoformat(moment)
-    if then.tzinfo is None:
-        raise ValueError(f"{moment} must name its time zone")
-    return (datetime.now(UTC) - then).total_seconds()

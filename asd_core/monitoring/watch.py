@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.monitoring.alarms import DRIFT_CLIPS, MAX_WINDOW, AlarmRule, Judge
 from asd_core.monitoring.rows import CLEARED, RAISED, WatchRow, unescaped
 from asd_core.monitoring.table import WatchTable, default_table, open_table
+from asd_core.system.clock import utc_now
 from asd_core.tasks.score import score_waveform
 from asd_core.types import Waveform
 
@@ -233,7 +233,7 @@ class _Watcher:
         model = os.fspath(self._artifact.folder)
         scored = score_waveform(sound, self._artifact, self._detector, path=path, model=model)
         drift = self._judge.drift
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        now = utc_now("milliseconds")
         row = self._judge.judge(scored, _traits(sound), now=now)
         self._table.append(row)
         self._done.add(path)

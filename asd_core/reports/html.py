@@ -240,8 +240,8 @@ def _entry(entry: _Entry) -> dict[str, Any]:
 def _trained(artifact: Artifact) -> str:
     manifest = artifact.manifest
     return (
-        f"Trained {manifest['created_at'][:10]} with preset {manifest['preset']} on "
-        f"{len(manifest['data']['fitted_digests'])} normal clips in {seconds_text(manifest['training']['seconds'])}; "
+        f"Trained {manifest.created_at[:10]} with preset {manifest.preset} on "
+        f"{len(manifest.data.fitted_digests)} normal clips in {seconds_text(manifest.training.seconds)}; "
         f"version {artifact.version}; encoder {artifact.encoder_title or 'none'}."
     )
 
@@ -374,7 +374,7 @@ def _clip_name(clip: ScoredClip) -> str:
 
 def _settings(entries: Sequence[_Entry]) -> list[tuple[str, str]]:
     rows = [
-        (f"{each.assessment.title}: settings", _flat(each.assessment.artifact.manifest["settings"])) for each in entries
+        (f"{each.assessment.title}: settings", _flat(each.assessment.artifact.manifest.settings)) for each in entries
     ]
     for each in entries:
         table = typed_json.to_json(each.made_from)

@@ -152,28 +152,26 @@ def _left_by_former_run(request: TrainingRequest, encoder: str | None) -> Path |
     wanted = (request.detector, request.preset, request.seed, encoder, clips)
     for folder in found:
         manifest = open_artifact(folder).manifest
-        settings = manifest["settings"]
-        made = (manifest["detector"], manifest["preset"], settings.get("seed"), settings.get("encoder"))
-        if (*made, manifest["data"]["fingerprint"]) == wanted:
+        settings = manifest.settings
+        made = (manifest.detector, manifest.preset, settings.get("seed"), settings.get("encoder"))
+        if (*made, manifest.data.fingerprint) == wanted:
             return folder
     return None
 
 
 def _method(assessment: Assessment, *, seed: int) -> Method:
     name, manifest = assessment.artifact.detector_name, assessment.artifact.manifest
-    training, n_fitted = manifest["training"], len(manifest["data"]["fitted_digests"])
+    training, n_fitted = manifest.training, len(manifest.data.fitted_digests)
     return Method(
         title=assessment.title,
         detector=name,
         version=assessment.artifact.version,
         simulated=assessment.data_set.simulated is not None,
         n_fitted=n_fitted,
-        n_heldout=len(manifest["data"]["heldout_digests"]),
-        training_seconds=training["seconds"],
-        full_seconds_extrapolated=extrapolated_seconds(
-            training["seconds"], n_fitted=n_fitted, preset=manifest["preset"]
-        ),
-        heldout_loss=training["heldout_loss"],
+        n_heldout=len(manifest.data.heldout_digests),
+        training_seconds=training.seconds,
+        full_seconds_extrapolated=extrapolated_seconds(training.seconds, n_fitted=n_fitted, preset=manifest.preset),
+        heldout_loss=training.heldout_loss,
         report=PUBLISHED[name],
         with_test_labels=summarise_assessment(assessment, rule=REPORT_RULE, seed=seed),
         without_test_labels=summarise_assessment(assessment, seed=seed),

@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
@@ -263,6 +263,16 @@ def csv_text(rows: Iterable[Sequence[str | float | None]]) -> str:
         cells = [spreadsheet_cell(value) for value in row]
         (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
     return stream.getvalue()
+
+
+def no_constant(word: str) -> None:
+    """Refuse NaN and the infinities, which are no JSON: a `parse_constant` of `parse_json`."""
+    raise ValueError(f"{word} is not a number")
+
+
+def json_bytes(content: Mapping[str, Any]) -> bytes:
+    """Write JSON as its files have it; raises ValueError for a number that is not finite."""
+    return json.dumps(content, allow_nan=False, indent=1).encode() + b"\n"
 
 
 def parse_json(text: str | bytes, **options: Any) -> Any:

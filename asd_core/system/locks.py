@@ -32,12 +32,40 @@ def hold(lock: Path, *, busy: str, wait_s: float = 0.0) -> Iterator[None]:
         Another process still holds it; the text is `busy`.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    deadline = time.monotonic() + wait_s
+    while (descriptor := lock_file(lock)) is None:
+        if time.monotonic() >= deadline:
+            raise BusyError(busy)
+        time.sleep(POLL_S)
     try:
-        _take(descriptor, busy, time.monotonic() + wait_s)
         yield
     finally:
         os.close(descriptor)
+
+
+def lock_file(path: Path) -> int | None:
+    """Take a file's lock at once: its open descriptor, or None where another holds it.
+
+    The lock lasts until the descriptor is closed, in this process and in those that inherited it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    if flock(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def flock(descriptor: int) -> bool:
+    """Lock an open file at once; False where another holds it, or its disk knows no locks. True on Windows."""
+    if os.name == "nt":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def data_set_lock(name: str) -> AbstractContextManager[None]:
@@ -59,32 +87,6 @@ def is_held(lock: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        _flock(descriptor, "")
-    except BusyError:
-        return True
+        return not flock(descriptor)
     finally:
         os.close(descriptor)
-    return False
-
-
-def _take(descriptor: int, busy: str, deadline: float) -> None:
-    while True:
-        try:
-            _flock(descriptor, busy)
-        except BusyError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(POLL_S)
-        else:
-            return
-
-
-def _flock(descriptor: int, busy: str) -> None:
-    if os.name == "nt":
-        return
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise BusyError(busy) from error

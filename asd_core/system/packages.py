@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from asd_core import __version__
 
+_PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "torch", "soundfile", "soxr", "safetensors")
+
 
 def installed(packages: Iterable[str]) -> dict[str, str]:
     """Return the versions of packages; those not installed are left out."""
@@ -19,6 +21,6 @@ def installed(packages: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def installed_versions(packages: Iterable[str]) -> dict[str, str]:
+def installed_versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str]:
     """Return the versions of this package, of Python and of other packages; those not installed are left out."""
     return {"asd_core": __version__, "python": platform.python_version(), **installed(packages)}

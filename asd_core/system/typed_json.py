@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -17,12 +17,14 @@ _SCALARS = (int, float, str, bool)
 
 
 def to_json(value: DataclassInstance) -> dict[str, Any]:
-    """Write a dataclass as JSON values, a key for each field."""
+    """Write a dataclass as JSON values, a key for each field; a dataclass inside by its own `to_json` if it has one."""
     return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
 
 
 def from_json(kind: type[T], content: object) -> T:
     """Read what `to_json` gave; a field with a default may be missing, as files of earlier versions lack it.
+
+    A field that is a dataclass is read by its own `from_json` where it has one.
 
     Raises
     ------
@@ -45,6 +47,9 @@ def _hints(kind: type[DataclassInstance]) -> dict[str, Any]:
 def _plain(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        own = getattr(value, "to_json", None)
+        return to_json(value) if own is None else own()
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -63,6 +68,8 @@ def _read(name: str, hint: Any, value: object) -> object:
         return _read_list(name, hint, value)
     elif origin is Mapping:
         return _read_mapping(name, hint, value)
+    elif is_dataclass(hint):
+        return _read_dataclass(name, hint, value)
     else:
         fits = type(value) in _types(hint)
     if not fits:
@@ -91,7 +98,8 @@ def _read_any(name: str, hint: Any, value: object) -> object:
 def _is_container_of(hint: Any, value: object) -> bool:
     """Whether the container itself fits, so that the fault is one of its entries."""
     origin = get_origin(hint)
-    return (origin is Mapping and isinstance(value, dict)) or (origin in (tuple, Sequence) and isinstance(value, list))
+    is_table = origin is Mapping or is_dataclass(hint)
+    return (is_table and isinstance(value, dict)) or (origin in (tuple, Sequence) and isinstance(value, list))
 
 
 def _read_list(name: str, hint: Any, value: object) -> tuple[object, ...]:
@@ -106,6 +114,16 @@ def _read_mapping(name: str, hint: Any, value: object) -> dict[str, object]:
     return {key: _read(f"{name}: {key!r}", get_args(hint)[1], each) for key, each in value.items()}
 
 
+def _read_dataclass(name: str, hint: Any, value: object) -> object:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be {_words(hint)}")
+    try:
+        own = getattr(hint, "from_json", None)
+        return from_json(hint, value) if own is None else own(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
 def _words(hint: Any) -> str:
     """Name the allowed types for people."""
     origin = get_origin(hint)
@@ -113,6 +131,8 @@ def _words(hint: Any) -> str:
         return " or ".join(_words(member) for member in get_args(hint))
     if origin is not None:
         return "list" if origin in (tuple, Sequence) else "dict"
+    if is_dataclass(hint):
+        return "dict"
     if hint is Any:
         return "a number or a text"
     if not isinstance(hint, type):

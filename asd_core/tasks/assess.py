@@ -111,8 +111,8 @@ def assess(
     clips = FileClips(tuple(found.clips[row] for row in kept), artifact.channel)
     scores = scored(detector, clips, "test", [found.digests[row] for row in kept])
     warnings = list(found.warnings)
-    if data_set.index.machine != artifact.manifest["data"]["machine"]:
-        warnings.append(f"other_machine: trained on {artifact.manifest['data']['machine']}")
+    if data_set.index.machine != artifact.manifest.data.machine:
+        warnings.append(f"other_machine: trained on {artifact.manifest.data.machine}")
     return Assessment(
         title=artifact.title,
         artifact=artifact,
@@ -137,7 +137,7 @@ def open_for(artifact: Artifact, data: Path, *, machine: str | None = None, **op
     DataSetError
         See `asd_core.tasks.train.open_data_set`.
     """
-    trained_on = str(artifact.manifest["data"]["machine"])
+    trained_on = artifact.manifest.data.machine
     try:
         return open_data_set(data, machine=machine, **options)
     except DataSetError:

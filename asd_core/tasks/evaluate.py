@@ -12,6 +12,7 @@ from asd_core.evaluation.comparison import Difference, difference
 from asd_core.evaluation.summary import Summary, summarise
 from asd_core.evaluation.uncertainty import N_DRAWS
 from asd_core.system import typed_json
+from asd_core.system.packages import installed_versions
 from asd_core.tasks.assess import (
     Assessment,
     assess,
@@ -23,7 +24,7 @@ from asd_core.tasks.assess import (
     with_imported,
     with_others,
 )
-from asd_core.tasks.train import DEFAULT_RULE, versions
+from asd_core.tasks.train import DEFAULT_RULE
 
 
 @dataclass(frozen=True)
@@ -244,14 +245,14 @@ def made_from(assessment: Assessment, *, rule: str | None, rule_value: float | N
     return MadeFrom(
         version=assessment.artifact.version,
         test_fingerprint=fingerprint([clip.digest for clip in assessment.scores.clips]),
-        training_fingerprint=assessment.artifact.manifest["data"]["fingerprint"],
+        training_fingerprint=assessment.artifact.manifest.data.fingerprint,
         split="test",
         ids=tuple(sorted(set(assessment.scores.machine_ids))),
         rule=rule,
         rule_value=rule_value,
         seed=seed,
         n_draws=N_DRAWS,
-        versions=versions(),
+        versions=installed_versions(),
     )
 
 

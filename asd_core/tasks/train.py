@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
@@ -13,7 +12,14 @@ from typing import Any, Literal
 import numpy as np
 
 from asd_core.artifacts.arrays import CheckpointFile
-from asd_core.artifacts.manifest import KIND, settings_json
+from asd_core.artifacts.manifest import (
+    CalibrationSummary,
+    EncoderRecord,
+    Manifest,
+    ManifestData,
+    TrainingRecord,
+    settings_json,
+)
 from asd_core.artifacts.store import DIGEST_PREFIX, MAX_TRAINING_CLIPS, Artifact, locked, publish
 from asd_core.artifacts.versions import writable_folder
 from asd_core.data.clips import ClipIndex, split_heldout
@@ -34,13 +40,13 @@ from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.features.familiarity import Familiarity, traits
 from asd_core.features.log_mel import FEATURE_CONFIG
+from asd_core.system.clock import utc_now
 from asd_core.system.packages import installed_versions
 
 DEFAULT_RULE = "conformal"
 GENERAL_WARNINGS = ("few_clips: ", "no_threshold: ", "refused: ", "subsample: ")
 MAX_CLIP_WARNINGS = 50
-"""A manifest has a size limit: what the reader said of further clips is counted, not kept."""
-_PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "torch", "soundfile", "soxr", "safetensors")
+"""A manifest has a size limit: warnings about further clips are counted, not kept."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class TrainingRequest:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A published detector and what training it gave."""
+    """A published detector, the clips that were refused, and warnings."""
 
     artifact: Artifact
     model: Path
@@ -90,11 +96,11 @@ class TrainingResult:
             "title": self.artifact.title,
             "encoder": self.artifact.encoder_id,
             "simulated": self.artifact.simulated,
-            "n_train": len(manifest["data"]["fitted_digests"]),
-            "n_heldout": len(manifest["data"]["heldout_digests"]),
-            "seconds": manifest["training"]["seconds"],
-            "heldout_loss": manifest["training"]["heldout_loss"],
-            "threshold": dict(manifest["threshold"]),
+            "n_train": len(manifest.data.fitted_digests),
+            "n_heldout": len(manifest.data.heldout_digests),
+            "seconds": manifest.training.seconds,
+            "heldout_loss": manifest.training.heldout_loss,
+            "threshold": manifest.threshold.to_json(),
             "refused": list(self.refused),
         }
 
@@ -107,7 +113,7 @@ def train(
 ) -> TrainingResult:
     """Train one detector on normal training clips, calibrate it on held-out ones, score the test clips, publish.
 
-    Nothing is learned or chosen from test clips; their scores are stored so that a ROC can be shown at once.
+    Nothing is learned or chosen from test clips; their scores are stored so that an ROC curve can be shown at once.
 
     Raises
     ------
@@ -118,7 +124,7 @@ def train(
     BusyError
         Another process trains the same detector.
     TrainingStopped
-        `should_stop` said so; `resume` goes on from the last finished epoch.
+        `should_stop` returned True; `resume` continues from the last finished epoch.
     """
     kind = detector_class(request.detector)
     settings = {"seed": request.seed, "threads": request.threads, **(request.settings or {})}
@@ -181,24 +187,31 @@ def _train(
     if not request.resume:
         checkpoint.remove()
     detector.fit(fitted.clips, heldout=heldout.clips, on_progress=note, should_stop=should_stop, checkpoint=checkpoint)
-    training = _training_json(history, monotonic() - began)
+    training = _training_record(history, monotonic() - began)
     heldout_scores = scored(detector, heldout.clips, "heldout", heldout.digests)
     threshold = _calibrate(heldout_scores)
     test = readable(data_set.index.select(split="test"), channel=channel, min_samples=shortest)
     test_scores = scored(detector, FileClips(test.clips, channel), "test", test.digests)
     warnings = _training_warnings(normal, len(fitted.clips), threshold) + detector.training_warnings + test.warnings
-    manifest = {
-        **_detector_json(detector, request.preset, channel),
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "threshold": threshold.to_json(),
-        "calibration": _calibration_json(heldout_scores),
-        "familiarity": Familiarity.fit([traits(clip) for clip in fitted.clips]).to_json(),
-        "data": _data_json(data_set, normal, fitted, heldout),
-        "training": training,
-        "versions": versions(),
-        "warnings": _shortened(warnings),
-        "parent": None,
-    }
+    identity = detector.encoder_identity
+    manifest = Manifest(
+        created_at=utc_now(),
+        detector=detector.name,
+        title=detector.title,
+        encoder=None if identity is None else EncoderRecord.of(identity),
+        preset=request.preset,
+        settings=settings_json(detector),
+        features=FEATURE_CONFIG,
+        channel=channel,
+        threshold=threshold,
+        calibration=_calibration_summary(heldout_scores),
+        familiarity=Familiarity.fit([traits(clip) for clip in fitted.clips]),
+        data=_manifest_data(data_set, normal, fitted, heldout),
+        training=training,
+        versions=installed_versions(),
+        warnings=_shortened(warnings),
+        parent=None,
+    )
     artifact = publish(
         folder, manifest=manifest, state=detector.state, scores=[*heldout_scores.clips, *test_scores.clips]
     )
@@ -212,30 +225,17 @@ def _channel(request: TrainingRequest, index: ClipIndex) -> int | None:
     return None if request.channel == "mean" else request.channel
 
 
-def _detector_json(detector: Detector, preset: str, channel: int | None) -> dict[str, Any]:
-    return {
-        "kind": KIND,
-        "detector": detector.name,
-        "title": detector.title,
-        "encoder": _encoder_json(detector),
-        "preset": preset,
-        "settings": settings_json(detector),
-        "features": FEATURE_CONFIG,
-        "channel": channel,
-    }
-
-
-def _data_json(data_set: DataSet, normal: ReadableClips, fitted: _Side, heldout: _Side) -> dict[str, Any]:
-    return {
-        "data_set": data_set.name,
-        "machine": data_set.index.machine,
-        "layout": data_set.index.layout,
-        "ids": sorted({clip.machine_id for clip in normal.clips}),
-        "simulated": data_set.simulated is not None,
-        "fingerprint": fingerprint(normal.digests),
-        "fitted_digests": [digest[:DIGEST_PREFIX] for digest in fitted.digests],
-        "heldout_digests": [digest[:DIGEST_PREFIX] for digest in heldout.digests],
-    }
+def _manifest_data(data_set: DataSet, normal: ReadableClips, fitted: _Side, heldout: _Side) -> ManifestData:
+    return ManifestData(
+        data_set=data_set.name,
+        machine=data_set.index.machine,
+        layout=data_set.index.layout,
+        ids=tuple(sorted({clip.machine_id for clip in normal.clips})),
+        simulated=data_set.simulated is not None,
+        fingerprint=fingerprint(normal.digests),
+        fitted_digests=tuple(digest[:DIGEST_PREFIX] for digest in fitted.digests),
+        heldout_digests=tuple(digest[:DIGEST_PREFIX] for digest in heldout.digests),
+    )
 
 
 def _check_training_clips(normal: ReadableClips, data_set: DataSet) -> None:
@@ -249,7 +249,7 @@ def _check_training_clips(normal: ReadableClips, data_set: DataSet) -> None:
 
 
 def scored(detector: Detector, clips: FileClips, split: str, digests: Sequence[str]) -> Scores:
-    """Score clips and keep the scores with what their places say of them."""
+    """Score clips, and keep each score with what the clip's path says of it."""
     anomaly_scores = detector.anomaly_scores(clips)
     return Scores(
         tuple(
@@ -279,50 +279,38 @@ def _training_warnings(normal: ReadableClips, n_fitted: int, threshold: Threshol
     return tuple(found)
 
 
-def _shortened(warnings: Sequence[str]) -> list[str]:
-    """Fit for a manifest: those of the training first, then the first of the single clips'."""
+def _shortened(warnings: Sequence[str]) -> tuple[str, ...]:
+    """Shorten warnings to fit a manifest: all about the training, then the first ones about single clips."""
     general = [text for text in warnings if text.startswith(GENERAL_WARNINGS)]
     single = [text[:300] for text in warnings if not text.startswith(GENERAL_WARNINGS)]
     more = [f"more: {len(single) - MAX_CLIP_WARNINGS} clips with warnings"] if len(single) > MAX_CLIP_WARNINGS else []
-    return [*general, *single[:MAX_CLIP_WARNINGS], *more]
+    return (*general, *single[:MAX_CLIP_WARNINGS], *more)
 
 
 def _checkpoint(folder: Path, detector: Detector, channel: int | None, digests: Sequence[str]) -> CheckpointFile:
-    """One file for each detector, settings and split: a training goes on only from its own epochs."""
+    """One file per detector, settings and split: training resumes only from its own epochs."""
     parts = [detector.name, repr(sorted(settings_json(detector).items())), str(channel), *digests]
     return CheckpointFile(folder / f".checkpoint-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
 
 
-def _encoder_json(detector: Detector) -> dict[str, Any] | None:
-    identity = detector.encoder_identity
-    if identity is None:
-        return None
-    return asdict(identity)
-
-
-def _calibration_json(heldout: Scores) -> dict[str, Any]:
+def _calibration_summary(heldout: Scores) -> CalibrationSummary:
     scores = heldout.anomaly_scores
     if not len(scores):
-        return {"n": 0}
-    return {
-        "n": len(scores),
-        "mean": float(scores.mean()),
-        "std": float(scores.std()),
-        "min": float(scores.min()),
-        "median": float(np.median(scores)),
-        "max": float(scores.max()),
-    }
+        return CalibrationSummary(n=0)
+    return CalibrationSummary(
+        n=len(scores),
+        mean=float(scores.mean()),
+        std=float(scores.std()),
+        min=float(scores.min()),
+        median=float(np.median(scores)),
+        max=float(scores.max()),
+    )
 
 
-def _training_json(history: Sequence[Progress], seconds: float) -> dict[str, Any]:
-    return {
-        "seconds": round(seconds, 3),
-        "heldout_loss": history[-1].heldout_loss if history else None,
-        "loss": [progress.loss for progress in history],
-        "heldout_losses": [progress.heldout_loss for progress in history],
-    }
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that figures depend on."""
-    return installed_versions(_PACKAGES)
+def _training_record(history: Sequence[Progress], seconds: float) -> TrainingRecord:
+    return TrainingRecord(
+        seconds=round(seconds, 3),
+        heldout_loss=history[-1].heldout_loss if history else None,
+        loss=tuple(progress.loss for progress in history),
+        heldout_losses=tuple(progress.heldout_loss for progress in history),
+    )

@@ -10,8 +10,8 @@ import streamlit as st
 from asd_core.errors import BusyError
 from asd_core.formats import size_text
 from asd_core.jobs import queue as jobs
-from asd_core.jobs import table as job_table
 from asd_core.jobs.chores import Chore, Step
+from asd_core.jobs.listing import active_jobs
 from asd_core.jobs.table import Job, read_job, step
 from pages.shared.frame import fragment
 from pages.shared.plain_text import shown_text
@@ -28,7 +28,7 @@ def cleared_jobs() -> list[Job]:
     """Close jobs whose process died, start the next one, and return the active ones; another process may do so."""
     with contextlib.suppress(BusyError):
         return jobs.clear_dead_jobs()
-    return job_table.active_jobs()
+    return active_jobs()
 
 
 def chore_panel(kinds: Sequence[str]) -> bool:

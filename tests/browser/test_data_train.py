@@ -10,7 +10,7 @@ from sounds import PROJECT, hum
 from asd_core.audio.reading import encode_wav
 from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.jobs import queue as jobs
-from asd_core.jobs import table as job_table
+from asd_core.jobs.listing import list_jobs
 
 pytestmark = pytest.mark.browser
 WAIT_MS = 120_000
@@ -35,7 +35,7 @@ def url(serve, tmp_path_factory):
         faults = [Upload(f"a{i}.wav", encode_wav(hum(i, seconds=1.0, knocks=3).samples)) for i in range(4)]
         store_uploads("pump", faults, used=Quota(), kind="knock")
         yield serve(PROJECT / "app.py", "--server.runOnSave", "false")
-        for job in job_table.list_jobs():
+        for job in list_jobs():
             if job.is_active:
                 jobs.cancel(job)
 

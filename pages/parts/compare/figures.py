@@ -178,7 +178,7 @@ def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[
 
 def _add_costs(method: Method, seconds: float | None, shown: dict[str, str], plain: dict[str, Any]) -> None:
     artifact = method.artifact
-    trained = None if artifact is None else float(artifact.manifest["training"]["seconds"])
+    trained = None if artifact is None else artifact.manifest.training.seconds
     size = None if artifact is None else _bytes_on_disk(artifact)
     shown["Trained in"] = MISSING if trained is None else seconds_text(trained)
     shown["Size on disk"] = MISSING if size is None else f"{size / 1e6:.1f} MB"

@@ -16,8 +16,9 @@ from asd_core.data.library import delete_data_set, delete_unlisted, unlisted_fol
 from asd_core.data.table import EMBEDDED_NAME, KnownSet
 from asd_core.errors import BusyError
 from asd_core.formats import display_name, size_text
+from asd_core.jobs.listing import active_jobs, list_jobs
 from asd_core.jobs.queue import chore_is_active, delete
-from asd_core.jobs.table import Job, active_jobs, list_jobs
+from asd_core.jobs.table import Job
 from asd_core.system.disk import folder_bytes, free_bytes
 from asd_core.system.places import artifacts_dir
 from asd_core.tasks.storage import caches, empty_cache

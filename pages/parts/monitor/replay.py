@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import streamlit as st
@@ -15,6 +14,7 @@ from asd_core.evaluation.scores import ScoredClip
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.monitoring.alarms import AlarmRule, Judge
 from asd_core.monitoring.rows import WatchRow
+from asd_core.system.clock import utc_now
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import Waveform
 from pages.parts.monitor.view import HeardClip, monitor
@@ -91,7 +91,7 @@ class Replay:
         value = self.artifact.threshold.value
         verdict = verdict_word(scored.anomaly_score, value, missing="")
         row = ScoreRow(scored.path, self.artifact.version, "", "ok", "", scored.anomaly_score, value, verdict)
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        now = utc_now("milliseconds")
         return self.judge.judge(row, self._traits(scored), now=now)
 
     def _traits(self, scored: ScoredClip) -> ClipTraits | None:

@@ -25,7 +25,7 @@ def detector_cards(cards: Sequence[tuple[Artifact, Summary]]) -> None:
 def _detector_card(artifact: Artifact, figures: Summary) -> None:
     """Show title, AUC with its interval, and threshold; on demand further figures, and what it was trained on."""
     ranking = figures.ranking
-    training, data = artifact.manifest["training"], artifact.manifest["data"]
+    training, data = artifact.manifest.training, artifact.manifest.data
     with st.container(border=True, height="stretch"):
         st.markdown(f"**{DETECTOR_MARKS[artifact.detector_name]} {plain(artifact.title)}**")
         st.metric(
@@ -42,9 +42,9 @@ def _detector_card(artifact: Artifact, figures: Summary) -> None:
             st.markdown(f"Partial AUC (FPR ≤ 0.1), mean: **{interval_text(ranking.pauc_mean)}**")
             st.caption(
                 f"Judged on {ranking.n_normal} normal and {ranking.n_anomalous} anomalous test clips, never "
-                f"trained on. Trained {plain(artifact.manifest['created_at'][:10])} in "
-                f"{seconds_text(training['seconds'])} on {len(data['fitted_digests'])} normal clips, ids "
-                f"{plain(', '.join(data['ids']))} (preset {plain(artifact.manifest['preset'])}, {artifact.version})"
+                f"trained on. Trained {plain(artifact.manifest.created_at[:10])} in "
+                f"{seconds_text(training.seconds)} on {len(data.fitted_digests)} normal clips, ids "
+                f"{plain(', '.join(data.ids))} (preset {plain(artifact.manifest.preset)}, {artifact.version})"
             )
 
 

@@ -14,6 +14,7 @@ from asd_core.evaluation.uncertainty import estimate_of, interval_text
 from asd_core.formats import MISSING, area_text, display_name, score_text, seconds_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
+from asd_core.jobs.listing import list_jobs
 from asd_core.jobs.table import Job
 from pages.parts.train.live import job_title, loss_figure
 from pages.shared.cache import summary
@@ -32,7 +33,7 @@ STATE_TEXTS = {
 
 def run_history() -> None:
     """List all trainings that were started here, and show one of them."""
-    found = job_table.list_jobs()
+    found = list_jobs()
     if not found:
         st.info("Nothing has been trained from here yet.", icon=":material/info:")
         return

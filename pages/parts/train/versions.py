@@ -43,16 +43,16 @@ def _table(folder: Path, current: str | None) -> None:
     rows = []
     for version in reversed(list_versions(folder)):
         artifact, fault = _opened(version)
-        manifest = {} if artifact is None else artifact.manifest
+        manifest = None if artifact is None else artifact.manifest
         rows.append(
             {
                 "Version": version.name,
                 "Counts": "yes" if version.name == current else "",
-                "Made (UTC)": str(manifest.get("created_at", MISSING))[:16].replace("T", " "),
-                "Preset": manifest.get("preset", MISSING),
+                "Made (UTC)": MISSING if manifest is None else manifest.created_at[:16].replace("T", " "),
+                "Preset": MISSING if manifest is None else manifest.preset,
                 "Threshold": MISSING if artifact is None else score_text(artifact.threshold.value),
                 "Chosen": fault if artifact is None else threshold_origin(artifact.threshold),
-                "From": manifest.get("parent") or "a training",
+                "From": (manifest and manifest.parent) or "a training",
             }
         )
     st.dataframe(

@@ -1,0 +1,19 @@
+"""The present moment as text, and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+
+def utc_now(timespec: Literal["seconds", "milliseconds"] = "seconds") -> str:
+    """Write the present moment as ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec=timespec)
+
+
+def age_s(moment: str) -> float:
+    """Seconds since a moment in ISO 8601; raises ValueError where it is none, or names no time zone."""
+    then = datetime.fromisoformat(moment)
+    if then.tzinfo is None:
+        raise ValueError(f"{moment} must name its time zone")
+    return (datetime.now(UTC) - then).total_seconds()
