@@ -16,7 +16,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from asd_core.audio.reading import encode_wav, read_waveform
-from asd_core.data.simulated.bench import load_mask
+from asd_core.data.simulated.record import load_mask
 from asd_core.detectors.contract import Detector
 from asd_core.errors import UsageError
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
