@@ -12,7 +12,8 @@ from pathlib import Path
 
 from asd_core.artifacts.store import find_artifacts, open_artifact
 from asd_core.audio.reading import read_waveform
-from asd_core.data.simulated.bench import load_mask, read_simulated, write_bench
+from asd_core.data.simulated.bench import write_bench
+from asd_core.data.simulated.record import load_mask, read_simulated
 from asd_core.detectors.contract import Detector
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
 from asd_core.evaluation.uncertainty import Interval

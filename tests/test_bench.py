@@ -13,7 +13,8 @@ import soundfile as sf
 from sklearn.metrics import roc_auc_score
 
 from asd_core.data.simulated import bench
-from asd_core.data.simulated.bench import SIZES, BenchSize, ClipKey, IdCounts, load_mask, read_simulated, render_clip
+from asd_core.data.simulated.bench import SIZES, BenchSize, ClipKey, IdCounts, render_clip
+from asd_core.data.simulated.record import Fault, load_mask, read_simulated
 from asd_core.data.simulated.scenes import KINDS, MACHINES
 from asd_core.data.simulated.slide_rail import render
 from asd_core.errors import DataSetError, UsageError
@@ -65,7 +66,7 @@ def test_the_marker_says_that_the_bench_is_simulated(tiny):
     assert recipe["ids"]["06"] == {"train_normal": 1, "test_normal": 1, "test_anomalous": 3}
     path = "slider/test/anomaly_id_00_00000001.wav"
     severity_db = round(render_clip(anomaly(1), seed=3).severity_db, 3)
-    assert marker.faults[path] == bench.Fault("grease", severity_db, f"masks.npz#{path}")
+    assert marker.faults[path] == Fault("grease", severity_db, f"masks.npz#{path}")
     assert json.loads((tiny / "SIMULATED.json").read_text())["anomalous"][path] == {
         "kind": "grease",
         "severity_db": severity_db,

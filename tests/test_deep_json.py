@@ -15,7 +15,7 @@ from asd_core.artifacts.arrays import parse_safetensors
 from asd_core.artifacts.manifest import parse_manifest
 from asd_core.audio import sandbox as decoding
 from asd_core.data import survey, table
-from asd_core.data.simulated.bench import MARKER_NAME, read_simulated
+from asd_core.data.simulated.record import MARKER_NAME, read_simulated
 from asd_core.data.uploads import upload_names
 from asd_core.errors import ArtifactError, DataSetError, EncoderUnavailableError
 from asd_core.features import cache as feature_cache

@@ -45,7 +45,8 @@ def add(commands: Any) -> None:
 
 
 def _simulate(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.data.simulated.bench import read_simulated, write_bench
+    from asd_core.data.simulated.bench import write_bench
+    from asd_core.data.simulated.record import read_simulated
 
     root = write_bench(arguments.dir, size=arguments.size, seed=arguments.seed, on_progress=show_clips("simulated"))
     record = read_simulated(root)

@@ -11,7 +11,7 @@ from typing import Any
 
 from asd_core.data.clips import Clip, ClipIndex, channel_warnings, index_clips
 from asd_core.data.dcase2020.published import CountRow, published_counts
-from asd_core.data.simulated.bench import SimulatedRecord, read_simulated
+from asd_core.data.simulated.record import SimulatedRecord, read_simulated
 from asd_core.errors import AudioError
 from asd_core.features.cache import read_clip
 from asd_core.system.typed_json import to_json

@@ -29,7 +29,7 @@ from pathlib import Path
 from asd_core.data.clips import index_clips
 from asd_core.data.data_set import OWN_SUFFIX, DataSet, open_data_set, slug
 from asd_core.data.marked import marked_dir
-from asd_core.data.simulated.bench import read_simulated
+from asd_core.data.simulated.record import read_simulated
 from asd_core.data.table import (
     EMBEDDED_NAME,
     MAX_NAME,

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import encode_wav, read_waveform
-from asd_core.data.simulated.bench import load_mask
+from asd_core.data.simulated.record import load_mask
 from asd_core.detectors.contract import Detector
 from asd_core.errors import UsageError
 from asd_core.evaluation.comparison import difference

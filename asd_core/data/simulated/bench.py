@@ -6,13 +6,10 @@ unknown for real recordings: each anomalous clip's fault, its severity, and wher
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import uuid
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -22,21 +19,17 @@ import numpy.typing as npt
 import scipy
 import soundfile as sf
 
+from asd_core.data.simulated.record import MARKER_NAME, MASKS_NAME, Fault, read_simulated
 from asd_core.data.simulated.scenes import KINDS, MACHINES, N_SESSIONS, Scene
 from asd_core.data.simulated.slide_rail import render
-from asd_core.errors import DataSetError, FileError
+from asd_core.errors import DataSetError
 from asd_core.system.disk import check_free_disk
-from asd_core.system.files import parse_json, read_if_present
-from asd_core.system.typed_json import from_json, to_json
+from asd_core.system.typed_json import to_json
 from asd_core.types import SR, BoolArray, Float32Array
 
 GENERATOR_VERSION = 1
 """Rises when the same seed gives other samples."""
 MACHINE_TYPE = "slider"
-MARKER_NAME = "SIMULATED.json"
-_MAX_MARKER_BYTES = 64 * 2**20
-MASKS_NAME = "masks.npz"
-MASK_SHAPE = (313, 128)
 MASK_STEP_DB = 3.0
 CLIP_BYTES = 44 + 2 * 10 * SR
 """Size of a 10-s clip of 16 bit with its header."""
@@ -89,41 +82,6 @@ SIZES = {
         {"00": IdCounts(242, 25, 89), "02": IdCounts(242, 25, 67), "04": IdCounts(108, 25, 44)},
     ),
 }
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A bench's record of one anomalous clip.
-
-    Parameters
-    ----------
-    kind
-        One of the bench's kinds of fault.
-    severity_db
-        Its severity.
-    mask
-        `file#name` of the mask, see `load_mask`.
-    """
-
-    kind: str
-    severity_db: float
-    mask: str
-
-
-@dataclass(frozen=True)
-class SimulatedRecord:
-    """A bench's marker.
-
-    Parameters
-    ----------
-    recipe
-        How the bench was made, as the marker has it: compared and shown as a whole.
-    faults
-        By the path of each anomalous clip below the bench's root, with forward slashes.
-    """
-
-    recipe: Mapping[str, Any]
-    faults: Mapping[str, Fault]
 
 
 @dataclass(frozen=True)
@@ -356,59 +314,3 @@ def anomaly_mask(clip: RenderedClip) -> BoolArray:
     from asd_core.features.log_mel import log_mel
 
     return np.asarray(np.abs(log_mel(clip.samples) - log_mel(clip.twin)) >= MASK_STEP_DB, np.bool_)
-
-
-def read_simulated(root: Path) -> SimulatedRecord | None:
-    """Read a bench's marker; None for a folder without one.
-
-    Raises
-    ------
-    DataSetError
-        A marker that cannot be understood.
-    """
-    path = Path(root) / MARKER_NAME
-    try:
-        content = read_if_present(path, at_most=_MAX_MARKER_BYTES)
-        if content is None:
-            return None
-        found = parse_json(content)
-    except FileError as error:
-        raise DataSetError(str(error)) from error
-    except ValueError as error:
-        raise DataSetError(f"{path} cannot be read: {error}") from error
-    if not isinstance(found, dict) or found.get("schema") != 1 or found.get("simulated") is not True:
-        raise DataSetError(f"{path}: expected a JSON object with schema 1 and simulated true")
-    faults = _faults(path, found.pop("anomalous", None))
-    return SimulatedRecord(found, faults)
-
-
-def _faults(path: Path, entries: object) -> dict[str, Fault]:
-    if not isinstance(entries, dict):
-        raise DataSetError(f"{path}: anomalous must hold an object for each anomalous clip")
-    try:
-        return {clip: from_json(Fault, entry) for clip, entry in entries.items()}
-    except ValueError as error:
-        raise DataSetError(f"{path}: anomalous: {error}") from error
-
-
-def load_mask(root: Path, relative_path: str) -> BoolArray:
-    """Load where an anomalous clip differs from its healthy twin, shape (313, 128): frames of 32 ms x mel bands.
-
-    Raises
-    ------
-    DataSetError
-        No mask under this name, or a damaged file.
-    """
-    path = Path(root) / MASKS_NAME
-    try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            member = archive.read(f"{relative_path}.npy")
-        packed = np.lib.format.read_array(io.BytesIO(member), allow_pickle=False)
-    except KeyError as error:
-        raise DataSetError(f"{path} has no mask of {relative_path!r}; only anomalous clips have one") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataSetError(f"{path} cannot be read: {error}") from error
-    n_cells = MASK_SHAPE[0] * MASK_SHAPE[1]
-    if packed.dtype != np.uint8 or packed.shape != (n_cells // 8,):
-        raise DataSetError(f"{path}: the mask of {relative_path!r} is damaged, got {packed.dtype} {packed.shape}")
-    return np.unpackbits(packed).reshape(MASK_SHAPE).astype(np.bool_)

@@ -14,7 +14,7 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import read_waveform
-from asd_core.data.simulated.bench import load_mask
+from asd_core.data.simulated.record import load_mask
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.evaluation.uncertainty import Interval, interval_text
