@@ -78,7 +78,7 @@ def points(act, check):
 SAVING = """
 from asd_core.artifacts.store import list_versions, open_artifact
 from asd_core.evaluation.thresholds import Threshold
-from asd_core.tasks.train import save_threshold
+from asd_core.artifacts.versions import save_threshold
 folder, rounds, wrong, seen = Path(sys.argv[1]), int(sys.argv[2]), [], {"old": 0, "new": 0}
 now = 0.0
 

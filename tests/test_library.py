@@ -707,7 +707,7 @@ def test_versions_of_the_project_stay_as_they_are(tmp_path):
 
 def test_only_a_version_that_does_not_count_can_be_deleted(trained, tmp_path):
     first, second = list_versions(trained)
-    with pytest.raises(UsageError, match="counts"):
+    with pytest.raises(UsageError, match="current version"):
         versions.delete_version(trained, second.name, out=tmp_path / "out")
     with pytest.raises(UsageError, match="no detector"):
         versions.delete_version(trained, first.name, out=tmp_path / "other")

@@ -18,7 +18,7 @@ from asd_core.detectors.contract import Progress
 from asd_core.evaluation.comparison import Difference
 from asd_core.evaluation.summary import Decisions, Summary
 from asd_core.evaluation.uncertainty import Interval
-from asd_core.monitoring.table import AlarmRule
+from asd_core.monitoring.alarms import AlarmRule
 from asd_core.monitoring.watch import WatchReport
 from asd_core.reports.course_report import Method, Published, Reproduction, as_text, training_time_text
 from asd_core.tasks.evaluate import Compared, Evaluation, MadeFrom

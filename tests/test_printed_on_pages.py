@@ -26,7 +26,7 @@ from asd_core.evaluation.thresholds import Threshold
 from asd_core.evaluation.uncertainty import Interval
 from asd_core.formats import size_text
 from asd_core.jobs.table import Job, Status
-from asd_core.monitoring.table import WatchRow
+from asd_core.monitoring.rows import WatchRow
 from asd_core.tasks.compare import Method, join
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import AnomalyMap

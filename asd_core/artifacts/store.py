@@ -12,6 +12,8 @@
 
 Nothing here can run code: arrays are safetensors, the rest is JSON and CSV, and a manifest never chooses files or
 classes outside fixed names. SHA-256 detects damage, not malice: anyone who can write here can also rewrite the digests.
+
+Opening and publishing share this file, long as it is: each checks what the other promises.
 """
 
 from __future__ import annotations
