@@ -50,12 +50,14 @@ def test_an_entry_that_finds_nothing_twice_or_breaks_the_grammar_is_named(tmp_pa
 
 def test_only_a_test_that_fails_in_its_own_body_kills():
     assert verdict(1, ["failure: assert 1 == 2"]) == KILLED
+    assert verdict(1, ["failure: assert 1 == 2", "error: failed on teardown with 5 errors of threads"]) == KILLED
     for code, troubles in (
         (1, ["error: failed on setup"]),
         (2, ["error: collection failure"]),
         (4, []),
         (1, ["failure: ImportError: cannot import name"]),
-        (1, ["failure: assert 1 == 2", "error: failed on teardown"]),
+        (1, ["error: failed on teardown"]),
+        (1, ["failure: assert 1 == 2", "error: failed on setup"]),
     ):
         assert verdict(code, troubles).startswith(NOT_BY_ITSELF)
 

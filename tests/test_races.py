@@ -11,6 +11,7 @@ import random
 import shutil
 import threading
 import zipfile
+from pathlib import PurePath
 
 import pytest
 from sounds import hum
@@ -110,6 +111,13 @@ def test_nothing_outside_is_deleted_through_a_link_that_comes_after_the_check(ho
     with pytest.raises(UsageError, match="leads out of"):
         library.delete_data_set("set")
     assert precious.read_text() == "keep me"
+
+
+def test_a_refusal_below_a_root_names_the_whole_path(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(OSError, match=r"link/clip\.wav") as refused:
+        files.replace_beneath(tmp_path, PurePath("link", "clip.wav"), b"")
+    assert refused.value.filename == str(tmp_path / "link" / "clip.wav")
 
 
 def test_a_mark_is_not_written_through_a_link(home):

@@ -165,9 +165,13 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def verdict(code: int, troubles: Sequence[str]) -> str:
-    """Tell a test that failed in its body from one that could not run."""
+    """Tell a test that failed in its body from one that could not run.
+
+    What is found on teardown beside a failure, such as errors of threads, does not count against it.
+    """
     failed = [text.removeprefix("failure: ") for text in troubles if text.startswith("failure: ")]
-    if code == 1 and failed and not failed[0].startswith(NOT_IMPORTABLE) and len(failed) == len(troubles):
+    others = [text for text in troubles if not text.startswith(("failure: ", "error: failed on teardown"))]
+    if code == 1 and failed and not failed[0].startswith(NOT_IMPORTABLE) and not others:
         return KILLED
     return f"{NOT_BY_ITSELF}: exit code {code}, {'; '.join(troubles) or 'no test failed'}"[:300]
 
