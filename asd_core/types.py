@@ -22,6 +22,7 @@ SR = 16_000
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+IntArray: TypeAlias = npt.NDArray[np.int64]
 DerivedArray = TypeVar("DerivedArray", bound=npt.NDArray[np.floating])
 
 

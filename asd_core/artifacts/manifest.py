@@ -18,7 +18,7 @@ from asd_core.detectors import DETECTOR_NAMES, detector_class
 from asd_core.detectors.contract import Detector
 from asd_core.errors import ArtifactError, InputError, UsageError
 from asd_core.evaluation.scores import SCORES, finite_float
-from asd_core.evaluation.thresholds import Threshold
+from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.features.encoders.contract import EncoderIdentity, WeightFile
 from asd_core.features.encoders.weights import parse_files, weights_digest
 from asd_core.features.familiarity import Familiarity
@@ -31,6 +31,7 @@ KIND = "asd_core detector"
 MANIFEST = "manifest.json"
 PAYLOAD_FILES = (STATE, SCORES)
 MAX_MANIFEST_BYTES = 256 * 1024
+PROMISE_CONDITION = "new recordings of the same machine, microphone and place"
 MAX_PAYLOAD_BYTES = 512 * 2**20
 
 
@@ -81,9 +82,11 @@ class ManifestData(_Record):
     fingerprint
         SHA-256 over the digests of all training clips.
     fitted_digests, heldout_digests
-        First `DIGEST_PREFIX` hex digits of each clip's SHA-256.
+        First `DIGEST_PREFIX` hex digits of the SHA-256 of each fitted clip, and of those that were kept out of the fit.
     layout
         File-name grammar by which the clips were found.
+    recording_by
+        How paths gave the recordings, see `asd_core.data.clips.index_clips`; None where they did not.
     """
 
     data_set: str
@@ -94,6 +97,7 @@ class ManifestData(_Record):
     fitted_digests: tuple[str, ...]
     heldout_digests: tuple[str, ...]
     layout: str | None = None
+    recording_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +144,25 @@ class EncoderRecord(_Record):
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationSummary(_Record):
-    """How many held-out scores there were, and how they are distributed; only `n` where there was none."""
+    """What the threshold rests on: scores of normal clips by models that have not heard them.
+
+    Parameters
+    ----------
+    n
+        Scores: `n_heldout` of the `train` command.
+    mean, std, min, median, max
+        Of the scores; None where there was none.
+    how
+        `cross_fit` or `held_out`, by whole recordings; None: clips held out at random, by an earlier version.
+    folds
+        Folds that were left out in turn.
+    n_recordings
+        Recordings among the training clips, or the runs of clips in name order that stand for them.
+    recordings_from
+        `given`, `found` in the sound, or `order`.
+    keeps_promises
+        False where a machine id has one recording only: its threshold promises nothing for new ones.
+    """
 
     n: int
     mean: float | None = None
@@ -148,6 +170,26 @@ class CalibrationSummary(_Record):
     min: float | None = None
     median: float | None = None
     max: float | None = None
+    how: str | None = None
+    folds: int | None = None
+    n_recordings: int | None = None
+    recordings_from: str | None = None
+    keeps_promises: bool | None = None
+
+    @property
+    def is_old(self) -> bool:
+        """Whether clips were held out at random: on dependent clips such a threshold breaks its promise."""
+        return self.how is None
+
+    @property
+    def basis(self) -> str:
+        """What the promise rests on, for people: `13 recordings`."""
+        if self.is_old:
+            return f"{self.n} clips held out at random: calibrated the old way"
+        count = self.n_recordings or 0
+        if self.recordings_from == "order":
+            return f"{count} runs of clips in name order, as recordings are not known"
+        return f"{count} recording{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,9 +273,38 @@ class Manifest(_Record):
     threshold_reason: str | None = None
     files: Mapping[str, FileRecord] = field(default_factory=dict)
 
+    @property
+    def promise(self) -> str:
+        """What the saved threshold promises, on which condition, and what that rests on: one line for people."""
+        return promise_of(self.threshold, self.calibration)
+
     def to_json(self) -> dict[str, Any]:
         """Content of `manifest.json`."""
         return {**super().to_json(), "kind": KIND, "schema": SCHEMA}
+
+
+def promise_of(threshold: Threshold, calibration: CalibrationSummary) -> str:
+    """Say what a threshold promises, on which condition, and what that rests on.
+
+    Parameters
+    ----------
+    threshold
+        The saved one, or one that a rule gives now.
+    calibration
+        Of the detector whose scores it is for.
+    """
+    if threshold.uses_test_labels:
+        return "chosen on test labels: no promise"
+    if threshold.provisional:
+        return f"provisional, the highest of {threshold.n_calibration} normal scores: no promise"
+    if threshold.promised_fpr is None:
+        if calibration.keeps_promises is False and RULES[threshold.rule].promises_fpr:
+            return f"from {calibration.basis}: no promise for new ones"
+        return "no promise"
+    return (
+        f"at most {threshold.promised_fpr:.4g} of normal clips give a false alarm on average, for {PROMISE_CONDITION}; "
+        f"rests on {calibration.basis}"
+    )
 
 
 def file_record(content: bytes) -> FileRecord:

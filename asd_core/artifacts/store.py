@@ -139,8 +139,9 @@ class Artifact:
 
     @cached_property
     def scores(self) -> Scores:
-        """Scores of held-out and test clips."""
-        return parse_scores(self.payload(SCORES))
+        """Scores of held-out and test clips; held-out ones are by models that have not heard them."""
+        found = parse_scores(self.payload(SCORES))
+        return replace(found, keeps_promises=self.manifest.calibration.keeps_promises is not False)
 
     def detector(self) -> Detector:
         """Build the trained detector.

@@ -1,4 +1,4 @@
-"""Commands that judge detectors on labelled clips: evaluate, report."""
+"""Commands that judge detectors and set their thresholds: evaluate, report, threshold."""
 
 from __future__ import annotations
 
@@ -34,6 +34,12 @@ def add(commands: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.html")
     add_rule(parser)
     add_vggish(parser)
+    text = "save another threshold with a detector, as a new version with the same arrays"
+    parser = command(commands, "threshold", _threshold, text)
+    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
+    parser.add_argument("--rule", required=True, help="threshold rule")
+    parser.add_argument("--value", type=float, metavar="X", help="of the rule: alpha, k, a rate, a threshold")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why; kept with the version")
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -133,3 +139,30 @@ def _report(arguments: argparse.Namespace) -> Outcome:
     result = write_report(arguments.models, arguments.data, arguments.out, **options)
     print(result.out)
     return Outcome(result.to_json())
+
+
+def _threshold(arguments: argparse.Namespace) -> Outcome:
+    from asd_core.artifacts.manifest import promise_of
+    from asd_core.tasks.set_threshold import set_threshold
+
+    saved = set_threshold(arguments.model, arguments.rule, rule_value=arguments.value, reason=arguments.reason)
+    threshold, calibration = saved.manifest.threshold, saved.manifest.calibration
+    warnings = []
+    if threshold.uses_test_labels:
+        warnings.append("test_labels: chosen on labelled test clips; figures on the same clips are optimistic")
+    show_warnings(warnings)
+    print(f"threshold {figure(threshold.value, '.6g')}: {promise_of(threshold, calibration)}")
+    print(saved.folder.parent)
+    report = {
+        "schema": 1,
+        "command": "threshold",
+        "warnings": warnings,
+        "model": str(saved.folder.parent),
+        "version": saved.version,
+        "parent": saved.manifest.parent,
+        "reason": arguments.reason,
+        "simulated": saved.simulated,
+        "threshold": threshold.to_json(),
+        "calibration": calibration.to_json(),
+    }
+    return Outcome(report)

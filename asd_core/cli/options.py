@@ -33,14 +33,19 @@ def add_data(parser: argparse.ArgumentParser, *, positional: bool = False, ids: 
         parser.add_argument("--data", type=Path, required=True, metavar="DIR", help=text)
     parser.add_argument("--machine", metavar="M", help="which machine, if the folder holds several")
     parser.add_argument("--normal", metavar="NAME", help="own recordings: the folder of normal clips")
+    text = (
+        "how paths name the recording a clip was cut from: folder, none (each clip is one), or a regular expression; "
+        "default: found in the sound"
+    )
+    parser.add_argument("--recording-by", metavar="REGEX|folder|none", help=text)
     if ids:
         parser.add_argument("--ids", type=words, metavar="00,02", help="only these machine ids; default all")
 
 
 def data_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what `add_data` read, except the folder."""
-    names = ("machine", "normal", "ids") if "ids" in arguments else ("machine", "normal")
-    return {name: getattr(arguments, name) for name in names}
+    names = ("machine", "normal", "recording_by", "ids")
+    return {name: getattr(arguments, name) for name in names if name in arguments}
 
 
 def add_rule(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +65,15 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
     """Add how much is trained, and from which seed."""
     parser.add_argument("--preset", default="quick", help="paper (the report's values) or quick")
     parser.add_argument("--seed", type=int, default=0, help="of the training and of the held-out clips")
+
+
+def add_folds(parser: argparse.ArgumentParser) -> None:
+    """Add how many folds of recordings calibrate the threshold."""
+    text = (
+        "folds of recordings left out in turn to calibrate the threshold; default 5 for detectors that fit in seconds, "
+        "else 1: one of five is held out for good"
+    )
+    parser.add_argument("--folds", type=int, metavar="K", help=text)
 
 
 def add_vggish(parser: argparse.ArgumentParser) -> None:

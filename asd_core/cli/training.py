@@ -1,4 +1,4 @@
-"""Commands that train: train, sweep, reproduce."""
+"""Commands that train: train, recalibrate, sweep, reproduce."""
 
 from __future__ import annotations
 
@@ -7,16 +7,34 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asd_core.cli.options import add_data, add_preset, add_vggish, channel, command, data_options, key_value, words
+from asd_core.cli.options import (
+    MODEL,
+    add_data,
+    add_folds,
+    add_preset,
+    add_vggish,
+    channel,
+    command,
+    data_options,
+    key_value,
+    words,
+)
 from asd_core.cli.outcome import Outcome, figure, refusals, show_clips, show_warnings, simulated_mark
 
 if TYPE_CHECKING:
     from asd_core.detectors.contract import Progress
+    from asd_core.tasks.train import TrainingResult
 
 
 def add(commands: Any) -> None:
     """Add the commands of this module."""
     _add_train(command(commands, "train", _train, "train a detector on normal clips and publish it"))
+    text = "train a detector again as it was, and calibrate its threshold by whole recordings"
+    parser = command(commands, "recalibrate", _recalibrate, text)
+    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
+    add_data(parser, ids=False)
+    add_folds(parser)
+    add_vggish(parser)
     text = "fit the one-class SVM for a grid of nu and gamma, and compare"
     _add_sweep(command(commands, "sweep", _sweep, text))
     text = "repeat the course report's experiment and compare its figures with ours"
@@ -40,6 +58,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     )
     text = "of recordings with several; default: the first of raw MIMII, else the mean"
     parser.add_argument("--channel", type=channel, metavar="mean|N", help=text)
+    add_folds(parser)
     parser.add_argument("--resume", action="store_true", help="continue a killed training from its last finished epoch")
     parser.add_argument("--out", type=Path, default=Path("artifacts"), metavar="DIR")
     add_vggish(parser)
@@ -51,25 +70,39 @@ def _train(arguments: argparse.Namespace) -> Outcome:
 
     kind = detector_class(arguments.detector)
     pairs = [key_value(text) for text in arguments.set]
-    names = ("detector", "data", "name", "preset", "seed", "threads", "channel", "resume", "out")
+    names = ("detector", "data", "name", "preset", "seed", "threads", "channel", "resume", "out", "folds")
     request = TrainingRequest(
         **{name: getattr(arguments, name) for name in names},
         **data_options(arguments),
         settings={key: kind.parse_setting(key, value) for key, value in pairs},
     )
-    result = train(request, on_progress=_print_epoch)
-    report = result.to_json()
+    return _trained(train(request, on_progress=_print_epoch))
+
+
+def _trained(result: TrainingResult) -> Outcome:
+    """Tell of a training: what was fitted and what the threshold rests on, then the model's path alone."""
+    report, manifest = result.to_json(), result.artifact.manifest
     show_warnings(result.warnings)
-    threshold = report["threshold"]["value"]
-    shown = f"{threshold:.4g}" if threshold is not None else "none"
     print(
-        f"{report['title']}: {report['n_train']} clips fitted, {report['n_heldout']} held out, "
-        f"{report['seconds']:.1f} s, threshold {shown}{simulated_mark(report)}",
+        f"{report['title']}: {report['n_train']} clips fitted, {report['n_heldout']} scored by "
+        f"{'fits' if manifest.calibration.how == 'cross_fit' else 'a fit'} without them, {report['seconds']:.1f} s"
+        f"{simulated_mark(report)}",
         file=sys.stderr,
     )
+    print(f"threshold {figure(manifest.threshold.value, '.4g')}: {manifest.promise}", file=sys.stderr)
     code = refusals(report["refused"])
     print(report["model"])
     return Outcome(report, code)
+
+
+def _recalibrate(arguments: argparse.Namespace) -> Outcome:
+    from asd_core.tasks.recalibrate import recalibrate
+
+    result = recalibrate(
+        arguments.model, arguments.data, **data_options(arguments), folds=arguments.folds, on_progress=_print_epoch
+    )
+    outcome = _trained(result)
+    return Outcome({**outcome.report, "command": "recalibrate"}, outcome.code)
 
 
 def _print_epoch(progress: Progress) -> None:

@@ -17,20 +17,18 @@ import hashlib
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from asd_core.audio.reading import count_channels
-from asd_core.errors import AudioError, DataSetError
+from asd_core.data.recordings import find_recordings, training_rows
+from asd_core.errors import AudioError, DataSetError, UsageError
+from asd_core.features.prints import SoundPrint, sound_print
 
 AUDIO_SUFFIXES = (".wav", ".flac")
 NORMAL_NAMES = ("normal", "healthy", "ok", "good")
 LABELS = ("normal", "anomalous", "unlabelled")
-HELDOUT_SHARE, HELDOUT_SHARE_LARGE, LARGE_ID = 0.20, 0.10, 1000
-OWN_TRAINING_SHARE = 0.60
 _PROBED_CLIPS = 10
 """At most this many headers are read to find the number of channels of a DCASE set."""
 
@@ -60,6 +58,8 @@ class Clip:
         Kind of anomaly, where the path names one.
     domain, attributes
         In DCASE 2021 and later: `source` or `target`, and what follows the number in the name; None where it is absent.
+    recording
+        The recording it was cut from, where that is given (`recording_by`).
     """
 
     path: Path
@@ -70,6 +70,7 @@ class Clip:
     kind: str | None = None
     domain: str | None = None
     attributes: str | None = None
+    recording: str | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,7 @@ def index_clips(
     normal: str | None = None,
     ids: Sequence[str] | None = None,
     seed: int = 0,
+    recording_by: str | None = None,
 ) -> ClipIndex:
     """List the clips of one machine below a root of machine folders, or of a machine folder.
 
@@ -159,16 +161,26 @@ def index_clips(
         Keep these machine ids only.
     seed
         Of the training split of own recordings without a test split.
+    recording_by
+        How paths name the recording that a clip was cut from: `folder`, `none` (each clip is a recording of its own),
+        or a regular expression, found anywhere in the path below the machine's folder: its first group, or all of it.
+        Every normal clip needs one. None: recordings are found in the sound where they are needed.
 
     Raises
     ------
     DataSetError
-        No such folder, no clips, several machines and none named, no normal label, unknown id or machine.
+        No such folder, no clips, several machines and none named, no normal label, unknown id or machine, a normal
+        clip whose path names no recording.
+    UsageError
+        `recording_by` is no regular expression.
     """
     if not data.is_dir():
         raise DataSetError(f"{data} is not a folder; --data names a folder of machines or of one machine")
-    found = _machines(data, normal=normal, seed=seed)
-    index = _choose(found, data, machine)
+    index = _choose(_machines(data, normal=normal), data, machine)
+    if recording_by is not None:
+        index = replace(index, clips=_with_recordings(index.clips, recording_by))
+    if index.layout in ("mimii", "folders"):
+        index = replace(index, clips=_with_training_split(index, seed=seed))
     if ids is None:
         return index
     if unknown := set(ids) - set(index.machine_ids):
@@ -200,26 +212,6 @@ def _n_channels(path: Path) -> int:
         return 0
 
 
-def split_heldout(clips: Sequence[Clip], digests: Sequence[str], *, seed: int) -> tuple[list[int], list[int]]:
-    """Split normal training clips into fitted and held-out clips.
-
-    Of each id 20 % are held out (10 % from 1,000 clips on). The split depends on the seed and the sorted relative paths
-    alone, and clips with equal digests stay together.
-
-    Returns
-    -------
-    tuple
-        Rows of fitted and of held-out clips, each ascending.
-    """
-    heldout: set[int] = set()
-    for rows in _rows_by_id(clips).values():
-        share = HELDOUT_SHARE_LARGE if len(rows) >= LARGE_ID else HELDOUT_SHARE
-        heldout.update(_draw(rows, [digests[row] for row in rows], share=share, seed=seed))
-    heldout_digests = {digests[row] for row in heldout}
-    heldout = {row for row in range(len(clips)) if digests[row] in heldout_digests}
-    return [row for row in range(len(clips)) if row not in heldout], sorted(heldout)
-
-
 def file_digest(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes, the same as in its `Waveform`."""
     with path.open("rb") as stream:
@@ -238,7 +230,7 @@ def find_audio(folder: Path) -> list[Path]:
     return sorted(found, key=os.fspath)
 
 
-def _machines(data: Path, *, normal: str | None, seed: int) -> dict[str, ClipIndex]:
+def _machines(data: Path, *, normal: str | None) -> dict[str, ClipIndex]:
     """Index per machine name. Each layout is tried with the folder as a machine and as a root of machines."""
     audio = find_audio(data)
     if not audio:
@@ -249,11 +241,9 @@ def _machines(data: Path, *, normal: str | None, seed: int) -> dict[str, ClipInd
             if (parsed := grammar(path)) is not None:
                 by_root[parsed[0]].append(parsed[1])
         own = {root: clips for root, clips in by_root.items() if root in (data, *_children(data))}
-        if own and layout == "mimii":
-            own = {root: _with_training_split(clips, seed=seed) for root, clips in own.items()}
         if own:
             return {root.resolve().name: _index(root, layout, clips, audio) for root, clips in own.items()}
-    return {data.resolve().name: _folders_or_loose(data, audio, normal=normal, seed=seed)}
+    return {data.resolve().name: _folders_or_loose(data, audio, normal=normal)}
 
 
 def _children(folder: Path) -> list[Path]:
@@ -317,14 +307,14 @@ def _mimii(path: Path) -> tuple[Path, Clip] | None:
     return root, Clip(path, path.relative_to(root).as_posix(), match["id"], "test", label)
 
 
-def _folders_or_loose(data: Path, audio: Sequence[Path], *, normal: str | None, seed: int) -> ClipIndex:
+def _folders_or_loose(data: Path, audio: Sequence[Path], *, normal: str | None) -> ClipIndex:
     in_folders = [path for path in audio if 2 <= len(path.relative_to(data).parts) <= 3]
     if not in_folders:
         return _index(data, "loose", [_unlabelled(path, data) for path in audio], audio)
     labels = sorted({path.relative_to(data).parts[0] for path in in_folders})
     normal_label = _normal_label(labels, data, normal)
     clips = [_own_clip(path, data, normal_label) for path in audio]
-    return _index(data, "folders", _with_training_split(clips, seed=seed), audio)
+    return _index(data, "folders", clips, audio)
 
 
 def _normal_label(labels: Sequence[str], data: Path, normal: str | None) -> str:
@@ -353,38 +343,53 @@ def _own_clip(path: Path, root: Path, normal_label: str) -> Clip:
     return Clip(path, "/".join(parts), machine_id, "test", "anomalous", kind=parts[0])
 
 
-def _with_training_split(clips: Sequence[Clip], *, seed: int) -> list[Clip]:
-    """Own recordings and raw MIMII have no test split: 60 % of each id's normal clips become training clips."""
-    ordered = sorted((clip for clip in clips if clip.label == "normal"), key=lambda clip: clip.relative)
-    digests = [file_digest(clip.path) if _plain_file(clip.path) else clip.relative for clip in ordered]
-    training: set[str] = set()
-    for rows in _rows_by_id(ordered).values():
-        drawn = _draw(rows, [digests[row] for row in rows], share=OWN_TRAINING_SHARE, seed=seed)
-        training.update(digests[row] for row in drawn)
-    train_paths = {clip.relative for clip, digest in zip(ordered, digests, strict=True) if digest in training}
-    return [replace(clip, split="train") if clip.relative in train_paths else clip for clip in clips]
+def prints_of(clips: Iterable[Clip], *, channel: int | None) -> list[SoundPrint | None]:
+    """Read the print of each clip; None for one that is refused."""
+    return [_print_of(clip.path, channel) for clip in clips]
 
 
-def _plain_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
+def _print_of(path: Path, channel: int | None) -> SoundPrint | None:
+    try:
+        return sound_print(path, channel=channel)
+    except AudioError:
+        return None
 
 
-def _rows_by_id(clips: Sequence[Clip]) -> dict[str, list[int]]:
-    rows: dict[str, list[int]] = defaultdict(list)
-    for row, clip in enumerate(clips):
-        rows[clip.machine_id].append(row)
-    return rows
+def _with_training_split(index: ClipIndex, *, seed: int) -> tuple[Clip, ...]:
+    """Own recordings and raw MIMII have no test split: part of the normal clips of each id become training clips.
+
+    About 60 % where the id has anomalous clips to test, by whole recordings; else all.
+    """
+    tested = {clip.machine_id for clip in index.clips if clip.label == "anomalous"}
+    normal = [clip for clip in index.clips if clip.label == "normal"]
+    split = [clip for clip in normal if clip.machine_id in tested]
+    drawn = training_rows(split, find_recordings(split, prints_of(split, channel=index.channel)), seed=seed)
+    training = {clip.relative for clip in normal if clip.machine_id not in tested}
+    training |= {split[row].relative for row in drawn}
+    return tuple(replace(clip, split="train") if clip.relative in training else clip for clip in index.clips)
 
 
-def _draw(rows: Sequence[int], digests: Sequence[str], *, share: float, seed: int) -> list[int]:
-    """Draw about `share` of the rows, whole groups of equal digests at a time."""
-    wanted = round(share * len(rows))
-    groups: dict[str, list[int]] = defaultdict(list)
-    for row, digest in zip(rows, digests, strict=True):
-        groups[digest].append(row)
-    ordered = list(groups.values())
-    drawn: list[int] = []
-    for position in np.random.default_rng(seed).permutation(len(ordered)):
-        if len(drawn) + len(ordered[position]) <= wanted:
-            drawn += ordered[position]
-    return drawn
+def _with_recordings(clips: Sequence[Clip], recording_by: str) -> tuple[Clip, ...]:
+    if recording_by == "folder":
+        return tuple(replace(clip, recording=clip.relative.rpartition("/")[0]) for clip in clips)
+    if recording_by == "none":
+        return tuple(replace(clip, recording=clip.relative) for clip in clips)
+    try:
+        pattern = re.compile(recording_by)
+    except re.error as error:
+        raise UsageError(
+            f"--recording-by takes folder, none or a regular expression; {recording_by!r} is none: {error}"
+        ) from error
+    named = tuple(replace(clip, recording=_first_group(pattern, clip.relative)) for clip in clips)
+    nameless = [clip.relative for clip in named if clip.recording is None and clip.label == "normal"]
+    if nameless:
+        raise DataSetError(
+            f"--recording-by {recording_by!r} names no recording for {len(nameless)} normal clips, among them "
+            f"{nameless[0]}"
+        )
+    return named
+
+
+def _first_group(pattern: re.Pattern[str], path: str) -> str | None:
+    match = pattern.search(path)
+    return None if match is None else match.group(min(1, pattern.groups))

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from asd_core.data.clips import Clip, ClipIndex, channel_warnings, index_clips
+from asd_core.data.clips import Clip, ClipIndex, channel_warnings, index_clips, prints_of
 from asd_core.data.dcase2020.published import CountRow, published_counts
+from asd_core.data.recordings import How, Recordings, find_recordings
 from asd_core.data.simulated.record import SimulatedRecord, read_simulated
 from asd_core.errors import AudioError
 from asd_core.features.cache import read_clip
@@ -46,15 +47,16 @@ def open_data_set(
     normal: str | None = None,
     name: str | None = None,
     seed: int = 0,
+    recording_by: str | None = None,
 ) -> DataSet:
     """Index the clips below `data`; the bench's record gives the kinds of simulated anomalies.
 
     Raises
     ------
-    DataSetError
+    DataSetError, UsageError
         See `asd_core.data.clips.index_clips`.
     """
-    index = index_clips(data, machine=machine, normal=normal, ids=ids, seed=seed)
+    index = index_clips(data, machine=machine, normal=normal, ids=ids, seed=seed, recording_by=recording_by)
     layered = index.layout in ("dcase2020", "dcase2021", "mimii")
     root = index.root.resolve().parent if layered else index.root.resolve()
     record = read_simulated(root)
@@ -133,6 +135,19 @@ def expected_counts(data_set: DataSet) -> list[CountRow]:
 
 
 @dataclass(frozen=True)
+class RecordingCount:
+    """Number of recordings, or of the runs of clips that stand for them, and how they are known."""
+
+    n: int
+    how: How
+
+    @classmethod
+    def of(cls, recordings: Recordings) -> Self:
+        """Count them."""
+        return cls(recordings.n, recordings.how)
+
+
+@dataclass(frozen=True)
 class IndexReport:
     """What the `index` command reports about a data set.
 
@@ -148,8 +163,10 @@ class IndexReport:
         Kinds of anomaly; clips by domain.
     expected
         Published and found clips; empty if nothing is published about it.
+    recordings
+        Over all clips.
     duplicates
-        Groups of paths with the same sound.
+        Groups of paths with equal or nearly equal sound.
     refused
         `path` and `reason` of each refused clip.
     """
@@ -164,6 +181,7 @@ class IndexReport:
     kinds: tuple[str, ...]
     domains: Mapping[str, int]
     expected: tuple[CountRow, ...]
+    recordings: RecordingCount
     duplicates: tuple[tuple[str, ...], ...]
     refused: tuple[Mapping[str, str], ...]
     warnings: tuple[str, ...]
@@ -190,9 +208,7 @@ def describe_index(data_set: DataSet) -> IndexReport:
     """Read every clip; report counts, kinds, duplicates and refusals."""
     index = data_set.index
     found = readable(index.clips, channel=index.channel)
-    groups: dict[str, list[str]] = {}
-    for clip, digest in zip(found.clips, found.digests, strict=True):
-        groups.setdefault(digest, []).append(clip.relative)
+    recordings = find_recordings(found.clips, prints_of(found.clips, channel=index.channel))
     return IndexReport(
         machine=index.machine,
         data_set=data_set.name,
@@ -204,7 +220,8 @@ def describe_index(data_set: DataSet) -> IndexReport:
         kinds=tuple(index.kinds()),
         domains=index.domains(),
         expected=tuple(expected_counts(data_set)),
-        duplicates=tuple(tuple(paths) for paths in groups.values() if len(paths) > 1),
+        recordings=RecordingCount.of(recordings),
+        duplicates=tuple(tuple(found.clips[row].relative for row in rows) for rows in recordings.doubles),
         refused=found.refused,
         warnings=(*_left_out_warnings(index), *channel_warnings(index), *found.warnings),
     )

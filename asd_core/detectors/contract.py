@@ -20,7 +20,7 @@ from asd_core.features.encoders.contract import EncoderIdentity
 from asd_core.system.threads import one_blas_thread
 from asd_core.types import AnomalyMap, FloatArray, Waveform
 
-MIN_TRAINING_CLIPS = 8
+MIN_TRAINING_CLIPS = 2
 FEW_TRAINING_CLIPS = 30
 POOLINGS = ("mean", "std", "max", "gwrp")
 GWRP_DECAY = 0.98
@@ -107,6 +107,8 @@ class Detector(ABC):
     name: ClassVar[str]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     """`paper`: the report's values where it gives them; `quick`: the same with fewer updates."""
+    fits_in_seconds: ClassVar[bool] = False
+    """Whether it can be fitted several times over, to calibrate its threshold on all clips."""
 
     @classmethod
     def from_preset(cls, preset: str, **overrides: Any) -> Self:
@@ -183,7 +185,7 @@ class Detector(ABC):
         Parameters
         ----------
         clips
-            Normal clips, at least 8 distinct ones.
+            Normal clips, at least 2 distinct ones.
         heldout
             Normal clips for the held-out loss; nothing is learned from them.
         on_progress
@@ -263,6 +265,11 @@ class Detector(ABC):
         check_state(state, self.state_spec())
         self._restore(state)
         return self
+
+    @property
+    def score_unit(self) -> float:
+        """What scores of this fit are proportional to; scores of two fits compare once divided by it. No unit."""
+        return 1.0
 
     @property
     @abstractmethod

@@ -33,6 +33,7 @@ class EncoderDetector(Detector):
 
     encoder: str = "logmel_stats"
 
+    fits_in_seconds: ClassVar[bool] = True
     back_end: ClassVar[str]
     """Name for people of what follows the encoder."""
     _arrays: State | None = field(default=None, init=False, repr=False, compare=False)

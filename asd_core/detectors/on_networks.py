@@ -105,6 +105,12 @@ class NetworkDetector(Detector, Generic[Scorer]):
         spec = {name: TensorSpec("float32", shape) for name, shape in self._weight_shapes().items()}
         return spec | ({"scale": TensorSpec("float64", (2,))} if self.scales_frames else {})
 
+    @property
+    def score_unit(self) -> float:
+        """One squared decibel in the scale of the errors, which depends on the loudest and faintest training frame."""
+        scale, _ = self._learned
+        return (scale.high - scale.low) ** -2
+
     def scaled_frames(self, clip: Waveform) -> Float32Array:
         """Log-mel frames as the network sees them, shape (n_frames, 128); where scaled, training clips span [0, 1]."""
         scale, _ = self._learned

@@ -59,6 +59,15 @@ class OneClassSvm(EncoderDetector):
         if self.gamma != "scale" and not (isinstance(self.gamma, int | float) and 0 < self.gamma < np.inf):
             raise UsageError(f"gamma must be 'scale' or a positive number, got {self.gamma!r}")
 
+    @property
+    def score_unit(self) -> float:
+        """The score far from all training clips, which no score exceeds.
+
+        Decision values grow with the sum of the dual weights, and that with the number of training clips; so does this
+        bound, which also brings clips far from both fits to the same score.
+        """
+        return -float(self._learned["intercept"][0])
+
     def state_spec(self) -> dict[str, TensorSpec]:
         """Names, types and shapes of scaling, support vectors and their weights."""
         width = BLOCK_PATCHES * self._encoder.dimension

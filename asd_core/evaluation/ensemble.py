@@ -66,7 +66,7 @@ class Ensemble:
 def combine(members: Sequence[Member]) -> Ensemble:
     """Average the members' z-scores.
 
-    The scale is each id's own where every member has at least 5 differing held-out scores of every id; otherwise it is
+    The scale is each id's own where every member has at least 12 differing held-out scores of every id; otherwise it is
     one for all ids.
 
     Raises
@@ -95,7 +95,10 @@ def combine(members: Sequence[Member]) -> Ensemble:
     return Ensemble(
         tuple(member.title for member in members),
         _averaged(members[0].scores.clips, tested, in_force, per_id=per_id),
-        _averaged(shared, heldout, in_force, per_id=per_id),
+        replace(
+            _averaged(shared, heldout, in_force, per_id=per_id),
+            keeps_promises=all(member.heldout.keeps_promises for member in members),
+        ),
         per_id,
     )
 

@@ -81,4 +81,4 @@ def rescore(scores: Scores, imported: Mapping[str, float], *, machine: str, requ
             taken.append(replace(clip, anomaly_score=value))
     if missing and required:
         raise DataSetError(f"{len(missing)} clips have no imported score, among them {', '.join(missing[:5])}")
-    return Scores(tuple(taken))
+    return replace(scores, clips=tuple(taken))

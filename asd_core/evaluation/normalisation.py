@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from asd_core.errors import ThresholdError, UsageError
 from asd_core.evaluation.metrics import clips_by_id
+from asd_core.evaluation.thresholds import MIN_SCORES_PER_ID
 from asd_core.types import FloatArray
-
-MIN_CLIPS = 5
 
 
 def fit_id_scales(normal_scores: npt.ArrayLike, machine_ids: Sequence[str]) -> dict[str, tuple[float, float]]:
@@ -20,16 +19,16 @@ def fit_id_scales(normal_scores: npt.ArrayLike, machine_ids: Sequence[str]) -> d
     Raises
     ------
     ThresholdError
-        An id with fewer than 5 scores, or with equal ones.
+        An id with fewer than 12 scores, or with equal ones.
     """
     scores = np.asarray(normal_scores, dtype=np.float64)
     scales = {}
     for name, rows in clips_by_id(machine_ids, n_clips=len(scores)).items():
         own = scores[rows]
-        if len(own) < MIN_CLIPS or not own.std() > 0:
+        if len(own) < MIN_SCORES_PER_ID or not own.std() > 0:
             raise ThresholdError(
                 f"id {name} has {len(own)} held-out normal scores (or equal ones): "
-                f"per-id normalisation needs {MIN_CLIPS} that differ"
+                f"per-id normalisation needs {MIN_SCORES_PER_ID} that differ"
             )
         scales[name] = (float(own.mean()), float(own.std()))
     return scales

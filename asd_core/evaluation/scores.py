@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class ScoredClip:
     path
         Relative to the machine's folder.
     split
-        `heldout` (normal clips kept out of the fit) or `test`.
+        `heldout` (normal clips, scored by a model that has not heard them) or `test`.
     digest
         SHA-256 of the file.
     """
@@ -46,17 +46,24 @@ class ScoredClip:
 
 @dataclass(frozen=True)
 class Scores:
-    """The scored clips of a detector as columns."""
+    """The scored clips of a detector as columns.
+
+    Parameters
+    ----------
+    keeps_promises
+        False where a threshold from these scores says nothing of new recordings, because all are of one.
+    """
 
     clips: tuple[ScoredClip, ...]
+    keeps_promises: bool = True
 
     def of(self, split: str) -> Scores:
         """Only those of a split."""
-        return Scores(tuple(clip for clip in self.clips if clip.split == split))
+        return replace(self, clips=tuple(clip for clip in self.clips if clip.split == split))
 
     def labelled(self) -> Scores:
         """Only those with a label."""
-        return Scores(tuple(clip for clip in self.clips if clip.label != "unlabelled"))
+        return replace(self, clips=tuple(clip for clip in self.clips if clip.label != "unlabelled"))
 
     @property
     def anomaly_scores(self) -> FloatArray:

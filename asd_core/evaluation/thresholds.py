@@ -18,6 +18,8 @@ from asd_core.errors import ArtifactError, InputError, ThresholdError, UsageErro
 from asd_core.evaluation.checks import checked_scores
 from asd_core.types import BoolArray, FloatArray
 
+MIN_SCORES_PER_ID = 12
+"""An id needs as many for a threshold of its own; from fewer, it would be too unsteady to keep its promise."""
 ROUNDING = 1e-9
 """Slack for counts that are whole numbers but for floating-point rounding, such as 10 * 0.9."""
 
@@ -56,6 +58,7 @@ RULES: Mapping[str, RuleSpec] = {
         "Gamma distribution fitted to the normal scores (DCASE baselines)", False, "the share below", 0.9, True
     ),
     "mean_std": RuleSpec("Mean plus k standard deviations of the normal scores", False, "k", 3.0),
+    "highest": RuleSpec("Highest of the normal scores", False),
     "zero": RuleSpec("Zero, the decision boundary of a one-class SVM", False),
     "closest_topleft": RuleSpec("ROC point closest to the top left corner", True),
     "youden": RuleSpec("Largest Youden index, TPR - FPR", True),
@@ -66,6 +69,7 @@ RULES: Mapping[str, RuleSpec] = {
     "manual": RuleSpec("A value set by hand", False, "the threshold itself"),
 }
 
+DEFAULT_RULE = "conformal"
 _OPEN_UNIT_INTERVAL = ("conformal", "quantile", "gamma")
 
 
@@ -93,6 +97,8 @@ class Threshold:
         The rule's number, see `RuleSpec.rule_value`.
     prior
         Assumed share of anomalous clips, in (0, 1); rule `cost` only.
+    provisional
+        Whether it is only a stopgap, from too few normal scores for a promise.
     """
 
     value: float | None
@@ -104,6 +110,7 @@ class Threshold:
     reason: str | None = None
     rule_value: float | None = None
     prior: float | None = None
+    provisional: bool = False
 
     def for_ids(self, machine_ids: Sequence[str]) -> FloatArray:
         """Return the threshold of each clip, shape (n,): that of its id, or `value` where the id has none of its own.
@@ -149,6 +156,7 @@ class Threshold:
             reason=None if stored.get("reason") is None else str(stored["reason"]),
             rule_value=_stored_number(stored, "rule_value"),
             prior=_stored_number(stored, "prior"),
+            provisional=_stored_flag(stored, "provisional"),
         )
 
 
@@ -161,6 +169,13 @@ def _stored_finite(stored: Mapping[str, Any], key: str) -> float:
 
 def _stored_number(stored: Mapping[str, Any], key: str) -> float | None:
     return None if stored.get(key) is None else _stored_finite(stored, key)
+
+
+def _stored_flag(stored: Mapping[str, Any], key: str) -> bool:
+    flag = stored.get(key, False)
+    if not isinstance(flag, bool):
+        raise ArtifactError(f"stored threshold: {key} must be true or false, got {flag!r}")
+    return flag
 
 
 def _stored_count(stored: Mapping[str, Any]) -> int:
@@ -313,7 +328,7 @@ def _per_id(rule: str, scores: FloatArray, value: float, machine_ids: Sequence[s
     names = np.asarray(machine_ids, dtype=str)
     if names.shape != scores.shape:
         raise InputError(f"there must be one machine id for each score, got {len(names)} for {len(scores)}")
-    needed = n_needed(rule, value)
+    needed = max(n_needed(rule, value), MIN_SCORES_PER_ID)
     per_id: dict[str, float] = {}
     for name in np.unique(names):
         own = scores[names == name]
@@ -332,19 +347,55 @@ def _promise(rule: str, value: float | None) -> float | None:
     return value if rule == "conformal" else round(1 - value, 12)
 
 
+def _highest(scores: FloatArray) -> Threshold:
+    if not len(scores):
+        raise ThresholdError("no threshold: there are no normal scores to choose it from")
+    is_provisional = len(scores) < n_needed(DEFAULT_RULE)
+    value = just_above(float(scores.max()))
+    return Threshold(value, "highest", False, None, len(scores), provisional=is_provisional)
+
+
+def default_threshold(
+    normal_scores: npt.ArrayLike, *, machine_ids: Sequence[str] | None = None, keeps_promises: bool = True
+) -> Threshold:
+    """Return the threshold a detector is born with: split-conformal at 10 %, or provisional from fewer than 9 scores.
+
+    Parameters
+    ----------
+    normal_scores, machine_ids, keeps_promises
+        As for `from_normal_scores`.
+
+    Raises
+    ------
+    InputError
+        Scores that are not finite or all equal: a detector that gives such scores has learned nothing.
+    ThresholdError
+        No score at all.
+    """
+    scores = checked_scores(normal_scores)
+    if len(scores) >= 2 and not np.ptp(scores) > 0:
+        raise InputError(
+            f"all {len(scores)} held-out clips have the same score {scores[0]!r}: the detector has learned nothing"
+        )
+    rule = DEFAULT_RULE if len(scores) >= n_needed(DEFAULT_RULE) else "highest"
+    return from_normal_scores(rule, scores, machine_ids=machine_ids, keeps_promises=keeps_promises)
+
+
 def from_normal_scores(
     rule: str,
     normal_scores: npt.ArrayLike,
     *,
     rule_value: float | None = None,
     machine_ids: Sequence[str] | None = None,
+    keeps_promises: bool = True,
 ) -> Threshold:
     """Return the threshold that a label-free rule takes from held-out normal scores.
 
     Conformal: just above the ceil((m + 1)(1 - alpha))-th smallest of m scores. Quantile: just above the quantile
     (linear between scores). Gamma: `scipy.stats.gamma.fit`, then its quantile, as the DCASE baselines from 2021 on do.
-    Mean and standard deviation: mean + k std, ddof 0. Zero and manual do not use the scores.
-    With machine ids, `per_id` is filled where each id has at least `n_needed` scores that are not all equal.
+    Mean and standard deviation: mean + k std, ddof 0. Highest: just above the highest score. Zero and manual do not use
+    the scores. With machine ids, `per_id` is filled where each id has at least 12 scores, and `n_needed`, that are not
+    all equal.
 
     Parameters
     ----------
@@ -356,6 +407,8 @@ def from_normal_scores(
         See `RuleSpec.rule_value`; None takes the default.
     machine_ids
         One for each score.
+    keeps_promises
+        False where the scores are not like those of new recordings, because all are of one: no rate is promised.
 
     Returns
     -------
@@ -375,18 +428,21 @@ def from_normal_scores(
     if RULES[rule].uses_test_labels:
         raise UsageError(f"rule {rule} needs labelled test clips; normal scores alone cannot give it")
     scores = checked_scores(normal_scores)
+    if rule == "highest":
+        return _highest(scores)
     if rule == "zero" or rule == "manual" or value is None:
         return Threshold(value or 0.0, rule, False, None, len(scores), rule_value=value)
+    promise = _promise(rule, value) if keeps_promises else None
     lack = _lack(rule, scores, value)
     if lack is not None and rule != "conformal":
         raise ThresholdError(f"no threshold: {lack}")
     if lack is not None:
-        return Threshold(None, rule, False, _promise(rule, value), len(scores), reason=lack, rule_value=value)
+        return Threshold(None, rule, False, promise, len(scores), reason=lack, rule_value=value)
     return Threshold(
         value=_label_free_value(rule, scores, value),
         rule=rule,
         uses_test_labels=False,
-        promised_fpr=_promise(rule, value),
+        promised_fpr=promise,
         n_calibration=len(scores),
         per_id=None if machine_ids is None else _per_id(rule, scores, value, machine_ids),
         rule_value=value,

@@ -96,6 +96,7 @@ def write_report(
     machine: str | None = None,
     ids: Sequence[str] | None = None,
     normal: str | None = None,
+    recording_by: str | None = None,
     rule: str | None = None,
     rule_value: float | None = None,
     seed: int = 0,
@@ -113,7 +114,8 @@ def write_report(
         raise UsageError("a report needs at least one model")
     check_options(rule=rule, rule_value=rule_value, seed=seed)
     check_different(models)
-    assessments = [assess(model, data, machine=machine, ids=ids, normal=normal) for model in models]
+    options: dict[str, Any] = {"machine": machine, "ids": ids, "normal": normal, "recording_by": recording_by}
+    assessments = [assess(model, data, **options) for model in models]
     return report_on(assessments, out, rule=rule, rule_value=rule_value, seed=seed)
 
 

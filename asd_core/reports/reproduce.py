@@ -42,6 +42,7 @@ def reproduce(
     *,
     machine: str | None = None,
     normal: str | None = None,
+    recording_by: str | None = None,
     preset: str = "quick",
     resume: bool = False,
     seed: int = 0,
@@ -64,7 +65,7 @@ def reproduce(
         None of the report's ids, or not both normal and anomalous test clips of them.
     """
     began = monotonic()
-    data_set = open_data_set(data, machine=machine, normal=normal, seed=max(seed, 0))
+    data_set = open_data_set(data, machine=machine, normal=normal, seed=max(seed, 0), recording_by=recording_by)
     ids, warnings = _report_ids(data_set)
     methods: list[Method] = []
     not_run: list[dict[str, str]] = []
@@ -75,6 +76,7 @@ def reproduce(
             data,
             machine=machine,
             normal=normal,
+            recording_by=recording_by,
             ids=ids,
             preset=preset,
             seed=seed,
@@ -83,13 +85,13 @@ def reproduce(
         )
         model, missing = _trained(request, on_progress)
         not_run += missing
-        assessments.append(assess(model, data, machine=machine, ids=ids, normal=normal))
+        assessments.append(assess(model, data, machine=machine, ids=ids, normal=normal, recording_by=recording_by))
         methods.append(_method(assessments[-1], seed=seed))
     result = Reproduction(
         preset=preset,
         ids=ids,
         simulated=methods[0].simulated,
-        n_train=methods[0].n_fitted + methods[0].n_heldout,
+        n_train=_n_training_clips(assessments[0]),
         methods=tuple(methods),
         not_run=tuple(not_run),
         seconds=round(monotonic() - began, 1),
@@ -100,6 +102,11 @@ def reproduce(
     report_on(assessments, result.report, seed=seed, preface=section(result, out))
     replace_file(out / "reproduction.json", json.dumps(result.to_json(), allow_nan=False, indent=1).encode() + b"\n")
     return result
+
+
+def _n_training_clips(assessment: Assessment) -> int:
+    data = assessment.artifact.manifest.data
+    return len(data.fitted_digests) + len(data.heldout_digests)
 
 
 def _report_ids(data_set: DataSet) -> tuple[tuple[str, ...], list[str]]:
@@ -145,7 +152,12 @@ def _left_by_former_run(request: TrainingRequest, encoder: str | None) -> Path |
     if not found:
         return None
     data_set = open_data_set(
-        request.data, machine=request.machine, ids=request.ids, normal=request.normal, seed=request.seed
+        request.data,
+        machine=request.machine,
+        ids=request.ids,
+        normal=request.normal,
+        seed=request.seed,
+        recording_by=request.recording_by,
     )
     training_clips = data_set.index.select(split="train", label="normal")
     clips = fingerprint(readable(training_clips, channel=data_set.index.channel).digests)
@@ -168,7 +180,7 @@ def _method(assessment: Assessment, *, seed: int) -> Method:
         version=assessment.artifact.version,
         simulated=assessment.data_set.simulated is not None,
         n_fitted=n_fitted,
-        n_heldout=len(manifest.data.heldout_digests),
+        n_heldout=manifest.calibration.n,
         training_seconds=training.seconds,
         full_seconds_extrapolated=extrapolated_seconds(training.seconds, n_fitted=n_fitted, preset=manifest.preset),
         heldout_loss=training.heldout_loss,

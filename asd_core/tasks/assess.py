@@ -19,7 +19,7 @@ from asd_core.evaluation.imported import rescore
 from asd_core.evaluation.normalisation import fit_id_scales, normalise_ids
 from asd_core.evaluation.scores import Scores
 from asd_core.evaluation.thresholds import RULES, Threshold, check_rule
-from asd_core.tasks.train import scored
+from asd_core.tasks.calibrate import scored
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ def assess(
     machine: str | None = None,
     ids: Sequence[str] | None = None,
     normal: str | None = None,
+    recording_by: str | None = None,
 ) -> Assessment:
     """Score a data set's labelled test clips.
 
@@ -102,7 +103,8 @@ def assess(
     """
     artifact = open_artifact(model)
     detector = artifact.detector()
-    data_set = open_for(artifact, data, machine=machine, ids=ids, normal=normal, seed=detector.seed)
+    options = {"ids": ids, "normal": normal, "seed": detector.seed, "recording_by": recording_by}
+    data_set = open_for(artifact, data, machine=machine, **options)
     found = readable(data_set.index.select(split="test"), channel=artifact.channel, min_samples=detector.min_samples)
     labelled = [row for row, clip in enumerate(found.clips) if clip.label != "unlabelled"]
     kept = [row for row in labelled if not artifact.was_trained_on(found.digests[row])]
@@ -131,13 +133,16 @@ def open_for(artifact: Artifact, data: Path, *, machine: str | None = None, **op
     """Open a data set for a detector: its own machine, where the folder holds several and none is given.
 
     `seed` is the training's: own recordings have no test split, and the seed says which clips were left for testing.
+    So does `recording_by`; where none is given, the training's is taken.
 
     Raises
     ------
     DataSetError
-        See `asd_core.tasks.train.open_data_set`.
+        See `asd_core.data.data_set.open_data_set`.
     """
     trained_on = artifact.manifest.data.machine
+    if options.get("recording_by") is None:
+        options["recording_by"] = artifact.manifest.data.recording_by
     try:
         return open_data_set(data, machine=machine, **options)
     except DataSetError:
@@ -203,7 +208,7 @@ def normalised_by_id(assessment: Assessment) -> Assessment:
 def _with_scores(scores: Scores, scales: Mapping[str, tuple[float, float]]) -> Scores:
     values = normalise_ids(scores.anomaly_scores, scores.machine_ids, scales)
     clips = (replace(clip, anomaly_score=float(value)) for clip, value in zip(scores.clips, values, strict=True))
-    return Scores(tuple(clips))
+    return replace(scores, clips=tuple(clips))
 
 
 def with_imported(assessment: Assessment, imported: Mapping[str, float], *, title: str) -> Assessment:
@@ -259,5 +264,9 @@ def threshold_by_rule(rule: str, scores: Scores, heldout: Scores, *, rule_value:
     if RULES[rule].uses_test_labels:
         return label_rules.from_labelled_scores(rule, scores.is_anomalous, scores.anomaly_scores, rule_value=rule_value)
     return thresholds.from_normal_scores(
-        rule, heldout.anomaly_scores, rule_value=rule_value, machine_ids=heldout.machine_ids
+        rule,
+        heldout.anomaly_scores,
+        rule_value=rule_value,
+        machine_ids=heldout.machine_ids,
+        keeps_promises=heldout.keeps_promises,
     )

@@ -10,6 +10,7 @@ from typing import Any
 from asd_core.data.data_set import fingerprint
 from asd_core.evaluation.comparison import Difference, difference
 from asd_core.evaluation.summary import Summary, summarise
+from asd_core.evaluation.thresholds import DEFAULT_RULE
 from asd_core.evaluation.uncertainty import N_DRAWS
 from asd_core.system import typed_json
 from asd_core.system.packages import installed_versions
@@ -24,7 +25,6 @@ from asd_core.tasks.assess import (
     with_imported,
     with_others,
 )
-from asd_core.tasks.train import DEFAULT_RULE
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,7 @@ def evaluate(
     machine: str | None = None,
     ids: Sequence[str] | None = None,
     normal: str | None = None,
+    recording_by: str | None = None,
     rule: str | None = None,
     rule_value: float | None = None,
     per_id: bool = False,
@@ -201,7 +202,8 @@ def evaluate(
     """
     check_options(rule=rule, rule_value=rule_value, pooling=pooling, seed=seed)
     check_different([model, *others])
-    raw = assess(model, data, machine=machine, ids=ids, normal=normal)
+    options: dict[str, Any] = {"machine": machine, "ids": ids, "normal": normal, "recording_by": recording_by}
+    raw = assess(model, data, **options)
     if pooling is not None:
         raw = repooled(raw, pooling)
     assessment = normalised_by_id(raw) if normalise else raw
@@ -226,7 +228,7 @@ def evaluate(
         other = with_imported(raw, imported, title=imported_name)
         found = replace(found, imported=_compared(assessment, other, rule=rule, rule_value=rule_value, seed=seed))
     if others:
-        further = [assess(path, data, machine=machine, ids=ids, normal=normal) for path in others]
+        further = [assess(path, data, **options) for path in others]
         joint = _compared(assessment, with_others(raw, further), rule=rule, rule_value=rule_value, seed=seed)
         members = tuple({"title": each.title, "version": each.artifact.version} for each in (raw, *further))
         found = replace(found, ensemble=replace(joint, members=members))

@@ -11,11 +11,17 @@ from asd_core.evaluation.dcase import check_export, write_anomaly_scores
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.system.files import replace_text
 from asd_core.tasks.assess import open_for
-from asd_core.tasks.train import scored
+from asd_core.tasks.calibrate import scored
 
 
 def export_dcase(
-    model: Path, data: Path, out: Path, *, machine: str | None = None, normal: str | None = None
+    model: Path,
+    data: Path,
+    out: Path,
+    *,
+    machine: str | None = None,
+    normal: str | None = None,
+    recording_by: str | None = None,
 ) -> dict[str, Any]:
     """Score every test clip, labelled or not, and write `anomaly_score_<machine>_id_<NN>.csv` into an empty folder.
 
@@ -32,7 +38,8 @@ def export_dcase(
     """
     artifact = open_artifact(model)
     detector = artifact.detector()
-    data_set = open_for(artifact, data, machine=machine, normal=normal, seed=detector.seed)
+    options = {"normal": normal, "seed": detector.seed, "recording_by": recording_by}
+    data_set = open_for(artifact, data, machine=machine, **options)
     check_export(out, data_set.index.machine)
     found = readable(data_set.index.select(split="test"), channel=artifact.channel, min_samples=detector.min_samples)
     kept = [row for row, digest in enumerate(found.digests) if not artifact.was_trained_on(digest)]

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asd_core.data.clips import Clip, split_heldout
+from asd_core.data.clips import Clip, prints_of
 from asd_core.data.data_set import DataSet, FileClips, open_data_set, readable
+from asd_core.data.recordings import assign_folds, find_recordings
 from asd_core.detectors.on_embeddings import seeded_rows, squared_distances, standard_scale
 from asd_core.detectors.one_class_svm import OneClassSvm, kernel_gamma
 from asd_core.errors import DataSetError, UsageError
 from asd_core.evaluation import metrics
-from asd_core.evaluation.thresholds import from_normal_scores, is_anomalous
+from asd_core.evaluation.thresholds import DEFAULT_RULE, from_normal_scores, is_anomalous
 from asd_core.system.threads import one_blas_thread
-from asd_core.tasks.train import DEFAULT_RULE
 from asd_core.types import FloatArray
 
 NUS = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -62,6 +62,7 @@ def sweep(
     machine: str | None = None,
     ids: Sequence[str] | None = None,
     normal: str | None = None,
+    recording_by: str | None = None,
     encoder: str = "logmel_stats",
     nus: Sequence[float] = NUS,
     gammas: Sequence[str | float] = GAMMAS,
@@ -94,7 +95,7 @@ def sweep(
     """
     began = monotonic()
     detector = _checked(nus, gammas, encoder=encoder, seed=seed)
-    data_set = open_data_set(data, machine=machine, ids=ids, normal=normal, seed=seed)
+    data_set = open_data_set(data, machine=machine, ids=ids, normal=normal, seed=seed, recording_by=recording_by)
     clips = _part(data_set, seed=seed)
     everything = (*clips.fitted, *clips.heldout, *clips.test)
     embedded = []
@@ -203,12 +204,15 @@ def _part(data_set: DataSet, *, seed: int) -> SweepClips:
     normal = readable(data_set.index.select(split="train", label="normal"), channel=data_set.index.channel)
     if not normal.clips:
         raise DataSetError(f"{data_set.index.root} has no readable normal training clips")
-    fitted, heldout = split_heldout(normal.clips, normal.digests, seed=seed)
+    recordings = find_recordings(normal.clips, prints_of(normal.clips, channel=data_set.index.channel))
+    folds = assign_folds(normal.clips, recordings, seed=seed)
+    is_heldout = (folds == 0) & (folds.max() > 0)  # with one fold only, all are fitted
+    fitted, heldout = np.flatnonzero(~is_heldout), np.flatnonzero(is_heldout)
     labelled = [clip for clip in data_set.index.select(split="test") if clip.label != "unlabelled"]
     test = readable(labelled, channel=data_set.index.channel)
     known = set(normal.digests)
     fresh = tuple(clip for clip, digest in zip(test.clips, test.digests, strict=True) if digest not in known)
-    if not heldout and not fresh:
+    if not len(heldout) and not fresh:
         raise DataSetError(f"{data_set.index.root} has neither held-out nor labelled test clips to compare settings on")
     return SweepClips(
         fitted=tuple(normal.clips[row] for row in fitted),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from asd_core.artifacts.manifest import (
 )
 from asd_core.artifacts.store import DIGEST_PREFIX, MAX_TRAINING_CLIPS, Artifact, locked, publish
 from asd_core.artifacts.versions import writable_folder
-from asd_core.data.clips import ClipIndex, split_heldout
+from asd_core.data.clips import ClipIndex
 from asd_core.data.data_set import (
     DataSet,
     FileClips,
@@ -32,19 +32,19 @@ from asd_core.data.data_set import (
     readable,
     slug,
 )
+from asd_core.data.recordings import FOLDS
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
-from asd_core.errors import DataSetError, InputError, UsageError
-from asd_core.evaluation import thresholds
-from asd_core.evaluation.scores import ScoredClip, Scores
-from asd_core.evaluation.thresholds import Threshold
-from asd_core.features.familiarity import Familiarity, traits
+from asd_core.errors import DataSetError, UsageError
+from asd_core.evaluation.scores import Scores
+from asd_core.evaluation.thresholds import DEFAULT_RULE, Threshold, default_threshold, n_needed
+from asd_core.features.familiarity import MIN_CLIPS, Familiarity, traits
 from asd_core.features.log_mel import FEATURE_CONFIG
 from asd_core.system.clock import utc_now
 from asd_core.system.packages import installed_versions
+from asd_core.tasks.calibrate import Plan, calibration_scores, fold_checkpoint, plan_calibration, scored
 
-DEFAULT_RULE = "conformal"
-GENERAL_WARNINGS = ("few_clips: ", "no_threshold: ", "refused: ", "subsample: ")
+GENERAL_WARNINGS = ("few_clips: ", "no_promise: ", "provisional: ", "refused: ", "subsample: ")
 MAX_CLIP_WARNINGS = 50
 """A manifest has a size limit: warnings about further clips are counted, not kept."""
 
@@ -57,6 +57,11 @@ class TrainingRequest:
     ----------
     channel
         From 0, or "mean" of all; None takes the layout's own (`ClipIndex.channel`).
+    recording_by
+        How paths name the recording a clip was cut from, see `asd_core.data.clips.index_clips`.
+    folds
+        Folds of recordings that are left out in turn to calibrate the threshold, see
+        `asd_core.tasks.calibrate.plan_calibration`.
     """
 
     detector: str
@@ -72,6 +77,8 @@ class TrainingRequest:
     channel: int | Literal["mean"] | None = None
     resume: bool = False
     out: Path = Path("artifacts")
+    recording_by: str | None = None
+    folds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,10 +104,11 @@ class TrainingResult:
             "encoder": self.artifact.encoder_id,
             "simulated": self.artifact.simulated,
             "n_train": len(manifest.data.fitted_digests),
-            "n_heldout": len(manifest.data.heldout_digests),
+            "n_heldout": manifest.calibration.n,
             "seconds": manifest.training.seconds,
             "heldout_loss": manifest.training.heldout_loss,
             "threshold": manifest.threshold.to_json(),
+            "calibration": manifest.calibration.to_json(),
             "refused": list(self.refused),
         }
 
@@ -111,7 +119,7 @@ def train(
     on_progress: Callable[[Progress], None] = ignore_progress,
     should_stop: Callable[[], bool] = never_stop,
 ) -> TrainingResult:
-    """Train one detector on normal training clips, calibrate it on held-out ones, score the test clips, publish.
+    """Train one detector on normal training clips, calibrate its threshold, score the test clips, publish.
 
     Nothing is learned or chosen from test clips; their scores are stored so that an ROC curve can be shown at once.
 
@@ -138,6 +146,7 @@ def train(
         normal=request.normal,
         name=request.name,
         seed=detector.seed,
+        recording_by=request.recording_by,
     )
     folder = detector_folder(request.out, data_set, request.detector)
     with locked(folder):
@@ -147,19 +156,6 @@ def train(
 def detector_folder(out: Path, data_set: DataSet, detector: str) -> Path:
     """Where a detector's versions go; a data set whose folder is marked read-only gets a folder beside it."""
     return writable_folder(out / data_set.name / slug(data_set.index.machine) / detector)
-
-
-@dataclass(frozen=True)
-class _Side:
-    """The fitted or the held-out clips."""
-
-    clips: FileClips
-    digests: tuple[str, ...]
-
-    @classmethod
-    def of(cls, normal: ReadableClips, rows: Sequence[int], channel: int | None) -> _Side:
-        clips = FileClips(tuple(normal.clips[row] for row in rows), channel)
-        return cls(clips, tuple(normal.digests[row] for row in rows))
 
 
 def _train(
@@ -175,24 +171,44 @@ def _train(
     training_clips = data_set.index.select(split="train", label="normal")
     normal = readable(training_clips, channel=channel, min_samples=shortest)
     _check_training_clips(normal, data_set)
-    rows = split_heldout(normal.clips, normal.digests, seed=detector.seed)
-    fitted, heldout = (_Side.of(normal, side, channel) for side in rows)
-    history: list[Progress] = []
-
-    def note(progress: Progress) -> None:
-        history.append(progress)
-        on_progress(progress)
-
-    checkpoint = _checkpoint(folder, detector, channel, [*fitted.digests, *heldout.digests])
+    plan = plan_calibration(normal, detector=detector, channel=channel, n_folds=request.folds)
+    fitted = _clips(normal, plan.fitted, channel)
+    never_fitted = sorted(set(plan.heldout) - set(plan.fitted))
+    progress = _Narrator(on_progress, n_fits=1 if plan.how == "held_out" else 1 + plan.n_folds)
+    checkpoint = _checkpoint(folder, detector, channel, [normal.digests[row] for row in (*plan.fitted, *never_fitted)])
     if not request.resume:
-        checkpoint.remove()
-    detector.fit(fitted.clips, heldout=heldout.clips, on_progress=note, should_stop=should_stop, checkpoint=checkpoint)
+        _forget(checkpoint, plan)
+    detector.fit(
+        fitted,
+        heldout=_clips(normal, never_fitted, channel),
+        on_progress=progress,
+        should_stop=should_stop,
+        checkpoint=checkpoint,
+    )
+    history = progress.of_this_fit
+    heldout_scores = calibration_scores(
+        detector,
+        normal,
+        plan,
+        channel=channel,
+        should_stop=should_stop,
+        on_progress=progress.next_fit,
+        checkpoint=checkpoint,
+    )
     training = _training_record(history, monotonic() - began)
-    heldout_scores = scored(detector, heldout.clips, "heldout", heldout.digests)
-    threshold = _calibrate(heldout_scores)
+    threshold = default_threshold(
+        heldout_scores.anomaly_scores,
+        machine_ids=heldout_scores.machine_ids,
+        keeps_promises=plan.recordings.keeps_promises,
+    )
+    calibration = _calibration_summary(heldout_scores, plan)
     test = readable(data_set.index.select(split="test"), channel=channel, min_samples=shortest)
     test_scores = scored(detector, FileClips(test.clips, channel), "test", test.digests)
-    warnings = _training_warnings(normal, len(fitted.clips), threshold) + detector.training_warnings + test.warnings
+    warnings = (
+        *_training_warnings(normal, len(fitted), threshold, calibration),
+        *detector.training_warnings,
+        *test.warnings,
+    )
     identity = detector.encoder_identity
     manifest = Manifest(
         created_at=utc_now(),
@@ -204,9 +220,9 @@ def _train(
         features=FEATURE_CONFIG,
         channel=channel,
         threshold=threshold,
-        calibration=_calibration_summary(heldout_scores),
-        familiarity=Familiarity.fit([traits(clip) for clip in fitted.clips]),
-        data=_manifest_data(data_set, normal, fitted, heldout),
+        calibration=calibration,
+        familiarity=_familiarity(fitted),
+        data=_manifest_data(data_set, normal, plan, request.recording_by),
         training=training,
         versions=installed_versions(),
         warnings=_shortened(warnings),
@@ -215,8 +231,12 @@ def _train(
     artifact = publish(
         folder, manifest=manifest, state=detector.state, scores=[*heldout_scores.clips, *test_scores.clips]
     )
-    checkpoint.remove()
+    _forget(checkpoint, plan)
     return TrainingResult(artifact, folder, normal.refused + test.refused, warnings)
+
+
+def _clips(normal: ReadableClips, rows: Sequence[int], channel: int | None) -> FileClips:
+    return FileClips(tuple(normal.clips[row] for row in rows), channel)
 
 
 def _channel(request: TrainingRequest, index: ClipIndex) -> int | None:
@@ -225,7 +245,9 @@ def _channel(request: TrainingRequest, index: ClipIndex) -> int | None:
     return None if request.channel == "mean" else request.channel
 
 
-def _manifest_data(data_set: DataSet, normal: ReadableClips, fitted: _Side, heldout: _Side) -> ManifestData:
+def _manifest_data(data_set: DataSet, normal: ReadableClips, plan: Plan, recording_by: str | None) -> ManifestData:
+    prefixes = [digest[:DIGEST_PREFIX] for digest in normal.digests]
+    fitted = set(plan.fitted)
     return ManifestData(
         data_set=data_set.name,
         machine=data_set.index.machine,
@@ -233,8 +255,9 @@ def _manifest_data(data_set: DataSet, normal: ReadableClips, fitted: _Side, held
         ids=tuple(sorted({clip.machine_id for clip in normal.clips})),
         simulated=data_set.simulated is not None,
         fingerprint=fingerprint(normal.digests),
-        fitted_digests=tuple(digest[:DIGEST_PREFIX] for digest in fitted.digests),
-        heldout_digests=tuple(digest[:DIGEST_PREFIX] for digest in heldout.digests),
+        fitted_digests=tuple(prefixes[row] for row in plan.fitted),
+        heldout_digests=tuple(prefixes[row] for row in plan.heldout if row not in fitted),
+        recording_by=recording_by,
     )
 
 
@@ -248,32 +271,26 @@ def _check_training_clips(normal: ReadableClips, data_set: DataSet) -> None:
         raise UsageError(f"at most {MAX_TRAINING_CLIPS} training clips, got {len(normal.clips)}: name fewer ids")
 
 
-def scored(detector: Detector, clips: FileClips, split: str, digests: Sequence[str]) -> Scores:
-    """Score clips, and keep each score with what the clip's path says of it."""
-    anomaly_scores = detector.anomaly_scores(clips)
-    return Scores(
-        tuple(
-            ScoredClip(clip.relative, clip.machine_id, split, clip.label, clip.kind or "", digest, float(score))
-            for clip, digest, score in zip(clips.clips, digests, anomaly_scores, strict=True)
-        )
-    )
+def _familiarity(fitted: FileClips) -> Familiarity | None:
+    """What the training clips are like; None where they are too few to say."""
+    return Familiarity.fit([traits(clip) for clip in fitted]) if len(fitted) >= MIN_CLIPS else None
 
 
-def _calibrate(heldout: Scores) -> Threshold:
-    scores = heldout.anomaly_scores
-    if len(scores) >= 2 and not np.ptp(scores) > 0:
-        raise InputError(
-            f"all {len(scores)} held-out clips have the same score {scores[0]!r}: the detector has learned nothing"
-        )
-    return thresholds.from_normal_scores(DEFAULT_RULE, scores, machine_ids=heldout.machine_ids)
-
-
-def _training_warnings(normal: ReadableClips, n_fitted: int, threshold: Threshold) -> tuple[str, ...]:
+def _training_warnings(
+    normal: ReadableClips, n_fitted: int, threshold: Threshold, calibration: CalibrationSummary
+) -> tuple[str, ...]:
     found = list(normal.warnings)
     if n_fitted < FEW_TRAINING_CLIPS:
         found.append(f"few_clips: only {n_fitted} training clips; below {FEW_TRAINING_CLIPS} scores are unsteady")
-    if threshold.value is None:
-        found.append(f"no_threshold: {threshold.reason}")
+    if threshold.provisional:
+        needed = n_needed(DEFAULT_RULE)
+        how = "" if calibration.how == "cross_fit" else f", or calibrate on all clips with --folds {FOLDS}"
+        found.append(
+            f"provisional: the threshold is the highest of {calibration.n} normal scores and promises nothing; "
+            f"{needed} are needed for one that does: add normal clips{how}"
+        )
+    elif not calibration.keeps_promises:
+        found.append(f"no_promise: from {calibration.basis}: no promise for new ones")
     if normal.refused:
         found.append(f"refused: {len(normal.refused)} training clips could not be read")
     return tuple(found)
@@ -293,10 +310,15 @@ def _checkpoint(folder: Path, detector: Detector, channel: int | None, digests: 
     return CheckpointFile(folder / f".checkpoint-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
 
 
-def _calibration_summary(heldout: Scores) -> CalibrationSummary:
+def _forget(checkpoint: CheckpointFile, plan: Plan) -> None:
+    """Remove the checkpoint of the training and those of further fits."""
+    checkpoint.remove()
+    for fold in range(plan.n_folds):
+        fold_checkpoint(checkpoint, fold).remove()
+
+
+def _calibration_summary(heldout: Scores, plan: Plan) -> CalibrationSummary:
     scores = heldout.anomaly_scores
-    if not len(scores):
-        return CalibrationSummary(n=0)
     return CalibrationSummary(
         n=len(scores),
         mean=float(scores.mean()),
@@ -304,7 +326,45 @@ def _calibration_summary(heldout: Scores) -> CalibrationSummary:
         min=float(scores.min()),
         median=float(np.median(scores)),
         max=float(scores.max()),
+        how=plan.how,
+        folds=plan.n_folds,
+        n_recordings=plan.recordings.n,
+        recordings_from=plan.recordings.how,
+        keeps_promises=plan.recordings.keeps_promises,
     )
+
+
+class _Narrator:
+    """Passes progress on as that of one long training: the detector's own fit, then those without a fold."""
+
+    def __init__(self, on_progress: Callable[[Progress], None], *, n_fits: int) -> None:
+        self._on_progress, self._n_fits = on_progress, n_fits
+        self._n_done, self._elapsed_s = 0, 0.0
+        self.of_this_fit: list[Progress] = []
+
+    def __call__(self, progress: Progress) -> None:
+        self.of_this_fit.append(progress)
+        self._tell(progress)
+
+    def next_fit(self, progress: Progress) -> None:
+        """Take progress of a further fit."""
+        self._tell(progress)
+
+    def _tell(self, progress: Progress) -> None:
+        left = self._n_fits - self._n_done - 1
+        whole_s = progress.elapsed_s + progress.eta_s
+        self._on_progress(
+            replace(
+                progress,
+                epoch=self._n_done * progress.epochs + progress.epoch,
+                epochs=self._n_fits * progress.epochs,
+                elapsed_s=self._elapsed_s + progress.elapsed_s,
+                eta_s=progress.eta_s + left * whole_s,
+            )
+        )
+        if progress.epoch == progress.epochs:
+            self._n_done += 1
+            self._elapsed_s += progress.elapsed_s
 
 
 def _training_record(history: Sequence[Progress], seconds: float) -> TrainingRecord:

@@ -1,0 +1,86 @@
+"""Calibrating a detector anew: it is trained again with the settings it has, and its threshold by whole recordings.
+
+A detector that was calibrated on clips held out at random has heard neighbours of all of them, so no clip is left that
+could tell how it scores new recordings: nothing short of another fit can mend its threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from asd_core.artifacts.manifest import build_detector
+from asd_core.artifacts.store import Artifact, open_artifact
+from asd_core.detectors.contract import Progress, ignore_progress, never_stop
+from asd_core.errors import UsageError
+from asd_core.tasks.train import TrainingRequest, TrainingResult, train
+
+
+def recalibrate(
+    model: Path,
+    data: Path,
+    *,
+    machine: str | None = None,
+    normal: str | None = None,
+    recording_by: str | None = None,
+    folds: int | None = None,
+    on_progress: Callable[[Progress], None] = ignore_progress,
+    should_stop: Callable[[], bool] = never_stop,
+) -> TrainingResult:
+    """Train a detector again on the same ids with the same settings; publish it beside the old version, as current.
+
+    Parameters
+    ----------
+    model
+        In a folder `<out>/<data set>/<machine>/<detector>`; versions that came with the project stay, and the new one
+        goes to the folder beside them.
+    recording_by
+        As for training; None takes that of the training.
+
+    Raises
+    ------
+    UsageError
+        The data is of another machine than the detector.
+    DataSetError, InputError, BusyError, TrainingStopped
+        As `asd_core.tasks.train.train`.
+    """
+    artifact = open_artifact(model)
+    request = training_request(artifact, data, machine=machine, normal=normal)
+    request = replace(request, recording_by=recording_by or request.recording_by, folds=folds)
+    return train(request, on_progress=on_progress, should_stop=should_stop)
+
+
+def training_request(
+    artifact: Artifact, data: Path, *, machine: str | None = None, normal: str | None = None
+) -> TrainingRequest:
+    """Ask for the training that a detector had, with today's calibration.
+
+    Raises
+    ------
+    UsageError
+        Another machine than the detector's is named.
+    """
+    trained_on = artifact.manifest.data
+    if machine not in (None, trained_on.machine):
+        raise UsageError(f"the detector was trained on {trained_on.machine}, not on {machine}: train one instead")
+    if machine is None and (data / trained_on.machine).is_dir():
+        machine = trained_on.machine
+    detector = build_detector(artifact.manifest)
+    settings = {name: getattr(detector, name) for name in artifact.manifest.settings}
+    out = artifact.folder.parents[3]
+    return TrainingRequest(
+        artifact.detector_name,
+        data,
+        machine=machine,
+        ids=trained_on.ids,
+        normal=normal,
+        name=artifact.folder.parents[2].name,
+        preset=artifact.manifest.preset,
+        settings=settings,
+        seed=detector.seed,
+        threads=detector.threads,
+        channel="mean" if artifact.channel is None else artifact.channel,
+        recording_by=trained_on.recording_by,
+        out=out,
+    )
