@@ -190,7 +190,7 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         groups[row.data, row.detector, row.calibrated].append(row)
     lines = [
-        "| data | detector | calibrated by | AUC | pAUC | promised | seen (spread) | faults found | of those at 10 % | s |",
+        "| data | detector | calibrated by | AUC | pAUC | promised | seen (spread) | found | of those at 10 % | s |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for (data, detector, calibrated), members in groups.items():
@@ -200,7 +200,8 @@ def table(rows: Sequence[Row]) -> str:
         share = means["found"] / np.mean([row.found_at_promise for row in members])
         lines.append(
             f"| {data} | {detector} | {calibrated} | {means['auc']:.3f} | {means['pauc']:.3f} | {ALPHA:.0%} | "
-            f"{seen.mean():.0%} ({low:.0%} to {high:.0%}) | {means['found']:.0%} | {share:.2f} | {means['seconds']:.1f} |"
+            f"{seen.mean():.0%} ({low:.0%} to {high:.0%}) | {means['found']:.0%} | {share:.2f} | "
+            f"{means['seconds']:.1f} |"
         )
     return "\n".join(lines)
 

@@ -730,6 +730,7 @@ SAMPLES = {
     "preset": ["paper"],
     "seed": ["7"],
     "threads": ["2"],
+    "folds": ["3"],
     "ids": ["00", "00,02"],
     "set": ["hidden=8", "learning_rate=0.1", "pooling=std"],
 }

@@ -22,14 +22,16 @@ from sounds import PROJECT, hum
 from asd_core.artifacts.store import DIGEST_PREFIX, locked, open_artifact
 from asd_core.artifacts.versions import save_threshold
 from asd_core.data.clips import file_digest
-from asd_core.data.data_set import slug
+from asd_core.data.data_set import FileClips, open_data_set, readable, slug
 from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
+from asd_core.detectors import detector_class
 from asd_core.detectors.networks import training
 from asd_core.detectors.one_class_svm import OneClassSvm
 from asd_core.errors import BusyError, DataSetError, InputError, TrainingStopped, UsageError
 from asd_core.evaluation.metrics import Confusion
 from asd_core.features.log_mel import FEATURE_CONFIG
 from asd_core.tasks import train as train_task
+from asd_core.tasks.calibrate import plan_calibration
 from asd_core.tasks.evaluate import evaluate
 from asd_core.tasks.score import score_clips
 from asd_core.tasks.train import TrainingRequest, train
@@ -117,45 +119,105 @@ def test_a_sweep_of_raw_mimii_hears_the_first_channel(raw_mimii):
 # Which clips serve for what
 
 
-def test_fitted_and_heldout_clips_are_the_training_clips_and_no_more(hums, tmp_path, monkeypatch):
-    seen, real_fit = {}, OneClassSvm._fit
+@pytest.fixture
+def fits(monkeypatch):
+    """Digests of the fitted and of the held-out clips of each fit of a one-class SVM."""
+    seen, real_fit = [], OneClassSvm._fit
 
     def fit(self, clips, heldout, *rest):
-        seen["fitted"] = {clip.digest for clip in clips}
-        seen["heldout"] = {clip.digest for clip in heldout}
+        seen.append(({clip.digest for clip in clips}, {clip.digest for clip in heldout}))
         real_fit(self, clips, heldout, *rest)
 
     monkeypatch.setattr(OneClassSvm, "_fit", fit)
+    return seen
+
+
+def test_a_detector_that_fits_in_seconds_is_fitted_on_all_clips_and_scored_by_fits_without_their_fold(
+    hums, tmp_path, fits
+):
     result = train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path))
-    report, data = result.to_json(), result.artifact.manifest.data
-    assert (report["n_train"], report["n_heldout"]) == (len(seen["fitted"]), len(seen["heldout"])) == (40, 10)
-    assert seen["fitted"] | seen["heldout"] == digests(hums, "train/*.wav")
-    assert not seen["fitted"] & seen["heldout"]
-    assert not (seen["fitted"] | seen["heldout"]) & digests(hums, "test/*.wav")
-    assert set(data.fitted_digests) == prefixes(seen["fitted"])
-    assert set(data.heldout_digests) == prefixes(seen["heldout"])
+    report, manifest = result.to_json(), result.artifact.manifest
+    everything = digests(hums, "train/*.wav")
+    (fitted, _), *folds = fits
+    assert fitted == everything
+    assert [len(rest) for rest, _ in folds] == [40] * 5
+    assert all(rest | own == everything and not rest & own for rest, own in folds)
+    assert set.union(*(own for _, own in folds)) == everything
+    assert (report["n_train"], report["n_heldout"]) == (50, 50)
+    assert prefixes(fitted) == set(manifest.data.fitted_digests)
+    assert manifest.data.heldout_digests == ()
+    assert {clip.digest for clip in result.artifact.scores.of("heldout").clips} == everything
+    expected = {"how": "cross_fit", "folds": 5, "n": 50, "n_recordings": 10, "recordings_from": "order"}
+    assert expected.items() <= report["calibration"].items()
+
+
+def test_a_score_for_calibration_is_that_of_a_fit_without_the_clips_fold_on_the_scale_of_the_final_fit(hums, tmp_path):
+    artifact = train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path)).artifact
+    normal = readable(open_data_set(hums).index.select(split="train"), channel=None)
+    plan = plan_calibration(normal, detector=OneClassSvm(), channel=None)
+    rest, own = (
+        FileClips(tuple(clip for clip, fold in zip(normal.clips, plan.folds, strict=True) if (fold == 2) == is_own))
+        for is_own in (False, True)
+    )
+    other = OneClassSvm().fit(rest)
+    expected = other.anomaly_scores(own) * artifact.detector().score_unit / other.score_unit
+    kept = {clip.path: clip.anomaly_score for clip in artifact.scores.of("heldout").clips}
+    np.testing.assert_allclose([kept[clip.relative] for clip in own.clips], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["vggish_ocsvm", "vggish_mahalanobis", "vggish_knn"])
+def test_a_fit_on_four_fifths_scores_new_clips_on_the_scale_of_a_fit_on_all(name):
+    clips = [hum(seed, seconds=1.0) for seed in range(100)]
+    new = [hum(seed, seconds=1.0) for seed in range(1000, 1040)]
+    medians = []
+    for training_clips in (clips[:80], clips):
+        detector = detector_class(name).from_preset("quick").fit(training_clips)
+        medians.append(np.median(detector.anomaly_scores(new)) / detector.score_unit)
+    spread = np.ptp(detector.anomaly_scores(new)) / detector.score_unit
+    assert abs(medians[0] - medians[1]) < 0.15 * spread
+
+
+def test_a_network_holds_one_fold_of_recordings_out_and_more_folds_calibrate_it_on_all_clips(hums, tmp_path):
+    settings = {**TINY_NETWORK, "epochs": 1}
+    one = train(TrainingRequest("lstm_predictor", hums, settings=settings, out=tmp_path))
+    data, report = one.artifact.manifest.data, one.to_json()
+    assert (report["n_train"], report["n_heldout"]) == (40, 10)
+    assert set(data.fitted_digests) | set(data.heldout_digests) == prefixes(digests(hums, "train/*.wav"))
+    assert not set(data.fitted_digests) & set(data.heldout_digests)
+    assert {"how": "held_out", "folds": 1}.items() <= report["calibration"].items()
+    seen = []
+    more = train(
+        TrainingRequest("lstm_predictor", hums, settings=settings, folds=3, out=tmp_path), on_progress=seen.append
+    )
+    assert (more.to_json()["n_train"], more.to_json()["n_heldout"]) == (50, 50)
+    assert {"how": "cross_fit", "folds": 3}.items() <= more.to_json()["calibration"].items()
+    assert [(each.epoch, each.epochs) for each in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen[-1].eta_s == 0
+    assert len(more.artifact.manifest.training.loss) == 1
+    assert list(tmp_path.rglob(".checkpoint*")) == []
+
+
+def test_folds_below_one_are_refused(hums, tmp_path):
+    with pytest.raises(UsageError, match="folds must be 1 or more"):
+        train(TrainingRequest("vggish_ocsvm", hums, folds=0, out=tmp_path))
 
 
 def test_only_the_ids_asked_for_are_trained_on(hums, tmp_path):
     result = train(TrainingRequest("vggish_ocsvm", hums, ids=("02",), out=tmp_path))
     assert result.artifact.manifest.data.ids == ("02",)
-    assert (result.to_json()["n_train"], result.to_json()["n_heldout"]) == (20, 5)
+    assert (result.to_json()["n_train"], result.to_json()["n_heldout"]) == (25, 25)
 
 
 def test_the_seed_chooses_the_heldout_clips(hums, tmp_path):
-    heldout = [
-        train(TrainingRequest("vggish_ocsvm", hums, seed=seed, out=tmp_path)).artifact.manifest.data.heldout_digests
-        for seed in (0, 0, 1)
-    ]
+    requests = [TrainingRequest("vggish_ocsvm", hums, seed=seed, folds=1, out=tmp_path) for seed in (0, 0, 1)]
+    heldout = [train(request).artifact.manifest.data.heldout_digests for request in requests]
     assert heldout[0] == heldout[1] != heldout[2]
 
 
-def test_the_scores_kept_are_those_of_heldout_and_test_clips(trained, hums):
+def test_the_scores_kept_are_those_of_training_and_test_clips(trained, hums):
     scores = trained.artifact.scores
     assert {clip.digest for clip in scores.of("test").clips} == digests(hums, "test/*.wav")
-    assert prefixes(clip.digest for clip in scores.of("heldout").clips) == set(
-        trained.artifact.manifest.data.heldout_digests
-    )
+    assert {clip.digest for clip in scores.of("heldout").clips} == digests(hums, "train/*.wav")
     assert {clip.label for clip in scores.of("heldout").clips} == {"normal"}
 
 
@@ -190,24 +252,55 @@ def test_own_recordings_are_evaluated_on_the_split_of_their_training(tmp_path):
 def test_the_threshold_is_conformal_on_heldout_clips_by_default(trained):
     threshold = trained.artifact.threshold
     heldout = np.sort(trained.artifact.scores.of("heldout").anomaly_scores)
-    assert (threshold.rule, threshold.promised_fpr, threshold.n_calibration) == ("conformal", 0.1, 10)
-    assert heldout[-1] < threshold.value <= np.nextafter(heldout[-1], math.inf)  # ceil(11 * 0.9) = 10 of 10
+    assert (threshold.rule, threshold.promised_fpr, threshold.n_calibration) == ("conformal", 0.1, 50)
+    assert heldout[45] < threshold.value <= np.nextafter(heldout[45], math.inf)  # ceil(51 * 0.9) = 46 of 50
     assert threshold.uses_test_labels is False
 
 
-def test_too_few_heldout_clips_give_no_threshold_no_verdict_and_a_reason(tmp_path):
-    data = write_machine(tmp_path / "few", n_train=12, n_test=2, n_anomalous=2, ids=("00",))
-    result = train(TrainingRequest("vggish_ocsvm", data, out=tmp_path / "out"))
-    threshold = result.to_json()["threshold"]
-    assert threshold["value"] is None
-    assert "9" in threshold["reason"]
-    assert any(line.startswith("no_threshold: ") for line in result.warnings)
+@pytest.mark.parametrize("name", ["vggish_ocsvm", "vggish_mahalanobis", "vggish_knn"])
+@pytest.mark.parametrize(
+    ("n_train", "rule", "promised"), [(5, "highest", None), (8, "highest", None), (9, "conformal", 0.1)]
+)
+def test_nine_clips_give_a_threshold_that_promises_and_fewer_a_provisional_one(tmp_path, name, n_train, rule, promised):
+    data = write_machine(tmp_path / "few", n_train=n_train, n_test=2, n_anomalous=2, ids=("00",))
+    result = train(TrainingRequest(name, data, out=tmp_path / "out"))
+    report = result.to_json()
+    threshold, heldout = report["threshold"], result.artifact.scores.of("heldout").anomaly_scores
+    assert (report["n_train"], report["n_heldout"]) == (n_train, n_train)
+    assert (threshold["rule"], threshold["promised_fpr"]) == (rule, promised)
+    assert threshold["provisional"] is (n_train < 9)
+    assert threshold["value"] == np.nextafter(heldout.max(), np.inf)
+    assert any(line.startswith("provisional: ") for line in result.warnings) is (n_train < 9)
     rows = score_clips([data / "slider" / "test"], [result.model])
-    assert {(row.status, row.threshold, row.verdict) for row in rows} == {("warning", None, "")}
-    report = evaluate(result.model, data).to_json()
-    assert report["confusion"] is report["accuracy"] is report["per_class"] is None
-    assert report["threshold"]["observed_fpr"] is None
-    assert report["auc_pooled"] == 1.0
+    assert {row.verdict for row in rows if "anomaly" in row.path} == {"anomalous"}
+    assert {row.threshold for row in rows} == {threshold["value"]}
+    assert evaluate(result.model, data).to_json()["confusion"]["tp"] == 2
+
+
+def test_a_network_with_few_clips_ends_with_a_provisional_threshold_and_a_way_out(tmp_path):
+    data = write_machine(tmp_path / "few", n_train=12, n_test=1, n_anomalous=1, ids=("00",))
+    settings = {**TINY_NETWORK, "epochs": 1}
+    held_out = train(TrainingRequest("lstm_predictor", data, settings=settings, out=tmp_path / "out"))
+    assert held_out.artifact.threshold.provisional
+    assert any("--folds 5" in line for line in held_out.warnings)
+    crossed = train(TrainingRequest("lstm_predictor", data, settings=settings, folds=5, out=tmp_path / "out"))
+    assert (crossed.artifact.threshold.rule, crossed.artifact.threshold.n_calibration) == ("conformal", 12)
+
+
+def test_from_one_recording_there_is_a_threshold_and_no_promise(hums, tmp_path):
+    result = train(TrainingRequest("vggish_knn", hums, ids=("00",), recording_by="(t)rain", out=tmp_path))
+    assert result.artifact.threshold.value is not None
+    assert result.artifact.threshold.promised_fpr is None
+    assert "no_promise: from 1 recording: no promise for new ones" in result.warnings
+    assert result.artifact.manifest.promise == "from 1 recording: no promise for new ones"
+    assert evaluate(result.model, hums, rule="conformal", rule_value=0.2).summary.threshold.promised_fpr is None
+
+
+def test_a_recording_that_holds_nearly_all_clips_is_cut_into_runs(tmp_path):
+    data = write_machine(tmp_path / "few", n_train=12, n_test=1, n_anomalous=1, ids=("00",))
+    result = train(TrainingRequest("vggish_knn", data, recording_by=r"id_00_(00000000|\d)", out=tmp_path / "out"))
+    calibration = result.artifact.manifest.calibration
+    assert (calibration.n, calibration.folds, calibration.keeps_promises) == (12, 5, False)
 
 
 def test_few_training_clips_leave_a_warning_in_the_manifest(tmp_path):
@@ -215,14 +308,14 @@ def test_few_training_clips_leave_a_warning_in_the_manifest(tmp_path):
     artifact = train(TrainingRequest("vggish_ocsvm", data, out=tmp_path / "out")).artifact
     again = save_threshold(artifact, artifact.threshold, folder=artifact.folder.parent)
     for version in (artifact, again):
-        assert any(line.startswith("few_clips: only 10 ") for line in version.manifest.warnings)
+        assert any(line.startswith("few_clips: only 12 ") for line in version.manifest.warnings)
 
 
 def test_a_subsample_is_recorded_in_the_manifest(hums, trained, tmp_path, monkeypatch):
     assert not any(line.startswith("subsample: ") for line in trained.artifact.manifest.warnings)
     monkeypatch.setattr("asd_core.detectors.one_class_svm.MAX_TRAINING_BLOCKS", 15)
     kept = train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path)).artifact.manifest.warnings
-    assert "subsample: 15 of 40 training rows kept, drawn by the seed" in kept
+    assert "subsample: 15 of 50 training rows kept, drawn by the seed" in kept
 
 
 def test_a_manifest_tells_how_the_detector_was_made(hums, tmp_path):
@@ -266,17 +359,17 @@ def test_many_warnings_fit_into_the_manifest_and_keep_those_of_the_training(tmp_
 # Refusals before and after the fit
 
 
-def test_fewer_than_eight_distinct_clips_are_refused(tmp_path):
+def test_fewer_than_three_distinct_clips_are_refused(tmp_path):
     for i in range(20):
-        write(tmp_path / "data" / "slider" / "train" / f"normal_id_00_{i:08d}.wav", hum(i % 7, seconds=1.0))
-    with pytest.raises(InputError, match="at least 8 distinct normal clips"):
+        write(tmp_path / "data" / "slider" / "train" / f"normal_id_00_{i:08d}.wav", hum(i % 2, seconds=1.0))
+    with pytest.raises(InputError, match="at least 3 distinct normal clips"):
         train(TrainingRequest("vggish_ocsvm", tmp_path / "data", out=tmp_path / "out"))
     assert list((tmp_path / "out").rglob("current")) == []
 
 
 def test_a_detector_that_scores_all_clips_alike_is_refused(hums, tmp_path, monkeypatch):
     monkeypatch.setattr(OneClassSvm, "_anomaly_score", lambda *_: 0.0)
-    with pytest.raises(InputError, match="all 10 held-out clips have the same score"):
+    with pytest.raises(InputError, match="all 50 held-out clips have the same score"):
         train(TrainingRequest("vggish_ocsvm", hums, out=tmp_path))
     assert list(tmp_path.rglob("current")) == []
 
@@ -293,7 +386,7 @@ def test_unreadable_clips_are_listed_and_the_rest_is_used(tmp_path):
     (data / "slider" / "test" / "normal_id_00_00000000.wav").write_bytes(b"x" * 100)
     result = train(TrainingRequest("vggish_ocsvm", data, out=tmp_path / "out"))
     report = result.to_json()
-    assert report["n_train"] + report["n_heldout"] == 14
+    assert report["n_train"] == report["n_heldout"] == 14
     assert [entry["path"] for entry in report["refused"]] == [
         "train/normal_id_00_00000003.wav",
         "test/normal_id_00_00000000.wav",

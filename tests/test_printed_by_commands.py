@@ -12,7 +12,7 @@ from made_up import CONFUSION, RANKING, SUMMARY, THRESHOLD
 from printed import after, before, figures, line_with
 
 from asd_core.cli import bench_files, checking, dcase_files, doctor, judging, main, outcome, scoring, training
-from asd_core.data.data_set import IndexReport
+from asd_core.data.data_set import IndexReport, RecordingCount
 from asd_core.data.dcase2020.published import CountRow
 from asd_core.detectors.contract import Progress
 from asd_core.evaluation.comparison import Difference
@@ -122,12 +122,17 @@ def test_an_epoch_prints_its_number_losses_and_times(capsys):
 def test_training_ends_with_counts_of_fitted_and_held_out_clips_time_and_threshold(tmp_path, monkeypatch, capsys):
     report = {"title": "A", "n_train": 96, "n_heldout": 24, "seconds": 7.26, "threshold": {"value": 0.004321}}
     report |= {"refused": [], "simulated": False, "model": "m"}
-    result = SimpleNamespace(to_json=lambda: report, warnings=())
+    manifest = SimpleNamespace(
+        threshold=SimpleNamespace(value=0.004321), calibration=SimpleNamespace(how="cross_fit"), promise="rests on 13"
+    )
+    result = SimpleNamespace(to_json=lambda: report, warnings=(), artifact=SimpleNamespace(manifest=manifest))
     monkeypatch.setattr("asd_core.tasks.train.train", lambda *_, **__: result)
     assert main(["train", "lstm_predictor", "--data", str(tmp_path)]) == 0
-    line = line_with(capsys.readouterr().err, "fitted")
-    assert (before(line, "clips fitted"), before(line, "held out")) == ("96", "24")
-    assert (before(line, " s,"), after(line, "threshold")) == ("7.3", "0.004321")
+    printed = capsys.readouterr().err
+    line = line_with(printed, "fitted")
+    assert (before(line, "clips fitted"), before(line, "scored by fits without them")) == ("96", "24")
+    assert ", 7.3 s" in line
+    assert "threshold 0.004321: rests on 13" in printed
 
 
 def test_a_sweep_prints_its_shares_in_the_order_of_its_heading(capsys):
@@ -190,14 +195,17 @@ def test_an_index_prints_counts_by_id_split_and_label(monkeypatch, capsys):
         kinds=(),
         domains={"source": 11},
         expected=(),
+        recordings=RecordingCount(13, "given"),
         duplicates=(("a.wav", "b.wav"),),
         refused=(),
         warnings=(),
     )
     monkeypatch.setattr("asd_core.data.data_set.describe_index", lambda _: report)
     monkeypatch.setattr("asd_core.data.data_set.open_data_set", lambda *_, **__: None)
-    bench_files._index(Namespace(data=Path(), machine=None, ids=None, normal=None))
+    bench_files._index(Namespace(data=Path(), machine=None, ids=None, normal=None, recording_by=None))
     printed = capsys.readouterr().out
+    assert "recordings: 13, as given" in printed
+    assert "equal or nearly equal sound: a.wav, b.wav" in printed
     line = line_with(printed, "id 04")
     assert (before(line, "normal"), before(line, "anomalous")) == ("7", "5")
     assert before(line_with(printed, "layout"), "clips") == "35"

@@ -28,9 +28,9 @@ def clips():
 
 
 def test_the_rules_are_those_of_the_interface():
-    names = "conformal quantile gamma mean_std zero closest_topleft youden best_f1 target_tpr target_fpr cost manual"
-    assert list(thresholds.RULES) == names.split()
-    assert FREE == ["conformal", "quantile", "gamma", "mean_std", "zero", "manual"]
+    names = "conformal quantile gamma mean_std zero closest_topleft youden best_f1 target_tpr target_fpr cost"
+    assert list(thresholds.RULES) == [*names.split(), "highest", "manual"]
+    assert FREE == ["conformal", "quantile", "gamma", "mean_std", "zero", "highest", "manual"]
 
 
 def test_a_score_at_the_threshold_is_anomalous():
@@ -114,7 +114,9 @@ def test_a_quantile_on_a_score_lets_that_score_pass():
 
 def test_promises_are_those_of_the_rules():
     promised = {rule: thresholds.from_normal_scores(rule, NORMALS).promised_fpr for rule in FREE if rule != "manual"}
-    assert promised == {"conformal": 0.1, "quantile": 0.1, "gamma": 0.1, "mean_std": None, "zero": None}
+    assert promised == {
+        "conformal": 0.1, "quantile": 0.1, "gamma": 0.1, "mean_std": None, "highest": None, "zero": None
+    }  # fmt: skip
     assert thresholds.from_normal_scores("manual", [], rule_value=1.0).promised_fpr is None
 
 
@@ -132,8 +134,45 @@ def test_each_id_gets_its_own_threshold_where_all_have_enough():
     assert lone.per_id is None
     few = thresholds.from_normal_scores("quantile", scores, machine_ids=["00"] * 32 + ["02"] * 8)
     assert few.per_id is None
+    for n_few, is_enough in ((11, False), (12, True)):  # nine would do for the rule, and be too unsteady
+        ids = ["00"] * (40 - n_few) + ["02"] * n_few
+        assert (thresholds.from_normal_scores("conformal", scores, machine_ids=ids).per_id is not None) == is_enough
     with pytest.raises(InputError, match="one machine id for each"):
         thresholds.from_normal_scores("conformal", scores, machine_ids=["00"])
+
+
+def test_nine_scores_give_a_threshold_with_a_promise_and_fewer_a_provisional_one_without():
+    nine = thresholds.default_threshold(np.arange(9.0))
+    assert (nine.rule, nine.promised_fpr, nine.provisional) == ("conformal", 0.1, False)
+    assert nine.value == np.nextafter(8.0, np.inf)
+    for n_scores in (1, 5, 8):
+        few = thresholds.default_threshold(np.arange(float(n_scores)))
+        assert (few.rule, few.promised_fpr, few.provisional, few.n_calibration) == ("highest", None, True, n_scores)
+        assert few.value == np.nextafter(n_scores - 1, np.inf)
+    with pytest.raises(ThresholdError, match="no normal scores"):
+        thresholds.default_threshold([])
+    with pytest.raises(InputError, match="all 3 held-out clips have the same score"):
+        thresholds.default_threshold([2.0, 2.0, 2.0])
+
+
+def test_the_highest_of_many_scores_is_no_stopgap():
+    assert thresholds.from_normal_scores("highest", np.arange(9.0)).provisional is False
+
+
+def test_scores_of_one_recording_give_the_same_threshold_without_its_promise():
+    scores = np.arange(20.0)
+    with_promise = thresholds.default_threshold(scores)
+    without = thresholds.default_threshold(scores, keeps_promises=False)
+    assert (with_promise.value, with_promise.promised_fpr) == (without.value, 0.1)
+    assert without.promised_fpr is None
+
+
+def test_a_provisional_threshold_comes_back_from_json_and_anything_but_true_or_false_is_refused():
+    stored = thresholds.default_threshold(np.arange(5.0)).to_json()
+    assert thresholds.Threshold.from_json(stored).provisional is True
+    assert thresholds.Threshold.from_json({**stored, "provisional": False}).provisional is False
+    with pytest.raises(ArtifactError, match="provisional must be true or false"):
+        thresholds.Threshold.from_json({**stored, "provisional": 1})
 
 
 @pytest.mark.parametrize(

@@ -280,7 +280,10 @@ class Manifest(_Record):
 
     def to_json(self) -> dict[str, Any]:
         """Content of `manifest.json`."""
-        return {**super().to_json(), "kind": KIND, "schema": SCHEMA}
+        table = super().to_json()
+        if not self.threshold.provisional:  # versions before this field stay as they are, byte by byte
+            table["threshold"].pop("provisional")
+        return {**table, "kind": KIND, "schema": SCHEMA}
 
 
 def promise_of(threshold: Threshold, calibration: CalibrationSummary) -> str:

@@ -29,6 +29,8 @@ from asd_core.features.prints import SoundPrint, sound_print
 AUDIO_SUFFIXES = (".wav", ".flac")
 NORMAL_NAMES = ("normal", "healthy", "ok", "good")
 LABELS = ("normal", "anomalous", "unlabelled")
+_WITHOUT_SPLIT = ("mimii", "folders")
+"""Layouts whose training clips are drawn here."""
 _PROBED_CLIPS = 10
 """At most this many headers are read to find the number of channels of a DCASE set."""
 
@@ -164,7 +166,7 @@ def index_clips(
     recording_by
         How paths name the recording that a clip was cut from: `folder`, `none` (each clip is a recording of its own),
         or a regular expression, found anywhere in the path below the machine's folder: its first group, or all of it.
-        Every normal clip needs one. None: recordings are found in the sound where they are needed.
+        Every normal clip that may be trained on needs one. None: recordings are found in the sound.
 
     Raises
     ------
@@ -178,8 +180,8 @@ def index_clips(
         raise DataSetError(f"{data} is not a folder; --data names a folder of machines or of one machine")
     index = _choose(_machines(data, normal=normal), data, machine)
     if recording_by is not None:
-        index = replace(index, clips=_with_recordings(index.clips, recording_by))
-    if index.layout in ("mimii", "folders"):
+        index = replace(index, clips=_with_recordings(index, recording_by))
+    if index.layout in _WITHOUT_SPLIT:
         index = replace(index, clips=_with_training_split(index, seed=seed))
     if ids is None:
         return index
@@ -369,7 +371,8 @@ def _with_training_split(index: ClipIndex, *, seed: int) -> tuple[Clip, ...]:
     return tuple(replace(clip, split="train") if clip.relative in training else clip for clip in index.clips)
 
 
-def _with_recordings(clips: Sequence[Clip], recording_by: str) -> tuple[Clip, ...]:
+def _with_recordings(index: ClipIndex, recording_by: str) -> tuple[Clip, ...]:
+    clips = index.clips
     if recording_by == "folder":
         return tuple(replace(clip, recording=clip.relative.rpartition("/")[0]) for clip in clips)
     if recording_by == "none":
@@ -381,8 +384,9 @@ def _with_recordings(clips: Sequence[Clip], recording_by: str) -> tuple[Clip, ..
             f"--recording-by takes folder, none or a regular expression; {recording_by!r} is none: {error}"
         ) from error
     named = tuple(replace(clip, recording=_first_group(pattern, clip.relative)) for clip in clips)
-    nameless = [clip.relative for clip in named if clip.recording is None and clip.label == "normal"]
-    if nameless:
+    given_split = index.layout not in _WITHOUT_SPLIT
+    needed = [clip for clip in named if clip.label == "normal" and (clip.split == "train" or not given_split)]
+    if nameless := [clip.relative for clip in needed if clip.recording is None]:
         raise DataSetError(
             f"--recording-by {recording_by!r} names no recording for {len(nameless)} normal clips, among them "
             f"{nameless[0]}"

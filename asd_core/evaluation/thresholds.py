@@ -58,7 +58,6 @@ RULES: Mapping[str, RuleSpec] = {
         "Gamma distribution fitted to the normal scores (DCASE baselines)", False, "the share below", 0.9, True
     ),
     "mean_std": RuleSpec("Mean plus k standard deviations of the normal scores", False, "k", 3.0),
-    "highest": RuleSpec("Highest of the normal scores", False),
     "zero": RuleSpec("Zero, the decision boundary of a one-class SVM", False),
     "closest_topleft": RuleSpec("ROC point closest to the top left corner", True),
     "youden": RuleSpec("Largest Youden index, TPR - FPR", True),
@@ -66,6 +65,7 @@ RULES: Mapping[str, RuleSpec] = {
     "target_tpr": RuleSpec("Fewest false alarms at a wanted detection rate", True, "the smallest TPR allowed", 0.9),
     "target_fpr": RuleSpec("Most detections at a bearable false-alarm rate", True, "the largest FPR allowed", 0.1),
     "cost": RuleSpec("Least expected cost", True, "the cost of a miss, in false alarms", 1.0),
+    "highest": RuleSpec("Highest of the normal scores", False),
     "manual": RuleSpec("A value set by hand", False, "the threshold itself"),
 }
 
