@@ -106,7 +106,8 @@ class Detector(ABC):
 
     name: ClassVar[str]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
-    """`paper`: the report's values where it gives them; `quick`: the same with fewer updates."""
+    """`paper`: the report's values where it gives them; `quick`: a shorter training. `asd_core.detectors.presets` says
+    in which settings they differ."""
 
     @classmethod
     def from_preset(cls, preset: str, **overrides: Any) -> Self:
