@@ -145,6 +145,15 @@ def test_the_class_mix_is_written_and_figures_at_the_report_s_beside_ours(assess
     assert list(written["other_rules"]) == []
 
 
+def test_the_loss_of_the_mean_spectrum_comes_from_the_training_s_record_where_it_has_one(assessed):
+    method, found = assessed["gru_autoencoder"]
+    assert method.to_json()["mean_spectrum_loss"] == getattr(
+        found.artifact.manifest.training, "mean_spectrum_loss", None
+    )
+    object.__setattr__(found.artifact.manifest.training, "mean_spectrum_loss", 0.0038)
+    assert module._method(found, seed=0).to_json()["mean_spectrum_loss"] == 0.0038
+
+
 @pytest.mark.parametrize(
     ("n_normal", "n_anomalous", "same"), [(300, 801, True), (75, 200, True), (150, 150, False), (300, 780, False)]
 )
