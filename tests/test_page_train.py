@@ -148,6 +148,10 @@ def test_the_words_about_pooling_are_the_measured_figures():
     assert round(gained["LSTM predictor"], 2) == 0
     assert "gains the LSTM nothing" in text
     assert f"costs the GRU {-gained['GRU autoencoder']:.2f}".replace("0.", ".") in text
+    lathe = re.findall(r"^\| [\w ]+ \| (\.\d+) / \.\d+ \| (\.\d+) / \.\d+ \|$", table, re.MULTILINE)
+    costs = sorted(float(mean) - float(std) for mean, std in lathe)
+    assert len(costs) == 3
+    assert f"costs all three, {costs[0]:.2f} to {costs[-1]:.2f}".replace("0.", ".") in text
 
 
 def test_a_tiny_run_is_submitted_trains_in_its_own_process_and_shows_its_result(page, home):
