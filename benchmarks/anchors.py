@@ -29,7 +29,7 @@ from asd_core.evaluation import dcase, metrics
 from asd_core.evaluation.summary import Summary
 from asd_core.evaluation.uncertainty import Interval, estimate_of
 from asd_core.features.encoders.vggish import GENUINE_TITLE
-from asd_core.reports.reproduce import REPORT_IDS
+from asd_core.reports.published import REPORT_IDS
 from asd_core.tasks.assess import assess
 from asd_core.tasks.evaluate import evaluate
 from asd_core.tasks.train import TrainingRequest, scored, train

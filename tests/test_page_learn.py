@@ -136,6 +136,13 @@ def test_every_term_of_the_glossary_is_said_in_one_or_two_sentences(monkeypatch)
         assert len(re.findall(r"\.(?: |$)", words)) <= 2, words
 
 
+def test_the_glossary_says_for_which_sound_a_promise_holds(learn):
+    entries = dict(re.findall(r"\*\*([^*]+)\.\*\* (.+)", text_of(learn())))
+    assert "it holds for new recordings of the same machine, microphone and place" in entries["Conformal threshold"]
+    assert "nor from the recordings that they were cut from" in entries["Held-out"]
+    assert {"Recording", "Cross-fitting", "Provisional threshold"} <= set(entries)
+
+
 def test_the_quiz_gives_the_listeners_own_point(learn):
     page = learn(lesson="quiz")
     assert not page.exception

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from printed import figures
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
@@ -16,10 +18,13 @@ from asd_core.artifacts.store import list_versions, open_artifact
 from asd_core.audio.reading import encode_wav
 from asd_core.data import library
 from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.detectors import detector_class
+from asd_core.detectors.presets import unlike_paper_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
 from asd_core.jobs.listing import list_jobs
 from asd_core.tasks.train import TrainingRequest
+from pages.parts.train.fields import MEANINGS
 
 HOSTILE = "<img src=x onerror=alert(1)>[l](javascript:alert(1))"
 WAIT_S = 180
@@ -103,6 +108,50 @@ def request(home: Path, **changes: object) -> TrainingRequest:
         out=home.parent / "artifacts",
     )
     return replace(base, **changes)
+
+
+@pytest.mark.parametrize("detector", ["gru_autoencoder", "vggish_knn"])
+def test_the_form_says_in_which_settings_quick_differs_from_paper(page, detector):
+    differs = f"Where quick differs from paper: {unlike_paper_text(detector_class(detector))}."
+    assert differs in text_of(page(train_detector=detector))
+    assert "Where quick differs" not in text_of(page(train_detector=detector, train_preset="paper"))
+
+
+def test_the_words_about_a_stride_are_the_measured_figures():
+    """Those of docs/performance_notes.md: per network and stride, the AUC and how many times as fast."""
+    notes = (PROJECT / "docs" / "performance_notes.md").read_text(encoding="utf-8").split("## A stride of scoring")[1]
+    rows = {(name, int(k)): rest for name, k, *rest in re.findall(
+        r"^\| (LSTM|GRU) \| (\d+) \| (\.\d+) \| [\d.]+ \| ([\d.]+) \|$", notes, re.MULTILINE
+    )}  # fmt: skip
+    text = MEANINGS["stride"].text
+    for stride, said in ((2, "1.7 times as fast at 2"), (5, "3.1 to 3.4 at 5"), (10, "4.2 to 4.7 at 10")):
+        speeds = sorted({rows[name, stride][1] for name in ("LSTM", "GRU")})
+        assert figures(said) == [*speeds, str(stride)]
+        assert said in text
+    lstm = rows["LSTM", 1][0], rows["LSTM", 10][0]
+    assert f"fell from {lstm[0]} to {lstm[1]}" in text
+    assert rows["GRU", 1][0] == rows["GRU", 10][0]
+    assert "`python -m benchmarks.stride`" in text
+
+
+def test_the_words_about_pooling_are_the_measured_figures():
+    """Those of docs/evaluation.md, where pooling by the mean and by std stand side by side (simulated)."""
+    table = (
+        (PROJECT / "docs" / "evaluation.md").read_text(encoding="utf-8").split("simulated, one model for all ids")[1]
+    )
+    gained = {}
+    for name in ("DCASE autoencoder", "LSTM predictor", "GRU autoencoder"):
+        found = re.search(rf"^\| {name} \| mean [^|]*\| (0\.\d+).*\n\| \| \*\*std\*\* \| (0\.\d+)", table, re.MULTILINE)
+        gained[name] = float(found[2]) - float(found[1])
+    text = MEANINGS["pooling"].text
+    assert f"gains the autoencoder {gained['DCASE autoencoder']:.2f}".replace("0.", ".") in text
+    assert round(gained["LSTM predictor"], 2) == 0
+    assert "gains the LSTM nothing" in text
+    assert f"costs the GRU {-gained['GRU autoencoder']:.2f}".replace("0.", ".") in text
+    lathe = re.findall(r"^\| [\w ]+ \| (\.\d+) / \.\d+ \| (\.\d+) / \.\d+ \|$", table, re.MULTILINE)
+    costs = sorted(float(mean) - float(std) for mean, std in lathe)
+    assert len(costs) == 3
+    assert f"costs all three, {costs[0]:.2f} to {costs[-1]:.2f}".replace("0.", ".") in text
 
 
 def test_a_tiny_run_is_submitted_trains_in_its_own_process_and_shows_its_result(page, home):

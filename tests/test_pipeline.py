@@ -300,7 +300,7 @@ def test_a_recording_that_holds_nearly_all_clips_is_cut_into_runs(tmp_path):
     data = write_machine(tmp_path / "few", n_train=12, n_test=1, n_anomalous=1, ids=("00",))
     result = train(TrainingRequest("vggish_knn", data, recording_by=r"id_00_(00000000|\d)", out=tmp_path / "out"))
     calibration = result.artifact.manifest.calibration
-    assert (calibration.n, calibration.folds, calibration.keeps_promises) == (12, 5, False)
+    assert (calibration.n, calibration.folds, calibration.keeps_promises) == (12, 4, False)
 
 
 def test_few_training_clips_leave_a_warning_in_the_manifest(tmp_path):

@@ -20,7 +20,9 @@ from asd_core.evaluation.summary import Decisions, Summary
 from asd_core.evaluation.uncertainty import Interval
 from asd_core.monitoring.alarms import AlarmRule
 from asd_core.monitoring.watch import WatchReport
-from asd_core.reports.course_report import Method, Published, Reproduction, as_text, training_time_text
+from asd_core.reports.course_report import Method, Reproduction
+from asd_core.reports.course_tables import as_text, training_time_text
+from asd_core.reports.published import Published
 from asd_core.tasks.evaluate import Compared, Evaluation, MadeFrom
 
 EVALUATION = Evaluation(
@@ -280,7 +282,7 @@ def test_scores_of_parts_end_with_3_when_a_clip_was_refused(monkeypatch, n_refus
 # The reproduction
 
 
-PUBLISHED = Published("Table 7", 0.9406, 0.001688, None, (0.76, 0.90, 0.82), (0.96, 0.89, 0.92))
+PUBLISHED = Published("Table 7", 0.9406, 0.001688, (0.111, 0.888), (0.76, 0.90, 0.82), (0.96, 0.89, 0.92))
 METHOD = Method(
     title="LSTM",
     detector="lstm_predictor",
@@ -292,7 +294,7 @@ METHOD = Method(
     full_seconds_extrapolated=375.0,
     heldout_loss=None,
     report=PUBLISHED,
-    with_test_labels=Summary(RANKING, Decisions(replace(THRESHOLD, value=0.002222), CONFUSION)),
+    with_test_labels=Summary(RANKING, Decisions(replace(THRESHOLD, value=0.002222, uses_test_labels=True), CONFUSION)),
     without_test_labels=Summary(RANKING, Decisions(replace(THRESHOLD, value=0.003333), None)),
 )
 
@@ -304,9 +306,22 @@ def test_a_reproduction_prints_the_reports_figures_before_ours():
     assert figures(line_with(text, "AUC mean"))[:3] == ["0.872", "0.772", "0.932"]
     line = line_with(text, "uses test labels")
     assert (after(line, "report"), after(line, "here")) == ("0.001688", "0.002222")
-    assert "0.003333" in line_with(text, "threshold conformal")
+    assert "0.003333" in line_with(text, "threshold, conformal")
+    assert figures(line_with(text, "false alarms", "found"))[:8] == [
+        "11.1",
+        "20.0",
+        "8",
+        "40",
+        "88.8",
+        "70.0",
+        "7",
+        "10",
+    ]
     line = line_with(text, "anomalous P/R/F1")
-    assert figures(line.split("report")[1]) == ["0.96", "0.89", "0.92", "46.7", "70.0", "56.0"]
+    theirs, ours, at_mix = line.split("report")[1], line.split("here")[1].split(";")[0], line.split("mix")[1]
+    assert figures(theirs)[:3] == ["0.96", "0.89", "0.92"]
+    assert figures(ours) == ["46.7", "70.0", "56.0"]
+    assert figures(at_mix) == ["90.3", "70.0", "78.9"]
 
 
 def test_a_reproduction_says_how_long_it_trained_on_how_many_clips_and_what_all_would_take():

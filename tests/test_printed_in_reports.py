@@ -13,12 +13,14 @@ from markupsafe import Markup
 from printed import after, before, figures
 
 from asd_core.evaluation.localisation import LocalisationSummary
+from asd_core.evaluation.metrics import Confusion
 from asd_core.evaluation.operating import telling_clips
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.summary import Decisions, Summary
 from asd_core.evaluation.uncertainty import Interval
-from asd_core.reports import course_report
+from asd_core.reports import course_report, course_tables
 from asd_core.reports import html as report
+from asd_core.reports.published import PUBLISHED, Published
 
 
 def tables(page: str) -> dict[str, dict[str, list[str]]]:
@@ -165,8 +167,9 @@ def test_the_page_puts_every_figure_under_its_heading():
     assert before(sentences, "left out") == "3"
 
 
-def test_a_reproduction_sets_the_reports_row_above_ours_figure_by_figure():
-    published = course_report.Published("Table 7", 0.9406, 0.001688, None, (0.76, 0.90, 0.82), (0.96, 0.89, 0.92))
+def reproduced(confusion: Confusion | None = CONFUSION, **changed) -> course_report.Method:
+    """An LSTM trained again, judged with test labels at 0.002222, by the mean at 0.004444, without them at 0.003333."""
+    decided = Decisions(replace(THRESHOLD, value=0.004444, rule="mean_std"), Confusion(tn=20, fp=20, fn=1, tp=9))
     method = course_report.Method(
         title="LSTM",
         detector="lstm_predictor",
@@ -177,23 +180,77 @@ def test_a_reproduction_sets_the_reports_row_above_ours_figure_by_figure():
         training_seconds=75.0,
         full_seconds_extrapolated=None,
         heldout_loss=None,
-        report=published,
-        with_test_labels=Summary(RANKING, Decisions(replace(THRESHOLD, value=0.002222), CONFUSION)),
-        without_test_labels=Summary(RANKING, Decisions(replace(THRESHOLD, value=0.003333), None)),
+        report=Published("Table 7", 0.9406, 0.001688, None, (0.76, 0.90, 0.82), (0.96, 0.89, 0.92)),
+        with_test_labels=Summary(RANKING, Decisions(replace(THRESHOLD, value=0.002222), confusion)),
+        without_test_labels=Summary(RANKING, Decisions(replace(THRESHOLD, value=0.003333, reason="too few"), None)),
+        other_rules={"mean": Summary(RANKING, decided)},
     )
-    found = course_report._method(method)
-    theirs, with_labels, without = found["rows"]
-    assert theirs[1:] == ["0.001688", "0.76", "0.90", "0.82", "0.96", "0.89", "0.92"]
-    assert with_labels[1:] == ["0.002222", "0.91", "0.80", "0.85", "0.47", "0.70", "0.56"]
-    assert without[1] == "0.003333"
+    return replace(method, **changed)
+
+
+def test_a_reproduction_sets_the_reports_row_above_ours_figure_by_figure():
+    found = course_tables._method(reproduced())
+    theirs, with_labels, at_mix, mean, mean_at_mix, without = found["rows"]
+    assert theirs[1:] == ["0.001688", "", "", "0.76", "0.90", "0.82", "0.96", "0.89", "0.92"]
+    alarms, hits = "20.0 % (8/40)", "70.0 % (7/10)"
+    assert with_labels[1:] == ["0.002222", alarms, hits, "0.91", "0.80", "0.85", "0.47", "0.70", "0.56"]
+    # 240 of 300 normal clips without an alarm, 560.7 of 801 anomalous ones found: 240 / (240 + 240.3), 560.7 / 620.7.
+    assert at_mix[1:] == ["0.002222", "", "", "0.50", "0.80", "0.62", "0.90", "0.70", "0.79"]
+    assert (mean[:4], mean_at_mix[1]) == (["mean", "0.004444", "50.0 % (20/40)", "90.0 % (9/10)"], "0.004444")
+    assert without[:2] == ["conformal on held-out normal clips, not in the report: too few", "0.003333"]
     assert (found["auc_report"], figures(found["auc_pooled"])) == ("0.9406", ["0.911", "0.811", "0.971"])
     assert figures(found["auc_mean"]) == ["0.872", "0.772", "0.932"]
     assert figures(found["per_id"]) == ["00", "0.954", "02", "0.795"]
 
 
+def test_the_report_s_point_stands_under_the_rates():
+    theirs = course_tables._method(reproduced(report=PUBLISHED["gru_autoencoder"]))["rows"][0]
+    assert theirs[1:4] == ["0.000511", "12.3 %", "80.0 %"]
+
+
+def test_figures_at_the_report_s_class_mix_are_shown_where_ours_is_another():
+    same = replace(RANKING, n_normal=75, n_anomalous=200)
+    method = reproduced(without_test_labels=Summary(same, Decisions(THRESHOLD, None)))
+    assert [row[0] for row in course_tables._method(method)["rows"]][1:3] == [
+        "nearest to (0, 1), as in the report",
+        "mean",
+    ]
+    assert course_tables.class_mix_text(same).endswith("the same class mix.")
+    text = course_tables.class_mix_text(RANKING)
+    assert figures(text)[:4] == ["40", "10", "300", "801"]
+    assert "the class mix differs, and precision and F1 depend on it" in text
+
+
+@pytest.mark.parametrize(
+    ("loss", "mean_spectrum", "worth"),
+    [(0.0045, 0.0038, "no better"), (0.0038, 0.0038, "no better"), (0.0015, 0.0038, "better")],
+)
+def test_a_held_out_loss_is_held_against_always_predicting_the_mean_spectrum(loss, mean_spectrum, worth):
+    notes = course_tables.method_notes(reproduced(heldout_loss=loss, mean_spectrum_loss=mean_spectrum))
+    always = f"always predicting the mean spectrum would give {mean_spectrum}"
+    assert notes[1:] == [f"Held-out loss {loss}; {always}: the network does {worth}."]
+    assert len(course_tables.method_notes(reproduced(heldout_loss=loss))) == 1
+
+
+def test_a_method_says_in_which_settings_it_is_not_the_report_s():
+    notes = course_tables.method_notes(reproduced(unlike_report={"epochs": (8, 10), "windows_per_epoch": (8192, 0)}))
+    assert notes == ["Unlike the report: epochs 8 instead of 10, windows per epoch 8,192 instead of all."]
+    assert course_tables.method_notes(reproduced()) == ["Settings as in the report, where it gives them."]
+
+
 def test_the_reports_own_figures_are_those_that_it_prints():
-    lstm, gru = (course_report.PUBLISHED[name] for name in ("lstm_predictor", "gru_autoencoder"))
+    lstm, gru = (PUBLISHED[name] for name in ("lstm_predictor", "gru_autoencoder"))
     assert (lstm.table, lstm.auc_pooled, lstm.threshold) == ("Table 1", 0.9406, 0.001688)
     assert (lstm.normal, lstm.anomalous) == ((0.76, 0.90, 0.82), (0.96, 0.89, 0.92))
     assert (gru.table, gru.auc_pooled, gru.threshold, gru.point) == ("Table 2", 0.892, 0.000511, (0.123, 0.80))
     assert (gru.normal, gru.anomalous) == ((0.62, 0.87, 0.72), (0.94, 0.80, 0.87))
+
+
+def test_table_2_follows_from_the_report_s_rates_and_class_mix_and_not_from_another():
+    report = PUBLISHED["gru_autoencoder"]
+    at_its_rates = Confusion(tn=877, fp=123, fn=200, tp=800)  # as many clips of each class
+    found = at_its_rates.per_class_at_mix(n_normal=300, n_anomalous=801)
+    for label, printed in (("normal", report.normal), ("anomalous", report.anomalous)):
+        assert course_tables.precision_recall_f1(found[label]) == pytest.approx(printed, abs=0.01)
+    unweighted = at_its_rates.per_class()
+    assert unweighted["normal"].precision == pytest.approx(0.81, abs=0.005)  # the report: .62

@@ -153,7 +153,7 @@ def _print_sweep(report: dict[str, Any]) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.reports.course_report import as_text
+    from asd_core.reports.course_tables import as_text
     from asd_core.reports.reproduce import reproduce
 
     def show(name: str, progress: Progress) -> None:

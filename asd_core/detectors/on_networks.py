@@ -241,7 +241,8 @@ class RecurrentDetector(NetworkDetector[Scorer]):
         Frames from one scored window to the next: 1 scores every window. Training always sees all windows.
     conditioning
         `none` (the report), or `bands`: in training each band has mean 0 and deviation 1, which is then folded into
-        the weights (`asd_core.detectors.networks.training.BandScale`): the same network, learned in far fewer updates.
+        the weights (`asd_core.detectors.networks.training.BandScale`): the same network, with a lower held-out loss
+        after as many updates (docs/performance_notes.md). A lower loss is not always a better detector.
     """
 
     window: int = 10

@@ -167,7 +167,7 @@ class ClassFigures:
     support: int
 
 
-def _share(part: int, whole: int) -> float | None:
+def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
@@ -208,17 +208,31 @@ class Confusion:
     def per_class(self) -> dict[str, ClassFigures]:
         """Return precision, recall, F1 = 2 TP / (2 TP + FP + FN) and support, seen from either class."""
         return {
-            "normal": _class_figures(hits=self.tn, false_claims=self.fn, misses=self.fp),
-            "anomalous": _class_figures(hits=self.tp, false_claims=self.fp, misses=self.fn),
+            "normal": _class_figures(hits=self.tn, false_claims=self.fn, misses=self.fp, support=self.n_normal),
+            "anomalous": _class_figures(hits=self.tp, false_claims=self.fp, misses=self.fn, support=self.n_anomalous),
+        }
+
+    def per_class_at_mix(self, *, n_normal: int, n_anomalous: int) -> dict[str, ClassFigures]:
+        """Return what `per_class` would be at the same two rates in a test set of so many clips of each class.
+
+        Recall stays as it is; precision and F1 depend on the class mix. Empty where this matrix lacks a class.
+        """
+        if self.fpr is None or self.tpr is None:
+            return {}
+        fp, tp = self.fpr * n_normal, self.tpr * n_anomalous
+        tn, fn = n_normal - fp, n_anomalous - tp
+        return {
+            "normal": _class_figures(hits=tn, false_claims=fn, misses=fp, support=n_normal),
+            "anomalous": _class_figures(hits=tp, false_claims=fp, misses=fn, support=n_anomalous),
         }
 
 
-def _class_figures(*, hits: int, false_claims: int, misses: int) -> ClassFigures:
+def _class_figures(*, hits: float, false_claims: float, misses: float, support: int) -> ClassFigures:
     return ClassFigures(
         precision=_share(hits, hits + false_claims),
         recall=_share(hits, hits + misses),
         f1=_share(2 * hits, 2 * hits + false_claims + misses),
-        support=hits + misses,
+        support=support,
     )
 
 

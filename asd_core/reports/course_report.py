@@ -1,67 +1,39 @@
-"""What the course report prints, and the tables and figures that set it beside our own results.
+"""The course report's experiment as repeated here, as values, and the figures that belong to it.
 
-The report gives an AUC, a threshold and a table of precision, recall and F1 for its LSTM (Table 1) and its GRU (Table
-2); for VGGish with a one-class SVM it prints no AUC. Its text numbers three figures without data we could redraw, so
-ours show what its text argues with: the ROC curves, a normal beside an anomalous clip, and the scores with thresholds.
+The report's text numbers three figures without data we could redraw, so ours show what its text argues with: the ROC
+curves, a normal beside an anomalous clip, and the scores with thresholds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from asd_core.audio.reading import read_waveform
+from asd_core.detectors.presets import Differences
 from asd_core.evaluation.metrics import ClassFigures, roc_curve
 from asd_core.evaluation.summary import Ranking, Summary
-from asd_core.evaluation.uncertainty import interval_text
 from asd_core.features.log_mel import log_mel
-from asd_core.formats import area_text, score_text, seconds_text, share_text
-from asd_core.reports.html import render
 from asd_core.reports.plots import DETECTOR_COLOURS, SPECTROGRAM_DB, heatmap_png
+from asd_core.reports.published import (
+    LABELLED_RULES,
+    LEFT_OPEN,
+    PUBLISHED,
+    REPORT_ANOMALOUS_TEST_CLIPS,
+    REPORT_FITTED_CLIPS,
+    REPORT_NORMAL_TEST_CLIPS,
+    Published,
+    has_report_mix,
+)
 from asd_core.reports.svg import Curve, histogram_svg, image_svg, roc_svg, stacked_svg
 from asd_core.system import typed_json
 from asd_core.system.files import replace_file
 from asd_core.tasks.assess import Assessment
 
-TEMPLATE = Path(__file__).with_name("templates") / "reproduction.html.j2"
-REPORT_TRAINING_CLIPS = 2370
-REPORT_FITTED_CLIPS = 1895
-"""Of the 2,370, after 20 % of each id are held out."""
-
-
-@dataclass(frozen=True)
-class Published:
-    """What the report prints about a detector; None where it prints nothing."""
-
-    table: str | None
-    auc_pooled: float | None
-    threshold: float | None
-    point: tuple[float, float] | None
-    normal: tuple[float, float, float] | None
-    anomalous: tuple[float, float, float] | None
-
-
-PUBLISHED: Mapping[str, Published] = {
-    "vggish_ocsvm": Published(None, None, None, None, None, None),
-    "lstm_predictor": Published("Table 1", 0.9406, 0.001688, None, (0.76, 0.90, 0.82), (0.96, 0.89, 0.92)),
-    "gru_autoencoder": Published("Table 2", 0.892, 0.000511, (0.123, 0.80), (0.62, 0.87, 0.72), (0.94, 0.80, 0.87)),
-}
-"""Table, AUC, threshold, its point (rate of false alarms, rate of hits), and precision, recall, F1 of both classes."""
-
-LEFT_OPEN: Mapping[str, str] = {
-    "FFT size, mel scale and power of the log-mel frames": "n_fft 1024, Slaney mel, power 2",
-    "scaling of the frames (thresholds near 0.001 imply about [0, 1])": "min-max, limits of the fitted clips",
-    "which normal clips are held out": "20 % of each id's training clips (10 % from 1,000 on), by seed",
-    "nu and gamma of the one-class SVM": "nu 0.1, gamma 1 / (number of features x variance)",
-    "weights of VGGish, and patches to vector": "the public TF-Hub model; 10 patches x 128, laid end to end",
-    "direction of the GRU's decoder and what feeds it": "forward, the latent vector at every step",
-    "seed and threads": "seed 0 unless asked otherwise, one thread",
-}
-"""What the report does not say, and what is taken here."""
 SIMULATED_NOTE = "Simulated data: generated sound, not recordings. The report's own figures are of real clips."
 
 
@@ -80,7 +52,13 @@ class Method:
     report
         What the report prints about it.
     with_test_labels, without_test_labels
-        Judged at a threshold chosen on the test labels, as in the report, and at one from held-out normal clips.
+        Judged at a threshold chosen on the test labels by `LABELLED_RULES`, and at one from held-out normal clips.
+    other_rules
+        Judged at the report's further thresholds, see `OTHER_RULES`.
+    unlike_report
+        Settings in which it differs from the report's, its own value first.
+    mean_spectrum_loss
+        What the held-out loss would be if it always predicted the mean spectrum; None where it is not known.
     """
 
     title: str
@@ -95,6 +73,24 @@ class Method:
     report: Published
     with_test_labels: Summary
     without_test_labels: Summary
+    other_rules: Mapping[str, Summary] = field(default_factory=dict)
+    unlike_report: Differences = field(default_factory=dict)
+    mean_spectrum_loss: float | None = None
+
+    @property
+    def decided(self) -> dict[str, Summary]:
+        """What decided, in words, to the clips judged by it: the rule that looks at test labels comes first."""
+        honest = self.without_test_labels
+        return {
+            LABELLED_RULES[self.detector].title: self.with_test_labels,
+            **self.other_rules,
+            f"{honest.threshold.rule} on held-out normal clips, not in the report": honest,
+        }
+
+    @property
+    def has_report_mix(self) -> bool:
+        """Whether the test clips have the report's class mix."""
+        return has_report_mix(self.ranking.n_normal, self.ranking.n_anomalous)
 
     @property
     def ranking(self) -> Ranking:
@@ -113,10 +109,14 @@ class Method:
             "full_seconds_extrapolated": self.full_seconds_extrapolated,
             "training_seconds": self.training_seconds,
             "heldout_loss": self.heldout_loss,
+            "mean_spectrum_loss": self.mean_spectrum_loss,
+            "unlike_report": {name: list(pair) for name, pair in self.unlike_report.items()},
             "report": typed_json.to_json(self.report),
             **{key: figures[key] for key in _SHARED},
             "with_test_labels": _decisions_json(self.with_test_labels),
             "without_test_labels": _decisions_json(self.without_test_labels),
+            "other_rules": {title: _decisions_json(found) for title, found in self.other_rules.items()},
+            "has_report_mix": self.has_report_mix,
             "version": self.version,
         }
 
@@ -126,7 +126,16 @@ _SHARED = ("n_normal", "n_anomalous", "auc_pooled", "auc_pooled_ci", "auc_mean",
 
 def _decisions_json(summary: Summary) -> dict[str, Any]:
     told = None if summary.optimism is None else asdict(summary.optimism)
-    return {**summary.decisions.to_json(), "optimism": told}
+    at_mix = {name: asdict(each) for name, each in at_report_mix(summary).items()} or None
+    return {**summary.decisions.to_json(), "per_class_at_report_mix": at_mix, "optimism": told}
+
+
+def at_report_mix(summary: Summary) -> dict[str, ClassFigures]:
+    """Precision, recall and F1 at the same rates among the report's test clips; empty without a threshold."""
+    decided = summary.decisions.confusion
+    if decided is None:
+        return {}
+    return decided.per_class_at_mix(n_normal=REPORT_NORMAL_TEST_CLIPS, n_anomalous=REPORT_ANOMALOUS_TEST_CLIPS)
 
 
 @dataclass(frozen=True)
@@ -233,76 +242,6 @@ def _scores(assessments: Sequence[Assessment], methods: Sequence[Method]) -> dic
     return pictures
 
 
-def section(result: Reproduction, out: Path) -> Markup:
-    """HTML on a reproduction: the report's figures beside ours, the figures, what was left open."""
-    figures = [
-        {"caption": caption, "svg": Markup((out / name).read_text(encoding="utf-8"))}  # noqa: S704 - written above
-        for name, caption in result.figures.items()
-    ]
-    return Markup(  # noqa: S704 - the template escapes
-        render(
-            TEMPLATE,
-            result=result,
-            methods=[_method(each) for each in result.methods],
-            figures=figures,
-            left_open=LEFT_OPEN,
-            n_train_reported=REPORT_TRAINING_CLIPS,
-            note=SIMULATED_NOTE,
-        )
-    )
-
-
-def _method(method: Method) -> dict[str, Any]:
-    report, ranking, honest = method.report, method.ranking, method.without_test_labels
-    rows = [
-        ["chosen on test labels, as in the report", *_figures(method.with_test_labels)],
-        [f"from held-out normal clips ({honest.threshold.rule})", *_figures(honest)],
-    ]
-    if report.normal is not None and report.anomalous is not None:
-        numbers = [f"{value:.2f}" for value in (*report.normal, *report.anomalous)]
-        rows.insert(0, ["the report, on real clips", score_text(report.threshold), *numbers])
-    return {
-        "title": method.title,
-        "table": report.table,
-        "rows": rows,
-        "auc_report": report_area(report),
-        "auc_pooled": interval_text(ranking.auc_pooled),
-        "auc_mean": interval_text(ranking.auc_mean),
-        "per_id": _per_id_text(ranking),
-        "time": training_time_text(method),
-    }
-
-
-def _per_id_text(ranking: Ranking) -> str:
-    return ", ".join(f"{name} {area_text(each.auc)}" for name, each in ranking.per_id.items())
-
-
-def _figures(summary: Summary) -> list[str]:
-    per_class = summary.decisions.per_class
-    classes = [per_class[label] for label in ("normal", "anomalous") if label in per_class]
-    figures = [figure for each in classes for figure in precision_recall_f1(each)]
-    shares = ["" if value is None else f"{value:.2f}" for value in figures]
-    return [score_text(summary.threshold.value), *(shares or [""] * 6)]
-
-
-def precision_recall_f1(figures: ClassFigures) -> tuple[float | None, float | None, float | None]:
-    """Return a class's figures in the order of the report's tables."""
-    return figures.precision, figures.recall, figures.f1
-
-
-def report_area(report: Published) -> str:
-    """Write the report's pooled AUC, or that it prints none."""
-    return "prints none" if report.auc_pooled is None else f"{report.auc_pooled:.4f}"
-
-
-def training_time_text(method: Method) -> str:
-    """Write a training's time and, where it saw fewer clips than the report's, what all of them would take."""
-    text = f"{seconds_text(method.training_seconds)} on {method.n_fitted} clips"
-    if method.full_seconds_extrapolated is None:
-        return text
-    return f"{text}; extrapolated to {REPORT_FITTED_CLIPS}: {seconds_text(method.full_seconds_extrapolated)}"
-
-
 def extrapolated_seconds(seconds: float, *, n_fitted: int, preset: str) -> float | None:
     """Training time at the report's counts, in proportion to clips; None where nothing needs it.
 
@@ -311,38 +250,3 @@ def extrapolated_seconds(seconds: float, *, n_fitted: int, preset: str) -> float
     if preset != "paper" or n_fitted >= REPORT_FITTED_CLIPS:
         return None
     return round(seconds * REPORT_FITTED_CLIPS / n_fitted, 1)
-
-
-def as_text(result: Reproduction) -> str:
-    """Write the comparison for a terminal: one block per method, the report's figure before ours."""
-    mark = " (simulated data; the report's figures are of real clips)" if result.simulated else ""
-    lines = [f"ids {', '.join(result.ids)}, preset {result.preset}{mark}"]
-    for method in result.methods:
-        report, ranking = method.report, method.ranking
-        lines += [
-            "",
-            f"{method.title}: trained in {training_time_text(method)}",
-            f"  AUC pooled   report {report_area(report)}, here {interval_text(ranking.auc_pooled)}",
-            f"  AUC mean     here {interval_text(ranking.auc_mean)}, per id {_per_id_text(ranking)}",
-        ]
-        lines += _threshold_lines("nearest to (0, 1), uses test labels", method.with_test_labels, report)
-        lines += _threshold_lines("conformal", method.without_test_labels, None)
-    lines += ["", *(f"not run: {entry['method']}: {entry['reason']}" for entry in result.not_run)]
-    lines += [f"left open by the report: {what}; taken here: {taken}" for what, taken in LEFT_OPEN.items()]
-    return "\n".join([*lines, f"report and figures: {result.report}"])
-
-
-def _threshold_lines(title: str, found: Summary, report: Published | None) -> list[str]:
-    theirs = f"report {score_text(report.threshold)}, here " if report is not None else ""
-    lines = [f"  threshold {title}: {theirs}{score_text(found.threshold.value)}"]
-    published = {} if report is None else {"normal": report.normal, "anomalous": report.anomalous}
-    for label, each in found.decisions.per_class.items():
-        ours = "/".join(map(share_text, precision_recall_f1(each)))
-        lines.append(f"    {label} P/R/F1: {_beside(report, published.get(label))}{ours}")
-    return lines
-
-
-def _beside(report: Published | None, published: tuple[float, float, float] | None) -> str:
-    if report is None or published is None:
-        return ""
-    return f"{report.table}: report {'/'.join(f'{value:.2f}' for value in published)}, here "

@@ -181,7 +181,7 @@ def _localisation_table(summaries: dict[str, dict[str, LocalisationSummary]]) ->
     )
     st.caption(
         "AUC by chance: 0.5. A hit: the map's highest cell lies where the fault is heard. Brackets: 95 % intervals. A "
-        "one-class SVM's map is over time only: it is asked for the frame, not for the band. Left out: faults too "
+        "map of patches of 0.96 s is over time only: it is asked for the frame, not for the band. Left out: faults too "
         "faint to be marked."
     )
 

@@ -22,7 +22,13 @@ GLOSSARY = {
     ),
     "Conformal threshold": (
         "A threshold placed among the scores of held-out normal clips so that a new normal clip exceeds it with at "
-        "most the promised chance, whatever the scores look like."
+        "most the promised chance, whatever the scores look like; also called split-conformal. The promise is an "
+        "average over many trainings, and it holds for new recordings of the same machine, microphone and place: not "
+        "for another machine or a microphone that was moved."
+    ),
+    "Cross-fitting": (
+        "Fitting a detector several times, each time without one part of the recordings, and scoring that part: every "
+        "normal clip gets a held-out score and none is lost to training. The detector that is kept is fitted on all."
     ),
     "Decibel (dB)": (
         "A level on a logarithmic scale: 10 dB more is ten times the power. dBFS counts from the loudest that a "
@@ -37,8 +43,9 @@ GLOSSARY = {
     "False alarm": "A normal clip that is called anomalous.",
     "Frame": "A short stretch of sound whose spectrum is taken at once: here 64 ms, a new one every 32 ms.",
     "Held-out": (
-        "Normal clips kept aside in training. The detector has not learned from them, so they show how it scores "
-        "normal sound that is new to it."
+        "Normal clips scored by a detector that has not learned from them, nor from the recordings that they were cut "
+        "from: they show how it scores normal sound that is new to it. They are kept aside in training, or scored in "
+        "turn by cross-fitting."
     ),
     "Log-mel": (
         "A spectrum over frequency bands that are narrow below and wide above, as the ear hears, with levels in dB."
@@ -54,7 +61,15 @@ GLOSSARY = {
     ),
     "Precision": "Of the clips called anomalous, the share that is.",
     "Principal component": "A direction in which points differ most. Two of them make a plane to draw on.",
+    "Provisional threshold": (
+        "A threshold from too few held-out clips for a promised false-alarm rate, such as one just above the highest "
+        "of their scores. It is to be set again when more recordings are there."
+    ),
     "Recall": "Of the anomalous clips, the share that is found; also called true-positive rate.",
+    "Recording": (
+        "One stretch of sound as it was taken in one go, from which clips are cut. Clips of one recording resemble "
+        "each other, so that many of them tell less about new sound than as many recordings."
+    ),
     "ROC": "The curve of faults found against false alarms as the threshold moves from high to low.",
     "Standardising": "Subtracting a number's training mean and dividing by its training standard deviation.",
     "Support vector": "A training clip that holds the boundary of an SVM.",

@@ -9,6 +9,7 @@ from asd_core.data.data_set import OWN_SUFFIX, DataSet
 from asd_core.data.library import add_alias, checked_name
 from asd_core.data.table import EMBEDDED_NAME, KnownSet
 from asd_core.detectors import detector_class
+from asd_core.detectors.presets import unlike_paper_text
 from asd_core.errors import UsageError
 from asd_core.formats import display_name
 from asd_core.jobs import queue as jobs
@@ -19,7 +20,7 @@ from pages.shared.choices import choose, go, switch
 from pages.shared.data_sets import choose_machine, indexed, known_sets, set_title
 from pages.shared.frame import PROJECT
 
-PRESETS = {"quick": "quick: fewer updates", "paper": "paper: the report's values"}
+PRESETS = {"quick": "quick: a shorter training", "paper": "paper: the report's values"}
 
 
 def new_training() -> None:
@@ -76,6 +77,8 @@ def _choose_detector() -> tuple[str, str]:
         help="Where the hyper-parameters start from. quick: a minute or so for a small data set. paper: ten to a "
         "hundred times as long.",
     )
+    if preset == "quick":
+        st.caption(f"Where quick differs from paper: {unlike_paper_text(detector_class(detector))}.")
     with st.expander("What this detector does", icon=":material/info:"):
         st.text(" ".join((detector_class(detector).__doc__ or "").split("Parameters\n")[0].split()))
         if detector == "vggish_ocsvm":
