@@ -106,7 +106,7 @@ class Detector(ABC):
 
     name: ClassVar[str]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
-"""`paper`: the report's values where it gives them; `quick`: a shorter training. `asd_core.detectors.presets` says
+    """`paper`: the report's values where it gives them; `quick`: a shorter training. `asd_core.detectors.presets` says
     in which settings they differ."""
     fits_in_seconds: ClassVar[bool] = False
     """Whether it can be fitted several times over, to calibrate its threshold on all clips."""
