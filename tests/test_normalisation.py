@@ -31,9 +31,9 @@ def test_ids_of_different_level_pool_better_and_rank_the_same():
 
 def test_too_few_or_equal_scores_of_an_id_are_refused():
     with pytest.raises(ThresholdError, match="id 02 has 2"):
-        fit_id_scales([1, 2, 3, 4, 5, 6, 7], ["00"] * 5 + ["02"] * 2)
+        fit_id_scales(range(14), ["00"] * 12 + ["02"] * 2)
     with pytest.raises(ThresholdError, match="equal ones"):
-        fit_id_scales([1.0] * 6, ["00"] * 6)
+        fit_id_scales([1.0] * 12, ["00"] * 12)
 
 
 def test_an_id_without_a_scale_is_refused():
@@ -42,14 +42,15 @@ def test_an_id_without_a_scale_is_refused():
 
 
 def test_an_ids_scores_are_brought_to_mean_0_and_deviation_1():
-    heldout, ids = [1.0, 2, 3, 4, 5, 10, 10, 20, 20, 40], ["00"] * 5 + ["02"] * 5
+    heldout = [*[1.0, 2, 3, 4, 5] * 3, *[10, 10, 20, 20, 40] * 3]
+    ids = ["00"] * 15 + ["02"] * 15
     scales = fit_id_scales(heldout, ids)
     assert scales["00"] == pytest.approx((3.0, 2.0**0.5))
     assert scales["02"] == pytest.approx((20.0, 120.0**0.5))
     assert normalise_ids([3.0 + 2**0.5, 20.0], ["00", "02"], scales) == pytest.approx([1.0, 0.0])
 
 
-def test_five_scores_of_an_id_are_enough_and_four_are_not():
-    assert list(fit_id_scales([1.0, 2, 3, 4, 5], ["00"] * 5)) == ["00"]
-    with pytest.raises(ThresholdError, match="id 00 has 4"):
-        fit_id_scales([1.0, 2, 3, 4], ["00"] * 4)
+def test_twelve_scores_of_an_id_are_enough_and_eleven_are_not():
+    assert list(fit_id_scales(range(12), ["00"] * 12)) == ["00"]
+    with pytest.raises(ThresholdError, match="id 00 has 11"):
+        fit_id_scales(range(11), ["00"] * 11)
