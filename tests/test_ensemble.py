@@ -113,7 +113,7 @@ def test_only_clips_that_all_held_out_give_the_threshold():
     first, second = member("a", 0), member("b", 1)
     second = replace(second, heldout=Scores(second.heldout.clips[2:]))
     assert [clip.digest for clip in combine([first, second]).heldout.clips] == [
-        f"heldout-{row}" for row in range(2, 20)
+        f"heldout-{row}" for row in range(2, 24)
     ]
 
 
