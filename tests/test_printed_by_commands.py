@@ -17,7 +17,7 @@ from asd_core.data.dcase2020.published import CountRow
 from asd_core.detectors.contract import Progress
 from asd_core.evaluation.comparison import Difference
 from asd_core.evaluation.summary import Decisions, Summary
-from asd_core.evaluation.uncertainty import Interval
+from asd_core.evaluation.uncertainty import Interval, no_spread
 from asd_core.monitoring.alarms import AlarmRule
 from asd_core.monitoring.watch import WatchReport
 from asd_core.reports.course_report import Method, Published, Reproduction, as_text, training_time_text
@@ -93,9 +93,21 @@ def test_evaluate_prints_f1_on_the_clips_of_the_choice_and_on_others(evaluation)
 
 
 def test_evaluate_prints_a_difference_with_its_sign_interval_and_chance(capsys):
-    gap = Difference(Interval(-0.081, 0.003, -0.042), 0.071)
+    gap = Difference(Interval(-0.081, 0.003, -0.042), 0.071, Interval(0.011, 0.025, 0.018), 0.023)
     judging._print_evaluation(replace(EVALUATION, imported=Compared("theirs", SUMMARY, gap)))
-    assert figures(line_with(capsys.readouterr().out, "minus")) == ["-0.042", "-0.081", "0.003", "0.071"]
+    out = capsys.readouterr().out
+    assert figures(line_with(out, "minus", "mean over ids")) == ["-0.042", "-0.081", "+0.003", "0.071"]
+    assert figures(line_with(out, "minus", "pooled")) == ["+0.018", "+0.011", "+0.025", "0.023"]
+
+
+def test_evaluate_prints_why_a_figure_has_no_interval(capsys):
+    certain = Interval.undefined(1.0, no_spread(3, 4))
+    summary = replace(SUMMARY, ranking=replace(SUMMARY.ranking, auc_mean=certain))
+    gap = Difference(Interval.undefined(0.0, no_spread(3, 4)), 1.0, Interval(0.011, 0.025, 0.018), 0.023)
+    judging._print_evaluation(replace(EVALUATION, summary=summary, imported=Compared("theirs", SUMMARY, gap)))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "no spread" in line]
+    assert lines[0].endswith("1.000, interval not defined (no spread among 3 + 4 clips)")
+    assert "+0.000, interval not defined (no spread among 3 + 4 clips), DeLong p 1" in lines[1]
 
 
 def test_the_watch_ends_with_what_it_scored_refused_raised_and_cleared(tmp_path, monkeypatch, capsys):

@@ -16,7 +16,7 @@ from asd_core.cli.options import (
     data_options,
     rule_options,
 )
-from asd_core.cli.outcome import Outcome, figure, interval, refusals, show_warnings
+from asd_core.cli.outcome import Outcome, figure, refusals, show_warnings
 
 if TYPE_CHECKING:
     from asd_core.evaluation.summary import Summary
@@ -86,10 +86,15 @@ def _print_other(report: Evaluation, other: Compared, key: str, mark: str) -> No
         print(f"  of {member['title']}, {member['version']}")
     _print_summary(other.summary, left_out=report.n_excluded)
     if (gap := other.difference) is not None:
-        print(
-            f"  pooled AUC of {report.title} minus {key}: {gap.auc_pooled.estimate:+.3f}"
-            f"{interval(gap.auc_pooled.limits)}, DeLong p {figure(gap.p_value, '.2g')}"
-        )
+        pair = f"of {report.title} minus {key}"
+        _print_difference(f"AUC, mean over ids, {pair}", gap.auc_mean, gap.p_value)
+        _print_difference(f"AUC, all ids pooled, {pair}", gap.auc_pooled, gap.p_pooled)
+
+
+def _print_difference(name: str, gap: Interval | None, p_value: float | None) -> None:
+    from asd_core.evaluation.uncertainty import difference_text
+
+    print(f"  {name}: {difference_text(gap)}, DeLong p {figure(p_value, '.2g')}")
 
 
 def _print_summary(summary: Summary, *, left_out: int) -> None:
@@ -106,7 +111,9 @@ def _print_summary(summary: Summary, *, left_out: int) -> None:
 
 
 def _figure(found: Interval | None) -> str:
-    return figure(None) if found is None else f"{figure(found.estimate)}{interval(found.limits)}"
+    from asd_core.evaluation.uncertainty import interval_text
+
+    return interval_text(found)
 
 
 def _print_decisions(summary: Summary) -> None:

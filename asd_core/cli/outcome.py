@@ -66,11 +66,6 @@ def figure(value: float | None, form: str = ".3f") -> str:
     return "not defined" if value is None else format(value, form)
 
 
-def interval(limits: Sequence[float] | None) -> str:
-    """Write an interval after its figure."""
-    return "" if limits is None else f" [{limits[0]:.3f}, {limits[1]:.3f}]"
-
-
 def simulated_mark(report: Mapping[str, Any]) -> str:
     """Say that figures come from simulated data, where they do."""
     return " (simulated data)" if report.get("simulated") else ""

@@ -21,14 +21,14 @@ from asd_core.audio.reading import encode_wav, read_waveform
 from asd_core.data.simulated.record import load_mask
 from asd_core.detectors.contract import Detector
 from asd_core.errors import UsageError
-from asd_core.evaluation.comparison import difference
+from asd_core.evaluation.comparison import difference, holm
 from asd_core.evaluation.label_rules import Optimism
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
 from asd_core.evaluation.metrics import roc_curve
 from asd_core.evaluation.operating import telling_clips, verdict
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.summary import Decisions, Summary
-from asd_core.evaluation.uncertainty import estimate_of, interval_text
+from asd_core.evaluation.uncertainty import difference_text, estimate_of, interval_text
 from asd_core.features.log_mel import log_mel
 from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text, share_text
 from asd_core.reports.plots import (
@@ -322,20 +322,28 @@ def _localisation_row(kind: str, found: LocalisationSummary) -> list[str]:
 
 
 def _pairs(assessments: Sequence[Assessment], *, seed: int) -> list[dict[str, str]]:
-    rows = []
-    for one, other in combinations(assessments, 2):
-        found = difference(one.scores, other.scores, seed=seed)
-        if found is not None:
-            gap, p = found.auc_pooled, found.p_value
-            rows.append(
-                {
-                    "names": f"{one.title} minus {other.title}",
-                    "difference": f"{gap.estimate:+.3f}",
-                    "interval": f"{gap.low:+.3f} to {gap.high:+.3f}",
-                    "p": MISSING if p is None else f"{p:.2g}",
-                }
-            )
-    return rows
+    """Compare each detector with each other one; p-values adjusted by Holm where there are several pairs."""
+    tested = [
+        (f"{one.title} minus {other.title}", found)
+        for one, other in combinations(assessments, 2)
+        if (found := difference(one.scores, other.scores, seed=seed)) is not None
+    ]
+    adjusted = holm([found.p_value for _, found in tested])
+    return [
+        {
+            "names": names,
+            "mean": difference_text(found.auc_mean),
+            "p": _p_text(found.p_value),
+            "p_holm": _p_text(p_holm),
+            "pooled": difference_text(found.auc_pooled),
+            "p_pooled": _p_text(found.p_pooled),
+        }
+        for (names, found), p_holm in zip(tested, adjusted, strict=True)
+    ]
+
+
+def _p_text(p_value: float | None) -> str:
+    return MISSING if p_value is None else f"{p_value:.2g}"
 
 
 def _clips(entries: Sequence[_Entry]) -> list[dict[str, Any]]:

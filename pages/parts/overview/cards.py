@@ -58,4 +58,6 @@ def page_cards(descriptions: Mapping[str, str]) -> None:
 
 
 def _interval(found: Interval | None) -> str:
-    return "not defined" if found is None else f"{found.low:.3f} to {found.high:.3f}"
+    if found is None or found.limits is None:
+        return "not defined" if found is None else f"not defined ({found.reason})"
+    return f"{found.limits[0]:.3f} to {found.limits[1]:.3f}"
