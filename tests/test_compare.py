@@ -227,7 +227,14 @@ def test_text_that_a_spreadsheet_would_run_is_quoted(start):
 
 
 def test_numbers_and_gaps_stay_as_they_are():
-    assert [spreadsheet_cell(value) for value in (-1.5, None, 3, "plain")] == ["-1.5", "", "3", "plain"]
+    assert [spreadsheet_cell(value) for value in (-1.5, None, 3, "plain", True, False)] == [
+        "-1.5",
+        "",
+        "3",
+        "plain",
+        "true",
+        "false",
+    ]
 
 
 def test_a_band_is_drawn_behind_its_curve():

@@ -30,6 +30,7 @@ EVALUATION = Evaluation(
     title="Detector A",
     encoder=None,
     simulated=True,
+    data_simulated=False,
     threshold_per_id=False,
     normalised_per_id=False,
     repooled=None,
@@ -51,7 +52,7 @@ def evaluation(capsys):
 def test_evaluate_prints_how_many_clips_of_which_label_and_how_many_left_out(evaluation):
     line = line_with(evaluation, "test clips")
     assert (before(line, "normal"), before(line, "anomalous"), before(line, "left out")) == ("40", "10", "3")
-    assert "simulated" in line_with(evaluation, "Detector A")
+    assert line_with(evaluation, "Detector A") == "Detector A (trained on simulated sound)"
 
 
 def test_evaluate_prints_each_area_with_its_own_interval(evaluation):
@@ -119,7 +120,7 @@ def test_the_watch_ends_with_what_it_scored_refused_raised_and_cleared(tmp_path,
     line = line_with(capsys.readouterr().err, "scored")
     counts = [before(line, word) for word in ("scored", "refused", "raised", "cleared")]
     assert counts == ["25", "6", "4", "3"]
-    assert "simulated" in line
+    assert line.endswith("(trained on simulated sound)")
 
 
 def test_an_epoch_prints_its_number_losses_and_times(capsys):
@@ -133,21 +134,22 @@ def test_an_epoch_prints_its_number_losses_and_times(capsys):
 
 def test_training_ends_with_counts_of_fitted_and_held_out_clips_time_and_threshold(tmp_path, monkeypatch, capsys):
     report = {"title": "A", "n_train": 96, "n_heldout": 24, "seconds": 7.26, "threshold": {"value": 0.004321}}
-    report |= {"refused": [], "simulated": False, "model": "m"}
+    report |= {"refused": [], "simulated": True, "data_simulated": True, "model": "m"}
     result = SimpleNamespace(to_json=lambda: report, warnings=())
     monkeypatch.setattr("asd_core.tasks.train.train", lambda *_, **__: result)
     assert main(["train", "lstm_predictor", "--data", str(tmp_path)]) == 0
     line = line_with(capsys.readouterr().err, "fitted")
     assert (before(line, "clips fitted"), before(line, "held out")) == ("96", "24")
     assert (before(line, " s,"), after(line, "threshold")) == ("7.3", "0.004321")
+    assert line.endswith("(trained on simulated sound; simulated data)")
 
 
 def test_a_sweep_prints_its_shares_in_the_order_of_its_heading(capsys):
     cell = {"nu": 0.05, "gamma": "scale", "support_share": 0.21, "heldout_outside": 0.32, "heldout_fpr": 0.13}
     cell["test"] = {"auc_mean": 0.94, "observed_fpr": 0.15}
-    training._print_sweep(
-        {"title": "A", "simulated": True, "n_train": 96, "n_heldout": 24, "n_test": 20, "cells": [cell], "warnings": []}
-    )
+    counts = {"n_train": 96, "n_heldout": 24, "n_test": 20}
+    marks = {"simulated": True, "data_simulated": True}
+    training._print_sweep({"title": "A", **marks, **counts, "cells": [cell], "warnings": []})
     printed = capsys.readouterr().out
     line = line_with(printed, "fitted")
     assert [before(line, word) for word in ("clips fitted", "held out", "test")] == ["96", "24", "20"]
@@ -304,6 +306,8 @@ METHOD = Method(
 def test_a_reproduction_prints_the_reports_figures_before_ours():
     text = as_text(Reproduction("paper", ("00",), True, 474, (METHOD,), (), 80.0, Path("report.html"), {}))
     line = line_with(text, "AUC pooled")
+    assert "LSTM (trained on simulated sound): trained in" in text
+    assert "simulated data" in text.splitlines()[0]
     assert (after(line, "report"), after(line, "here")) == ("0.9406", "0.911")
     assert figures(line_with(text, "AUC mean"))[:3] == ["0.872", "0.772", "0.932"]
     line = line_with(text, "uses test labels")

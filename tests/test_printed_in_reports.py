@@ -125,7 +125,7 @@ def test_a_kind_of_fault_has_its_areas_and_hits_beside_chance():
 
 def test_the_page_puts_every_figure_under_its_heading():
     entry = dict.fromkeys(("histogram", "by_id", "trained", "optimism", "uses_labels", "localisation"), "")
-    entry |= {"title": "Detector A", "auc_mean": "0.872", "auc_pooled": "0.911", "pauc_mean": "0.653"}
+    entry |= {"title": "A", "name": "Detector A", "auc_mean": "0.872", "auc_pooled": "0.911", "pauc_mean": "0.653"}
     entry |= {"per_id": {"00": "0.954", "02": "0.795"}, "threshold": "0.0123", "rule": "conformal"}
     entry |= {"promised": "10.1 %", "observed": "20.2 %"}
     entry["confusion"] = report._confusion(SUMMARY.decisions)
@@ -136,7 +136,8 @@ def test_the_page_puts_every_figure_under_its_heading():
         preface=Markup(""),
         title="t",
         colours={"normal": "blue", "anomalous": "orange"},
-        simulated=False,
+        data_simulated=False,
+        simulated=[],
         machine="slider",
         data_set="s",
         n_normal=40,

@@ -214,7 +214,7 @@ def test_what_if_counts_false_alarms_among_normal_and_finds_among_anomalous_clip
 
 def test_a_batch_shows_each_clip_the_verdict_and_score_of_its_own_row():
     def row(path, status, score, verdict):
-        return ScoreRow(path, "svm", "", status, "", score, 0.5, verdict)
+        return ScoreRow(path, "svm", "", status, "", score, 0.5, verdict, True)
 
     rows = [row("x", "refused", None, ""), row("y", "ok", 0.25, "normal"), row("z", "warning", 0.75, "anomalous")]
     uploads = [SimpleNamespace(name="y"), SimpleNamespace(name="z")]

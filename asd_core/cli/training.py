@@ -64,7 +64,8 @@ def _train(arguments: argparse.Namespace) -> Outcome:
     shown = f"{threshold:.4g}" if threshold is not None else "none"
     print(
         f"{report['title']}: {report['n_train']} clips fitted, {report['n_heldout']} held out, "
-        f"{report['seconds']:.1f} s, threshold {shown}{simulated_mark(report)}",
+        f"{report['seconds']:.1f} s, threshold {shown}"
+        f"{simulated_mark(detector=report['simulated'], data=report['data_simulated'])}",
         file=sys.stderr,
     )
     code = refusals(report["refused"])
@@ -109,7 +110,8 @@ def _sweep(arguments: argparse.Namespace) -> Outcome:
 
 
 def _print_sweep(report: dict[str, Any]) -> None:
-    print(f"{report['title']}{simulated_mark(report)}")
+    mark = simulated_mark(detector=report["simulated"], data=report["data_simulated"])
+    print(f"{report['title']}{mark}")
     print(f"  {report['n_train']} clips fitted, {report['n_heldout']} held out, {report['n_test']} test clips")
     print("  shares: support vectors / held-out outside / held-out alarms; with test labels: mean AUC / alarms")
     for cell in report["cells"]:

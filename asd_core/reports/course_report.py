@@ -19,8 +19,8 @@ from asd_core.evaluation.metrics import ClassFigures, roc_curve
 from asd_core.evaluation.summary import Ranking, Summary
 from asd_core.evaluation.uncertainty import interval_text
 from asd_core.features.log_mel import log_mel
-from asd_core.formats import area_text, score_text, seconds_text, share_text
-from asd_core.reports.html import render
+from asd_core.formats import TRAINED_ON_SIMULATED, area_text, score_text, seconds_text, share_text
+from asd_core.reports.html import named, render
 from asd_core.reports.plots import DETECTOR_COLOURS, SPECTROGRAM_DB, heatmap_png
 from asd_core.reports.svg import Curve, histogram_svg, image_svg, roc_svg, stacked_svg
 from asd_core.system import typed_json
@@ -71,6 +71,8 @@ class Method:
 
     Parameters
     ----------
+    simulated
+        Whether it was trained on simulated sound.
     n_fitted, n_heldout
         Normal training clips that it was fitted on, and those held out.
     training_seconds, full_seconds_extrapolated
@@ -135,6 +137,8 @@ class Reproduction:
 
     Parameters
     ----------
+    data_simulated
+        Whether the clips are simulated; `simulated` says it of the detectors.
     n_train
         Normal training clips, fitted and held out.
     not_run
@@ -149,7 +153,7 @@ class Reproduction:
 
     preset: str
     ids: tuple[str, ...]
-    simulated: bool
+    data_simulated: bool
     n_train: int
     methods: tuple[Method, ...]
     not_run: tuple[Mapping[str, str], ...]
@@ -158,6 +162,11 @@ class Reproduction:
     figures: Mapping[str, str]
     warnings: tuple[str, ...] = ()
 
+    @property
+    def simulated(self) -> bool:
+        """Whether any of the detectors was trained on simulated sound."""
+        return any(method.simulated for method in self.methods)
+
     def to_json(self) -> dict[str, Any]:
         """Return the keys of the `reproduce` command as plain values for `json.dumps`."""
         return {
@@ -165,6 +174,7 @@ class Reproduction:
             "command": "reproduce",
             "warnings": list(self.warnings),
             "simulated": self.simulated,
+            "data_simulated": self.data_simulated,
             "preset": self.preset,
             "ids": list(self.ids),
             "n_train": self.n_train,
@@ -186,6 +196,8 @@ def write_figures(assessments: Sequence[Assessment], methods: Sequence[Method], 
         File names to captions, in order.
     """
     note = SIMULATED_NOTE if assessments[0].data_set.simulated is not None else "DCASE 2020 Task 2 recordings."
+    if any(each.artifact.simulated for each in assessments):
+        note += f" Detectors: {TRAINED_ON_SIMULATED}."
     figures = {
         "figure-1-roc.svg": ("ROC, ids pooled; dots: the report's point where it prints one", _roc(assessments)),
         "figure-2-spectrograms.svg": ("Log-mel spectrograms of a normal and an anomalous clip", _spectra(assessments)),
@@ -262,7 +274,7 @@ def _method(method: Method) -> dict[str, Any]:
         numbers = [f"{value:.2f}" for value in (*report.normal, *report.anomalous)]
         rows.insert(0, ["the report, on real clips", score_text(report.threshold), *numbers])
     return {
-        "title": method.title,
+        "title": named(method.title, simulated=method.simulated),
         "table": report.table,
         "rows": rows,
         "auc_report": report_area(report),
@@ -315,13 +327,13 @@ def extrapolated_seconds(seconds: float, *, n_fitted: int, preset: str) -> float
 
 def as_text(result: Reproduction) -> str:
     """Write the comparison for a terminal: one block per method, the report's figure before ours."""
-    mark = " (simulated data; the report's figures are of real clips)" if result.simulated else ""
+    mark = " (simulated data; the report's figures are of real clips)" if result.data_simulated else ""
     lines = [f"ids {', '.join(result.ids)}, preset {result.preset}{mark}"]
     for method in result.methods:
         report, ranking = method.report, method.ranking
         lines += [
             "",
-            f"{method.title}: trained in {training_time_text(method)}",
+            f"{named(method.title, simulated=method.simulated)}: trained in {training_time_text(method)}",
             f"  AUC pooled   report {report_area(report)}, here {interval_text(ranking.auc_pooled)}",
             f"  AUC mean     here {interval_text(ranking.auc_mean)}, per id {_per_id_text(ranking)}",
         ]

@@ -88,7 +88,7 @@ def reproduce(
     result = Reproduction(
         preset=preset,
         ids=ids,
-        simulated=methods[0].simulated,
+        data_simulated=data_set.simulated is not None,
         n_train=methods[0].n_fitted + methods[0].n_heldout,
         methods=tuple(methods),
         not_run=tuple(not_run),
@@ -166,7 +166,7 @@ def _method(assessment: Assessment, *, seed: int) -> Method:
         title=assessment.title,
         detector=name,
         version=assessment.artifact.version,
-        simulated=assessment.data_set.simulated is not None,
+        simulated=assessment.artifact.simulated,
         n_fitted=n_fitted,
         n_heldout=len(manifest.data.heldout_digests),
         training_seconds=training.seconds,

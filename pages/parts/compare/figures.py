@@ -168,7 +168,15 @@ def _row(judged: Judged, row: int, seconds: dict[str, float]) -> dict[str, Any]:
         plain[f"auc_id_{machine_id}"] = figures.auc
     _add_decisions(judged, row, shown, plain)
     _add_costs(method, seconds.get(method.key), shown, plain)
+    plain["simulated"] = _trained_on_simulated(judged, method)
     return {"shown": shown, "plain": plain}
+
+
+def _trained_on_simulated(judged: Judged, method: Method) -> bool | None:
+    """Whether a method, or any detector of an ensemble, was trained on simulated sound; None for imported scores."""
+    if method.is_ensemble:
+        return any(each.artifact.simulated for each in judged.comparison.methods if each.artifact is not None)
+    return None if method.artifact is None else method.artifact.simulated
 
 
 def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[str, Any]) -> None:
