@@ -171,3 +171,17 @@ def test_the_table_of_the_comparison_says_it_of_each_method():
     of = compare_figures._trained_on_simulated
     ensemble = judged.comparison.methods[-1]
     assert [of(judged, each) for each in (rail, real, imported, ensemble)] == [True, False, None, True]
+
+
+def test_a_watch_says_it_in_its_first_and_last_line_and_in_its_table(recordings, pump, tmp_path, capsys):
+    clips = recordings / "slider" / "test"
+    for number, (model, marked) in enumerate(((RAIL, True), (pump, False))):
+        table = tmp_path / f"{number}.csv"
+        options = ("--once", "--poll", "0.05", "--csv", table)
+        report = report_of(tmp_path / "r.json", "watch", clips, "--model", model, *options)
+        printed = capsys.readouterr()
+        assert report["simulated"] is marked
+        assert (MARK in printed.out.splitlines()[0], MARK in printed.err.splitlines()[-1]) == (marked, marked)
+        rows = table.read_text().splitlines()[1:]
+        assert {line.rsplit(",", 1)[1] for line in rows} == {str(marked).lower()}
+        assert len(rows) == 6
