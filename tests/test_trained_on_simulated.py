@@ -17,6 +17,7 @@ from asd_core.artifacts.store import open_artifact
 from asd_core.audio.reading import encode_wav
 from asd_core.cli import main
 from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
+from asd_core.detectors.contract import Progress
 from asd_core.monitoring.rows import WatchRow
 from asd_core.tasks.compare import Method, join, with_ensemble
 from asd_core.tasks.train import TrainingRequest, train
@@ -24,6 +25,7 @@ from asd_core.types import AnomalyMap
 from pages.parts.check import verdicts
 from pages.parts.compare import figures as compare_figures
 from pages.parts.monitor import live
+from pages.parts.train import live as train_live
 from pages.shared import cards
 from pages.shared.cache import Heard
 
@@ -161,6 +163,16 @@ def test_a_watched_folder_says_it_even_where_the_table_is_of_an_earlier_release(
     assert not live._by_simulated(replace(row, model=str(pump)))
     assert live._by_simulated(replace(row, model="gone", simulated=True))
     assert not live._by_simulated(replace(row, model="gone"))
+
+
+def test_losses_of_a_training_on_simulated_clips_are_marked(bench, recordings):
+    events = [Progress(epoch=1, epochs=2, loss=0.5, heldout_loss=0.4, elapsed_s=1.0, eta_s=1.0)]
+    for data, marked in ((bench, True), (bench / "slider", True), (recordings, False)):
+        request = SimpleNamespace(detector="lstm_predictor", data=data)
+        job = SimpleNamespace(name="j", request=request)
+        text = text_of(drawn(lambda job=job: train_live.loss_figure(job, events)))
+        assert "Validation" in text
+        assert (MARK in text.lower()) is marked
 
 
 def test_the_table_of_the_comparison_says_it_of_each_method():
