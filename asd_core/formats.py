@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 
 MISSING = "–"
+TRAINED_ON_SIMULATED = "trained on simulated sound"
+"""Said wherever a detector's verdict, score or figure is shown, of a detector that never heard a real machine."""
 MAX_SHOWN_NAME = 200
 
 _CELL_START = r"(?:^|(?<=[,;|\t\r\n]))"
@@ -63,13 +65,15 @@ def size_text(n_bytes: int) -> str:
 
 
 def spreadsheet_cell(value: str | float | None) -> str:
-    """Write a CSV cell: numbers by `repr`, None empty, and a `'` before all text that a spreadsheet would run.
+    """Write a CSV cell: numbers by `repr`, `true` or `false`, None empty, a `'` before what a spreadsheet would run.
 
     That is text that begins with `= + - @`, TAB or CR, even after blanks and quotes, at the start of the cell or after
     any character that separates cells in a spreadsheet whose separator is not a comma.
     """
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, float):
         return float.__repr__(value)  # without the type's name, which NumPy adds
     return _RUN_AS_FORMULA.sub("'", value) if isinstance(value, str) else repr(value)

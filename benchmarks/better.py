@@ -36,7 +36,7 @@ from asd_core.evaluation import metrics
 from asd_core.evaluation.ensemble import combine
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import from_normal_scores, is_anomalous
-from asd_core.evaluation.uncertainty import Interval, bootstrap
+from asd_core.evaluation.uncertainty import Interval, bootstrap, interval_text
 from asd_core.types import BoolArray, FloatArray
 
 IDS = ("00", "02", "04", "06")
@@ -267,7 +267,7 @@ class Row:
 
 def _cell(by_seed: Sequence[float], interval: Interval) -> str:
     sd = f" ± {np.std(by_seed, ddof=1):.3f}" if len(by_seed) > 1 else ""
-    return f"{np.mean(by_seed):.3f}{sd} [{interval.low:.3f}, {interval.high:.3f}]"
+    return f"{np.mean(by_seed):.3f}{sd}{interval_text(interval).removeprefix(f'{interval.estimate:.3f}')}"
 
 
 def false_alarms(method: Scored) -> float:

@@ -20,7 +20,7 @@ from asd_core.data.simulated.record import load_mask, read_simulated
 from asd_core.detectors.contract import Detector
 from asd_core.detectors.occlusion import BandOcclusion, band_occlusion
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
-from asd_core.evaluation.uncertainty import Interval
+from asd_core.evaluation.uncertainty import Interval, interval_text
 from asd_core.features.log_mel import mel_band_centres_hz
 from asd_core.types import AnomalyMap, BoolArray
 
@@ -114,7 +114,7 @@ def table_row(title: str, kind: str, summary: LocalisationSummary) -> str:
 
 def written(interval: Interval | None) -> str:
     """Return the figure with its interval."""
-    return "-" if interval is None else f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    return interval_text(interval, missing="-")
 
 
 def share(value: float | None) -> str:

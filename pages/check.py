@@ -11,7 +11,7 @@ from pages.parts.check.uploads import admitted
 from pages.parts.check.verdicts import listeners, unfamiliar, verdict_cards
 from pages.parts.check.what_if import what_if_controls
 from pages.shared.cache import heard
-from pages.shared.cards import simulated_note, usable_detectors
+from pages.shared.cards import simulated_note, simulated_warning, usable_detectors
 from pages.shared.choices import switch
 from pages.shared.frame import no_detectors, open_page
 from pages.shared.listening import listening_panels
@@ -31,11 +31,8 @@ with open_page("pages/check.py") as chosen:
     source = switch("Where the clip comes from", SOURCES, key="source", in_url=False)
     if source == SOURCES[0]:
         simulated_note(good.values())
-    elif any(artifact.simulated for artifact in good.values()):
-        st.caption(
-            ":material/science: These detectors learned from simulated sound: on a recording of your own they tell how "
-            "far it is from the simulation. Train them on your machine's normal sound to judge your machine."
-        )
+    else:
+        simulated_warning(good.values())
     waveform, title = None, ""
     if source == "Upload":
         files = st.file_uploader(

@@ -109,7 +109,7 @@ def test_no_content_is_shown_where_a_score_file_is_refused(tmp_path):
 
 def test_scores_that_the_score_command_wrote_are_read_under_their_own_names(tmp_path):
     names = ["=1.wav", "x;=cmd;.wav", "'=1.wav", "a\rb.wav"]
-    rows = [ScoreRow(name, "m", "", "ok", "", float(number), None, "") for number, name in enumerate(names)]
+    rows = [ScoreRow(name, "m", "", "ok", "", float(number), None, "", True) for number, name in enumerate(names)]
     path = tmp_path / "scores.csv"
     path.write_text(format_score_csv(rows), encoding="utf-8", newline="")
     assert read_scores(path) == {name: float(number) for number, name in enumerate(names)}

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def test_a_clip_that_several_models_refuse_is_one_refused_clip(tmp_path):
     """Six rows of three clips under two models: one clip refused by both, one by the second alone."""
     statuses = {"a.wav": ("ok", "warning"), "b.wav": ("refused", "refused"), "c.wav": ("ok", "refused")}
     rows = [
-        ScoreRow(path, f"m{at}", "", status, "", None if status == "refused" else 0.5, 0.6, "")
+        ScoreRow(path, f"m{at}", "", status, "", None if status == "refused" else 0.5, 0.6, "", True)
         for path, own in statuses.items()
         for at, status in enumerate(own)
     ]
@@ -83,6 +84,37 @@ def test_a_clip_that_several_models_refuse_is_one_refused_clip(tmp_path):
     found = score_parts.count_rows(tmp_path, ["part-0.parquet", "part-1.parquet"], told.append)
     assert found == {"statuses": {"ok": 2, "warning": 1, "refused": 3}, "n_refused": 2}
     assert [(row.path, row.model) for row in told] == [("b.wav", "m0"), ("b.wav", "m1"), ("c.wav", "m1")]
+
+
+def test_rows_of_parts_say_whether_the_detector_was_trained_on_simulated_sound(tmp_path):
+    rows = [
+        ScoreRow("a.wav", "rail", "", "ok", "", 0.5, 0.6, "normal", True),
+        ScoreRow.refused("b.wav", "pump", "", "open: no", False),
+    ]
+    (tmp_path / "part").write_bytes(score_parts.parquet_bytes(rows))
+    assert pq.read_schema(tmp_path / "part").names[-1] == "simulated"
+    assert list(read_rows(tmp_path, ["part"])) == rows
+    write_csv(tmp_path, ["part"], tmp_path / "joined.csv")
+    assert [line.rsplit(",", 1)[1] for line in (tmp_path / "joined.csv").read_text().splitlines()] == [
+        "simulated",
+        "true",
+        "false",
+    ]
+
+
+def test_a_part_of_an_earlier_release_is_read_and_its_column_filled_from_the_model(tmp_path, monkeypatch):
+    row = ScoreRow("a.wav", "rail", "", "ok", "", 0.5, 0.6, "normal", True)
+    with monkeypatch.context() as earlier:
+        before = [field for field in dataclass_fields(ScoreRow) if field.name != "simulated"]
+        earlier.setattr(score_parts, "fields", lambda _: before)
+        (tmp_path / "part").write_bytes(score_parts.parquet_bytes([row]))
+    assert "simulated" not in pq.read_schema(tmp_path / "part").names
+    assert list(read_rows(tmp_path, ["part"])) == [replace(row, simulated=None)]
+    assert list(read_rows(tmp_path, ["part"], simulated={"rail": True})) == [row]
+    write_csv(tmp_path, ["part"], tmp_path / "open.csv")
+    write_csv(tmp_path, ["part"], tmp_path / "joined.csv", simulated={"rail": True})
+    assert (tmp_path / "open.csv").read_text().splitlines()[1].endswith(",normal,")
+    assert (tmp_path / "joined.csv").read_text().splitlines()[1].endswith(",normal,true")
 
 
 def start(*arguments, cwd, **environment):
@@ -210,6 +242,7 @@ def test_run_json_says_what_came_out(corpus, quiet):
     assert report["statuses"]["refused"] == report["n_refused"] == N_BAD
     assert [(model["model"], model["version"]) for model in report["models"]] == [(str(MODEL), version_of(MODEL))]
     assert len(report["models"][0]["digest"]) == 64
+    assert report["models"][0]["simulated"] is True
 
 
 def version_of(model: Path) -> str:
@@ -422,7 +455,7 @@ def run(tmp_path):
     """A run of one clip, planned but not scored, as a worker gets it."""
     (tmp_path / "plan.json").write_bytes(b"{}")
     version = MODEL / version_of(MODEL)
-    model = Model("m", str(version), version.name, (version / "manifest.sha256").read_text().strip())
+    model = Model("m", str(version), version.name, (version / "manifest.sha256").read_text().strip(), True)
     return Run(str(tmp_path), str(tmp_path), (model,), batch.hashlib.sha256(b"{}").hexdigest())
 
 

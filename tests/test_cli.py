@@ -23,7 +23,7 @@ from asd_core.cli import main
 from asd_core.tasks.score import ScoreRow, format_score_csv
 from asd_core.types import SR
 
-COLUMNS = ["path", "model", "encoder", "status", "reason", "anomaly_score", "threshold", "verdict"]
+COLUMNS = ["path", "model", "encoder", "status", "reason", "anomaly_score", "threshold", "verdict", "simulated"]
 COMMANDS = ("simulate", "index", "train", "evaluate", "score", "watch", "evaluate-dcase", "verify-vggish", "doctor")
 
 
@@ -274,7 +274,9 @@ def test_evaluate_prints_and_writes_the_same_figures(run, data, model, tmp_path)
     report = read_json(tmp_path / "r.json", "evaluate")
     assert code == 0
     assert (report["n_normal"], report["n_anomalous"], report["n_excluded"]) == (32, 6, 0)
-    assert f"AUC, all ids pooled: {report['auc_pooled']:.3f} [" in out
+    shown = " [" if report["auc_pooled_ci"] else ", interval not defined (no spread among 32 + 6 clips)"
+    assert f"AUC, all ids pooled: {report['auc_pooled']:.3f}{shown}" in out
+    assert (report["simulated"], report["data_simulated"]) == (False, False)
     assert "32 normal and 6 anomalous test clips, 0 left out" in out
     assert out.startswith("Log-mel statistics + one-class SVM\n")
 
@@ -454,6 +456,7 @@ def test_a_refused_clip_has_a_reason_and_no_figures(run, data, model, tmp_path):
     assert bad["reason"].startswith("magic: ")
     assert (bad["status"], bad["anomaly_score"], bad["threshold"], bad["verdict"]) == ("refused", "", "", "")
     assert good["status"] == "warning"
+    assert (bad["simulated"], good["simulated"]) == ("false", "false")
     assert err.startswith(f"refused {tmp_path / 'bad.WAV'}: magic: ")
     assert read_json(tmp_path / "r.json", "score")["rows"][0]["anomaly_score"] is None
 
@@ -499,8 +502,8 @@ def test_names_that_a_spreadsheet_would_run_are_quoted(run, data, model, tmp_pat
 
 
 def test_a_negative_score_stays_a_number():
-    row = ScoreRow("a.wav", "m", "", "ok", "", -0.5, -1e-7, "anomalous")
-    assert format_score_csv([row]).splitlines()[1] == "a.wav,m,,ok,,-0.5,-1e-07,anomalous"
+    row = ScoreRow("a.wav", "m", "", "ok", "", -0.5, -1e-7, "anomalous", False)
+    assert format_score_csv([row]).splitlines()[1] == "a.wav,m,,ok,,-0.5,-1e-07,anomalous,false"
 
 
 def test_a_device_named_for_the_output_is_written_to_and_never_replaced(run, data, model, tmp_path):

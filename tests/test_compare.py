@@ -10,6 +10,8 @@ import pytest
 
 from asd_core.errors import DataSetError, InputError, UndefinedMetricError
 from asd_core.evaluation import comparison
+from asd_core.evaluation.delong import delong, delong_over_ids
+from asd_core.evaluation.metrics import auc
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.summary import ranking
 from asd_core.evaluation.thresholds import Threshold
@@ -163,6 +165,46 @@ def test_ranking_gives_intervals_around_its_figures(pair):
     assert {name: each.auc for name, each in ranked.per_id.items()} == {"00": 1.0, "01": 1.0}
 
 
+def test_a_difference_is_of_the_means_over_ids_and_pooled_as_an_addition():
+    names, known = ["00", "02"], [False, True]
+    rng = np.random.default_rng(1)
+    rows = [(i, label, rng.normal() + label + 4 * (i == "02")) for i in names for label in known for _ in range(12)]
+
+    def scores_of(noise: float) -> Scores:
+        return Scores(
+            tuple(
+                ScoredClip(f"{n}.wav", i, "test", "anomalous" if label else "normal", "", str(n), s + noise * (n % 5))
+                for n, (i, label, s) in enumerate(rows)
+            )
+        )
+
+    ours, other = scores_of(0.0), scores_of(0.5)
+    found = comparison.difference(ours, other)
+    labels, ids = ours.is_anomalous, np.array(ours.machine_ids)
+    a, b = ours.anomaly_scores, other.anomaly_scores
+    gaps = [auc(labels[ids == i], a[ids == i]) - auc(labels[ids == i], b[ids == i]) for i in names]
+    assert found.auc_mean.estimate == pytest.approx(np.mean(gaps))
+    assert found.auc_pooled.estimate == pytest.approx(auc(labels, a) - auc(labels, b))
+    assert found.auc_mean.estimate != pytest.approx(found.auc_pooled.estimate, abs=1e-3)
+    assert found.p_value == delong_over_ids(labels, a, b, ids).p_value
+    assert found.p_pooled == delong(labels, a, b).p_value
+    assert found.to_json()["p_delong_mean"] == found.p_value
+    assert found.to_json()["p_delong"] == found.p_pooled
+
+
+def test_ids_of_one_class_each_leave_only_the_pooled_difference():
+    def scores_of(sign: int) -> Scores:
+        clips = [("normal", "00", 1.0), ("normal", "00", 2.0), ("anomalous", "02", 3.0), ("anomalous", "02", 1.5)]
+        return Scores(
+            tuple(ScoredClip(f"{n}", i, "test", label, "", f"{n}", sign * s) for n, (label, i, s) in enumerate(clips))
+        )
+
+    found = comparison.difference(scores_of(1), scores_of(-1))
+    assert (found.auc_mean, found.p_value) == (None, None)
+    assert found.auc_pooled.estimate == pytest.approx(0.5)
+    assert found.to_json()["auc_mean_ci"] is None
+
+
 def test_holm_adjusts_for_the_number_of_pairs_and_keeps_the_order():
     assert comparison.holm([0.04, 0.01, None, 0.03]) == pytest.approx([0.06, 0.03, None, 0.06])
     assert comparison.holm([0.9, 0.8]) == [1.0, 1.0]
@@ -185,7 +227,14 @@ def test_text_that_a_spreadsheet_would_run_is_quoted(start):
 
 
 def test_numbers_and_gaps_stay_as_they_are():
-    assert [spreadsheet_cell(value) for value in (-1.5, None, 3, "plain")] == ["-1.5", "", "3", "plain"]
+    assert [spreadsheet_cell(value) for value in (-1.5, None, 3, "plain", True, False)] == [
+        "-1.5",
+        "",
+        "3",
+        "plain",
+        "true",
+        "false",
+    ]
 
 
 def test_a_band_is_drawn_behind_its_curve():

@@ -61,7 +61,8 @@ def test_a_newcomer_presses_one_button_and_sees_the_alarm_come_and_go(app):
     page = app()
     assert not page.exception
     assert "A replay, not live" in text_of(page)
-    assert "simulated" in text_of(page)
+    assert "simulated test clips" in text_of(page)
+    assert "trained on simulated sound" in text_of(page)
     page.button(key="replay").click().run()
     assert not page.exception
     page = at_clip(page, BEFORE)

@@ -136,6 +136,9 @@ def test_an_uploaded_clip_gets_three_verdicts_and_its_name_stays_text(app):
     page.file_uploader(key="upload").upload(HOSTILE, wav_bytes(hum(1, seconds=10.0).samples), "audio/wav").run()
     assert not page.exception
     assert len([m for m in page.markdown if "badge" in m.value]) == 3
+    (warning,) = [each.value for each in page.warning if "rained on simulated sound" in each.value]
+    assert "not whether your machine is faulty" in warning
+    assert sum("trained on simulated sound" in m.value for m in page.markdown) == 3
     assert not any("<img" in element.value for element in [*page.markdown, *page.caption])
 
 

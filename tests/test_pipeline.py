@@ -431,7 +431,7 @@ EVALUATE_KEYS = {
     *("n_excluded", "auc_pooled", "auc_mean", "pauc_mean", "ids_excluded", "per_id", "threshold", "confusion"),
     *("accuracy", "per_class"),
 }
-ADDED_KEYS = {"version", "title", "refused", "auc_pooled_ci", "auc_mean_ci", "pauc_mean_ci"}
+ADDED_KEYS = {"version", "title", "refused", "data_simulated", "auc_pooled_ci", "auc_mean_ci", "pauc_mean_ci"}
 
 
 def test_evaluate_has_the_keys_that_programs_rely_on(trained, hums):
@@ -447,9 +447,9 @@ def test_evaluate_has_the_keys_that_programs_rely_on(trained, hums):
     assert set(report["per_class"]["normal"]) == {"precision", "recall", "f1", "support"}
     assert report["per_class"]["anomalous"]["support"] == report["n_anomalous"] == 8
     for name in ("auc_pooled", "auc_mean", "pauc_mean"):
-        low, high = report[f"{name}_ci"]
-        assert low <= report[name] <= high
-    assert report["auc_pooled"] == 1.0
+        assert (report[name], report[f"{name}_ci"]) == (1.0, None)
+        assert f"{name}: interval not defined (no spread among 8 + 8 clips)" in report["warnings"]
+    assert 0 <= report["threshold"]["observed_fpr_ci"][0] < report["threshold"]["observed_fpr_ci"][1] <= 1
 
 
 def test_train_has_the_keys_that_programs_rely_on(trained):
@@ -459,6 +459,7 @@ def test_train_has_the_keys_that_programs_rely_on(trained):
     assert report["seconds"] > 0
     assert report["threshold"]["rule"] == "conformal"
     assert Path(report["model"]) == trained.model
+    assert (report["simulated"], report["data_simulated"]) == (False, False)
 
 
 def test_a_data_set_of_normal_clips_gives_threshold_and_false_alarms_but_no_auc(tmp_path):

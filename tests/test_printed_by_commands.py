@@ -17,7 +17,7 @@ from asd_core.data.dcase2020.published import CountRow
 from asd_core.detectors.contract import Progress
 from asd_core.evaluation.comparison import Difference
 from asd_core.evaluation.summary import Decisions, Summary
-from asd_core.evaluation.uncertainty import Interval
+from asd_core.evaluation.uncertainty import Interval, no_spread
 from asd_core.monitoring.alarms import AlarmRule
 from asd_core.monitoring.watch import WatchReport
 from asd_core.reports.course_report import Method, Reproduction
@@ -32,6 +32,7 @@ EVALUATION = Evaluation(
     title="Detector A",
     encoder=None,
     simulated=True,
+    data_simulated=False,
     threshold_per_id=False,
     normalised_per_id=False,
     repooled=None,
@@ -53,7 +54,7 @@ def evaluation(capsys):
 def test_evaluate_prints_how_many_clips_of_which_label_and_how_many_left_out(evaluation):
     line = line_with(evaluation, "test clips")
     assert (before(line, "normal"), before(line, "anomalous"), before(line, "left out")) == ("40", "10", "3")
-    assert "simulated" in line_with(evaluation, "Detector A")
+    assert line_with(evaluation, "Detector A") == "Detector A (trained on simulated sound)"
 
 
 def test_evaluate_prints_each_area_with_its_own_interval(evaluation):
@@ -95,9 +96,21 @@ def test_evaluate_prints_f1_on_the_clips_of_the_choice_and_on_others(evaluation)
 
 
 def test_evaluate_prints_a_difference_with_its_sign_interval_and_chance(capsys):
-    gap = Difference(Interval(-0.081, 0.003, -0.042), 0.071)
+    gap = Difference(Interval(-0.081, 0.003, -0.042), 0.071, Interval(0.011, 0.025, 0.018), 0.023)
     judging._print_evaluation(replace(EVALUATION, imported=Compared("theirs", SUMMARY, gap)))
-    assert figures(line_with(capsys.readouterr().out, "minus")) == ["-0.042", "-0.081", "0.003", "0.071"]
+    out = capsys.readouterr().out
+    assert figures(line_with(out, "minus", "mean over ids")) == ["-0.042", "-0.081", "+0.003", "0.071"]
+    assert figures(line_with(out, "minus", "pooled")) == ["+0.018", "+0.011", "+0.025", "0.023"]
+
+
+def test_evaluate_prints_why_a_figure_has_no_interval(capsys):
+    certain = Interval.undefined(1.0, no_spread(3, 4))
+    summary = replace(SUMMARY, ranking=replace(SUMMARY.ranking, auc_mean=certain))
+    gap = Difference(Interval.undefined(0.0, no_spread(3, 4)), 1.0, Interval(0.011, 0.025, 0.018), 0.023)
+    judging._print_evaluation(replace(EVALUATION, summary=summary, imported=Compared("theirs", SUMMARY, gap)))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "no spread" in line]
+    assert lines[0].endswith("1.000, interval not defined (no spread among 3 + 4 clips)")
+    assert "+0.000, interval not defined (no spread among 3 + 4 clips), DeLong p 1" in lines[1]
 
 
 def test_the_watch_ends_with_what_it_scored_refused_raised_and_cleared(tmp_path, monkeypatch, capsys):
@@ -109,7 +122,7 @@ def test_the_watch_ends_with_what_it_scored_refused_raised_and_cleared(tmp_path,
     line = line_with(capsys.readouterr().err, "scored")
     counts = [before(line, word) for word in ("scored", "refused", "raised", "cleared")]
     assert counts == ["25", "6", "4", "3"]
-    assert "simulated" in line
+    assert line.endswith("(trained on simulated sound)")
 
 
 def test_an_epoch_prints_its_number_losses_and_times(capsys):
@@ -123,7 +136,7 @@ def test_an_epoch_prints_its_number_losses_and_times(capsys):
 
 def test_training_ends_with_counts_of_fitted_and_held_out_clips_time_and_threshold(tmp_path, monkeypatch, capsys):
     report = {"title": "A", "n_train": 96, "n_heldout": 24, "seconds": 7.26, "threshold": {"value": 0.004321}}
-    report |= {"refused": [], "simulated": False, "model": "m"}
+    report |= {"refused": [], "simulated": True, "data_simulated": True, "model": "m"}
     manifest = SimpleNamespace(
         threshold=SimpleNamespace(value=0.004321), calibration=SimpleNamespace(how="cross_fit"), promise="rests on 13"
     )
@@ -134,15 +147,16 @@ def test_training_ends_with_counts_of_fitted_and_held_out_clips_time_and_thresho
     line = line_with(printed, "fitted")
     assert (before(line, "clips fitted"), before(line, "scored by fits without them")) == ("96", "24")
     assert ", 7.3 s" in line
+    assert line.endswith("(trained on simulated sound; simulated data)")
     assert "threshold 0.004321: rests on 13" in printed
 
 
 def test_a_sweep_prints_its_shares_in_the_order_of_its_heading(capsys):
     cell = {"nu": 0.05, "gamma": "scale", "support_share": 0.21, "heldout_outside": 0.32, "heldout_fpr": 0.13}
     cell["test"] = {"auc_mean": 0.94, "observed_fpr": 0.15}
-    training._print_sweep(
-        {"title": "A", "simulated": True, "n_train": 96, "n_heldout": 24, "n_test": 20, "cells": [cell], "warnings": []}
-    )
+    counts = {"n_train": 96, "n_heldout": 24, "n_test": 20}
+    marks = {"simulated": True, "data_simulated": True}
+    training._print_sweep({"title": "A", **marks, **counts, "cells": [cell], "warnings": []})
     printed = capsys.readouterr().out
     line = line_with(printed, "fitted")
     assert [before(line, word) for word in ("clips fitted", "held out", "test")] == ["96", "24", "20"]
@@ -302,6 +316,8 @@ METHOD = Method(
 def test_a_reproduction_prints_the_reports_figures_before_ours():
     text = as_text(Reproduction("paper", ("00",), True, 474, (METHOD,), (), 80.0, Path("report.html"), {}))
     line = line_with(text, "AUC pooled")
+    assert "LSTM (trained on simulated sound): trained in" in text
+    assert "simulated data" in text.splitlines()[0]
     assert (after(line, "report"), after(line, "here")) == ("0.9406", "0.911")
     assert figures(line_with(text, "AUC mean"))[:3] == ["0.872", "0.772", "0.932"]
     line = line_with(text, "uses test labels")

@@ -12,12 +12,14 @@ from made_up import CONFUSION, OPTIMISM, RANKING, SUMMARY, THRESHOLD
 from markupsafe import Markup
 from printed import after, before, figures
 
+from asd_core.evaluation.comparison import difference
 from asd_core.evaluation.localisation import LocalisationSummary
 from asd_core.evaluation.metrics import Confusion
 from asd_core.evaluation.operating import telling_clips
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.summary import Decisions, Summary
 from asd_core.evaluation.uncertainty import Interval
+from asd_core.formats import MISSING
 from asd_core.reports import course_report, course_tables
 from asd_core.reports import html as report
 from asd_core.reports.published import PUBLISHED, Published
@@ -86,11 +88,30 @@ def test_a_pair_is_the_first_minus_the_second():
     (row,) = report._pairs([one, other], seed=0)
     assert re.search("good.*bad", row["names"])
     area = 1 - (3 + 4) / 36  # the normal clip at 8 lies above the faults at 1, 6 and 7; those at 2 to 5 above that at 1
-    assert row["difference"].startswith("+")
-    assert float(row["difference"]) == pytest.approx(1 - area, abs=5e-4)
-    assert float(row["interval"].split(" to ")[0]) <= float(row["difference"])
+    assert row["pooled"].startswith("+")
+    difference, low, _ = map(float, figures(row["pooled"]))
+    assert difference == pytest.approx(1 - area, abs=5e-4)
+    assert low <= difference
+    assert figures(row["mean"])[0] == f"+{1 - (7 + 8) / 18:.3f}"  # of the 9 pairs of each id 7 and 8 are in order
     (turned,) = report._pairs([other, one], seed=0)
-    assert turned["difference"] == row["difference"].replace("+", "-")
+    assert figures(turned["pooled"])[0] == figures(row["pooled"])[0].replace("+", "-")
+
+
+def test_p_values_of_several_pairs_are_adjusted_by_holm():
+    labels = ["normal"] * 6 + ["anomalous"] * 6
+    tables = {"a": np.arange(12.0), "b": [0.0, 8, 2, 3, 4, 5, 1, 7, 6, 9, 10, 11], "c": -np.arange(12.0)}
+    methods = [
+        SimpleNamespace(title=title, scores=clips(*zip(labels, values, strict=True)))
+        for title, values in tables.items()
+    ]
+    rows = report._pairs(methods, seed=0)
+    by_pair = {row["names"]: row for row in rows}
+    plain = difference(methods[0].scores, methods[1].scores).p_value
+    assert by_pair["a minus b"]["p"] == f"{plain:.2g}"
+    assert by_pair["a minus b"]["p_holm"] == f"{plain:.2g}"  # the larger of two known p-values
+    smallest = difference(methods[1].scores, methods[2].scores).p_value
+    assert by_pair["b minus c"]["p_holm"] == f"{2 * smallest:.2g}"
+    assert by_pair["a minus c"]["p"] == by_pair["a minus c"]["p_holm"] == MISSING  # without variance
 
 
 def test_a_kind_of_fault_has_its_areas_and_hits_beside_chance():
@@ -106,17 +127,19 @@ def test_a_kind_of_fault_has_its_areas_and_hits_beside_chance():
 
 def test_the_page_puts_every_figure_under_its_heading():
     entry = dict.fromkeys(("histogram", "by_id", "trained", "optimism", "uses_labels", "localisation"), "")
-    entry |= {"title": "Detector A", "auc_mean": "0.872", "auc_pooled": "0.911", "pauc_mean": "0.653"}
+    entry |= {"title": "A", "name": "Detector A", "auc_mean": "0.872", "auc_pooled": "0.911", "pauc_mean": "0.653"}
     entry |= {"per_id": {"00": "0.954", "02": "0.795"}, "threshold": "0.0123", "rule": "conformal"}
     entry |= {"promised": "10.1 %", "observed": "20.2 %"}
     entry["confusion"] = report._confusion(SUMMARY.decisions)
-    pair = {"names": "A minus B", "difference": "+0.042", "interval": "-0.013 to +0.097", "p": "0.0314"}
+    pair = {"names": "A minus B", "mean": "+0.042", "p": "0.031", "p_holm": "0.062"}
+    pair |= {"pooled": "-0.013", "p_pooled": "0.24"}
     page = report.render(
         report.TEMPLATE,
         preface=Markup(""),
         title="t",
         colours={"normal": "blue", "anomalous": "orange"},
-        simulated=False,
+        data_simulated=False,
+        simulated=[],
         machine="slider",
         data_set="s",
         n_normal=40,
@@ -127,7 +150,7 @@ def test_the_page_puts_every_figure_under_its_heading():
         ids=["00", "02"],
         roc="",
         entries=[entry],
-        pairs=[pair],
+        pairs=[pair, pair | {"names": "A minus C"}],
         clips=[],
         settings=[],
     )
@@ -159,8 +182,14 @@ def test_the_page_puts_every_figure_under_its_heading():
         "recall": "70.0 %",
         "F1": "0.56",
     }
-    differences = found["difference of pooled AUC"]["A minus B"]
-    assert differences == ["+0.042", "-0.013 to +0.097", "0.0314"]
+    differences = found["difference of AUC"]
+    assert dict(zip(differences["difference of AUC"], differences["A minus B"], strict=True)) == {
+        "mean over ids": "+0.042",
+        "p, DeLong": "0.031",
+        "p, Holm": "0.062",
+        "all ids pooled": "-0.013",
+        "p, DeLong, pooled": "0.24",
+    }
     sentences = re.sub(r"<[^>]+>", "", page)
     assert (after(sentences, "promised"), after(sentences, "observed")) == ("10.1", "20.2")
     assert (before(sentences, "normal and"), before(sentences, "anomalous test")) == ("40", "10")

@@ -23,7 +23,7 @@ from asd_core.evaluation.localisation import LocalisationSummary
 from asd_core.evaluation.metrics import roc_curve
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import Threshold
-from asd_core.evaluation.uncertainty import Interval
+from asd_core.evaluation.uncertainty import Interval, difference_text, no_spread
 from asd_core.formats import size_text
 from asd_core.jobs.table import Job, Status
 from asd_core.monitoring.rows import WatchRow
@@ -214,7 +214,7 @@ def test_what_if_counts_false_alarms_among_normal_and_finds_among_anomalous_clip
 
 def test_a_batch_shows_each_clip_the_verdict_and_score_of_its_own_row():
     def row(path, status, score, verdict):
-        return ScoreRow(path, "svm", "", status, "", score, 0.5, verdict)
+        return ScoreRow(path, "svm", "", status, "", score, 0.5, verdict, True)
 
     rows = [row("x", "refused", None, ""), row("y", "ok", 0.25, "normal"), row("z", "warning", 0.75, "anomalous")]
     uploads = [SimpleNamespace(name="y"), SimpleNamespace(name="z")]
@@ -309,11 +309,28 @@ def test_a_methods_costs_have_their_units(monkeypatch):
 
 
 def test_a_difference_keeps_its_sign_and_a_small_chance_is_not_rounded_to_none():
-    gap = Difference(Interval(-0.081, 0.003, -0.042), 0.0314)
-    assert figures(compare_figures._difference_text(gap)) == ["-0.042", "-0.081", "+0.003"]
+    assert figures(difference_text(Interval(-0.081, 0.003, -0.042))) == ["-0.042", "-0.081", "+0.003"]
     assert figures(compare_figures._p_text(0.0314)) == ["0.031"]
     assert compare_figures._p_text(0.0004).startswith("<")
     assert not compare_figures._p_text(0.0014).startswith("<")
+
+
+def test_a_pair_is_put_in_words_by_the_mean_over_ids_and_shows_the_pooled_difference_too(judged):
+    gap = Difference(Interval(0.003, 0.081, 0.042), 0.012, Interval(-0.051, -0.013, -0.032), 0.0021)
+    row = compare_figures._pair(judged, (0, 1), gap, 0.036)
+    assert row["In words"].startswith(judged.titles[0])
+    assert figures(row["AUC difference, mean over ids"]) == ["+0.042", "+0.003", "+0.081"]
+    assert (row["p (DeLong)"], row["p, Holm"]) == ("0.012", "0.036")
+    assert figures(row["AUC difference, pooled"]) == ["-0.032", "-0.051", "-0.013"]
+    assert row["p, pooled"] == "0.002"
+    assert "chance" in compare_figures._pair(judged, (0, 1), gap, 0.06)["In words"]
+
+
+def test_a_card_says_why_its_figure_has_no_interval():
+    assert overview_cards._interval(Interval(0.838, 0.947, 0.9)) == "0.838 to 0.947"
+    assert overview_cards._interval(Interval.undefined(1.0, no_spread(3, 3))) == (
+        "not defined (no spread among 3 + 3 clips)"
+    )
 
 
 def test_the_common_clips_are_counted_by_label_and_those_left_out(judged):

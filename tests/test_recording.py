@@ -177,13 +177,13 @@ def test_the_command_appends_start_and_end_to_its_columns(tmp_path, capsys):
     arguments = ["score", tmp_path, "--model", MODEL, "--segment", "4", "--hop", "2", "--csv", out, "--json", report]
     assert main(list(map(str, arguments))) == 3
     lines = out.read_text().splitlines()
-    assert lines[0] == "path,model,encoder,status,reason,anomaly_score,threshold,verdict,start_s,end_s"
+    assert lines[0] == "path,model,encoder,status,reason,anomaly_score,threshold,verdict,start_s,end_s,simulated"
     assert [line.rpartition("normal,")[2].rpartition("anomalous,")[2] for line in lines[1:4]] == [
-        "0.0,4.0",
-        "2.0,6.0",
-        "4.0,7.0",
+        "0.0,4.0,true",
+        "2.0,6.0,true",
+        "4.0,7.0,true",
     ]
-    assert lines[-1].endswith(",,,,0.0,")
+    assert lines[-1].endswith(",,,,0.0,,true")
     assert '"hop_s": 2.0' in report.read_text()
     assert "magic" in capsys.readouterr().err
 

@@ -45,7 +45,8 @@ def bench(tmp_path_factory):
 def test_it_trains_the_three_methods_on_the_reports_ids_and_sets_figures_side_by_side(bench, tmp_path):
     result = module.reproduce(bench, tmp_path / "out")
     assert result.ids == ("00", "02")
-    assert result.simulated
+    assert (result.simulated, result.data_simulated) == (True, True)
+    assert all(method.to_json()["simulated"] for method in result.methods)
     assert [method.detector for method in result.methods] == list(PUBLISHED)
     for method in result.methods:
         assert method.with_test_labels.threshold.uses_test_labels
@@ -60,6 +61,7 @@ def test_it_trains_the_three_methods_on_the_reports_ids_and_sets_figures_side_by
         picture = (tmp_path / "out" / name).read_text()
         assert ElementTree.fromstring(picture).tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314 - our own
         assert "Simulated data" in picture
+        assert "trained on simulated sound" in picture
     text = as_text(result)
     assert "report 0.9406" in text
     assert "simulated" in text

@@ -308,7 +308,7 @@ def test_no_content_of_a_file_is_shown_where_it_is_refused_as_a_clip_list(tmp_pa
 
 def test_a_score_csv_is_a_clip_list_of_the_clips_that_it_names(tmp_path):
     names = ["=1.wav", "'=1.wav", "x;=cmd;.wav", "a\r\n-b.wav", "a, +b.wav", "plain.wav", '"=q".wav']
-    rows = [ScoreRow.refused(name, "m", "", "open: no") for name in names]
+    rows = [ScoreRow.refused(name, "m", "", "open: no", False) for name in names]
     path = tmp_path / "list.csv"
     path.write_text(format_score_csv(rows), encoding="utf-8", newline="")
     with path.open(encoding="utf-8", newline="") as stream:

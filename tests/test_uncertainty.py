@@ -12,7 +12,7 @@ from scipy import stats
 
 from asd_core.errors import InputError, UndefinedMetricError
 from asd_core.evaluation import metrics, uncertainty
-from asd_core.evaluation.delong import delong
+from asd_core.evaluation.delong import delong, delong_over_ids
 
 QUICK = settings(max_examples=60, deadline=None)
 
@@ -43,7 +43,8 @@ def test_bootstrap_equals_a_plain_loop(decimals, max_fpr):
     assert found.keys() == plain.keys()
     for name, figure in plain.items():
         draws = loop_draws(labels, scores, figure, 100, np.random.default_rng(7))
-        np.testing.assert_allclose((found[name].low, found[name].high), np.quantile(draws, (0.05, 0.95)), atol=1e-12)
+        limits = found[name].limits or (found[name].estimate,) * 2  # every TPR at an FPR of at most 1 is 1
+        np.testing.assert_allclose(limits, np.quantile(draws, (0.05, 0.95)), atol=1e-12)
         assert found[name].estimate == pytest.approx(figure(labels, scores))
 
 
@@ -101,10 +102,32 @@ def test_a_pauc_from_few_normal_clips_is_not_reliable(n_normal, reliable):
         assert "49 normal clips" in found["pauc_pooled"].reason
 
 
-def test_an_interval_without_spread_says_so():
-    found = uncertainty.bootstrap([False] * 60 + [True] * 60, np.arange(120.0), n_draws=20)
-    assert (found["auc_pooled"].low, found["auc_pooled"].high, found["auc_pooled"].reliable) == (1, 1, False)
-    assert "no spread" in found["auc_pooled"].reason
+def test_an_interval_without_spread_is_not_defined():
+    found = uncertainty.bootstrap([False] * 3 + [True] * 4, np.arange(7.0), machine_ids=["00"] * 7, n_draws=20)
+    for name, interval in found.items():
+        assert (interval.low, interval.high, interval.limits, interval.reliable) == (None, None, None, False), name
+        assert interval.estimate == 1
+        assert interval.reason == "no spread among 3 + 4 clips"
+    assert uncertainty.limits_json(found["auc_pooled"]) is None
+    text = uncertainty.interval_text(found["auc_mean"])
+    assert text == "1.000, interval not defined (no spread among 3 + 4 clips)"
+
+
+def test_the_mean_over_ids_without_spread_counts_the_clips_of_its_ids_alone():
+    labels = [False, False, True, True, True, False]
+    found = uncertainty.bootstrap(labels, np.arange(6.0), machine_ids=["00"] * 5 + ["02"], n_draws=20)
+    assert found["auc_mean"].reason == "no spread among 2 + 3 clips"
+    assert found["auc_pooled"].limits is not None
+
+
+def test_a_share_has_an_interval_at_none_and_at_all():
+    assert uncertainty.wilson(0, 3).limits == pytest.approx((0.0, 0.5615), abs=5e-5)
+    assert uncertainty.wilson(3, 3).limits == pytest.approx((0.4385, 1.0), abs=5e-5)
+
+
+def test_f1_without_a_mistake_has_no_interval():
+    found = uncertainty.f1_interval(metrics.Confusion(tn=5, fp=0, fn=0, tp=4), n_draws=50)
+    assert (found.estimate, found.limits, found.reason) == (1.0, None, "no spread among 5 + 4 clips")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +187,7 @@ def test_delong_of_one_detector_has_the_normal_interval():
 def test_delong_without_spread_has_named_states():
     labels, scores = simulated(20, 20)
     same = delong(labels, scores, 2 * scores + 1)
-    assert (same.p_value, same.difference.estimate, same.difference.reliable) == (1.0, 0.0, False)
+    assert (same.p_value, same.difference.estimate, same.difference.limits) == (1.0, 0.0, None)
     rising = np.arange(40.0)
     opposite = delong(labels, rising, -rising)
     assert (opposite.p_value, opposite.difference.estimate) == (None, 1.0)
@@ -181,7 +204,76 @@ def test_the_paired_bootstrap_uses_the_same_clips_for_both():
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=0.004)
     assert found.estimate == pytest.approx(exact.estimate)
     same = uncertainty.paired_bootstrap(labels, first, first, n_draws=20)
-    assert (same.low, same.high, same.reliable) == (0.0, 0.0, False)
+    assert (same.estimate, same.limits, same.reason) == (0.0, None, "no spread among 150 + 150 clips")
+
+
+def two_ids(seed=5):
+    """Labels, two detectors' scores and ids; the second id's scores lie higher, and a third has one class only."""
+    labels = np.array([*[False, True] * 60, False, False])
+    rng = np.random.default_rng(seed)
+    ids = np.array([*["00"] * 70, *["02"] * 50, "04", "04"])
+    first = rng.normal(size=122) + labels + 3 * (ids == "02")
+    return labels, first, first + rng.normal(size=122), ids
+
+
+def test_the_paired_bootstrap_of_the_mean_resamples_within_id_and_class():
+    labels, first, second, ids = two_ids()
+    found = uncertainty.paired_bootstrap(labels, first, second, machine_ids=ids, n_draws=80, seed=2)
+    rng = np.random.default_rng(2)
+    each, gaps = [], []
+    for name in ("00", "02"):
+        own, known = ids == name, labels[ids == name]
+        picks = [rng.integers(0, n, size=(80, n)) for n in ((~known).sum(), known.sum())]
+        drawn = []
+        for scores in (first[own], second[own]):
+            pairs = zip(*picks, strict=True)
+            aucs = [
+                metrics.auc(np.sort(known), np.concatenate((scores[~known][a], scores[known][b]))) for a, b in pairs
+            ]
+            drawn.append(np.array(aucs))
+        each.append(drawn[0] - drawn[1])
+        gaps.append(metrics.auc(known, first[own]) - metrics.auc(known, second[own]))
+    assert found.limits == pytest.approx(np.quantile(np.mean(each, axis=0), (0.025, 0.975)), abs=1e-12)
+    assert found.estimate == pytest.approx(np.mean(gaps))
+    with pytest.raises(UndefinedMetricError, match="no id has"):
+        uncertainty.paired_bootstrap([False, True], [1.0, 2.0], [2.0, 1.0], machine_ids=["00", "02"])
+
+
+def test_delong_over_ids_joins_independent_differences():
+    labels, first, second, ids = two_ids()
+    found = delong_over_ids(labels, first, second, ids)
+    gaps, variances = [], []
+    for name in ("00", "02"):
+        aucs, covariance = brute_delong(labels[ids == name], first[ids == name], second[ids == name])
+        gaps.append(aucs[0] - aucs[1])
+        variances.append(np.array([1, -1]) @ covariance @ np.array([1, -1]))
+    assert found.difference.estimate == pytest.approx(np.mean(gaps), abs=1e-12)
+    assert found.variance == pytest.approx(sum(variances) / 4, abs=1e-12)
+    z = np.mean(gaps) / np.sqrt(sum(variances) / 4)
+    assert found.p_value == pytest.approx(2 * stats.norm.sf(abs(z)), abs=1e-12)
+    boot = uncertainty.paired_bootstrap(labels, first, second, machine_ids=ids)
+    assert found.difference.limits == pytest.approx(boot.limits, abs=0.01)
+    pooled = delong(labels[ids == "00"], first[ids == "00"], second[ids == "00"])
+    single = delong_over_ids(labels[ids == "00"], first[ids == "00"], second[ids == "00"], ids[ids == "00"])
+    assert single.p_value == pytest.approx(pooled.p_value)
+
+
+def test_delong_over_ids_keeps_its_promise_where_detectors_rank_alike():
+    rng = np.random.default_rng(0)
+    labels, ids = np.array([False, True] * 60), np.repeat(["00", "02", "04"], 40)
+    level = np.repeat([0.0, 2.0, 4.0], 40)
+    p_values = []
+    for _ in range(400):
+        machine = rng.normal(size=120) + labels + level
+        scores = (machine + rng.normal(scale=0.7, size=120) for _ in range(2))
+        p_values.append(delong_over_ids(labels, *scores, ids).p_value)
+    assert 0.03 < np.mean(np.array(p_values) < 0.05) < 0.08
+
+
+def test_delong_over_ids_needs_two_clips_of_each_class_in_each_id():
+    labels = [False, False, True, True, False, True]
+    with pytest.raises(UndefinedMetricError, match="at least two"):
+        delong_over_ids(labels, np.arange(6.0), np.arange(6.0), ["00"] * 4 + ["02"] * 2)
 
 
 def test_the_f1_interval_equals_resampled_clips():

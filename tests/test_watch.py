@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 import random
 import shutil
@@ -86,7 +87,7 @@ def names(table: Path) -> list[str]:
 
 
 def scored(verdict: str) -> ScoreRow:
-    return ScoreRow("a.wav", "m", "", "ok" if verdict else "refused", "", 1.0 if verdict else None, 0.5, verdict)
+    return ScoreRow("a.wav", "m", "", "ok" if verdict else "refused", "", 1.0 if verdict else None, 0.5, verdict, True)
 
 
 # Alarms
@@ -442,7 +443,7 @@ def test_a_watch_whose_table_goes_away_ends_and_says_so_instead_of_writing_into_
 
 
 def _row():
-    scored = ScoreRow("a.wav", "model", "", "ok", "", 1.0, 2.0, "normal")
+    scored = ScoreRow("a.wav", "model", "", "ok", "", 1.0, 2.0, "normal", False)
     return Judge(AlarmRule()).judge(scored, None, now=NOW)
 
 
@@ -571,7 +572,10 @@ def check_nothing_lost_or_doubled(folder, model, table, clips):
     judge = Judge(AlarmRule(3, 5), open_artifact(model).familiarity)
     for row in found:
         again = judge.judge(
-            ScoreRow(row.path, row.model, "", row.status, row.reason, row.anomaly_score, row.threshold, row.verdict),
+            ScoreRow(
+                *(row.path, row.model, "", row.status, row.reason),
+                *(row.anomaly_score, row.threshold, row.verdict, row.simulated),
+            ),
             row.traits,
             now=row.time,
         )
@@ -604,6 +608,35 @@ def test_a_signal_ends_the_watch_cleanly(model, folder, tmp_path, number, code):
     assert "1 clips scored" in errors
     assert "Traceback" not in errors
     assert '"command": "watch"' in (tmp_path / "r.json").read_text()
+
+
+# Tables of earlier releases, which did not write `simulated`
+
+
+def as_of_an_earlier_release(table: Path) -> None:
+    lines = table.read_bytes().splitlines(keepends=True)
+    table.write_bytes(b"".join(line[: line.rindex(b",")] + b"\n" for line in lines))
+
+
+def test_rows_say_whether_the_detector_was_trained_on_simulated_sound(five_rows, model):
+    assert five_rows.read_text().splitlines()[0].endswith(",drift,simulated")
+    assert {row.simulated for row in rows_of(five_rows)} == {open_artifact(model).simulated} == {False}
+    line = Judge().judge(scored("normal"), None, now=NOW).line()
+    assert line.endswith(b",true\n")
+    assert WatchRow.parse(line).simulated is True
+
+
+def test_a_table_of_an_earlier_release_is_read_and_keeps_its_columns(model, folder, five_rows):
+    as_of_an_earlier_release(five_rows)
+    before = five_rows.read_bytes()
+    assert [row.simulated for row in rows_of(five_rows)] == [None] * 5
+    write(folder / "later.wav", 500)
+    run_once(folder, model, five_rows)
+    assert five_rows.read_bytes().startswith(before)
+    lines = five_rows.read_text().splitlines()
+    assert lines[0].endswith(",drift")
+    assert len({len(next(csv.reader([line]))) for line in lines}) == 1
+    assert names(five_rows) == ["0.wav", "1.wav", "2.wav", "3.wav", "4.wav", "later.wav"]
 
 
 # The command, and the page's view of a table

@@ -59,7 +59,7 @@ def _index(arguments: argparse.Namespace) -> Outcome:
 
     report = describe_index(open_data_set(arguments.data, **data_options(arguments)))
     shown = report.to_json()
-    print(f"{report.machine}: {report.n_clips} clips, layout {report.layout}{simulated_mark(shown)}")
+    print(f"{report.machine}: {report.n_clips} clips, layout {report.layout}{simulated_mark(data=report.simulated)}")
     for machine_id, splits in report.counts.items():
         for split, labels in splits.items():
             if sum(labels.values()):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 from asd_core.cli.options import MODEL, add_data, add_vggish, command, data_options
-from asd_core.cli.outcome import Outcome, figure, refusals, show_warnings
+from asd_core.cli.outcome import Outcome, figure, refusals, show_warnings, simulated_mark
 
 
 def add(commands: Any) -> None:
@@ -27,6 +28,8 @@ def _export(arguments: argparse.Namespace) -> Outcome:
     from asd_core.tasks.export import export_dcase
 
     report = export_dcase(arguments.model, arguments.data, arguments.out, **data_options(arguments))
+    mark = simulated_mark(detector=report["simulated"], data=report["data_simulated"])
+    print(f"scores of {report['title']}, {report['version']}{mark}", file=sys.stderr)
     for name in report["files"]:
         print(arguments.out / name)
     show_warnings(report["warnings"])

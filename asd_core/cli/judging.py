@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from asd_core.cli.options import (
     data_options,
     rule_options,
 )
-from asd_core.cli.outcome import Outcome, figure, interval, refusals, show_warnings
+from asd_core.cli.outcome import Outcome, figure, refusals, show_warnings, simulated_mark
 
 if TYPE_CHECKING:
     from asd_core.evaluation.summary import Summary
@@ -78,7 +79,7 @@ def _evaluate(arguments: argparse.Namespace) -> Outcome:
 
 
 def _print_evaluation(report: Evaluation) -> None:
-    print(f"{report.title}{' (simulated data)' if report.simulated else ''}")
+    print(f"{report.title}{simulated_mark(detector=report.simulated, data=report.data_simulated)}")
     _print_summary(report.summary, left_out=report.n_excluded)
     for key, mark in (("imported", " (imported scores)"), ("ensemble", "")):
         if (other := getattr(report, key)) is not None:
@@ -87,15 +88,21 @@ def _print_evaluation(report: Evaluation) -> None:
 
 
 def _print_other(report: Evaluation, other: Compared, key: str, mark: str) -> None:
-    print(f"{other.title}{mark}")
+    print(f"{other.title}{mark}{simulated_mark(detector=other.simulated, data=report.data_simulated)}")
     for member in other.members:
-        print(f"  of {member['title']}, {member['version']}")
+        mark = simulated_mark(detector=bool(member["simulated"]))
+        print(f"  of {member['title']}, {member['version']}{mark}")
     _print_summary(other.summary, left_out=report.n_excluded)
     if (gap := other.difference) is not None:
-        print(
-            f"  pooled AUC of {report.title} minus {key}: {gap.auc_pooled.estimate:+.3f}"
-            f"{interval(gap.auc_pooled.limits)}, DeLong p {figure(gap.p_value, '.2g')}"
-        )
+        pair = f"of {report.title} minus {key}"
+        _print_difference(f"AUC, mean over ids, {pair}", gap.auc_mean, gap.p_value)
+        _print_difference(f"AUC, all ids pooled, {pair}", gap.auc_pooled, gap.p_pooled)
+
+
+def _print_difference(name: str, gap: Interval | None, p_value: float | None) -> None:
+    from asd_core.evaluation.uncertainty import difference_text
+
+    print(f"  {name}: {difference_text(gap)}, DeLong p {figure(p_value, '.2g')}")
 
 
 def _print_summary(summary: Summary, *, left_out: int) -> None:
@@ -112,7 +119,9 @@ def _print_summary(summary: Summary, *, left_out: int) -> None:
 
 
 def _figure(found: Interval | None) -> str:
-    return figure(None) if found is None else f"{figure(found.estimate)}{interval(found.limits)}"
+    from asd_core.evaluation.uncertainty import interval_text
+
+    return interval_text(found)
 
 
 def _print_decisions(summary: Summary) -> None:
@@ -137,6 +146,8 @@ def _report(arguments: argparse.Namespace) -> Outcome:
     check_place(arguments.out)
     options = data_options(arguments) | rule_options(arguments)
     result = write_report(arguments.models, arguments.data, arguments.out, **options)
+    if mark := simulated_mark(detector=result.simulated, data=result.data_simulated):
+        print(f"report on {', '.join(result.titles)}{mark}", file=sys.stderr)
     print(result.out)
     return Outcome(result.to_json())
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from asd_core.formats import TRAINED_ON_SIMULATED
+
 DONE, UNEXPECTED, USAGE, SOME_REFUSED, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 130
 MAX_WARNINGS_SHOWN = 20
 
@@ -66,14 +68,10 @@ def figure(value: float | None, form: str = ".3f") -> str:
     return "not defined" if value is None else format(value, form)
 
 
-def interval(limits: Sequence[float] | None) -> str:
-    """Write an interval after its figure."""
-    return "" if limits is None else f" [{limits[0]:.3f}, {limits[1]:.3f}]"
-
-
-def simulated_mark(report: Mapping[str, Any]) -> str:
-    """Say that figures come from simulated data, where they do."""
-    return " (simulated data)" if report.get("simulated") else ""
+def simulated_mark(*, detector: bool = False, data: bool = False) -> str:
+    """Say that a detector was trained on simulated sound, and that clips are simulated, where it is so."""
+    marks = [mark for mark, holds in ((TRAINED_ON_SIMULATED, detector), ("simulated data", data)) if holds]
+    return f" ({'; '.join(marks)})" if marks else ""
 
 
 def write_json(path: Path | None, report: Mapping[str, Any]) -> None:

@@ -115,7 +115,8 @@ def _score_to(arguments: argparse.Namespace) -> Outcome:
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on from the finished parts") from None
     if arguments.csv is not None:
-        write_csv(arguments.to, report["parts"], arguments.csv)
+        simulated = {model["model"]: model["simulated"] for model in report["models"]}
+        write_csv(arguments.to, report["parts"], arguments.csv, simulated=simulated)
     show_warnings(report["warnings"])
     print(arguments.to)
     return Outcome(report, SOME_REFUSED if report["n_refused"] else DONE)
@@ -159,7 +160,7 @@ def _watch(arguments: argparse.Namespace) -> Outcome:
             signal.signal(number, handler)
     show_warnings(report.warnings)
     counts = f"{report.n_judged} clips scored, {len(report.refused)} refused, {report.n_raised} alarms raised"
-    print(f"{counts}, {report.n_cleared} cleared{simulated_mark(vars(report))}", file=sys.stderr)
+    print(f"{counts}, {report.n_cleared} cleared{simulated_mark(detector=report.simulated)}", file=sys.stderr)
     if signal.SIGINT in received:
         return Outcome(report.to_json(), INTERRUPTED)
     return Outcome(report.to_json(), SOME_REFUSED if report.refused and arguments.once else DONE)

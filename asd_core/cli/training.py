@@ -86,7 +86,7 @@ def _trained(result: TrainingResult) -> Outcome:
     print(
         f"{report['title']}: {report['n_train']} clips fitted, {report['n_heldout']} scored by "
         f"{'fits' if manifest.calibration.how == 'cross_fit' else 'a fit'} without them, {report['seconds']:.1f} s"
-        f"{simulated_mark(report)}",
+        f"{simulated_mark(detector=report['simulated'], data=report['data_simulated'])}",
         file=sys.stderr,
     )
     print(f"threshold {figure(manifest.threshold.value, '.4g')}: {manifest.promise}", file=sys.stderr)
@@ -142,7 +142,8 @@ def _sweep(arguments: argparse.Namespace) -> Outcome:
 
 
 def _print_sweep(report: dict[str, Any]) -> None:
-    print(f"{report['title']}{simulated_mark(report)}")
+    mark = simulated_mark(detector=report["simulated"], data=report["data_simulated"])
+    print(f"{report['title']}{mark}")
     print(f"  {report['n_train']} clips fitted, {report['n_heldout']} held out, {report['n_test']} test clips")
     print("  shares: support vectors / held-out outside / held-out alarms; with test labels: mean AUC / alarms")
     for cell in report["cells"]:

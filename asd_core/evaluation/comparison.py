@@ -12,10 +12,10 @@ import numpy.typing as npt
 from asd_core.errors import InputError, UndefinedMetricError
 from asd_core.evaluation import uncertainty
 from asd_core.evaluation.checks import checked_both_classes
-from asd_core.evaluation.delong import delong
+from asd_core.evaluation.delong import delong, delong_over_ids
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import Threshold, is_anomalous
-from asd_core.evaluation.uncertainty import N_DRAWS, Interval
+from asd_core.evaluation.uncertainty import N_DRAWS, Interval, estimate_of, limits_json
 from asd_core.types import BoolArray, FloatArray
 
 SIGNIFICANT = 0.05
@@ -183,25 +183,33 @@ def _tpr_draws(
 
 @dataclass(frozen=True)
 class Difference:
-    """AUC of one detector minus that of another on the same clips, ids pooled.
+    """AUC of one detector minus that of another on the same clips.
 
     Parameters
     ----------
-    auc_pooled
-        The difference with its paired bootstrap interval.
+    auc_mean
+        Difference of the means over machine ids, the figure that ranks detectors, with its paired bootstrap interval;
+        None where no id has both classes.
     p_value
-        DeLong's, two-sided, of no difference; None where it is not defined.
+        DeLong's, two-sided, of no difference of the means over ids; None where it is not defined.
+    auc_pooled, p_pooled
+        The same of all ids pooled.
     """
 
-    auc_pooled: Interval
+    auc_mean: Interval | None
     p_value: float | None
+    auc_pooled: Interval
+    p_pooled: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for `json.dumps`."""
+        """Return plain values for `json.dumps`; `p_delong` is of the pooled AUC, `p_delong_mean` of the mean."""
         return {
+            "auc_mean": estimate_of(self.auc_mean),
+            "auc_mean_ci": limits_json(self.auc_mean),
+            "p_delong_mean": self.p_value,
             "auc_pooled": self.auc_pooled.estimate,
-            "auc_pooled_ci": list(self.auc_pooled.limits),
-            "p_delong": self.p_value,
+            "auc_pooled_ci": limits_json(self.auc_pooled),
+            "p_delong": self.p_pooled,
         }
 
 
@@ -213,13 +221,22 @@ def difference(ours: Scores, other: Scores, *, seed: int = 0) -> Difference | No
     seed
         Of the paired bootstrap.
     """
-    labels = ours.is_anomalous
+    labels, first, second = ours.is_anomalous, ours.anomaly_scores, other.anomaly_scores
     try:
-        interval = uncertainty.paired_bootstrap(labels, ours.anomaly_scores, other.anomaly_scores, seed=seed)
-        test = delong(labels, ours.anomaly_scores, other.anomaly_scores)
+        pooled = uncertainty.paired_bootstrap(labels, first, second, seed=seed)
+        test = delong(labels, first, second)
     except UndefinedMetricError:
         return None
-    return Difference(interval, test.p_value)
+    ids = ours.machine_ids
+    try:
+        mean = uncertainty.paired_bootstrap(labels, first, second, machine_ids=ids, seed=seed)
+    except UndefinedMetricError:
+        return Difference(None, None, pooled, test.p_value)
+    try:
+        p_value = delong_over_ids(labels, first, second, ids).p_value
+    except UndefinedMetricError:
+        p_value = None
+    return Difference(mean, p_value, pooled, test.p_value)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

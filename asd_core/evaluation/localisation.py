@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from asd_core.errors import InputError, UndefinedMetricError
 from asd_core.evaluation import metrics
-from asd_core.evaluation.uncertainty import Interval, wilson
+from asd_core.evaluation.uncertainty import Interval, percentile_interval, wilson
 from asd_core.features.log_mel import N_MELS, frame_times_s, mel_band_centres_hz
 from asd_core.types import AnomalyMap, BoolArray, FloatArray
 
@@ -24,7 +24,6 @@ NEAR_FRAMES = 2
 """A hit is near within 2 frames, 64 ms: a log-mel frame is that long."""
 _TIE_S = 1e-9
 """A frame half-way between two steps takes the earlier one, whatever the rounding."""
-_NO_SPREAD = "no spread: all clips have the same figure, so the interval says nothing"
 _N_DRAWS = 2000
 
 
@@ -349,6 +348,5 @@ def _mean_interval(figures: Sequence[float]) -> Interval | None:
         return None
     array = np.array(figures, dtype=np.float64)
     picks = np.random.default_rng(0).integers(0, len(array), size=(_N_DRAWS, len(array)))
-    low, high = np.quantile(array[picks].mean(axis=1), (0.025, 0.975)).tolist()
-    reason = _NO_SPREAD if low == high else None
-    return Interval(low, high, float(array.mean()), reliable=reason is None, reason=reason)
+    draws = array[picks].mean(axis=1)
+    return percentile_interval(draws, estimate=float(array.mean()), confidence=0.95, n_clips=[len(array)])

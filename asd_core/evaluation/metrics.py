@@ -16,7 +16,7 @@ from asd_core.errors import InputError, UndefinedMetricError
 from asd_core.evaluation.checks import checked_labelled
 from asd_core.evaluation.operating import operating_points
 from asd_core.evaluation.thresholds import is_anomalous as decided_anomalous
-from asd_core.types import FloatArray
+from asd_core.types import BoolArray, FloatArray
 
 PAUC_MAX_FPR = 0.1
 """The false-alarm rate up to which DCASE measures the partial AUC."""
@@ -299,6 +299,23 @@ def clips_by_id(machine_ids: Sequence[str], *, n_clips: int) -> dict[str, npt.ND
     if names.shape != (n_clips,):
         raise InputError(f"there must be one machine id for each of {n_clips} clips, got {names.size}")
     return {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
+
+
+def clips_of_both_classes(labels: BoolArray, machine_ids: Sequence[str]) -> list[npt.NDArray[np.int64]]:
+    """Return the positions of each id's clips, for the ids that have both classes, in sorted order.
+
+    Raises
+    ------
+    UndefinedMetricError
+        No id has both classes.
+    InputError
+        Another number of ids than clips.
+    """
+    groups = clips_by_id(machine_ids, n_clips=len(labels)).values()
+    both = [own for own in groups if labels[own].any() and not labels[own].all()]
+    if not both:
+        raise UndefinedMetricError("not defined: no id has normal and anomalous clips")
+    return both
 
 
 def per_id(

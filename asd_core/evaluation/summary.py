@@ -17,7 +17,7 @@ from asd_core.evaluation.label_rules import Optimism
 from asd_core.evaluation.metrics import ClassFigures, Confusion, IdFigures
 from asd_core.evaluation.scores import Scores
 from asd_core.evaluation.thresholds import Threshold
-from asd_core.evaluation.uncertainty import MIN_NORMALS_FOR_PAUC, Interval, estimate_of
+from asd_core.evaluation.uncertainty import MIN_NORMALS_FOR_PAUC, Interval, estimate_of, limits_json, undefined_text
 from asd_core.types import BoolArray, FloatArray
 
 
@@ -66,6 +66,11 @@ class Ranking:
             lines.append(f"pauc not reliable: fewer than {MIN_NORMALS_FOR_PAUC} normal clips of id {', '.join(few)}")
         if self.reason is not None:
             lines.append(f"auc_pooled: {self.reason}")
+        lines += [
+            f"{name}: {undefined_text(each)}"
+            for name, each in self.areas.items()
+            if each is not None and each.limits is None
+        ]
         return tuple(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -151,11 +156,6 @@ class Summary:
             **self.decisions.to_json(),
             **({"optimism": told} if self.threshold.uses_test_labels else {}),
         }
-
-
-def limits_json(interval: Interval | None) -> list[float] | None:
-    """Return an interval's ends as a list."""
-    return None if interval is None else list(interval.limits)
 
 
 def _id_json(figures: IdFigures) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How far a figure could be off: bootstrap and Wilson intervals.
 
 All resampling is within a class (normal, anomalous), for the mean over ids within id and class: the numbers of clips
-are part of the design, not of chance. Intervals are percentile intervals.
+are part of the design, not of chance. Intervals are percentile intervals; where all draws are equal there is none.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ MIN_NORMALS_FOR_PAUC = 50
 """With fewer normal clips, a single one near the top moves the pAUC too far."""
 _CLIPS_AT_ONCE = 250_000
 """Drawn clips held in memory together: a few MB, which stay in the processor's cache."""
-_NO_SPREAD = "no spread: every draw gives the same figure, so the interval says nothing"
 
 
 @dataclass(frozen=True)
@@ -36,25 +35,30 @@ class Interval:
     Parameters
     ----------
     low, high
-        The ends, `low` <= `high`.
+        The ends, `low` <= `high`; both None where the interval is not defined, and then `reason` says why.
     estimate
         The figure itself; a percentile interval need not contain it.
     reliable
-        False where the interval should not be relied on; then `reason` says why.
+        False where the interval should not be relied on, or is not defined; then `reason` says why.
     reason
-        Why it is not reliable.
+        Why it is not reliable, or not defined.
     """
 
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     estimate: float
     reliable: bool = True
     reason: str | None = None
 
+    @classmethod
+    def undefined(cls, estimate: float, reason: str) -> Interval:
+        """Build a figure whose interval is not defined."""
+        return cls(None, None, estimate, reliable=False, reason=reason)
+
     @property
-    def limits(self) -> tuple[float, float]:
-        """Both ends."""
-        return self.low, self.high
+    def limits(self) -> tuple[float, float] | None:
+        """Both ends; None where the interval is not defined."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 def estimate_of(interval: Interval | None) -> float | None:
@@ -62,9 +66,41 @@ def estimate_of(interval: Interval | None) -> float | None:
     return None if interval is None else interval.estimate
 
 
+def limits_json(interval: Interval | None) -> list[float] | None:
+    """Return an interval's ends as a list; None where the figure or its interval is not defined."""
+    return None if interval is None or interval.limits is None else list(interval.limits)
+
+
 def interval_text(interval: Interval | None, *, missing: str = "not defined") -> str:
-    """Write a figure with its interval, `0.941 [0.920, 0.958]`; `missing` where it cannot be had."""
-    return missing if interval is None else area_text(interval.estimate, interval.limits)
+    """Write a figure with its interval, `0.941 [0.920, 0.958]`; `missing` where the figure cannot be had."""
+    if interval is None:
+        return missing
+    text = area_text(interval.estimate, interval.limits)
+    return text if interval.limits is not None else f"{text}, {undefined_text(interval)}"
+
+
+def difference_text(interval: Interval | None) -> str:
+    """Write a difference with its sign and its interval, `+0.021 [-0.004, +0.046]`."""
+    if interval is None:
+        return "not defined"
+    text = f"{interval.estimate:+.3f}"
+    if interval.limits is None:
+        return f"{text}, {undefined_text(interval)}"
+    return f"{text} [{interval.limits[0]:+.3f}, {interval.limits[1]:+.3f}]"
+
+
+def undefined_text(interval: Interval) -> str:
+    """Say that a figure has no interval, and why: `interval not defined (no spread among 3 + 3 clips)`."""
+    return f"interval not defined ({interval.reason})"
+
+
+def no_spread(*n_clips: int) -> str:
+    """Say why an interval is not defined, with the number of clips: of one kind, or of normal and anomalous ones.
+
+    Where every resample gives the same figure, its percentiles are that figure twice. Read as an interval they would
+    claim certainty, from three clips as from three hundred.
+    """
+    return f"no spread among {' + '.join(map(str, n_clips))} clips"
 
 
 def check_confidence(confidence: float) -> None:
@@ -84,13 +120,22 @@ def _check_draws(n_draws: int) -> None:
         raise InputError(f"there must be at least one draw, got {n_draws}")
 
 
-def _percentile_interval(
-    draws: FloatArray, *, estimate: float, confidence: float, reason: str | None = None
+def percentile_interval(
+    draws: FloatArray, *, estimate: float, confidence: float, n_clips: Sequence[int], reason: str | None = None
 ) -> Interval:
+    """Return the percentile interval of resampled figures, shape (n_draws,); not defined where they have no spread.
+
+    Parameters
+    ----------
+    n_clips
+        How many clips were resampled: of one kind, or normal and anomalous ones.
+    reason
+        Why the interval should not be relied on, where it is known already.
+    """
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, (tail, 1 - tail)).tolist()
-    if low == high and reason is None:
-        reason = _NO_SPREAD
+    if low == high:
+        return Interval.undefined(estimate, no_spread(*n_clips))
     return Interval(low, high, estimate, reliable=reason is None, reason=reason)
 
 
@@ -228,7 +273,7 @@ def bootstrap(
     dict of str to Interval
         `auc_pooled`, `pauc_pooled`, `tpr_at_fpr`, resampled within class; with machine ids also `auc_mean` and
         `pauc_mean`, resampled within id and class (absent where no id has both classes). A pAUC from fewer than 50
-        normal clips (in an id, for the mean) is not `reliable`, nor is an interval without any spread.
+        normal clips (in an id, for the mean) is not `reliable`; an interval without any spread is not defined.
 
     Raises
     ------
@@ -246,6 +291,7 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     drawn = _stratum_draws(labels, scores, n_draws=n_draws, max_fpr=max_fpr, rng=rng)
     draws = {"auc_pooled": drawn.auc, "pauc_pooled": drawn.pauc, "tpr_at_fpr": drawn.tpr}
+    n_clips = dict.fromkeys(draws, (int((~labels).sum()), int(labels.sum())))
     fewest_normals = {"pauc_pooled": int((~labels).sum())}
     if machine_ids is not None:
         figures = metrics.per_id(labels, scores, machine_ids, max_fpr=max_fpr)
@@ -260,18 +306,24 @@ def bootstrap(
             ]
             draws["auc_mean"] = np.mean([one.auc for one in each], axis=0)
             draws["pauc_mean"] = np.mean([one.pauc for one in each], axis=0)
-    return _intervals(draws, estimates, fewest_normals, confidence)
+            included = [figures[name] for name in mean.ids_included]
+            counts = sum(each.n_normal for each in included), sum(each.n_anomalous for each in included)
+            n_clips |= {"auc_mean": counts, "pauc_mean": counts}
+    return _intervals(draws, estimates, n_clips, fewest_normals, confidence)
 
 
 def _intervals(
     draws: Mapping[str, FloatArray],
     estimates: Mapping[str, float],
+    n_clips: Mapping[str, tuple[int, int]],
     fewest_normals: Mapping[str, int],
     confidence: float,
 ) -> dict[str, Interval]:
     reasons = {name: _few_normals(count) for name, count in fewest_normals.items()}
     return {
-        name: _percentile_interval(values, estimate=estimates[name], confidence=confidence, reason=reasons.get(name))
+        name: percentile_interval(
+            values, estimate=estimates[name], confidence=confidence, n_clips=n_clips[name], reason=reasons.get(name)
+        )
         for name, values in draws.items()
     }
 
@@ -281,6 +333,7 @@ def paired_bootstrap(
     scores_a: npt.ArrayLike,
     scores_b: npt.ArrayLike,
     *,
+    machine_ids: Sequence[str] | None = None,
     n_draws: int = N_DRAWS,
     seed: int = 0,
     confidence: float = 0.95,
@@ -291,19 +344,38 @@ def paired_bootstrap(
     ----------
     is_anomalous, scores_a, scores_b
         Shape (n,) each, clips in one order.
+    machine_ids
+        One for each clip: then it is the difference of the AUCs averaged over the ids that have both classes, and
+        clips are resampled within id and class, as for the `auc_mean` of `bootstrap`. None pools all clips.
     n_draws, seed, confidence
         See `bootstrap`.
 
     Raises
     ------
     InputError, UndefinedMetricError
-        See `bootstrap`.
+        See `bootstrap`; also ids of which none has both classes.
     """
     check_confidence(confidence)
     _check_draws(n_draws)
     labels, first = checked_both_classes(is_anomalous, scores_a)
     _, second = checked_both_classes(labels, scores_b)
+    strata = [np.arange(len(labels))] if machine_ids is None else metrics.clips_of_both_classes(labels, machine_ids)
     rng = np.random.default_rng(seed)
+    each = [_paired_draws(labels[own], first[own], second[own], n_draws=n_draws, rng=rng) for own in strata]
+    gaps = [metrics.auc(labels[own], first[own]) - metrics.auc(labels[own], second[own]) for own in strata]
+    included = labels[np.concatenate(strata)]
+    return percentile_interval(
+        np.mean(each, axis=0),
+        estimate=float(np.mean(gaps)),
+        confidence=confidence,
+        n_clips=(int((~included).sum()), int(included.sum())),
+    )
+
+
+def _paired_draws(
+    labels: BoolArray, first: FloatArray, second: FloatArray, *, n_draws: int, rng: np.random.Generator
+) -> FloatArray:
+    """Return AUC(first) - AUC(second) of resampled clips, the same for both, shape (n_draws,)."""
     n_normal, n_anomalous = int((~labels).sum()), int(labels.sum())
     differences = []
     for n_now in _chunks(n_draws, len(labels)):
@@ -313,11 +385,7 @@ def paired_bootstrap(
             step, n_steps = _steps(scores)
             drawn.append(_auc_draws(_counts(normal, step[~labels], n_steps), _counts(anomalous, step[labels], n_steps)))
         differences.append(drawn[0] - drawn[1])
-    return _percentile_interval(
-        np.concatenate(differences),
-        estimate=metrics.auc(labels, first) - metrics.auc(labels, second),
-        confidence=confidence,
-    )
+    return np.concatenate(differences)
 
 
 def wilson(k: int, n: int, *, confidence: float = 0.95) -> Interval:
@@ -369,4 +437,9 @@ def f1_interval(
     rng = np.random.default_rng(seed)
     hits = rng.binomial(n_anomalous, confusion.tp / n_anomalous, n_draws)
     alarms = rng.binomial(n_normal, confusion.fpr or 0.0, n_draws)
-    return _percentile_interval(2 * hits / (n_anomalous + hits + alarms), estimate=estimate, confidence=confidence)
+    return percentile_interval(
+        2 * hits / (n_anomalous + hits + alarms),
+        estimate=estimate,
+        confidence=confidence,
+        n_clips=(n_normal, n_anomalous),
+    )

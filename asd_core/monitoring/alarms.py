@@ -95,6 +95,7 @@ class Judge:
             event,
             traits,
             self.drift,
+            scored.simulated,
         )
 
     def _note(self, verdict: str, traits: ClipTraits | None) -> None:

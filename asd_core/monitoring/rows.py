@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Self
@@ -25,13 +26,19 @@ _TRAIT_COLUMNS = {
     "duration_s": "duration_s",
     "centroid_hz": "centroid_hz",
 }
-COLUMNS = ("time", *(name for name in _SCORE_COLUMNS if name != "encoder"), "alarm", "event", *_TRAIT_COLUMNS, "drift")
+_SHARED = tuple(name for name in _SCORE_COLUMNS if name not in ("encoder", "simulated"))
+_FIRST_COLUMNS = ("time", *_SHARED, "alarm", "event", *_TRAIT_COLUMNS, "drift")
+COLUMNS = (*_FIRST_COLUMNS, "simulated")
 HEADER = (",".join(COLUMNS) + "\n").encode("ascii")
+COLUMNS_BY_HEADER = {HEADER: COLUMNS, (",".join(_FIRST_COLUMNS) + "\n").encode("ascii"): _FIRST_COLUMNS}
+"""Columns of a table by its first line: of this release, and of those that did not write `simulated`."""
+_SIMULATED = {"true": True, "false": False, "": None}
 _CHOICES = {
     "status": ("ok", "warning", "refused"),
     "verdict": ("normal", "anomalous", ""),
     "alarm": ("0", "1"),
     "event": (RAISED, CLEARED, ""),
+    "simulated": tuple(_SIMULATED),
 }
 
 
@@ -57,6 +64,8 @@ class WatchRow:
         What the recording is like; None for a refused clip.
     drift
         How recent clips have moved away from the training clips; empty where they have not.
+    simulated
+        Whether the detector was trained on simulated sound; None in a table of a release that did not write it.
     """
 
     time: str
@@ -71,13 +80,14 @@ class WatchRow:
     event: str = ""
     traits: ClipTraits | None = None
     drift: str = ""
+    simulated: bool | None = None
 
-    def line(self) -> bytes:
-        """One line of the table, its end included."""
+    def line(self, columns: Sequence[str] = COLUMNS) -> bytes:
+        """One line of a table with these columns, its end included."""
         own = {name: getattr(self, name) for name in COLUMNS if hasattr(self, name)}
         own["alarm"] = str(int(self.alarm))
         own |= {name: getattr(self.traits, trait, None) for name, trait in _TRAIT_COLUMNS.items()}
-        return csv_text([[own[name] for name in COLUMNS]]).encode()
+        return csv_text([[own[name] for name in columns]]).encode()
 
     @classmethod
     def parse(cls, line: bytes) -> Self:
@@ -89,9 +99,10 @@ class WatchRow:
             It is not one.
         """
         cells = _cells(line.decode("utf-8"))
-        if len(cells) != len(COLUMNS):
+        columns = next((known for known in COLUMNS_BY_HEADER.values() if len(known) == len(cells)), None)
+        if columns is None:
             raise ValueError(f"a row must have {len(COLUMNS)} cells, got {len(cells)}")
-        named = dict(zip(COLUMNS, cells, strict=True))
+        named = {"simulated": "", **dict(zip(columns, cells, strict=True))}
         datetime.fromisoformat(named["time"])
         for name, known in _CHOICES.items():
             if named[name] not in known:
@@ -108,6 +119,7 @@ class WatchRow:
             threshold=_number(named["threshold"]),
             alarm=named["alarm"] == "1",
             traits=None if whole is None else ClipTraits(**whole),
+            simulated=_SIMULATED[named["simulated"]],
         )
 
 

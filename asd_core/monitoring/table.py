@@ -20,7 +20,7 @@ from typing import BinaryIO
 from asd_core.artifacts.store import Artifact
 from asd_core.data.data_set import slug
 from asd_core.errors import UsageError
-from asd_core.monitoring.rows import HEADER, WatchRow
+from asd_core.monitoring.rows import COLUMNS, COLUMNS_BY_HEADER, HEADER, WatchRow
 from asd_core.system.locks import hold, is_held
 from asd_core.system.places import data_dir
 
@@ -51,11 +51,14 @@ class WatchTable:
     ----------
     damaged
         Lines that could not be read when it was opened; they were left alone.
+    columns
+        Those of its header: a table keeps the columns that it was begun with.
     """
 
     path: Path
     descriptor: int
     damaged: int = 0
+    columns: tuple[str, ...] = COLUMNS
 
     def append(self, row: WatchRow) -> None:
         """Write one whole line and sync it.
@@ -67,7 +70,7 @@ class WatchTable:
             removed or replaced.
         """
         self._check_place()
-        self._write(row.line())
+        self._write(row.line(self.columns))
 
     def _check_place(self) -> None:
         """Refuse to keep writing to a file that has lost its name: its rows would be gone at the end of the watch."""
@@ -109,8 +112,9 @@ class WatchTable:
 
     def _check_header(self, line: bytes) -> None:
         torn = not line.endswith(b"\n") and HEADER.startswith(line)
-        if line != HEADER and not torn:
+        if line not in COLUMNS_BY_HEADER and not torn:
             raise UsageError(f"{self.path} is another file, no table of a watch; name a new one")
+        self.columns = COLUMNS_BY_HEADER.get(line, COLUMNS)
 
     def _parsed(self, line: bytes) -> WatchRow | None:
         try:
@@ -206,7 +210,7 @@ class Tail:
             if not line.endswith(b"\n"):
                 break
             start += len(line)
-            if line != HEADER:
+            if line not in COLUMNS_BY_HEADER:
                 with contextlib.suppress(ValueError):
                     self.rows.append(WatchRow.parse(line))
         self._offset = start

@@ -22,6 +22,7 @@ from asd_core.data.clips import AUDIO_SUFFIXES
 from asd_core.detectors.contract import Detector
 from asd_core.errors import AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits, traits
+from asd_core.formats import TRAINED_ON_SIMULATED
 from asd_core.monitoring.alarms import DRIFT_CLIPS, MAX_WINDOW, AlarmRule, Judge
 from asd_core.monitoring.rows import CLEARED, RAISED, WatchRow, unescaped
 from asd_core.monitoring.table import WatchTable, default_table, open_table
@@ -172,8 +173,9 @@ class _Watcher:
         self.report.n_before = len(self._done)
         self._warn_at_start()
         rule = self.report.rule
+        mark = f", {TRAINED_ON_SIMULATED}" if self.report.simulated else ""
         self._say(
-            f"watching {self._folder} with {self.report.title} ({self._artifact.version}): an alarm is raised by "
+            f"watching {self._folder} with {self.report.title} ({self._artifact.version}{mark}): an alarm is raised by "
             f"{rule.k} anomalous of the last {rule.n} clips and cleared by {rule.most_when_clear} or fewer; "
             f"rows go to {self._table.path}"
         )

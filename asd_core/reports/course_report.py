@@ -18,6 +18,7 @@ from asd_core.detectors.presets import Differences
 from asd_core.evaluation.metrics import ClassFigures, roc_curve
 from asd_core.evaluation.summary import Ranking, Summary
 from asd_core.features.log_mel import log_mel
+from asd_core.formats import TRAINED_ON_SIMULATED
 from asd_core.reports.plots import DETECTOR_COLOURS, SPECTROGRAM_DB, heatmap_png
 from asd_core.reports.published import (
     LABELLED_RULES,
@@ -43,6 +44,8 @@ class Method:
 
     Parameters
     ----------
+    simulated
+        Whether it was trained on simulated sound.
     n_fitted, n_heldout
         Normal training clips that it was fitted on, and those held out.
     training_seconds, full_seconds_extrapolated
@@ -144,6 +147,8 @@ class Reproduction:
 
     Parameters
     ----------
+    data_simulated
+        Whether the clips are simulated; `simulated` says it of the detectors.
     n_train
         Normal training clips, fitted and held out.
     not_run
@@ -158,7 +163,7 @@ class Reproduction:
 
     preset: str
     ids: tuple[str, ...]
-    simulated: bool
+    data_simulated: bool
     n_train: int
     methods: tuple[Method, ...]
     not_run: tuple[Mapping[str, str], ...]
@@ -167,6 +172,11 @@ class Reproduction:
     figures: Mapping[str, str]
     warnings: tuple[str, ...] = ()
 
+    @property
+    def simulated(self) -> bool:
+        """Whether any of the detectors was trained on simulated sound."""
+        return any(method.simulated for method in self.methods)
+
     def to_json(self) -> dict[str, Any]:
         """Return the keys of the `reproduce` command as plain values for `json.dumps`."""
         return {
@@ -174,6 +184,7 @@ class Reproduction:
             "command": "reproduce",
             "warnings": list(self.warnings),
             "simulated": self.simulated,
+            "data_simulated": self.data_simulated,
             "preset": self.preset,
             "ids": list(self.ids),
             "n_train": self.n_train,
@@ -195,6 +206,8 @@ def write_figures(assessments: Sequence[Assessment], methods: Sequence[Method], 
         File names to captions, in order.
     """
     note = SIMULATED_NOTE if assessments[0].data_set.simulated is not None else "DCASE 2020 Task 2 recordings."
+    if any(each.artifact.simulated for each in assessments):
+        note += f" Detectors: {TRAINED_ON_SIMULATED}."
     figures = {
         "figure-1-roc.svg": ("ROC, ids pooled; dots: the report's point where it prints one", _roc(assessments)),
         "figure-2-spectrograms.svg": ("Log-mel spectrograms of a normal and an anomalous clip", _spectra(assessments)),

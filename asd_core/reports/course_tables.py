@@ -14,7 +14,7 @@ from asd_core.evaluation.summary import Ranking, Summary
 from asd_core.evaluation.uncertainty import interval_text
 from asd_core.formats import area_text, rate_text, score_text, seconds_text, share_text
 from asd_core.reports.course_report import SIMULATED_NOTE, Method, Reproduction, at_report_mix
-from asd_core.reports.html import render
+from asd_core.reports.html import named, render
 from asd_core.reports.published import (
     LEFT_OPEN,
     REPORT_ANOMALOUS_TEST_CLIPS,
@@ -56,7 +56,7 @@ def _method(method: Method) -> dict[str, Any]:
         numbers = [f"{value:.2f}" for value in (*report.normal, *report.anomalous)]
         rows.insert(0, [f"the report's {report.table}, real clips", score_text(report.threshold), *rates, *numbers])
     return {
-        "title": method.title,
+        "title": named(method.title, simulated=method.simulated),
         "table": report.table,
         "rows": rows,
         "auc_report": report_area(report),
@@ -132,13 +132,13 @@ def training_time_text(method: Method) -> str:
 
 def as_text(result: Reproduction) -> str:
     """Write the comparison for a terminal: one block per method, the report's figure before ours."""
-    mark = " (simulated data; the report's figures are of real clips)" if result.simulated else ""
+    mark = " (simulated data; the report's figures are of real clips)" if result.data_simulated else ""
     lines = [f"ids {', '.join(result.ids)}, preset {result.preset}{mark}", class_mix_text(result.methods[0].ranking)]
     for method in result.methods:
         report, ranking = method.report, method.ranking
         lines += [
             "",
-            f"{method.title}: trained in {training_time_text(method)}",
+            f"{named(method.title, simulated=method.simulated)}: trained in {training_time_text(method)}",
             *(f"  {note}" for note in method_notes(method)),
             f"  AUC pooled   report {report_area(report)}, here {interval_text(ranking.auc_pooled)}",
             f"  AUC mean     here {interval_text(ranking.auc_mean)}, per id {_per_id_text(ranking)}",

@@ -21,16 +21,16 @@ from asd_core.audio.reading import encode_wav, read_waveform
 from asd_core.data.simulated.record import load_mask
 from asd_core.detectors.contract import Detector
 from asd_core.errors import UsageError
-from asd_core.evaluation.comparison import difference
+from asd_core.evaluation.comparison import difference, holm
 from asd_core.evaluation.label_rules import Optimism
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
 from asd_core.evaluation.metrics import roc_curve
 from asd_core.evaluation.operating import telling_clips, verdict
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.summary import Decisions, Summary
-from asd_core.evaluation.uncertainty import estimate_of, interval_text
+from asd_core.evaluation.uncertainty import difference_text, estimate_of, interval_text
 from asd_core.features.log_mel import log_mel
-from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text, share_text
+from asd_core.formats import MISSING, TRAINED_ON_SIMULATED, area_text, rate_text, score_text, seconds_text, share_text
 from asd_core.reports.plots import (
     ANOMALOUS_COLOUR,
     DETECTOR_COLOURS,
@@ -56,25 +56,38 @@ class Report:
 
     Parameters
     ----------
+    data_simulated
+        Whether the test clips are simulated.
+    trained_on_simulated
+        Whether each detector was trained on simulated sound, in the order of `titles`.
     summaries
         One for each detector, in the order of `titles`.
     """
 
     out: Path
-    simulated: bool
+    data_simulated: bool
     titles: tuple[str, ...]
+    trained_on_simulated: tuple[bool, ...]
     summaries: tuple[Summary, ...]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any of the detectors was trained on simulated sound."""
+        return any(self.trained_on_simulated)
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of the `report` command as plain values for `json.dumps`."""
-        detectors = zip(self.titles, self.summaries, strict=True)
+        detectors = zip(self.titles, self.trained_on_simulated, self.summaries, strict=True)
         return {
             "schema": 1,
             "command": "report",
             "warnings": [],
             "out": str(self.out),
             "simulated": self.simulated,
-            "detectors": [{"title": title, **summary.to_json()} for title, summary in detectors],
+            "data_simulated": self.data_simulated,
+            "detectors": [
+                {"title": title, "simulated": simulated, **summary.to_json()} for title, simulated, summary in detectors
+            ],
         }
 
 
@@ -154,10 +167,16 @@ def report_on(
     replace_text(out, page)
     return Report(
         out,
-        simulated=assessments[0].data_set.simulated is not None,
+        data_simulated=assessments[0].data_set.simulated is not None,
         titles=tuple(each.title for each in assessments),
+        trained_on_simulated=tuple(each.artifact.simulated for each in assessments),
         summaries=tuple(each.summary for each in entries),
     )
+
+
+def named(title: str, *, simulated: bool) -> str:
+    """Name a detector, and say so where it was trained on simulated sound."""
+    return f"{title} ({TRAINED_ON_SIMULATED})" if simulated else title
 
 
 def _check_same_clips(assessments: Sequence[Assessment]) -> None:
@@ -184,7 +203,8 @@ def _render(entries: Sequence[_Entry], *, seed: int, preface: Markup) -> str:
         preface=preface,
         title=f"Anomalous sound detection: {first.data_set.index.machine}, {first.data_set.name}",
         colours={"normal": NORMAL_COLOUR, "anomalous": ANOMALOUS_COLOUR},
-        simulated=first.data_set.simulated is not None,
+        data_simulated=first.data_set.simulated is not None,
+        simulated=[each.title for each in assessments if each.artifact.simulated],
         machine=first.data_set.index.machine,
         data_set=first.data_set.name,
         n_normal=ranking.n_normal,
@@ -221,6 +241,7 @@ def _entry(entry: _Entry) -> dict[str, Any]:
     labels, values = scores.is_anomalous, scores.anomaly_scores
     return {
         "title": assessment.title,
+        "name": named(assessment.title, simulated=assessment.artifact.simulated),
         **{name: interval_text(area) for name, area in summary.ranking.areas.items()},
         "per_id": {
             name: f"{area_text(each.auc)} ({area_text(each.pauc)})" for name, each in summary.ranking.per_id.items()
@@ -241,9 +262,10 @@ def _entry(entry: _Entry) -> dict[str, Any]:
 
 def _trained(artifact: Artifact) -> str:
     manifest = artifact.manifest
+    kind = "simulated normal" if artifact.simulated else "normal"
     return (
         f"Trained {manifest.created_at[:10]} with preset {manifest.preset} on "
-        f"{len(manifest.data.fitted_digests)} normal clips in {seconds_text(manifest.training.seconds)}; "
+        f"{len(manifest.data.fitted_digests)} {kind} clips in {seconds_text(manifest.training.seconds)}; "
         f"version {artifact.version}; encoder {artifact.encoder_title or 'none'}."
     )
 
@@ -324,20 +346,28 @@ def _localisation_row(kind: str, found: LocalisationSummary) -> list[str]:
 
 
 def _pairs(assessments: Sequence[Assessment], *, seed: int) -> list[dict[str, str]]:
-    rows = []
-    for one, other in combinations(assessments, 2):
-        found = difference(one.scores, other.scores, seed=seed)
-        if found is not None:
-            gap, p = found.auc_pooled, found.p_value
-            rows.append(
-                {
-                    "names": f"{one.title} minus {other.title}",
-                    "difference": f"{gap.estimate:+.3f}",
-                    "interval": f"{gap.low:+.3f} to {gap.high:+.3f}",
-                    "p": MISSING if p is None else f"{p:.2g}",
-                }
-            )
-    return rows
+    """Compare each detector with each other one; p-values adjusted by Holm where there are several pairs."""
+    tested = [
+        (f"{one.title} minus {other.title}", found)
+        for one, other in combinations(assessments, 2)
+        if (found := difference(one.scores, other.scores, seed=seed)) is not None
+    ]
+    adjusted = holm([found.p_value for _, found in tested])
+    return [
+        {
+            "names": names,
+            "mean": difference_text(found.auc_mean),
+            "p": _p_text(found.p_value),
+            "p_holm": _p_text(p_holm),
+            "pooled": difference_text(found.auc_pooled),
+            "p_pooled": _p_text(found.p_pooled),
+        }
+        for (names, found), p_holm in zip(tested, adjusted, strict=True)
+    ]
+
+
+def _p_text(p_value: float | None) -> str:
+    return MISSING if p_value is None else f"{p_value:.2g}"
 
 
 def _clips(entries: Sequence[_Entry]) -> list[dict[str, Any]]:
@@ -367,7 +397,9 @@ def _map(entry: _Entry, waveform: Waveform) -> dict[str, str]:
     if found.shape[1] > 1:
         png = _data_uri("image/png", heatmap_png(found, low=0.0, high=map_limit(found, threshold), palette="magma"))
     judged = verdict(score, threshold) or "no threshold"
-    return {"title": entry.assessment.title, "score": score_text(score), "verdict": judged, "png": png}
+    assessment = entry.assessment
+    name = named(assessment.title, simulated=assessment.artifact.simulated)
+    return {"title": name, "score": score_text(score), "verdict": judged, "png": png}
 
 
 def _clip_name(clip: ScoredClip) -> str:

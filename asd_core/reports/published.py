@@ -72,7 +72,8 @@ a decision value below 0.2 is a score above -0.2."""
 LEFT_OPEN: Mapping[str, str] = {
     "FFT size, mel scale and power of the log-mel frames": "n_fft 1024, Slaney mel, power 2",
     "scaling of the frames (thresholds near 0.001 imply about [0, 1])": "min-max, limits of the fitted clips",
-    "which normal clips are held out": "20 % of each id's training clips (10 % from 1,000 on), by seed",
+    "which normal clips are held out": "networks: runs of clips in name order, a fifth of each id's, by seed; the "
+    "one-class SVM is fitted on all, and each clip's score for the threshold is by a fit without its fold",
     "nu and gamma of the one-class SVM": "nu 0.1, gamma 1 / (number of features x variance)",
     "unit of the SVM's decision value, which 0.2 is set in": "libsvm's, which grows with nu x fitted clips",
     "how many standard deviations above the mean": "0, 1, 2 and 3",

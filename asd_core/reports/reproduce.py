@@ -87,7 +87,7 @@ def reproduce(
     result = Reproduction(
         preset=preset,
         ids=ids,
-        simulated=methods[0].simulated,
+        data_simulated=data_set.simulated is not None,
         n_train=_n_training_clips(assessments[0]),
         methods=tuple(methods),
         not_run=tuple(not_run),
@@ -176,7 +176,7 @@ def _method(assessment: Assessment, *, seed: int) -> Method:
         title=assessment.title,
         detector=name,
         version=assessment.artifact.version,
-        simulated=assessment.data_set.simulated is not None,
+        simulated=assessment.artifact.simulated,
         n_fitted=n_fitted,
         n_heldout=manifest.calibration.n,
         training_seconds=training.seconds,

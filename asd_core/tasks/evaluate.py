@@ -66,19 +66,25 @@ class Compared:
     difference
         AUC of the detector minus theirs; None where a class is missing.
     members
-        Title and version of each member of an ensemble; empty for imported scores.
+        Title and version of each member of an ensemble, and whether it was trained on simulated sound; empty for
+        imported scores, of whose training nothing is known.
     """
 
     title: str
     summary: Summary
     difference: Difference | None
-    members: tuple[Mapping[str, str], ...] = ()
+    members: tuple[Mapping[str, str | bool], ...] = ()
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any member of an ensemble was trained on simulated sound."""
+        return any(member["simulated"] for member in self.members)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for `json.dumps`; `members` is there for an ensemble."""
+        """Return plain values for `json.dumps`; `members` and `simulated` are there for an ensemble."""
         gap = None if self.difference is None else self.difference.to_json()
         found = {"title": self.title, **self.summary.to_json(), "difference": gap}
-        return found | ({"members": list(map(dict, self.members))} if self.members else {})
+        return found | ({"simulated": self.simulated, "members": list(map(dict, self.members))} if self.members else {})
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,8 @@ class Evaluation:
         The folder as given.
     encoder
         Id of the encoder; None for a detector without one.
-    simulated
-        Whether the clips come from the simulated bench.
+    simulated, data_simulated
+        Whether the detector was trained on simulated sound, and whether the test clips are simulated.
     threshold_per_id, normalised_per_id
         Whether each clip was decided by its own id's threshold, and whether ids were brought to one scale.
     repooled
@@ -113,6 +119,7 @@ class Evaluation:
     title: str
     encoder: str | None
     simulated: bool
+    data_simulated: bool
     threshold_per_id: bool
     normalised_per_id: bool
     repooled: str | None
@@ -137,6 +144,7 @@ class Evaluation:
             "title": self.title,
             "encoder": self.encoder,
             "simulated": self.simulated,
+            "data_simulated": self.data_simulated,
             "threshold_per_id": self.threshold_per_id,
             "normalised_per_id": self.normalised_per_id,
             "repooled": self.repooled,
@@ -214,7 +222,8 @@ def evaluate(
         detector=raw.artifact.detector_name,
         title=assessment.title,
         encoder=raw.artifact.encoder_id,
-        simulated=raw.data_set.simulated is not None,
+        simulated=raw.artifact.simulated,
+        data_simulated=raw.data_set.simulated is not None,
         threshold_per_id=per_id,
         normalised_per_id=normalise,
         repooled=pooling,
@@ -230,9 +239,13 @@ def evaluate(
     if others:
         further = [assess(path, data, **options) for path in others]
         joint = _compared(assessment, with_others(raw, further), rule=rule, rule_value=rule_value, seed=seed)
-        members = tuple({"title": each.title, "version": each.artifact.version} for each in (raw, *further))
+        members = tuple(map(_member, (raw, *further)))
         found = replace(found, ensemble=replace(joint, members=members))
     return found
+
+
+def _member(each: Assessment) -> dict[str, str | bool]:
+    return {"title": each.title, "version": each.artifact.version, "simulated": each.artifact.simulated}
 
 
 def _compared(

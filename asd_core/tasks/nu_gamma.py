@@ -123,6 +123,7 @@ def sweep(
         "encoder": encoder,
         "machine": data_set.index.machine,
         "simulated": data_set.simulated is not None,
+        "data_simulated": data_set.simulated is not None,
         "n_train": n_fitted,
         "n_heldout": n_heldout,
         "n_test": len(clips.test),

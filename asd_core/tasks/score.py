@@ -33,7 +33,10 @@ class _Shared(Waveform):
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One clip under one detector; the columns of the `score` command."""
+    """One clip under one detector; the columns of the `score` command.
+
+    `simulated` says whether the detector was trained on simulated sound; None where an older file does not tell.
+    """
 
     path: str
     model: str
@@ -43,11 +46,12 @@ class ScoreRow:
     anomaly_score: float | None
     threshold: float | None
     verdict: str
+    simulated: bool | None
 
     @classmethod
-    def refused(cls, path: str, model: str, encoder: str, reason: str) -> ScoreRow:
+    def refused(cls, path: str, model: str, encoder: str, reason: str, simulated: bool) -> ScoreRow:
         """Build the row of a clip that could not be scored."""
-        return cls(path, model, encoder, "refused", reason, None, None, "")
+        return cls(path, model, encoder, "refused", reason, None, None, "", simulated)
 
 
 @dataclass(frozen=True)
@@ -204,21 +208,31 @@ def score_waveform(
     waveform: Waveform | AudioError, artifact: Artifact, detector: Detector, *, path: str, model: str
 ) -> ScoreRow:
     """Score one read clip, or record why it was refused."""
-    encoder = artifact.encoder_id or ""
+    encoder, simulated = artifact.encoder_id or "", artifact.simulated
     if isinstance(waveform, AudioError):
-        return ScoreRow.refused(path, model, encoder, f"{waveform.code}: {waveform}")
+        return ScoreRow.refused(path, model, encoder, f"{waveform.code}: {waveform}", simulated)
     try:
         anomaly_score = detector.anomaly_score(waveform)
     except InputError as error:
-        return ScoreRow.refused(path, model, encoder, f"input: {error}")
+        return ScoreRow.refused(path, model, encoder, f"input: {error}", simulated)
     warnings = waveform.warnings + detector.input_warnings(waveform) + artifact.unfamiliar(waveform)
     value = artifact.threshold.value
     status, judged = "warning" if warnings else "ok", verdict(anomaly_score, value)
-    return ScoreRow(path, model, encoder, status, "; ".join(warnings), anomaly_score, value, judged)
+    return ScoreRow(
+        path=path,
+        model=model,
+        encoder=encoder,
+        status=status,
+        reason="; ".join(warnings),
+        anomaly_score=anomaly_score,
+        threshold=value,
+        verdict=judged,
+        simulated=simulated,
+    )
 
 
 def format_score_csv(rows: Sequence[ScoreRow], *, row_type: type[ScoreRow] = ScoreRow, header: bool = True) -> str:
-    """Write rows of one type as CSV; text cells that a spreadsheet would run as a formula get a leading `'`."""
-    columns = [field.name for field in fields(row_type)]
+    """Write rows of one type as CSV, `simulated` last; text that a spreadsheet would run gets a leading `'`."""
+    columns = sorted((field.name for field in fields(row_type)), key="simulated".__eq__)
     cells = ([getattr(row, column) for column in columns] for row in rows)
     return csv_text([columns, *cells] if header else cells)

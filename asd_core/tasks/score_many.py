@@ -56,6 +56,8 @@ class Model:
     folder: str
     version: str
     digest: str
+    simulated: bool
+    """Whether it was trained on simulated sound."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,13 @@ def score_to(
         _start_or_continue(folder, plan)
         found = _score_missing(run, parts, cluster, workers or os.cpu_count() or 1, on_progress)
         files = [part.file for part in parts]
-        report = {**plan, "warnings": sorted(found), "parts": files, **count_rows(folder, files, on_refused)}
+        report = {
+            **plan,
+            "warnings": sorted(found),
+            "models": [{**_named(model), "simulated": model.simulated} for model in run.models],
+            "parts": files,
+            **count_rows(folder, files, on_refused),
+        }
         replace_file(folder / RUN, _json(report))
     return report
 
@@ -184,7 +192,7 @@ def _plan(clips: Sequence[str], models: Sequence[Path], folder: Path, part_size:
         "schema": 1,
         "command": "score",
         "warnings": [],
-        "models": [{"model": model.name, "version": model.version, "digest": model.digest} for model in pinned],
+        "models": [_named(model) for model in pinned],
         "n_clips": len(clips),
         "part_size": part_size,
         "clips_digest": _digest([[name, locate(name, base)] for name in clips]),
@@ -193,9 +201,15 @@ def _plan(clips: Sequence[str], models: Sequence[Path], folder: Path, part_size:
     return Run(os.path.abspath(folder), base, pinned, digest), plan  # noqa: PTH100 - links stay: workers may follow them elsewhere
 
 
+def _named(model: Model) -> dict[str, str]:
+    """Return what identifies a model in the plan, whose bytes must not change from release to release."""
+    return {"model": model.name, "version": model.version, "digest": model.digest}
+
+
 def _pin(model: Path) -> Model:
     artifact = open_artifact(model)
-    return Model(str(model), os.path.abspath(artifact.folder), artifact.version, artifact.digest)  # noqa: PTH100
+    folder = os.path.abspath(artifact.folder)  # noqa: PTH100
+    return Model(str(model), folder, artifact.version, artifact.digest, artifact.simulated)
 
 
 def _parts(clips: Sequence[str], run: Run, part_size: int) -> list[Part]:

@@ -22,10 +22,17 @@ if TYPE_CHECKING:
 
 _SEAL = b"sha256 of this file with zeros here: "
 _NO_DIGEST = b"0" * 64
+_MAY_BE_MISSING = ("anomaly_score", "threshold", "simulated")
+"""Columns in which null is None; in a column of text it is the empty text."""
 
 
-def read_rows(folder: Path, files: Iterable[str]) -> Iterator[ScoreRow]:
+def read_rows(folder: Path, files: Iterable[str], *, simulated: Mapping[str, bool] | None = None) -> Iterator[ScoreRow]:
     """Rows of parts in their order, one part in memory at a time.
+
+    Parameters
+    ----------
+    simulated
+        By model, for parts of a release that did not write this column; None leaves it open there.
 
     Raises
     ------
@@ -41,14 +48,14 @@ def read_rows(folder: Path, files: Iterable[str]) -> Iterator[ScoreRow]:
             raise UsageError(f"{folder / file} is missing or damaged: run the same command again to score its clips")
         with pq.ParquetFile(pa.BufferReader(content)) as part:
             records = part.read().to_pylist()
-        yield from map(_row, records)
+        yield from (_row(record, simulated or {}) for record in records)
 
 
-def write_csv(folder: Path, files: Sequence[str], path: Path) -> None:
-    """Join parts into the CSV of the `score` command, part by part, all or nothing."""
+def write_csv(folder: Path, files: Sequence[str], path: Path, *, simulated: Mapping[str, bool] | None = None) -> None:
+    """Join parts into the CSV of the `score` command, part by part, all or nothing; `simulated` as in `read_rows`."""
     with _replacing(path) as stream:
         for number, file in enumerate(files):
-            text = format_score_csv(list(read_rows(folder, [file])), header=number == 0)
+            text = format_score_csv(list(read_rows(folder, [file], simulated=simulated)), header=number == 0)
             stream.write(text.encode("utf-8", "backslashreplace"))
 
 
@@ -86,13 +93,8 @@ def undamaged(path: Path) -> bytes | None:
 def _schema() -> pa.Schema:
     import pyarrow as pa
 
-    return pa.schema(
-        [(field.name, pa.float64() if _is_number(field.name) else pa.string()) for field in fields(ScoreRow)]
-    )
-
-
-def _is_number(column: str) -> bool:
-    return column in ("anomaly_score", "threshold")
+    others = {"anomaly_score": pa.float64(), "threshold": pa.float64(), "simulated": pa.bool_()}
+    return pa.schema([(field.name, others.get(field.name, pa.string())) for field in fields(ScoreRow)])
 
 
 def _to_parquet(value: str | float | None) -> str | float | None:
@@ -100,11 +102,11 @@ def _to_parquet(value: str | float | None) -> str | float | None:
     return (value.encode("utf-8", "backslashreplace").decode() or None) if isinstance(value, str) else value
 
 
-def _row(record: Mapping[str, Any]) -> ScoreRow:
+def _row(record: Mapping[str, Any], simulated: Mapping[str, bool]) -> ScoreRow:
     columns: dict[str, Any] = {
-        name: "" if value is None and not _is_number(name) else value for name, value in record.items()
+        name: "" if value is None and name not in _MAY_BE_MISSING else value for name, value in record.items()
     }
-    return ScoreRow(**columns)
+    return ScoreRow(**{"simulated": simulated.get(columns["model"]), **columns})
 
 
 def count_rows(folder: Path, files: Sequence[str], on_refused: Callable[[ScoreRow], None] | None) -> dict[str, Any]:

@@ -103,6 +103,7 @@ class TrainingResult:
             "title": self.artifact.title,
             "encoder": self.artifact.encoder_id,
             "simulated": self.artifact.simulated,
+            "data_simulated": self.artifact.simulated,
             "n_train": len(manifest.data.fitted_digests),
             "n_heldout": manifest.calibration.n,
             "seconds": manifest.training.seconds,

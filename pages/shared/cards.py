@@ -11,10 +11,10 @@ from streamlit.delta_generator import DeltaGenerator
 from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError
 from asd_core.evaluation.thresholds import RULES, Threshold
-from asd_core.formats import share_text
+from asd_core.formats import TRAINED_ON_SIMULATED, share_text
 from pages.shared.cache import artifacts
 from pages.shared.frame import Chosen
-from pages.shared.plain_text import shown_text
+from pages.shared.plain_text import plain, shown_text
 
 DETECTOR_MARKS = {
     "vggish_ocsvm": ":green[■]",
@@ -42,8 +42,23 @@ def simulated_note(shown: Iterable[Artifact]) -> None:
     """Say that figures and clips are simulated where any of these detectors learned from simulated clips."""
     if any(artifact.simulated for artifact in shown):
         st.caption(
-            ":material/science: Simulated data: every clip and every figure on this page comes from generated sound, "
-            "not from recordings."
+            f":material/science: Simulated data: these detectors were {TRAINED_ON_SIMULATED}, and every clip and every "
+            "figure on this page comes from generated sound, not from recordings."
+        )
+
+
+def simulated_badge(simulated: bool) -> str:
+    """Markdown that follows a detector's verdict or figure where it was trained on simulated sound; else empty."""
+    return f" :violet-badge[:material/science: {TRAINED_ON_SIMULATED}]" if simulated else ""
+
+
+def simulated_warning(shown: Iterable[Artifact]) -> None:
+    """Warn, before verdicts on recordings, of the detectors that were trained on simulated sound."""
+    if titles := [plain(artifact.title) for artifact in shown if artifact.simulated]:
+        st.warning(
+            f"**{TRAINED_ON_SIMULATED.capitalize()}**: {', '.join(titles)}. On a recording they tell how far it is "
+            "from the simulation, not whether your machine is faulty. Train them on your machine's normal sound first.",
+            icon=":material/science:",
         )
 
 

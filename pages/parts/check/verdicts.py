@@ -11,7 +11,7 @@ from asd_core.evaluation.operating import share_below
 from asd_core.formats import score_text, times_text
 from asd_core.types import Waveform
 from pages.shared.cache import Heard
-from pages.shared.cards import DETECTOR_MARKS, in_columns
+from pages.shared.cards import DETECTOR_MARKS, in_columns, simulated_badge
 from pages.shared.choices import keep
 from pages.shared.plain_text import plain
 from pages.shared.verdicts import verdict_badge, verdict_word
@@ -50,7 +50,8 @@ def _verdict_card(artifact: Artifact, heard: Heard) -> None:
     threshold = artifact.threshold.value
     with st.container(border=True, height="stretch"):
         st.markdown(f"**{DETECTOR_MARKS[artifact.detector_name]} {plain(artifact.title)}**")
-        st.markdown(verdict_badge(verdict_word(heard.anomaly_score, threshold)))
+        badge = verdict_badge(verdict_word(heard.anomaly_score, threshold))
+        st.markdown(badge + simulated_badge(artifact.simulated))
         if threshold is None:
             st.caption(f"No threshold: {plain(str(artifact.threshold.reason))}")
         st.markdown(

@@ -17,7 +17,7 @@ from asd_core.evaluation.comparison import Band, Difference, difference, differe
 from asd_core.evaluation.metrics import Confusion, confusion_at, roc_curve
 from asd_core.evaluation.summary import Ranking, ranking
 from asd_core.evaluation.thresholds import RULES
-from asd_core.evaluation.uncertainty import Interval, estimate_of, f1_interval, interval_text, wilson
+from asd_core.evaluation.uncertainty import Interval, difference_text, estimate_of, f1_interval, interval_text, wilson
 from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text
 from asd_core.reports.plots import RocCurve, roc_overlay
 from asd_core.system.files import csv_text
@@ -63,6 +63,18 @@ def _curves(judged: Judged) -> None:
     figure, alt = _overlay(judged, shaded)
     st.plotly_chart(figure, width="stretch", key="curves", config={"displaylogo": False}, alt=alt)
     st.caption("Diamonds: the operating points of the chosen rule. Grey: the range of the partial AUC. Dotted: chance.")
+    if shaded and (without := _without_band(judged)):
+        st.caption(f"No band, since there is no spread among its draws: {plain(', '.join(without))}.")
+
+
+def _without_band(judged: Judged) -> list[str]:
+    """Titles of the methods whose AUC has no interval: they separate the clips without a fault, or not at all."""
+    found = [
+        _ranking(OnCommonClips(method, judged.comparison.fingerprint)).auc_pooled
+        for method in judged.comparison.methods
+    ]
+    pairs = zip(judged.titles, found, strict=True)
+    return [title for title, auc in pairs if auc is not None and auc.limits is None]
 
 
 @st.cache_resource(max_entries=64, show_spinner="Drawing …", hash_funcs=JUDGED_HASHES)
@@ -73,7 +85,7 @@ def _overlay(judged: Judged, shaded: bool) -> tuple[Any, str]:
         curve = roc_curve(labels, values)
         on_clips = OnCommonClips(method, judged.comparison.fingerprint)
         auc = _ranking(on_clips).auc_pooled
-        band = _band(on_clips) if shaded else None
+        band = _band(on_clips) if shaded and auc is not None and auc.limits is not None else None
         curves.append(
             RocCurve(
                 html.escape(f"{judged.titles[row]}, AUC {area_text(estimate_of(auc))}"),
@@ -156,7 +168,15 @@ def _row(judged: Judged, row: int, seconds: dict[str, float]) -> dict[str, Any]:
         plain[f"auc_id_{machine_id}"] = figures.auc
     _add_decisions(judged, row, shown, plain)
     _add_costs(method, seconds.get(method.key), shown, plain)
+    plain["simulated"] = _trained_on_simulated(judged, method)
     return {"shown": shown, "plain": plain}
+
+
+def _trained_on_simulated(judged: Judged, method: Method) -> bool | None:
+    """Whether a method, or any detector of an ensemble, was trained on simulated sound; None for imported scores."""
+    if method.is_ensemble:
+        return any(each.artifact.simulated for each in judged.comparison.methods if each.artifact is not None)
+    return None if method.artifact is None else method.artifact.simulated
 
 
 def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[str, Any]) -> None:
@@ -210,8 +230,8 @@ def _bytes_on_disk(artifact: Artifact) -> int:
 def _rate_text(part: int, whole: int) -> str:
     if not whole:
         return rate_text(part, whole)
-    limits = wilson(part, whole)
-    return f"{rate_text(part, whole)} [{100 * limits.low:.1f}, {100 * limits.high:.1f}]"
+    low, high = wilson(part, whole).limits or (0.0, 1.0)
+    return f"{rate_text(part, whole)} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _plain(name: str, interval: Interval | None) -> dict[str, float | None]:
@@ -255,22 +275,26 @@ def _differences(judged: Judged) -> None:
     adjusted = holm([_p_value(each) for each in found])
     rows = [_pair(judged, pair, each, p) for pair, each, p in zip(pairs, found, adjusted, strict=True)]
     table = pd.DataFrame(rows)
-    st.table(table, hide_index=True, alt="Paired differences of pooled AUCs")
+    st.table(table, hide_index=True, alt="Paired differences of AUCs, mean over ids and pooled")
     st.caption(
         "Both methods heard the same clips, so that what is hard for both cancels out: paired bootstrap interval "
-        "(2,000 draws), DeLong's test, and its p-value adjusted for the number of pairs (Holm)."
+        "(2,000 draws within id and class), DeLong's test of each id joined over ids, and its p-value adjusted for the "
+        "number of pairs (Holm). In words: by the mean over ids, the figure that ranks the methods. Pooled: all ids "
+        "together, p not adjusted."
     )
 
 
 def _pair(judged: Judged, pair: tuple[int, int], found: Difference | None, adjusted: float | None) -> dict[str, str]:
     first, second = (judged.titles[row] for row in pair)
-    gap = 0.0 if found is None else found.auc_pooled.estimate
+    mean, pooled = (None, None) if found is None else (found.auc_mean, found.auc_pooled)
     return {
         "Pair": plain(f"{first} − {second}"),
-        "In words": plain(difference_words(first, second, gap, adjusted)),
-        "AUC difference, pooled": _difference_text(found),
+        "In words": plain(difference_words(first, second, estimate_of(mean) or 0.0, adjusted)),
+        "AUC difference, mean over ids": difference_text(mean),
         "p (DeLong)": _p_text(_p_value(found)),
         "p, Holm": _p_text(adjusted),
+        "AUC difference, pooled": difference_text(pooled),
+        "p, pooled": _p_text(None if found is None else found.p_pooled),
     }
 
 
@@ -281,13 +305,6 @@ def _p_value(found: Difference | None) -> float | None:
 @st.cache_resource(max_entries=32, show_spinner="Comparing pairs …", hash_funcs=HASHES)
 def _all_differences(comparison: Comparison) -> list[Difference | None]:
     return [difference(a.scores, b.scores) for a, b in combinations(comparison.methods, 2)]
-
-
-def _difference_text(each: Difference | None) -> str:
-    if each is None:
-        return "not defined"
-    gap = each.auc_pooled
-    return f"{gap.estimate:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
 
 
 def _p_text(p: float | None) -> str:

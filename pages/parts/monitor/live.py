@@ -10,7 +10,8 @@ import streamlit as st
 from asd_core.artifacts.store import open_artifact
 from asd_core.data.library import allowed_roots
 from asd_core.errors import AsdError
-from asd_core.monitoring.rows import unescaped
+from asd_core.formats import TRAINED_ON_SIMULATED
+from asd_core.monitoring.rows import WatchRow, unescaped
 from asd_core.monitoring.table import Tail, is_running, list_tables
 from asd_core.types import Waveform
 from pages.parts.monitor.view import HeardClip, monitor, time_text
@@ -56,8 +57,29 @@ def _panel(tail: Tail) -> None:
         st.markdown(":green-badge[:material/sensors: a watch is running]")
     else:
         st.markdown(":gray-badge[:material/sensors_off: no watch is running; these are its last clips]")
+    if rows and _by_simulated(rows[-1]):
+        st.warning(
+            f"The detector that listens here was **{TRAINED_ON_SIMULATED}**: its verdicts tell how far a clip is from "
+            "the simulation, not whether your machine is faulty.",
+            icon=":material/science:",
+        )
     clips = [HeardClip(row, time_text(row.time), row.time, Path(unescaped(row.path)).name) for row in rows]
     monitor(clips, name=tail.path.name, sound=_sound, is_cut=tail.is_cut)
+
+
+def _by_simulated(row: WatchRow) -> bool:
+    """Whether a row's detector was trained on simulated sound; tables of earlier releases leave it to the detector."""
+    return _detector_is_simulated(unescaped(row.model)) if row.simulated is None else row.simulated
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _detector_is_simulated(model: str) -> bool:
+    if "\0" in model:
+        return False
+    try:
+        return open_artifact(PROJECT / model).simulated
+    except AsdError:  # gone, or damaged: the table is shown all the same
+        return False
 
 
 def _sound(heard: HeardClip) -> Waveform | None:

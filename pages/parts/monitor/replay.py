@@ -18,10 +18,12 @@ from asd_core.system.clock import utc_now
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import Waveform
 from pages.parts.monitor.view import HeardClip, monitor
+from pages.shared.cards import simulated_badge
 from pages.shared.choices import choose
 from pages.shared.data_sets import clips_root
 from pages.shared.frame import Chosen, fragment
 from pages.shared.keys import HASHES, ClipFile
+from pages.shared.plain_text import plain
 from pages.shared.sources import clip, clip_title
 from pages.shared.verdicts import verdict_word
 
@@ -90,7 +92,17 @@ class Replay:
     def _judged(self, scored: ScoredClip) -> WatchRow:
         value = self.artifact.threshold.value
         verdict = verdict_word(scored.anomaly_score, value, missing="")
-        row = ScoreRow(scored.path, self.artifact.version, "", "ok", "", scored.anomaly_score, value, verdict)
+        row = ScoreRow(
+            path=scored.path,
+            model=self.artifact.version,
+            encoder="",
+            status="ok",
+            reason="",
+            anomaly_score=scored.anomaly_score,
+            threshold=value,
+            verdict=verdict,
+            simulated=self.artifact.simulated,
+        )
         now = utc_now("milliseconds")
         return self.judge.judge(row, self._traits(scored), now=now)
 
@@ -155,6 +167,8 @@ def _say_what_it_is(artifact: Artifact, clips: Sequence[ScoredClip]) -> None:
         f"its threshold was set on held-out normal clips. {RULE.k} anomalous of the last {RULE.n} clips raise an "
         f"alarm, {RULE.most_when_clear} or fewer clear it."
     )
+    if badge := simulated_badge(artifact.simulated):
+        st.markdown(f"{plain(artifact.title)}:{badge}")
 
 
 def _pause_button(replay: Replay) -> None:

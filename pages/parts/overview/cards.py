@@ -10,7 +10,7 @@ from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.summary import Summary
 from asd_core.evaluation.uncertainty import Interval, estimate_of, interval_text
 from asd_core.formats import area_text, score_text, seconds_text
-from pages.shared.cards import DETECTOR_MARKS, in_columns, threshold_origin
+from pages.shared.cards import DETECTOR_MARKS, in_columns, simulated_badge, threshold_origin
 from pages.shared.frame import PAGES
 from pages.shared.plain_text import plain
 
@@ -35,7 +35,7 @@ def _detector_card(artifact: Artifact, figures: Summary) -> None:
             "guessing, 1 is perfect. Computed for each machine id, then averaged: the official DCASE figure.",
         )
         st.caption(f"95 % interval {_interval(ranking.auc_mean)}")
-        st.markdown(f"Threshold **{score_text(artifact.threshold.value)}**")
+        st.markdown(f"Threshold **{score_text(artifact.threshold.value)}**{simulated_badge(artifact.simulated)}")
         with st.expander("More about it"):
             st.markdown(f"Threshold: {threshold_origin(artifact.threshold)}.")
             st.markdown(f"AUC, all ids pooled: **{interval_text(ranking.auc_pooled)}**")
@@ -58,4 +58,6 @@ def page_cards(descriptions: Mapping[str, str]) -> None:
 
 
 def _interval(found: Interval | None) -> str:
-    return "not defined" if found is None else f"{found.low:.3f} to {found.high:.3f}"
+    if found is None or found.limits is None:
+        return "not defined" if found is None else f"not defined ({found.reason})"
+    return f"{found.limits[0]:.3f} to {found.limits[1]:.3f}"

@@ -6,13 +6,15 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from pathlib import Path
 
 import streamlit as st
 
+from asd_core.data.simulated.record import MARKER_NAME
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import Progress
 from asd_core.errors import UsageError
-from asd_core.formats import display_name, seconds_text
+from asd_core.formats import TRAINED_ON_SIMULATED, display_name, seconds_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
 from asd_core.jobs.table import Job
@@ -81,7 +83,13 @@ def loss_figure(job: Job, events: Sequence[Progress]) -> None:
         figure.update_xaxes(range=[0.5, last.epochs + 0.5], **ticks)
     alt = f"Loss over {len(events)} of {last.epochs} epochs; the last training loss is {last.loss or 0:.4g}"
     st.plotly_chart(figure, key=f"loss:{job.name}", width="stretch", alt=alt)
-    st.caption("Training: clips it learns from. Validation: held-out normal clips. Lower is better.")
+    mark = f" :material/science: {TRAINED_ON_SIMULATED.capitalize()}." if is_simulated(job.request.data) else ""
+    st.caption(f"Training: clips it learns from. Validation: held-out normal clips. Lower is better.{mark}")
+
+
+def is_simulated(data: Path) -> bool:
+    """Whether a training's data, a root of machine folders or one of them, is marked as simulated."""
+    return any((place / MARKER_NAME).is_file() for place in (data, data.parent))
 
 
 def _panel(before: dict[str, str], trainings: Sequence[Job]) -> None:

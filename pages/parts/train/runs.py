@@ -11,7 +11,7 @@ import streamlit as st
 
 from asd_core.artifacts.store import open_artifact
 from asd_core.evaluation.uncertainty import estimate_of, interval_text
-from asd_core.formats import MISSING, area_text, display_name, score_text, seconds_text
+from asd_core.formats import MISSING, TRAINED_ON_SIMULATED, area_text, display_name, score_text, seconds_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
 from asd_core.jobs.listing import list_jobs
@@ -96,7 +96,10 @@ def _result(job: Job) -> None:
     artifact = open_artifact(folder)
     ranking = summary(artifact).ranking
     if artifact.simulated:
-        st.caption(":material/science: Simulated data: these figures come from generated sound.")
+        st.caption(
+            f":material/science: Simulated data: this detector was {TRAINED_ON_SIMULATED}, and these figures come from "
+            "generated sound."
+        )
     for column, label, value, text in zip(
         st.columns(3),
         ("AUC, mean over ids", "Partial AUC (FPR ≤ 0.1)", "Threshold"),

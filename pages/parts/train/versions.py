@@ -51,6 +51,7 @@ def _table(folder: Path, current: str | None) -> None:
                 "Made (UTC)": MISSING if manifest is None else manifest.created_at[:16].replace("T", " "),
                 "Preset": MISSING if manifest is None else manifest.preset,
                 "Threshold": MISSING if artifact is None else score_text(artifact.threshold.value),
+                "Trained on": MISSING if artifact is None else _trained_on(artifact),
                 "Chosen": fault if artifact is None else threshold_origin(artifact.threshold),
                 "From": (manifest and manifest.parent) or "a training",
             }
@@ -58,6 +59,10 @@ def _table(folder: Path, current: str | None) -> None:
     st.dataframe(
         pd.DataFrame(rows), hide_index=True, width="stretch", key="versions", alt=f"Table of {len(rows)} versions"
     )
+
+
+def _trained_on(artifact: Artifact) -> str:
+    return "simulated sound" if artifact.simulated else "recordings"
 
 
 def _opened(version: Path) -> tuple[Artifact | None, str]:
