@@ -1,8 +1,10 @@
-"""How often a clip is called unfamiliar: `python -m benchmarks.familiar` prints Markdown tables.
+"""How often a clip is called unfamiliar or faulty: `python -m benchmarks.familiar` prints Markdown tables.
 
 Nothing is trained but familiarity itself. Normal clips of recordings that were not heard should pass (at most 5 %
 warned), another machine should be named; true faults may be. Splits are by recording, `SPLITS` of them with 60 % of the
-recordings in training. The real recordings are looked for in `../shared/data` and left out where absent.
+recordings in training. The last table counts the reader's warnings on sound recordings, each of which is a false
+accusation unless it is true, and says which data sets have labels that differ as recordings. The real recordings are
+looked for in `../shared/data` and left out where absent.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from asd_core.audio.reading import read_waveform
+from asd_core.data.label_differences import differences, measure
 from asd_core.data.simulated.bench import write_bench
 from asd_core.features.familiarity import ClipTraits, Familiarity, traits
 from asd_core.types import SR
@@ -68,6 +71,7 @@ def main() -> None:
         print_shares(split_shares(machine, real))
     print("\nReal slider id_00 (75 clips):" + HEADER.format(title="heard"))
     print_shares(slider_shares(real))
+    print_accusations(arguments.bench)
 
 
 def print_shares(table: Mapping[str, Sequence[tuple[int, float, float]]]) -> None:
@@ -192,6 +196,25 @@ def slider_shares(real: Mapping[str, Clips]) -> dict[str, list[tuple[int, float,
     known = fit(real["slider train"])
     names = ("slider test normal", "slider_more normal", "DCASE test clips", "lathe normal", "drone normal")
     return table | {name: [shares(known, real[name])] for name in names}
+
+
+def print_accusations(bench: Path) -> None:
+    """What the reader says of each set's clips, and whether their labels differ as recordings."""
+    print("\n| recordings | clips | with a warning of the reader | labels differ |\n|---|---|---|---|")
+    real, dcase = REAL / "real", REAL / "dcase_layout" / "dev_data"
+    roots = {"real lathe": real / "lathe", "real drone": real / "drone", "real DCASE": dcase}
+    roots |= {"real slider_more": real / "slider_more"}
+    roots |= {f"simulated rail, seed {seed}": bench / f"simulated-small-{seed}" for seed in (0, *OTHER_SEEDS)}
+    for title, root in roots.items():
+        paths = sorted(path for path in root.rglob("*") if path.suffix in (".wav", ".flac"))
+        clips = [(path, read_waveform(path)) for path in paths]
+        warned = sum(bool(clip.warnings) for _, clip in clips)
+        found = differences((_label(path), measure(clip, path)) for path, clip in clips)
+        print(f"| {title} | {len(paths)} | {warned} | {' '.join(found) or 'no'} |", flush=True)
+
+
+def _label(path: Path) -> str:
+    return "normal" if path.parent.name == "normal" or path.name.startswith("normal") else "anomalous"
 
 
 if __name__ == "__main__":

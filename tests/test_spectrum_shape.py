@@ -173,15 +173,14 @@ def test_the_limit_is_wider_the_fewer_clips_there_are():
 
 
 def test_runs_that_lie_far_apart_widen_the_limits_of_single_traits():
-    runs = [replace(PLAIN, level_dbfs=-40.0 + 4 * (index // 20)) for index in range(80)]
-    assert Familiarity.fit(runs).check(replace(PLAIN, level_dbfs=-21.0)) == ()
-    mixed = [runs[index * 27 % 80] for index in range(80)]
-    apart = Familiarity.fit(mixed, groups=[clip.level_dbfs for clip in mixed])
-    assert (
-        apart.limits["level_dbfs"]
-        == Familiarity.fit(runs, groups=[clip.level_dbfs for clip in runs]).limits["level_dbfs"]
-    )
-    assert apart.limits["level_dbfs"].high >= apart.limits["level_dbfs"].most + 4
+    runs = [replace(PLAIN, level_dbfs=-28.0 if index >= 180 else -40.0) for index in range(200)]
+    louder = replace(PLAIN, level_dbfs=-18.0)
+    assert Familiarity.fit(runs).check(louder) == ()
+    limits = Familiarity.fit(runs).limits["level_dbfs"]
+    assert limits.high == pytest.approx(-28 + 12 * 1.1 * (1 + 8 / 200))
+    mixed = [runs[index * 27 % 200] for index in range(200)]
+    assert Familiarity.fit(mixed, groups=[clip.level_dbfs for clip in mixed]).limits["level_dbfs"] == limits
+    assert Familiarity.fit(mixed, groups=range(200)).check(louder)  # each clip a recording: others are as loud
 
 
 @pytest.mark.parametrize(("levels", "match"), [(np.zeros((7, 32)), "at least 8"), (np.zeros((9, 31)), "n_clips, 32")])

@@ -50,16 +50,16 @@ class Channels:
             yield frames
 
     def _listen(self, frames: Float32Array) -> None:
-        some = frames[::_EVERY].astype(np.float64)
-        products = np.einsum("ni,nj->ij", some, some)
+        some = np.ascontiguousarray(frames[::_EVERY].T, dtype=np.float64)  # (n_channels, n)
+        products = np.einsum("in,jn->ij", some, some)
         if not self._n_frames:
-            self._sums, self._products = some.sum(axis=0), products
+            self._sums, self._products = some.sum(axis=1), products
         else:
-            self._sums += some.sum(axis=0)
+            self._sums += some.sum(axis=1)
             self._products += products
-        self._n_frames += len(some)
-        if float(np.trace(products)) > self._loudest:
-            self._window, self._loudest = frames[:_WINDOW].copy(), float(np.trace(products))
+        self._n_frames += some.shape[1]
+        if self.channel is None and float(np.trace(products)) > self._loudest:
+            self._window, self._loudest = frames[:_WINDOW].T.copy(), float(np.trace(products))
 
     def warnings(self, *, sr: int) -> tuple[str, ...]:
         """Say which channels are not what their mean, or the channel that was chosen, needs; `sr` in Hz."""
@@ -85,7 +85,7 @@ class Channels:
                 f"inverted_channel: channel {index} is channel {best} upside down (correlation {correlation:.2f}), so "
                 f"that their mean cancels; name one of them with --channel {best}, or swap the wires of the other"
             )
-        delay = _delay(self._window[:, best], self._window[:, index], round(MAX_DELAY_S * sr))
+        delay = _delay(self._window[best], self._window[index], round(MAX_DELAY_S * sr))
         if abs(delay) < MIN_DELAY_S * sr:
             return None
         late, early = (index, best) if delay > 0 else (best, index)

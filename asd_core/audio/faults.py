@@ -25,6 +25,7 @@ GRID_S = 0.004
 LOUD_SHARE = 0.25
 """A dropout breaks into a sound: just before and after it the RMS is at least this share of the clip's."""
 _BLOCK = 4096
+_EVERY = 17
 _AT_ONCE = 1024
 _STEP_SAMPLES = 2**18
 _IndexArray = npt.NDArray[np.intp]
@@ -80,7 +81,9 @@ def _count_equal(samples: Float32Array, value: float, blocks: _IndexArray) -> in
 
 
 def _offset(samples: Float32Array) -> str | None:
-    if abs(float(samples[::8].mean())) < MIN_OFFSET / 2:  # which is nearly the mean, and soon had
+    some = samples[::_EVERY]  # whose mean is nearly that of all, and soon had
+    roughly = abs(float(some.mean()))
+    if roughly < MIN_OFFSET / 2 or roughly < OFFSET_SHARE / 2 * float(some.std()):
         return None
     mean = float(samples.mean(dtype=np.float64))
     if abs(mean) < MIN_OFFSET:

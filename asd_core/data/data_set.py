@@ -11,6 +11,7 @@ from typing import Any
 
 from asd_core.data.clips import Clip, ClipIndex, channel_warnings, index_clips
 from asd_core.data.dcase2020.published import CountRow, published_counts
+from asd_core.data.label_differences import label_differences
 from asd_core.data.simulated.record import SimulatedRecord, read_simulated
 from asd_core.errors import AudioError
 from asd_core.features.cache import read_clip
@@ -206,5 +207,10 @@ def describe_index(data_set: DataSet) -> IndexReport:
         expected=tuple(expected_counts(data_set)),
         duplicates=tuple(tuple(paths) for paths in groups.values() if len(paths) > 1),
         refused=found.refused,
-        warnings=(*_left_out_warnings(index), *channel_warnings(index), *found.warnings),
+        warnings=(
+            *_left_out_warnings(index),
+            *channel_warnings(index),
+            *label_differences(found.clips, channel=index.channel),
+            *found.warnings,
+        ),
     )
