@@ -194,6 +194,7 @@ def describe_index(data_set: DataSet) -> IndexReport:
     groups: dict[str, list[str]] = {}
     for clip, digest in zip(found.clips, found.digests, strict=True):
         groups.setdefault(digest, []).append(clip.relative)
+    differ = label_differences(found.clips, channel=index.channel)
     return IndexReport(
         machine=index.machine,
         data_set=data_set.name,
@@ -207,10 +208,5 @@ def describe_index(data_set: DataSet) -> IndexReport:
         expected=tuple(expected_counts(data_set)),
         duplicates=tuple(tuple(paths) for paths in groups.values() if len(paths) > 1),
         refused=found.refused,
-        warnings=(
-            *_left_out_warnings(index),
-            *channel_warnings(index),
-            *label_differences(found.clips, channel=index.channel),
-            *found.warnings,
-        ),
+        warnings=(*_left_out_warnings(index), *channel_warnings(index), *differ, *found.warnings),
     )

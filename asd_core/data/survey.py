@@ -76,7 +76,7 @@ class Survey:
     refused: tuple[Mapping[str, str], ...]
     warnings: tuple[str, ...]
     channels: tuple[str, ...]
-    labels_differ: tuple[str, ...]
+    labels_differ: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Write it as it is kept."""
@@ -122,7 +122,7 @@ def has_survey(data_set: DataSet) -> bool:
 
 def survey_key(data_set: DataSet) -> str:
     """Digest of the clips' names, labels, channel, sizes and times of change, and of the reader's version."""
-    place = f"{data_set.index.root}\nchannel {data_set.index.channel} reader {READER_VERSION}\n"
+    place = f"reader {READER_VERSION}\n{data_set.index.root}\nchannel {data_set.index.channel}\n"
     digest = hashlib.sha256(place.encode("utf-8", "surrogateescape"))
     for clip in data_set.index.clips:
         with contextlib.suppress(OSError):
