@@ -39,7 +39,7 @@ class Waveform:
     digest
         SHA-256 (hex) of the file's bytes, or of the samples where there was no file.
     warnings
-        `code: text` lines of the reader ("truncated", "silent").
+        `code: text` lines of the reader ("truncated", "silent", "clipping", ...).
     """
 
     samples: Float32Array

@@ -568,7 +568,7 @@ def outcome(path):
     except AudioError:
         return "refuse"
     assert np.isfinite(read.samples).all()
-    assert all(warning.split(": ")[0] in {"truncated", "silent"} for warning in read.warnings)
+    assert all(warning.split(": ")[0] in {"truncated", "silent", "dc_offset"} for warning in read.warnings)
     return "accept-with-warning" if read.warnings else "accept"
 
 
@@ -577,6 +577,7 @@ def outcome(path):
 @pytest.mark.usefixtures("no_waiting")
 def test_every_file_of_the_bad_corpus_has_the_expected_outcome(corpus):
     folder, rows = corpus
+    rows = [(name, "accept-with-warning" if name == "dc_offset.wav" else want) for name, want in rows]  # asked later
     got, slowest = {}, 0.0
     for name, _ in rows:
         start = time.process_time()

@@ -119,6 +119,25 @@ def test_refused_and_doubled_clips_are_named_with_a_reason(page, home):
     assert any("magic: " in why for why in faults["Why"])
 
 
+@pytest.mark.parametrize(("gain", "is_said"), [(0.1, True), (1.0, False)])
+def test_labels_that_differ_as_recordings_are_said(page, gain, is_said):
+    store_uploads("drill", [Upload(f"n{i}.wav", wav(i)) for i in range(8)], used=Quota())
+    worn = [Upload(f"w{i}.wav", encode_wav(gain * hum(100 + i, seconds=0.6).samples)) for i in range(8)]
+    store_uploads("drill", worn, used=Quota(), kind="worn")
+    app = page("sets", data_set="drill")
+    assert not app.exception
+    assert ("anomalous clips are 20.0 dB quieter" in text_of(app)) == is_said
+
+
+def test_a_fault_of_a_recording_is_named_beside_its_clip(page):
+    store_uploads("pump", [Upload("offset.wav", encode_wav(0.5 + hum(200, seconds=0.6).samples))], used=Quota())
+    app = page("sets")
+    assert not app.exception
+    faults = app.dataframe[2].value
+    assert list(faults["What"]) == ["warning"]
+    assert faults["Why"][0].startswith("dc_offset: the mean of the samples is 0.500 of full scale")
+
+
 def test_many_clips_are_read_only_when_asked_for(page, monkeypatch):
     monkeypatch.setattr("pages.parts.data.report.READ_AT_ONCE", 2)
     app = page("sets")

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asd_core.audio.channels import Channels
+from asd_core.audio.faults import sound_warnings
 from asd_core.audio.opening import FileContent, naming_refusals, opened, read_regular, regular_size, too_big
 from asd_core.audio.riff import Content, WavHeader, check_layout, wav_header
 from asd_core.errors import AudioError, InputError
@@ -53,9 +55,8 @@ MIN_DURATION_S, MAX_DURATION_S = 0.5, 600
 MAX_FRAMES = 30_000_000
 MAX_ABS = 16.0
 """Largest magnitude of a sample before resampling: +24 dB above full scale."""
-SILENT_BELOW = 1e-6
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raised whenever the same bytes give different samples or warnings."""
 
 _BLOCK_FRAMES = 65_536
@@ -120,7 +121,7 @@ def read_waveform(path: str | os.PathLike[str], *, channel: int | None = None) -
     Waveform
         Samples of shape (n_samples,), finite, read-only; `digest` is the SHA-256 of the file's bytes; `warnings`
         holds "truncated: ..." where the header claims more than the file has, "silent: ..." where
-        max |x - mean| < `SILENT_BELOW`.
+        max |x - mean| < 1e-6, and the other faults of `asd_core.audio.faults` and `asd_core.audio.channels`.
 
     Raises
     ------
@@ -233,8 +234,8 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 def _decoded(content: bytes, channel: int | None) -> Waveform:
     header = _checked_header(content)
-    samples, sr = _decode_samples(content, header, channel)
-    warnings = (header.warnings if header else ()) + silence_warnings(samples)
+    samples, sr, channel_faults = _decode_samples(content, header, channel)
+    warnings = (header.warnings if header else ()) + sound_warnings(samples, sr=sr) + channel_faults
     samples = _resampled(samples, sr)
     samples.setflags(write=False)
     return Waveform(samples=samples, digest=hashlib.sha256(content).hexdigest(), warnings=warnings)
@@ -265,14 +266,18 @@ def _kind_of(content: Content) -> str:
     )
 
 
-def _decode_samples(content: bytes, header: WavHeader | None, channel: int | None) -> tuple[Float32Array, int]:
-    """Return the down-mixed samples and their rate in Hz; `header` is None for FLAC."""
+def _decode_samples(
+    content: bytes, header: WavHeader | None, channel: int | None
+) -> tuple[Float32Array, int, tuple[str, ...]]:
+    """Return the down-mixed samples, their rate in Hz and faults of the channels; `header` is None for FLAC."""
     with _decoder(io.BytesIO(content), header) as sound:
         _check_duration(sound.frames, sound.samplerate, max_duration_s=MAX_DURATION_S, max_frames=MAX_FRAMES)
         _check_channel(channel, sound.channels)
         pcm16 = header if header is not None and header.subtype == "PCM_16" else None
         blocks = _checked_blocks(sound) if pcm16 is None else _pcm16_blocks(content, pcm16)
-        return _mono(blocks, sound.frames, channel), sound.samplerate
+        channels = Channels(channel)
+        samples = _mono(channels.heard(blocks), sound.frames, channel)
+        return samples, sound.samplerate, channels.warnings(sr=sound.samplerate)
 
 
 @contextlib.contextmanager
@@ -372,18 +377,6 @@ def _check_values(frames: Float32Array) -> None:
     peak = max(-lowest, highest)
     if peak > MAX_ABS:
         raise AudioError("range", f"samples must be within +-{MAX_ABS:g} (full scale is 1), got {peak:.3g}")
-
-
-def silence_warnings(samples: Float32Array) -> tuple[str, ...]:
-    """Return `silent: ...` where no sample is further than `SILENT_BELOW` from the mean."""
-    lowest, highest = float(samples.min()), float(samples.max())
-    if highest - lowest > 4 * SILENT_BELOW:  # without the mean, which costs more
-        return ()
-    mean = float(samples.mean(dtype=np.float64))
-    swing = max(highest - mean, mean - lowest)
-    if swing >= SILENT_BELOW:
-        return ()
-    return (f"silent: no sample is further than {SILENT_BELOW:g} from the mean",)
 
 
 def _resampled(samples: Float32Array, sr: int) -> Float32Array:

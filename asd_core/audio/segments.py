@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asd_core.audio.reading import MAX_DURATION_S, MIN_DURATION_S, SoundStream, silence_warnings, stream_sound
+from asd_core.audio.faults import sound_warnings
+from asd_core.audio.reading import MAX_DURATION_S, MIN_DURATION_S, SoundStream, stream_sound
 from asd_core.errors import UsageError
 from asd_core.types import SR, Float32Array, Waveform
 
@@ -31,8 +32,8 @@ class Segment:
     start_s, end_s
         Where it lies in the recording, in seconds.
     waveform
-        Its sound; `digest` is of the samples, `warnings` holds "silent: ..." and "partial: ...", and in the first
-        segment also the file's own ("truncated: ...").
+        Its sound; `digest` is of the samples, `warnings` holds the faults of `asd_core.audio.faults` ("silent: ...")
+        and "partial: ...", and in the first segment also the file's own ("truncated: ...").
     is_whole
         Whether it has the full length; only the last one may be shorter.
     """
@@ -94,7 +95,7 @@ def _segment(start: int, samples: Float32Array, n_segment: int, warnings: tuple[
         warnings += (f"partial: the recording's end, {len(samples) / SR:.2f} s of {n_segment / SR:g} s",)
     samples.setflags(write=False)
     digest = hashlib.sha256(samples.tobytes()).hexdigest()
-    waveform = Waveform(samples, digest=digest, warnings=warnings + silence_warnings(samples))
+    waveform = Waveform(samples, digest=digest, warnings=warnings + sound_warnings(samples, sr=SR))
     return Segment(start / SR, (start + len(samples)) / SR, waveform, is_whole)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from asd_core.data.clips import Clip, ClipIndex, channel_warnings, index_clips, prints_of
 from asd_core.data.dcase2020.published import CountRow, published_counts
+from asd_core.data.label_differences import label_differences
 from asd_core.data.recordings import How, Recordings, find_recordings
 from asd_core.data.simulated.record import SimulatedRecord, read_simulated
 from asd_core.errors import AudioError
@@ -209,6 +210,7 @@ def describe_index(data_set: DataSet) -> IndexReport:
     index = data_set.index
     found = readable(index.clips, channel=index.channel)
     recordings = find_recordings(found.clips, prints_of(found.clips, channel=index.channel))
+    differ = label_differences(found.clips, channel=index.channel)
     return IndexReport(
         machine=index.machine,
         data_set=data_set.name,
@@ -223,5 +225,5 @@ def describe_index(data_set: DataSet) -> IndexReport:
         recordings=RecordingCount.of(recordings),
         duplicates=tuple(tuple(found.clips[row].relative for row in rows) for rows in recordings.doubles),
         refused=found.refused,
-        warnings=(*_left_out_warnings(index), *channel_warnings(index), *found.warnings),
+        warnings=(*_left_out_warnings(index), *channel_warnings(index), *differ, *found.warnings),
     )

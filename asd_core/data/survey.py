@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from asd_core.audio.reading import read_waveform
+from asd_core.audio.reading import READER_VERSION, read_waveform
 from asd_core.data.clips import channel_warnings
 from asd_core.data.data_set import DataSet
+from asd_core.data.label_differences import Measures, differences, measure
 from asd_core.errors import AudioError, FileError
 from asd_core.system.files import parse_json, read_small_text, replace_file
 from asd_core.system.places import data_dir
 from asd_core.system.typed_json import from_json, to_json
-from asd_core.types import FloatArray, Waveform
+from asd_core.types import FloatArray
 
 _HEADER: Mapping[str, Any] = {"schema": 1, "command": "survey"}
 
 MAX_LISTED = 500
 _MAX_SURVEY_BYTES = 64 * 2**20
-SILENCE_DBFS = -120.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ class Survey:
         `path: code: text`, the first `MAX_LISTED`.
     channels
         A warning if clips have several channels and nothing says which to use.
+    labels_differ
+        How the anomalous clips differ from the normal ones as recordings, see `asd_core.data.label_differences`.
     """
 
     n_clips: int
@@ -74,6 +76,7 @@ class Survey:
     refused: tuple[Mapping[str, str], ...]
     warnings: tuple[str, ...]
     channels: tuple[str, ...]
+    labels_differ: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Write it as it is kept."""
@@ -118,8 +121,8 @@ def has_survey(data_set: DataSet) -> bool:
 
 
 def survey_key(data_set: DataSet) -> str:
-    """Digest of the clips' names, labels, channel, sizes and times of change."""
-    place = f"{data_set.index.root}\nchannel {data_set.index.channel}\n"
+    """Digest of the clips' names, labels, channel, sizes and times of change, and of the reader's version."""
+    place = f"reader {READER_VERSION}\n{data_set.index.root}\nchannel {data_set.index.channel}\n"
     digest = hashlib.sha256(place.encode("utf-8", "surrogateescape"))
     for clip in data_set.index.clips:
         with contextlib.suppress(OSError):
@@ -141,7 +144,7 @@ def _read_survey(path: Path) -> Survey | None:
 
 def _survey(data_set: DataSet, on_progress: Callable[[int, int], None]) -> Survey:
     clips = data_set.index.clips
-    groups: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    groups: dict[tuple[str, str, str], list[Measures]] = {}
     digests: dict[str, list[str]] = {}
     refused, warnings = [], []
     for n_done, clip in enumerate(clips, start=1):
@@ -151,7 +154,7 @@ def _survey(data_set: DataSet, on_progress: Callable[[int, int], None]) -> Surve
             refused.append({"path": clip.relative, "reason": f"{error.code}: {error}"})
         else:
             key = (clip.machine_id, clip.split, clip.label)
-            groups.setdefault(key, []).append((waveform.duration_s, level_dbfs(waveform)))
+            groups.setdefault(key, []).append(measure(waveform, clip.path))
             digests.setdefault(waveform.digest, []).append(clip.relative)
             warnings += [f"{clip.relative}: {text}" for text in waveform.warnings]
         on_progress(n_done, len(clips))
@@ -165,19 +168,14 @@ def _survey(data_set: DataSet, on_progress: Callable[[int, int], None]) -> Surve
         refused=tuple(refused[:MAX_LISTED]),
         warnings=tuple(warnings[:MAX_LISTED]),
         channels=tuple(channel_warnings(data_set.index)),
+        labels_differ=differences((label, each) for (_, _, label), rows in groups.items() for each in rows),
     )
 
 
-def _group(machine_id: str, split: str, label: str, rows: Sequence[tuple[float, float]]) -> Group:
-    lengths, levels = np.array(rows).T
+def _group(machine_id: str, split: str, label: str, rows: Sequence[Measures]) -> Group:
+    lengths, levels = np.array([(row.length_s, row.level_dbfs) for row in rows]).T
     return Group(machine_id, split, label, len(rows), _spread(lengths), _spread(levels))
 
 
 def _spread(values: FloatArray) -> tuple[float, ...]:
     return float(values.min()), float(np.median(values)), float(values.max())
-
-
-def level_dbfs(waveform: Waveform) -> float:
-    """RMS level in dB relative to full scale; -120 for silence."""
-    power = float(np.square(waveform.samples, dtype=np.float64).mean())
-    return max(SILENCE_DBFS, 10.0 * float(np.log10(max(power, 1e-30))))

@@ -2,14 +2,14 @@
 
 A detector finds everything strange that its training clips did not have, another microphone as much as a broken
 bearing. These few traits tell when the recording may be strange and not the machine. They are not a detector: limits
-are wide, so that clips from the same place pass, faults and all, and passing them proves nothing.
+are wide, so that clips from the same place pass, most faults too, and passing them proves nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +17,14 @@ import scipy
 
 from asd_core.errors import InputError
 from asd_core.features.log_mel import HOP_LENGTH, N_FFT, checked_samples
+from asd_core.features.spectrum_shape import (
+    N_BANDS,
+    IntArray,
+    SpectrumShape,
+    band_levels_db,
+    held_out_folds,
+    limit_from_held_out,
+)
 from asd_core.types import SR, FloatArray, Waveform
 
 MIN_CLIPS = 8
@@ -25,7 +33,7 @@ FLOOR_PERCENTILE = 10.0
 SILENCE_DB = -120.0
 """Levels are no lower: digital silence has no level."""
 MAD_FACTOR = 4.0
-_TRAITS = f"traits 1 energy_share={ENERGY_SHARE} floor={FLOOR_PERCENTILE} silence={SILENCE_DB}"
+_TRAITS = f"traits 2 energy_share={ENERGY_SHARE} floor={FLOOR_PERCENTILE} silence={SILENCE_DB} bands={N_BANDS}"
 """Their name in a cache; the number is raised when the same samples give different traits."""
 _MAD_TO_SD = 1.4826
 """Makes the median absolute deviation estimate a normal distribution's standard deviation."""
@@ -48,6 +56,8 @@ class ClipTraits:
         Length in seconds.
     centroid_hz
         Mean frequency weighted by energy; 0 for silence.
+    bands_db
+        Shape (32,): `asd_core.features.spectrum_shape.band_levels_db`; empty where they are not known.
     """
 
     level_dbfs: float
@@ -56,6 +66,7 @@ class ClipTraits:
     noise_floor_db: float
     duration_s: float
     centroid_hz: float
+    bands_db: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,7 @@ _DRIFT_WORDS = {
 }
 _MICROPHONE = "the verdict may be about the microphone"
 _PLACE = "the verdict may be about the surroundings"
+_OTHER = "the verdict may be about another machine, microphone or place"
 _RULES: dict[str, _Rule] = {
     "level_dbfs": _Rule(
         False,
@@ -135,8 +147,16 @@ def traits(waveform: Waveform) -> ClipTraits:
     InputError
         A rate other than 16 kHz, not mono, shorter than 1024 samples, or not finite.
     """
-    values = waveform.derived(_TRAITS, lambda: np.array(astuple(_traits(waveform)), dtype=np.float64))
-    return ClipTraits(*values.tolist())
+    values = waveform.derived(_TRAITS, lambda: _measured(waveform)).tolist()
+    n_single = len(_RULES)
+    single: dict[str, Any] = dict(zip(_RULES, values[:n_single], strict=True))
+    return ClipTraits(**single, bands_db=tuple(values[n_single:]))
+
+
+def _measured(waveform: Waveform) -> FloatArray:
+    """The single numbers, then the bands, shape (6 + 32,)."""
+    single = _traits(waveform)
+    return np.array([*(getattr(single, name) for name in _RULES), *band_levels_db(waveform)], dtype=np.float64)
 
 
 def _traits(waveform: Waveform) -> ClipTraits:
@@ -194,38 +214,57 @@ class Familiarity:
         Training clips.
     limits
         Trait name to limits.
+    spectrum
+        The shapes of their spectra; None for versions from before it was kept.
     """
 
     n_clips: int
     limits: Mapping[str, _Limits]
+    spectrum: SpectrumShape | None = None
 
     @classmethod
-    def fit(cls, training: Sequence[ClipTraits]) -> Self:
+    def fit(cls, training: Sequence[ClipTraits], *, groups: Sequence[Hashable] | None = None) -> Self:
         """Learn limits: the wider of median -+ 4 robust standard deviations and of the extremes with a margin.
 
-        An odd clip among the training clips widens the limits: the detector has learned from it too.
+        The margin is what recordings that were not heard may need: at least the rule's, and more where runs of
+        training clips lie that far beyond all the others. An odd clip among the training clips widens the limits: the
+        detector has learned from it too.
+
+        Parameters
+        ----------
+        training
+            Traits of the training clips, in the order of their names.
+        groups
+            One label per clip: its recording. See `asd_core.features.spectrum_shape.held_out_folds`.
 
         Raises
         ------
         InputError
-            Fewer than 8 clips.
+            Fewer than 8 clips, or not one group per clip.
         """
         if len(training) < MIN_CLIPS:
             raise InputError(f"familiarity needs at least {MIN_CLIPS} training clips, got {len(training)}")
+        folds = held_out_folds(len(training), groups)
         limits = {
-            name: _limits(np.array([getattr(clip, name) for clip in training]), rule) for name, rule in _RULES.items()
+            name: _limits(np.array([getattr(clip, name) for clip in training]), rule, folds)
+            for name, rule in _RULES.items()
         }
-        return cls(len(training), limits)
+        has_bands = all(len(clip.bands_db) == N_BANDS for clip in training)
+        levels = np.array([clip.bands_db for clip in training], dtype=np.float64) if has_bands else None
+        return cls(len(training), limits, None if levels is None else SpectrumShape.fit(levels, groups=groups))
 
     def check(self, clip: ClipTraits) -> tuple[str, ...]:
         """Say in plain words how the clip differs from the training clips; empty where it does not."""
         found = [_remark(rule, getattr(clip, name), self.limits[name]) for name, rule in _RULES.items()]
+        if self.spectrum is not None and clip.bands_db and self.spectrum.is_unfamiliar(clip.bands_db):
+            found.append(f"spectrum: {self.spectrum.differences(clip.bands_db)} than in the training clips: {_OTHER}")
         return tuple(remark for remark in found if remark is not None)
 
     def drift(self, recent: Sequence[ClipTraits]) -> tuple[str, ...]:
         """Say where recent clips have moved to: traits whose median lies outside the training clips' extremes.
 
-        A median varies less than a clip: a `DRIFT_SHARE` of the margin for single clips is enough.
+        A median varies less than a clip: a `DRIFT_SHARE` of the margin for single clips is enough. The spectrum's
+        shape is left out: a watch's table, from which a restarted watch goes on, does not hold it.
         """
         if not recent:
             return ()
@@ -235,7 +274,11 @@ class Familiarity:
 
     def to_json(self) -> dict[str, Any]:
         """Return numbers for a manifest; `from_json` reads them."""
-        return {"n_clips": self.n_clips, "limits": {name: asdict(limits) for name, limits in self.limits.items()}}
+        table: dict[str, Any] = {
+            "n_clips": self.n_clips,
+            "limits": {name: asdict(limits) for name, limits in self.limits.items()},
+        }
+        return table if self.spectrum is None else {**table, "spectrum": self.spectrum.to_json()}
 
     @classmethod
     def from_json(cls, table: Mapping[str, Any]) -> Self:
@@ -247,23 +290,34 @@ class Familiarity:
             Names or numbers that `to_json` would not write.
         """
         n_clips, limits = table.get("n_clips"), table.get("limits")
-        if set(table) != {"n_clips", "limits"} or type(n_clips) is not int or n_clips < MIN_CLIPS:
+        names = set(table) - {"spectrum"}  # which old versions lack
+        if names != {"n_clips", "limits"} or type(n_clips) is not int or n_clips < MIN_CLIPS:
             raise InputError(
                 f"familiarity must hold limits and n_clips from {MIN_CLIPS}, got {sorted(table)}, {n_clips}"
             )
         if not isinstance(limits, Mapping) or set(limits) != set(_RULES):
             raise InputError(f"familiarity must hold limits of exactly {sorted(_RULES)}")
-        return cls(n_clips, {name: _parse_limits(name, limits[name]) for name in _RULES})
+        spectrum = SpectrumShape.from_json(table["spectrum"]) if "spectrum" in table else None
+        return cls(n_clips, {name: _parse_limits(name, limits[name]) for name in _RULES}, spectrum)
 
 
-def _limits(values: FloatArray, rule: _Rule) -> _Limits:
+def _limits(values: FloatArray, rule: _Rule, folds: IntArray) -> _Limits:
     places = np.array([_place(value, rule) for value in values.tolist()])
-    median = float(np.median(places))
+    median, margin = float(np.median(places)), max(rule.margin, _run_margin(places, folds))
     reach = max(MAD_FACTOR * _MAD_TO_SD * float(np.median(np.abs(places - median))), rule.margin)
-    low = min(median - reach, float(places.min()) - rule.margin)
-    high = max(median + reach, float(places.max()) + rule.margin)
+    low = min(median - reach, float(places.min()) - margin)
+    high = max(median + reach, float(places.max()) + margin)
     least, most = float(values.min()), float(values.max())
     return _Limits(min(_value(low, rule), least), least, most, max(_value(high, rule), most))
+
+
+def _run_margin(places: FloatArray, folds: IntArray) -> float:
+    """How far held-out runs of training clips lie beyond the extremes of all the others."""
+    beyond = []
+    for fold in np.unique(folds):
+        others, held_out = places[folds != fold], places[folds == fold]
+        beyond.append(np.maximum(0.0, np.maximum(others.min() - held_out, held_out - others.max())))
+    return limit_from_held_out(np.concatenate(beyond))
 
 
 def _place(value: float, rule: _Rule) -> float:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from asd_core.features.familiarity import ClipTraits
 from asd_core.formats import cell_text
@@ -109,7 +109,7 @@ class WatchRow:
                 raise ValueError(f"{name} must be one of {known}")
         traits = {trait: _number(named[name]) for name, trait in _TRAIT_COLUMNS.items()}
         values = [value for value in traits.values() if value is not None]
-        whole = dict(zip(traits, values, strict=True)) if len(values) == len(traits) else None
+        whole: dict[str, Any] | None = dict(zip(traits, values, strict=True)) if len(values) == len(traits) else None
         texts = {
             name: named[name] for name in ("time", "path", "model", "status", "reason", "verdict", "event", "drift")
         }

@@ -10,6 +10,7 @@ from typing import Any
 from asd_core.artifacts.store import Artifact, open_artifact
 from asd_core.data.clips import Clip
 from asd_core.data.data_set import DataSet, FileClips, open_data_set, readable
+from asd_core.data.label_differences import label_differences
 from asd_core.detectors.contract import POOLINGS
 from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.errors import DataSetError, UsageError
@@ -112,7 +113,7 @@ def assess(
         raise DataSetError(f"{data_set.index.root} has no labelled test clips that the detector was not trained on")
     clips = FileClips(tuple(found.clips[row] for row in kept), artifact.channel)
     scores = scored(detector, clips, "test", [found.digests[row] for row in kept])
-    warnings = list(found.warnings)
+    warnings = [*label_differences(clips.clips, channel=artifact.channel), *found.warnings]
     if data_set.index.machine != artifact.manifest.data.machine:
         warnings.append(f"other_machine: trained on {artifact.manifest.data.machine}")
     return Assessment(

@@ -222,7 +222,7 @@ def _train(
         channel=channel,
         threshold=threshold,
         calibration=calibration,
-        familiarity=_familiarity(fitted),
+        familiarity=_familiarity(fitted, [plan.recordings.units[row] for row in plan.fitted]),
         data=_manifest_data(data_set, normal, plan, request.recording_by),
         training=training,
         versions=installed_versions(),
@@ -272,9 +272,11 @@ def _check_training_clips(normal: ReadableClips, data_set: DataSet) -> None:
         raise UsageError(f"at most {MAX_TRAINING_CLIPS} training clips, got {len(normal.clips)}: name fewer ids")
 
 
-def _familiarity(fitted: FileClips) -> Familiarity | None:
+def _familiarity(fitted: FileClips, groups: Sequence[str]) -> Familiarity | None:
     """What the training clips are like; None where they are too few to say."""
-    return Familiarity.fit([traits(clip) for clip in fitted]) if len(fitted) >= MIN_CLIPS else None
+    if len(fitted) < MIN_CLIPS:
+        return None
+    return Familiarity.fit([traits(clip) for clip in fitted], groups=groups)
 
 
 def _training_warnings(

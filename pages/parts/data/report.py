@@ -118,7 +118,7 @@ def _clip_report(data_set: DataSet, names: Mapping[str, str]) -> None:
     key = survey_key(data_set) if small else _survey_key(StampedSet(data_set, tree_stamp(data_set.index.root)))
     found = held().find(("survey", key)) or _read_clips(data_set, key, small=small)
     if found is not None:
-        for text in found.channels:
+        for text in (*found.channels, *found.labels_differ):
             st.warning(plain(text), icon=":material/warning:")
         _groups(found.groups)
         _faults(found, names)
