@@ -160,12 +160,16 @@ class TrainingRecord(_Record):
         After the last epoch; None where the detector has no loss.
     loss, heldout_losses
         One value per epoch.
+    mean_spectrum_loss
+        What `heldout_loss` would be if the fitted frames' mean spectrum were always predicted; None where the detector
+        has no loss, and for versions that do not say.
     """
 
     seconds: float
     heldout_loss: float | None
     loss: tuple[float | None, ...]
     heldout_losses: tuple[float | None, ...]
+    mean_spectrum_loss: float | None = None
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ from asd_core.system.clock import utc_now
 from asd_core.system.packages import installed_versions
 
 DEFAULT_RULE = "conformal"
-GENERAL_WARNINGS = ("few_clips: ", "no_threshold: ", "refused: ", "subsample: ")
+GENERAL_WARNINGS = ("few_clips: ", "no_better_than_mean: ", "no_threshold: ", "refused: ", "subsample: ")
 MAX_CLIP_WARNINGS = 50
 """A manifest has a size limit: warnings about further clips are counted, not kept."""
 
@@ -100,6 +100,7 @@ class TrainingResult:
             "n_heldout": len(manifest.data.heldout_digests),
             "seconds": manifest.training.seconds,
             "heldout_loss": manifest.training.heldout_loss,
+            "mean_spectrum_loss": manifest.training.mean_spectrum_loss,
             "threshold": manifest.threshold.to_json(),
             "refused": list(self.refused),
         }
@@ -313,4 +314,5 @@ def _training_record(history: Sequence[Progress], seconds: float) -> TrainingRec
         heldout_loss=history[-1].heldout_loss if history else None,
         loss=tuple(progress.loss for progress in history),
         heldout_losses=tuple(progress.heldout_loss for progress in history),
+        mean_spectrum_loss=history[-1].mean_spectrum_loss if history else None,
     )
