@@ -171,6 +171,13 @@ class TrainingRecord(_Record):
     heldout_losses: tuple[float | None, ...]
     mean_spectrum_loss: float | None = None
 
+    @property
+    def beats_mean_spectrum(self) -> bool | None:
+        """Whether the held-out loss is below that of always predicting the mean spectrum; None where unknown."""
+        if self.heldout_loss is None or self.mean_spectrum_loss is None:
+            return None
+        return self.heldout_loss < self.mean_spectrum_loss
+
 
 @dataclass(frozen=True)
 class FileRecord:
