@@ -29,9 +29,9 @@ def training_patches():
 
 
 def floored_by_hand(rows):
-    """Deviations no smaller than a tenth of their average, nor than what 16-bit rounding adds to the band's mean."""
+    """Deviations no smaller than a tenth of their average, nor than a magnitude of 0.002 in the band."""
     std, levels = rows.std(axis=0), np.exp(rows[:, :64].mean(axis=0))
-    return np.maximum(std, np.maximum(std.mean() / 10, np.concatenate([0.0008 / levels, 0.0008 / levels])))
+    return np.maximum(std, np.maximum(std.mean() / 10, np.concatenate([0.002 / levels, 0.002 / levels])))
 
 
 def mahalanobis_by_hand(patches):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
 from sounds import hum
+from test_artifacts import manifest_of
 from test_detector_contract import NETWORKS, TWO_EPOCHS, built
 
 from asd_core.artifacts.arrays import parse_safetensors
+from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import read_waveform
 from asd_core.detectors import DETECTOR_NAMES
 from asd_core.detectors.mahalanobis import Mahalanobis
@@ -19,6 +22,7 @@ from asd_core.detectors.silent_bands import LOWEST_DB, SILENT_DB, SilentBands, l
 from asd_core.errors import ArtifactError, InputError
 from asd_core.features.encoders import load_encoder
 from asd_core.features.log_mel import log_mel, mel_band_centres_hz
+from asd_core.tasks.score import score_waveform
 from asd_core.types import SR, Waveform
 
 N_CLIPS = 16
@@ -156,11 +160,11 @@ def test_where_every_band_has_sound_nothing_changes(fitted):
 
 
 def test_least_deviations_of_log_mel_statistics():
-    """A band without sound, ln 0.01, and one at -2: 0.0008 by the magnitude there, for its mean and its deviation."""
+    """A band without sound, ln 0.01, and one at -2: 0.002 by the magnitude there, for its mean and its deviation."""
     mean = np.tile(np.concatenate([np.full(32, np.log(0.01)), np.full(32, -2.0), np.full(64, 0.3)]), 10)
     least = load_encoder("logmel_stats").least_std(mean).reshape(10, 2, 2, 32)
-    np.testing.assert_allclose(least[:, :, 0], 0.08)
-    np.testing.assert_allclose(least[:, :, 1], 0.0008 * np.exp(2.0))
+    np.testing.assert_allclose(least[:, :, 0], 0.2)
+    np.testing.assert_allclose(least[:, :, 1], 0.002 * np.exp(2.0))
 
 
 def test_mahalanobis_counts_a_floored_column_by_its_floor():
@@ -173,3 +177,15 @@ def test_mahalanobis_counts_a_floored_column_by_its_floor():
     step = np.zeros(128)
     step[7] = 0.1
     assert np.square(state["whitening"] @ step).sum() == pytest.approx(1.0, rel=0.2)
+
+
+def test_a_row_of_scores_says_so(training_clips):
+    detector = built("vggish_ocsvm", TWO_EPOCHS).fit(training_clips)
+    artifact = Artifact(Path("v1"), manifest_of(detector), "")
+    rows = {
+        name: score_waveform(clip, artifact, detector, path=name, model="m")
+        for name, clip in {"wide": hum(100, seconds=10.0), "like": training_clips[0]}.items()
+    }
+    assert rows["wide"].status == "warning"
+    assert "empty_bands: sound of up to" in rows["wide"].reason
+    assert "empty_bands" not in rows["like"].reason
