@@ -170,13 +170,13 @@ def test_least_deviations_of_log_mel_statistics():
 def test_mahalanobis_counts_a_floored_column_by_its_floor():
     """Without the missing variance, the inverse covariance divides by the column's own deviation again."""
     rng = np.random.default_rng(0)
-    rows = rng.normal(0.0, 1.0, (400, 128))
+    rows = rng.normal(0.0, 1.0, (2000, 128)) + rng.normal(0.0, 3.0, (2000, 4)) @ rng.normal(0.0, 1.0, (4, 128))
     rows += 10.0  # loud bands, in which rounding is nothing
-    rows[:, 7] = 10.0 + 1e-4 * rows[:, 7]
+    rows[:, 7] = 10.0 + rng.normal(0.0, 1e-4, 2000)
     state = Mahalanobis()._fit_rows(rows)
     step = np.zeros(128)
-    step[7] = 0.1
-    assert np.square(state["whitening"] @ step).sum() == pytest.approx(1.0, rel=0.2)
+    step[7] = 0.1 * rows.std(axis=0).mean()  # the floor: one deviation
+    assert np.square(state["whitening"] @ step).sum() == pytest.approx(1.0, rel=0.05)
 
 
 def test_a_row_of_scores_says_so(training_clips):
