@@ -15,7 +15,7 @@ from test_detector_contract import NETWORKS, built, small, tiny
 from asd_core.artifacts.manifest import TrainingRecord
 from asd_core.artifacts.store import Artifact
 from asd_core.detectors.contract import Progress
-from asd_core.detectors.on_networks import no_better_than_mean
+from asd_core.detectors.on_networks import CONDITIONINGS, no_better_than_mean
 from asd_core.jobs.table import Job, Status
 from asd_core.reports import html as report
 from asd_core.reports.plots import learning_curves
@@ -56,11 +56,7 @@ def by_hand(detector):
     ("name", "settings"),
     [
         ("dcase_autoencoder", {}),
-        *(
-            (name, {"conditioning": kind})
-            for name in ("lstm_predictor", "gru_autoencoder")
-            for kind in ("none", "bands")
-        ),
+        *((name, {"conditioning": kind}) for name in ("lstm_predictor", "gru_autoencoder") for kind in CONDITIONINGS),
     ],
 )
 def test_it_is_the_loss_of_the_mean_of_the_fitted_frames(name, settings):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Scorer = TypeVar("Scorer")
 MAX_WINDOW, MAX_HIDDEN, MAX_LAYERS = 64, 1024, 4
 RAW_DECIBELS = MinMaxScale(0.0, 1.0)
-CONDITIONINGS = ("none", "bands")
+CONDITIONINGS = ("none", "centre", "bands")
 
 
 class Affine:
@@ -291,8 +291,9 @@ class RecurrentDetector(NetworkDetector[Scorer]):
     stride
         Frames from one scored window to the next: 1 scores every window. Training always sees all windows.
     conditioning
-        `none` (the report), or `bands`: in training each band has mean 0 and deviation 1, which is then folded into
-        the weights (`asd_core.detectors.networks.training.BandScale`): the same network, learned in far fewer updates.
+        `none` (the report); `centre`: in training each band has mean 0, which keeps a recurrent network from saturating
+        at high rates; or `bands`: mean 0 and deviation 1, learned in far fewer updates. Either is then folded into the
+        weights (`asd_core.detectors.networks.training.BandScale`): the finished network is the same kind.
     """
 
     window: int = 10
@@ -319,7 +320,7 @@ class RecurrentDetector(NetworkDetector[Scorer]):
         if self.conditioning == "none":
             super()._train(network, windows, heldout, loop)
             return
-        bands = BandScale.of(windows.frames)
+        bands = (BandScale.centring if self.conditioning == "centre" else BandScale.of)(windows.frames)
         weights = bands.std.square()  # so that errors are those of the frames as they were
 
         def loss_of(batch: torch.Tensor) -> torch.Tensor:
