@@ -28,18 +28,29 @@ def training_patches():
     return np.concatenate([load_encoder("logmel_stats").encode(clip) for clip in CLIPS])
 
 
+def floored_by_hand(rows):
+    """Deviations no smaller than a tenth of their average, nor than a magnitude of 0.002 in the band."""
+    std, levels = rows.std(axis=0), np.exp(rows[:, :64].mean(axis=0))
+    return np.maximum(std, np.maximum(std.mean() / 10, np.concatenate([0.002 / levels, 0.002 / levels])))
+
+
 def mahalanobis_by_hand(patches):
-    """(x - mean)' C^-1 (x - mean), C the Ledoit-Wolf covariance of standardised rows, solved patch by patch."""
+    """(x - mean)' C^-1 (x - mean), C the Ledoit-Wolf covariance of standardised rows, solved patch by patch.
+
+    Where a deviation was floored, the covariance is that of the column with noise that fills it up to the floor.
+    """
     rows = training_patches()
-    mean, std = rows.mean(axis=0), rows.std(axis=0)
+    mean, std = rows.mean(axis=0), floored_by_hand(rows)
     covariance = LedoitWolf().fit((rows - mean) / std).covariance_
+    lacking = np.maximum(0, 1 - np.diag(covariance))
+    covariance += np.diag(np.where(std > rows.std(axis=0), lacking, 0))
     standardised = [(patch - mean) / std for patch in patches]
     return np.array([each @ np.linalg.solve(covariance, each) for each in standardised])
 
 
 def neighbours_by_hand(patches, *, k):
     rows = training_patches()
-    std = rows.std(axis=0)
+    std = floored_by_hand(rows)
     distances = [[np.linalg.norm((patch - row) / std) for row in rows] for patch in patches]
     return np.sort(distances, axis=1)[:, :k].mean(axis=1)
 
@@ -128,11 +139,26 @@ def test_an_encoder_out_of_the_list_is_refused():
         Mahalanobis(encoder="pann")
 
 
-def test_columns_that_never_change_keep_their_unit():
+def test_columns_that_hardly_change_count_as_a_tenth_of_the_average_deviation():
     rows = np.array([[0.0, 5.0], [2.0, 5.0]])
     mean, scale = standard_scale(rows)
-    assert (mean.tolist(), scale.tolist()) == ([1.0, 5.0], [1.0, 1.0])
-    assert standard_scale(rows * [3.0, 1.0])[1].tolist() == [3.0, 1.0]
+    np.testing.assert_allclose((mean, scale), ([1.0, 5.0], [1.0, 0.05]))
+    np.testing.assert_allclose(standard_scale(rows * [3.0, 1.0])[1], [3.0, 0.15])
+    noisy = np.array([[0.0, 5.2], [2.0, 5.0]])
+    np.testing.assert_allclose(standard_scale(noisy)[1], [1.0, 0.1])
+
+
+def test_a_column_counts_as_varying_at_least_as_its_encoder_says():
+    rows = np.array([[0.0, 5.0], [2.0, 5.1]])
+    means = []
+    _, scale = standard_scale(rows, least_std=lambda mean: (means.append(mean), np.array([0.5, 0.7]))[1])
+    np.testing.assert_allclose(scale, [1.0, 0.7])
+    np.testing.assert_allclose(means, [[1.0, 5.05]])
+
+
+def test_columns_that_never_change_are_refused():
+    with pytest.raises(InputError, match="never change"):
+        standard_scale(np.ones((3, 2)))
 
 
 def test_a_draw_keeps_the_order_of_rows():

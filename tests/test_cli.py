@@ -207,10 +207,14 @@ def test_train_prints_the_model_last_and_its_progress_elsewhere(run, data, tmp_p
     assert "epoch 2/2, loss" in err
     report = read_json(tmp_path / "r.json", "train")
     assert (report["n_train"], report["n_heldout"], report["encoder"]) == (38, 10, None)
-    assert report["heldout_loss"] > 0
+    assert report["heldout_loss"] > report["mean_spectrum_loss"] > 0  # after so few updates
     assert report["model"] == out.strip()
     assert report["threshold"]["value"] is not None
-    assert report["warnings"] == []
+    (warning,) = report["warnings"]
+    assert warning.startswith("no_better_than_mean: ")
+    assert warning in err
+    manifest = open_artifact(tmp_path / "my-set" / "pump" / "lstm_predictor").manifest
+    assert (manifest.training.mean_spectrum_loss, manifest.warnings) == (report["mean_spectrum_loss"], (warning,))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +51,16 @@ class CheckpointFile:
         self.path.unlink(missing_ok=True)
 
 
-def parse_safetensors(content: bytes, *, spec_names: set[str] | None) -> State:
-    """Check the header before safetensors sees the bytes, then read the arrays."""
+def parse_safetensors(content: bytes, *, spec_names: set[str] | None, optional: Set[str] = frozenset()) -> State:
+    """Check the header before safetensors sees the bytes, then read the arrays.
+
+    Parameters
+    ----------
+    spec_names
+        Names that there must be; None takes all.
+    optional
+        Those among them that may be missing.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -61,7 +70,7 @@ def parse_safetensors(content: bytes, *, spec_names: set[str] | None) -> State:
     try:
         header = parse_json(content[8 : 8 + length])
         names = set(header) - {"__metadata__"}
-        if spec_names is not None and names != spec_names:
+        if spec_names is not None and not spec_names - optional <= names <= spec_names:
             raise ArtifactError(f"{STATE}: must hold exactly {sorted(spec_names)}, got {sorted(names)[:20]}")
         if unknown := {header[name]["dtype"] for name in names} - set(_DTYPES):
             raise ArtifactError(f"{STATE}: unknown types {sorted(unknown)}")

@@ -202,12 +202,23 @@ class TrainingRecord(_Record):
         After the last epoch; None where the detector has no loss.
     loss, heldout_losses
         One value per epoch.
+    mean_spectrum_loss
+        What `heldout_loss` would be if the fitted frames' mean spectrum were always predicted; None where the detector
+        has no loss, and for versions that do not say.
     """
 
     seconds: float
     heldout_loss: float | None
     loss: tuple[float | None, ...]
     heldout_losses: tuple[float | None, ...]
+    mean_spectrum_loss: float | None = None
+
+    @property
+    def beats_mean_spectrum(self) -> bool | None:
+        """Whether the held-out loss is below that of always predicting the mean spectrum; None where unknown."""
+        if self.heldout_loss is None or self.mean_spectrum_loss is None:
+            return None
+        return self.heldout_loss < self.mean_spectrum_loss
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ from asd_core.artifacts.manifest import (
     parse_manifest,
 )
 from asd_core.detectors import DETECTOR_NAMES
-from asd_core.detectors.contract import Detector, State
+from asd_core.detectors.contract import Detector, State, required_names
 from asd_core.errors import ArtifactError, FileError, InputError, StaleVersionError
 from asd_core.evaluation.scores import SCORES, ScoredClip, Scores, format_scores, parse_scores
 from asd_core.evaluation.thresholds import Threshold
@@ -156,8 +156,11 @@ class Artifact:
         detector = build_detector(self.manifest)
         self._check_encoder(detector)
         spec = detector.state_spec()
+        names = set(spec)
         try:
-            return detector.restore(parse_safetensors(self.payload(STATE), spec_names=set(spec)))
+            return detector.restore(
+                parse_safetensors(self.payload(STATE), spec_names=names, optional=names - required_names(spec))
+            )
         except InputError as error:
             raise ArtifactError(f"{self.folder}: {STATE}: {error}") from error
 

@@ -31,7 +31,13 @@ State = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Progress:
-    """One finished epoch (or the one step of a detector without epochs)."""
+    """One finished epoch (or the one step of a detector without epochs).
+
+    Parameters
+    ----------
+    mean_spectrum_loss
+        What `heldout_loss` would be if the fitted frames' mean spectrum were always predicted; None without a loss.
+    """
 
     epoch: int
     epochs: int
@@ -39,14 +45,19 @@ class Progress:
     heldout_loss: float | None
     elapsed_s: float
     eta_s: float
+    mean_spectrum_loss: float | None = None
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What a state's array must look like; None in `shape` stands for any length of at least 1."""
+    """What a state's array must look like; None in `shape` stands for any length of at least 1.
+
+    An optional one is written by every training, but states of earlier versions may lack it.
+    """
 
     dtype: str
     shape: tuple[int | None, ...]
+    optional: bool = False
 
     def fits(self, dtype: str, shape: Sequence[int]) -> bool:
         """Whether an array of this type and shape is as specified."""
@@ -167,8 +178,13 @@ class Detector(ABC):
         return ()
 
     @property
+    def mean_spectrum_loss(self) -> float | None:
+        """Held-out loss of always predicting the fitted frames' mean spectrum; None where the last fit had no loss."""
+        return None
+
+    @property
     def training_warnings(self) -> tuple[str, ...]:
-        """What the last fit left out, as `code: text`; empty for most detectors."""
+        """What is to be known of the last fit, as `code: text`; empty for most detectors."""
         return ()
 
     @final
@@ -326,6 +342,11 @@ def _number_or_text(text: str) -> float | str:
         return text
 
 
+def required_names(spec: Mapping[str, TensorSpec]) -> set[str]:
+    """Names of the arrays that no state may lack."""
+    return {name for name, each in spec.items() if not each.optional}
+
+
 def check_state(state: State, spec: Mapping[str, TensorSpec]) -> None:
     """Check names, types, shapes and finiteness of a state.
 
@@ -334,7 +355,7 @@ def check_state(state: State, spec: Mapping[str, TensorSpec]) -> None:
     InputError
         At the first array that does not fit.
     """
-    if set(state) != set(spec):
+    if not required_names(spec) <= set(state) <= set(spec):
         raise InputError(f"state must hold exactly {sorted(spec)}, got {sorted(state)}")
     for name, array in state.items():
         if not spec[name].fits(str(array.dtype), array.shape):

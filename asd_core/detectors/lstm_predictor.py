@@ -66,6 +66,9 @@ class LstmPredictor(RecurrentDetector["tuple[LstmScorer, Affine]"]):
         shapes = recurrent_shapes("lstm", gates=4, inputs=N_MELS, hidden=self.hidden, layers=self.layers)
         return shapes | {"output.weight": (N_MELS, self.hidden), "output.bias": (N_MELS,)}
 
+    def _targets(self, windows: torch.Tensor) -> torch.Tensor:
+        return windows[:, self.window]
+
     def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
         from asd_core.detectors.networks.recurrent_training import lstm_states
 

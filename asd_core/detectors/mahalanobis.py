@@ -13,9 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from asd_core.detectors.contract import State, TensorSpec
-from asd_core.detectors.on_embeddings import PatchDetector, standard_scale
+from asd_core.detectors.on_embeddings import PatchDetector
+from asd_core.detectors.silent_bands import STATE_SPEC
 from asd_core.errors import InputError
 from asd_core.types import FloatArray
+
+ROUNDING_ERROR = 1e-9
 
 
 @dataclass
@@ -36,14 +39,17 @@ class Mahalanobis(PatchDetector):
     def state_spec(self) -> dict[str, TensorSpec]:
         """Names, types and shapes of the mean and of the matrix that whitens."""
         width = self._encoder.dimension
-        return {"mean": TensorSpec("float64", (width,)), "whitening": TensorSpec("float64", (width, width))}
+        spec = {"mean": TensorSpec("float64", (width,)), "whitening": TensorSpec("float64", (width, width))}
+        return spec | STATE_SPEC
 
     def _fit_rows(self, rows: FloatArray) -> State:
         """Learn `mean` and `whitening`, with which precision = whitening.T @ whitening."""
         from sklearn.covariance import LedoitWolf
 
-        mean, scale = standard_scale(rows)
-        covariance = LedoitWolf(assume_centered=True).fit((rows - mean) / scale).covariance_
+        mean, scale = self._standard_scale(rows)
+        scaled = (rows - mean) / scale
+        covariance = LedoitWolf(assume_centered=True).fit(scaled).covariance_
+        covariance += np.diag(_missing_variance(scaled, np.diag(covariance)))
         try:
             inverse_root = np.linalg.inv(np.linalg.cholesky(covariance))
         except np.linalg.LinAlgError as error:
@@ -55,3 +61,12 @@ class Mahalanobis(PatchDetector):
         whitened = (patches - arrays["mean"]) @ arrays["whitening"].T  # (n_patches, 128)
         distances: FloatArray = np.square(whitened).sum(axis=1)
         return distances
+
+
+def _missing_variance(scaled: FloatArray, variances: FloatArray) -> FloatArray:
+    """What the shrunk variances of columns that were divided by a floor lack to 1, shape (width,); 0 for all others.
+
+    An inverse covariance knows no scale: without it, such a column would count by its own small variance again.
+    """
+    was_floored = scaled.var(axis=0) < 1.0 - ROUNDING_ERROR
+    return np.where(was_floored, np.maximum(0.0, 1.0 - variances), 0.0)

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from asd_core.detectors.contract import State, TensorSpec
-from asd_core.detectors.on_embeddings import PatchDetector, squared_distances, standard_scale
+from asd_core.detectors.on_embeddings import PatchDetector, squared_distances
+from asd_core.detectors.silent_bands import STATE_SPEC
 from asd_core.errors import InputError, UsageError
 from asd_core.types import FloatArray
 
@@ -56,10 +57,10 @@ class NearestNeighbours(PatchDetector):
             "mean": TensorSpec("float64", (width,)),
             "scale": TensorSpec("float64", (width,)),
             "references": TensorSpec("float64", (None, width)),
-        }
+        } | STATE_SPEC
 
     def _fit_rows(self, rows: FloatArray) -> State:
-        mean, scale = standard_scale(rows)
+        mean, scale = self._standard_scale(rows)
         references = self._draw((rows - mean) / scale, at_most=self.max_references)
         self._check_references(references)
         return {"mean": mean, "scale": scale, "references": references}

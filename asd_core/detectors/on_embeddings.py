@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from asd_core.detectors.contract import Checkpoint, Detector, Progress, State
+from asd_core.detectors.silent_bands import SilentBands, loudest_db
 from asd_core.errors import InputError, TrainingStopped, UsageError
 from asd_core.features.encoders import ENCODER_IDS, load_encoder
 from asd_core.features.encoders.contract import Encoder, EncoderIdentity
@@ -19,6 +20,8 @@ from asd_core.types import SR, AnomalyMap, FloatArray, Waveform
 
 PATCH_S = VGGISH_PATCH * VGGISH_HOP / SR
 CONSTANT_STD = 1e-8
+FLOOR_SHARE = 0.1
+"""Of the columns' average deviation: no column counts as varying less."""
 
 
 @dataclass
@@ -102,22 +105,32 @@ class EncoderDetector(Detector):
         checkpoint: Checkpoint | None,  # noqa: ARG002 - done in seconds
     ) -> None:
         began = monotonic()
-        rows = []
+        rows, loudest = [], []
         for clip in clips:
             if should_stop():
                 raise TrainingStopped("stopped while embedding the training clips")
             rows.append(self.embed(clip))
-        self._arrays = self._fit_rows(np.concatenate(rows))
+            loudest.append(loudest_db(clip))
+        self._arrays = self._fit_rows(np.concatenate(rows)) | SilentBands.of(loudest).to_state()
         on_progress(Progress(1, 1, None, None, monotonic() - began, 0.0))
+
+    def input_warnings(self, clip: Waveform) -> tuple[str, ...]:
+        """Say when a clip has sound in bands where the training clips had none."""
+        return () if self._arrays is None else SilentBands.from_state(self._arrays).warnings(clip)
 
     @abstractmethod
     def _fit_rows(self, rows: FloatArray) -> State:
-        """Learn the state's arrays from the training clips' vectors, shape (n_rows, width)."""
+        """Learn the back end's arrays from the training clips' vectors, shape (n_rows, width)."""
+
+    def _standard_scale(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """`standard_scale`, with the least deviations of the encoder that runs."""
+        return standard_scale(rows, least_std=self._encoder.least_std)
 
     def _state(self) -> State:
         return {name: array.copy() for name, array in self._learned.items()}
 
     def _restore(self, state: State) -> None:
+        SilentBands.from_state(state)  # refuses floors out of range
         self._arrays = {name: np.array(array) for name, array in state.items()}
 
 
@@ -129,10 +142,11 @@ class PatchDetector(EncoderDetector):
     """
 
     def input_warnings(self, clip: Waveform) -> tuple[str, ...]:
-        """Say when a clip is shorter than one patch."""
+        """Say when a clip is shorter than one patch, or has sound where the training clips had none."""
+        found = super().input_warnings(clip)
         if clip.n_samples >= VGGISH_MIN_SAMPLES:
-            return ()
-        return (f"short: {clip.duration_s:.2f} s zero-padded to one patch",)
+            return found
+        return (f"short: {clip.duration_s:.2f} s zero-padded to one patch", *found)
 
     @abstractmethod
     def _patch_scores(self, patches: FloatArray) -> FloatArray:
@@ -155,8 +169,21 @@ def patch_times_s(n_patches: int) -> FloatArray:
     return (np.arange(n_patches, dtype=np.float64) + 0.5) * PATCH_S
 
 
-def standard_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation (ddof 0) of each column; the latter is 1 where a column never changes.
+def standard_scale(
+    rows: FloatArray, *, least_std: Callable[[FloatArray], FloatArray] = np.zeros_like
+) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation (ddof 0) of each column, the latter no smaller than a floor.
+
+    What never varied in training would otherwise be divided by almost nothing, and rounding noise in it would be
+    stranger than any fault. The floor is a tenth of the columns' average deviation, as for the bands that a network
+    learns from (`BandScale`), or `least_std` where that is larger.
+
+    Parameters
+    ----------
+    rows
+        Shape (n_rows, width).
+    least_std
+        The columns' means to the least deviation of each, shape (width,); see `Encoder.least_std`.
 
     Raises
     ------
@@ -166,7 +193,8 @@ def standard_scale(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     mean, std = rows.mean(axis=0), rows.std(axis=0)
     if not (std > CONSTANT_STD).any():
         raise InputError("the training clips' embeddings never change: nothing can be learned from them")
-    return mean, np.where(std > CONSTANT_STD, std, 1.0)
+    floor = np.maximum(FLOOR_SHARE * std.mean(), least_std(mean))
+    return mean, np.maximum(std, floor)
 
 
 def seeded_rows(rows: FloatArray, *, at_most: int, seed: int) -> FloatArray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
@@ -15,14 +15,17 @@ import numpy as np
 
 from asd_core.detectors.contract import POOLINGS, Checkpoint, Detector, Progress, State, TensorSpec, pool
 from asd_core.detectors.networks.training import (
+    MAX_HELDOUT_WINDOWS,
     BandScale,
     MinMaxScale,
     TrainingPlan,
     WindowSet,
     initialise,
+    mean_loss,
     network_state,
     train_network,
 )
+from asd_core.detectors.silent_bands import STATE_NAME, STATE_SPEC, SilentBands, loudest_frames_db
 from asd_core.errors import InputError, UsageError
 from asd_core.features.log_mel import HOP_LENGTH, frame_times_s, log_mel_frames, mel_band_centres_hz
 from asd_core.system.threads import torch_threads
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 Scorer = TypeVar("Scorer")
 MAX_WINDOW, MAX_HIDDEN, MAX_LAYERS = 64, 1024, 4
 RAW_DECIBELS = MinMaxScale(0.0, 1.0)
-CONDITIONINGS = ("none", "bands")
+CONDITIONINGS = ("none", "centre", "bands")
 
 
 class Affine:
@@ -61,6 +64,23 @@ def part(weights: State, name: str) -> State:
     return {key.removeprefix(f"{name}."): array for key, array in weights.items() if key.startswith(f"{name}.")}
 
 
+def no_better_than_mean(progress: Progress) -> tuple[str, ...]:
+    """Say, as `code: text`, when a network's held-out loss is not below that of always predicting the mean spectrum."""
+    loss, of_mean = progress.heldout_loss, progress.mean_spectrum_loss
+    if loss is None or of_mean is None or loss < of_mean:
+        return ()
+    return (
+        f"no_better_than_mean: the held-out loss {loss:.4g} is not below {of_mean:.4g}, that of always predicting the "
+        "mean spectrum: the network has learned nothing beyond it; train with more epochs or a lower learning_rate",
+    )
+
+
+def _distance_to_mean(
+    windows: torch.Tensor, *, targets_of: Callable[[torch.Tensor], torch.Tensor], mean: torch.Tensor
+) -> torch.Tensor:
+    return (targets_of(windows) - mean).square().mean()
+
+
 @dataclass
 class NetworkDetector(Detector, Generic[Scorer]):
     """A network that predicts or reconstructs log-mel frames; the squared error is the anomaly map.
@@ -83,6 +103,9 @@ class NetworkDetector(Detector, Generic[Scorer]):
     scales_frames: ClassVar[bool] = True
     """Whether the network sees decibels mapped to [0, 1]; otherwise raw ones, and the state holds no scale."""
     _fitted: tuple[MinMaxScale, State] | None = field(default=None, init=False, repr=False, compare=False)
+    _silent_bands: SilentBands = field(default_factory=SilentBands.none, init=False, repr=False, compare=False)
+    _last: Progress | None = field(default=None, init=False, repr=False, compare=False)
+    """The last fit's last epoch."""
     _ready: tuple[State, Scorer] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +126,7 @@ class NetworkDetector(Detector, Generic[Scorer]):
     def state_spec(self) -> dict[str, TensorSpec]:
         """Names, types and shapes of weights and, where frames are scaled, of the scale."""
         spec = {name: TensorSpec("float32", shape) for name, shape in self._weight_shapes().items()}
-        return spec | ({"scale": TensorSpec("float64", (2,))} if self.scales_frames else {})
+        return spec | STATE_SPEC | ({"scale": TensorSpec("float64", (2,))} if self.scales_frames else {})
 
     @property
     def score_unit(self) -> float:
@@ -114,7 +137,21 @@ class NetworkDetector(Detector, Generic[Scorer]):
     def scaled_frames(self, clip: Waveform) -> Float32Array:
         """Log-mel frames as the network sees them, shape (n_frames, 128); where scaled, training clips span [0, 1]."""
         scale, _ = self._learned
-        return scale(self._frames(clip))
+        return scale(self._silent_bands.floored(self._frames(clip)))
+
+    def input_warnings(self, clip: Waveform) -> tuple[str, ...]:
+        """Say when a clip has sound in bands where the training clips had none."""
+        return self._silent_bands.warnings(clip)
+
+    @property
+    def mean_spectrum_loss(self) -> float | None:
+        """Held-out loss of always predicting the mean of the fitted frames, in the unit of the held-out loss."""
+        return None if self._last is None else self._last.mean_spectrum_loss
+
+    @property
+    def training_warnings(self) -> tuple[str, ...]:
+        """Say when the network is no better than always predicting the mean spectrum."""
+        return () if self._last is None else no_better_than_mean(self._last)
 
     @property
     def _learned(self) -> tuple[MinMaxScale, State]:
@@ -153,6 +190,10 @@ class NetworkDetector(Detector, Generic[Scorer]):
     @abstractmethod
     def _weight_shapes(self) -> dict[str, tuple[int, ...]]: ...
 
+    def _targets(self, windows: torch.Tensor) -> torch.Tensor:
+        """Frames of windows (n, window_frames, n_mels) that the network has to predict, shape (n, ..., n_mels)."""
+        return windows
+
     @abstractmethod
     def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
         """Squared errors of windows (n, window_frames, n_mels) in training, shape (n, ..., n_mels)."""
@@ -176,7 +217,7 @@ class NetworkDetector(Detector, Generic[Scorer]):
         )
 
     def _forget(self) -> None:
-        self._fitted = None
+        self._fitted, self._last, self._silent_bands = None, None, SilentBands.none()
 
     def _fit(
         self,
@@ -187,16 +228,31 @@ class NetworkDetector(Detector, Generic[Scorer]):
         checkpoint: Checkpoint | None,
     ) -> None:
         frames = [self._frames(clip) for clip in clips]
+        self._silent_bands = SilentBands.of(map(loudest_frames_db, frames))
+        frames = [self._silent_bands.floored(clip) for clip in frames]
         limits = MinMaxScale.fit(frames)  # refuses clips that never change, scaled or not
         scale = limits if self.scales_frames else RAW_DECIBELS
         network = self._build()
         self._initialise(network)
         windows = WindowSet.of([scale(clip) for clip in frames], length=self._window_frames)
-        heldout_windows = WindowSet.of([scale(self._frames(clip)) for clip in heldout], length=self._window_frames)
-        loop = partial(train_network, on_progress=on_progress, should_stop=should_stop, checkpoint=checkpoint)
+        unseen = [scale(self._silent_bands.floored(self._frames(clip))) for clip in heldout]
+        heldout_windows = WindowSet.of(unseen, length=self._window_frames)
         with torch_threads(self.threads):
+            mean_spectrum_loss = self._mean_spectrum_loss(windows, heldout_windows)
+
+            def note(progress: Progress) -> None:
+                self._last = replace(progress, mean_spectrum_loss=mean_spectrum_loss)
+                on_progress(self._last)
+
+            loop = partial(train_network, on_progress=note, should_stop=should_stop, checkpoint=checkpoint)
             self._train(network, windows, heldout_windows, loop)
         self._fitted = scale, network_state(network)
+
+    def _mean_spectrum_loss(self, windows: WindowSet, heldout: WindowSet) -> float | None:
+        """Loss over the held-out windows of always predicting the mean of the fitted frames; None without any."""
+        mean = windows.frames.mean(dim=0)  # (n_mels,)
+        loss = partial(_distance_to_mean, targets_of=self._targets, mean=mean)
+        return mean_loss(loss, heldout.thinned(MAX_HELDOUT_WINDOWS))
 
     def _train(
         self, network: torch.nn.Module, windows: WindowSet, heldout: WindowSet, loop: Callable[..., None]
@@ -217,13 +273,14 @@ class NetworkDetector(Detector, Generic[Scorer]):
     def _state(self) -> State:
         scale, weights = self._learned
         limits = {"scale": np.array([scale.low, scale.high], dtype=np.float64)} if self.scales_frames else {}
-        return {name: array.copy() for name, array in weights.items()} | limits
+        return {name: array.copy() for name, array in weights.items()} | limits | self._silent_bands.to_state()
 
     def _restore(self, state: State) -> None:
         low, high = state["scale"] if self.scales_frames else (RAW_DECIBELS.low, RAW_DECIBELS.high)
         if not high > low:
             raise InputError("scale must rise: its second value above its first")
-        weights = {name: np.array(array) for name, array in state.items() if name != "scale"}
+        self._silent_bands, self._last = SilentBands.from_state(state), None
+        weights = {name: np.array(array) for name, array in state.items() if name not in ("scale", STATE_NAME)}
         self._fitted = MinMaxScale(float(low), float(high)), weights
 
 
@@ -240,9 +297,10 @@ class RecurrentDetector(NetworkDetector[Scorer]):
     stride
         Frames from one scored window to the next: 1 scores every window. Training always sees all windows.
     conditioning
-        `none` (the report), or `bands`: in training each band has mean 0 and deviation 1, which is then folded into
-        the weights (`asd_core.detectors.networks.training.BandScale`): the same network, with a lower held-out loss
-        after as many updates (docs/performance_notes.md). A lower loss is not always a better detector.
+        `none` (the report); `centre`: in training each band has mean 0, which keeps a recurrent network from saturating
+        at high rates; or `bands`: mean 0 and deviation 1, with a lower held-out loss after as many updates
+        (docs/performance_notes.md). A lower loss is not always a better detector. Either is then folded into the
+        weights (`asd_core.detectors.networks.training.BandScale`): the finished network is the same kind.
     """
 
     window: int = 10
@@ -269,7 +327,7 @@ class RecurrentDetector(NetworkDetector[Scorer]):
         if self.conditioning == "none":
             super()._train(network, windows, heldout, loop)
             return
-        bands = BandScale.of(windows.frames)
+        bands = (BandScale.centring if self.conditioning == "centre" else BandScale.of)(windows.frames)
         weights = bands.std.square()  # so that errors are those of the frames as they were
 
         def loss_of(batch: torch.Tensor) -> torch.Tensor:

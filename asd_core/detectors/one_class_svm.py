@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_core.detectors.contract import State, TensorSpec
-from asd_core.detectors.on_embeddings import EncoderDetector, patch_times_s, squared_distances, standard_scale
+from asd_core.detectors.on_embeddings import EncoderDetector, patch_times_s, squared_distances
+from asd_core.detectors.silent_bands import STATE_SPEC
 from asd_core.errors import InputError, UsageError
 from asd_core.features.encoders import load_encoder
 from asd_core.features.encoders.contract import Encoder
@@ -78,17 +79,18 @@ class OneClassSvm(EncoderDetector):
             "dual_coef": TensorSpec("float64", (None,)),
             "intercept": TensorSpec("float64", (1,)),
             "gamma": TensorSpec("float64", (1,)),
-        }
+        } | STATE_SPEC
 
     def embed(self, clip: Waveform) -> FloatArray:
         """Blocks of a clip, shape (n_blocks, 1280): what the SVM sees before standardising."""
         return _block_rows(self._encoder.encode(clip))
 
     def input_warnings(self, clip: Waveform) -> tuple[str, ...]:
-        """Say when a clip is shorter than the ten patches (9.6 s) of a block."""
+        """Say when a clip is shorter than the ten patches (9.6 s) of a block, or has sound where training had none."""
+        found = super().input_warnings(clip)
         if clip.n_samples >= BLOCK_PATCHES * VGGISH_PATCH * VGGISH_HOP + VGGISH_FRAME - VGGISH_HOP:
-            return ()
-        return (f"short: {clip.duration_s:.2f} s repeated to {BLOCK_PATCHES} patches",)
+            return found
+        return (f"short: {clip.duration_s:.2f} s repeated to {BLOCK_PATCHES} patches", *found)
 
     @property
     def _encoder(self) -> Encoder:
@@ -98,7 +100,7 @@ class OneClassSvm(EncoderDetector):
         from sklearn.svm import OneClassSVM
 
         blocks = self._draw(rows, at_most=MAX_TRAINING_BLOCKS)
-        mean, scale = standard_scale(blocks)
+        mean, scale = self._standard_scale(blocks)
         scaled = (blocks - mean) / scale
         gamma = kernel_gamma(self.gamma, scaled)
         svm = OneClassSVM(kernel="rbf", nu=self.nu, gamma=gamma).fit(scaled)

@@ -16,6 +16,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from asd_core.artifacts.manifest import TrainingRecord
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import encode_wav, read_waveform
 from asd_core.data.simulated.record import load_mask
@@ -266,8 +267,17 @@ def _trained(artifact: Artifact) -> str:
     return (
         f"Trained {manifest.created_at[:10]} with preset {manifest.preset} on "
         f"{len(manifest.data.fitted_digests)} {kind} clips in {seconds_text(manifest.training.seconds)}; "
-        f"version {artifact.version}; encoder {artifact.encoder_title or 'none'}."
+        f"version {artifact.version}; encoder {artifact.encoder_title or 'none'}.{_against_mean(manifest.training)}"
     )
+
+
+def _against_mean(training: TrainingRecord) -> str:
+    loss, of_mean = training.heldout_loss, training.mean_spectrum_loss
+    if loss is None or of_mean is None:
+        return ""
+    level = f"held-out loss {score_text(loss)}; always predicting the mean spectrum would give {score_text(of_mean)}"
+    better = training.beats_mean_spectrum
+    return f" Its {level}{'' if better else ': the network is no better than that, and its scores mean little'}."
 
 
 def _observed(decisions: Decisions) -> str:

@@ -189,7 +189,7 @@ def _method(assessment: Assessment, *, seed: int) -> Method:
         without_test_labels=summarise_assessment(assessment, seed=seed),
         other_rules={each.title: _by_rule(assessment, each, seed=seed) for each in OTHER_RULES[name]},
         unlike_report=unlike_paper(build_detector(manifest)),
-        mean_spectrum_loss=getattr(training, "mean_spectrum_loss", None),  # a record may lack the field
+        mean_spectrum_loss=training.mean_spectrum_loss,
     )
 
 

@@ -23,6 +23,7 @@ from asd_core.detectors.one_class_svm import OneClassSvm, kernel_gamma
 from asd_core.errors import DataSetError, UsageError
 from asd_core.evaluation import metrics
 from asd_core.evaluation.thresholds import DEFAULT_RULE, from_normal_scores, is_anomalous
+from asd_core.features.encoders import load_encoder
 from asd_core.system.threads import one_blas_thread
 from asd_core.types import FloatArray
 
@@ -106,7 +107,14 @@ def sweep(
     rows = np.concatenate(embedded[:n_fitted])
     fitted = seeded_rows(rows, at_most=MAX_BLOCKS, seed=seed)
     others = embedded[n_fitted:]
-    widths, cells = fit_grid(fitted, np.concatenate(others), nus=nus, gammas=gammas, workers=workers)
+    widths, cells = fit_grid(
+        fitted,
+        np.concatenate(others),
+        nus=nus,
+        gammas=gammas,
+        workers=workers,
+        least_std=load_encoder(encoder).least_std,
+    )
     reports = []
     for (nu, gamma), cell in cells.items():
         scores = clip_means(cell.anomaly_scores, [len(blocks) for blocks in others])
@@ -141,6 +149,7 @@ def fit_grid(
     nus: Sequence[float],
     gammas: Sequence[str | float],
     workers: int = WORKERS,
+    least_std: Callable[[FloatArray], FloatArray] = np.zeros_like,
 ) -> tuple[dict[str | float, float], dict[tuple[float, str | float], FittedCell]]:
     """Fit a one-class SVM for each nu and gamma.
 
@@ -148,6 +157,8 @@ def fit_grid(
     ----------
     fitted, others
         Blocks before standardising, shape (n_fitted, width) and (n_others, width).
+    least_std
+        As for `standard_scale`.
 
     Returns
     -------
@@ -156,7 +167,7 @@ def fit_grid(
     """
     from sklearn.utils.parallel import Parallel, delayed
 
-    mean, scale = standard_scale(fitted)
+    mean, scale = standard_scale(fitted, least_std=least_std)
     scaled = (fitted - mean) / scale
     widths = {gamma: kernel_gamma(gamma, scaled) for gamma in gammas}
     with one_blas_thread():

@@ -44,7 +44,14 @@ from asd_core.system.clock import utc_now
 from asd_core.system.packages import installed_versions
 from asd_core.tasks.calibrate import Plan, calibration_scores, fold_checkpoint, plan_calibration, scored
 
-GENERAL_WARNINGS = ("few_clips: ", "no_promise: ", "provisional: ", "refused: ", "subsample: ")
+GENERAL_WARNINGS = (
+    "few_clips: ",
+    "no_better_than_mean: ",
+    "no_promise: ",
+    "provisional: ",
+    "refused: ",
+    "subsample: ",
+)
 MAX_CLIP_WARNINGS = 50
 """A manifest has a size limit: warnings about further clips are counted, not kept."""
 
@@ -108,6 +115,7 @@ class TrainingResult:
             "n_heldout": manifest.calibration.n,
             "seconds": manifest.training.seconds,
             "heldout_loss": manifest.training.heldout_loss,
+            "mean_spectrum_loss": manifest.training.mean_spectrum_loss,
             "threshold": manifest.threshold.to_json(),
             "calibration": manifest.calibration.to_json(),
             "refused": list(self.refused),
@@ -376,4 +384,5 @@ def _training_record(history: Sequence[Progress], seconds: float) -> TrainingRec
         heldout_loss=history[-1].heldout_loss if history else None,
         loss=tuple(progress.loss for progress in history),
         heldout_losses=tuple(progress.heldout_loss for progress in history),
+        mean_spectrum_loss=history[-1].mean_spectrum_loss if history else None,
     )

@@ -170,6 +170,14 @@ class BandScale:
         std = frames.std(dim=0)
         return cls(frames.mean(dim=0), std.clamp(min=float(std.mean()) / 10))
 
+    @classmethod
+    def centring(cls, frames: torch.Tensor) -> BandScale:
+        """Measure only the means of frames (n_frames, n_bands): the deviations stay as they are."""
+        import torch
+
+        mean = frames.mean(dim=0)
+        return cls(mean, torch.ones_like(mean))
+
     def __call__(self, windows: WindowSet) -> WindowSet:
         """Scale all frames; squared errors of such frames times `std` squared are those of the frames as they were."""
         if not len(windows.starts):

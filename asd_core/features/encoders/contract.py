@@ -62,6 +62,19 @@ class Encoder(ABC):
         """The identity's digest, available without the identity's checks."""
         return self.identity.digest
 
+    def least_std(self, mean: FloatArray) -> FloatArray:
+        """Least standard deviation that the numbers of vectors with this mean count as having, same shape.
+
+        Recordings of the same sound differ by that much, however little the training clips vary. An encoder whose
+        numbers have no unit says nothing: 0.
+
+        Parameters
+        ----------
+        mean
+            Shape (n * dimension,): of one vector, or of n in a row.
+        """
+        return np.zeros_like(mean)
+
     @final
     def encode(self, clip: Waveform) -> FloatArray:
         """Vectors of a clip, shape (n_patches, dimension), n_patches >= 1, finite.

@@ -25,6 +25,7 @@ LOG_TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
 _LEARNING_COLOURS = {"training": "#009E73", "validation": "#CC79A7"}
+_LEVEL_COLOUR = "#767676"
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,18 +118,28 @@ def roc_overlay(curves: Sequence[RocCurve], *, max_fpr: float | None = 0.1, heig
 
 
 def learning_curves(
-    losses: Mapping[str, Sequence[float]], *, log_axis: bool = False, unit: str = "MSE", height_px: int = 280
+    losses: Mapping[str, Sequence[float]],
+    *,
+    levels: Mapping[str, float] = MappingProxyType({}),
+    log_axis: bool = False,
+    unit: str = "MSE",
+    n_epochs: int | None = None,
+    height_px: int = 280,
 ) -> go.Figure:
-    """Draw losses over epochs with Plotly, one line for each name.
+    """Draw losses over epochs with Plotly, one line for each name, and dotted levels to compare them with.
 
     Parameters
     ----------
     losses
         Name ("training", "validation") -> loss of epoch 1, 2, ...; lines may differ in length.
+    levels
+        Name -> loss that does not depend on the epoch: a dotted line over all epochs.
     log_axis
         Losses on a logarithmic axis.
     unit
         What the loss is, for the axis.
+    n_epochs
+        Epochs that the axis shows; default the longest line's.
     """
     import plotly.graph_objects as go
 
@@ -143,8 +154,17 @@ def learning_curves(
             marker={"size": 6, "symbol": "diamond" if name == "validation" else "circle"},
             hovertemplate="epoch %{x}: %{y:.4g}",
         )
-    n_epochs = max((len(values) for values in losses.values()), default=1)
-    figure.update_xaxes(title_text="Epoch", range=[0.5, n_epochs + 0.5], tickformat="d", nticks=12)
+    shown = n_epochs or max((len(values) for values in losses.values()), default=1)
+    for name, value in levels.items():
+        figure.add_scatter(
+            x=[0.5, shown + 0.5],
+            y=[float(value), float(value)],
+            name=name,
+            mode="lines",
+            line={"color": _LEVEL_COLOUR, "dash": "dot"},
+            hovertemplate="%{y:.4g}",
+        )
+    figure.update_xaxes(title_text="Epoch", range=[0.5, shown + 0.5], tickformat="d", nticks=12)
     figure.update_yaxes(title_text=f"Loss ({unit})", type="log" if log_axis else "linear", exponentformat="power")
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     figure.update_layout(height=height_px, margin=MARGIN, legend=legend, hovermode="x unified", showlegend=True)

@@ -54,8 +54,9 @@ MEANINGS = {
     ),
     "conditioning": Meaning(
         "Conditioning in training",
-        "none (the report), or bands: each band is learned at mean 0 and deviation 1, then put into the weights: the "
-        "same network, with a lower held-out loss after as many updates. That is not always a better detector.",
+        "none (the report); centre: each band is learned at mean 0, which keeps a high rate from driving the network "
+        "where it learns nothing; bands: at mean 0 and deviation 1, with a lower held-out loss after as many updates. "
+        "That is not always a better detector. Either is then put into the weights.",
         tuple(CONDITIONINGS),
     ),
     "windows_per_epoch": Meaning("Windows per epoch", "Drawn anew in each epoch; 0 takes all. Fewer is faster."),

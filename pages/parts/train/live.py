@@ -73,23 +73,41 @@ def loss_figure(job: Job, events: Sequence[Progress]) -> None:
     if not known or job.request is None:
         return
     scaled = getattr(detector_class(job.request.detector), "scales_frames", True)
-    figure = learning_curves(known, log_axis=True, unit="mean squared error" if scaled else "mean squared error, dB²")
     last = events[-1]
+    figure = learning_curves(
+        known,
+        levels={} if last.mean_spectrum_loss is None else {"mean spectrum": last.mean_spectrum_loss},
+        log_axis=True,
+        unit="mean squared error" if scaled else "mean squared error, dB²",
+        n_epochs=last.epochs if last.epochs <= LONG_EPOCHS else len(events),
+    )
     figure.update_yaxes(dtick="D2", tickformat=".2~g")
     if len(events) > FEW_EPOCHS:
         figure.update_traces(mode="lines")
     if last.epochs <= LONG_EPOCHS:
-        ticks = {"dtick": 1} if last.epochs <= FEW_EPOCHS else {"nticks": 12}
-        figure.update_xaxes(range=[0.5, last.epochs + 0.5], **ticks)
+        figure.update_xaxes(**({"dtick": 1} if last.epochs <= FEW_EPOCHS else {"nticks": 12}))
     alt = f"Loss over {len(events)} of {last.epochs} epochs; the last training loss is {last.loss or 0:.4g}"
     st.plotly_chart(figure, key=f"loss:{job.name}", width="stretch", alt=alt)
     mark = f" :material/science: {TRAINED_ON_SIMULATED.capitalize()}." if is_simulated(job.request.data) else ""
     st.caption(f"Training: clips it learns from. Validation: held-out normal clips. Lower is better.{mark}")
+    if text := against_mean_spectrum(last):
+        st.caption(text)
 
 
 def is_simulated(data: Path) -> bool:
     """Whether a training's data, a root of machine folders or one of them, is marked as simulated."""
     return any((place / MARKER_NAME).is_file() for place in (data, data.parent))
+
+
+def against_mean_spectrum(last: Progress) -> str:
+    """Compare the last held-out loss with that of always predicting the mean spectrum; empty where there is none."""
+    loss, of_mean = last.heldout_loss, last.mean_spectrum_loss
+    if loss is None or of_mean is None:
+        return ""
+    level = f"Always predicting the mean spectrum of the clips it learns from (dotted) would cost {of_mean:.4g}"
+    if loss < of_mean:
+        return f"{level}: the network is at {loss / of_mean:.0%} of that."
+    return f":orange[:material/warning:] {level}: **the network is no better**, at {loss:.4g}."
 
 
 def _panel(before: dict[str, str], trainings: Sequence[Job]) -> None:
