@@ -105,6 +105,15 @@ def test_one_recording_is_cut_into_runs_and_promises_nothing_for_new_ones():
     assert not find_recordings(both, unheard(both)).keeps_promises  # the second id has only one
 
 
+def test_the_fold_that_is_held_out_has_the_most_recordings():
+    sizes = [30, 30, 30, 30, *[5] * 6]  # four folds of one long recording, one of six short ones
+    clips = [Named(f"r{row}/{i}.wav", "00", f"r{row}") for row, size in enumerate(sizes) for i in range(size)]
+    recordings = find_recordings(clips, unheard(clips))
+    for seed in range(5):
+        held = units_by_fold(recordings, assign_folds(clips, recordings, seed=seed))
+        assert len(held[0]) == max(map(len, held.values())) > 1
+
+
 def test_the_folds_are_a_function_of_the_seed_and_the_names_alone():
     clips = named(60)
     recordings = find_recordings(clips, unheard(clips))
