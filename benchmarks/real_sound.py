@@ -29,10 +29,10 @@ from asd_core.data.clips import Clip
 from asd_core.data.data_set import FileClips, ReadableClips, readable
 from asd_core.data.recordings import FOLDS, Recordings
 from asd_core.detectors import DETECTOR_NAMES, detector_class
-from asd_core.detectors.contract import Detector, ignore_progress, never_stop
+from asd_core.detectors.contract import Detector
 from asd_core.evaluation import metrics
 from asd_core.evaluation.thresholds import default_threshold, is_anomalous
-from asd_core.tasks.calibrate import Plan, calibration_scores, plan_calibration
+from asd_core.tasks.calibrate import Plan, fit_and_calibrate, forget, plan_calibration
 from asd_core.types import FloatArray
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "real"
@@ -140,16 +140,9 @@ def judge(
         normal = replace(normal, clips=tuple(replace(clip, recording=None) for clip in normal.clips))
     began = monotonic()
     plan = at_random(len(train), seed=split) if before else plan_calibration(normal, detector=detector, channel=None)
-    detector.fit(FileClips(tuple(normal.clips[row] for row in plan.fitted)))
-    heldout = calibration_scores(
-        detector,
-        normal,
-        plan,
-        channel=None,
-        should_stop=never_stop,
-        on_progress=ignore_progress,
-        checkpoint=CheckpointFile(folder / f"checkpoint-{data}-{detector.name}-{split}"),
-    )
+    checkpoint = CheckpointFile(folder / f"checkpoint-{data}-{detector.name}-{split}")
+    heldout = fit_and_calibrate(detector, normal, plan, channel=None, checkpoint=checkpoint).heldout
+    forget(checkpoint, plan)
     seconds = monotonic() - began
     threshold = default_threshold(heldout.anomaly_scores)
     scores = detector.anomaly_scores(FileClips(tuple(known.clips[row] for row in test)))

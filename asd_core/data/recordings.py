@@ -125,9 +125,9 @@ def in_runs(clips: Sequence[Named], recordings: Recordings) -> Recordings:
 def assign_folds(clips: Sequence[Named], recordings: Recordings, *, n_folds: int = FOLDS, seed: int) -> IntArray:
     """Deal whole units to folds; fewer than `n_folds` units are left out one at a time.
 
-    A function of seed and relative paths. Each unit goes to the fold with the fewest clips of its machine id so far. Fold
-    0, which is held out where only one is, is the one with the most units: the more recordings a threshold rests on,
-    the better it holds for others.
+    A function of seed and relative paths. Each unit goes to the fold with the fewest clips of its machine id so far.
+    Fold 0, which is held out where only one is, is the one with the most units: the more recordings a threshold rests
+    on, the better it holds for others.
 
     Returns
     -------

@@ -13,10 +13,11 @@ from typing import Literal
 import numpy as np
 
 from asd_core.artifacts.arrays import CheckpointFile
+from asd_core.artifacts.manifest import CalibrationSummary
 from asd_core.data.clips import Clip, prints_of
 from asd_core.data.data_set import FileClips, ReadableClips
 from asd_core.data.recordings import FOLDS, Recordings, assign_folds, find_recordings, in_runs
-from asd_core.detectors.contract import Detector, Progress
+from asd_core.detectors.contract import Detector, Progress, ignore_progress, never_stop
 from asd_core.errors import InputError, UsageError
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.types import FloatArray, IntArray
@@ -56,9 +57,52 @@ class Plan:
         return [row for row in range(len(self.folds)) if self.how == "cross_fit" or self.folds[row] != 0]
 
     @property
+    def never_fitted(self) -> list[int]:
+        """Rows of the clips that the detector itself is not fitted on."""
+        return sorted(set(self.heldout) - set(self.fitted))
+
+    @property
     def heldout(self) -> list[int]:
         """Rows of the clips that get a calibration score."""
         return [row for row in range(len(self.folds)) if self.how == "cross_fit" or self.folds[row] == 0]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A detector's fit, and what its threshold is taken from.
+
+    Parameters
+    ----------
+    clips
+        What the detector itself was fitted on.
+    heldout
+        Scores of the clips of `Plan.heldout`, each by a fit without it, on the detector's own scale.
+    history
+        Progress of the detector's own fit.
+    """
+
+    clips: FileClips
+    heldout: Scores
+    history: tuple[Progress, ...]
+    plan: Plan
+
+    @property
+    def calibration(self) -> CalibrationSummary:
+        """What is kept of it with the detector."""
+        scores, recordings = self.heldout.anomaly_scores, self.plan.recordings
+        return CalibrationSummary(
+            n=len(scores),
+            mean=float(scores.mean()),
+            std=float(scores.std()),
+            min=float(scores.min()),
+            median=float(np.median(scores)),
+            max=float(scores.max()),
+            how=self.plan.how,
+            folds=self.plan.n_folds,
+            n_recordings=recordings.n,
+            recordings_from=recordings.how,
+            keeps_promises=recordings.keeps_promises,
+        )
 
 
 def plan_calibration(
@@ -102,7 +146,61 @@ def _fewest_left(folds: IntArray, digests: Sequence[str]) -> int:
     )
 
 
-def calibration_scores(
+def fit_and_calibrate(
+    detector: Detector,
+    normal: ReadableClips,
+    plan: Plan,
+    *,
+    channel: int | None,
+    on_progress: Callable[[Progress], None] = ignore_progress,
+    should_stop: Callable[[], bool] = never_stop,
+    checkpoint: CheckpointFile,
+    resume: bool = False,
+) -> Fit:
+    """Fit a detector, then score clips by fits that have not heard them.
+
+    Parameters
+    ----------
+    on_progress
+        Told of all fits as of one long training.
+    checkpoint
+        Of the detector's own fit; each further fit has one beside it. `forget` removes them.
+    resume
+        Whether checkpoints of an earlier run are taken up.
+
+    Raises
+    ------
+    InputError, TrainingStopped
+        As `Detector.fit`.
+    """
+    if not resume:
+        forget(checkpoint, plan)
+    narrator = _Narrator(on_progress, n_fits=1 if plan.how == "held_out" else 1 + plan.n_folds)
+    clips, others = (
+        FileClips(tuple(normal.clips[row] for row in rows), channel) for rows in (plan.fitted, plan.never_fitted)
+    )
+    detector.fit(clips, heldout=others, on_progress=narrator, should_stop=should_stop, checkpoint=checkpoint)
+    history = tuple(narrator.heard)
+    scores = _calibration_scores(
+        detector,
+        normal,
+        plan,
+        channel=channel,
+        should_stop=should_stop,
+        on_progress=narrator,
+        checkpoint=checkpoint,
+    )
+    return Fit(clips, scores, history, plan)
+
+
+def forget(checkpoint: CheckpointFile, plan: Plan) -> None:
+    """Remove the checkpoint of a training and those of its further fits."""
+    checkpoint.remove()
+    for fold in range(plan.n_folds):
+        _fold_checkpoint(checkpoint, fold).remove()
+
+
+def _calibration_scores(
     detector: Detector,
     normal: ReadableClips,
     plan: Plan,
@@ -112,17 +210,7 @@ def calibration_scores(
     on_progress: Callable[[Progress], None],
     checkpoint: CheckpointFile,
 ) -> Scores:
-    """Score the clips that `Plan.heldout` lists, each by a fit that has not heard its fold.
-
-    Parameters
-    ----------
-    detector
-        Fitted on the clips of `Plan.fitted`. Scores of other fits are brought to its scale by `Detector.score_unit`.
-    on_progress
-        Called with the progress of each further fit.
-    checkpoint
-        Of the detector's own training; each further fit has one beside it.
-    """
+    """Score the clips that `Plan.heldout` lists by fits without their fold, on the fitted detector's own scale."""
     if plan.how == "held_out":
         clips = FileClips(tuple(normal.clips[row] for row in plan.heldout), channel)
         return scored(detector, clips, "heldout", [normal.digests[row] for row in plan.heldout])
@@ -130,14 +218,13 @@ def calibration_scores(
     for fold in range(plan.n_folds):
         rest, own = _parted(normal, plan.folds == fold, channel)
         other = replace(detector)
-        kept = fold_checkpoint(checkpoint, fold)
+        kept = _fold_checkpoint(checkpoint, fold)
         other.fit(rest, heldout=own, on_progress=on_progress, should_stop=should_stop, checkpoint=kept)
         scores[plan.folds == fold] = other.anomaly_scores(own) * (detector.score_unit / other.score_unit)
     return _kept(normal.clips, normal.digests, scores, "heldout")
 
 
-def fold_checkpoint(checkpoint: CheckpointFile, fold: int) -> CheckpointFile:
-    """Where the fit without a fold keeps its finished epochs."""
+def _fold_checkpoint(checkpoint: CheckpointFile, fold: int) -> CheckpointFile:
     return CheckpointFile(checkpoint.path.with_name(f"{checkpoint.path.name}-fold-{fold}"))
 
 
@@ -159,3 +246,29 @@ def _kept(clips: Sequence[Clip], digests: Sequence[str], anomaly_scores: FloatAr
             for clip, digest, score in zip(clips, digests, anomaly_scores, strict=True)
         )
     )
+
+
+class _Narrator:
+    """Passes progress on as that of one long training: the detector's own fit, then those without a fold."""
+
+    def __init__(self, on_progress: Callable[[Progress], None], *, n_fits: int) -> None:
+        self._on_progress, self._n_fits = on_progress, n_fits
+        self._n_done, self._elapsed_s = 0, 0.0
+        self.heard: list[Progress] = []
+
+    def __call__(self, progress: Progress) -> None:
+        self.heard.append(progress)
+        left = self._n_fits - self._n_done - 1
+        whole_s = progress.elapsed_s + progress.eta_s
+        self._on_progress(
+            replace(
+                progress,
+                epoch=self._n_done * progress.epochs + progress.epoch,
+                epochs=self._n_fits * progress.epochs,
+                elapsed_s=self._elapsed_s + progress.elapsed_s,
+                eta_s=progress.eta_s + left * whole_s,
+            )
+        )
+        if progress.epoch == progress.epochs:
+            self._n_done += 1
+            self._elapsed_s += progress.elapsed_s

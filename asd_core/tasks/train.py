@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
-
-import numpy as np
 
 from asd_core.artifacts.arrays import CheckpointFile
 from asd_core.artifacts.manifest import (
@@ -36,13 +34,12 @@ from asd_core.data.recordings import FOLDS
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
 from asd_core.errors import DataSetError, UsageError
-from asd_core.evaluation.scores import Scores
 from asd_core.evaluation.thresholds import DEFAULT_RULE, Threshold, default_threshold, n_needed
 from asd_core.features.familiarity import MIN_CLIPS, Familiarity, traits
 from asd_core.features.log_mel import FEATURE_CONFIG
 from asd_core.system.clock import utc_now
 from asd_core.system.packages import installed_versions
-from asd_core.tasks.calibrate import Plan, calibration_scores, fold_checkpoint, plan_calibration, scored
+from asd_core.tasks.calibrate import Plan, fit_and_calibrate, forget, plan_calibration, scored
 
 GENERAL_WARNINGS = (
     "few_clips: ",
@@ -181,40 +178,30 @@ def _train(
     normal = readable(training_clips, channel=channel, min_samples=shortest)
     _check_training_clips(normal, data_set)
     plan = plan_calibration(normal, detector=detector, channel=channel, n_folds=request.folds)
-    fitted = _clips(normal, plan.fitted, channel)
-    never_fitted = sorted(set(plan.heldout) - set(plan.fitted))
-    progress = _Narrator(on_progress, n_fits=1 if plan.how == "held_out" else 1 + plan.n_folds)
-    checkpoint = _checkpoint(folder, detector, channel, [normal.digests[row] for row in (*plan.fitted, *never_fitted)])
-    if not request.resume:
-        _forget(checkpoint, plan)
-    detector.fit(
-        fitted,
-        heldout=_clips(normal, never_fitted, channel),
-        on_progress=progress,
-        should_stop=should_stop,
-        checkpoint=checkpoint,
+    checkpoint = _checkpoint(
+        folder, detector, channel, [normal.digests[row] for row in (*plan.fitted, *plan.never_fitted)]
     )
-    history = progress.of_this_fit
-    heldout_scores = calibration_scores(
+    fit = fit_and_calibrate(
         detector,
         normal,
         plan,
         channel=channel,
+        on_progress=on_progress,
         should_stop=should_stop,
-        on_progress=progress.next_fit,
         checkpoint=checkpoint,
+        resume=request.resume,
     )
-    training = _training_record(history, monotonic() - began)
+    training = _training_record(fit.history, monotonic() - began)
     threshold = default_threshold(
-        heldout_scores.anomaly_scores,
-        machine_ids=heldout_scores.machine_ids,
+        fit.heldout.anomaly_scores,
+        machine_ids=fit.heldout.machine_ids,
         keeps_promises=plan.recordings.keeps_promises,
     )
-    calibration = _calibration_summary(heldout_scores, plan)
+    calibration = fit.calibration
     test = readable(data_set.index.select(split="test"), channel=channel, min_samples=shortest)
     test_scores = scored(detector, FileClips(test.clips, channel), "test", test.digests)
     warnings = (
-        *_training_warnings(normal, len(fitted), threshold, calibration),
+        *_training_warnings(normal, len(plan.fitted), threshold, calibration),
         *detector.training_warnings,
         *test.warnings,
     )
@@ -230,22 +217,16 @@ def _train(
         channel=channel,
         threshold=threshold,
         calibration=calibration,
-        familiarity=_familiarity(fitted, [plan.recordings.units[row] for row in plan.fitted]),
+        familiarity=_familiarity(fit.clips, [plan.recordings.units[row] for row in plan.fitted]),
         data=_manifest_data(data_set, normal, plan, request.recording_by),
         training=training,
         versions=installed_versions(),
         warnings=_shortened(warnings),
         parent=None,
     )
-    artifact = publish(
-        folder, manifest=manifest, state=detector.state, scores=[*heldout_scores.clips, *test_scores.clips]
-    )
-    _forget(checkpoint, plan)
+    artifact = publish(folder, manifest=manifest, state=detector.state, scores=[*fit.heldout.clips, *test_scores.clips])
+    forget(checkpoint, plan)
     return TrainingResult(artifact, folder, normal.refused + test.refused, warnings)
-
-
-def _clips(normal: ReadableClips, rows: Sequence[int], channel: int | None) -> FileClips:
-    return FileClips(tuple(normal.clips[row] for row in rows), channel)
 
 
 def _channel(request: TrainingRequest, index: ClipIndex) -> int | None:
@@ -256,7 +237,6 @@ def _channel(request: TrainingRequest, index: ClipIndex) -> int | None:
 
 def _manifest_data(data_set: DataSet, normal: ReadableClips, plan: Plan, recording_by: str | None) -> ManifestData:
     prefixes = [digest[:DIGEST_PREFIX] for digest in normal.digests]
-    fitted = set(plan.fitted)
     return ManifestData(
         data_set=data_set.name,
         machine=data_set.index.machine,
@@ -265,7 +245,7 @@ def _manifest_data(data_set: DataSet, normal: ReadableClips, plan: Plan, recordi
         simulated=data_set.simulated is not None,
         fingerprint=fingerprint(normal.digests),
         fitted_digests=tuple(prefixes[row] for row in plan.fitted),
-        heldout_digests=tuple(prefixes[row] for row in plan.heldout if row not in fitted),
+        heldout_digests=tuple(prefixes[row] for row in plan.never_fitted),
         recording_by=recording_by,
     )
 
@@ -319,63 +299,6 @@ def _checkpoint(folder: Path, detector: Detector, channel: int | None, digests: 
     """One file per detector, settings and split: training resumes only from its own epochs."""
     parts = [detector.name, repr(sorted(settings_json(detector).items())), str(channel), *digests]
     return CheckpointFile(folder / f".checkpoint-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
-
-
-def _forget(checkpoint: CheckpointFile, plan: Plan) -> None:
-    """Remove the checkpoint of the training and those of further fits."""
-    checkpoint.remove()
-    for fold in range(plan.n_folds):
-        fold_checkpoint(checkpoint, fold).remove()
-
-
-def _calibration_summary(heldout: Scores, plan: Plan) -> CalibrationSummary:
-    scores = heldout.anomaly_scores
-    return CalibrationSummary(
-        n=len(scores),
-        mean=float(scores.mean()),
-        std=float(scores.std()),
-        min=float(scores.min()),
-        median=float(np.median(scores)),
-        max=float(scores.max()),
-        how=plan.how,
-        folds=plan.n_folds,
-        n_recordings=plan.recordings.n,
-        recordings_from=plan.recordings.how,
-        keeps_promises=plan.recordings.keeps_promises,
-    )
-
-
-class _Narrator:
-    """Passes progress on as that of one long training: the detector's own fit, then those without a fold."""
-
-    def __init__(self, on_progress: Callable[[Progress], None], *, n_fits: int) -> None:
-        self._on_progress, self._n_fits = on_progress, n_fits
-        self._n_done, self._elapsed_s = 0, 0.0
-        self.of_this_fit: list[Progress] = []
-
-    def __call__(self, progress: Progress) -> None:
-        self.of_this_fit.append(progress)
-        self._tell(progress)
-
-    def next_fit(self, progress: Progress) -> None:
-        """Take progress of a further fit."""
-        self._tell(progress)
-
-    def _tell(self, progress: Progress) -> None:
-        left = self._n_fits - self._n_done - 1
-        whole_s = progress.elapsed_s + progress.eta_s
-        self._on_progress(
-            replace(
-                progress,
-                epoch=self._n_done * progress.epochs + progress.epoch,
-                epochs=self._n_fits * progress.epochs,
-                elapsed_s=self._elapsed_s + progress.elapsed_s,
-                eta_s=progress.eta_s + left * whole_s,
-            )
-        )
-        if progress.epoch == progress.epochs:
-            self._n_done += 1
-            self._elapsed_s += progress.elapsed_s
 
 
 def _training_record(history: Sequence[Progress], seconds: float) -> TrainingRecord:
