@@ -68,8 +68,9 @@ def _index(arguments: argparse.Namespace) -> Outcome:
         print("  domains: " + ", ".join(f"{n} {name}" for name, n in report.domains.items()))
     if report.expected:
         _print_expected(report.machine, report.expected)
+    print(f"  recordings: {report.recordings.text}")
     for paths in report.duplicates:
-        print("  same file: " + ", ".join(paths))
+        print("  (nearly) the same sound: " + ", ".join(paths))
     show_warnings(report.warnings)
     return Outcome(shown, refusals(report.refused))
 

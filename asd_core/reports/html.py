@@ -16,6 +16,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from asd_core.artifacts.manifest import promise_of
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import encode_wav, read_waveform
 from asd_core.data.simulated.record import load_mask
@@ -28,6 +29,7 @@ from asd_core.evaluation.metrics import roc_curve
 from asd_core.evaluation.operating import telling_clips, verdict
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.summary import Decisions, Summary
+from asd_core.evaluation.thresholds import Threshold
 from asd_core.evaluation.uncertainty import estimate_of, interval_text
 from asd_core.features.log_mel import log_mel
 from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text, share_text
@@ -229,6 +231,7 @@ def _entry(entry: _Entry) -> dict[str, Any]:
         "rule": threshold.rule,
         "uses_labels": threshold.uses_test_labels,
         "promised": share_text(threshold.promised_fpr),
+        "calibrated": _calibrated(assessment.artifact, threshold),
         "observed": _observed(summary.decisions),
         "optimism": _optimism(summary.optimism),
         "confusion": _confusion(summary.decisions),
@@ -246,6 +249,15 @@ def _trained(artifact: Artifact) -> str:
         f"{len(manifest.data.fitted_digests)} normal clips in {seconds_text(manifest.training.seconds)}; "
         f"version {artifact.version}; encoder {artifact.encoder_title or 'none'}."
     )
+
+
+def _calibrated(artifact: Artifact, threshold: Threshold) -> str:
+    """Say which scores the threshold comes from, and what it promises on which condition."""
+    calibration = artifact.manifest.calibration
+    origin = ""
+    if not threshold.uses_test_labels and threshold.rule != "manual":
+        origin = f"Calibrated on {calibration.clips_text(threshold.n_calibration)}. "
+    return f"{origin}Promise: {promise_of(threshold, calibration)}."
 
 
 def _observed(decisions: Decisions) -> str:

@@ -12,7 +12,7 @@ from asd_core.artifacts.versions import current_version, is_read_only, make_curr
 from asd_core.errors import ArtifactError
 from asd_core.formats import MISSING, score_text
 from pages.parts.train.fields import detector_titles
-from pages.shared.cards import threshold_origin
+from pages.shared.cards import promise_text, threshold_origin
 from pages.shared.choices import choose
 from pages.shared.frame import Chosen, no_detectors
 
@@ -51,7 +51,12 @@ def _table(folder: Path, current: str | None) -> None:
                 "Made (UTC)": MISSING if manifest is None else manifest.created_at[:16].replace("T", " "),
                 "Preset": MISSING if manifest is None else manifest.preset,
                 "Threshold": MISSING if artifact is None else score_text(artifact.threshold.value),
-                "Chosen": fault if artifact is None else threshold_origin(artifact.threshold),
+                "Chosen": fault
+                if artifact is None
+                else threshold_origin(artifact.threshold, artifact.manifest.calibration),
+                "Promise": MISSING
+                if artifact is None
+                else promise_text(artifact.threshold, artifact.manifest.calibration),
                 "From": (manifest and manifest.parent) or "a training",
             }
         )
