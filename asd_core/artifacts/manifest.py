@@ -304,10 +304,12 @@ def promise_of(threshold: Threshold, calibration: CalibrationSummary, *, short: 
     if threshold.uses_test_labels:
         return "chosen on test labels: no promise"
     if threshold.provisional:
-        return f"provisional, the highest of {threshold.n_calibration} normal scores: no promise"
+        scores = f"{threshold.n_calibration} normal score{'' if threshold.n_calibration == 1 else 's'}"
+        return f"provisional, the highest of {scores}: no promise"
     if threshold.promised_fpr is None:
         if calibration.keeps_promises is False and RULES[threshold.rule].promises_fpr:
-            return f"from {calibration.basis}: no promise for new ones"
+            least = "" if calibration.n_recordings == 1 else ", of a machine id only one"
+            return f"from {calibration.basis}{least}: no promise for new ones"
         return "no promise"
     condition = "" if short else f" on average, for {PROMISE_CONDITION}"
     share = f"{100 * threshold.promised_fpr:.4g} %"

@@ -127,7 +127,7 @@ def _table(judged: Judged) -> None:
         table = {plain(label): [plain(row["shown"].get(label, MISSING)) for row in rows] for label in labels}
         names = [plain(title) for title in judged.titles]
         st.table(pd.DataFrame(table, index=names), alt=f"{heading}: " + ", ".join(judged.titles))
-    st.caption(f"A promise is one for {PROMISE_CONDITION}, on average.")
+    st.caption(f"Promises are for {PROMISE_CONDITION}, on average.")
     if any(threshold.uses_test_labels for threshold in judged.thresholds):
         st.caption(
             ":material/visibility: The thresholds were chosen on the labels of the clips that judge them: F1, false "

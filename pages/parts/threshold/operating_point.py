@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from asd_core.artifacts.manifest import promise_of
 from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.label_rules import from_labelled_scores
 from asd_core.evaluation.metrics import Confusion, IdFigures, RocCurve, clips_by_id, confusion_at, per_id
@@ -21,7 +22,7 @@ from asd_core.formats import area_text, rate_text, score_text, share_text
 from asd_core.reports.plots import DETECTOR_COLOURS, along_curve
 from asd_core.tasks.assess import choose_threshold
 from pages.shared.cache import KeptScores, tested
-from pages.shared.cards import calibration_marks, promise_text, threshold_origin
+from pages.shared.cards import PROVISIONAL_BADGE, threshold_origin
 from pages.shared.choices import choose, keep
 from pages.shared.components.roc import DimmedCurve, RocMarker, roc_control
 from pages.shared.keys import HASHES
@@ -259,8 +260,9 @@ def promise_line(point: OperatingPoint) -> None:
     """Say where the threshold comes from, and the promised beside the observed false-alarm rate."""
     confusion, origin, calibration = point.confusion, point.origin, point.artifact.manifest.calibration
     n_normal = confusion.fp + confusion.tn
-    text = f"Threshold **{score_text(point.threshold)}**, {threshold_origin(origin, calibration)}."
-    text += f" **Promise**: {promise_text(origin, calibration)}"
+    badge = f"{PROVISIONAL_BADGE} " if origin.provisional else ""
+    text = f"{badge}Threshold **{score_text(point.threshold)}**, {threshold_origin(origin, calibration)}."
+    text += f" **Promise:** {promise_of(origin, calibration)}."
     if n_normal:
         limits = wilson(confusion.fp, n_normal)
         text += (
@@ -275,7 +277,6 @@ def promise_line(point: OperatingPoint) -> None:
         st.markdown(text)
     if origin.rule == HIGHEST:
         st.caption(HIGHEST_NOTE)
-    calibration_marks(origin, calibration)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
