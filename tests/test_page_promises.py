@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from made_up import CALIBRATION, SUMMARY
 from printed import drawn, line_with, text_of
@@ -25,13 +26,17 @@ from asd_core.detectors.contract import Progress
 from asd_core.evaluation.scores import Scores
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.jobs import queue as jobs
+from asd_core.jobs.chores import Sweep
 from asd_core.jobs.listing import list_jobs
 from asd_core.jobs.table import Job, Status
 from asd_core.reports import html as report
+from asd_core.tasks import nu_gamma
 from asd_core.tasks.compare import Method
 from asd_core.tasks.train import TrainingRequest, train
 from pages.parts.check import verdicts
 from pages.parts.compare import figures as compare_figures
+from pages.parts.explore import views as explore_views
+from pages.parts.learn import svm
 from pages.parts.monitor import replay
 from pages.parts.overview import cards as overview_cards
 from pages.parts.threshold import operating_point, recalibration
@@ -327,6 +332,7 @@ def test_nearly_equal_clips_are_named_and_runs_stand_for_unknown_recordings(home
     line = line_with(text_of(app), "2 clips are (nearly) the same sound")
     assert "normal/quieter.wav" in line
     assert "normal/rec0_3.wav" in line
+    assert "No duplicates" not in text_of(app)
     assert "Recordings: **not known; " in text_of(app)
 
 
@@ -351,12 +357,49 @@ def test_a_training_takes_the_folds_of_the_form_and_the_recordings_of_its_data_s
     assert (job.request.folds, job.request.recording_by) == (3, RECORDINGS)
 
 
+def test_a_sweep_takes_the_recordings_of_its_data_set(home, monkeypatch):
+    library.add_folder("pump", home / "mine" / "pump", recording_by=RECORDINGS)
+    asked = {}
+    monkeypatch.setattr(nu_gamma, "sweep", lambda *_, **options: asked.update(options) or {})
+    Sweep("pump", "pump").perform(lambda *_: None)
+    assert asked["recording_by"] == RECORDINGS
+
+
+def trained(home: Path) -> Artifact:
+    """An SVM of the data set, its recordings not named."""
+    out = home.parent / "artifacts"
+    settings = {"nu": 0.2}
+    request = TrainingRequest("vggish_ocsvm", home / "mine" / "pump", name="pump", settings=settings, seed=3, out=out)
+    return train(request).artifact
+
+
+def test_the_svm_lesson_shows_fitted_clips_with_their_scores_by_fits_without_them(home):
+    found = trained(home)
+    learned = svm._learned(found, home / "mine" / "pump")
+    kept = found.scores.of("heldout").anomaly_scores
+    assert learned.judged[:, 1].tolist() == kept.tolist()
+    rows = learned.normal
+    assert rows.shape == (len(kept), learned.state["support_vectors"].shape[1])  # a block per clip of 1 s
+    assert learned.judged[:, 0] == pytest.approx(np.sqrt((rows**2).mean(axis=1)))
+    by_itself = svm.one_class_scores(rows, learned.state)
+    assert (kept - by_itself).min() > 0  # the detector has heard them
+    app = drawn(lambda: svm._distances(found, learned, rows[0]))
+    assert svm.CROSS_FITTED in text_of(app)
+    old = made(found, found.threshold, OLD)
+    assert svm.CROSS_FITTED not in text_of(drawn(lambda: svm._distances(old, learned, rows[0])))
+    assert (svm._normal_word(found), svm._normal_word(old)) == ("normal training clips", "held-out normal")
+
+
+def test_where_clips_are_not_at_hand_all_that_calibrated_the_threshold_are_counted(artifact, monkeypatch):
+    monkeypatch.setattr(explore_views.st, "page_link", lambda *_, **__: None)  # one script alone has no other page
+    changed = made(artifact, CONFORMAL)
+    table = drawn(lambda: explore_views.clips_not_at_hand({"a": changed})).dataframe[0].value
+    assert table["Calibrated on"].tolist() == [CALIBRATION.n]
+
+
 def old_detector(home: Path) -> Artifact:
     """A detector of the data set as an earlier version made it: without a word on how it was calibrated."""
-    out = home.parent / "artifacts"
-    made_ = train(
-        TrainingRequest("vggish_ocsvm", home / "mine" / "pump", name="pump", settings={"nu": 0.2}, seed=3, out=out)
-    ).artifact
+    made_ = trained(home)
     old = CalibrationSummary(n=made_.manifest.calibration.n)
     manifest = replace(made_.manifest, calibration=old, files={})
     return publish(made_.folder.parent, manifest=manifest, state=made_.detector().state, scores=made_.scores.clips)

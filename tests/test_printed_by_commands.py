@@ -11,6 +11,7 @@ import pytest
 from made_up import CALIBRATION, CONFUSION, RANKING, SUMMARY, THRESHOLD
 from printed import after, before, figures, line_with
 
+from asd_core.artifacts.manifest import CalibrationSummary
 from asd_core.cli import bench_files, checking, dcase_files, doctor, judging, main, outcome, scoring, training
 from asd_core.data.data_set import IndexReport, RecordingCount
 from asd_core.data.dcase2020.published import CountRow
@@ -78,6 +79,13 @@ def test_evaluate_prints_what_is_promised_on_which_condition_and_what_that_rests
     line = line_with(evaluation, "promise:")
     assert figures(line) == ["10", "13"]
     assert "for new recordings of the same machine, microphone and place" in line
+
+
+def test_an_evaluation_keeps_what_its_promise_rests_on():
+    kept = {"how": "cross_fit", "folds": 5, "n_recordings": 13, "recordings_from": "found"}
+    assert EVALUATION.to_json()["calibration"] == kept
+    old = replace(EVALUATION, calibration=CalibrationSummary(n=36))
+    assert old.to_json()["calibration"] == dict.fromkeys(kept)
 
 
 def test_evaluate_prints_the_four_counts_and_each_classs_figures(evaluation):

@@ -129,8 +129,8 @@ def _clip_report(data_set: DataSet, names: Mapping[str, str], *, recording_by: s
         for text in found.channels:
             st.warning(plain(text), icon=":material/warning:")
         _groups(found.groups)
-        _dependence(_grouped(data_set, key, recording_by), found, names)
-        _faults(found, names)
+        has_doubles = _dependence(_grouped(data_set, key, recording_by), found, names)
+        _faults(found, names, has_doubles=has_doubles)
 
 
 @st.cache_data(max_entries=16, ttl=RECHECK_S, show_spinner=False, hash_funcs=HASHES)
@@ -166,8 +166,8 @@ def _grouped(data_set: DataSet, key: str, recording_by: str | None) -> Dependenc
     return once(("dependence", key, recording_by), find)
 
 
-def _dependence(found: Dependence, surveyed: Survey, names: Mapping[str, str]) -> None:
-    """Say how many recordings the clips were cut from, and which clips are nearly the same sound."""
+def _dependence(found: Dependence, surveyed: Survey, names: Mapping[str, str]) -> bool:
+    """Say how many recordings the clips were cut from, and which clips sound nearly the same; return if any do."""
     st.markdown(f"Recordings: **{found.recordings.text}**", help=RECORDINGS_HELP)
     same = {frozenset(paths) for paths in surveyed.duplicates}
     near = [paths for paths in found.doubles if frozenset(paths) not in same]
@@ -179,6 +179,7 @@ def _dependence(found: Dependence, surveyed: Survey, names: Mapping[str, str]) -
         st.caption(f"and {len(near) - MAX_NAMED} more such groups")
     if near:
         st.caption("Such clips stay on one side of every split: what was learned is never judged on its double.")
+    return bool(near)
 
 
 def _groups(groups: Sequence[Group]) -> None:
@@ -199,9 +200,9 @@ def _groups(groups: Sequence[Group]) -> None:
     )
 
 
-def _faults(found: Survey, names: Mapping[str, str]) -> None:
+def _faults(found: Survey, names: Mapping[str, str], *, has_doubles: bool = False) -> None:
     if not (found.n_duplicates or found.n_refused or found.warnings):
-        st.caption(":material/check: No duplicates, no refused clips.")
+        st.caption(":material/check: " + ("No refused clips." if has_doubles else "No duplicates, no refused clips."))
         return
     shown = {path: f"{display_name(name)} [{path}]" for path, name in names.items()}
     rows = [
