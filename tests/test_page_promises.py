@@ -181,7 +181,8 @@ def test_a_replay_tells_what_its_threshold_promises(artifact):
 def test_versions_are_listed_with_what_each_promises(artifact):
     folder = EMBEDDED / "slider" / "vggish_ocsvm"
     table = drawn(lambda: train_versions._table(folder, artifact.version)).dataframe[0].value
-    assert table["Promise"].tolist() == [cards.promise_text(artifact.threshold, artifact.manifest.calibration)]
+    promise = cards.promise_text(artifact.threshold, artifact.manifest.calibration, short=True)
+    assert (table["Chosen by"].tolist(), table["Promise"].tolist()) == (["Split-conformal"], [promise])
 
 
 def test_a_report_tells_how_a_threshold_was_calibrated_and_what_it_promises(artifact):
