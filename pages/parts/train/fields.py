@@ -152,8 +152,8 @@ def outlook(detector: str, n_clips: int) -> str:
         return f":material/check: {counted}: enough for a threshold at 10 % false alarms."
     return (
         f":material/hourglass_empty: {counted}, of which a fifth is held out: {provisional} held-out clips are needed "
-        f"for one at 10 % false alarms. Add normal clips up to {needed * FOLDS}, or choose {FOLDS} folds under "
-        "Hyper-parameters: all clips then calibrate it, which takes about six times as long."
+        f"for one at 10 % false alarms. Add normal clips up to {needed * FOLDS}, or choose {FOLDS} folds below: all "
+        "clips then calibrate it, which takes about six times as long."
     )
 
 
