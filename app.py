@@ -23,7 +23,7 @@ with open_page("app.py") as chosen:
     # Only now, once the title has been sent: a fresh server still has NumPy and the package to load.
     from pages.parts.overview.cards import detector_cards, page_cards
     from pages.shared.cache import artifacts, summary
-    from pages.shared.cards import list_broken, simulated_note
+    from pages.shared.cards import list_broken, old_note, simulated_note
 
     st.markdown(
         "A failing machine sounds different before it stops. These detectors learned from **normal** sound only, show "
@@ -36,6 +36,7 @@ with open_page("app.py") as chosen:
     page_cards(BEGIN)
     st.subheader("Trained detectors")
     simulated_note(good.values())
+    old_note(good)
     detector_cards([(artifact, summary(artifact)) for artifact in good.values()])
     list_broken(bad)
     st.subheader("Go on")

@@ -11,7 +11,7 @@ from pages.parts.check.uploads import admitted
 from pages.parts.check.verdicts import listeners, unfamiliar, verdict_cards
 from pages.parts.check.what_if import what_if_controls
 from pages.shared.cache import heard
-from pages.shared.cards import simulated_note, simulated_warning, usable_detectors
+from pages.shared.cards import old_note, simulated_note, simulated_warning, usable_detectors
 from pages.shared.choices import switch
 from pages.shared.frame import no_detectors, open_page
 from pages.shared.listening import listening_panels
@@ -55,6 +55,7 @@ with open_page("pages/check.py") as chosen:
     listening = listeners(good)
     results = {name: heard(artifact, waveform) for name, artifact in listening.items()}
     verdict_cards(listening, results)
+    old_note(listening)
     listening_panels(waveform, listening, results, title=title, key="player")
     mark_controls(waveform, title)
     spot_controls(chosen, waveform, listening, results, key="player")

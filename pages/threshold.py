@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from asd_core.artifacts.store import Artifact
 from pages.parts.threshold.operating_point import operating_point, promise_line, roc, rule_controls
 from pages.parts.threshold.playlist import clip_lists
+from pages.parts.threshold.recalibration import recalibration
 from pages.parts.threshold.views import optimism_line, save_controls, views
 from pages.shared.cache import tested
 from pages.shared.cards import DETECTOR_MARKS, simulated_note, usable_detectors
@@ -61,6 +62,7 @@ with open_page("pages/threshold.py") as chosen:
         roc(point, second)
         promise_line(point)
         optimism_line(point)
+        recalibration(chosen, artifact)
         save_controls(artifact, point)
         views(point)
         clip_lists(chosen, point)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asd_core.artifacts.manifest import CalibrationSummary
 from asd_core.evaluation.label_rules import DecisionFigures, Optimism
 from asd_core.evaluation.metrics import Confusion, IdFigures
 from asd_core.evaluation.summary import Decisions, Ranking, Summary
@@ -19,6 +20,9 @@ RANKING = Ranking(
 )
 CONFUSION = Confusion(tn=32, fp=8, fn=3, tp=7)
 THRESHOLD = Threshold(0.0123456, "conformal", False, 0.1, 20)
+CALIBRATION = CalibrationSummary(
+    n=20, how="cross_fit", folds=5, n_recordings=13, recordings_from="found", keeps_promises=True
+)
 OPTIMISM = Optimism(
     naive=DecisionFigures(fpr=0.052, tpr=0.93, f1=0.816, accuracy=0.9),
     honest=DecisionFigures(fpr=0.134, tpr=0.84, f1=0.617, accuracy=0.8),

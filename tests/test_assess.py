@@ -177,6 +177,15 @@ def network(bench, tmp_path_factory):
     return train(TrainingRequest("lstm_predictor", bench, settings=settings, out=out)).model
 
 
+def test_another_pooling_of_a_cross_fitted_network_has_no_threshold_since_it_has_heard_every_clip(bench, tmp_path):
+    settings = {"epochs": 1, "windows_per_epoch": 256, "hidden": 8, "layers": 1}
+    request = TrainingRequest("lstm_predictor", bench, settings=settings, folds=2, out=tmp_path)
+    summary = evaluate(train(request).model, bench, pooling="max").summary
+    assert summary.threshold.value is None
+    assert "no normal scores" in summary.threshold.reason
+    assert summary.ranking.auc_mean.estimate > 0.5
+
+
 def test_another_pooling_needs_no_training_and_gives_what_training_with_it_gives(network, bench, tmp_path):
     settings = {"epochs": 1, "windows_per_epoch": 256, "hidden": 8, "layers": 1, "pooling": "std"}
     trained = train(TrainingRequest("lstm_predictor", bench, settings=settings, out=tmp_path)).model

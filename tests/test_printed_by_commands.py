@@ -8,9 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from made_up import CONFUSION, RANKING, SUMMARY, THRESHOLD
+from made_up import CALIBRATION, CONFUSION, RANKING, SUMMARY, THRESHOLD
 from printed import after, before, figures, line_with
 
+from asd_core.artifacts.manifest import CalibrationSummary
 from asd_core.cli import bench_files, checking, dcase_files, doctor, judging, main, outcome, scoring, training
 from asd_core.data.data_set import IndexReport, RecordingCount
 from asd_core.data.dcase2020.published import CountRow
@@ -40,6 +41,7 @@ EVALUATION = Evaluation(
     refused=(),
     warnings=(),
     summary=SUMMARY,
+    calibration=CALIBRATION,
     made_from=MadeFrom("v1", "", "", "test", ("00", "02"), None, None, 0, 2000, {}),
 )
 
@@ -74,6 +76,19 @@ def test_evaluate_prints_the_observed_rate_beside_the_promised_one(evaluation):
     assert (after(line, "threshold"), after(line, "promised"), after(line, "observed")) == ("0.01235", "0.100", "0.200")
     assert figures(line)[-2:] == ["0.105", "0.348"]
     assert "test labels" not in line
+
+
+def test_evaluate_prints_what_is_promised_on_which_condition_and_what_that_rests_on(evaluation):
+    line = line_with(evaluation, "promise:")
+    assert figures(line) == ["10", "13"]
+    assert "for new recordings of the same machine, microphone and place" in line
+
+
+def test_an_evaluation_keeps_what_its_promise_rests_on():
+    kept = {"how": "cross_fit", "folds": 5, "n_recordings": 13, "recordings_from": "found"}
+    assert EVALUATION.to_json()["calibration"] == kept
+    old = replace(EVALUATION, calibration=CalibrationSummary(n=36))
+    assert old.to_json()["calibration"] == dict.fromkeys(kept)
 
 
 def test_evaluate_prints_the_four_counts_and_each_classs_figures(evaluation):
@@ -137,9 +152,7 @@ def test_an_epoch_prints_its_number_losses_and_times(capsys):
 def test_training_ends_with_counts_of_fitted_and_held_out_clips_time_and_threshold(tmp_path, monkeypatch, capsys):
     report = {"title": "A", "n_train": 96, "n_heldout": 24, "seconds": 7.26, "threshold": {"value": 0.004321}}
     report |= {"refused": [], "simulated": True, "data_simulated": True, "model": "m"}
-    manifest = SimpleNamespace(
-        threshold=SimpleNamespace(value=0.004321), calibration=SimpleNamespace(how="cross_fit"), promise="rests on 13"
-    )
+    manifest = SimpleNamespace(calibration=CALIBRATION, threshold=THRESHOLD, promise="")
     result = SimpleNamespace(to_json=lambda: report, warnings=(), artifact=SimpleNamespace(manifest=manifest))
     monkeypatch.setattr("asd_core.tasks.train.train", lambda *_, **__: result)
     assert main(["train", "lstm_predictor", "--data", str(tmp_path)]) == 0
@@ -148,7 +161,7 @@ def test_training_ends_with_counts_of_fitted_and_held_out_clips_time_and_thresho
     assert (before(line, "clips fitted"), before(line, "scored by fits without them")) == ("96", "24")
     assert ", 7.3 s" in line
     assert line.endswith("(trained on simulated sound; simulated data)")
-    assert "threshold 0.004321: rests on 13" in printed
+    assert after(line_with(printed, "threshold"), "threshold") == "0.01235"
 
 
 def test_a_sweep_prints_its_shares_in_the_order_of_its_heading(capsys):
@@ -211,7 +224,7 @@ def test_an_index_prints_counts_by_id_split_and_label(monkeypatch, capsys):
         kinds=(),
         domains={"source": 11},
         expected=(),
-        recordings=RecordingCount(13, "given"),
+        recordings=RecordingCount(13, "found"),
         duplicates=(("a.wav", "b.wav"),),
         refused=(),
         warnings=(),
@@ -226,6 +239,8 @@ def test_an_index_prints_counts_by_id_split_and_label(monkeypatch, capsys):
     assert (before(line, "normal"), before(line, "anomalous")) == ("7", "5")
     assert before(line_with(printed, "layout"), "clips") == "35"
     assert before(line_with(printed, "domains"), "source") == "11"
+    assert figures(line_with(printed, "recordings")) == ["13"]
+    assert line_with(printed, "same sound").split(": ")[1] == "a.wav, b.wav"
 
 
 def test_warnings_beyond_twenty_are_counted_and_refused_clips_all_listed(capsys):

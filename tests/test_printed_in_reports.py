@@ -129,7 +129,7 @@ def test_the_page_puts_every_figure_under_its_heading():
     entry = dict.fromkeys(("histogram", "by_id", "trained", "optimism", "uses_labels", "localisation"), "")
     entry |= {"title": "A", "name": "Detector A", "auc_mean": "0.872", "auc_pooled": "0.911", "pauc_mean": "0.653"}
     entry |= {"per_id": {"00": "0.954", "02": "0.795"}, "threshold": "0.0123", "rule": "conformal"}
-    entry |= {"promised": "10.1 %", "observed": "20.2 %"}
+    entry |= {"promised": "10.1 %", "observed": "20.2 %", "calibrated": "Rests on 13 recordings."}
     entry["confusion"] = report._confusion(SUMMARY.decisions)
     pair = {"names": "A minus B", "mean": "+0.042", "p": "0.031", "p_holm": "0.062"}
     pair |= {"pooled": "-0.013", "p_pooled": "0.24"}
@@ -194,6 +194,7 @@ def test_the_page_puts_every_figure_under_its_heading():
     assert (after(sentences, "promised"), after(sentences, "observed")) == ("10.1", "20.2")
     assert (before(sentences, "normal and"), before(sentences, "anomalous test")) == ("40", "10")
     assert before(sentences, "left out") == "3"
+    assert "Rests on 13 recordings." in sentences
 
 
 def reproduced(confusion: Confusion | None = CONFUSION, **changed) -> course_report.Method:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from made_up import SUMMARY
+from made_up import CALIBRATION, SUMMARY
 from printed import after, before, drawn, figures, line_with, metrics_of, text_of
 from sounds import PROJECT
 
@@ -86,9 +86,11 @@ def test_a_detectors_card_shows_each_area_with_its_interval_and_the_clips_behind
 
 
 def test_a_thresholds_origin_tells_its_clips_and_its_promise():
-    text = cards.threshold_origin(CONFORMAL)
-    assert (before(text, "held-out"), after(text, "promises")) == ("31", "10.0")
-    assert "optimistic" in cards.threshold_origin(replace(CONFORMAL, rule="youden", uses_test_labels=True))
+    assert before(cards.threshold_origin(CONFORMAL, CALIBRATION), "normal clips, each scored by a fit") == "31"
+    text = cards.promise_text(CONFORMAL, CALIBRATION)
+    assert (after(text, "At most"), before(text, "recordings.")) == ("10", "13")
+    labelled = replace(CONFORMAL, rule="youden", uses_test_labels=True)
+    assert "optimistic" in cards.threshold_origin(labelled, CALIBRATION)
 
 
 @pytest.fixture
@@ -96,13 +98,14 @@ def point():
     """A threshold of 0.5 on 5 normal clips, 1 of them an alarm, and 4 anomalous ones, 3 of them found."""
     scores = KeptScores(clips({"normal": [0.1, 0.6, 0.2, 0.3, 0.4], "anomalous": [0.9, 0.8, 0.3, 0.7]}))
     artifact = SimpleNamespace(folder=Path("a"), digest="a", title="A", detector_name="vggish_ocsvm", scores=scores)
+    artifact.manifest = SimpleNamespace(calibration=CALIBRATION)
     curve = roc_curve(scores.is_anomalous, scores.anomaly_scores)
     return operating_point.OperatingPoint(artifact, scores, CONFORMAL, 0.5, curve)
 
 
 def test_the_promise_stands_beside_what_is_observed_among_normal_clips(point):
     text = text_of(drawn(lambda: operating_point.promise_line(point)))
-    assert (after(text, "promises"), after(text, "Observed")) == ("10.0", "20.0")
+    assert (after(text, "Promise"), after(text, "rests on"), after(text, "Observed")) == ("10", "13", "20.0")
     assert figures(text.split("Observed")[1]) == ["20.0", "1", "5", "95", "3.6", "62.4"]  # Wilson of 1 in 5
 
 
@@ -153,6 +156,7 @@ def with_scores(*normal: float, threshold: float = 0.5, encoder_id: str | None =
         title="A",
         simulated=False,
         folder=Path("a"),
+        manifest=SimpleNamespace(calibration=CALIBRATION),
     )
 
 
@@ -366,6 +370,8 @@ def test_the_result_of_a_run_shows_its_areas_threshold_and_clips(monkeypatch):
     app = drawn(lambda: train_runs._result(job))
     assert list(metrics_of(app).values()) == ["0.872", "0.653", f"{artifact.threshold.value:.4g}"]
     assert ["AUC, mean" in label for label in metrics_of(app)] == [True, False, False]
+    promise = cards.promise_text(artifact.threshold, artifact.manifest.calibration)
+    assert line_with(text_of(app), "The threshold is").endswith(promise)
     line = line_with(text_of(app), "intervals")
     assert figures(line)[1:7] == ["0.872", "0.772", "0.932", "0.653", "0.553", "0.753"]
     assert (before(line, "normal and"), before(line, "anomalous")) == ("40", "10")
@@ -415,7 +421,7 @@ def test_a_data_set_is_counted_by_what_its_clips_are_for(monkeypatch):
     monkeypatch.setattr(data_report, "indexed", lambda *_: SimpleNamespace(index=index, simulated=None))
     for name in ("_published", "_clip_report", "go"):
         monkeypatch.setattr(data_report, name, lambda *_, **__: None)
-    known = SimpleNamespace(name="x", folder=PROJECT, uploaded=False)
+    known = SimpleNamespace(name="x", folder=PROJECT, uploaded=False, recording_by=None)
     app = drawn(lambda: data_report.set_report(known))
     assert metrics_of(app) == {"Normal training clips": "48", "Normal test clips": "17", "Anomalous test clips": "13"}
     assert before(line_with(text_of(app), "layout"), "clips") == "78"

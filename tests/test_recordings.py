@@ -232,6 +232,17 @@ def test_the_first_group_names_the_recording_and_a_folder_or_each_clip_can(tmp_p
     assert len({clip.recording for clip in index_clips(tmp_path, recording_by="none").clips}) == 23
 
 
+def test_a_sub_folder_that_is_a_recording_is_no_machine(tmp_path):
+    for day in range(4):
+        for i in range(3):
+            write(tmp_path / "normal" / f"day{day}" / f"{i}.wav", noise(10 * day + i, 0.6))
+    assert index_clips(tmp_path).machine_ids == ("day0", "day1", "day2", "day3")
+    index = index_clips(tmp_path, recording_by="folder")
+    assert index.machine_ids == ("00",)
+    recordings = find_recordings(index.clips, unheard(index.clips))
+    assert (recordings.how, recordings.n, recordings.keeps_promises) == ("given", 4, True)
+
+
 def test_a_pattern_that_is_none_or_that_a_normal_clip_lacks_is_refused(tmp_path):
     own_set(tmp_path)
     with pytest.raises(UsageError, match="is none"):

@@ -151,8 +151,9 @@ def test_nine_scores_give_a_threshold_with_a_promise_and_fewer_a_provisional_one
         assert few.value == np.nextafter(n_scores - 1, np.inf)
     with pytest.raises(ThresholdError, match="no normal scores"):
         thresholds.default_threshold([])
-    with pytest.raises(InputError, match="all 3 held-out clips have the same score"):
-        thresholds.default_threshold([2.0, 2.0, 2.0])
+    with pytest.raises(InputError, match="all 9 held-out clips have the same score 2:"):
+        thresholds.default_threshold([2.0] * 9)
+    assert thresholds.default_threshold([2.0] * 4).value == np.nextafter(2.0, np.inf)  # few clips far from each other
 
 
 def test_the_highest_of_many_scores_is_no_stopgap():

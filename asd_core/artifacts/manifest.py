@@ -191,6 +191,12 @@ class CalibrationSummary(_Record):
             return f"{count} runs of clips in name order, as recordings are not known"
         return f"{count} recording{'' if count == 1 else 's'}"
 
+    def clips_text(self, n: int) -> str:
+        """Name `n` of the normal clips behind these scores, for people: `36 held-out normal clips`."""
+        if self.how == "cross_fit":
+            return f"{n} normal clips, each scored by a fit that has not heard it"
+        return f"{n} held-out normal clips"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord(_Record):
@@ -297,7 +303,7 @@ class Manifest(_Record):
         return {**table, "kind": KIND, "schema": SCHEMA}
 
 
-def promise_of(threshold: Threshold, calibration: CalibrationSummary) -> str:
+def promise_of(threshold: Threshold, calibration: CalibrationSummary, *, short: bool = False) -> str:
     """Say what a threshold promises, on which condition, and what that rests on.
 
     Parameters
@@ -306,19 +312,22 @@ def promise_of(threshold: Threshold, calibration: CalibrationSummary) -> str:
         The saved one, or one that a rule gives now.
     calibration
         Of the detector whose scores it is for.
+    short
+        Leave out the condition, where the long form stands beside it.
     """
     if threshold.uses_test_labels:
         return "chosen on test labels: no promise"
     if threshold.provisional:
-        return f"provisional, the highest of {threshold.n_calibration} normal scores: no promise"
+        scores = f"{threshold.n_calibration} normal score{'' if threshold.n_calibration == 1 else 's'}"
+        return f"provisional, the highest of {scores}: no promise"
     if threshold.promised_fpr is None:
         if calibration.keeps_promises is False and RULES[threshold.rule].promises_fpr:
-            return f"from {calibration.basis}: no promise for new ones"
+            least = "" if calibration.n_recordings == 1 else ", of a machine id only one"
+            return f"from {calibration.basis}{least}: no promise for new ones"
         return "no promise"
-    return (
-        f"at most {threshold.promised_fpr:.4g} of normal clips give a false alarm on average, for {PROMISE_CONDITION}; "
-        f"rests on {calibration.basis}"
-    )
+    condition = "" if short else f" on average, for {PROMISE_CONDITION}"
+    share = f"{100 * threshold.promised_fpr:.4g} %"
+    return f"at most {share} of normal clips give a false alarm{condition}; rests on {calibration.basis}"
 
 
 def file_record(content: bytes) -> FileRecord:

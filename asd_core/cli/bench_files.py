@@ -68,18 +68,11 @@ def _index(arguments: argparse.Namespace) -> Outcome:
         print("  domains: " + ", ".join(f"{n} {name}" for name, n in report.domains.items()))
     if report.expected:
         _print_expected(report.machine, report.expected)
-    print(f"  recordings: {_RECORDINGS_KNOWN[report.recordings.how].format(n=report.recordings.n)}")
+    print(f"  recordings: {report.recordings.text}")
     for paths in report.duplicates:
-        print("  equal or nearly equal sound: " + ", ".join(paths))
+        print("  (nearly) the same sound: " + ", ".join(paths))
     show_warnings(report.warnings)
     return Outcome(shown, refusals(report.refused))
-
-
-_RECORDINGS_KNOWN = {
-    "given": "{n}, as given",
-    "found": "{n}, found in the sound: clips that continue each other",
-    "order": "not known; {n} runs of clips in name order stand for them (--recording-by names them)",
-}
 
 
 def _print_expected(machine: str, rows: Sequence[CountRow]) -> None:

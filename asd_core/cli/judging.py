@@ -81,6 +81,7 @@ def _evaluate(arguments: argparse.Namespace) -> Outcome:
 def _print_evaluation(report: Evaluation) -> None:
     print(f"{report.title}{simulated_mark(detector=report.simulated, data=report.data_simulated)}")
     _print_summary(report.summary, left_out=report.n_excluded)
+    print(f"  promise: {report.promise}")
     for key, mark in (("imported", " (imported scores)"), ("ensemble", "")):
         if (other := getattr(report, key)) is not None:
             _print_other(report, other, key, mark)

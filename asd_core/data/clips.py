@@ -164,9 +164,10 @@ def index_clips(
     seed
         Of the training split of own recordings without a test split.
     recording_by
-        How paths name the recording that a clip was cut from: `folder`, `none` (each clip is a recording of its own),
-        or a regular expression, found anywhere in the path below the machine's folder: its first group, or all of it.
-        Every normal clip that may be trained on needs one. None: recordings are found in the sound.
+        How paths name the recording that a clip was cut from: `folder` (which then is no machine id), `none` (each clip
+        is a recording of its own), or a regular expression, found anywhere in the path below the machine's folder: its
+        first group, or all of it. Every normal clip that may be trained on needs one. None: recordings are found in the
+        sound.
 
     Raises
     ------
@@ -374,7 +375,7 @@ def _with_training_split(index: ClipIndex, *, seed: int) -> tuple[Clip, ...]:
 def _with_recordings(index: ClipIndex, recording_by: str) -> tuple[Clip, ...]:
     clips = index.clips
     if recording_by == "folder":
-        return tuple(replace(clip, recording=clip.relative.rpartition("/")[0]) for clip in clips)
+        return tuple(_of_folder(clip, own=index.layout == "folders") for clip in clips)
     if recording_by == "none":
         return tuple(replace(clip, recording=clip.relative) for clip in clips)
     try:
@@ -392,6 +393,13 @@ def _with_recordings(index: ClipIndex, recording_by: str) -> tuple[Clip, ...]:
             f"{nameless[0]}"
         )
     return named
+
+
+def _of_folder(clip: Clip, *, own: bool) -> Clip:
+    """A clip whose folder is its recording; in own recordings that folder is a machine only if it is called `id_*`."""
+    folder = clip.relative.rpartition("/")[0]
+    machine_id = "00" if own and not clip.machine_id.startswith("id_") else clip.machine_id
+    return replace(clip, recording=folder, machine_id=machine_id)
 
 
 def _first_group(pattern: re.Pattern[str], path: str) -> str | None:

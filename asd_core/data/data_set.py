@@ -147,6 +147,13 @@ class RecordingCount:
         """Count them."""
         return cls(recordings.n, recordings.how)
 
+    @property
+    def text(self) -> str:
+        """How many there are and how that is known, for people: `13, found in the sound`."""
+        if self.how == "order":
+            return f"not known; {self.n} runs of clips in name order stand for them"
+        return f"{self.n}, {'found in the sound' if self.how == 'found' else 'given by the paths of the clips'}"
+
 
 @dataclass(frozen=True)
 class IndexReport:
@@ -205,11 +212,34 @@ def _left_out_warnings(index: ClipIndex) -> list[str]:
     return [f"left_out: {len(index.left_out)} audio files do not fit the layout {index.layout}, among them {first}"]
 
 
+@dataclass(frozen=True)
+class Dependence:
+    """Which clips of a data set are not independent of each other.
+
+    Parameters
+    ----------
+    recordings
+        Over all clips that can be read.
+    doubles
+        Groups of paths with equal or nearly equal sound.
+    """
+
+    recordings: RecordingCount
+    doubles: tuple[tuple[str, ...], ...]
+
+
+def find_dependence(clips: Sequence[Clip], *, channel: int | None) -> Dependence:
+    """Read each clip, and find the recordings they were cut from and those that sound the same."""
+    found = find_recordings(clips, prints_of(clips, channel=channel))
+    doubles = tuple(tuple(clips[row].relative for row in rows) for rows in found.doubles)
+    return Dependence(RecordingCount.of(found), doubles)
+
+
 def describe_index(data_set: DataSet) -> IndexReport:
     """Read every clip; report counts, kinds, duplicates and refusals."""
     index = data_set.index
     found = readable(index.clips, channel=index.channel)
-    recordings = find_recordings(found.clips, prints_of(found.clips, channel=index.channel))
+    dependence = find_dependence(found.clips, channel=index.channel)
     differ = label_differences(found.clips, channel=index.channel)
     return IndexReport(
         machine=index.machine,
@@ -222,8 +252,8 @@ def describe_index(data_set: DataSet) -> IndexReport:
         kinds=tuple(index.kinds()),
         domains=index.domains(),
         expected=tuple(expected_counts(data_set)),
-        recordings=RecordingCount.of(recordings),
-        duplicates=tuple(tuple(found.clips[row].relative for row in rows) for rows in recordings.doubles),
+        recordings=dependence.recordings,
+        duplicates=dependence.doubles,
         refused=found.refused,
         warnings=(*_left_out_warnings(index), *channel_warnings(index), *differ, *found.warnings),
     )

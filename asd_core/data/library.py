@@ -81,17 +81,33 @@ def checked_folder(folder: Path | str) -> Path:
     return resolved
 
 
-def add_folder(name: str, folder: Path | str, *, kind: str = "recordings", normal: str | None = None) -> KnownSet:
+def add_folder(
+    name: str,
+    folder: Path | str,
+    *,
+    kind: str = "recordings",
+    normal: str | None = None,
+    recording_by: str | None = None,
+) -> KnownSet:
     """Put a folder of clips in the table, or update its machines if it is there already.
+
+    Parameters
+    ----------
+    recording_by
+        How paths name the recording a clip was cut from, see `asd_core.data.clips.index_clips`.
 
     Raises
     ------
     DataSetError
-        See `checked_folder`; no clips, no normal label, or a name that another folder has.
+        See `checked_folder`; no clips, no normal label, normal clips for which `recording_by` names no recording, or a
+        name that another folder has.
+    UsageError
+        `recording_by` is no regular expression.
     """
     place = checked_folder(folder)
     kind = "simulated" if read_simulated(place) is not None else kind
-    known = KnownSet(checked_name(name), place, kind, utc_now(), _machines(place, normal), normal)
+    known = KnownSet(checked_name(name), place, kind, utc_now(), _machines(place, normal, recording_by), normal)
+    known = replace(known, recording_by=recording_by)
     with table_lock():
         library = writable_library()
         taken = library.find(known.name)
@@ -150,7 +166,8 @@ def open_known(known: KnownSet, machine: str, *, ids: Sequence[str] | None = Non
     """Index one machine of a data set. Raises as `asd_core.data.data_set.open_data_set` and `checked_folder`."""
     folder = checked_folder(known.folder)
     several = machine if len(known.machines) > 1 else None
-    return open_data_set(folder, machine=several, ids=ids, normal=known.normal, name=known.name, seed=seed)
+    labels = {"normal": known.normal, "recording_by": known.recording_by}
+    return open_data_set(folder, machine=several, ids=ids, name=known.name, seed=seed, **labels)
 
 
 def find_machine(data_set: str, machine: str) -> tuple[KnownSet, str] | None:
@@ -242,15 +259,15 @@ def delete_unlisted(folder: Path) -> None:
     remove_tree(doomed)
 
 
-def _machines(folder: Path, normal: str | None) -> dict[str, str]:
+def _machines(folder: Path, normal: str | None, recording_by: str | None) -> dict[str, str]:
     """Machine names below a folder, with their folders' names."""
     try:
-        found = [index_clips(folder, normal=normal)]
+        found = [index_clips(folder, normal=normal, recording_by=recording_by)]
     except DataSetError:
         found = []
         for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()):
             with contextlib.suppress(DataSetError):
-                found.append(index_clips(folder, machine=child.name))
+                found.append(index_clips(folder, machine=child.name, recording_by=recording_by))
         if not found:
             raise
     return {index.machine: "" if index.root.resolve() == folder else index.root.name for index in found}

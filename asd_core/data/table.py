@@ -38,7 +38,10 @@ _SET_TYPES: Mapping[str, tuple[type, ...]] = {
     "machines": (dict,),
     "normal": (str, type(None)),
     "aliases": (list,),
+    "recording_by": (str, type(None)),
 }
+_LATER_KEYS: Mapping[str, Any] = {"recording_by": None}
+"""Left out of the table where they have these values, so that earlier versions read it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class KnownSet:
         Folder of the normal clips of own recordings, if it does not have one of the usual names.
     aliases
         Further names that detectors trained on it are filed under.
+    recording_by
+        How paths name the recording a clip was cut from, see `asd_core.data.clips.index_clips`; None where they do not.
     """
 
     name: str
@@ -70,6 +75,7 @@ class KnownSet:
     machines: Mapping[str, str] = field(default_factory=dict)
     normal: str | None = None
     aliases: tuple[str, ...] = ()
+    recording_by: str | None = None
 
     @property
     def made_here(self) -> bool:
@@ -85,7 +91,9 @@ class KnownSet:
     def to_json(self) -> dict[str, Any]:
         """Value in the table."""
         values = {name: getattr(self, name) for name in ("kind", "added", "normal")}
-        return values | {"folder": str(self.folder), "machines": dict(self.machines), "aliases": list(self.aliases)}
+        values |= {"folder": str(self.folder), "machines": dict(self.machines), "aliases": list(self.aliases)}
+        later = {name: getattr(self, name) for name in _LATER_KEYS}
+        return values | {name: value for name, value in later.items() if value != _LATER_KEYS[name]}
 
     @classmethod
     def from_json(cls, name: str, content: object) -> KnownSet:
@@ -98,6 +106,8 @@ class KnownSet:
         """
         if _NAME.fullmatch(name) is None or len(name) > MAX_NAME or name == EMBEDDED_NAME:
             raise ValueError(f"{name[:MAX_NAME]!a} is no name of a data set")
+        if isinstance(content, dict):
+            content = {**_LATER_KEYS, **content}
         if not isinstance(content, dict) or set(content) != set(_SET_TYPES):
             raise ValueError(f"{name} must hold exactly {', '.join(_SET_TYPES)}")
         for key, allowed in _SET_TYPES.items():

@@ -368,16 +368,17 @@ def default_threshold(
     Raises
     ------
     InputError
-        Scores that are not finite or all equal: a detector that gives such scores has learned nothing.
+        Scores that are not finite, or nine and more that are all equal: such a detector has learned nothing.
     ThresholdError
         No score at all.
     """
     scores = checked_scores(normal_scores)
-    if len(scores) >= 2 and not np.ptp(scores) > 0:
+    is_enough = len(scores) >= n_needed(DEFAULT_RULE)
+    if is_enough and not np.ptp(scores) > 0:
         raise InputError(
-            f"all {len(scores)} held-out clips have the same score {scores[0]!r}: the detector has learned nothing"
+            f"all {len(scores)} held-out clips have the same score {scores[0]:g}: the detector has learned nothing"
         )
-    rule = DEFAULT_RULE if len(scores) >= n_needed(DEFAULT_RULE) else "highest"
+    rule = DEFAULT_RULE if is_enough else "highest"
     return from_normal_scores(rule, scores, machine_ids=machine_ids, keeps_promises=keeps_promises)
 
 

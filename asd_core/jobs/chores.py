@@ -90,6 +90,7 @@ class Sweep:
         report = sweep(
             known.folder / known.machines[self.machine],
             normal=known.normal,
+            recording_by=known.recording_by,
             workers=1,
             on_progress=lambda done, total: on_step("clips embedded", done, total),
         )

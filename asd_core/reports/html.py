@@ -16,7 +16,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from asd_core.artifacts.manifest import TrainingRecord
+from asd_core.artifacts.manifest import TrainingRecord, promise_of
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import encode_wav, read_waveform
 from asd_core.data.simulated.record import load_mask
@@ -29,6 +29,7 @@ from asd_core.evaluation.metrics import roc_curve
 from asd_core.evaluation.operating import telling_clips, verdict
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.summary import Decisions, Summary
+from asd_core.evaluation.thresholds import Threshold
 from asd_core.evaluation.uncertainty import difference_text, estimate_of, interval_text
 from asd_core.features.log_mel import log_mel
 from asd_core.formats import MISSING, TRAINED_ON_SIMULATED, area_text, rate_text, score_text, seconds_text, share_text
@@ -251,6 +252,7 @@ def _entry(entry: _Entry) -> dict[str, Any]:
         "rule": threshold.rule,
         "uses_labels": threshold.uses_test_labels,
         "promised": share_text(threshold.promised_fpr),
+        "calibrated": _calibrated(assessment.artifact, threshold),
         "observed": _observed(summary.decisions),
         "optimism": _optimism(summary.optimism),
         "confusion": _confusion(summary.decisions),
@@ -278,6 +280,15 @@ def _against_mean(training: TrainingRecord) -> str:
     level = f"held-out loss {score_text(loss)}; always predicting the mean spectrum would give {score_text(of_mean)}"
     better = training.beats_mean_spectrum
     return f" Its {level}{'' if better else ': the network is no better than that, and its scores mean little'}."
+
+
+def _calibrated(artifact: Artifact, threshold: Threshold) -> str:
+    """Say which scores the threshold comes from, and what it promises on which condition."""
+    calibration = artifact.manifest.calibration
+    origin = ""
+    if not threshold.uses_test_labels and threshold.rule != "manual":
+        origin = f"Calibrated on {calibration.clips_text(threshold.n_calibration)}. "
+    return f"{origin}Promise: {promise_of(threshold, calibration)}."
 
 
 def _observed(decisions: Decisions) -> str:

@@ -11,7 +11,7 @@ from asd_core.artifacts.store import Artifact, open_artifact
 from asd_core.data.clips import Clip
 from asd_core.data.data_set import DataSet, FileClips, open_data_set, readable
 from asd_core.data.label_differences import label_differences
-from asd_core.detectors.contract import POOLINGS
+from asd_core.detectors.contract import POOLINGS, Detector
 from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.errors import DataSetError, UsageError
 from asd_core.evaluation import label_rules, thresholds
@@ -157,6 +157,8 @@ def repooled(assessment: Assessment, pooling: str) -> Assessment:
 
     The saved threshold no longer applies.
 
+    A network that was cross-fitted has heard all of its clips: nothing is left for a threshold without labels.
+
     Raises
     ------
     UsageError
@@ -170,6 +172,8 @@ def repooled(assessment: Assessment, pooling: str) -> Assessment:
         raise UsageError(f"{artifact.title} has no pooling over time to change")
     check_options(pooling=pooling)
     detector.pooling = pooling
+    if artifact.manifest.calibration.how == "cross_fit":
+        return _repooled(assessment, detector, pooling, heldout=Scores(()))
     paths = {clip.path for clip in assessment.heldout.clips}
     again = (clip for clip in assessment.data_set.index.clips if clip.relative in paths)
     found = readable(again, channel=artifact.channel, min_samples=detector.min_samples)
@@ -178,12 +182,19 @@ def repooled(assessment: Assessment, pooling: str) -> Assessment:
             f"another pooling needs the detector's {len(paths)} held-out clips again, and {len(missing)} of them are "
             f"not in {root}: evaluate on the data set it was trained on, with all its ids"
         )
+    heldout = scored(detector, FileClips(found.clips, artifact.channel), "heldout", found.digests)
+    return _repooled(
+        assessment, detector, pooling, heldout=replace(heldout, keeps_promises=assessment.heldout.keeps_promises)
+    )
+
+
+def _repooled(assessment: Assessment, detector: Detector, pooling: str, *, heldout: Scores) -> Assessment:
     digests = [clip.digest for clip in assessment.scores.clips]
     return replace(
         assessment,
         title=f"{assessment.title}, pooled by {pooling}",
-        scores=scored(detector, FileClips(assessment.clips, artifact.channel), "test", digests),
-        heldout=scored(detector, FileClips(found.clips, artifact.channel), "heldout", found.digests),
+        scores=scored(detector, FileClips(assessment.clips, assessment.artifact.channel), "test", digests),
+        heldout=heldout,
         saved_threshold=None,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from asd_core.artifacts.manifest import CalibrationSummary, promise_of
 from asd_core.data.data_set import fingerprint
 from asd_core.evaluation.comparison import Difference, difference
 from asd_core.evaluation.summary import Summary, summarise
@@ -25,6 +26,8 @@ from asd_core.tasks.assess import (
     with_imported,
     with_others,
 )
+
+CALIBRATION_KEYS = ("how", "folds", "n_recordings", "recordings_from")
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ class Evaluation:
         `path` and `reason` of each clip that could not be read.
     warnings
         `code: text` lines on the clips and on the figures.
+    calibration
+        What the detector's thresholds from normal scores rest on.
     imported, ensemble
         Where requested: imported scores, and the ensemble with further detectors.
     """
@@ -127,12 +132,21 @@ class Evaluation:
     refused: tuple[Mapping[str, str], ...]
     warnings: tuple[str, ...]
     summary: Summary
+    calibration: CalibrationSummary
     made_from: MadeFrom
     imported: Compared | None = None
     ensemble: Compared | None = None
 
+    @property
+    def promise(self) -> str:
+        """What the threshold in force promises, on which condition, and what that rests on: one line for people."""
+        return promise_of(self.summary.threshold, self.calibration)
+
     def to_json(self) -> dict[str, Any]:
-        """Return the keys of the `evaluate` command as plain values for `json.dumps`."""
+        """Return the keys of the `evaluate` command as plain values for `json.dumps`.
+
+        Values of `calibration` are null where an earlier version calibrated the detector.
+        """
         others = {"imported": self.imported, "ensemble": self.ensemble}
         return {
             "schema": 1,
@@ -151,6 +165,7 @@ class Evaluation:
             "n_excluded": self.n_excluded,
             "refused": list(map(dict, self.refused)),
             **{key: value for key, value in self.summary.to_json().items() if key != "warnings"},
+            "calibration": {key: getattr(self.calibration, key) for key in CALIBRATION_KEYS},
             "made_from": typed_json.to_json(self.made_from),
             **{key: each.to_json() for key, each in others.items() if each is not None},
         }
@@ -231,6 +246,7 @@ def evaluate(
         refused=assessment.refused,
         warnings=(*assessment.warnings, *summary.ranking.warnings),
         summary=summary,
+        calibration=raw.artifact.manifest.calibration,
         made_from=made_from(assessment, rule=rule, rule_value=rule_value, seed=seed),
     )
     if imported is not None:

@@ -8,11 +8,13 @@ from typing import TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from asd_core.artifacts.manifest import CalibrationSummary, promise_of
 from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError
 from asd_core.evaluation.thresholds import RULES, Threshold
-from asd_core.formats import TRAINED_ON_SIMULATED, share_text
+from asd_core.formats import TRAINED_ON_SIMULATED
 from pages.shared.cache import artifacts
+from pages.shared.choices import go
 from pages.shared.frame import Chosen
 from pages.shared.plain_text import plain, shown_text
 
@@ -28,6 +30,14 @@ DETECTOR_MARKS = {
 
 
 CARDS_IN_A_ROW = 3
+PROVISIONAL_BADGE = ":orange-badge[:material/hourglass_empty: provisional]"
+OLD_BADGE = ":gray-badge[:material/history: calibrated the old way]"
+OLD_MEANING = (
+    "Calibrated the old way: the normal clips behind the threshold were held out at random, one by one. Clips cut from "
+    "one recording are nearly the same sound, and the detector has then heard the neighbours of those held out: on new "
+    "recordings it may give more false alarms than it promises. Recalibrating trains it again with the same settings "
+    "and calibrates the threshold by whole recordings."
+)
 
 Item = TypeVar("Item")
 
@@ -79,10 +89,36 @@ def usable_detectors(chosen: Chosen) -> dict[str, Artifact]:
     return good
 
 
-def threshold_origin(threshold: Threshold) -> str:
-    """Say which rule and which clips chose a threshold."""
+def threshold_origin(threshold: Threshold, calibration: CalibrationSummary) -> str:
+    """Say which rule and which clips chose a threshold; `promise_text` says what it promises."""
+    if threshold.rule == "manual":
+        return "set by hand"
     rule = RULES[threshold.rule].title.split(":")[0]
     if threshold.uses_test_labels:
         return f"chosen on labelled test clips (optimistic): {rule}"
-    promised = "" if threshold.promised_fpr is None else f"; promises {share_text(threshold.promised_fpr)} false alarms"
-    return f"from {threshold.n_calibration} held-out normal clips ({rule}{promised})"
+    return f"from {calibration.clips_text(threshold.n_calibration)} ({rule})"
+
+
+def promise_text(threshold: Threshold, calibration: CalibrationSummary, *, short: bool = False) -> str:
+    """Write what a threshold promises as a sentence; see `promise_of`."""
+    text = promise_of(threshold, calibration, short=short)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def calibration_marks(threshold: Threshold, calibration: CalibrationSummary) -> None:
+    """Show a badge where the threshold is provisional, and one where it was calibrated the old way."""
+    badges = [(PROVISIONAL_BADGE, promise_text(threshold, calibration))] if threshold.provisional else []
+    badges += [(OLD_BADGE, OLD_MEANING)] if calibration.is_old else []
+    for badge, meaning in badges:
+        st.markdown(badge, help=meaning)
+
+
+def old_note(shown: Mapping[str, Artifact]) -> None:
+    """Say which detectors are calibrated the old way and what that means, and lead to where it is mended."""
+    old = {name: artifact for name, artifact in shown.items() if artifact.manifest.calibration.is_old}
+    if not old:
+        return
+    which = "All of these" if len(old) == len(shown) else f"{len(old)} of these {len(shown)}"
+    with st.expander(f"{which} detectors are calibrated the old way", icon=":material/history:"):
+        st.markdown(OLD_MEANING)
+        go("pages/threshold.py", "Recalibrate", icon=":material/model_training:", detector=next(iter(old)))

@@ -11,7 +11,7 @@ from asd_core.evaluation.operating import share_below
 from asd_core.formats import score_text, times_text
 from asd_core.types import Waveform
 from pages.shared.cache import Heard
-from pages.shared.cards import DETECTOR_MARKS, in_columns, simulated_badge
+from pages.shared.cards import DETECTOR_MARKS, calibration_marks, in_columns, promise_text, simulated_badge
 from pages.shared.choices import keep
 from pages.shared.plain_text import plain
 from pages.shared.verdicts import verdict_badge, verdict_word
@@ -47,17 +47,22 @@ def verdict_cards(artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard])
 
 def _verdict_card(artifact: Artifact, heard: Heard) -> None:
     """Show one detector's verdict on one clip: word, score against threshold, and rank among normal clips."""
-    threshold = artifact.threshold.value
+    threshold, calibration = artifact.threshold.value, artifact.manifest.calibration
     with st.container(border=True, height="stretch"):
         st.markdown(f"**{DETECTOR_MARKS[artifact.detector_name]} {plain(artifact.title)}**")
-        badge = verdict_badge(verdict_word(heard.anomaly_score, threshold))
-        st.markdown(badge + simulated_badge(artifact.simulated))
+        with st.container(horizontal=True, gap="small"):
+            badge = verdict_badge(verdict_word(heard.anomaly_score, threshold))
+            st.markdown(badge + simulated_badge(artifact.simulated), width="content")
+            calibration_marks(artifact.threshold, calibration)
         if threshold is None:
             st.caption(f"No threshold: {plain(str(artifact.threshold.reason))}")
         st.markdown(
             f"Score **{score_text(heard.anomaly_score)}**, threshold {score_text(threshold)}{_times(artifact, heard)}"
         )
         st.caption(_among_normal(artifact, heard))
+        if threshold is not None:
+            promise = promise_text(artifact.threshold, calibration, short=True)
+            st.caption(promise, help=promise_text(artifact.threshold, calibration))
         for warning in heard.warnings:
             st.caption(f":material/info: {plain(warning)}")
 
@@ -81,4 +86,4 @@ def _among_normal(artifact: Artifact, heard: Heard) -> str:
     below = share_below(normal, heard.anomaly_score)
     if below is None:
         return "No normal clips were held out to compare with."
-    return f"Stranger than {100 * below:.0f} % of {len(normal)} normal clips that were not trained on."
+    return f"Stranger than {100 * below:.0f} % of {artifact.manifest.calibration.clips_text(len(normal))}."

@@ -174,8 +174,8 @@ def _moving(waveform: Waveform, artifacts: Mapping[str, Artifact], change: Chang
     )
     st.altair_chart(chart, width="stretch", alt=f"Scores of {len(lines)} detectors along: {way.axis}")
     st.caption(
-        "Upwards: distance of the score from each detector's own threshold, in standard deviations of its scores of "
-        "held-out normal clips. Above 0 the clip is called anomalous."
+        "Upwards: distance of the score from each detector's own threshold, in standard deviations of the scores of "
+        "the normal clips that it was calibrated on. Above 0 the clip is called anomalous."
     )
 
 

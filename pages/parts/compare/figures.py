@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from asd_core.artifacts.manifest import PROMISE_CONDITION, promise_of
 from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.comparison import Band, Difference, difference, difference_words, holm, roc_band
 from asd_core.evaluation.metrics import Confusion, confusion_at, roc_curve
 from asd_core.evaluation.summary import Ranking, ranking
-from asd_core.evaluation.thresholds import RULES
+from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.evaluation.uncertainty import Interval, difference_text, estimate_of, f1_interval, interval_text, wilson
-from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text
+from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text, share_text
 from asd_core.reports.plots import RocCurve, roc_overlay
 from asd_core.system.files import csv_text
 from asd_core.tasks.compare import Comparison, Method
@@ -37,7 +38,14 @@ _AREAS = {
 TIMED_S, TIMED_RUNS = 10.0, 5
 TIMED = f"{TIMED_S:g} s clip, on this machine"
 BY_ID = "AUC, id "
-_DECISIONS = ["Threshold", "Threshold chosen by", "False alarms", "Faults found", "F1 of the anomalous class"]
+_DECISIONS = [
+    "Threshold",
+    "Threshold chosen by",
+    "Promise",
+    "False alarms",
+    "Faults found",
+    "F1 of the anomalous class",
+]
 _COSTS = ["Trained in", "Size on disk", TIMED, "Encoder"]
 
 
@@ -131,6 +139,7 @@ def _table(judged: Judged) -> None:
         table = {plain(label): [plain(row["shown"].get(label, MISSING)) for row in rows] for label in labels}
         names = [plain(title) for title in judged.titles]
         st.table(pd.DataFrame(table, index=names), alt=f"{heading}: " + ", ".join(judged.titles))
+    st.caption(f"Promises are for {PROMISE_CONDITION}, on average.")
     if any(threshold.uses_test_labels for threshold in judged.thresholds):
         st.caption(
             ":material/visibility: The thresholds were chosen on the labels of the clips that judge them: F1, false "
@@ -184,6 +193,7 @@ def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[
     mark = " · uses test labels" if threshold.uses_test_labels else ""
     shown["Threshold"] = f"none: {threshold.reason}" if confusion is None else score_text(threshold.value)
     shown["Threshold chosen by"] = RULES[threshold.rule].title.split(":")[0] + mark
+    shown["Promise"] = _promise(judged.comparison.methods[row], threshold)
     plain |= {"rule": threshold.rule, "uses_test_labels": threshold.uses_test_labels, "threshold": threshold.value}
     f1 = None if confusion is None or not confusion.n_anomalous else f1_interval(confusion)
     shown["F1 of the anomalous class"] = interval_text(f1, missing=MISSING)
@@ -194,6 +204,15 @@ def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[
     ):
         shown[label] = _rate_text(*counts) if counts else MISSING
         plain |= {name: counts[0] if counts else None, f"{name}_of": counts[1] if counts else None}
+
+
+def _promise(method: Method, threshold: Threshold) -> str:
+    """Say what a threshold promises; of imported scores and of an ensemble it is not known what that rests on."""
+    if method.artifact is not None:
+        return promise_of(threshold, method.artifact.manifest.calibration, short=True)
+    if threshold.promised_fpr is None:
+        return "no promise"
+    return f"at most {share_text(threshold.promised_fpr)} of normal clips give a false alarm"
 
 
 def _add_costs(method: Method, seconds: float | None, shown: dict[str, str], plain: dict[str, Any]) -> None:

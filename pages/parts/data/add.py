@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -22,6 +22,7 @@ from asd_core.data.uploads import (
     destination,
     store_uploads,
 )
+from asd_core.errors import UsageError
 from asd_core.formats import size_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.chores import Download, Simulate
@@ -33,6 +34,12 @@ from pages.shared.quota import USED, used_quota
 CLIPS_PER_S = 25
 """Simulated clips per second on a slow core, for a rough forecast only."""
 ABOUT_ARCHIVE_BYTES = 10**9
+RECORDING_NAMES = {
+    "unknown": "nothing: they are looked for in the sound",
+    "folder": "the folder: its clips are of one recording",
+    "none": "the clip: each is a recording of its own",
+    "expression": "a regular expression on the path",
+}
 PARTS = {
     "dev": "Development: training and labelled test clips",
     "additional": "Additional training: normal clips of further ids",
@@ -45,8 +52,9 @@ def upload_form() -> None:
     used = used_quota()
     st.caption(
         f"WAV or FLAC, 0.5 s to 10 min, at most 32 MB each; {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB a "
-        f"session (used: {used.files} files, {size_text(used.bytes)}). At least 8 normal clips train a detector and "
-        "30 make it steady; 60 % of them are trained on. For more, name a folder."
+        f"session (used: {used.files} files, {size_text(used.bytes)}). 3 normal clips train a detector, from 9 on its "
+        "threshold can promise a false-alarm rate, and 30 make it steady. Where there are anomalous clips to test, "
+        "about 60 % of the normal ones are trained on. For more, name a folder."
     )
     sent = _upload_fields()
     if sent is not None:
@@ -164,12 +172,41 @@ def add_folder_form() -> None:
             key="folder_normal",
             help="Needed only if it is called neither normal, healthy, ok nor good.",
         )
+        recording_by = _recording_by()
         sent = st.form_submit_button("Add this folder", icon=":material/create_new_folder:")
     if sent:
         with st.spinner("Listing the clips …"):
-            known = add_folder(name or folder.rstrip("/").rpartition("/")[2], folder.strip(), normal=normal or None)
+            made = name or folder.rstrip("/").rpartition("/")[2]
+            known = add_folder(made, folder.strip(), normal=normal or None, recording_by=recording_by())
         st.success("Added to the data sets.", icon=":material/check:")
         _look(known.name)
+
+
+def _recording_by() -> Callable[[], str | None]:
+    """Ask how the recordings are named; return what reads the answer, once the form is sent."""
+    left, right = st.columns(2)
+    how = left.selectbox(
+        "Recordings named by",
+        list(RECORDING_NAMES),
+        key="folder_recordings",
+        format_func=RECORDING_NAMES.__getitem__,
+        help="Clips are often cut from few long recordings. Clips of one recording sound alike and stay on one side of "
+        "each split, so that a threshold is promised for new recordings and not for more of the same.",
+    )
+    expression = right.text_input(
+        "Regular expression (only for that choice)",
+        key="folder_expression",
+        placeholder=r"rec(\d+)_",
+        max_chars=200,
+        help="What its first group finds in a clip's path, or all that it finds, is the recording's name.",
+    )
+
+    def answer() -> str | None:
+        if how == "expression" and not expression.strip():
+            raise UsageError("choose how recordings are named: the regular expression is empty")
+        return {"unknown": None, "expression": expression.strip()}.get(how, how)
+
+    return answer
 
 
 def simulate_form() -> None:

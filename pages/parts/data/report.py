@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from asd_core.data.data_set import DataSet, expected_counts
+from asd_core.data.data_set import DataSet, Dependence, expected_counts, find_dependence
 from asd_core.data.survey import Group, Survey, has_survey, survey, survey_key
 from asd_core.data.table import EMBEDDED_NAME, KnownSet
 from asd_core.data.uploads import ClipNames, upload_names
@@ -30,6 +30,11 @@ LAYOUTS = {
     "loose": "loose files without labels: they can be scored, not trained on",
 }
 ALWAYS_SPLIT = ("dcase2020", "dcase2021")
+MAX_NAMED = 5
+RECORDINGS_HELP = (
+    "Clips are often cut from few long recordings. Those of one recording sound alike: they count as one when a "
+    "threshold's promise is asked what it rests on, and stay on one side of every split."
+)
 
 
 def choose_set() -> KnownSet:
@@ -63,7 +68,7 @@ def set_report(known: KnownSet) -> None:
     for column, (label, n, text) in zip(
         st.columns(3),
         (
-            ("Normal training clips", len(normal), "What detectors learn from; a fifth of them is held out."),
+            ("Normal training clips", len(normal), "What detectors learn from, and what calibrates their thresholds."),
             ("Normal test clips", len(index.select(split="test", label="normal")), "For false alarms; never learned."),
             ("Anomalous test clips", len(index.select(label="anomalous")), "For detection; never learned from."),
         ),
@@ -74,12 +79,15 @@ def set_report(known: KnownSet) -> None:
     if index.channel is not None:
         st.caption(f"Of several channels, number {index.channel} (from 0) is heard, as in DCASE.")
     if index.layout not in ALWAYS_SPLIT and normal:
-        st.caption("There is no test split of its own: 60 % of each id's normal clips are drawn for training.")
+        st.caption(
+            "There is no test split of its own: of an id with anomalous clips to test, whole recordings with about 60 "
+            "% of its normal clips are drawn for training; of any other id all are."
+        )
     _published(data_set)
     clip_names = upload_names(known) if known.uploaded else ClipNames()
     for fault in clip_names.faults:
         st.warning(plain(fault), icon=":material/warning:")
-    _clip_report(data_set, clip_names.names)
+    _clip_report(data_set, clip_names.names, recording_by=known.recording_by)
     if normal:
         go("pages/train.py", "Train a detector on it", icon=":material/model_training:", train_set=known.name)
     else:
@@ -113,7 +121,7 @@ def _published(data_set: DataSet) -> None:
         st.dataframe(table, hide_index=True, width="stretch", key="expected", alt="Published and found clips by id")
 
 
-def _clip_report(data_set: DataSet, names: Mapping[str, str]) -> None:
+def _clip_report(data_set: DataSet, names: Mapping[str, str], *, recording_by: str | None) -> None:
     small = len(data_set.index.clips) <= READ_AT_ONCE
     key = survey_key(data_set) if small else _survey_key(StampedSet(data_set, tree_stamp(data_set.index.root)))
     found = held().find(("survey", key)) or _read_clips(data_set, key, small=small)
@@ -121,7 +129,8 @@ def _clip_report(data_set: DataSet, names: Mapping[str, str]) -> None:
         for text in (*found.channels, *found.labels_differ):
             st.warning(plain(text), icon=":material/warning:")
         _groups(found.groups)
-        _faults(found, names)
+        has_doubles = _dependence(_grouped(data_set, key, recording_by), found, names)
+        _faults(found, names, has_doubles=has_doubles)
 
 
 @st.cache_data(max_entries=16, ttl=RECHECK_S, show_spinner=False, hash_funcs=HASHES)
@@ -147,6 +156,32 @@ def _read_clips(data_set: DataSet, key: str, *, small: bool) -> Survey | None:
     return found
 
 
+def _grouped(data_set: DataSet, key: str, recording_by: str | None) -> Dependence:
+    """Find the recordings of clips that have been read before."""
+
+    def find() -> Dependence:
+        with st.spinner("Looking for recordings and doubles …"):
+            return find_dependence(data_set.index.clips, channel=data_set.index.channel)
+
+    return once(("dependence", key, recording_by), find)
+
+
+def _dependence(found: Dependence, surveyed: Survey, names: Mapping[str, str]) -> bool:
+    """Say how many recordings the clips were cut from, and which clips sound nearly the same; return if any do."""
+    st.markdown(f"Recordings: **{found.recordings.text}**", help=RECORDINGS_HELP)
+    same = {frozenset(paths) for paths in surveyed.duplicates}
+    near = [paths for paths in found.doubles if frozenset(paths) not in same]
+    for paths in near[:MAX_NAMED]:
+        shown = ", ".join(display_name(names.get(path, path)) for path in paths[:MAX_NAMED])
+        more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
+        st.text(f"{len(paths)} clips are (nearly) the same sound: {shown}{more}")
+    if len(near) > MAX_NAMED:
+        st.caption(f"and {len(near) - MAX_NAMED} more such groups")
+    if near:
+        st.caption("Such clips stay on one side of every split: what was learned is never judged on its double.")
+    return bool(near)
+
+
 def _groups(groups: Sequence[Group]) -> None:
     table = pd.DataFrame(
         {
@@ -165,9 +200,9 @@ def _groups(groups: Sequence[Group]) -> None:
     )
 
 
-def _faults(found: Survey, names: Mapping[str, str]) -> None:
+def _faults(found: Survey, names: Mapping[str, str], *, has_doubles: bool = False) -> None:
     if not (found.n_duplicates or found.n_refused or found.warnings):
-        st.caption(":material/check: No duplicates, no refused clips.")
+        st.caption(":material/check: " + ("No refused clips." if has_doubles else "No duplicates, no refused clips."))
         return
     shown = {path: f"{display_name(name)} [{path}]" for path, name in names.items()}
     rows = [

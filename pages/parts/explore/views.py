@@ -270,7 +270,7 @@ def clips_not_at_hand(artifacts: dict[str, Artifact]) -> None:
                 "Detector": artifact.title,
                 "Ids": ", ".join(map(display_name, artifact.manifest.data.ids)),
                 "Learned from": len(artifact.manifest.data.fitted_digests),
-                "Held out": len(artifact.manifest.data.heldout_digests),
+                "Calibrated on": artifact.manifest.calibration.n,
                 "Test, normal": sum(clip.label == "normal" for clip in artifact.scores.of("test").clips),
                 "Test, anomalous": sum(clip.label == "anomalous" for clip in artifact.scores.of("test").clips),
             }

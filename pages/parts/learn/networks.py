@@ -28,7 +28,7 @@ from asd_core.reports.plots import (
 )
 from asd_core.types import SR, Float32Array, FloatArray, Waveform
 from pages.shared.cache import detector, heard
-from pages.shared.cards import threshold_origin
+from pages.shared.cards import promise_text, threshold_origin
 from pages.shared.choices import keep
 from pages.shared.components.player import ColourScale, Panel, synced_player
 from pages.shared.frame import fragment
@@ -303,7 +303,9 @@ def verdict(artifact: Artifact, score: float, label: str) -> None:
     left.metric(label, score_text(score))
     middle.metric("Threshold", score_text(threshold))
     right.metric("Verdict", verdict_word(score, threshold, missing="none"))
+    origin = threshold_origin(artifact.threshold, artifact.manifest.calibration)
     st.caption(
-        f"At or above the threshold a clip is called anomalous. The threshold: {threshold_origin(artifact.threshold)}"
-        + ("." if artifact.threshold.uses_test_labels else "; this clip and its label had no part in it.")
+        f"At or above the threshold a clip is called anomalous. The threshold: {origin}"
+        + (". " if artifact.threshold.uses_test_labels else "; this clip and its label had no part in it. ")
+        + promise_text(artifact.threshold, artifact.manifest.calibration)
     )

@@ -32,23 +32,33 @@ from pages.shared.keys import HASHES
 from pages.shared.listening import listening_panels
 
 GRID = 61
+CROSS_FITTED = (
+    " The detector was fitted on the normal clips shown, too; each has the score of another fit that has not heard it, "
+    "as the threshold was set on such scores: by the detector itself it would lie lower."
+)
 SLICES = {"centre": "the middle of the normal clips", "clip": "this clip"}
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A fitted SVM, the held-out clips in its feature space, and the plane that shows most of both.
+    """A fitted SVM, the normal clips it was calibrated on in its feature space, and the plane that shows most of both.
 
     Parameters
     ----------
     state
         The detector's arrays.
-    heldout
+    normal
         Shape (n_blocks, n_features), standardised; empty where the clips are not available.
+    judged
+        Shape (n_clips, 2): each clip's RMS distance from the mean, over its blocks, and its score by a fit that has not
+        heard it.
+    plane
+        Of the support vectors and `normal`.
     """
 
     state: Mapping[str, Any]
-    heldout: FloatArray
+    normal: FloatArray
+    judged: FloatArray
     plane: PrincipalPlane
 
 
@@ -56,16 +66,24 @@ def _svm(artifact: Artifact) -> OneClassSvm:
     return cast(OneClassSvm, detector(artifact))
 
 
-@st.cache_resource(max_entries=8, show_spinner="Listening to the held-out clips …", hash_funcs=HASHES)
+@st.cache_resource(max_entries=8, show_spinner="Listening to normal clips …", hash_funcs=HASHES)
 def _learned(artifact: Artifact, root: Path | None) -> Learned:
     trained = _svm(artifact)
     state = trained.state
     clips = [] if root is None else artifact.scores.of("heldout").clips
     blocks = [trained.embed(read_waveform(f"{root}/{clip.path}", channel=artifact.channel)) for clip in clips]
     width = state["support_vectors"].shape[1]
-    heldout = (np.concatenate([np.zeros((0, width)), *blocks]) - state["mean"]) / state["scale"]
-    heldout = heldout[: sum(map(len, blocks))]
-    return Learned(state, heldout, principal_plane(np.concatenate([state["support_vectors"], heldout])))
+    rows = [(own - state["mean"]) / state["scale"] for own in blocks]
+    normal = np.concatenate([np.zeros((0, width)), *rows])
+    judged = [(_distance(own).mean(), clip.anomaly_score) for own, clip in zip(rows, clips, strict=True)]
+    plane = principal_plane(np.concatenate([state["support_vectors"], normal]))
+    return Learned(state, normal, np.array(judged).reshape(-1, 2), plane)
+
+
+def _distance(rows: FloatArray) -> FloatArray:
+    """RMS distance of each row from the mean, in standard deviations."""
+    distance: FloatArray = np.sqrt(np.square(rows).mean(axis=1))
+    return distance
 
 
 def svm_lesson(artifact: Artifact, waveform: Waveform, title: str, *, root: Path | None) -> None:
@@ -87,7 +105,7 @@ def svm_lesson(artifact: Artifact, waveform: Waveform, title: str, *, root: Path
     if len(rows) > 1:
         st.caption(f"Longer than {BLOCK_PATCHES} patches: block {block + 1} of {len(rows)}, the strangest, is shown.")
     _numbers(artifact, raw[block].reshape(BLOCK_PATCHES, width), rows[block].reshape(BLOCK_PATCHES, width))
-    _boundary(learned, rows[block])
+    _boundary(artifact, learned, rows[block])
     _distances(artifact, learned, rows[block])
     score = own.anomaly_score
     st.markdown(
@@ -147,11 +165,12 @@ def _cells(
     st.altair_chart(picture, width="stretch", alt=f"{alt}: {values.shape[0]} patches of {values.shape[1]}")
 
 
-def _boundary(learned: Learned, row: FloatArray) -> None:
+def _boundary(artifact: Artifact, learned: Learned, row: FloatArray) -> None:
     st.subheader("3 · The boundary, as a shadow")
     through = switch("Cut through", SLICES, key="slice", in_url=False)
     plane = learned.plane
-    clouds = _clouds(learned, row, plane.project, vectors_colour="#E8E8E8")
+    normal = Cloud(f"{_normal_word(artifact)} ({len(learned.normal)})", plane.project(learned.normal), NORMAL_COLOUR)
+    clouds = _clouds(learned, row, plane.project, normal, vectors_colour="#E8E8E8")
     every = np.concatenate([cloud.points for cloud in clouds])
     reach = 1.15 * np.abs(every).max(axis=0)
     x, y = (np.linspace(-each, each, GRID) for each in reach)
@@ -170,6 +189,8 @@ def _boundary(learned: Learned, row: FloatArray) -> None:
         if crossed
         else ("The whole cut is on one side of the boundary: no step within this plane leads across it.")
     )
+    if _is_cross_fitted(artifact):
+        st.caption("The normal clips shown are those it was fitted on; the support vectors are among them.")
     st.caption(
         f"{line} **A shadow only:** the plane shows {100 * sum(plane.shares):.0f} % of the variance of normal clips, "
         f"the boundary lives in {len(row):,} dimensions. The shades are true for points *in* this cut through "
@@ -182,24 +203,35 @@ def _distances(artifact: Artifact, learned: Learned, row: FloatArray) -> None:
     st.subheader("4 · Distance and decision")
 
     def place(rows: FloatArray) -> FloatArray:
-        distance = np.sqrt(np.square(rows).mean(axis=1))
-        return np.stack([distance, one_class_scores(rows, learned.state)], axis=1)
+        return np.stack([_distance(rows), one_class_scores(rows, learned.state)], axis=1)
 
     rules = {"boundary of the SVM (0)": 0.0}
     if artifact.threshold.value is not None:
         rules["threshold"] = artifact.threshold.value
-    figure = score_scatter(_clouds(learned, row, place), x_title="RMS distance from the mean (SD)", rules=rules)
+    normal = Cloud(f"{_normal_word(artifact)} ({len(learned.judged)})", learned.judged, NORMAL_COLOUR)
+    figure = score_scatter(_clouds(learned, row, place, normal), x_title="RMS distance from the mean (SD)", rules=rules)
     st.plotly_chart(figure, width="stretch", alt="Anomaly score over distance from the training mean")
     st.caption(
         "Here nothing is a shadow: distance and score are those of all numbers together. Support vectors are the "
         "training clips that hold the boundary: they lie on it or outside. The SVM weighs closeness to each of them, "
         "so the score follows the distance from the mean only roughly."
+        + (CROSS_FITTED if _is_cross_fitted(artifact) else "")
     )
 
 
-def _clouds(learned: Learned, row: FloatArray, place: Any, *, vectors_colour: str = NEUTRAL_COLOUR) -> list[Cloud]:
+def _is_cross_fitted(artifact: Artifact) -> bool:
+    return artifact.manifest.calibration.how == "cross_fit"
+
+
+def _normal_word(artifact: Artifact) -> str:
+    return "normal training clips" if _is_cross_fitted(artifact) else "held-out normal"
+
+
+def _clouds(
+    learned: Learned, row: FloatArray, place: Any, normal: Cloud, *, vectors_colour: str = NEUTRAL_COLOUR
+) -> list[Cloud]:
     vectors = learned.state["support_vectors"]
     clouds = [Cloud(f"support vectors ({len(vectors)})", place(vectors), vectors_colour, "diamond-open", 9)]
-    if len(learned.heldout):
-        clouds.append(Cloud(f"held-out normal ({len(learned.heldout)})", place(learned.heldout), NORMAL_COLOUR))
+    if len(normal.points):
+        clouds.append(normal)
     return [*clouds, Cloud("this clip", place(row[None]), ANOMALOUS_COLOUR, "star", 18)]

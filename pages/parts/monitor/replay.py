@@ -18,7 +18,7 @@ from asd_core.system.clock import utc_now
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import Waveform
 from pages.parts.monitor.view import HeardClip, monitor
-from pages.shared.cards import simulated_badge
+from pages.shared.cards import promise_text, simulated_badge, threshold_origin
 from pages.shared.choices import choose
 from pages.shared.data_sets import clips_root
 from pages.shared.frame import Chosen, fragment
@@ -161,10 +161,12 @@ def _controls(good: dict[str, Artifact]) -> tuple[Artifact, str, float]:
 def _say_what_it_is(artifact: Artifact, clips: Sequence[ScoredClip]) -> None:
     kind = "simulated " if artifact.simulated else ""
     n_anomalous = sum(each.label == "anomalous" for each in clips)
+    calibration = artifact.manifest.calibration
     st.caption(
         f":material/replay: A replay, not live: {len(clips)} {kind}test clips in a fixed order, normal first, then "
         f"{n_anomalous} of a faulty machine, then normal again. Scores are those stored with the detector, "
-        f"its threshold was set on held-out normal clips. {RULE.k} anomalous of the last {RULE.n} clips raise an "
+        f"its threshold is {threshold_origin(artifact.threshold, calibration)}. "
+        f"{promise_text(artifact.threshold, calibration)} {RULE.k} anomalous of the last {RULE.n} clips raise an "
         f"alarm, {RULE.most_when_clear} or fewer clear it."
     )
     if badge := simulated_badge(artifact.simulated):

@@ -10,7 +10,14 @@ from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.summary import Summary
 from asd_core.evaluation.uncertainty import Interval, estimate_of, interval_text
 from asd_core.formats import area_text, score_text, seconds_text
-from pages.shared.cards import DETECTOR_MARKS, in_columns, simulated_badge, threshold_origin
+from pages.shared.cards import (
+    DETECTOR_MARKS,
+    calibration_marks,
+    in_columns,
+    promise_text,
+    simulated_badge,
+    threshold_origin,
+)
 from pages.shared.frame import PAGES
 from pages.shared.plain_text import plain
 
@@ -25,7 +32,8 @@ def detector_cards(cards: Sequence[tuple[Artifact, Summary]]) -> None:
 def _detector_card(artifact: Artifact, figures: Summary) -> None:
     """Show title, AUC with its interval, and threshold; on demand further figures, and what it was trained on."""
     ranking = figures.ranking
-    training, data = artifact.manifest.training, artifact.manifest.data
+    training, data, calibration = artifact.manifest.training, artifact.manifest.data, artifact.manifest.calibration
+    threshold = artifact.threshold
     with st.container(border=True, height="stretch"):
         st.markdown(f"**{DETECTOR_MARKS[artifact.detector_name]} {plain(artifact.title)}**")
         st.metric(
@@ -35,9 +43,11 @@ def _detector_card(artifact: Artifact, figures: Summary) -> None:
             "guessing, 1 is perfect. Computed for each machine id, then averaged: the official DCASE figure.",
         )
         st.caption(f"95 % interval {_interval(ranking.auc_mean)}")
-        st.markdown(f"Threshold **{score_text(artifact.threshold.value)}**{simulated_badge(artifact.simulated)}")
+        st.markdown(f"Threshold **{score_text(threshold.value)}**{simulated_badge(artifact.simulated)}")
+        st.caption(promise_text(threshold, calibration, short=True), help=promise_text(threshold, calibration))
+        calibration_marks(threshold, calibration)
         with st.expander("More about it"):
-            st.markdown(f"Threshold: {threshold_origin(artifact.threshold)}.")
+            st.markdown(f"Threshold: {threshold_origin(threshold, calibration)}.")
             st.markdown(f"AUC, all ids pooled: **{interval_text(ranking.auc_pooled)}**")
             st.markdown(f"Partial AUC (FPR ≤ 0.1), mean: **{interval_text(ranking.pauc_mean)}**")
             st.caption(

@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from asd_core.artifacts.manifest import promise_of
 from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.label_rules import from_labelled_scores
 from asd_core.evaluation.metrics import Confusion, IdFigures, RocCurve, clips_by_id, confusion_at, per_id
@@ -21,13 +22,17 @@ from asd_core.formats import area_text, rate_text, score_text, share_text
 from asd_core.reports.plots import DETECTOR_COLOURS, along_curve
 from asd_core.tasks.assess import choose_threshold
 from pages.shared.cache import KeptScores, tested
-from pages.shared.cards import threshold_origin
+from pages.shared.cards import PROVISIONAL_BADGE, threshold_origin
 from pages.shared.choices import choose, keep
 from pages.shared.components.roc import DimmedCurve, RocMarker, roc_control
 from pages.shared.keys import HASHES
 from pages.shared.plain_text import plain
 
-SAVED, MANUAL = "saved", "manual"
+SAVED, MANUAL, HIGHEST = "saved", "manual", "highest"
+HIGHEST_NOTE = (
+    "It lies just above the highest of these normal scores: none of them would have been a false alarm, but one odd "
+    "clip among them decides where it lies, and nothing is promised for new clips."
+)
 MARKED_RULES = {
     "conformal": "from held-out normal clips (conformal)",
     "closest_topleft": "nearest to the top left corner",
@@ -85,7 +90,15 @@ def _chosen_threshold(artifact: Artifact, scores: KeptScores) -> Threshold:
         return artifact.threshold
     if rule in (SAVED, MANUAL):
         by_hand = st.session_state.get(f"manual:{artifact.folder}", float(scores.anomaly_scores.max()))
-        return replace(artifact.threshold, value=by_hand, rule=MANUAL, promised_fpr=None, per_id=None, reason=None)
+        return replace(
+            artifact.threshold,
+            value=by_hand,
+            rule=MANUAL,
+            promised_fpr=None,
+            per_id=None,
+            reason=None,
+            provisional=False,
+        )
     value = st.session_state.get(f"rule_value:{rule}", DEFAULT_COST if rule == "cost" else None)
     if rule == "cost":
         prior = st.session_state.get("prior", DEFAULT_PRIOR)
@@ -109,8 +122,9 @@ def rule_controls(artifact: Artifact, scores: KeptScores, left: DeltaGenerator, 
         key="rule",
         place=left,
         format_func=_rule_title,
-        help="Rules from held-out normal clips can be used before any fault was ever heard. Rules that look at the "
-        "labels of the test clips are judged by the very clips they were chosen on: their figures are optimistic.",
+        help="Rules from held-out normal clips can be used before any fault was ever heard. The highest of the normal "
+        "scores is for where there are too few of them for a promise. Rules that look at the labels of the test clips "
+        "are judged by the very clips they were chosen on: their figures are optimistic.",
     )
     if rule == MANUAL:
         _manual_slider(right, artifact, scores)
@@ -244,10 +258,11 @@ def _markers(artifact: Artifact) -> list[RocMarker]:
 
 def promise_line(point: OperatingPoint) -> None:
     """Say where the threshold comes from, and the promised beside the observed false-alarm rate."""
-    confusion, origin = point.confusion, point.origin
+    confusion, origin, calibration = point.confusion, point.origin, point.artifact.manifest.calibration
     n_normal = confusion.fp + confusion.tn
-    by_hand = "set by hand" if origin.rule == MANUAL else threshold_origin(origin)
-    text = f"Threshold **{score_text(point.threshold)}**, {by_hand}."
+    badge = f"{PROVISIONAL_BADGE} " if origin.provisional else ""
+    text = f"{badge}Threshold **{score_text(point.threshold)}**, {threshold_origin(origin, calibration)}."
+    text += f" **Promise:** {promise_of(origin, calibration)}."
     if n_normal:
         limits = wilson(confusion.fp, n_normal)
         text += (
@@ -260,6 +275,8 @@ def promise_line(point: OperatingPoint) -> None:
         )
     else:
         st.markdown(text)
+    if origin.rule == HIGHEST:
+        st.caption(HIGHEST_NOTE)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)

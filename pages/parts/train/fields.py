@@ -7,14 +7,20 @@ from typing import Any
 
 import streamlit as st
 
+from asd_core.data.recordings import FOLDS
 from asd_core.detectors import DETECTOR_NAMES, detector_class
 from asd_core.detectors.contract import POOLINGS
 from asd_core.detectors.networks.training import SCHEDULES
 from asd_core.detectors.on_networks import CONDITIONINGS
+from asd_core.evaluation.thresholds import DEFAULT_RULE, n_needed
 from asd_core.features.encoders import ENCODER_IDS
+from asd_core.tasks.calibrate import MIN_TRAINING_CLIPS
 
 NOT_ASKED = ("threads",)
 """A training started from the dashboard uses one thread."""
+
+
+MAX_FOLDS = 20
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Meaning:
 MEANINGS = {
     "seed": Meaning(
         "Seed",
-        "Chooses the held-out clips, first weights and order of windows. The same seed gives the same detector.",
+        "Chooses the folds of recordings, first weights and order of windows. The same seed gives the same detector.",
     ),
     "encoder": Meaning(
         "Encoder",
@@ -113,6 +119,46 @@ def _field(column: Any, name: str, value: Any, *, key: str) -> str:
     if isinstance(value, int):
         return str(column.number_input(meaning.label, value=value, step=1, key=key, help=text))
     return str(column.text_input(meaning.label, value=str(value), key=key, help=text, max_chars=40))
+
+
+def default_folds(detector: str) -> int:
+    """Return how many folds of recordings are left out in turn unless another number is chosen."""
+    return FOLDS if detector_class(detector).fits_in_seconds else 1
+
+
+def ask_folds(detector: str) -> int:
+    """Draw the field for the number of folds."""
+    folds = st.number_input(
+        "Folds (of recordings)",
+        min_value=1,
+        max_value=MAX_FOLDS,
+        value=default_folds(detector),
+        step=1,
+        key=f"folds:{detector}",
+        help="The threshold needs scores of normal clips by a fit that has not heard their recording. 1: a fifth of "
+        "the recordings is held out and never learned. More: everything is learned, and as many further fits each "
+        "leave one fold out, so that all clips calibrate the threshold; 5 folds take about six times as long as 1. "
+        f"Preset: {default_folds(detector)}.",
+    )
+    return int(folds)
+
+
+def outlook(detector: str, n_clips: int) -> str:
+    """Say before training which threshold so many normal clips will give."""
+    needed, folds = n_needed(DEFAULT_RULE), default_folds(detector)
+    counted = f"{n_clips} normal training clip{'' if n_clips == 1 else 's'}"
+    if n_clips < MIN_TRAINING_CLIPS:
+        return f":material/warning: {counted}: at least {MIN_TRAINING_CLIPS} are needed."
+    provisional = f"the threshold will be provisional, the highest of the normal scores, without a promise; {needed}"
+    if n_clips < needed:
+        return f":material/hourglass_empty: {counted}: {provisional} clips are needed for one at 10 % false alarms."
+    if folds > 1 or n_clips >= needed * FOLDS:
+        return f":material/check: {counted}: enough for a threshold at 10 % false alarms."
+    return (
+        f":material/hourglass_empty: {counted}, of which a fifth is held out: {provisional} held-out clips are needed "
+        f"for one at 10 % false alarms. Add normal clips up to {needed * FOLDS}, or choose {FOLDS} folds below: all "
+        "clips then calibrate it, which takes about six times as long."
+    )
 
 
 def changed_settings(detector: str, preset: str, texts: dict[str, str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from asd_core.formats import display_name
 from asd_core.jobs import queue as jobs
 from asd_core.system.places import artifacts_dir
 from asd_core.tasks.train import TrainingRequest
-from pages.parts.train.fields import ask, changed_settings, detector_titles
+from pages.parts.train.fields import ask, ask_folds, changed_settings, default_folds, detector_titles, outlook
 from pages.shared.choices import choose, go, switch
 from pages.shared.data_sets import choose_machine, indexed, known_sets, set_title
 from pages.shared.frame import PROJECT
@@ -37,13 +37,15 @@ def new_training() -> None:
     detector, preset = _choose_detector()
     if data_set.simulated is not None:
         st.caption(":material/science: Simulated data: figures of this detector will be called simulated.")
+    st.caption(outlook(detector, len(data_set.index.select(split="train", label="normal"))))
     with st.form(f"train:{known.name}:{machine!a}:{detector}:{preset}"):
         ids, name = _what(data_set, known, machine)
         with st.expander("Hyper-parameters", icon=":material/tune:"):
             texts = ask(detector, preset)
+            folds = ask_folds(detector)
         sent = st.form_submit_button("Start training", icon=":material/play_arrow:")
     if sent:
-        _submit(known, machine, ids, name, detector, preset, texts)
+        _submit(known, machine, ids, name, detector, preset, texts, folds)
 
 
 def choose_data() -> tuple[KnownSet, str]:
@@ -131,7 +133,14 @@ def _what(data_set: DataSet, known: KnownSet, machine: str) -> tuple[list[str], 
 
 
 def _submit(
-    known: KnownSet, machine: str, ids: list[str], name: str, detector: str, preset: str, texts: dict[str, str]
+    known: KnownSet,
+    machine: str,
+    ids: list[str],
+    name: str,
+    detector: str,
+    preset: str,
+    texts: dict[str, str],
+    folds: int,
 ) -> None:
     if not ids:
         raise UsageError("choose at least one machine id")
@@ -152,6 +161,8 @@ def _submit(
             seed=settings.pop("seed", 0),
             settings=settings or None,
             out=artifacts_dir(PROJECT),
+            recording_by=known.recording_by,
+            folds=None if folds == default_folds(detector) else folds,
         )
     )
     st.session_state["next_run"] = job.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
 from asd_core.jobs.table import Job
 from asd_core.reports.plots import learning_curves
+from asd_core.tasks.train import TrainingRequest
 from pages.parts.train.fields import detector_titles
 from pages.shared.background import cleared_jobs
 from pages.shared.frame import fragment
@@ -62,8 +63,17 @@ def job_title(job: Job) -> str:
     return display_name(f"{detector_titles().get(job.request.detector, job.request.detector)} on {name}{machine}")
 
 
+def epochs_per_fit(request: TrainingRequest) -> int:
+    """Return the epochs of one fit: progress counts those of all fits, the detector's own and those without a fold."""
+    detector = detector_class(request.detector).from_preset(request.preset, **(request.settings or {}))
+    return int(getattr(detector, "epochs", 1))
+
+
 def loss_figure(job: Job, events: Sequence[Progress]) -> None:
-    """Draw training and held-out loss over epochs; nothing for a detector without a loss."""
+    """Draw training and held-out loss over the epochs of the detector's own fit; nothing for one without a loss."""
+    if job.request is not None:
+        own = epochs_per_fit(job.request)
+        events = [replace(event, epochs=min(own, event.epochs)) for event in events if event.epoch <= own]
     losses = {"training": [event.loss for event in events], "validation": [event.heldout_loss for event in events]}
     known = {
         name: [float("nan") if value is None else value for value in values]
@@ -89,7 +99,8 @@ def loss_figure(job: Job, events: Sequence[Progress]) -> None:
     alt = f"Loss over {len(events)} of {last.epochs} epochs; the last training loss is {last.loss or 0:.4g}"
     st.plotly_chart(figure, key=f"loss:{job.name}", width="stretch", alt=alt)
     mark = f" :material/science: {TRAINED_ON_SIMULATED.capitalize()}." if is_simulated(job.request.data) else ""
-    st.caption(f"Training: clips it learns from. Validation: held-out normal clips. Lower is better.{mark}")
+    held = " Validation: held-out normal clips." if "validation" in known else ""
+    st.caption(f"Training: clips it learns from.{held} Lower is better.{mark}")
     if text := against_mean_spectrum(last):
         st.caption(text)
 
@@ -136,12 +147,13 @@ def _running(job: Job) -> None:
             st.markdown("**Training now**", width="content")
             st.text(job_title(job), width="content")
         stopped = right.button("Stop", key=f"stop:{job.name}", icon=":material/stop_circle:", width="stretch")
-        st.progress(*_how_far(events, age_s=_age_s(job)))
+        per_fit = None if job.request is None else epochs_per_fit(job.request)
+        st.progress(*_how_far(events, age_s=_age_s(job), per_fit=per_fit))
         if job.request is not None and not _has_epochs(job.request.detector):
             st.caption(
-                "This detector has no epochs, hence no curve to watch: it describes each normal clip by numbers, fits "
-                "once, then scores the held-out and the test clips and sets its threshold. A small data set takes "
-                "seconds."
+                "This detector has no epochs, hence no curve to watch: it describes each normal clip by numbers, fits, "
+                "fits again without each fold of recordings to score those, then sets its threshold and scores the "
+                "test clips. A small data set takes seconds."
             )
         loss_figure(job, events)
         if stopped:
@@ -153,16 +165,33 @@ def _has_epochs(detector: str) -> bool:
     return "epochs" in {field.name for field in fields(detector_class(detector))}
 
 
-def _how_far(events: Sequence[Progress], *, age_s: float) -> tuple[float, str]:
-    """Return the share that is done, and what is being done."""
+def _how_far(events: Sequence[Progress], *, age_s: float, per_fit: int | None = None) -> tuple[float, str]:
+    """Return the share that is done, and what is being done.
+
+    Parameters
+    ----------
+    per_fit
+        Epochs of each fit, where `Progress` counts those of several; None: there is one fit.
+    """
     if not events:
         return 0.0, f"Reading the normal clips … {seconds_text(round(age_s))}"
     last = events[-1]
     if last.epoch < last.epochs:
         left = f"about {seconds_text(round(last.eta_s))} left"
-        return last.epoch / last.epochs, f"Epoch {last.epoch} of {last.epochs} · {left}"
-    done = "Fitted" if last.epochs == 1 else f"All {last.epochs} epochs done"
-    return 1.0, f"{done}. Scoring held-out and test clips, setting the threshold … {seconds_text(round(age_s))} in all"
+        return last.epoch / last.epochs, f"{_place(last, per_fit or last.epochs)} · {left}"
+    done = "Fitted" if last.epochs == 1 or per_fit == 1 else f"All {last.epochs} epochs done"
+    return 1.0, f"{done}. Scoring clips, setting the threshold … {seconds_text(round(age_s))} in all"
+
+
+def _place(last: Progress, per_fit: int) -> str:
+    """Say which epoch of which fit is done."""
+    n_fits = last.epochs // per_fit
+    if n_fits <= 1:
+        return f"Epoch {last.epoch} of {last.epochs}"
+    fit = min(n_fits, last.epoch // per_fit + 1)
+    epoch = f", epoch {last.epoch % per_fit} of {per_fit} done" if per_fit > 1 else ""
+    what = "the detector itself" if fit == 1 else "without one fold of recordings"
+    return f"Fit {fit} of {n_fits} ({what}){epoch}"
 
 
 def _ended(job: Job) -> None:

@@ -18,6 +18,7 @@ from asd_core.jobs.listing import list_jobs
 from asd_core.jobs.table import Job
 from pages.parts.train.live import job_title, loss_figure
 from pages.shared.cache import summary
+from pages.shared.cards import calibration_marks, promise_text, threshold_origin
 from pages.shared.choices import choose, go
 from pages.shared.plain_text import shown_text
 
@@ -111,7 +112,7 @@ def _result(job: Job) -> None:
         (
             "Chance that an anomalous clip scores higher than a normal one.",
             "The same where false alarms are rare.",
-            "From held-out normal clips; a score that reaches it is anomalous.",
+            "From scores of normal clips by a fit that has not heard them; a score that reaches it is anomalous.",
         ),
         strict=True,
     ):
@@ -121,6 +122,10 @@ def _result(job: Job) -> None:
         f"{interval_text(ranking.pauc_mean)}. {ranking.n_normal} normal and "
         f"{ranking.n_anomalous} anomalous test clips; version {artifact.version}"
     )
+    threshold, calibration = artifact.threshold, artifact.manifest.calibration
+    calibration_marks(threshold, calibration)
+    origin = threshold_origin(threshold, calibration)
+    st.caption(f"The threshold is {origin}. {promise_text(threshold, calibration)}")
     place = f"{folder.parents[2].name}/{folder.parents[1].name}"
     with st.container(horizontal=True):
         go("app.py", "Overview", icon=":material/home:", set=place)
@@ -137,6 +142,7 @@ def _settings(job: Job) -> None:
         "Changed": ", ".join(f"{k} = {v}" for k, v in (request.settings or {}).items()) or "nothing",
         "Seed": str(request.seed),
         "Ids": "all" if request.ids is None else ", ".join(request.ids),
+        "Folds": "preset" if request.folds is None else str(request.folds),
         "Clips": str(request.data),
         "Went on from a checkpoint": "yes" if request.resume else "no",
         "Began (UTC)": (job.status.began_at or MISSING)[:19],

@@ -10,9 +10,10 @@ import streamlit as st
 from asd_core.artifacts.store import Artifact, list_versions, open_artifact
 from asd_core.artifacts.versions import current_version, is_read_only, make_current
 from asd_core.errors import ArtifactError
+from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.formats import MISSING, score_text
 from pages.parts.train.fields import detector_titles
-from pages.shared.cards import threshold_origin
+from pages.shared.cards import promise_text
 from pages.shared.choices import choose
 from pages.shared.frame import Chosen, no_detectors
 
@@ -52,7 +53,10 @@ def _table(folder: Path, current: str | None) -> None:
                 "Preset": MISSING if manifest is None else manifest.preset,
                 "Threshold": MISSING if artifact is None else score_text(artifact.threshold.value),
                 "Trained on": MISSING if artifact is None else _trained_on(artifact),
-                "Chosen": fault if artifact is None else threshold_origin(artifact.threshold),
+                "Chosen by": fault if artifact is None else _rule(artifact.threshold),
+                "Promise": MISSING
+                if artifact is None
+                else promise_text(artifact.threshold, artifact.manifest.calibration, short=True),
                 "From": (manifest and manifest.parent) or "a training",
             }
         )
@@ -63,6 +67,12 @@ def _table(folder: Path, current: str | None) -> None:
 
 def _trained_on(artifact: Artifact) -> str:
     return "simulated sound" if artifact.simulated else "recordings"
+
+
+def _rule(threshold: Threshold) -> str:
+    """Name a threshold's rule, and mark one that looks at test labels."""
+    mark = " · uses test labels" if threshold.uses_test_labels else ""
+    return RULES[threshold.rule].title.split(":")[0] + mark
 
 
 def _opened(version: Path) -> tuple[Artifact | None, str]:
