@@ -31,7 +31,9 @@ _EXPORTS = {
     "log_mel": "asd_core.features.log_mel",
     "open_artifact": "asd_core.artifacts.store",
     "read_waveform": "asd_core.audio.reading",
+    "recalibrate": "asd_core.tasks.recalibrate",
     "score_clips": "asd_core.tasks.score",
+    "set_threshold": "asd_core.tasks.set_threshold",
     "train": "asd_core.tasks.train",
     "write_bench": "asd_core.data.simulated.bench",
 }
