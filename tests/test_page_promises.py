@@ -122,7 +122,8 @@ def test_a_card_of_the_overview_shows_the_promise_and_marks_what_is_provisional_
     (caption,) = [each for each in app.caption if "At most 10 %" in each.value]
     assert "rests on 13 recordings" in caption.value
     assert PROMISE_CONDITION in caption.help
-    assert "badge" not in text_of(app)
+    assert cards.PROVISIONAL_BADGE not in text_of(app)
+    assert cards.OLD_BADGE not in text_of(app)
     assert cards.PROVISIONAL_BADGE in text_of(card(PROVISIONAL))
     (mark,) = [each for each in card(CONFORMAL, OLD).markdown if each.value == cards.OLD_BADGE]
     assert mark.help == cards.OLD_MEANING

@@ -233,8 +233,8 @@ def test_an_index_prints_counts_by_id_split_and_label(monkeypatch, capsys):
     monkeypatch.setattr("asd_core.data.data_set.open_data_set", lambda *_, **__: None)
     bench_files._index(Namespace(data=Path(), machine=None, ids=None, normal=None, recording_by=None))
     printed = capsys.readouterr().out
-    assert "recordings: 13, as given" in printed
-    assert "equal or nearly equal sound: a.wav, b.wav" in printed
+    assert "recordings: 13, found in the sound" in printed
+    assert "(nearly) the same sound: a.wav, b.wav" in printed
     line = line_with(printed, "id 04")
     assert (before(line, "normal"), before(line, "anomalous")) == ("7", "5")
     assert before(line_with(printed, "layout"), "clips") == "35"

@@ -102,7 +102,7 @@ def test_a_rule_is_saved_from_the_shell_with_its_reason(model, tmp_path, capsys)
     assert after.manifest.calibration == before.manifest.calibration
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == str(model)
-    assert "at most 0.2 of normal clips" in printed[0]
+    assert "at most 20 % of normal clips" in printed[0]
     report = json.loads((tmp_path / "t.json").read_text())
     assert (report["command"], report["version"], report["parent"]) == ("threshold", after.version, before.version)
     assert report["threshold"]["value"] == after.threshold.value

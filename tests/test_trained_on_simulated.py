@@ -168,7 +168,7 @@ def test_a_watched_folder_says_it_even_where_the_table_is_of_an_earlier_release(
 def test_losses_of_a_training_on_simulated_clips_are_marked(bench, recordings):
     events = [Progress(epoch=1, epochs=2, loss=0.5, heldout_loss=0.4, elapsed_s=1.0, eta_s=1.0)]
     for data, marked in ((bench, True), (bench / "slider", True), (recordings, False)):
-        request = SimpleNamespace(detector="lstm_predictor", data=data)
+        request = TrainingRequest("lstm_predictor", data)
         job = SimpleNamespace(name="j", request=request)
         text = text_of(drawn(lambda job=job: train_live.loss_figure(job, events)))
         assert "Validation" in text
