@@ -19,13 +19,12 @@ from asd_core.errors import InputError
 from asd_core.features.log_mel import HOP_LENGTH, N_FFT, checked_samples
 from asd_core.features.spectrum_shape import (
     N_BANDS,
-    IntArray,
     SpectrumShape,
     band_levels_db,
     held_out_folds,
     limit_from_held_out,
 )
-from asd_core.types import SR, FloatArray, Waveform
+from asd_core.types import SR, FloatArray, IntArray, Waveform
 
 MIN_CLIPS = 8
 ENERGY_SHARE = 0.999

@@ -11,17 +11,14 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import scipy
 
 from asd_core.errors import InputError
 from asd_core.features.log_mel import N_FFT, N_MELS, log_mel_frames, mel_band_centres_hz
-from asd_core.types import FloatArray, Waveform
-
-IntArray: TypeAlias = npt.NDArray[np.int64]
+from asd_core.types import FloatArray, IntArray, Waveform
 
 N_BANDS = 32
 MIN_SHAPES = 8
