@@ -67,7 +67,9 @@ def test_the_overview_shows_every_detector_with_interval_threshold_and_origin(ap
     for title in ("Log-mel statistics + one-class SVM", "LSTM next-frame predictor", "GRU autoencoder"):
         assert title in text
     assert "VGGish" not in text
-    assert text.count("95 % interval") == text.count("held-out normal clips (Split-conformal") == N_DETECTORS
+    assert text.count("95 % interval") == text.count("(Split-conformal") == N_DETECTORS
+    assert text.count("from 36 held-out normal clips (Split-conformal") == 3  # the networks
+    assert text.count("from 180 normal clips, each scored by a fit that has not heard it (Split-conformal") == 3
     assert "Simulated data" in text
 
 
