@@ -16,8 +16,8 @@ VIEWS = {"new": "New training", "runs": "Earlier runs", "versions": "Versions", 
 
 with open_page("pages/train.py") as chosen:
     st.markdown(
-        "A detector learns what **normal** sounds like; its threshold comes from normal clips, scored by a fit that has "
-        "not heard them. Training runs in a process of its own: change pages, reload or close this tab, it goes on."
+        "A detector learns what **normal** sounds like; its threshold comes from normal clips, scored by a fit that "
+        "has not heard them. Training runs in a process of its own: change pages, reload or close this tab, it goes on."
     )
     live_panel()
     view = switch("What to do", VIEWS, key="train_view")
