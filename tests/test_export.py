@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from asd_core.artifacts.store import open_artifact
 from asd_core.cli import main
 from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
 from asd_core.errors import DataSetError
@@ -48,11 +49,13 @@ def test_exported_scores_give_the_same_figures_back(model, bench, tmp_path):
 
 def test_decisions_are_those_of_the_saved_threshold_and_called_an_extension(model, bench, tmp_path):
     report = export_dcase(model, bench, tmp_path / "scores")
-    decided = [
-        int(line.rsplit(",", 1)[1])
-        for path in sorted((tmp_path / "scores").glob("decision_result_slider_id_*.csv"))
-        for line in path.read_text().splitlines()
-    ]
+
+    def column(kind):
+        paths = sorted((tmp_path / "scores").glob(f"{kind}_slider_id_*.csv"))
+        return [float(line.rsplit(",", 1)[1]) for path in paths for line in path.read_text().splitlines()]
+
+    decided, limit = column("decision_result"), open_artifact(model).threshold.value
+    assert decided == [float(score >= limit) for score in column("anomaly_score")]
     confusion = evaluate(model, bench).summary.decisions.confusion
     assert sum(decided) == confusion.tp + confusion.fp
     assert "extension" in report["decisions"]
