@@ -84,7 +84,10 @@ def test_what_comes_with_the_project_is_read_only():
 
 
 def test_fitted_and_held_out_clips_are_known_by_their_digests_and_others_are_not():
-    artifact = open_artifact(EMBEDDED / "slider" / "vggish_ocsvm")
+    artifact = open_artifact(EMBEDDED / "slider" / "lstm_predictor")  # a network: held-out clips are not fitted
+    data = artifact.manifest.data
+    assert len(data.heldout_digests) == 36
+    assert not set(data.heldout_digests) & set(data.fitted_digests)
     assert all(artifact.was_trained_on(clip.digest) for clip in artifact.scores.of("heldout").clips)
-    assert all(artifact.was_trained_on(digest) for digest in artifact.manifest.data.fitted_digests)
+    assert all(artifact.was_trained_on(digest) for digest in data.fitted_digests)
     assert not any(artifact.was_trained_on(clip.digest) for clip in artifact.scores.of("test").clips)
