@@ -179,9 +179,10 @@ def clip_scatter(
             shape=alt.Shape("group:N", title=None, scale=alt.Scale(domain=kinds, range=shapes), legend=legend),
             tooltip=[
                 alt.Tooltip("clip:N"),
-                alt.Tooltip("x:Q", title=x_title, format=".4~g"),
-                alt.Tooltip("y:Q", title=y_title, format=".4~g"),
+                alt.Tooltip("x:Q", title=in_expression(x_title), format=".4~g"),
+                alt.Tooltip("y:Q", title=in_expression(y_title), format=".4~g"),
             ],
+            description=alt.Description("clip:N"),
         )
         .add_params(near)
     )
@@ -190,7 +191,7 @@ def clip_scatter(
     layers.append(
         alt.Chart({"values": ring})
         .mark_point(filled=False, size=320, strokeWidth=3, color=NEUTRAL_COLOUR, shape="circle")
-        .encode(x=x, y=y)
+        .encode(x=x, y=y, description=alt.Description("clip:N"), tooltip=alt.Tooltip("clip:N"))
     )
     return alt.LayerChart(layer=layers, height=height_px)
 
@@ -198,6 +199,14 @@ def clip_scatter(
 def line_row(axis: str, at: float) -> dict[str, Any]:
     """Return the data of a line of `clip_scatter`, axis `x` or `y`."""
     return {axis: at, "label": f"threshold {at:.4g}"}
+
+
+def in_expression(title: str) -> str:
+    """Write a title so that it survives as a string in Vega's expression language, where tooltips put it.
+
+    Vega puts titles of axes into the description of each mark as well, unless the mark has one of its own.
+    """
+    return title.replace("\\", "\\\\")
 
 
 def _crosshair(lines: tuple[float | None, float | None]) -> list[Any]:
