@@ -22,6 +22,12 @@
 
 from __future__ import annotations
 
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class AsdError(Exception):
     """Base of all errors below; its text is meant for people."""
@@ -32,23 +38,53 @@ class InputError(AsdError):
 
 
 class AudioError(InputError):
-    """An audio file is refused.
+    """An audio file is refused; `str` names the file, then says what to do, then what is wrong.
 
     Parameters
     ----------
     code
         One of `asd_core.audio.reading.REFUSAL_CODES`; programs may rely on it.
-    message
-        What is wrong, the rule, what was got.
+    what
+        What the file is, in words, and why it cannot be used: the rule and what was got.
+    cure
+        What to do, as an order to anyone, without names of options ("cut the file into shorter ones"); empty where
+        nothing helps.
+    command
+        A command that does it, with `{file}` for the file's name as a shell takes it; empty where there is none.
+    name
+        The file's name, shown escaped; empty where it is not known here.
     """
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+    def __init__(self, code: str, what: str, *, cure: str = "", command: str = "", name: str = "") -> None:
+        self.code, self.what, self.cure, self.command, self.name = code, what, cure, command, name
+        super().__init__(self._text())
 
-    def __reduce__(self) -> tuple[type[AudioError], tuple[str, str]]:
-        """Keep the code when pickled between processes."""
-        return type(self), (self.code, str(self))
+    def __reduce__(self) -> tuple[Callable[..., AudioError], tuple[str, ...]]:
+        """Keep all parts when pickled between processes."""
+        return _audio_error, (self.code, self.what, self.cure, self.command, self.name)
+
+    def named(self, name: str) -> AudioError:
+        """The same refusal of a file of this name."""
+        return AudioError(self.code, self.what, cure=self.cure, command=self.command, name=name)
+
+    @property
+    def advice(self) -> str:
+        """The refusal for a page: what to do, then why, without the file's name and without commands."""
+        text = f"{self.cure}: {self.what}" if self.cure else self.what
+        return text[:1].upper() + text[1:]
+
+    def entry(self, path: str) -> dict[str, str]:
+        """The refusal in a list of refused files: `path`, `reason` (`code: text`), `code` and `advice`."""
+        return {"path": path, "reason": f"{self.code}: {self}", "code": self.code, "advice": self.advice}
+
+    def _text(self) -> str:
+        command = self.command.replace("{file}", shlex.quote(ascii(self.name)[1:-1]) if self.name else "FILE")
+        cure = f"{self.cure} ({command})" if command else self.cure
+        return ": ".join(filter(None, (ascii(self.name) if self.name else "", cure, self.what)))
+
+
+def _audio_error(code: str, what: str, cure: str, command: str, name: str) -> AudioError:
+    return AudioError(code, what, cure=cure, command=command, name=name)
 
 
 class NotFittedError(AsdError):

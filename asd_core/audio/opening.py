@@ -39,7 +39,7 @@ def naming_refusals(name: str) -> Iterator[None]:
     try:
         yield
     except AudioError as refusal:
-        raise AudioError(refusal.code, f"{name!a}: {refusal}") from refusal
+        raise refusal.named(name) from refusal
 
 
 def too_big(n_bytes: int, max_bytes: int) -> AudioError:

@@ -47,6 +47,7 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_SAMPLES = MAX_DURATION_S * SR + 1
 
 _LENGTH = struct.Struct("<I")
+_REFUSAL_PARTS = ("code", "what", "cure", "command", "name")
 _PIPE_BYTES = 2**20
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
@@ -123,7 +124,7 @@ class Decoder:
         except (OSError, ValueError, EOFError) as fault:
             self.close()
             why = f"it took more than {self.seconds:g} s" if overdue.is_set() else "it broke down on this file"
-            raise AudioError("decode", f"{name!a}: the decoder was stopped: {why}") from fault
+            raise AudioError("decode", f"the decoder was stopped: {why}", name=name) from fault
         finally:
             clock.cancel()
         self.n_clips += 1
@@ -188,7 +189,8 @@ def _asked(process: subprocess.Popen[bytes], content: bytes, name: str, channel:
 def _refusal(header: Mapping[str, Any]) -> AudioError:
     if header["code"] not in REFUSAL_CODES:
         raise ValueError("an answer must have a known code")
-    return AudioError(header["code"], str(header["message"]))
+    code, what, cure, command, name = (str(header[part]) for part in _REFUSAL_PARTS)
+    return AudioError(code, what, cure=cure, command=command, name=name)
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -209,7 +211,7 @@ def _read_header(pipe: IO[bytes]) -> dict[str, Any]:
     if n_bytes > MAX_HEADER_BYTES:
         raise ValueError(f"a header must have at most {MAX_HEADER_BYTES} bytes, got {n_bytes}")
     header = parse_json(_read(pipe, n_bytes))
-    if not isinstance(header, dict) or set(header) not in ({"code", "message"}, {"n_samples", "warnings"}):
+    if not isinstance(header, dict) or set(header) not in (set(_REFUSAL_PARTS), {"n_samples", "warnings"}):
         raise ValueError("a header must be a refusal or the sizes of a clip")
     return header
 
@@ -245,10 +247,10 @@ def _serve(asked: IO[bytes], answer: IO[bytes]) -> None:
     try:
         waveform = decode_waveform(content, name=question["name"], channel=question["channel"])
     except AudioError as error:
-        _write(answer, {"code": error.code, "message": str(error)})
+        _write(answer, {part: getattr(error, part) for part in _REFUSAL_PARTS})
     except MemoryError:
-        message = f"{question['name']!a}: decoding it would need more than {sys.argv[1]} bytes of memory"
-        _write(answer, {"code": "decode", "message": message})
+        what = f"decoding it would need more than {sys.argv[1]} bytes of memory"
+        _write(answer, {"code": "decode", "what": what, "cure": "", "command": "", "name": question["name"]})
     else:
         header = {"n_samples": len(waveform.samples), "warnings": list(waveform.warnings)}
         _write(answer, header, waveform.samples.astype("<f4", copy=False).tobytes())

@@ -88,7 +88,7 @@ def read_remote(url: str, *, channel: int | None = None) -> Waveform:
         with system.open(path, "rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise AudioError("open", f"{url!a}: cannot be read: {type(error).__name__}") from error
+        raise AudioError("open", f"cannot be read: {type(error).__name__}", name=url) from error
     return decode_waveform(content, name=url, channel=channel, max_bytes=MAX_FILE_BYTES)
 
 
@@ -118,20 +118,22 @@ def _opened_store(url: str) -> tuple[Any, str]:
         system, path = fsspec.url_to_fs(url)
     except (ImportError, OSError, ValueError) as error:  # a client's library that is missing is an OSError for HDFS
         reason = str(error) if isinstance(error, ImportError) else type(error).__name__
-        raise AudioError("open", f"{url!a}: {_scheme(url)}:// cannot be read here: {reason}") from error
+        raise AudioError("open", f"{_scheme(url)}:// cannot be read here: {reason}", name=url) from error
     return system, path
 
 
 def _check_url(url: str) -> None:
     scheme = _scheme(url)
     if scheme == "file":
-        raise AudioError("open", f"{url!a}: a file URL must name this machine: file:///path; copy the file here first")
+        raise AudioError("open", "a file URL must name this machine: file:///path; copy the file here first", name=url)
     if scheme not in SCHEMES:
-        raise AudioError("open", f"{url!a}: a URL must start with file or one of {', '.join(SCHEMES)}; fetch it first")
+        raise AudioError("open", f"a URL must start with file or one of {', '.join(SCHEMES)}; fetch it first", name=url)
     if "::" in url:  # fsspec would chain file systems: an allowed one around any other
-        raise AudioError("open", f"{url!a}: a URL must not hold '::'")
+        raise AudioError("open", "a URL must not hold '::'", name=url)
     if not any(_is_within(url, store) for store in allowed_stores()):
-        raise AudioError("open", f"{url!a}: {STORES_VARIABLE} does not list this store; list it where the clip is read")
+        raise AudioError(
+            "open", f"{STORES_VARIABLE} does not list this store; list it where the clip is read", name=url
+        )
 
 
 def _is_within(url: str, store: str) -> bool:

@@ -62,6 +62,11 @@ class Clip:
         In DCASE 2021 and later: `source` or `target`, and what follows the number in the name; None where it is absent.
     recording
         The recording it was cut from, where that is given (`recording_by`).
+    span
+        Start and end in seconds where it is a stretch of a longer file; `relative` then ends with `#t=start,end`
+        (W3C Media Fragments), so that it names one clip.
+    name
+        What its owner calls it, where that is not the file's name.
     """
 
     path: Path
@@ -73,6 +78,16 @@ class Clip:
     domain: str | None = None
     attributes: str | None = None
     recording: str | None = None
+    span: tuple[float, float] | None = None
+    name: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """How pages, tables and reports call it: its folder and its owner's name for it."""
+        if self.name is None:
+            return self.relative
+        folder = self.relative.rpartition("/")[0]
+        return f"{folder}/{self.name}" if folder else self.name
 
 
 @dataclass(frozen=True)

@@ -305,7 +305,8 @@ class KnownClip(Waveform):
         waveform = read_waveform(self._path, channel=self._channel)
         if waveform.digest != self.digest:
             self._store.forget(self._key)
-            raise AudioError("open", f"{os.fspath(self._path)!a}: the file changed while it was in use; start again")
+            what = "the file changed while it was in use"
+            raise AudioError("open", what, cure="start again", name=os.fspath(self._path))
         return waveform.samples
 
     @property

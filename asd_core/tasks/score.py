@@ -201,7 +201,7 @@ def _read_or_refuse(name: str, base: str, channel: int | None) -> Waveform | Aud
     try:
         return _for_all(read_remote(name, channel=channel) if path is None else read_clip(path, channel=channel))
     except AudioError as error:  # named as the caller named it, wherever it was found
-        return AudioError(error.code, f"{name!a}: {str(error).removeprefix(f'{path!a}: ')}") if path else error
+        return error.named(name)
 
 
 def score_waveform(
