@@ -291,6 +291,58 @@ FOLDERS = (
         },
     ),
     Understood(
+        "normal clips alone",
+        {"healthy/day 1/{}.wav": 3, "healthy/day 2/{}.wav": 3},
+        reads={
+            "healthy/day 1/*": Read("normal", "train", recording="first"),
+            "healthy/day 2/*": Read("normal", "train", recording="second"),
+        },
+    ),
+    Understood(
+        "test clips that nobody has judged",
+        {"train/normal/{}.wav": 3, "test/{}.wav": 2},
+        reads={"train/*": TRAIN, "test/*": UNLABELLED},
+    ),
+    Understood(
+        "training clips in no label's folder, which are said to be normal",
+        {"train/{}.wav": 3, "test/good/{}.wav": 2, "test/squeak/{}.wav": 2},
+        options={"normal": (".", "good")},
+        reads={"train/*": TRAIN, "test/good/*": TEST, "test/squeak/*": kind("squeak")},
+    ),
+    Understood(
+        "splits above the machines, one of which is chosen",
+        {
+            "train/pump-1/good/{}.wav": 3,
+            "train/pump-2/good/{}.wav": 3,
+            "test/pump-1/good/{}.wav": 2,
+            "test/pump-1/leak/{}.wav": 2,
+            "test/pump-2/leak/{}.wav": 2,
+        },
+        machine="pump-1",
+        called="pump-1",
+        reads={
+            "train/pump-1/*": TRAIN,
+            "test/pump-1/good/*": TEST,
+            "test/pump-1/leak/*": kind("leak"),
+        },
+    ),
+    Understood(
+        "labels that are numbers",
+        {"0/{}.wav": 5, "1/{}.wav": 2},
+        options={"normal": ("0",)},
+        reads={"0/*": NORMAL, "1/*": kind("1")},
+    ),
+    Understood(
+        "kinds that hold a word for normal, and another that turns it",
+        {"ok/{}.wav": 5, "not ok/{}.wav": 2, "no-good/{}.wav": 1},
+        reads={"ok/*": NORMAL, "not ok/*": kind("not ok"), "no-good/*": kind("no-good")},
+    ),
+    Understood(
+        "a folder of clips that nobody has judged beside labels",
+        {"ok/{}.wav": 5, "leak/{}.wav": 2, "Unlabelled/{}.wav": 2},
+        reads={"ok/*": NORMAL, "leak/*": kind("leak"), "Unlabelled/*": UNLABELLED},
+    ),
+    Understood(
         "sub-folders that are recordings, since nothing else is said",
         {"normal/north/{}.wav": 3, "normal/south/{}.wav": 3, "leak/south/{}.wav": 2},
         reads={

@@ -6,7 +6,7 @@ from collections import defaultdict
 from fnmatch import fnmatchcase
 
 import pytest
-from layouts import LINKS, MEANT, UNCLEAR, Read, lay
+from layouts import LINKS, MEANT, UNCLEAR, Read, lay, write_sound
 
 from asd_core.data.clips import index_clips
 from asd_core.data.folder_rules import FolderRules
@@ -78,3 +78,51 @@ def test_links_are_followed_below_the_folder_that_was_named_and_a_circle_ends(la
     index = understood(layout, tmp_path / "set")
     check(layout, index, tmp_path / "set")
     assert index.skipped.to_json() == layout.skipped
+
+
+# every word in any case
+
+
+def spellings(word):
+    """A word as people write it."""
+    return word, word.upper(), word.title()
+
+
+def test_every_word_for_a_fault_is_one_in_any_case_and_the_kind_keeps_its_spelling(tmp_path):
+    words = "abnormal anomaly anomalous faulty fault defect defective bad ng nok broken damaged".split()
+    write_sound(tmp_path / "set" / "normal" / "0.wav")
+    for name in {spelling for word in words for spelling in spellings(word)}:
+        write_sound(tmp_path / "set" / "train" / name / "0.wav")
+    faults = index_clips(tmp_path / "set").select(label="anomalous")
+    assert sorted(clip.kind for clip in faults) == sorted(
+        spelling for word in words for spelling in set(spellings(word))
+    )
+
+
+def test_every_word_for_normal_is_one_in_any_case(tmp_path):
+    words = ["normal", "healthy", "good", "ok", "io", "i.O.", "intact"]
+    for name in {spelling for word in words for spelling in spellings(word)}:
+        write_sound(tmp_path / "set" / name / "0.wav")
+    index = index_clips(tmp_path / "set")
+    assert len(index.clips) == 21
+    assert {clip.label for clip in index.clips} == {"normal"}
+
+
+def test_every_word_for_a_split_is_one_in_any_case(tmp_path):
+    splits = {
+        "train": "train",
+        "training": "train",
+        "val": "val",
+        "valid": "val",
+        "validation": "val",
+        "test": "test",
+        "testing": "test",
+        "eval": "test",
+        "evaluation": "test",
+    }
+    for word in splits:
+        for name in spellings(word):
+            write_sound(tmp_path / "set" / name / "good" / "0.wav")
+    found = {clip.relative.split("/")[0]: clip.split for clip in index_clips(tmp_path / "set").clips}
+    assert len(found) == 27
+    assert found == {name: splits[name.lower()] for name in found}
