@@ -281,6 +281,28 @@ FOLDERS = (
         },
     ),
     Understood(
+        "dates with a word above the labels",
+        {"2024-05-01 morning/ok/{}.wav": 3, "20240502_night shift/ok/{}.wav": 3, "2024-05-03/ng/{}.wav": 2},
+        reads={
+            "2024-05-01 morning/*": Read("normal", recording="first"),
+            "20240502_night shift/*": Read("normal", recording="second"),
+            "2024-05-03/*": kind("ng", recording="third"),
+        },
+    ),
+    Understood(
+        "a name that the shell completed, and letters with their accents apart, as a Mac lists them",
+        {"gu\u0308nstig/{}.wav": 5, "kaputt/{}.wav": 2},
+        options={"normal": ("g\u00fcnstig/",)},
+        reads={"gu\u0308nstig/*": NORMAL, "kaputt/*": kind("kaputt")},
+    ),
+    Understood(
+        "one machine of a plant in which another has faults only",
+        {"belt/ng/{}.wav": 3, "pump/ok/{}.wav": 5, "pump/ng/{}.wav": 2},
+        machine="pump",
+        called="pump",
+        reads={"pump/ok/*": NORMAL, "pump/ng/*": kind("ng")},
+    ),
+    Understood(
         "sub-folders that are machines, since that is said",
         {"normal/north/{}.wav": 3, "normal/south/{}.wav": 3, "leak/south/{}.wav": 2},
         options={"ids_from": "folder"},
@@ -482,10 +504,38 @@ UNCLEAR = (
         says=("healthy", "Gut", "kaputt", "--normal"),
     ),
     Refused(
-        "one of two normal folders is not there",
-        {"normal/{}.wav": 3, "kaputt/{}.wav": 2},
-        options={"normal": ("normal", "normal_nihgt")},
-        says=("normal_nihgt",),
+        "an empty name",
+        {"Gut/{}.wav": 3, "kaputt/{}.wav": 2},
+        options={"normal": ("",)},
+        says=("--normal", "empty"),
+    ),
+    Refused(
+        "a path for a name",
+        {"train/Gut/{}.wav": 3, "test/kaputt/{}.wav": 2},
+        options={"normal": ("train/Gut",)},
+        says=("--normal train/Gut", "--normal Gut"),
+    ),
+    Refused(
+        "folders of clips that nobody has judged, with a normal label that is not there",
+        {"{}.wav": 3, "2024/{}.wav": 2},
+        options={"normal": ("Gut",)},
+        says=("called Gut", "--normal ."),
+    ),
+    Refused(
+        "no normal folder, but a table under another name",
+        {"sounds/{}.wav": 3},
+        {"our labels.tsv": b"file\tlabel\n0.wav\tnormal\n"},
+        says=("sounds", '--labels "', 'our labels.tsv"'),
+    ),
+    Refused(
+        "no normal folder and names like faults: none of them is proposed",
+        {"a bad bearing/{}.wav": 3, "zero/{}.wav": 2},
+        says=("a bad bearing, zero", "--normal NAME"),
+    ),
+    Refused(
+        "a plant in which one machine has faults only",
+        {"belt/ng/{}.wav": 3, "pump/ok/{}.wav": 3},
+        says=("belt", "pump", "--machine belt"),
     ),
     Refused(
         "a split called normal",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from layouts import write_sound
 
-from asd_core.data.clips import index_clips
+from asd_core.data.indexing import index_clips
 from asd_core.data.folder_rules import FolderRules
 from asd_core.errors import DataSetError, UsageError
 
@@ -107,8 +107,18 @@ def test_paths_of_windows_are_paths(folder):
 
 
 def test_names_that_a_mac_wrote_in_pieces_are_the_same_names(folder):
+    write_sound(folder / "c.wav")
     index = labelled(folder, ("path", "label"), ("Lu\u0308fter/c.wav", "leak"), ("a.wav", "normal"))
+    assert (labels(index)["Lüfter/c.wav"], labels(index)["c.wav"]) == ("anomalous", "unlabelled")
+
+
+def test_a_name_alone_finds_the_one_file_of_that_name_in_a_folder(folder):
+    index = labelled(folder, ("filename", "label"), ("c.wav", "leak"), ("a.wav", "normal"))
     assert labels(index)["Lüfter/c.wav"] == "anomalous"
+    write_sound(folder / "other" / "c.wav")
+    index = labelled(folder, ("filename", "label"), ("c.wav", "leak"), ("a.wav", "normal"))
+    assert (labels(index)["Lüfter/c.wav"], labels(index)["other/c.wav"]) == ("unlabelled", "unlabelled")
+    assert any("c.wav" in text for text in index.remarks)
 
 
 # what its labels mean
@@ -210,16 +220,25 @@ def test_a_file_that_is_no_table_is_refused_in_words(folder):
 
 
 def test_files_that_a_table_names_and_that_are_not_there_are_counted(folder):
-    index = labelled(
-        folder, ("path", "label"), ("a.wav", "normal"), ("gone.wav", "normal"), ("../elsewhere.wav", "leak")
-    )
+    index = labelled(folder, ("path", "label"), ("a.wav", "normal"), ("gone.wav", "normal"), ("lost.wav", "leak"))
     assert [clip.relative for clip in index.clips] == sorted(NAMES)
-    assert any("2" in text and "gone.wav" in text and "labels.csv" in text for text in index.warnings)
+    assert any("2" in text and "gone.wav" in text and "labels.csv" in text for text in index.remarks)
+    assert sum(index.skipped.to_json().values()) == 2
+
+
+def test_a_path_that_leads_out_of_the_folder_is_refused_with_its_line(folder):
+    text = refusal(folder, ("path", "label"), ("a.wav", "normal"), ("../elsewhere.wav", "leak"))
+    assert all(piece in text for piece in ("labels.csv", "line 3", "../elsewhere.wav"))
 
 
 def test_a_table_of_which_no_file_is_there_is_refused(folder):
     text = refusal(folder, ("path", "label"), ("gone.wav", "normal"), ("lost.wav", "leak"))
-    assert all(piece in text for piece in ("labels.csv", "gone.wav", "a.wav"))
+    assert all(piece in text for piece in ("labels.csv", "gone.wav", "Lüfter/c.wav"))
+
+
+def test_excels_line_that_names_the_separator_is_passed_over(folder):
+    (folder / "labels.csv").write_text("sep=;\r\nfile;label\r\na.wav;normal\r\nb.wav;leak\r\n")
+    assert (labels(index_clips(folder))["a.wav"], labels(index_clips(folder))["b.wav"]) == ("normal", "anomalous")
 
 
 # stretches of long files
@@ -254,6 +273,15 @@ def test_decimal_commas_are_numbers_where_semicolons_separate(tmp_path):
     assert [clip.span for clip in index_clips(tmp_path).clips] == [(0.5, 1.5), (1.5, 3.0)]
 
 
+def test_stretches_that_overlap_and_say_different_things_are_refused(tmp_path):
+    write_sound(tmp_path / "run.wav", seconds=4)
+    header = ("path", "label", "start_s", "end_s")
+    text = refusal(tmp_path, header, ("run.wav", "normal", "0", "3"), ("run.wav", "leak", "2", "4"))
+    assert all(piece in text for piece in ("run.wav", "0 s to 3 s", "2 s to 4 s", "labels.csv"))
+    text = refusal(tmp_path, header, ("run.wav", "normal", "", ""), ("run.wav", "leak", "2", "4"))
+    assert all(piece in text for piece in ("run.wav", "whole file", "2 s to 4 s"))
+
+
 @pytest.mark.parametrize(("start", "end"), [("2", "1"), ("1", "1"), ("-1", "2"), ("one", "2"), ("nan", "2"), ("0", "")])
 def test_a_stretch_that_is_none_is_refused_with_its_line(tmp_path, start, end):
     write_sound(tmp_path / "run.wav", seconds=3)
@@ -272,7 +300,30 @@ def test_label_tracks_of_audacity_lie_beside_their_recording(tmp_path):
         "run.wav#t=2,3.25": ("anomalous", (2.0, 3.25)),
         "other.wav": ("unlabelled", None),
     }
-    assert index.skipped.to_json() == {".txt": 1}
+    assert index.skipped.to_json() == {".txt": 1, "labels without a length": 1}
+
+
+def test_label_tracks_keep_the_split_machine_and_recording_of_their_folders(tmp_path):
+    for name in ("train/id_04/run.wav", "test/id_04/run.wav"):
+        write_sound(tmp_path / name, seconds=4)
+    (tmp_path / "train/id_04/run.txt").write_text("0.0\t1.5\tok\n2.0\t4.0\tok\n")
+    (tmp_path / "test/id_04/run.txt").write_text("0,5\t1,5\tok\n2,0\t4,0\tleak\n")
+    found = {
+        clip.relative: (clip.split, clip.machine_id, clip.label, clip.kind) for clip in index_clips(tmp_path).clips
+    }
+    assert found == {
+        "train/id_04/run.wav#t=0,1.5": ("train", "id_04", "normal", None),
+        "train/id_04/run.wav#t=2,4": ("train", "id_04", "normal", None),
+        "test/id_04/run.wav#t=0.5,1.5": ("test", "id_04", "normal", None),
+        "test/id_04/run.wav#t=2,4": ("test", "id_04", "anomalous", "leak"),
+    }
+
+
+def test_a_label_track_says_what_is_wrong_in_a_recording_of_a_normal_folder(tmp_path):
+    write_sound(tmp_path / "normal" / "run.wav", seconds=4)
+    write_sound(tmp_path / "normal" / "other.wav", seconds=4)
+    (tmp_path / "normal" / "run.txt").write_text("1.0\t2.0\tleak\n")
+    assert labels(index_clips(tmp_path)) == {"normal/other.wav": "normal", "normal/run.wav#t=1,2": "anomalous"}
 
 
 def test_segments_are_cut_of_each_file_and_each_file_is_a_recording(tmp_path):
