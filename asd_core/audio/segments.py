@@ -84,7 +84,7 @@ def segments(
     n_segment, n_hop = round(segment_s * SR), round(hop_s * SR)
     with stream_sound(path, max_bytes=MAX_RECORDING_BYTES, max_duration_s=MAX_RECORDING_S, channel=channel) as sound:
         file_warnings = sound.warnings
-        for start, samples in _cut(_at_rate(sound), n_segment=n_segment, n_hop=n_hop):
+        for start, samples in _cut(at_rate(sound), n_segment=n_segment, n_hop=n_hop):
             yield _segment(start, samples, n_segment, file_warnings)
             file_warnings = ()
 
@@ -118,7 +118,7 @@ def _cut(blocks: Iterator[Float32Array], *, n_segment: int, n_hop: int) -> Itera
         kept = kept[n_hop:]
 
 
-def _at_rate(sound: SoundStream) -> Iterator[Float32Array]:
+def at_rate(sound: SoundStream) -> Iterator[Float32Array]:
     """Blocks at the package's rate, the same as if the whole recording were resampled at once."""
     if sound.sr == SR:
         yield from sound.blocks

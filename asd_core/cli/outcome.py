@@ -6,9 +6,13 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asd_core.formats import TRAINED_ON_SIMULATED
+
+if TYPE_CHECKING:
+    from asd_core.data.data_set import LabelRow
+    from asd_core.data.folders import Skipped
 
 DONE, UNEXPECTED, USAGE, SOME_REFUSED, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 130
 MAX_WARNINGS_SHOWN = 20
@@ -38,6 +42,30 @@ def refusals(refused: Sequence[Mapping[str, str]]) -> int:
     for entry in refused:
         print(f"refused {entry['path']}: {entry['reason']}", file=sys.stderr)
     return SOME_REFUSED if refused else DONE
+
+
+def label_lines(rows: Sequence[LabelRow]) -> list[str]:
+    """Write how labels were understood as a small table."""
+    header = ("understood from", "label", "split", "clips", "recordings")
+    cells = [
+        (
+            row.rule or "nothing",
+            row.label,
+            row.split,
+            str(row.n_clips),
+            "?" if (n := row.n_recordings) is None else str(n),
+        )
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    lines = (zip(line, widths, strict=True) for line in (header, *cells))
+    return ["  ".join(cell.ljust(width) for cell, width in line).rstrip() for line in lines]
+
+
+def show_skipped(skipped: Skipped) -> None:
+    """Say on standard error which files were passed over, if any were."""
+    if skipped:
+        print(skipped.text, file=sys.stderr)
 
 
 def show_warnings(lines: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 from urllib.request import url2pathname
 
 from asd_core.audio.reading import MAX_FILE_BYTES, decode_waveform
-from asd_core.data.clips import find_audio
+from asd_core.data.folders import find_audio
 from asd_core.errors import AudioError, UsageError
 from asd_core.formats import cell_text
 from asd_core.types import Waveform

@@ -116,7 +116,7 @@ def differences(measured: Iterable[tuple[str, Measures]]) -> tuple[str, ...]:
 def _measured(clips: Sequence[Clip], channel: int | None) -> Iterable[tuple[str, Measures]]:
     for clip in clips:
         try:
-            yield clip.label, measure(read_clip(clip.path, channel=channel), clip.path)
+            yield clip.label, measure(read_clip(clip.path, channel=channel, span=clip.span), clip.path)
         except AudioError:
             continue
 

@@ -10,15 +10,15 @@ import errno
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from asd_core.audio.reading import MAX_UPLOAD_BYTES
 from asd_core.audio.sandbox import decode_upload
-from asd_core.data.clips import NORMAL_NAMES
+from asd_core.data.folder_rules import NORMAL_WORDS, FolderRules
 from asd_core.data.library import checked_name
+from asd_core.data.own_folders import is_kind
 from asd_core.data.table import KnownSet, read_library, table_lock, uploads_dir, writable_library, write_table
 from asd_core.errors import AudioError, DataSetError, FileError, UsageError
 from asd_core.formats import display_name
@@ -203,7 +203,14 @@ def _listed(root: Path) -> KnownSet:
         _check_not_taken(found, root)
         if found is not None:
             return found
-        known = KnownSet(root.name, root, "recordings", utc_now(), {root.name: ""}, "normal")
+        known = KnownSet(
+            root.name,
+            root,
+            "recordings",
+            utc_now(),
+            {root.name: ""},
+            rules=FolderRules(normal=("normal",), ids_from="folder"),
+        )
         write_table([known, *library.sets])
     return known
 
@@ -303,14 +310,14 @@ def _note_names(known: KnownSet, names: Mapping[str, str]) -> None:
 def _label_folder(kind: str | None) -> str:
     if kind is None:
         return "normal"
-    made = checked_name(kind or "anomalous", reserved=NORMAL_NAMES)
-    if re.fullmatch(r"id_\d\d", made):
-        raise DataSetError(f"{made!r} is no kind of anomaly: it looks like a machine id")
+    made = checked_name(kind or "anomalous", reserved=NORMAL_WORDS)
+    if not is_kind(made):
+        raise DataSetError(f"{made!r} is no kind of anomaly: it reads like an id, a date, a split or a normal label")
     return made
 
 
 def _id_folder(machine_id: str) -> str:
-    return checked_name(machine_id, reserved=(*NORMAL_NAMES, "abnormal")) if machine_id.strip() else ""
+    return checked_name(machine_id, reserved=(*NORMAL_WORDS, "abnormal")) if machine_id.strip() else ""
 
 
 def _storage_name(content: bytes) -> str:

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from asd_core.artifacts.store import Artifact, open_artifact
+from asd_core.audio.kinds import readable_suffixes
 from asd_core.audio.reading import read_waveform
-from asd_core.data.clips import AUDIO_SUFFIXES
 from asd_core.detectors.contract import Detector
 from asd_core.errors import AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits, traits
@@ -319,7 +319,9 @@ def _list(place: str, status: os.stat_result) -> _Listed:
     folders = [entry.path for entry in visible if entry.is_dir(follow_symlinks=False)]
     no_clips = set(folders)
     clips = [
-        entry.path for entry in visible if entry.path not in no_clips and entry.name.lower().endswith(AUDIO_SUFFIXES)
+        entry.path
+        for entry in visible
+        if entry.path not in no_clips and entry.name.lower().endswith(readable_suffixes())
     ]
     was_settled = time.time() - status.st_mtime > SETTLED_S
     return _Listed(status.st_ino, status.st_mtime_ns, folders, clips, time.monotonic(), was_settled)

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from asd_core.artifacts.manifest import TrainingRecord, promise_of
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import encode_wav, read_waveform
+from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.data.simulated.record import load_mask
 from asd_core.detectors.contract import Detector
 from asd_core.errors import UsageError
@@ -110,8 +111,7 @@ def write_report(
     *,
     machine: str | None = None,
     ids: Sequence[str] | None = None,
-    normal: str | None = None,
-    recording_by: str | None = None,
+    rules: FolderRules = NO_RULES,
     rule: str | None = None,
     rule_value: float | None = None,
     seed: int = 0,
@@ -129,7 +129,7 @@ def write_report(
         raise UsageError("a report needs at least one model")
     check_options(rule=rule, rule_value=rule_value, seed=seed)
     check_different(models)
-    options: dict[str, Any] = {"machine": machine, "ids": ids, "normal": normal, "recording_by": recording_by}
+    options: dict[str, Any] = {"machine": machine, "ids": ids, "rules": rules}
     assessments = [assess(model, data, **options) for model in models]
     return report_on(assessments, out, rule=rule, rule_value=rule_value, seed=seed)
 

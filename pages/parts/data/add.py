@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from asd_core.data.dcase2020.published import ARCHIVES, MACHINES, expected_clips, unpacked_bytes
+from asd_core.data.folder_rules import FolderRules
 from asd_core.data.library import ROOTS_VARIABLE, add_folder, allowed_roots, new_bench_folder
 from asd_core.data.simulated.bench import SIZES
 from asd_core.data.uploads import (
@@ -177,7 +178,13 @@ def add_folder_form() -> None:
     if sent:
         with st.spinner("Listing the clips …"):
             made = name or folder.rstrip("/").rpartition("/")[2]
-            known = add_folder(made, folder.strip(), normal=normal or None, recording_by=recording_by())
+            known = add_folder(
+                made,
+                folder.strip(),
+                rules=FolderRules(
+                    normal=tuple(filter(None, map(str.strip, normal.split(",")))), recording_by=recording_by()
+                ),
+            )
         st.success("Added to the data sets.", icon=":material/check:")
         _look(known.name)
 

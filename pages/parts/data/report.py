@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.data.data_set import DataSet, Dependence, expected_counts, find_dependence
+from asd_core.data.folder_rules import FolderRules
 from asd_core.data.survey import Group, Survey, has_survey, survey, survey_key
 from asd_core.data.table import EMBEDDED_NAME, KnownSet
 from asd_core.data.uploads import ClipNames, upload_names
@@ -87,7 +88,7 @@ def set_report(known: KnownSet) -> None:
     clip_names = upload_names(known) if known.uploaded else ClipNames()
     for fault in clip_names.faults:
         st.warning(plain(fault), icon=":material/warning:")
-    _clip_report(data_set, clip_names.names, recording_by=known.recording_by)
+    _clip_report(data_set, clip_names.names, rules=known.rules)
     if normal:
         go("pages/train.py", "Train a detector on it", icon=":material/model_training:", train_set=known.name)
     else:
@@ -121,7 +122,7 @@ def _published(data_set: DataSet) -> None:
         st.dataframe(table, hide_index=True, width="stretch", key="expected", alt="Published and found clips by id")
 
 
-def _clip_report(data_set: DataSet, names: Mapping[str, str], *, recording_by: str | None) -> None:
+def _clip_report(data_set: DataSet, names: Mapping[str, str], *, rules: FolderRules) -> None:
     small = len(data_set.index.clips) <= READ_AT_ONCE
     key = survey_key(data_set) if small else _survey_key(StampedSet(data_set, tree_stamp(data_set.index.root)))
     found = held().find(("survey", key)) or _read_clips(data_set, key, small=small)
@@ -129,7 +130,7 @@ def _clip_report(data_set: DataSet, names: Mapping[str, str], *, recording_by: s
         for text in (*found.channels, *found.labels_differ):
             st.warning(plain(text), icon=":material/warning:")
         _groups(found.groups)
-        has_doubles = _dependence(_grouped(data_set, key, recording_by), found, names)
+        has_doubles = _dependence(_grouped(data_set, key, rules), found, names)
         _faults(found, names, has_doubles=has_doubles)
 
 
@@ -156,14 +157,14 @@ def _read_clips(data_set: DataSet, key: str, *, small: bool) -> Survey | None:
     return found
 
 
-def _grouped(data_set: DataSet, key: str, recording_by: str | None) -> Dependence:
+def _grouped(data_set: DataSet, key: str, rules: FolderRules) -> Dependence:
     """Find the recordings of clips that have been read before."""
 
     def find() -> Dependence:
         with st.spinner("Looking for recordings and doubles …"):
             return find_dependence(data_set.index.clips, channel=data_set.index.channel)
 
-    return once(("dependence", key, recording_by), find)
+    return once(("dependence", key, rules.recording_by), find)
 
 
 def _dependence(found: Dependence, surveyed: Survey, names: Mapping[str, str]) -> bool:

@@ -155,13 +155,12 @@ def _submit(
             data=known.folder,
             machine=machine if len(known.machines) > 1 or known.machines[machine] else None,
             ids=None if tuple(ids) == every else tuple(ids),
-            normal=known.normal,
             name=filed,
             preset=preset,
             seed=settings.pop("seed", 0),
             settings=settings or None,
             out=artifacts_dir(PROJECT),
-            recording_by=known.recording_by,
+            rules=known.rules,
             folds=None if folds == default_folds(detector) else folds,
         )
     )
