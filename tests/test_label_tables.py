@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from layouts import write_sound
 
-from asd_core.data.indexing import index_clips
 from asd_core.data.folder_rules import FolderRules
+from asd_core.data.indexing import index_clips
 from asd_core.errors import DataSetError, UsageError
 
 NAMES = ("a.wav", "b.wav", "Lüfter/c.wav", "d.wav")
@@ -301,6 +301,7 @@ def test_label_tracks_of_audacity_lie_beside_their_recording(tmp_path):
         "other.wav": ("unlabelled", None),
     }
     assert index.skipped.to_json() == {".txt": 1, "labels without a length": 1}
+    assert index.remarks == ()
 
 
 def test_label_tracks_keep_the_split_machine_and_recording_of_their_folders(tmp_path):

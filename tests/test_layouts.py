@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 import pytest
 from layouts import LINKS, MEANT, UNCLEAR, Read, lay, write_sound
 
-from asd_core.data.indexing import index_clips
 from asd_core.data.folder_rules import FolderRules
+from asd_core.data.indexing import index_clips
 from asd_core.errors import DataSetError, UsageError
 
 DRAWN = ("train", "test")
@@ -97,7 +97,8 @@ def spellings(word):
 
 
 def test_every_word_for_a_fault_is_one_in_any_case_and_the_kind_keeps_its_spelling(tmp_path):
-    words = "abnormal anomaly anomalous faulty fault defect defective bad ng nok broken damaged".split()
+    words = ["abnormal", "anomaly", "anomalous", "faulty", "fault", "defect"]
+    words += ["defective", "bad", "ng", "nok", "broken", "damaged"]
     write_sound(tmp_path / "set" / "normal" / "0.wav")
     for name in {spelling for word in words for spelling in spellings(word)}:
         write_sound(tmp_path / "set" / "train" / name / "0.wav")
