@@ -313,8 +313,8 @@ def _without_label_folders(folders: Mapping[str, tuple[str, ...]], rules: Folder
     remarks: tuple[str, ...] = ()
     if HERE not in rules.normal:
         remarks = (
-            "unlabelled: nothing says which recordings are normal, so none can be trained on: if all are, add --normal . "
-            "(a dot), else put the normal ones into a folder named normal, or write labels.csv",
+            "unlabelled: nothing says which recordings are normal, so none can be trained on: if all are, add "
+            "--normal . (a dot), else put the normal ones into a folder named normal, or write labels.csv",
         )
     if n_normal:
         remarks = (
