@@ -580,5 +580,5 @@ UNCLEAR = (
         machine="pump-3",
         says=("pump-3", "pump-1", "pump-2"),
     ),
-    Refused("no sound", {}, {"readme.txt": b"moved"}, says=("holds no", ".txt")),
+    Refused("no sound", {}, {"readme.txt": b"moved"}, says=("holds no", "1 .txt (readme.txt)", ".wav, ", ".flac")),
 )

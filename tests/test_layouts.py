@@ -88,6 +88,26 @@ def test_a_normal_label_that_no_folder_has_is_warned_of(tmp_path):
     assert index_clips(tmp_path, rules=FolderRules(normal=("Tag", "Nacht"))).remarks == ()
 
 
+def test_unlabelled_clips_for_training_are_warned_of_with_the_options_that_make_them_normal(tmp_path):
+    for name in ("train/0.wav", "train/1.wav", "test/good/0.wav", "test/bad/0.wav"):
+        write_sound(tmp_path / name)
+    (remark,) = index_clips(tmp_path).remarks
+    assert "2 clips for training" in remark
+    assert "--normal . --normal good" in remark
+    index = index_clips(tmp_path, rules=FolderRules(normal=(".", "good")))
+    assert index.remarks == ()
+    assert len(index.select(label="normal", split="train")) == 2
+
+
+def test_loose_clips_are_warned_of_with_a_table_that_may_label_them(tmp_path):
+    write_sound(tmp_path / "0.wav")
+    (tmp_path / "notes.csv").write_text("a,b\n")
+    (tmp_path / "what we heard.csv").write_text("file,label\n0.wav,normal\n")
+    (remark,) = index_clips(tmp_path).remarks
+    assert "--normal ." in remark
+    assert f'--labels "{tmp_path}/what we heard.csv"' in remark
+
+
 # every word in any case
 
 

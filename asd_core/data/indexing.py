@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from asd_core.audio.kinds import readable_suffixes
 from asd_core.audio.reading import MIN_DURATION_S
 from asd_core.audio.segments import check_segments
 from asd_core.audio.stretches import length_s
@@ -33,7 +34,7 @@ from asd_core.data.label_tables import (
     read_track,
     track_meanings,
 )
-from asd_core.data.own_folders import Meaning, check_label, check_labels, understand
+from asd_core.data.own_folders import Meaning, OwnMachine, check_label, check_labels, understand
 from asd_core.data.published_layouts import PUBLISHED, Published
 from asd_core.data.recordings import find_recordings, training_rows
 from asd_core.errors import AudioError, DataSetError, UsageError
@@ -130,7 +131,12 @@ def _machine_of(data: Path, machine: str | None, rules: FolderRules, within: Seq
 
 def _no_recordings(data: Path, listing: Listing) -> DataSetError:
     skipped = skipped_tables(listing, data)
-    return DataSetError(f"{data} holds no recording" + (f": {skipped.text}" if skipped else ": it is empty"))
+    found = skipped.text if skipped else "it is empty"
+    suffixes = ", ".join(readable_suffixes())
+    return DataSetError(
+        f"{data} holds no recording: {found}; name the folder that your recordings lie in; they are known by their "
+        f"names' endings: {suffixes}"
+    )
 
 
 def _chosen(names: Sequence[str], data: Path, machine: str | None) -> str:
@@ -249,9 +255,7 @@ def _by_names(data: Path, listing: Listing, machine: str | None, rules: FolderRu
     labelled = _by_tracks(tracks, chosen.meanings, rules)
     said = [(name, meaning) for name, meaning in chosen.meanings.items() if name not in tracks]
     said += labelled.meanings
-    all_said = [meaning for _, meaning in said]
-    has_normal = any(meaning.label == "normal" for meaning in all_said)
-    check_labels(all_said, rules, str(data), hint="" if has_normal else _table_hint(listing))
+    remarks = _checked(chosen, [meaning for _, meaning in said], rules, listing, data)
     known = {name for own in machines.values() for name in own.meanings}
     return _Found(
         root=root,
@@ -261,8 +265,20 @@ def _by_names(data: Path, listing: Listing, machine: str | None, rules: FolderRu
         places=_places(listing, root),
         skipped=skipped_tables(listing, data, tracks.values()) + Skipped.of(labelled.skipped),
         left_out=tuple(sorted(set(places) - known)),
-        remarks=(*(() if tracks else chosen.remarks), *_unused_names(all_said, rules)),
+        remarks=remarks,
     )
+
+
+def _checked(
+    machine: OwnMachine, said: Sequence[Meaning], rules: FolderRules, listing: Listing, data: Path
+) -> tuple[str, ...]:
+    """Check what is said of a machine's clips, and return the remarks on it."""
+    if any(meaning.label == "normal" for meaning in said):
+        check_labels(said, rules, str(data))
+        return (*(() if machine.layout == "loose" else machine.remarks), *_unused_names(said, rules))
+    hint = _table_hint(listing)
+    check_labels(said, rules, str(data), hint=hint)
+    return tuple(f"{remark}{hint}" for remark in machine.remarks)
 
 
 def _table_hint(listing: Listing) -> str:

@@ -14,7 +14,7 @@ Where no folder is a label, the beginnings of file names are labels if every fil
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -171,7 +171,20 @@ def _machine(
     }
     prefix = "/".join(head)
     is_folder = all(name.startswith(f"{prefix}/") for name in meanings) if prefix else False
-    return OwnMachine(prefix if is_folder else "", "folders", _with_plain_recordings(meanings))
+    remarks = _unlabelled_training(meanings.values(), rules)
+    return OwnMachine(prefix if is_folder else "", "folders", _with_plain_recordings(meanings), remarks)
+
+
+def _unlabelled_training(meanings: Collection[Meaning], rules: FolderRules) -> tuple[str, ...]:
+    """Warn of clips in a folder for training that lie in no label's folder, as where all training clips are normal."""
+    n_clips = sum(found.split == "train" and not found.word and found.label == "unlabelled" for found in meanings)
+    words = {found.word for found in meanings if _is_normal(found)} | set(rules.normal)
+    if not n_clips:
+        return ()
+    return (
+        f"unlabelled: {n_clips} clips for training lie in no label's folder and are not trained on: if they are "
+        f"normal, add {normal_options([HERE, *sorted(words)])}, or move them into a folder named normal there",
+    )
 
 
 def _below(head: Sequence[str], parts: Sequence[str]) -> tuple[str, ...] | None:
