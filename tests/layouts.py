@@ -561,7 +561,7 @@ UNCLEAR = (
     ),
     Refused(
         "a name that says another thing than its folder",
-        {"normal/normal_{}.wav": 3, "normal/anomaly_{}.wav": 1, "leak/{}.wav": 2},
+        {"normal/normal_{}.wav": 3, "normal/anomaly_{}.wav": 1, "leak/anomaly_{}.wav": 2},
         says=("normal/anomaly_0.wav", "anomaly", "normal"),
     ),
     Refused(
