@@ -305,6 +305,8 @@ def _way_out(index: ClipIndex) -> str:
             f"its {n_unlabelled} clips carry no label: if all of them are normal, add --normal . (a dot), else put the "
             "normal ones into a folder named normal, or write labels.csv"
         )
+    if index.select(label="unlabelled", split="train"):
+        return "; ".join(remark.partition(": ")[2] for remark in index.remarks)
     if n_test:
         return f"all {n_test} normal clips are test clips: put those to be trained on into train/normal"
     return "put normal clips into a folder named normal, or train/normal"
