@@ -29,7 +29,15 @@ from typing import IO, Any
 
 import numpy as np
 
-from asd_core.audio.reading import MAX_DURATION_S, MAX_UPLOAD_BYTES, REFUSAL_CODES, decode_waveform
+from asd_core.audio.kinds import only_lossless, other_kind
+from asd_core.audio.opening import naming_refusals
+from asd_core.audio.reading import (
+    MAX_DURATION_S,
+    MAX_FILE_BYTES,
+    MAX_UPLOAD_BYTES,
+    REFUSAL_CODES,
+    decode_waveform,
+)
 from asd_core.errors import AudioError
 from asd_core.system.files import parse_json
 from asd_core.types import SR, Waveform
@@ -71,6 +79,11 @@ def decode_upload(content: bytes, *, name: str = "upload", channel: int | None =
     """
     if len(content) > MAX_UPLOAD_BYTES:
         return decode_waveform(content, name=name, channel=channel)  # refuses it unread
+    return decode_in_child(content, name=name, channel=channel)
+
+
+def decode_in_child(content: bytes, *, name: str = "upload", channel: int | None = None) -> Waveform:
+    """Decode a whole recording of any size in a child process; otherwise as `decode_upload`."""
     with _borrowed() as decoder:
         return decoder.decode(content, name=name, channel=channel)
 
@@ -231,6 +244,9 @@ def main() -> int:
     import soundfile  # noqa: F401 - before the limits: an import opens files
     import soxr  # noqa: F401
 
+    if not only_lossless():
+        from asd_core.audio import compressed  # noqa: F401
+
     memory_bytes, seconds = int(sys.argv[1]), float(sys.argv[2])
     _limit_self(memory_bytes)
     with contextlib.suppress(EOFError, BrokenPipeError):
@@ -245,7 +261,7 @@ def _serve(asked: IO[bytes], answer: IO[bytes]) -> None:
     question = parse_json(_read(asked, n_bytes))
     content = _read(asked, question["n_bytes"])
     try:
-        waveform = decode_waveform(content, name=question["name"], channel=question["channel"])
+        waveform = _decoded(content, question["name"], question["channel"])
     except AudioError as error:
         _write(answer, {part: getattr(error, part) for part in _REFUSAL_PARTS})
     except MemoryError:
@@ -254,6 +270,16 @@ def _serve(asked: IO[bytes], answer: IO[bytes]) -> None:
     else:
         header = {"n_samples": len(waveform.samples), "warnings": list(waveform.warnings)}
         _write(answer, header, waveform.samples.astype("<f4", copy=False).tobytes())
+
+
+def _decoded(content: bytes, name: str, channel: int | None) -> Waveform:
+    with naming_refusals(name):
+        kind = other_kind(content)
+        if kind is None:
+            return decode_waveform(content, channel=channel, max_bytes=MAX_FILE_BYTES)
+        from asd_core.audio import compressed
+
+        return compressed.decode(content, kind, channel=channel)
 
 
 def _limit_self(memory_bytes: int) -> None:
