@@ -14,8 +14,7 @@ TRANSITION_HZ = 700.0
 MAX_BELOW_TOP_DB = 66.0
 """A band further below the loudest one is a decoder's noise."""
 EMPTY_DB = -85.0
-"""Of white noise with as much in this band, full scale 0: less than microphones have, so that a quiet band is not called
-empty."""
+"""The level of white noise that has as much in this band: a microphone has more, even where a machine is quiet."""
 _N_NEIGHBOURS = 5
 """The level under an edge is the median of so many bands: a lone tone is no edge."""
 FULL_SHARE = 0.95

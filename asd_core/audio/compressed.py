@@ -117,6 +117,12 @@ class CompressedSound:
         if waiting:
             yield from _cut(np.concatenate(waiting))
 
+    def mono_blocks(self, channel: int | None, *, max_duration_s: float) -> Iterator[Float32Array]:
+        """Yield one channel, or the mean of all, in blocks of shape (n,), otherwise as `blocks`."""
+        reading._check_channel(channel, self.n_channels)
+        for frames in self.blocks(max_duration_s=max_duration_s, max_frames=None):
+            yield reading._mono([frames], len(frames), channel)
+
     def warnings(self, samples: Float32Array, *, is_whole: bool) -> tuple[str, ...]:
         """Say what coding left out of these mono samples, and, once all blocks are read, whether the end is missing."""
         lossy = self._lossy(samples)
@@ -175,7 +181,7 @@ class CompressedSound:
 
 
 @contextlib.contextmanager
-def opened_sound(file: IO[bytes], kind: Kind) -> Iterator[CompressedSound]:
+def opened_sound(file: IO[bytes] | io.RawIOBase, kind: Kind) -> Iterator[CompressedSound]:
     """Open a recording and decode the beginning of its first audio stream.
 
     Parameters
@@ -191,6 +197,12 @@ def opened_sound(file: IO[bytes], kind: Kind) -> Iterator[CompressedSound]:
         "codec" for a decoder that is not allowed, "channels", "rate", "empty", or "decode" for damage: here and from
         the blocks.
     """
+    with _opened(file, kind) as container:
+        yield CompressedSound(container, kind)
+
+
+@contextlib.contextmanager
+def _opened(file: IO[bytes] | io.RawIOBase, kind: Kind) -> Iterator[av.container.InputContainer]:
     try:
         with av.open(
             file,
@@ -200,11 +212,22 @@ def opened_sound(file: IO[bytes], kind: Kind) -> Iterator[CompressedSound]:
             metadata_errors="replace",
             io_open=_refuse_other_files,
         ) as container:
-            yield CompressedSound(container, kind)
+            yield container
     except MemoryError:
         raise
     except (av.FFmpegError, ValueError) as error:  # PyAV raises ValueError for sample formats that it does not know
         raise AudioError("decode", f"this {kind.name} file is damaged or incomplete", cure=_AGAIN) from error
+
+
+def count_frames(file: IO[bytes] | io.RawIOBase, kind: Kind, *, sr: int) -> int:
+    """Add up the lengths of all packets of a recording whose header states no length; nothing is decoded."""
+    with _opened(file, kind) as container:
+        ends = (
+            (packet.pts + (packet.duration or 0)) * packet.time_base
+            for packet in container.demux(_audio_stream(container, kind))
+            if packet.pts is not None and packet.time_base is not None
+        )
+        return round(float(max(ends, default=0)) * sr)
 
 
 def decode(content: bytes, kind: Kind, *, channel: int | None) -> Waveform:
@@ -215,14 +238,17 @@ def decode(content: bytes, kind: Kind, *, channel: int | None) -> Waveform:
         blocks = channels.heard(sound.blocks(max_duration_s=reading.MAX_DURATION_S, max_frames=reading.MAX_FRAMES))
         samples = np.concatenate([reading._mono([frames], len(frames), channel) for frames in blocks])
         warnings = sound.warnings(samples, is_whole=True)
-    if len(samples) < reading.MIN_DURATION_S * sound.sr:
-        raise AudioError(
-            "too_short", f"must last at least {reading.MIN_DURATION_S} s, got {len(samples) / sound.sr:.2f} s"
-        )
+    check_shortest(samples, sr=sound.sr)
     warnings += sound_warnings(samples, sr=sound.sr) + channels.warnings(sr=sound.sr)
     samples = reading._resampled(samples, sound.sr)
     samples.setflags(write=False)
     return Waveform(samples, digest=hashlib.sha256(content).hexdigest(), warnings=warnings)
+
+
+def check_shortest(samples: Float32Array, *, sr: int) -> None:
+    """Refuse what is too short to be judged, once it is known how long it is."""
+    if len(samples) < reading.MIN_DURATION_S * sr:
+        raise AudioError("too_short", f"must last at least {reading.MIN_DURATION_S} s, got {len(samples) / sr:.2f} s")
 
 
 def _refuse_other_files(url: str, *_: object) -> NoReturn:

@@ -88,7 +88,8 @@ class SoundStream:
     sr
         The file's own sampling rate in Hz.
     n_frames
-        Number of frames that `blocks` yields in all.
+        Number of frames that `blocks` yields in all; of a compressed recording what its header says, so that it may be
+        some frames more or fewer.
     warnings
         `code: text` lines on the file ("truncated").
     blocks
@@ -213,6 +214,12 @@ def stream_sound(
     with naming_refusals(os.fspath(path)), opened(path) as descriptor:
         n_bytes = regular_size(descriptor, max_bytes)
         content = FileContent(descriptor, n_bytes)
+        if other_kind(content) is not None:
+            from asd_core.audio.sandbox import stream_in_child  # which imports this module
+
+            with stream_in_child(content, channel=channel, max_duration_s=max_duration_s) as other_sound:
+                yield other_sound
+            return
         header = _checked_header(content)
         os.lseek(descriptor, 0, os.SEEK_SET)
         with os.fdopen(descriptor, "rb", closefd=False) as file, _decoder(file, header) as sound:
