@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import io
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -229,8 +230,8 @@ REFUSED = [
     ("empty", wav()[:44], "a header and no sound"),
     ("empty", flac_claiming(0, encoded("FLAC", "PCM_16")), "must state the length"),
     ("magic", b"this is not audio" * 9, "WAV or FLAC, this is something else"),
-    ("magic", encoded("OGG", "VORBIS"), "this is Ogg"),
-    ("magic", encoded("AIFF", "PCM_16"), "WAV or FLAC, this is AIFF"),
+    ("magic", encoded("AU", "PCM_16"), "this is AU"),
+    ("magic", encoded("CAF", "PCM_16"), "WAV or FLAC, this is CAF"),
     ("magic", b"RIFX" + wav()[4:], "RIFX"),
     ("chunks", b"RF64" + wav()[4:], "must have a ds64 chunk"),
     ("chunks", rf64(ds64=bytes(27)), "ds64 chunk must have 28 bytes, got 27"),
@@ -246,8 +247,8 @@ REFUSED = [
     ("chunks", riff(SOUND, fmt()), "before its data"),
     ("chunks", riff(fmt(), chunk(b"junk", b"xx", 0xFFFFFFFE), SOUND), "got 1 and 0"),
     ("chunks", riff(fmt(), chunk(b"junk", b"") * 999, SOUND), "at most 1000 chunks"),
-    ("codec", encoded("WAV", "IMA_ADPCM"), "its sound is IMA ADPCM, and must be PCM of 8"),
-    ("codec", encoded("WAV", "MS_ADPCM"), "Microsoft ADPCM, and"),
+    ("codec", wav(tag=0x0161), "its sound is Windows Media Audio, and must be PCM of 8"),
+    ("codec", wav(tag=0x0083), "G.729, and"),
     ("codec", wav(tag=0x1234), "an unknown kind of coding, and"),
     ("codec", wav(bits=12), "PCM of 12 bits, and"),
     ("codec", wav(tag=3), "floating point of 16 bits, and"),
@@ -570,7 +571,7 @@ def outcome(path):
     except AudioError:
         return "refuse"
     assert np.isfinite(read.samples).all()
-    words = {"truncated", "unfinished", "silent", "dc_offset", "clipping"}
+    words = {"truncated", "unfinished", "silent", "dc_offset", "clipping", "lossy"}
     assert {warning.split(": ")[0] for warning in read.warnings} <= words
     return "accept-with-warning" if read.warnings else "accept"
 
@@ -584,12 +585,21 @@ ASKED_LATER = {
     "alaw.wav": "accept-with-warning",
     "rf64_lies.wav": "accept-with-warning",
 }
-"""Where the corpus still has the outcome of a reader without G.711, RF64, streamed lengths and offsets."""
+"""Where the corpus still has the outcome of a reader without G.711, RF64, streamed lengths, offsets and compression."""
+LOSSY = {
+    *(f"enc_{each}{end}" for each in ("OGG_VORBIS", "OGG_OPUS", "MP3_MPEG_LAYER_III") for end in ("", "_as")),
+    *("ima_adpcm", "ima_adpcm_lies", "ima_adpcm_align0", "ms_adpcm", "gsm610"),
+}
+FLIPPED = re.compile(r"enc_(MP3_MPEG_LAYER_III|WAV_IMA_ADPCM|WAV_MS_ADPCM)_(flip\d|half)\..*")
+"""Compressed sound has no checksums: damage may be heard, or refused."""
 
 
 def asked_later(name):
-    is_read = name.startswith(("enc_RF64_", "enc_WAV_ULAW")) and not name.rpartition(".")[0].endswith(("64b", "half"))
-    return "accept" if is_read else ASKED_LATER.get(name)
+    kind, is_whole = name.rpartition(".")[0], not name.rpartition(".")[0].endswith(("64b", "half"))
+    if kind.startswith(("enc_RF64_", "enc_WAV_ULAW", "enc_AIFF_")) and is_whole:
+        return "accept"
+    is_heard = kind in LOSSY or (kind.startswith(("enc_WAV_IMA", "enc_WAV_MS", "enc_WAV_GSM")) and is_whole)
+    return "accept-with-warning" if is_heard else ASKED_LATER.get(name)
 
 
 @needs_corpus
@@ -603,7 +613,8 @@ def test_every_file_of_the_bad_corpus_has_the_expected_outcome(corpus):
         start = time.process_time()
         got[name] = outcome(folder / name)
         slowest = max(slowest, time.process_time() - start)
-    assert [(ascii(name), want, got[name]) for name, want in rows if got[name] != want] == []
+    wrong = [(ascii(name), want, got[name]) for name, want in rows if got[name] != want and not FLIPPED.fullmatch(name)]
+    assert wrong == []
     assert len(rows) >= 375
     assert slowest < 0.1
 

@@ -70,6 +70,7 @@ _OPTIONS = {
 BLOCK_FRAMES = 65_536
 LOOK_S = 10.0
 """Of a stream, from the beginning of which bit rate and band edge are taken."""
+MAX_PACKET_S = 60.0
 MIN_MISSING_S = 0.5
 """Less sound than the header claims by so much is a warning; encoders round to whole frames."""
 _STATE_THEIR_LENGTH = ("mov", "aiff", "wav")
@@ -223,7 +224,7 @@ class CompressedSound:
         try:
             for packet in container.demux(self._stream):
                 self._n_bytes += packet.size
-                self._coded_s += float((packet.duration or 0) * (packet.time_base or 0))
+                self._coded_s += _seconds(packet)
                 yield packet
         except MemoryError:
             raise
@@ -275,11 +276,17 @@ def count_frames(file: IO[bytes] | io.RawIOBase, kind: Kind, *, sr: int) -> int:
     """Look for the end of the last packet of a recording whose header states no length; nothing is decoded."""
     with _opened(file, kind) as container:
         ends = (
-            (packet.pts + (packet.duration or 0)) * packet.time_base
+            float(packet.pts * packet.time_base) + _seconds(packet)
             for packet in container.demux(_audio_stream(container, kind))
             if packet.pts is not None and packet.time_base is not None
         )
-        return round(float(max(ends, default=0)) * sr)
+        return max(0, round(max(ends, default=0.0) * sr))
+
+
+def _seconds(packet: av.Packet[av.AudioStream]) -> float:
+    """Length of a packet's sound; 0 where it is unknown or absurd, as FFmpeg has it at the end of some Ogg files."""
+    seconds = float((packet.duration or 0) * (packet.time_base or 0))
+    return seconds if 0 < seconds < MAX_PACKET_S else 0.0
 
 
 def decode(content: bytes, kind: Kind, *, channel: int | None) -> Waveform:
