@@ -17,7 +17,6 @@ CONVERTED_RATES_HZ = (1_000, 3_072_000)
 
 _SAVE_AGAIN = "save the sound again as a 16-bit WAV file, with the recorder's own program or a sound editor"
 _RECORD_AGAIN = "record or copy the sound again"
-_GUIDE = "name the file itself"
 _SCALES = (("a 16-bit", 2**15), ("a 24-bit", 2**23), ("a 32-bit", 2**31))
 _LARGEST_UNIT = 256
 """Fractions up to here may be a physical unit, such as pascals; beyond it they come from integers, too."""
@@ -62,7 +61,7 @@ def cannot_open(error: OSError | ValueError) -> AudioError:
         return AudioError("open", "no file can have this name", cure="name another file")
     if error.errno == errno.ELOOP:
         what = "must be a regular file, this is a link to another one"
-        return AudioError("not_file", what, cure=_GUIDE, command="readlink -f {file}")
+        return AudioError("not_file", what, cure="name the file itself")
     if error.errno == errno.ENXIO:
         return no_regular_file("a socket")
     cures = {
@@ -125,7 +124,7 @@ def contradictory_length(n_bytes: int) -> AudioError:
 def unknown_length() -> AudioError:
     """Refuse a FLAC that was streamed."""
     what = "its header must state the length, this one was streamed"
-    return AudioError("empty", what, cure="convert it, so that its length is known", command=CONVERT)
+    return AudioError("empty", what, cure="open it in a sound editor and save it again")
 
 
 def no_recording(kind: str) -> AudioError:
