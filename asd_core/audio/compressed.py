@@ -129,7 +129,7 @@ class CompressedSound:
         if channel is not None and not 0 <= channel < self.n_channels:
             raise refusals.no_such_channel(channel, self.n_channels)
         blocks = self._blocks(max_duration_s, max_frames)
-        sound = Sound(self.sr, self.n_frames_stated, self.n_channels, (), blocks)
+        sound = Sound(self.sr, self.n_frames_stated or 0, self.n_channels, (), blocks)
         for frames in channels.heard(checked_blocks(sound)):
             yield down_mixed([frames], len(frames), channel)
 
