@@ -23,7 +23,7 @@ import pytest
 import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wav_files import GUID, chunk, encoded, flac_claiming, float_wav, fmt, pcm16, rf64, riff, tone, wav
+from wav_files import GUID, asked_later, chunk, encoded, flac_claiming, float_wav, fmt, pcm16, rf64, riff, tone, wav
 
 from asd_core.audio import reading as audio
 from asd_core.audio.reading import REFUSAL_CODES, decode_waveform, encode_wav, read_waveform
@@ -573,23 +573,6 @@ def outcome(path):
     words = {"truncated", "unfinished", "silent", "dc_offset", "clipping"}
     assert {warning.split(": ")[0] for warning in read.warnings} <= words
     return "accept-with-warning" if read.warnings else "accept"
-
-
-ASKED_LATER = {
-    "dc_offset.wav": "accept-with-warning",
-    "data_size_4gb.wav": "accept",
-    "data_size_2gb_m1.wav": "accept",
-    "data_size_0_with_data.wav": "accept-with-warning",
-    "mulaw.wav": "accept-with-warning",  # it reaches the outermost codes again and again
-    "alaw.wav": "accept-with-warning",
-    "rf64_lies.wav": "accept-with-warning",
-}
-"""Where the corpus still has the outcome of a reader without G.711, RF64, streamed lengths and offsets."""
-
-
-def asked_later(name):
-    is_read = name.startswith(("enc_RF64_", "enc_WAV_ULAW")) and not name.rpartition(".")[0].endswith(("64b", "half"))
-    return "accept" if is_read else ASKED_LATER.get(name)
 
 
 @needs_corpus
