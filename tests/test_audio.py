@@ -24,7 +24,7 @@ import pytest
 import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wav_files import GUID, chunk, encoded, flac_claiming, float_wav, fmt, pcm16, rf64, riff, tone, wav
+from wav_files import GUID, asked_later, chunk, encoded, flac_claiming, float_wav, fmt, pcm16, rf64, riff, tone, wav
 
 from asd_core.audio import reading as audio
 from asd_core.audio.reading import REFUSAL_CODES, decode_waveform, encode_wav, read_waveform

@@ -63,3 +63,21 @@ def flac_claiming(n_frames, content):
     """Change the number of frames in STREAMINFO."""
     start = int.from_bytes(content[18:26], "big") >> 36 << 36
     return content[:18] + (start | n_frames).to_bytes(8, "big") + content[26:]
+
+
+ASKED_LATER = {
+    "dc_offset.wav": "accept-with-warning",
+    "data_size_4gb.wav": "accept",
+    "data_size_2gb_m1.wav": "accept",
+    "data_size_0_with_data.wav": "accept-with-warning",
+    "mulaw.wav": "accept-with-warning",  # it reaches the outermost codes again and again
+    "alaw.wav": "accept-with-warning",
+    "rf64_lies.wav": "accept-with-warning",
+}
+"""Where the corpus still has the outcome of a reader without G.711, RF64, streamed lengths and offsets."""
+
+
+def asked_later(name: str) -> str | None:
+    """The outcome of a file of `../shared/tools/bad_audio.py` where it differs from its manifest's."""
+    is_read = name.startswith(("enc_RF64_", "enc_WAV_ULAW")) and not name.rpartition(".")[0].endswith(("64b", "half"))
+    return "accept" if is_read else ASKED_LATER.get(name)
