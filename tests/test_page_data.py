@@ -244,7 +244,7 @@ def test_a_folder_below_an_allowed_root_is_added(page, tmp_path, monkeypatch):
     button(app, "Add this folder").click().run()
     assert not app.exception
     assert "Added to the data sets" in text_of(app)
-    assert read_library().find("fan").normal == "gut"
+    assert read_library().find("fan").rules.normal == ("gut",)
 
 
 def test_a_bench_is_simulated_in_the_background_with_progress_and_can_be_stopped(page, home):

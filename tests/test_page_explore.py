@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from asd_core.audio.reading import encode_wav, read_waveform
 from asd_core.data import library
-from asd_core.data.clips import index_clips
+from asd_core.data.folder_rules import FolderRules
+from asd_core.data.indexing import index_clips
 from asd_core.system.places import data_dir
 from asd_core.types import SR
 
@@ -140,7 +141,9 @@ def test_an_own_data_set_is_opened_whatever_folder_its_machine_has(
         path = tmp_path / "recordings" / "pump" / clip
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_wav(hum(number, seconds=1.0).samples))
-    library.add_folder("winter", tmp_path / "recordings" / "pump", normal=normal)
+    library.add_folder(
+        "winter", tmp_path / "recordings" / "pump", rules=FolderRules(normal=(normal,) if normal else ())
+    )
     model = Path(machine, "lstm_predictor")
     shutil.copytree(EMBEDDED / "slider" / model.name, tmp_path / "artifacts" / "winter" / model)
     page = explore(artifacts=tmp_path / "artifacts")

@@ -14,6 +14,7 @@ from sounds import PROJECT
 
 from asd_core.artifacts.store import open_artifact
 from asd_core.data.dcase2020.published import CountRow
+from asd_core.data.folder_rules import NO_RULES
 from asd_core.data.survey import Group, Survey
 from asd_core.detectors.contract import Progress
 from asd_core.detectors.what_if import Judgements
@@ -421,7 +422,7 @@ def test_a_data_set_is_counted_by_what_its_clips_are_for(monkeypatch):
     monkeypatch.setattr(data_report, "indexed", lambda *_: SimpleNamespace(index=index, simulated=None))
     for name in ("_published", "_clip_report", "go"):
         monkeypatch.setattr(data_report, name, lambda *_, **__: None)
-    known = SimpleNamespace(name="x", folder=PROJECT, uploaded=False, recording_by=None)
+    known = SimpleNamespace(name="x", folder=PROJECT, uploaded=False, rules=NO_RULES)
     app = drawn(lambda: data_report.set_report(known))
     assert metrics_of(app) == {"Normal training clips": "48", "Normal test clips": "17", "Anomalous test clips": "13"}
     assert before(line_with(text_of(app), "layout"), "clips") == "78"

@@ -205,7 +205,7 @@ def test_a_file_url_of_another_machine_is_refused_and_the_others_are_scored(tmp_
 
 def test_a_file_url_with_a_nul_is_refused(tmp_path):
     (row,) = score_clips([clip_list(tmp_path / "list.csv", ["file:///a%00.wav"])], [MODEL])
-    assert row.reason.startswith("open: 'file:///a%00.wav': no file can have this name")
+    assert row.reason.startswith("open: 'file:///a%00.wav': name another file: no file can have this name")
 
 
 MOST_MEMORY = """
@@ -328,8 +328,9 @@ def test_paths_urls_and_links_in_a_clip_list_are_scored_or_refused_under_their_o
     assert {row.path for row in good} == {f"{here}/a.wav", "a.wav", stored}
     assert len({row.anomaly_score for row in good}) == 1
     reasons = {row.path: row.reason for row in rows if row.status == "refused"}
-    assert reasons[f"{here}/link.wav"].startswith(f"not_file: '{here}/link.wav': must be a regular file")
-    assert reasons["nowhere.wav"].startswith("open: 'nowhere.wav': cannot be read")
+    link = f"{here}/link.wav"
+    assert reasons[link].startswith(f"not_file: '{link}': name the file itself: must be a regular file")
+    assert reasons["nowhere.wav"].startswith("open: 'nowhere.wav': check the name and the folder: cannot")
 
 
 def test_a_clip_is_read_once_for_all_models(tmp_path, monkeypatch):

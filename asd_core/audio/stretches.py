@@ -15,14 +15,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from asd_core.audio.faults import sound_warnings
-from asd_core.audio.reading import MIN_DURATION_S, SoundStream, stream_sound
-from asd_core.audio.segments import MAX_RECORDING_BYTES, MAX_RECORDING_S, at_rate
+from asd_core.audio.kinds import LOSSY
+from asd_core.audio.opening import MAX_RECORDING_BYTES
+from asd_core.audio.reading import MAX_RECORDING_S, MIN_DURATION_S, SoundStream, stream_sound
+from asd_core.audio.segments import at_rate
 from asd_core.errors import AudioError
 from asd_core.types import SR, Float32Array, Waveform
 
 KEPT_OPEN = 2
 """So many recordings stay open at most."""
-LOSSY = "lossy: "
 
 
 def length_s(path: str | os.PathLike[str]) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from asd_core.audio.stretches import LOSSY
+from asd_core.audio.kinds import LOSSY
 from asd_core.data.clips import LABELS, Clip, ClipIndex, channel_warnings, prints_of
 from asd_core.data.dcase2020.published import CountRow, published_counts
 from asd_core.data.folder_rules import FolderRules

@@ -29,7 +29,6 @@ from asd_core.data.folder_rules import (
     normal_options,
     reads_like_normal,
     split_of,
-    words_of,
 )
 from asd_core.errors import DataSetError
 from asd_core.formats import display_name
@@ -169,6 +168,7 @@ def _machine(
     meanings = {
         name: _meaning(name, parts, rules, ids_above=ids_above) for name, parts in own.items() if parts is not None
     }
+    _check_file_names(meanings, rules)
     prefix = "/".join(head)
     is_folder = all(name.startswith(f"{prefix}/") for name in meanings) if prefix else False
     remarks = _unlabelled_training(meanings.values(), rules)
@@ -228,7 +228,6 @@ def _found_label(name: str, parts: tuple[str, ...], rules: FolderRules, *, ids_a
         contrary = [place for place, label in known if label != known[0][1]]
         if contrary:
             raise contradiction(name, f"folder {parts[known[0][0]]}", f"folder {parts[contrary[0]]}")
-        _check_name(name, parts[known[0][0]], known[0][1], rules)
         return known[0]
     named = [at for at, part in enumerate(parts) if _is_name(part, rules)]
     place = next(iter(named[1:] if ids_above else named), None)
@@ -391,9 +390,11 @@ def _beginning(name: str, rules: FolderRules) -> str | None:
     return None if match is None or match[0].casefold() in _RECORDER_WORDS else match[0]
 
 
-def _check_name(name: str, folder: str, label: str, rules: FolderRules) -> None:
-    """Refuse a file whose whole name, but for numbers, is the word for the other label."""
-    words = words_of(PurePosixPath(name).stem) - {"id"}
-    other = rules.label_of(next(iter(words))) if len(words) == 1 else None
-    if other is not None and other != label:
-        raise contradiction(name, f"folder {folder}", "file's name")
+def _check_file_names(meanings: Mapping[str, Meaning], rules: FolderRules) -> None:
+    """Refuse a file whose name says the opposite of its folder, where every file's name begins with a label."""
+    labels = {name: rules.label_of(_beginning(name, rules) or "") for name in meanings}
+    if None in labels.values():
+        return
+    for name, found in meanings.items():
+        if labels[name] != found.label != "unlabelled":
+            raise contradiction(name, f"folder {found.word}", "file's name")

@@ -113,7 +113,11 @@ def find_recordings(clips: Sequence[Named], prints: Sequence[SoundPrint | None])
         how = "found" if 2 * len(chains) >= len(clips) > 0 else "order"
         labels, units = _labels_by_sound(chains if how == "found" else {}, by_id)
     counts = [len({labels[row] for row in rows}) for rows in by_id.values()]
-    return Recordings(how, tuple(labels), _joined(units, doubles), doubles, min(counts, default=0))
+    n_least, joined = min(counts, default=0), _joined(units, doubles)
+    if joined is None:  # all recordings share sounds: those stay together, recordings do not
+        joined = _joined(_labels_by_sound({}, by_id)[1], doubles) or tuple(units)
+        n_least = min(n_least, 1)
+    return Recordings(how, tuple(labels), joined, doubles, n_least)
 
 
 def in_runs(clips: Sequence[Named], recordings: Recordings) -> Recordings:
@@ -228,13 +232,13 @@ def _merged(groups: Sequence[Sequence[int]]) -> list[set[int]]:
     return list({id(group): group for group in of.values()}.values())
 
 
-def _joined(units: list[str], doubles: Sequence[Sequence[int]]) -> tuple[str, ...]:
-    """Move each double to the unit of its group's first clip, unless nothing would be left to split."""
+def _joined(units: Sequence[str], doubles: Sequence[Sequence[int]]) -> tuple[str, ...] | None:
+    """Move each double to the unit of its group's first clip; None where nothing would be left to split."""
     moved = list(units)
     for group in doubles:
         for row in group:
             moved[row] = units[group[0]]
-    return tuple(moved if len(set(moved)) > 1 else units)
+    return tuple(moved) if len(set(moved)) > 1 or len(set(units)) < 2 else None
 
 
 def _units_of_given(labels: Sequence[str], by_id: dict[str, list[int]]) -> list[str]:
