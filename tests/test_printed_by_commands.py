@@ -304,7 +304,8 @@ def test_doctor_takes_a_package_at_its_oldest_version_and_none_older(monkeypatch
 def test_scores_of_parts_end_with_3_when_a_clip_was_refused(monkeypatch, n_refused, code):
     report = {"n_refused": n_refused, "warnings": [], "parts": []}
     monkeypatch.setattr("asd_core.tasks.score_many.score_to", lambda *_, **__: report)
-    asked = Namespace(cluster=None, vggish=None, paths=[], model=[], to=Path("x"), workers=1, part_size=None, csv=None)
+    unset = dict.fromkeys(("cluster", "vggish", "part_size", "csv", "excel", "channel"))
+    asked = Namespace(paths=[], model=[], to=Path("x"), workers=1, **unset)
     assert scoring._score_to(asked).code == code
 
 
