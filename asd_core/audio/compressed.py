@@ -6,7 +6,7 @@ Bytes come from a file object. Nothing but `asd_core.audio.sandbox`, as the chil
 
 The samples that an encoder puts before and after the sound (MP3, AAC and Opus have them) are left out as FFmpeg
 finds them stated in the file: in LAME's header, an edit list or Opus's pre-skip. Where a file states none, the sound
-begins some ten milliseconds late.
+begins some ten milliseconds late (AAC outside MP4, MP3 in a WAV).
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ LOSSLESS_DECODERS = ("flac", "alac", "pcm_alaw", "pcm_mulaw", *(f"pcm_{name}" fo
 DECODERS = (*LOSSY_DECODERS, *LOSSLESS_DECODERS)
 DEMUXERS = "mp3,aac,ogg,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,aiff,amr,asf,wav"
 MAX_STREAMS = 32
+_READ_BYTES = 2**17
 _OPTIONS = {
     "protocol_whitelist": "",
     "format_whitelist": DEMUXERS,
@@ -63,6 +64,7 @@ LOOK_S = 10.0
 MIN_MISSING_S = 0.5
 """Less sound than the header claims by so much is a warning; encoders round to whole frames."""
 _STATE_THEIR_LENGTH = ("mov", "aiff", "wav")
+_STATE_NO_LENGTH = ("mp3", "aac", "amr")
 _CONVERT = "convert the file to WAV or FLAC"
 _AGAIN = "save the recording again, as WAV or FLAC where you can"
 
@@ -85,6 +87,8 @@ class CompressedSound:
         self._was_cut = False
         self._frames = self._decoded(container)
         first = next(self._frames, None)
+        if first is None and self._was_cut:
+            raise _damaged(kind)
         if first is None:
             raise AudioError("empty", f"there is no sound in this {kind.name} file", cure=_AGAIN)
         self.sr, self.n_channels = first.sample_rate, first.layout.nb_channels
@@ -102,7 +106,7 @@ class CompressedSound:
         """
         n_most = min(max_duration_s * self.sr, max_frames or np.inf)
         n_frames, waiting = 0, []
-        for part in self._parts():
+        for part in self._without_padding():
             n_frames += len(part)
             if n_frames > n_most:
                 rule = f"must last at most {max_duration_s:g} s"
@@ -142,13 +146,27 @@ class CompressedSound:
         heard_s, stated_s = n_frames / self.sr, (self.n_frames_stated or 0) / self.sr
         if self.kind.demuxer in _STATE_THEIR_LENGTH and heard_s < stated_s - MIN_MISSING_S:
             return f"truncated: the header claims {stated_s:.1f} s of sound, {heard_s:.1f} s are there"
-        return f"truncated: the end cannot be decoded, {heard_s:.1f} s are there" if self._was_cut else None
+        return f"truncated: the recording breaks off, {heard_s:.1f} s are there" if self._was_cut else None
 
     def _stated(self, container: av.container.InputContainer) -> int | None:
-        """Frames by the header, which may lie; None where it has no length."""
+        """Frames by the header, which may lie; None where it has no length, and FFmpeg would guess from the size."""
+        if self.kind.demuxer in _STATE_NO_LENGTH:
+            return None
         if self._stream.duration is not None and self._stream.time_base is not None:
             return max(0, round(self._stream.duration * self._stream.time_base * self.sr))
         return None if container.duration is None else max(0, round(container.duration / av.time_base * self.sr))
+
+    def _without_padding(self) -> Iterator[Float32Array]:
+        """Leave out the end of the last packet where it lies behind the length that an MP4 states."""
+        end = self.n_frames_stated if self.kind.demuxer == "mov" else None
+        n_frames, padding = 0, None
+        for part in self._parts():
+            if padding is not None:  # there is more than stated: it was sound
+                yield padding
+            n_kept = len(part) if end is None or end <= n_frames else min(len(part), end - n_frames)
+            yield part[:n_kept]
+            padding = part[n_kept:] if n_kept < len(part) else None
+            n_frames += len(part)
 
     def _parts(self) -> Iterator[Float32Array]:
         layout = (self.sr, self.n_channels)
@@ -163,13 +181,13 @@ class CompressedSound:
         """Decode packet by packet; what cannot be decoded may only lie before the sound or behind it."""
         failure: av.FFmpegError | None = None
         has_begun = False
-        for packet in container.demux(self._stream):
-            self._n_bytes += packet.size
-            self._coded_s += float((packet.duration or 0) * (packet.time_base or 0))
+        for packet in self._packets(container):
             try:
                 frames = [frame for frame in packet.decode() if frame.samples]
             except av.EOFError:
                 break
+            except MemoryError:
+                raise
             except av.FFmpegError as error:
                 failure = error
                 continue
@@ -177,7 +195,19 @@ class CompressedSound:
                 raise failure
             yield from frames
             has_begun, failure = has_begun or bool(frames), None if frames else failure
-        self._was_cut = failure is not None
+        self._was_cut |= failure is not None
+
+    def _packets(self, container: av.container.InputContainer) -> Iterator[av.Packet[av.AudioStream]]:
+        """Yield the packets up to where the file breaks off."""
+        try:
+            for packet in container.demux(self._stream):
+                self._n_bytes += packet.size
+                self._coded_s += float((packet.duration or 0) * (packet.time_base or 0))
+                yield packet
+        except MemoryError:
+            raise
+        except av.FFmpegError:
+            self._was_cut = True
 
 
 @contextlib.contextmanager
@@ -210,17 +240,18 @@ def _opened(file: IO[bytes] | io.RawIOBase, kind: Kind) -> Iterator[av.container
             format=kind.demuxer,
             container_options=_OPTIONS,
             metadata_errors="replace",
+            buffer_size=_READ_BYTES,
             io_open=_refuse_other_files,
         ) as container:
             yield container
     except MemoryError:
         raise
     except (av.FFmpegError, ValueError) as error:  # PyAV raises ValueError for sample formats that it does not know
-        raise AudioError("decode", f"this {kind.name} file is damaged or incomplete", cure=_AGAIN) from error
+        raise _damaged(kind) from error
 
 
 def count_frames(file: IO[bytes] | io.RawIOBase, kind: Kind, *, sr: int) -> int:
-    """Add up the lengths of all packets of a recording whose header states no length; nothing is decoded."""
+    """Look for the end of the last packet of a recording whose header states no length; nothing is decoded."""
     with _opened(file, kind) as container:
         ends = (
             (packet.pts + (packet.duration or 0)) * packet.time_base
@@ -253,6 +284,10 @@ def check_shortest(samples: Float32Array, *, sr: int) -> None:
 
 def _refuse_other_files(url: str, *_: object) -> NoReturn:
     raise PermissionError(f"a recording may open no other file, this one names {url!a}")
+
+
+def _damaged(kind: Kind) -> AudioError:
+    return AudioError("decode", f"this {kind.name} file is damaged or incomplete", cure=_AGAIN)
 
 
 def _audio_stream(container: av.container.InputContainer, kind: Kind) -> av.AudioStream:

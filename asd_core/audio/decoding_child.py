@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -22,7 +23,7 @@ from asd_core.audio import reading
 from asd_core.audio.kinds import only_lossless, other_kind
 from asd_core.audio.messages import MAX_WANTED_BYTES, REFUSAL_PARTS, read_exactly, read_question, write_message
 from asd_core.audio.opening import naming_refusals
-from asd_core.errors import AudioError
+from asd_core.errors import AudioError, UsageError
 from asd_core.types import Waveform
 
 MAX_OPEN_FILES = 16
@@ -36,8 +37,9 @@ def main() -> int:
     import soundfile  # noqa: F401 - before the limits: an import opens files
     import soxr  # noqa: F401
 
-    if not only_lossless():
-        from asd_core.audio import compressed  # noqa: F401
+    with contextlib.suppress(AudioError, UsageError):  # WAV and FLAC are read all the same
+        if not only_lossless():
+            _compressed()
     memory_bytes, seconds = int(sys.argv[1]), float(sys.argv[2])
     _limit_self(memory_bytes)
     child = _Child(sys.stdin.buffer, sys.stdout.buffer)
@@ -90,15 +92,23 @@ def _decoded(content: bytes, channel: int | None) -> Waveform:
     kind = other_kind(content)
     if kind is None:
         return reading.decode_waveform(content, channel=channel, max_bytes=reading.MAX_FILE_BYTES)
-    from asd_core.audio import compressed
+    waveform: Waveform = _compressed().decode(content, kind, channel=channel)
+    return waveform
 
-    return compressed.decode(content, kind, channel=channel)
+
+def _compressed() -> ModuleType:
+    """Import what decodes through PyAV; WAV and FLAC are read without it."""
+    try:
+        from asd_core.audio import compressed
+    except ImportError as error:
+        what = "the package av, which decodes this kind of file, cannot be loaded"
+        raise AudioError("decode", what, cure="install it", command="python -m pip install av") from error
+    return compressed
 
 
 def _stream(file: _AskedFile, channel: int | None, max_duration_s: float) -> Iterator[Answer]:
     """Yield the answer to "open", then those to "next", of which the last is an empty block."""
-    from asd_core.audio import compressed
-
+    compressed = _compressed()
     kind = other_kind(file)
     if kind is None:
         raise AudioError("magic", "this file has changed while it was read", cure="try again")

@@ -140,7 +140,7 @@ def other_kind(content: Content) -> Kind | None:
         return kind
     if kind.demuxer == "wav":
         return None
-    what = f"only WAV and FLAC are read here, this is {kind.name} ({FORMATS_VARIABLE}=strict)"
+    what = f"only WAV and FLAC are read on this machine, this is {kind.name}"
     raise AudioError("magic", what, cure="convert the file to WAV or FLAC", command="ffmpeg -i {file} converted.wav")
 
 

@@ -106,6 +106,15 @@ class SoundStream:
     n_channels: int
 
 
+@dataclass(frozen=True)
+class Extent:
+    """Rate in Hz, frames and channels of a recording, as its header states them."""
+
+    sr: int
+    n_frames: int
+    n_channels: int
+
+
 def read_waveform(path: str | os.PathLike[str], *, channel: int | None = None) -> Waveform:
     """Read a recording as mono float32 at `SR`.
 
@@ -233,6 +242,14 @@ def count_channels(path: str | os.PathLike[str]) -> int:
     """Read from a recording's header how many channels it has; raises AudioError as `read_waveform` does."""
     with stream_sound(path, max_bytes=MAX_FILE_BYTES, max_duration_s=MAX_DURATION_S) as sound:
         return sound.n_channels
+
+
+def probe(
+    path: str | os.PathLike[str], *, max_bytes: int = MAX_FILE_BYTES, max_duration_s: float = MAX_DURATION_S
+) -> Extent:
+    """Read a recording's rate, length and channels; of its sound at most the beginning. Errors as `stream_sound`."""
+    with stream_sound(path, max_bytes=max_bytes, max_duration_s=max_duration_s) as sound:
+        return Extent(sound.sr, sound.n_frames, sound.n_channels)
 
 
 def _read_bytes(path: str | os.PathLike[str]) -> bytes:

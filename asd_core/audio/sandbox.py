@@ -27,6 +27,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from asd_core.audio.kinds import only_lossless
 from asd_core.audio.messages import MAX_WANTED_BYTES, REFUSAL_PARTS, read_answer, read_exactly, write_message
 from asd_core.audio.opening import FileContent
 from asd_core.audio.reading import (
@@ -71,6 +72,8 @@ def decode_upload(content: bytes, *, name: str = "upload", channel: int | None =
     ------
     AudioError
         As `asd_core.audio.reading.decode_waveform`; also, with code `decode`, where the child had to be stopped.
+    UsageError
+        Where `ASD_FORMATS` has an unknown value.
     """
     if len(content) > MAX_UPLOAD_BYTES:
         return decode_waveform(content, name=name, channel=channel)  # refuses it unread
@@ -79,6 +82,7 @@ def decode_upload(content: bytes, *, name: str = "upload", channel: int | None =
 
 def decode_in_child(content: bytes, *, name: str = "upload", channel: int | None = None) -> Waveform:
     """Decode a whole file of any size in a child process, otherwise as `decode_upload`."""
+    only_lossless()  # a variable set wrongly is no fault of the file
     with _borrowed() as decoder:
         return decoder.decode(content, name=name, channel=channel)
 
