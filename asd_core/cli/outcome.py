@@ -102,9 +102,9 @@ def _parts(reason: str) -> tuple[str, str, str]:
 
 
 def _for_any_file(text: str, shown: str) -> str:
-    """Put FILE for the file's name in the command of a refusal."""
+    """Put FILE for the file's name in the command, which is in the brackets before the first colon."""
     own = re.escape(shlex.quote(shown))
-    return re.sub(rf"(\(python -m asd_core\s(?:.*?\s)?){own}(?=[\s)])", r"\1FILE", text, count=1) if shown else text
+    return re.sub(rf"^([^:(]*\((?:[^()]*\s)?){own}(?=[\s)])", r"\1FILE", text) if shown else text
 
 
 def refusals(refused: Sequence[Mapping[str, str]]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from asd_core.formats import CsvStyle
     from asd_core.tasks.score import ScoreRow
 
-OF_LOCALE = ""
+OF_LOCALE = "locale"
 EXCEL_STYLES = {"comma": EXCEL_COMMA, "semicolon": EXCEL_SEMICOLON}
 
 
@@ -49,7 +50,9 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, action="append", required=True, metavar="MODEL")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the rows here instead of standard output")
     text = "for CSV that Excel opens as it is; separator and decimal sign of this system's locale, or as named"
-    parser.add_argument("--excel", nargs="?", const=OF_LOCALE, type=_excel, metavar="comma|semicolon", help=text)
+    parser.add_argument(
+        "--excel", nargs="?", const=OF_LOCALE, default=PLAIN, type=_excel, metavar="comma|semicolon", help=text
+    )
     text = "the channel to hear, from 0, or mean of all; default the one that each detector was trained on"
     parser.add_argument("--channel", type=channel, metavar="mean|N", help=text)
     text = "cut recordings of up to 24 h into clips of S seconds"
@@ -65,18 +68,13 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     add_vggish(parser)
 
 
-def _excel(text: str) -> str:
-    if text not in EXCEL_STYLES:
+def _excel(text: str) -> CsvStyle:
+    """How rows are written for Excel."""
+    separator = _separator_of_locale() if text == OF_LOCALE else text
+    if separator not in EXCEL_STYLES:
         names = " or ".join(EXCEL_STYLES)
         raise argparse.ArgumentTypeError(f"takes {names}, got {text!r}; write --excel without either at the end")
-    return text
-
-
-def _style(excel: str | None) -> CsvStyle:
-    """How the rows are written."""
-    if excel is None:
-        return PLAIN
-    return EXCEL_STYLES[_separator_of_locale() if excel == OF_LOCALE else excel]
+    return EXCEL_STYLES[separator]
 
 
 def _separator_of_locale() -> str:
@@ -116,7 +114,7 @@ def _score_clips(arguments: argparse.Namespace) -> Outcome:
         on_progress=show_clips("scored"),
         on_skipped=skipped.append,
     )
-    write_text(arguments.csv, format_score_csv(rows, style=_style(arguments.excel)))
+    write_text(arguments.csv, format_score_csv(rows, style=arguments.excel))
     return _rows_outcome(rows, skipped, arguments)
 
 
@@ -131,10 +129,15 @@ def _rows_outcome(
     refused = Refusals()
     for row in rows:
         if row.status == "refused":
-            refused.add(row.path, row.reason)
+            refused.add(row.path, _with_models(row.reason, arguments.model))
     head = {"schema": 1, "command": "score", "warnings": warnings, **settings}
     kinds = {"skipped": skipped[0].to_json()}
     return Outcome({**head, **kinds, "rows": [vars(row) for row in rows]}, refused.show())
+
+
+def _with_models(reason: str, models: Sequence[Path]) -> str:
+    """Put the models that were named into the command of a refusal, so that it works as it is."""
+    return reason.replace("--model MODEL", " ".join(f"--model {shlex.quote(str(model))}" for model in models))
 
 
 def _score_segments(arguments: argparse.Namespace) -> Outcome:
@@ -156,7 +159,7 @@ def _score_segments(arguments: argparse.Namespace) -> Outcome:
         on_skipped=skipped.append,
     )
     show_progress("", last=True)
-    write_text(arguments.csv, format_score_csv(rows, row_type=SegmentRow, style=_style(arguments.excel)))
+    write_text(arguments.csv, format_score_csv(rows, row_type=SegmentRow, style=arguments.excel))
     return _rows_outcome(rows, skipped, arguments, segment_s=arguments.segment, hop_s=hop_s)
 
 
@@ -178,14 +181,13 @@ def _score_to(arguments: argparse.Namespace) -> Outcome:
             channel=arguments.channel,
             on_progress=show_clips("scored"),
             on_skipped=skipped.append,
-            on_refused=lambda row: refused.add(row.path, row.reason),
+            on_refused=lambda row: refused.add(row.path, _with_models(row.reason, arguments.model)),
         )
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on from the finished parts") from None
     if arguments.csv is not None:
         simulated = {model["model"]: model["simulated"] for model in report["models"]}
-        style = _style(arguments.excel)
-        write_csv(arguments.to, report["parts"], arguments.csv, simulated=simulated, style=style)
+        write_csv(arguments.to, report["parts"], arguments.csv, simulated=simulated, style=arguments.excel)
     show_warnings(report["warnings"])
     show_skipped(skipped)
     refused.show()
@@ -196,7 +198,7 @@ def _score_to(arguments: argparse.Namespace) -> Outcome:
 def _check_score_to(arguments: argparse.Namespace) -> None:
     if arguments.cluster is not None and arguments.vggish is not None:
         raise UsageError("--vggish is for this machine alone: set ASD_VGGISH_DIR where the workers start")
-    if arguments.excel is not None and arguments.csv is None:
+    if arguments.excel != PLAIN and arguments.csv is None:
         raise UsageError("--excel is about a CSV file, and --to writes Parquet files: name one with --csv FILE")
 
 

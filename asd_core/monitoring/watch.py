@@ -1,6 +1,7 @@
 """Listening all day: clips are scored as they arrive in a folder, and alarms raised and cleared.
 
-A clip has arrived when it can be read in full, or when its size and time are the same at two looks. It is then judged,
+A clip has arrived when its header says where it ends and it can be read up to there, or when its size and time are the
+same at two looks. It is then judged,
 once per path, and added to the table; a path in the table is never judged again. Sub-folders are included; hidden files
 and folders, those of operating systems and files that are no recordings are not, but counted. Links are refused, never
 followed.
@@ -8,6 +9,7 @@ followed.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -19,6 +21,7 @@ from typing import Any
 
 from asd_core.artifacts.store import Artifact, open_artifact
 from asd_core.audio.kinds import readable_suffixes
+from asd_core.audio.opening import opened
 from asd_core.audio.reading import read_waveform
 from asd_core.data.folders import Skipped, litter_kind
 from asd_core.detectors.contract import Detector
@@ -232,7 +235,7 @@ class _Watcher:
             sound = _read(path, self._artifact.channel)
             if sound is None:
                 continue
-            if not _is_whole(sound) and self._unfinished.get(path) != signature:
+            if not _is_whole(path, sound) and self._unfinished.get(path) != signature:
                 self._unfinished[path] = signature
                 continue
             self._unfinished.pop(path, None)
@@ -374,8 +377,19 @@ def _read(path: str, channel: int | None) -> Waveform | AudioError | None:
         return error if os.path.lexists(path) else None
 
 
-def _is_whole(sound: Waveform | AudioError) -> bool:
-    return isinstance(sound, Waveform) and not any(line.startswith("truncated") for line in sound.warnings)
+def _is_whole(path: str, sound: Waveform | AudioError) -> bool:
+    if isinstance(sound, AudioError) or any(line.startswith(("truncated", "unfinished")) for line in sound.warnings):
+        return False
+    return _states_its_end(path)
+
+
+def _states_its_end(path: str) -> bool:
+    """Whether a readable file says where it ends; others, such as an MP3, can be read at any time while they grow."""
+    with contextlib.suppress(AudioError), opened(path) as descriptor:
+        start, n_bytes = os.read(descriptor, 8), os.fstat(descriptor).st_size
+        length = int.from_bytes(start[4:], "little")
+        return start[:4] == b"fLaC" or (start[:4] == b"RIFF" and 0 < length <= n_bytes - 8)
+    return False
 
 
 def _traits(sound: Waveform | AudioError) -> ClipTraits | None:
