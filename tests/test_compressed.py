@@ -184,6 +184,13 @@ def test_the_reader_never_loads_the_decoders_into_its_own_process(tmp_path):
     assert done.stdout.strip() == "False"
 
 
+def test_the_last_packet_of_an_ogg_may_have_an_absurd_length():
+    stream = io.BytesIO()
+    sf.write(stream, 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000), 16_000, format="OGG", subtype="VORBIS")
+    (warning,) = decode_waveform(stream.getvalue()).warnings
+    assert 5 < int(re.search(r"Vorbis, (\d+) kbit/s", warning)[1]) < 50
+
+
 # --- up to where there is sound ---
 
 
@@ -203,12 +210,13 @@ def test_the_band_edge_is_found_to_a_hundred_hertz(edge_hz):
     "samples",
     [
         white(44_100, 22_000),
+        white(44_100, 21_200),
         noisy_hum(44_100)[0],  # a tone 30 dB and more above the noise is no edge
         np.zeros(44_100, dtype=np.float32),
         white(44_100, 8000)[:1000],
         white(44_100, 3000) + white(44_100, 22_000, amplitude=0.0005),  # a machine that is quiet above 3 kHz
     ],
-    ids=["white", "hum", "silence", "short", "quiet above"],
+    ids=["white", "nearly all", "hum", "silence", "short", "quiet above"],
 )
 def test_sound_without_an_edge_has_none(samples):
     assert band_edge_hz(samples, sr=44_100) is None
@@ -216,8 +224,8 @@ def test_sound_without_an_edge_has_none(samples):
 
 def test_pauses_and_clicks_do_not_hide_the_edge():
     samples = white(44_100, 8000, seconds=4.0)
-    samples[: len(samples) // 3] = 0
-    samples[100_000] += 0.5
+    samples[: 2 * len(samples) // 3] = 0
+    samples[150_000] += 0.5
     assert band_edge_hz(samples, sr=44_100) == pytest.approx(8000, abs=101)
 
 
@@ -543,6 +551,21 @@ def test_a_stream_longer_than_allowed_is_refused_where_that_shows(tmp_path):
     with pytest.raises(AudioError) as refused, stream_sound(path, max_bytes=1000, max_duration_s=10.0):
         pass
     assert refused.value.code == "too_big"
+
+
+def test_a_stream_that_is_too_short_is_refused_before_its_first_block(tmp_path):
+    with pytest.raises(AudioError) as refused, stream_sound(kept(tmp_path, "a", aiff(0.1 * np.ones(1600))), **LIMITS):
+        pass
+    assert refused.value.code == "too_short"
+
+
+def test_an_interrupted_answer_is_not_taken_for_the_next_one(decoder, monkeypatch):
+    decoder.decode(recording("MP3"))
+    with monkeypatch.context() as patched:
+        patched.setattr(sandbox, "_samples", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            decoder.decode(recording("MP3"))
+    assert decoder.decode(recording("AIFF")).warnings == ()
 
 
 @linux

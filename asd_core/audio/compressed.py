@@ -21,11 +21,20 @@ from typing import IO, NoReturn
 import av
 import numpy as np
 
-from asd_core.audio import reading
+from asd_core.audio import refusals
 from asd_core.audio.band_edge import band_edge_hz
 from asd_core.audio.channels import Channels
 from asd_core.audio.faults import sound_warnings
 from asd_core.audio.kinds import LOSSY, Kind
+from asd_core.audio.reading import (
+    MAX_DURATION_S,
+    MAX_FRAMES,
+    MIN_DURATION_S,
+    Sound,
+    checked_blocks,
+    down_mixed,
+    resampled,
+)
 from asd_core.audio.riff import check_layout
 from asd_core.errors import AudioError
 from asd_core.types import Float32Array, Waveform
@@ -61,6 +70,7 @@ _OPTIONS = {
 BLOCK_FRAMES = 65_536
 LOOK_S = 10.0
 """Of a stream, from the beginning of which bit rate and band edge are taken."""
+MAX_PACKET_S = 60.0
 MIN_MISSING_S = 0.5
 """Less sound than the header claims by so much is a warning; encoders round to whole frames."""
 _STATE_THEIR_LENGTH = ("mov", "aiff", "wav")
@@ -92,40 +102,36 @@ class CompressedSound:
         if first is None:
             raise AudioError("empty", f"there is no sound in this {kind.name} file", cure=_AGAIN)
         self.sr, self.n_channels = first.sample_rate, first.layout.nb_channels
-        check_layout(self.n_channels, self.sr)
         self._first = first
         self.n_frames_stated = self._stated(container)
 
-    def blocks(self, *, max_duration_s: float, max_frames: int | None) -> Iterator[Float32Array]:
-        """Yield the sound, float32 of shape (n, n_channels), n at most `BLOCK_FRAMES`; once only.
+    def mono_blocks(
+        self, channel: int | None, channels: Channels, *, max_duration_s: float, max_frames: int | None = None
+    ) -> Iterator[Float32Array]:
+        """Yield one channel, or the mean of all, in blocks of shape (n,), n at most `BLOCK_FRAMES`; once only.
+
+        Parameters
+        ----------
+        channel
+            Channel to take, from 0; None takes the mean of all.
+        channels
+            Listens to all of them.
+        max_duration_s, max_frames
+            Most that is decoded, whatever the header claims.
 
         Raises
         ------
         AudioError
-            For damage, or more sound than allowed, whatever the header claims.
+            For a channel, rate or number of channels that is not allowed, damage, samples out of range, or more sound
+            than allowed.
         """
-        n_most = min(max_duration_s * self.sr, max_frames or np.inf)
-        n_frames, waiting = 0, []
-        for part in self._without_padding():
-            n_frames += len(part)
-            if n_frames > n_most:
-                rule = f"must last at most {max_duration_s:g} s"
-                raise AudioError(
-                    "too_long", f"{rule}, this {self.kind.name} file goes on", cure="cut it into shorter ones"
-                )
-            waiting.append(part)
-            if sum(map(len, waiting)) >= BLOCK_FRAMES:
-                *whole, rest = _cut(np.concatenate(waiting))
-                waiting = [rest]
-                yield from whole
-        if waiting:
-            yield from _cut(np.concatenate(waiting))
-
-    def mono_blocks(self, channel: int | None, *, max_duration_s: float) -> Iterator[Float32Array]:
-        """Yield one channel, or the mean of all, in blocks of shape (n,), otherwise as `blocks`."""
-        reading._check_channel(channel, self.n_channels)
-        for frames in self.blocks(max_duration_s=max_duration_s, max_frames=None):
-            yield reading._mono([frames], len(frames), channel)
+        check_layout(self.n_channels, self.sr, channel=channel)
+        if channel is not None and not 0 <= channel < self.n_channels:
+            raise refusals.no_such_channel(channel, self.n_channels)
+        blocks = self._blocks(max_duration_s, max_frames)
+        sound = Sound(self.sr, self.n_frames_stated, self.n_channels, (), blocks)
+        for frames in channels.heard(checked_blocks(sound)):
+            yield down_mixed([frames], len(frames), channel)
 
     def warnings(self, samples: Float32Array, *, is_whole: bool) -> tuple[str, ...]:
         """Say what coding left out of these mono samples, and, once all blocks are read, whether the end is missing."""
@@ -156,6 +162,24 @@ class CompressedSound:
             return max(0, round(self._stream.duration * self._stream.time_base * self.sr))
         return None if container.duration is None else max(0, round(container.duration / av.time_base * self.sr))
 
+    def _blocks(self, max_duration_s: float, max_frames: int | None) -> Iterator[Float32Array]:
+        """Gather the sound in blocks of shape (n, n_channels)."""
+        n_most = min(max_duration_s * self.sr, max_frames or np.inf)
+        n_frames, n_waiting = 0, 0
+        waiting: list[Float32Array] = []
+        for part in self._without_padding():
+            n_frames, n_waiting = n_frames + len(part), n_waiting + len(part)
+            if n_frames > n_most:
+                what = f"recordings must last at most {max_duration_s:g} s, this {self.kind.name} file goes on"
+                raise AudioError("too_long", what, cure="cut it into shorter recordings", command=refusals.SEGMENTS)
+            waiting.append(part)
+            if n_waiting >= BLOCK_FRAMES:
+                *whole, rest = _cut(np.concatenate(waiting))
+                waiting, n_waiting = [rest], len(rest)
+                yield from whole
+        if waiting:
+            yield from _cut(np.concatenate(waiting))
+
     def _without_padding(self) -> Iterator[Float32Array]:
         """Leave out the end of the last packet where it lies behind the length that an MP4 states."""
         end = self.n_frames_stated if self.kind.demuxer == "mov" else None
@@ -173,9 +197,7 @@ class CompressedSound:
         for frame in itertools.chain([self._first], self._frames):
             if (frame.sample_rate, frame.layout.nb_channels) != layout:
                 raise AudioError("decode", "rate or channels change within the recording", cure=_AGAIN)
-            values = _as_float(frame)
-            reading._check_values(values)
-            yield values
+            yield _as_float(frame)
 
     def _decoded(self, container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
         """Decode packet by packet; what cannot be decoded may only lie before the sound or behind it."""
@@ -191,10 +213,10 @@ class CompressedSound:
             except av.FFmpegError as error:
                 failure = error
                 continue
-            if frames and failure is not None and has_begun:
+            if packet.size and frames and failure is not None and has_begun:
                 raise failure
             yield from frames
-            has_begun, failure = has_begun or bool(frames), None if frames else failure
+            has_begun, failure = has_begun or bool(frames), None if packet.size and frames else failure
         self._was_cut |= failure is not None
 
     def _packets(self, container: av.container.InputContainer) -> Iterator[av.Packet[av.AudioStream]]:
@@ -202,7 +224,7 @@ class CompressedSound:
         try:
             for packet in container.demux(self._stream):
                 self._n_bytes += packet.size
-                self._coded_s += float((packet.duration or 0) * (packet.time_base or 0))
+                self._coded_s += _seconds(packet)
                 yield packet
         except MemoryError:
             raise
@@ -254,32 +276,37 @@ def count_frames(file: IO[bytes] | io.RawIOBase, kind: Kind, *, sr: int) -> int:
     """Look for the end of the last packet of a recording whose header states no length; nothing is decoded."""
     with _opened(file, kind) as container:
         ends = (
-            (packet.pts + (packet.duration or 0)) * packet.time_base
+            float(packet.pts * packet.time_base) + _seconds(packet)
             for packet in container.demux(_audio_stream(container, kind))
             if packet.pts is not None and packet.time_base is not None
         )
-        return round(float(max(ends, default=0)) * sr)
+        return max(0, round(max(ends, default=0.0) * sr))
+
+
+def _seconds(packet: av.Packet[av.AudioStream]) -> float:
+    """Length of a packet's sound; 0 where it is unknown or absurd, as FFmpeg has it at the end of some Ogg files."""
+    seconds = float((packet.duration or 0) * (packet.time_base or 0))
+    return seconds if 0 < seconds < MAX_PACKET_S else 0.0
 
 
 def decode(content: bytes, kind: Kind, *, channel: int | None) -> Waveform:
     """Decode a whole recording; otherwise as `asd_core.audio.reading.decode_waveform`."""
     with opened_sound(io.BytesIO(content), kind) as sound:
-        reading._check_channel(channel, sound.n_channels)
         channels = Channels(channel)
-        blocks = channels.heard(sound.blocks(max_duration_s=reading.MAX_DURATION_S, max_frames=reading.MAX_FRAMES))
-        samples = np.concatenate([reading._mono([frames], len(frames), channel) for frames in blocks])
+        blocks = sound.mono_blocks(channel, channels, max_duration_s=MAX_DURATION_S, max_frames=MAX_FRAMES)
+        samples = np.concatenate(list(blocks))
         warnings = sound.warnings(samples, is_whole=True)
     check_shortest(samples, sr=sound.sr)
     warnings += sound_warnings(samples, sr=sound.sr) + channels.warnings(sr=sound.sr)
-    samples = reading._resampled(samples, sound.sr)
+    samples = resampled(samples, sound.sr)
     samples.setflags(write=False)
     return Waveform(samples, digest=hashlib.sha256(content).hexdigest(), warnings=warnings)
 
 
 def check_shortest(samples: Float32Array, *, sr: int) -> None:
     """Refuse what is too short to be judged, once it is known how long it is."""
-    if len(samples) < reading.MIN_DURATION_S * sr:
-        raise AudioError("too_short", f"must last at least {reading.MIN_DURATION_S} s, got {len(samples) / sr:.2f} s")
+    if len(samples) < MIN_DURATION_S * sr:
+        raise refusals.too_short(len(samples), sr, MIN_DURATION_S)
 
 
 def _refuse_other_files(url: str, *_: object) -> NoReturn:

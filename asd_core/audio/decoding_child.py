@@ -20,6 +20,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 
 from asd_core.audio import reading
+from asd_core.audio.channels import Channels
 from asd_core.audio.kinds import only_lossless, other_kind
 from asd_core.audio.messages import MAX_WANTED_BYTES, REFUSAL_PARTS, read_exactly, read_question, write_message
 from asd_core.audio.opening import naming_refusals
@@ -113,7 +114,7 @@ def _stream(file: _AskedFile, channel: int | None, max_duration_s: float) -> Ite
     if kind is None:
         raise AudioError("magic", "this file has changed while it was read", cure="try again")
     with compressed.opened_sound(file, kind) as sound:
-        blocks = sound.mono_blocks(channel, max_duration_s=max_duration_s)
+        blocks = sound.mono_blocks(channel, Channels(channel), max_duration_s=max_duration_s)
         ahead = list(itertools.islice(blocks, 1 + round(compressed.LOOK_S * sound.sr) // compressed.BLOCK_FRAMES))
         heard = np.concatenate(ahead)
         compressed.check_shortest(heard, sr=sound.sr)

@@ -86,6 +86,14 @@ _WAV_CODECS = {
     0x0064: "G.726",
     0x0055: "MP3",
 }
+KINDS = (
+    MP3,
+    ADTS,
+    _AIFF,
+    *(kind for _, _, kind in _MARKS),
+    *(Kind(f"WAV with {name}", "wav") for name in _WAV_CODECS.values()),
+)
+"""All that the child process decodes."""
 _MPEG_HEADER_BYTES = 4
 
 
