@@ -130,12 +130,16 @@ def test_links_are_followed_below_what_was_named_and_a_circle_ends(run, tmp_path
     assert (code, "1 links that lead nowhere" in err) == (0, True)
 
 
-def test_a_named_circle_of_links_is_refused_under_its_own_name(run, tmp_path):
-    (tmp_path / "a.wav").symlink_to("b.wav")
+@pytest.mark.parametrize("target", ["b.wav", "gone.wav"])
+@pytest.mark.parametrize("segments", [(), ("--segment", "1")])
+def test_a_named_link_to_itself_or_to_nothing_is_refused_under_its_own_name(run, tmp_path, target, segments):
+    (tmp_path / "a.wav").symlink_to(target)
     (tmp_path / "b.wav").symlink_to("a.wav")
-    code, out, _ = run(tmp_path / "a.wav", "--model", MODEL)
-    assert code == 3
-    assert rows_of(out)[0]["reason"].startswith(f"not_file: '{tmp_path / 'a.wav'}': ")
+    code, out, _ = run(tmp_path / "a.wav", "--model", MODEL, *segments)
+    words = (
+        f"'{tmp_path / 'a.wav'}': name the recording itself, or copy it here: this is a link, and what it leads to is"
+    )
+    assert (code, rows_of(out)[0]["reason"].partition(": ")[2].startswith(words)) == (3, True)
 
 
 def test_links_are_followed_alike_in_parts_and_segments(run, tmp_path, monkeypatch):

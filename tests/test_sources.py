@@ -132,7 +132,8 @@ def test_a_clip_in_a_store_whose_package_is_missing_is_refused_and_the_others_ar
     monkeypatch.setattr(fsspec, "url_to_fs", missing)
     rows = score_clips([clip_list(tmp_path / "list.csv", ["s3://bucket/a.wav", stored])], [MODEL])
     assert [row.status == "refused" for row in rows] == [False, True]
-    assert rows[1].reason == f"open: 's3://bucket/a.wav': s3:// cannot be read here: {reason}"
+    cure = "fetch the file, or install what reads this store"
+    assert rows[1].reason == f"open: 's3://bucket/a.wav': {cure}: s3:// cannot be read here: {reason}"
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,7 @@ def test_a_file_url_of_another_machine_is_refused_and_the_others_are_scored(tmp_
 
 def test_a_file_url_with_a_nul_is_refused(tmp_path):
     (row,) = score_clips([clip_list(tmp_path / "list.csv", ["file:///a%00.wav"])], [MODEL])
-    assert row.reason.startswith("open: 'file:///a%00.wav': no file can have this name")
+    assert row.reason.startswith("open: 'file:///a%00.wav': name another file: no file can have")
 
 
 MOST_MEMORY = """
@@ -332,7 +333,7 @@ def test_paths_urls_and_links_in_a_clip_list_are_scored_or_refused_under_their_o
     assert len({row.anomaly_score for row in good}) == 1
     reasons = {row.path: row.reason for row in rows if row.status == "refused"}
     assert reasons[circle].startswith(f"not_file: '{circle}': ")
-    assert reasons["nowhere.wav"].startswith("open: 'nowhere.wav': cannot be read")
+    assert reasons["nowhere.wav"].startswith("open: 'nowhere.wav': check the name and the folder: cannot be read")
 
 
 def test_a_clip_is_read_once_for_all_models(tmp_path, monkeypatch):

@@ -55,7 +55,7 @@ class Refusals:
         """Take a refused file; `reason` is `code: text`, as `AudioError.entry` gives it."""
         code, text, shown = _parts(reason)
         general = _for_any_file(text, shown)
-        key = code, _NUMBER.sub("#", general.partition(": ")[0])
+        key = code, _NUMBER.sub("#", general)
         self._groups.setdefault(key, _Group(text, general)).add(display_name(path), general)
 
     def show(self) -> int:

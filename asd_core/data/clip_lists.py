@@ -122,6 +122,22 @@ def place_of(name: str, base: str) -> str | None:
         return place
 
 
+def refusal_of(error: AudioError, name: str, base: str) -> AudioError:
+    """A clip's refusal under the name that it was given, wherever it was found; links to nothing are called so."""
+    place = locate(name, base)
+    if place is None or error.code not in ("open", "not_file") or not _leads_nowhere(place):
+        return error.named(name)
+    what = "this is a link, and what it leads to is not there"
+    return AudioError(error.code, what, cure="name the recording itself, or copy it here", name=name)
+
+
+def _leads_nowhere(place: str) -> bool:
+    try:
+        return os.path.islink(place) and not os.path.exists(place)  # noqa: PTH110, PTH114 - as it was written
+    except ValueError:  # a NUL in the name
+        return False
+
+
 def read_remote(url: str, *, channel: int | None = None) -> Waveform:
     """Read a recording from an object store, at most `MAX_FILE_BYTES`; otherwise as `audio.read_waveform`.
 
@@ -141,7 +157,8 @@ def read_remote(url: str, *, channel: int | None = None) -> Waveform:
         with system.open(path, "rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise AudioError("open", f"cannot be read: {type(error).__name__}", name=url) from error
+        what = f"cannot be read: {type(error).__name__}"
+        raise _refusal(url, what, cure="check the name, and that you may read it there") from error
     return decode_waveform(content, name=url, channel=channel, max_bytes=MAX_FILE_BYTES)
 
 
@@ -171,22 +188,27 @@ def _opened_store(url: str) -> tuple[Any, str]:
         system, path = fsspec.url_to_fs(url)
     except (ImportError, OSError, ValueError) as error:  # a client's library that is missing is an OSError for HDFS
         reason = str(error) if isinstance(error, ImportError) else type(error).__name__
-        raise AudioError("open", f"{_scheme(url)}:// cannot be read here: {reason}", name=url) from error
+        what = f"{_scheme(url)}:// cannot be read here: {reason}"
+        raise _refusal(url, what, cure="fetch the file, or install what reads this store") from error
     return system, path
 
 
 def _check_url(url: str) -> None:
     scheme = _scheme(url)
     if scheme == "file":
-        raise AudioError("open", "a file URL must name this machine: file:///path; copy the file here first", name=url)
+        raise _refusal(url, "a file URL must name this machine: file:///path", cure="copy the file to this machine")
     if scheme not in SCHEMES:
-        raise AudioError("open", f"a URL must start with file or one of {', '.join(SCHEMES)}; fetch it first", name=url)
+        what = f"a URL must start with file or one of {', '.join(SCHEMES)}"
+        raise _refusal(url, what, cure="fetch the file, and name it on this machine")
     if "::" in url:  # fsspec would chain file systems: an allowed one around any other
-        raise AudioError("open", "a URL must not hold '::'", name=url)
+        raise _refusal(url, "a URL must not hold '::'", cure="name the file by a plain URL")
     if not any(_is_within(url, store) for store in allowed_stores()):
-        raise AudioError(
-            "open", f"{STORES_VARIABLE} does not list this store; list it where the clip is read", name=url
-        )
+        what = f"{STORES_VARIABLE} does not list this store"
+        raise _refusal(url, what, cure=f"list the store in {STORES_VARIABLE} where the clip is read")
+
+
+def _refusal(url: str, what: str, *, cure: str) -> AudioError:
+    return AudioError("open", what, cure=cure, name=url)
 
 
 def _is_within(url: str, store: str) -> bool:
@@ -213,8 +235,8 @@ def _file_path(url: str) -> str | None:
 
 def _named_by(path: Path) -> set[str]:
     if not os.path.lexists(path):
-        hint = "; list URLs in a clip list" if _URL_AS_PATH.match(os.fspath(path)) else ""
-        raise UsageError(f"{str(path)!r} does not exist{hint}")
+        hint = "list URLs in a clip list" if _URL_AS_PATH.match(os.fspath(path)) else "check the name and the folder"
+        raise UsageError(f"{str(path)!r} does not exist; {hint}")
     is_clip_list = path.suffix.lower() in LIST_SUFFIXES and path.is_file()
     return _read_clip_list(path) if is_clip_list else {os.fspath(path)}
 
@@ -275,7 +297,8 @@ def _csv_column(path: Path) -> Iterator[str | None]:
                     yield cell_text(row[at]) if at < len(row) else None
     except (UnicodeDecodeError, csv.Error) as error:
         rule = f"a CSV file in UTF-8 with at most {MAX_ROW_CHARACTERS} characters in a row"
-        raise UsageError(f"{path} must be {rule} ({type(error).__name__})") from error
+        cure = "save it as 'CSV UTF-8'"
+        raise UsageError(f"{path} must be {rule} ({type(error).__name__}); {cure}") from error
 
 
 def _separator(stream: TextIO) -> str:
@@ -326,4 +349,5 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
     if len(columns) > MAX_COLUMNS:
         raise UsageError(f"{path}: a clip list must have at most {MAX_COLUMNS} columns, got more")
     if PATH_COLUMN not in columns:
-        raise UsageError(f"{path} must have a column {PATH_COLUMN!r}, and none of its columns is called so")
+        rule = f"{path} must have a column {PATH_COLUMN!r}, and none of its columns is called so"
+        raise UsageError(f"{rule}; write {PATH_COLUMN} over the one with the names of the recordings")

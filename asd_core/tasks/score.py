@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from asd_core.artifacts.store import Artifact, open_artifact
 from asd_core.audio.segments import Segment, check_segments, segments
-from asd_core.data.clip_lists import expand, place_of, read_remote
+from asd_core.data.clip_lists import expand, place_of, read_remote, refusal_of
 from asd_core.data.folders import Skipped
 from asd_core.detectors.contract import Detector
 from asd_core.errors import AudioError, InputError, UsageError
@@ -236,7 +236,7 @@ def _score_recording(name: str, found: Iterator[Segment], scorers: Sequence[Scor
                     yield SegmentRow(**vars(row), start_s=segment.start_s, end_s=segment.end_s)
     except AudioError as error:
         for scorer in scorers:
-            row = scorer.score(error.named(name), path=name)
+            row = scorer.score(refusal_of(error, name, ""), path=name)
             yield SegmentRow(**vars(row), start_s=read_to, end_s=None)
 
 
@@ -267,8 +267,8 @@ def _read_or_refuse(name: str, base: str, channel: int | None) -> Waveform | Aud
     path = place_of(name, base)
     try:
         return _for_all(read_remote(name, channel=channel) if path is None else read_clip(path, channel=channel))
-    except AudioError as error:  # named as the caller named it, wherever it was found
-        return error.named(name)
+    except AudioError as error:
+        return refusal_of(error, name, base)
 
 
 def score_waveform(
