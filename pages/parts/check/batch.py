@@ -46,7 +46,7 @@ def _choose_from_batch(uploads: Sequence[Upload], artifacts: Mapping[str, Artifa
             hide_index=True,
             width="stretch",
         )
-    csv_download(lambda: format_score_csv(rows), file_name="scores.csv")
+    csv_download(lambda style: format_score_csv(rows, style=style), file_name="scores.csv")
     if not good:
         return None, ""
     picked = pick_row(_table(good, rows, artifacts), n_rows=len(good), key=f"batch:{len(good)}")
