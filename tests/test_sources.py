@@ -330,7 +330,7 @@ def test_paths_urls_and_links_in_a_clip_list_are_scored_or_refused_under_their_o
     reasons = {row.path: row.reason for row in rows if row.status == "refused"}
     link = f"{here}/link.wav"
     assert reasons[link].startswith(f"not_file: '{link}': name the file itself: must be a regular file")
-    assert reasons["nowhere.wav"].startswith("open: 'nowhere.wav': cannot be read")
+    assert reasons["nowhere.wav"].startswith("open: 'nowhere.wav': check the name and the folder: cannot")
 
 
 def test_a_clip_is_read_once_for_all_models(tmp_path, monkeypatch):
