@@ -149,7 +149,7 @@ def test_beyond_4_gb_the_result_is_an_rf64_with_the_same_sound(tmp_path, monkeyp
         (wav(sr=0), "rate"),
         (wav(sr=999), "rate"),
         (wav(sr=2**30), "rate"),
-        (encoded("WAV", "IMA_ADPCM"), "codec"),
+        (wav(tag=0x0083), "codec"),
         (flac_claiming(0, encoded("FLAC", "PCM_16")), "empty"),
     ],
 )
@@ -248,7 +248,7 @@ REFUSED = {
     "two fmt": riff(fmt(), fmt(), chunk(b"data", pcm16(tone()))),
     "block align": wav(align=3),
     "12 bits": wav(bits=12),
-    "ADPCM": encoded("WAV", "MS_ADPCM"),
+    "G.729": wav(tag=0x0083),
     "nine channels": NINE,
     "hundred channels": wav(channels=100),
     "4 kHz": wav(sr=4000),
