@@ -39,7 +39,7 @@ class Content(Protocol):
 
 
 @dataclass(frozen=True)
-class _Chunk:
+class Chunk:
     """Where a RIFF chunk's body starts, and how long it claims to be."""
 
     start: int
@@ -84,10 +84,10 @@ def wav_header(content: Content) -> WavHeader:
     return WavHeader(subtype, channels, sr, n_present // frame_bytes, sound.start, warnings)
 
 
-def _fmt_and_sound(content: Content) -> tuple[_Chunk, _Chunk]:
+def _fmt_and_sound(content: Content) -> tuple[Chunk, Chunk]:
     """Return the only fmt chunk and the only data chunk, which follows it."""
-    found: dict[bytes, list[_Chunk]] = {b"fmt ": [], b"data": []}
-    for identity, chunk in _chunks(content):
+    found: dict[bytes, list[Chunk]] = {b"fmt ": [], b"data": []}
+    for identity, chunk in chunks(content):
         if identity in found:
             found[identity].append(chunk)
     n_fmt, n_data = len(found[b"fmt "]), len(found[b"data"])
@@ -99,20 +99,20 @@ def _fmt_and_sound(content: Content) -> tuple[_Chunk, _Chunk]:
     return fmt, sound
 
 
-def _chunks(content: Content) -> Iterator[tuple[bytes, _Chunk]]:
+def chunks(content: Content) -> Iterator[tuple[bytes, Chunk]]:
     """Yield identity and place of each chunk until one reaches past the end."""
     at = 12
     for _ in range(MAX_CHUNKS):
         if at + 8 > len(content):
             return
         identity, n_bytes = struct.unpack("<4sI", content[at : at + 8])
-        yield identity, _Chunk(at + 8, n_bytes)
+        yield identity, Chunk(at + 8, n_bytes)
         at += 8 + n_bytes + (n_bytes & 1)
     if at + 8 <= len(content):
         raise AudioError("chunks", f"WAV must have at most {MAX_CHUNKS} chunks, got more")
 
 
-def _parse_fmt(content: Content, fmt: _Chunk) -> tuple[str, int, int, int]:
+def _parse_fmt(content: Content, fmt: Chunk) -> tuple[str, int, int, int]:
     """Return subtype, channels, rate in Hz and bytes per frame."""
     low, high = _FMT_BYTES
     if not low <= fmt.n_bytes <= high or fmt.start + fmt.n_bytes > len(content):
