@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asd_core.audio.reading import count_channels
+from asd_core.data.names import with_names
 from asd_core.data.recordings import find_recordings, training_rows
 from asd_core.errors import AudioError, DataSetError, UsageError
 from asd_core.features.prints import SoundPrint, sound_print
@@ -194,7 +195,7 @@ def index_clips(
     """
     if not data.is_dir():
         raise DataSetError(f"{data} is not a folder; --data names a folder of machines or of one machine")
-    index = _choose(_machines(data, normal=normal), data, machine)
+    index = with_names(_choose(_machines(data, normal=normal), data, machine))
     if recording_by is not None:
         index = replace(index, clips=_with_recordings(index, recording_by))
     if index.layout in _WITHOUT_SPLIT:

@@ -121,7 +121,7 @@ def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1
             continue
         good.append(clip)
         digests.append(waveform.digest)
-        warnings += [f"{clip.relative}: {text}" for text in waveform.warnings]
+        warnings += [f"{clip.shown}: {text}" for text in waveform.warnings]
     return ReadableClips(tuple(good), tuple(digests), tuple(refused), tuple(warnings))
 
 

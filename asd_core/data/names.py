@@ -1,8 +1,9 @@
 """What the owners of clips call them, where clips are stored under names made from their content.
 
-`names.jsonl` in the folder of a data set holds one JSON object per line, a later one replaces an earlier one of the
-same clip: `{"path", "name"}`, and in newer ones also `recorded` (ISO 8601, local time without a zone) and `recorded_from`, what
-says so. Earlier releases kept one object in `names.json`, and marked clips are named in `marked.jsonl`; both are read.
+`names.jsonl` in the folder of a data set holds one JSON object per line, `{"path", "name"}`; a later one replaces an
+earlier one of the same clip. Newer ones also have `recorded` (ISO 8601, local time without a zone) and `recorded_from`,
+which says how that is known. Earlier releases kept one object in `names.json`, and marked clips are named in
+`marked.jsonl`; both are read.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asd_core.errors import FileError
+from asd_core.audio.recorded import recorded_at, time_in_name
+from asd_core.errors import AudioError, FileError
 from asd_core.formats import display_name
 from asd_core.system.files import parse_json, read_if_present
 
@@ -38,9 +40,14 @@ class RecordedTime:
     source: str
 
     @property
+    def written(self) -> str:
+        """The time alone: `2024-05-01 13:45:10`."""
+        return f"{self.time:%Y-%m-%d %H:%M:%S}"
+
+    @property
     def text(self) -> str:
-        """For people: `2024-05-01 13:45:10, from its name`."""
-        return f"{self.time:%Y-%m-%d %H:%M:%S}, {TIME_SOURCES[self.source]}"
+        """The time and how it is known: `2024-05-01 13:45:10, from its name`."""
+        return f"{self.written}, {TIME_SOURCES[self.source]}"
 
 
 TIME_SOURCES = {
@@ -116,8 +123,11 @@ def _numbered(name: str, number: int) -> str:
 
 def name_lines(names: Mapping[str, str], recorded: Mapping[str, RecordedTime]) -> bytes:
     """Write lines of `names.jsonl` for clips by their relative paths."""
-    entries = [{"path": path, "name": owner_name(name), **_time_entry(recorded.get(path))} for path, name in names.items()]
-    return "".join(json.dumps(entry) + "\n" for entry in entries).encode("ascii")
+    lines = (
+        json.dumps({"path": path, "name": owner_name(name), **_time_entry(recorded.get(path))}) + "\n"
+        for path, name in names.items()
+    )
+    return "".join(lines).encode("ascii")
 
 
 def _time_entry(recorded: RecordedTime | None) -> dict[str, str]:
@@ -175,6 +185,31 @@ def _whole_names(path: Path) -> ClipNames:
     if not isinstance(names, dict):
         return ClipNames(faults=(_names_fault(path, "it must hold an object with names"),))
     return ClipNames({path: owner_name(str(name)) for path, name in names.items()})
+
+
+def recorded_time(clip: Clip, names: ClipNames) -> RecordedTime | None:
+    """When a clip was recorded: as noted, else by name, metadata or file; None where it cannot be opened."""
+    if (noted := names.recorded.get(clip.relative)) is not None:
+        return noted
+    try:
+        found = recorded_at(clip.path, name=clip.name)
+    except AudioError:
+        return None
+    source = "upload" if found.how == "file" and clip.name is not None else found.how
+    return RecordedTime(_begun(found.time, clip, source), source)
+
+
+def known_time(clip: Clip, names: ClipNames) -> RecordedTime | None:
+    """When a clip was recorded, where a note or its name says so; the clip is not opened."""
+    if (noted := names.recorded.get(clip.relative)) is not None:
+        return noted
+    time = time_in_name(clip.shown.partition("#t=")[0])
+    return None if time is None else RecordedTime(_begun(time, clip, "name"), "name")
+
+
+def _begun(time: datetime, clip: Clip, source: str) -> datetime:
+    """When a stretch of a longer recording begins; the time of a file says nothing of its beginning."""
+    return time + timedelta(seconds=clip.span[0]) if clip.span and source in ("name", "metadata") else time
 
 
 def _marked_names(path: Path) -> dict[str, str]:
