@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.data.data_set import DataSet, Dependence, expected_counts, find_dependence
-from asd_core.data.names import TIME_SOURCES, known_time, read_names
+from asd_core.data.names import known_time, read_names
 from asd_core.data.survey import Group, Survey, has_survey, survey, survey_key
 from asd_core.data.table import EMBEDDED_NAME, KnownSet
 from asd_core.formats import display_name
@@ -109,8 +109,7 @@ def _times_text(stamped: StampedSet) -> str:
     if not known:
         return ""
     first, last = (pick(known, key=lambda each: each.time).written for pick in (min, max))
-    sources = Counter(TIME_SOURCES[each.source] for each in known)
-    counts = ", ".join(f"{n:,} {source}" for source, n in sources.items())
+    counts = ", ".join(f"{n:,} from the {source}" for source, n in Counter(each.source for each in known).most_common())
     return f"Recorded between {first} and {last} (known of {len(known):,} clips: {counts})"
 
 
