@@ -105,12 +105,12 @@ def _times_text(stamped: StampedSet) -> str:
     """Say when the clips were recorded, as far as names and notes tell; empty where they do not."""
     index = stamped.data_set.index
     names = read_names(index.root)
-    known = [time for clip in index.clips if (time := known_time(clip, names)) is not None]
+    known = [time for clip in index.clips if (time := known_time(clip, names)) and time.source != "upload"]
     if not known:
         return ""
     first, last = (pick(known, key=lambda each: each.time).written for pick in (min, max))
     counts = ", ".join(f"{n:,} from the {source}" for source, n in Counter(each.source for each in known).most_common())
-    return f"Recorded between {first} and {last} (known of {len(known):,} clips: {counts})"
+    return f"Recorded between {first} and {last} (known of {len(known):,} of {len(index.clips):,} clips: {counts})"
 
 
 def _published(data_set: DataSet) -> None:

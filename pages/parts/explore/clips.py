@@ -123,7 +123,9 @@ def noted_names(stamped: StampedSet) -> ClipNames:
 def _time_text(clip: Clip, names: ClipNames) -> str:
     """Write when a clip was recorded; empty where that is not known without opening it."""
     found = known_time(clip, names)
-    return "" if found is None else found.written
+    if found is None:
+        return ""
+    return f"{found.written} (uploaded)" if found.source == "upload" else found.written
 
 
 def facts_text(data_set: DataSet, stamp: str, clip: Clip) -> str:

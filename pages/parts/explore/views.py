@@ -42,6 +42,7 @@ from pages.shared.cards import in_columns
 from pages.shared.choices import keep, link, switch
 from pages.shared.components.player import ColourScale, Panel, synced_player
 from pages.shared.keys import kept
+from pages.shared.plain_text import plain
 from pages.shared.sources import clip_title
 
 LABEL_COLOURS = {"normal": NORMAL_COLOUR, "anomalous": ANOMALOUS_COLOUR, "unlabelled": NEUTRAL_COLOUR}
@@ -90,7 +91,7 @@ def listen_view(data_set: DataSet, stamp: str) -> None:
     for column, (number, clip) in in_columns(list(enumerate(picked)), per_row=2):  # one time scale for all
         with column:
             _player(clip, channel, settings, peak, key=f"explore_player_{number}")
-            st.text(facts_text(data_set, stamp, clip))
+            st.caption(plain(facts_text(data_set, stamp, clip)))
     st.caption(
         f"Waveforms on one scale. Spectrograms: {settings.text}, the same for every clip. Click to seek; space plays, "
         "the arrow keys move by half a second."
