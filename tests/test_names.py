@@ -27,6 +27,7 @@ from asd_core.evaluation.imported import rescore
 from asd_core.evaluation.scores import ScoredClip, Scores, format_scores, parse_scores
 from asd_core.reports.html import write_report
 from asd_core.tasks.train import TrainingRequest, train
+from pages.shared.sources import clip_title
 
 MONDAY = "2026-11-02_10-00-00"
 
@@ -313,6 +314,20 @@ def everything_on(app: AppTest) -> str:
         texts += [table.value.to_string() for table in app.dataframe]
     texts += [str(each.proto) for kind in ("vega_lite_chart", "arrow_vega_lite_chart") for each in app.get(kind)]
     return "\n".join(texts).replace("\\", "").replace("\u2060", "")
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "title"),
+    [
+        ("test/anomaly_id_02_00000001.wav", "", "anomalous (worn) · id 02 · anomaly_id_02_00000001"),
+        ("worn/02/0f.wav", "worn/02/day 1/a.wav", "anomalous (worn) · id 02 · day 1/a"),
+        ("id_02/abnormal/0f.wav", "", "anomalous (worn) · id 02 · 0f"),
+        ("", "", "anomalous (worn) · id 02 · "),
+        ("Normal/a.flac", "", "anomalous (worn) · id 02 · a.flac"),
+    ],
+)
+def test_a_title_leaves_out_what_label_kind_and_id_say(path, name, title):
+    assert clip_title(ScoredClip(path, "02", "test", "anomalous", "worn", "ab" * 32, 1.0, name)) == title
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -46,11 +46,14 @@ def name_order(clip: ScoredClip | Clip) -> tuple[object, ...]:
 
 
 def clip_title(clip: ScoredClip | Clip) -> str:
-    """Say what a clip of the data set is: label, kind, id, and its name with those folders that say more."""
-    *folders, name = PurePosixPath(clip.shown).parts
+    """Say what a clip of the data set is: label, kind, id, and its name with those folders that say more.
+
+    Two clips have two titles, since lists are chosen from by them: only the usual suffix is left out.
+    """
+    *folders, name = PurePosixPath(clip.shown).parts or ("",)
     said = {clip.label, clip.kind, clip.split, clip.machine_id, f"id_{clip.machine_id}", *_SAID_FOLDERS}
     further = [folder for folder in folders if folder.lower() not in said and folder not in said]
-    title = "/".join([*further, PurePosixPath(name).stem])
+    title = "/".join([*further, name.removesuffix(".wav")])
     return f"{label_and_kind(clip)} · id {display_name(clip.machine_id)} · {display_name(title)}"
 
 
