@@ -138,8 +138,10 @@ def test_a_marked_clip_bears_the_name_it_was_marked_under(home):
 
 def test_runs_in_name_order_follow_the_owners_names_and_not_the_digests(home):
     names = [f"take {number}.wav" for number in range(1, 16)]
-    clips = uploaded("pump", sent(*names))
-    assert [clip.shown for clip in clips] != sorted((clip.shown for clip in clips), key=natural_key)
+    indexed = uploaded("pump", sent(*names))
+    assert [clip.shown for clip in indexed] == [f"normal/{name}" for name in names]
+    clips = sorted(indexed, key=lambda clip: clip.relative)
+    assert clips != list(indexed)
     recordings = find_recordings(clips, [None] * len(clips))
     runs: dict[str, list[str]] = {}
     for clip, label in sorted(zip(clips, recordings.labels, strict=True), key=lambda each: natural_key(each[0].shown)):
@@ -172,8 +174,8 @@ def test_an_uploads_time_is_that_of_its_name_then_its_metadata_then_the_upload(h
     noted = {Path(path).name: time for path, time in upload_names(known).recorded.items()}
     clips = by_name(library.open_known(known, "pump").index.clips)
     found = {name: noted[clip.path.name] for name, clip in clips.items()}
-    assert found[f"normal/{MONDAY}.wav"].text == "2026-11-02 10:00:00, from its name"
-    assert found["normal/b.wav"].text == "2024-05-01 13:45:10, from its metadata"
+    assert found[f"normal/{MONDAY}.wav"].text == "recorded 2026-11-02 10:00:00, as its name says"
+    assert found["normal/b.wav"].text == "recorded 2024-05-01 13:45:10, as its metadata say"
     assert found["normal/c.wav"].source == "upload"
     assert began <= found["normal/c.wav"].time <= datetime.now()
 
@@ -371,8 +373,8 @@ def test_explore_says_when_a_clip_was_recorded_and_how_that_is_known(installatio
     app = opened("pages/explore.py")
     texts = [each.value.replace("\\", "").replace("\u2060", "") for each in app.caption]
     fault = next(text for text in texts if text.startswith("grinding/press hall/Grinding noise"))
-    assert fault.endswith("when it was uploaded")
-    assert any("recorded 2026-11-02 10:00:" in text and text.endswith("from its name") for text in texts)
+    assert "recorded at an unknown time, uploaded 20" in fault
+    assert any("recorded 2026-11-02 10:00:" in text and text.endswith("as its name says") for text in texts)
     assert any(cell.endswith(" (uploaded)") for cell in app.dataframe[0].value["Recorded"])
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asd_core.audio.recorded import recorded_at, time_in_name
+from asd_core.data.recordings import name_order
 from asd_core.errors import AudioError, FileError
 from asd_core.formats import display_name
 from asd_core.system.files import parse_json, read_if_present
@@ -46,15 +47,15 @@ class RecordedTime:
 
     @property
     def text(self) -> str:
-        """The time and how it is known: `2024-05-01 13:45:10, from its name`."""
-        return f"{self.written}, {TIME_SOURCES[self.source]}"
+        """The time and how it is known: `recorded 2024-05-01 13:45:10, as its name says`."""
+        return TIME_SOURCES[self.source].format(self.written)
 
 
 TIME_SOURCES = {
-    "name": "from its name",
-    "metadata": "from its metadata",
-    "file": "when the file was last changed",
-    "upload": "when it was uploaded",
+    "name": "recorded {}, as its name says",
+    "metadata": "recorded {}, as its metadata say",
+    "file": "recorded at an unknown time, last changed {}",
+    "upload": "recorded at an unknown time, uploaded {}",
 }
 
 
@@ -91,9 +92,14 @@ def read_names(folder: Path) -> ClipNames:
 
 
 def with_names(index: ClipIndex) -> ClipIndex:
-    """The same clips with their owners' names; of equal names in a folder the later ones are numbered, `a (2).wav`."""
+    """The same clips with their owners' names, in natural order of these; the same index where none has one.
+
+    Of equal names in a folder the later ones are numbered, `a (2).wav`.
+    """
     names = told_apart(read_names(index.root).names)
-    return replace(index, clips=tuple(_with_name(clip, names) for clip in index.clips)) if names else index
+    if not names:
+        return index
+    return replace(index, clips=tuple(sorted((_with_name(clip, names) for clip in index.clips), key=name_order)))
 
 
 def _with_name(clip: Clip, names: Mapping[str, str]) -> Clip:

@@ -131,7 +131,7 @@ def _time_text(clip: Clip, names: ClipNames) -> str:
 def facts_text(data_set: DataSet, stamp: str, clip: Clip) -> str:
     """Say which clip this is, when it was recorded and how that is known; opens the clip where it must."""
     recorded = recorded_time(clip, noted_names(StampedSet(data_set, stamp)))
-    return shown_name(clip) if recorded is None else f"{shown_name(clip)} · recorded {recorded.text}"
+    return shown_name(clip) if recorded is None else f"{shown_name(clip)} · {recorded.text}"
 
 
 def _in_turn(clips: Sequence[Clip]) -> list[Clip]:
