@@ -45,16 +45,20 @@ def name_order(clip: ScoredClip | Clip) -> tuple[object, ...]:
     return natural_key(clip.shown), clip.path
 
 
-def clip_title(clip: ScoredClip | Clip) -> str:
-    """Say what a clip of the data set is: label, kind, id, and its name with those folders that say more.
-
-    Two clips have two titles, since lists are chosen from by them: only the usual suffix is left out.
-    """
+def short_name(clip: ScoredClip | Clip) -> str:
+    """Return a clip's name with those of its folders that say more than its label, kind, split and id."""
     *folders, name = PurePosixPath(clip.shown).parts or ("",)
     said = {clip.label, clip.kind, clip.split, clip.machine_id, f"id_{clip.machine_id}", *_SAID_FOLDERS}
     further = [folder for folder in folders if folder.lower() not in said and folder not in said]
-    title = "/".join([*further, name.removesuffix(".wav")])
-    return f"{label_and_kind(clip)} · id {display_name(clip.machine_id)} · {display_name(title)}"
+    return display_name("/".join([*further, name]))
+
+
+def clip_title(clip: ScoredClip | Clip) -> str:
+    """Say what a clip of the data set is: label, kind, id, name.
+
+    Two clips have two titles, since one is chosen from a list by them: only the usual suffix is left out.
+    """
+    return f"{label_and_kind(clip)} · id {display_name(clip.machine_id)} · {short_name(clip).removesuffix('.wav')}"
 
 
 def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
