@@ -194,7 +194,7 @@ def test_lines_of_earlier_releases_and_damaged_times_still_name_their_clips(home
     found = read_names(known.folder)
     assert found.faults == ()
     assert list(found.names.values()) == ["older.wav", "one", "two", "three"]
-    assert {path: time.written for path, time in found.recorded.items()} == {"normal/3.wav": "2024-05-01 10:00:00"}
+    assert {path: time.time for path, time in found.recorded.items()} == {"normal/3.wav": datetime(2024, 5, 1, 10)}
 
 
 def test_a_clip_without_a_note_has_the_time_of_its_name_metadata_or_file(tmp_path):
