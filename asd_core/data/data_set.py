@@ -146,7 +146,7 @@ def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1
             continue
         coding = next((text.removeprefix(LOSSY) for text in waveform.warnings if text.startswith(LOSSY)), "")
         good.append((clip, waveform.digest, coding))
-        warnings += [f"{clip.relative}: {text}" for text in waveform.warnings if not text.startswith(LOSSY)]
+        warnings += [f"{clip.shown}: {text}" for text in waveform.warnings if not text.startswith(LOSSY)]
     codings = tuple(coding for _, _, coding in good)
     if (remark := coding_remark(codings)) is not None:
         warnings.insert(0, f"{LOSSY}{remark}")

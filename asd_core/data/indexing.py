@@ -34,6 +34,7 @@ from asd_core.data.label_tables import (
     read_track,
     track_meanings,
 )
+from asd_core.data.names import with_names
 from asd_core.data.own_folders import Meaning, OwnMachine, check_label, check_labels, understand
 from asd_core.data.published_layouts import PUBLISHED, Published
 from asd_core.data.recordings import find_recordings, training_rows
@@ -100,7 +101,7 @@ def index_clips(
     found = _machine_of(data, machine, rules, within)
     if rules.segment_s is not None:
         found = _in_segments(found, rules.segment_s, rules.segment_s if rules.hop_s is None else rules.hop_s)
-    index = _index(found)
+    index = with_names(_index(found))
     if rules.recording_by is not None:
         index = replace(index, clips=_with_recordings(index, rules.recording_by))
     index = replace(index, clips=_with_splits(index, seed=seed))
