@@ -18,6 +18,7 @@ import pytest
 import soundfile as sf
 from sounds import PROJECT, hum
 
+from asd_core.audio import decoding_child
 from asd_core.audio import sandbox as decoding
 from asd_core.audio.reading import MAX_UPLOAD_BYTES, decode_waveform, encode_wav
 from asd_core.audio.sandbox import Decoder, decode_upload
@@ -136,7 +137,7 @@ def test_the_child_is_limited(decoder):
     assert (found["Max core file size"], found["Max file size"], found["Max open files"]) == ("0", "0", "16")
     assert decoding.MEMORY_BYTES < int(found["Max address space"]) < decoding.MEMORY_BYTES + 400 * 2**20
     assert int(found["Max cpu time"]) <= decoding.SECONDS + 10
-    assert os.getpriority(os.PRIO_PROCESS, one.process.pid) >= os.nice(0) + decoding.NICENESS
+    assert os.getpriority(os.PRIO_PROCESS, one.process.pid) >= os.nice(0) + decoding_child.NICENESS
 
 
 @linux

@@ -13,7 +13,7 @@ from sounds import PROJECT
 
 from asd_core.artifacts.arrays import parse_safetensors
 from asd_core.artifacts.manifest import parse_manifest
-from asd_core.audio import sandbox as decoding
+from asd_core.audio import messages
 from asd_core.data import survey, table
 from asd_core.data.simulated.record import MARKER_NAME, read_simulated
 from asd_core.data.uploads import upload_names
@@ -85,7 +85,7 @@ def test_a_deep_marker_or_record_is_refused_by_name(depth, tmp_path):
 def test_a_deep_answer_of_the_decoder_ends_it(depth):
     answer = struct.pack("<I", 2 * depth) + nested(depth)
     with pytest.raises(ValueError, match="deep"):
-        decoding._read_header(io.BytesIO(answer))
+        messages.read_answer(io.BytesIO(answer))
 
 
 @DEPTHS

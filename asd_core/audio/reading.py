@@ -21,6 +21,7 @@ import numpy as np
 
 from asd_core.audio.channels import Channels
 from asd_core.audio.faults import sound_warnings
+from asd_core.audio.kinds import other_kind
 from asd_core.audio.opening import FileContent, naming_refusals, opened, read_regular, regular_size, too_big
 from asd_core.audio.riff import Content, WavHeader, check_layout, wav_header
 from asd_core.errors import AudioError, InputError
@@ -87,7 +88,8 @@ class SoundStream:
     sr
         The file's own sampling rate in Hz.
     n_frames
-        Number of frames that `blocks` yields in all.
+        Number of frames that `blocks` yields in all; of a compressed recording what its header says, so that it may be
+        some frames more or fewer.
     warnings
         `code: text` lines on the file ("truncated").
     blocks
@@ -101,6 +103,15 @@ class SoundStream:
     n_frames: int
     warnings: tuple[str, ...]
     blocks: Iterator[Float32Array]
+    n_channels: int
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Rate in Hz, frames and channels of a recording, as its header states them."""
+
+    sr: int
+    n_frames: int
     n_channels: int
 
 
@@ -212,6 +223,12 @@ def stream_sound(
     with naming_refusals(os.fspath(path)), opened(path) as descriptor:
         n_bytes = regular_size(descriptor, max_bytes)
         content = FileContent(descriptor, n_bytes)
+        if other_kind(content) is not None:
+            from asd_core.audio.sandbox import stream_in_child  # which imports this module
+
+            with stream_in_child(content, channel=channel, max_duration_s=max_duration_s) as other_sound:
+                yield other_sound
+            return
         header = _checked_header(content)
         os.lseek(descriptor, 0, os.SEEK_SET)
         with os.fdopen(descriptor, "rb", closefd=False) as file, _decoder(file, header) as sound:
@@ -227,12 +244,24 @@ def count_channels(path: str | os.PathLike[str]) -> int:
         return sound.n_channels
 
 
+def probe(
+    path: str | os.PathLike[str], *, max_bytes: int = MAX_FILE_BYTES, max_duration_s: float = MAX_DURATION_S
+) -> Extent:
+    """Read a recording's rate, length and channels; of its sound at most the beginning. Errors as `stream_sound`."""
+    with stream_sound(path, max_bytes=max_bytes, max_duration_s=max_duration_s) as sound:
+        return Extent(sound.sr, sound.n_frames, sound.n_channels)
+
+
 def _read_bytes(path: str | os.PathLike[str]) -> bytes:
     with opened(path) as descriptor:
         return read_regular(descriptor, MAX_FILE_BYTES)
 
 
 def _decoded(content: bytes, channel: int | None) -> Waveform:
+    if other_kind(content) is not None:
+        from asd_core.audio.sandbox import decode_in_child  # which imports this module
+
+        return decode_in_child(content, channel=channel)
     header = _checked_header(content)
     samples, sr, channel_faults = _decode_samples(content, header, channel)
     warnings = (header.warnings if header else ()) + sound_warnings(samples, sr=sr) + channel_faults

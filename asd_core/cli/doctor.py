@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+from asd_core.audio.kinds import only_lossless
 from asd_core.audio.reading import encode_wav
 from asd_core.audio.sandbox import Decoder
 from asd_core.errors import AudioError, UsageError
@@ -27,11 +29,16 @@ _REQUIRED = (
     "scikit-learn",
     "soundfile",
     "soxr",
+    "av",
     "safetensors",
     "torch",
     "streamlit",
     "plotly",
     "altair",
+)
+_IMA_FMT = struct.pack("<HHIIHHHH", 0x11, 1, 8000, 4000, 256, 4, 2, 505)
+_IMA_SILENCE = struct.pack("<4sI4s4sI20s4sI", b"RIFF", 4132, b"WAVE", b"fmt ", 20, _IMA_FMT, b"data", 4096) + bytes(
+    4096
 )
 _NEEDED_BYTES = 2 * 2**30
 _VERSION = re.compile(
@@ -58,7 +65,7 @@ def checks() -> list[Check]:
         "python", (3, 11) <= sys.version_info[:2] < (3, 14), True, f"{sys.version.split()[0]}, wanted 3.11-3.13"
     )
     found = [python, *[_package(name) for name in _REQUIRED], _data_dir(), _feature_cache(), _vggish()]
-    return [*found, *_protections(), _decoder()]
+    return [*found, *_protections(), _decoder(), _formats()]
 
 
 def _package(name: str) -> Check:
@@ -144,3 +151,17 @@ def _decoder() -> Check:
     finally:
         decoder.close()
     return Check("upload decoder", True, True, f"a child process, {'memory and' if limited else 'only'} time limited")
+
+
+def _formats() -> Check:
+    """Whether other formats than WAV and FLAC are decoded: tried on a second of silence in IMA ADPCM."""
+    name, decoder = "other formats", Decoder()
+    try:
+        if only_lossless():
+            return Check(name, True, False, "WAV and FLAC alone: ASD_FORMATS=strict")
+        decoder.decode(_IMA_SILENCE)
+    except (AudioError, OSError, UsageError) as error:
+        return Check(name, False, False, str(error))
+    finally:
+        decoder.close()
+    return Check(name, True, False, "MP3, M4A, Ogg and others, in a child process")
