@@ -92,7 +92,7 @@ def index_clips(
         Rules that cannot be followed.
     """
     if not data.is_dir():
-        raise DataSetError(f"{data} is not a folder; --data names a folder of machines or of one machine")
+        raise DataSetError(f"{data} is not a folder (--data names a folder of machines or of one machine)")
     rules = NO_RULES if rules is None else rules
     found = _machine_of(data, machine, rules, within)
     if rules.segment_s is not None:
@@ -376,13 +376,14 @@ def _with_recordings(index: ClipIndex, recording_by: str) -> tuple[Clip, ...]:
         pattern = re.compile(recording_by)
     except re.error as error:
         raise UsageError(
-            f"--recording-by takes folder, none or a regular expression; {recording_by!r} is none: {error}"
+            f"recordings are named by folder, none or a regular expression (--recording-by); {recording_by!r} is none: "
+            f"{error}"
         ) from error
     named = tuple(replace(clip, recording=_first_group(pattern, clip.relative)) for clip in clips)
     needed = [clip for clip in named if clip.label == "normal" and clip.split != "test"]
     if nameless := [clip.relative for clip in needed if clip.recording is None]:
         raise DataSetError(
-            f"--recording-by {recording_by!r} names no recording for {len(nameless)} normal clips, among them "
+            f"{recording_by!r} (--recording-by) names no recording for {len(nameless)} normal clips, among them "
             f"{nameless[0]}"
         )
     return named

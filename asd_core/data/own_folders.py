@@ -287,7 +287,8 @@ def no_normal_label(names: Sequence[str], where: str, *, what: str = "folder of 
     return DataSetError(
         f"no {what} in {where}: it has {', '.join(names)}; name the normal one with --normal{example}, or call it "
         f"{usual}",
-        advice=f"No {what}: it has {', '.join(names)}. Enter the name of the normal one below, or call it {usual}",
+        advice=f"No {what}: it has {', '.join(names)}. Enter the name of the normal one as the normal label, or call "
+        f"it {usual}",
     )
 
 
@@ -313,8 +314,9 @@ def _without_label_folders(folders: Mapping[str, tuple[str, ...]], rules: Folder
     remarks: tuple[str, ...] = ()
     if HERE not in rules.normal:
         remarks = (
-            "unlabelled: nothing says which recordings are normal, so none can be trained on: if all are, add "
-            "--normal . (a dot), else put the normal ones into a folder named normal, or write labels.csv",
+            "unlabelled: nothing says which recordings are normal, so none can be trained on: if all are, say "
+            "that everything else is normal (--normal . with a dot), else put the normal ones into a folder named "
+            "normal, or write labels.csv",
         )
     if n_normal:
         remarks = (

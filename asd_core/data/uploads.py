@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from asd_core.audio.kinds import kind_of
 from asd_core.audio.reading import MAX_UPLOAD_BYTES
 from asd_core.audio.sandbox import decode_upload
 from asd_core.data.folder_rules import NORMAL_WORDS, FolderRules
@@ -31,6 +32,18 @@ from asd_core.system.logs import event
 _NAMES, _OLD_NAMES = "names.jsonl", "names.json"
 _MAX_NAMES_BYTES = 256 * 2**20
 
+_SUFFIXES = {
+    "mp3": ".mp3",
+    "aac": ".aac",
+    "ogg": ".ogg",
+    "mov": ".m4a",
+    "matroska": ".webm",
+    "amr": ".amr",
+    "asf": ".wma",
+    "aiff": ".aiff",
+    "wav": ".wav",
+}
+"""Of stored clips, by the reader that a kind of recording is handed to."""
 MAX_UPLOADS, MAX_UPLOADED_BYTES = 50, 200 * 2**20
 """Of one session; a single file may have `asd_core.audio.reading.MAX_UPLOAD_BYTES`."""
 
@@ -46,11 +59,16 @@ class Quota:
         """Add files by their sizes, before any of them is read; raises UsageError where they are too many or large."""
         files, total = self.files + len(sizes), self.bytes + sum(sizes)
         if max(sizes, default=0) > MAX_UPLOAD_BYTES:
-            raise UsageError(f"a file may have at most {MAX_UPLOAD_BYTES >> 20} MB, got {max(sizes) / 2**20:.1f} MB")
+            raise UsageError(
+                f"an uploaded file may have at most {MAX_UPLOAD_BYTES >> 20} MB, got {max(sizes) / 2**20:.1f} MB: cut "
+                "it into shorter recordings, or let whoever runs this program put it into a folder on the server, then "
+                "choose 'Use a server folder' on the Data page"
+            )
         if files > MAX_UPLOADS or total > MAX_UPLOADED_BYTES:
             raise UsageError(
                 f"a session may upload {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB; with these it would be "
-                f"{files} files and {total / 2**20:.0f} MB. Name a folder instead, or reload the page for a new session"
+                f"{files} files and {total / 2**20:.0f} MB. Use a server folder instead (on the Data page), or reload "
+                "the page for a new session"
             )
         return Quota(files, total)
 
@@ -74,7 +92,7 @@ class Stored:
     stored, repeated
         Number of new clips, and of those that were there already or occur twice in this upload.
     refused
-        `{"name": ..., "reason": ...}` of each.
+        `AudioError.entry` of each, by its owner's name for it.
     used
         The session's quota after this upload.
     """
@@ -95,7 +113,7 @@ def check_quota(sizes: Sequence[int], used: Quota) -> Quota:
         Nothing, too many, too large, or too little room on the disk.
     """
     if not sizes:
-        raise UsageError("choose at least one WAV or FLAC file")
+        raise UsageError("choose at least one recording")
     longer = used.with_files(sizes)
     check_free_disk(sum(sizes))
     return longer
@@ -167,7 +185,7 @@ def store_uploads(
         try:
             decode_upload(upload.content, name=upload.name)
         except AudioError as error:
-            refused.append({"name": display_name(upload.name), "reason": f"{error.code}: {error}"})
+            refused.append(error.entry(display_name(upload.name)))
         else:
             good.append(upload)
         if on_progress is not None:
@@ -321,7 +339,8 @@ def _id_folder(machine_id: str) -> str:
 
 
 def _storage_name(content: bytes) -> str:
-    suffix = ".flac" if content[:4] == b"fLaC" else ".wav"
+    kind = kind_of(content)
+    suffix = _SUFFIXES[kind.demuxer] if kind else ".flac" if content[:4] == b"fLaC" else ".wav"
     return hashlib.sha256(content).hexdigest()[:32] + suffix
 
 

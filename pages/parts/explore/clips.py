@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from asd_core.audio.reading import read_waveform
 from asd_core.data.clips import Clip, file_digest
 from asd_core.data.data_set import DataSet
 from asd_core.data.library import find_machine
 from asd_core.errors import AudioError
+from asd_core.features.cache import read_clip
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.features.spectra import SpectrumSpread, mean_spectrum, spectrum_spread
 from asd_core.formats import display_name
@@ -76,7 +76,15 @@ def data_set_of(chosen: Chosen) -> tuple[DataSet, str] | None:
 
 def load(clip: Clip, channel: int | None) -> Waveform:
     """Read a clip by its data set's channel; it is kept in memory under the digest of its bytes."""
-    return cached_clip(ClipFile(str(clip.path), file_digest(clip.path), channel))
+    return cached_clip(_file(clip, channel))
+
+
+def _file(clip: Clip, channel: int | None) -> ClipFile:
+    """The clip's file by the digest of its bytes; a stretch, whose file may be large, by its time of change."""
+    if clip.span is None:
+        return ClipFile(str(clip.path), file_digest(clip.path), channel)
+    status = clip.path.stat()
+    return ClipFile(str(clip.path), f"{status.st_size} bytes, {status.st_mtime_ns} ns", channel, clip.span)
 
 
 def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
@@ -191,7 +199,7 @@ def _read_all(clips: Sequence[Clip], channel: int | None) -> Holdings:
     refused: list[tuple[str, str]] = []
     for clip in _with_progress(clips, "Reading every clip, once"):
         try:
-            waveform = read_waveform(clip.path, channel=channel)
+            waveform = read_clip(clip.path, channel=channel, span=clip.span)
         except AudioError as error:
             refused.append((clip.relative, f"{error.code}: {error}"))
             continue
@@ -231,12 +239,12 @@ def _sampled(clips: Sequence[Clip]) -> list[Clip]:
 
 @kept()
 def _spectrum(file: ClipFile) -> FloatArray:
-    return mean_spectrum(read_waveform(file.path, channel=file.channel).samples)
+    return mean_spectrum(read_clip(file.path, channel=file.channel, span=file.span).samples)
 
 
 def clip_spectrum(clip: Clip, channel: int | None) -> FloatArray:
     """Mean spectrum of one clip, shape (512,), in dB."""
-    return _spectrum(ClipFile(str(clip.path), file_digest(clip.path), channel))
+    return _spectrum(_file(clip, channel))
 
 
 def _with_progress(clips: Sequence[Clip], text: str) -> Iterable[Clip]:
