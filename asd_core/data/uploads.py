@@ -60,15 +60,15 @@ class Quota:
         files, total = self.files + len(sizes), self.bytes + sum(sizes)
         if max(sizes, default=0) > MAX_UPLOAD_BYTES:
             raise UsageError(
-                f"an uploaded file may have at most {MAX_UPLOAD_BYTES >> 20} MB, got {max(sizes) / 2**20:.1f} MB: cut "
-                "it into shorter recordings, or let whoever runs this program put it into a folder on the server, then "
-                "choose 'Use a server folder' on the Data page"
+                "cut the file into shorter recordings, or let whoever runs this program put it into a folder on the "
+                "server, then choose 'Use a server folder' on the Data page: an uploaded file may have at most "
+                f"{MAX_UPLOAD_BYTES >> 20} MB, this one has {max(sizes) / 2**20:.1f} MB"
             )
         if files > MAX_UPLOADS or total > MAX_UPLOADED_BYTES:
             raise UsageError(
-                f"a session may upload {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB; with these it would be "
-                f"{files} files and {total / 2**20:.0f} MB. Use a server folder instead (on the Data page), or reload "
-                "the page for a new session"
+                "choose 'Use a server folder' on the Data page, or reload the page for a new session: a session may "
+                f"upload {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB, with these it would be {files} files "
+                f"and {total / 2**20:.0f} MB"
             )
         return Quota(files, total)
 

@@ -37,7 +37,6 @@ LAYOUTS = {
     "table": "a table of labels, or label tracks beside the recordings",
     "loose": "loose files without labels: they can be scored, not trained on",
 }
-ALWAYS_SPLIT = ("dcase2020", "dcase2021")
 MAX_NAMED = 5
 RECORDINGS_HELP = (
     "Clips are often cut from few long recordings. Those of one recording sound alike: they count as one when a "
@@ -102,7 +101,7 @@ def _layout(index: ClipIndex) -> DeltaGenerator:
     st.caption(f"{len(index.clips):,} clips; layout found: {LAYOUTS[index.layout]}")
     if index.channel is not None:
         st.caption(f"Of several channels, number {index.channel} (from 0) is heard, as in DCASE.")
-    if index.layout not in ALWAYS_SPLIT and index.select(split="train", label="normal"):
+    if _is_drawn(index):
         st.caption(
             "There is no test split of its own: of an id with anomalous clips to test, whole recordings with about 60 "
             "% of its normal clips are drawn for training; of any other id all are."
@@ -111,6 +110,12 @@ def _layout(index: ClipIndex) -> DeltaGenerator:
     label_table(index, {}, place=understood)
     left_out(index)
     return understood
+
+
+def _is_drawn(index: ClipIndex) -> bool:
+    """Whether the training clips were drawn: the same folder or name then has some in both splits."""
+    train, test = ({clip.rule for clip in index.select(split=split, label="normal")} for split in ("train", "test"))
+    return bool(train & test)
 
 
 def _published(data_set: DataSet) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,13 +47,13 @@ class Holdings:
     clips, traits, digests
         The readable clips; all of one length.
     refused
-        (relative path, reason) of each other clip.
+        `AudioError.entry` of each other clip.
     """
 
     clips: tuple[Clip, ...]
     traits: tuple[ClipTraits, ...]
     digests: tuple[str, ...]
-    refused: tuple[tuple[str, str], ...]
+    refused: tuple[Mapping[str, str], ...]
 
     @property
     def duplicates(self) -> list[list[str]]:
@@ -196,12 +196,12 @@ def holdings(data_set: DataSet, stamp: str) -> Holdings:
 
 def _read_all(clips: Sequence[Clip], channel: int | None) -> Holdings:
     good: list[tuple[Clip, ClipTraits, str]] = []
-    refused: list[tuple[str, str]] = []
+    refused: list[Mapping[str, str]] = []
     for clip in _with_progress(clips, "Reading every clip, once"):
         try:
             waveform = read_clip(clip.path, channel=channel, span=clip.span)
         except AudioError as error:
-            refused.append((clip.relative, f"{error.code}: {error}"))
+            refused.append(error.entry(clip.relative))
             continue
         good.append((clip, traits(waveform), waveform.digest))
     columns = zip(*good, strict=True) if good else ((), (), ())
