@@ -286,7 +286,7 @@ def probe(
     path: str | os.PathLike[str], *, max_bytes: int = MAX_FILE_BYTES, max_duration_s: float = MAX_DURATION_S
 ) -> Extent:
     """Read a recording's rate, length and channels; of its sound at most the beginning. Errors as `stream_sound`."""
-    with stream_sound(path, max_bytes=max_bytes, max_duration_s=max_duration_s) as sound:
+    with stream_sound(path, max_bytes=max_bytes, max_duration_s=max_duration_s, channel=0) as sound:
         return Extent(sound.sr, sound.n_frames, sound.n_channels)
 
 

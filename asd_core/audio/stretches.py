@@ -17,7 +17,7 @@ import numpy as np
 from asd_core.audio.faults import sound_warnings
 from asd_core.audio.kinds import LOSSY
 from asd_core.audio.opening import MAX_RECORDING_BYTES
-from asd_core.audio.reading import MAX_RECORDING_S, MIN_DURATION_S, SoundStream, stream_sound
+from asd_core.audio.reading import MAX_RECORDING_S, MIN_DURATION_S, Extent, SoundStream, probe, stream_sound
 from asd_core.audio.segments import at_rate
 from asd_core.errors import AudioError
 from asd_core.types import SR, Float32Array, Waveform
@@ -26,10 +26,9 @@ KEPT_OPEN = 2
 """So many recordings stay open at most."""
 
 
-def length_s(path: str | os.PathLike[str]) -> float:
-    """Length of a recording in seconds as its header has it; raises AudioError as `stream_sound` does."""
-    with stream_sound(path, max_bytes=MAX_RECORDING_BYTES, max_duration_s=MAX_RECORDING_S) as sound:
-        return sound.n_frames / sound.sr
+def extent(path: str | os.PathLike[str]) -> Extent:
+    """Rate, length and channels of a recording of any length, as its header has them; errors as `stream_sound`."""
+    return probe(path, max_bytes=MAX_RECORDING_BYTES, max_duration_s=MAX_RECORDING_S)
 
 
 def read_stretch(path: str | os.PathLike[str], span: tuple[float, float], *, channel: int | None = None) -> Waveform:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from asd_core.audio.kinds import kind_of
 from asd_core.audio.reading import MAX_UPLOAD_BYTES
 from asd_core.audio.recorded import time_in_name, time_in_wav
 from asd_core.audio.sandbox import decode_upload
@@ -27,6 +28,18 @@ from asd_core.system.files import replace_beneath
 from asd_core.system.locks import data_set_lock
 from asd_core.system.logs import event
 
+_SUFFIXES = {
+    "mp3": ".mp3",
+    "aac": ".aac",
+    "ogg": ".ogg",
+    "mov": ".m4a",
+    "matroska": ".webm",
+    "amr": ".amr",
+    "asf": ".wma",
+    "aiff": ".aiff",
+    "wav": ".wav",
+}
+"""Of stored clips, by the reader that a kind of recording is handed to."""
 MAX_UPLOADS, MAX_UPLOADED_BYTES = 50, 200 * 2**20
 """Of one session; a single file may have `asd_core.audio.reading.MAX_UPLOAD_BYTES`."""
 
@@ -42,11 +55,16 @@ class Quota:
         """Add files by their sizes, before any of them is read; raises UsageError where they are too many or large."""
         files, total = self.files + len(sizes), self.bytes + sum(sizes)
         if max(sizes, default=0) > MAX_UPLOAD_BYTES:
-            raise UsageError(f"a file may have at most {MAX_UPLOAD_BYTES >> 20} MB, got {max(sizes) / 2**20:.1f} MB")
+            raise UsageError(
+                "cut the file into shorter recordings, or let whoever runs this program put it into a folder on the "
+                "server, then choose 'Use a server folder' on the Data page: an uploaded file may have at most "
+                f"{MAX_UPLOAD_BYTES >> 20} MB, this one has {max(sizes) / 2**20:.1f} MB"
+            )
         if files > MAX_UPLOADS or total > MAX_UPLOADED_BYTES:
             raise UsageError(
-                f"a session may upload {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB; with these it would be "
-                f"{files} files and {total / 2**20:.0f} MB. Name a folder instead, or reload the page for a new session"
+                "choose 'Use a server folder' on the Data page, or reload the page for a new session: a session may "
+                f"upload {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB, with these it would be {files} files "
+                f"and {total / 2**20:.0f} MB"
             )
         return Quota(files, total)
 
@@ -70,7 +88,7 @@ class Stored:
     stored, repeated
         Number of new clips, and of those that were there already or occur twice in this upload.
     refused
-        `{"name": ..., "reason": ...}` of each.
+        `AudioError.entry` of each, by its owner's name for it.
     used
         The session's quota after this upload.
     """
@@ -91,7 +109,7 @@ def check_quota(sizes: Sequence[int], used: Quota) -> Quota:
         Nothing, too many, too large, or too little room on the disk.
     """
     if not sizes:
-        raise UsageError("choose at least one WAV or FLAC file")
+        raise UsageError("choose at least one recording")
     longer = used.with_files(sizes)
     check_free_disk(sum(sizes))
     return longer
@@ -163,7 +181,7 @@ def store_uploads(
         try:
             decode_upload(upload.content, name=upload.name)
         except AudioError as error:
-            refused.append({"name": display_name(upload.name), "reason": f"{error.code}: {error}"})
+            refused.append(error.entry(display_name(upload.name)))
         else:
             good.append(upload)
         if on_progress is not None:
@@ -261,7 +279,8 @@ def _id_folder(machine_id: str) -> str:
 
 
 def _storage_name(content: bytes) -> str:
-    suffix = ".flac" if content[:4] == b"fLaC" else ".wav"
+    kind = kind_of(content)
+    suffix = _SUFFIXES[kind.demuxer] if kind else ".flac" if content[:4] == b"fLaC" else ".wav"
     return hashlib.sha256(content).hexdigest()[:32] + suffix
 
 

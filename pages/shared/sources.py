@@ -9,6 +9,7 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import read_waveform
+from asd_core.audio.stretches import read_stretch
 from asd_core.data.clips import LABELS, Clip
 from asd_core.data.folder_rules import ANOMALOUS_WORDS, NORMAL_WORDS, SPLITS
 from asd_core.data.recordings import natural_key
@@ -28,7 +29,9 @@ _SAID_FOLDERS = frozenset((*LABELS, *NORMAL_WORDS, *ANOMALOUS_WORDS, *SPLITS))
 @kept()
 def clip(file: ClipFile) -> Waveform:
     """Read a clip of a data set."""
-    return read_waveform(file.path, channel=file.channel)
+    if file.span is None:
+        return read_waveform(file.path, channel=file.channel)
+    return read_stretch(file.path, file.span, channel=file.channel)
 
 
 def label_and_kind(clip: ScoredClip | Clip) -> str:
@@ -86,7 +89,7 @@ def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Wav
 def load_scored(chosen: Chosen, scored: ScoredClip, channel: int | None) -> Waveform | None:
     """Read a clip of the data set by a detector's channel; None where its sound is not available."""
     root = clips_root(chosen)
-    return None if root is None else clip(ClipFile(str(root / scored.path), scored.digest, channel))
+    return None if root is None else clip(ClipFile.named(root, scored.path, scored.digest, channel))
 
 
 def of_one_channel(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:

@@ -8,20 +8,20 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from asd_core.audio.reading import read_waveform
 from asd_core.data.clips import Clip, file_digest
 from asd_core.data.data_set import DataSet
 from asd_core.data.library import find_machine
 from asd_core.data.names import ClipNames, known_time, read_names, recorded_time
 from asd_core.data.recordings import name_order
 from asd_core.errors import AudioError
+from asd_core.features.cache import read_clip
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.features.spectra import SpectrumSpread, mean_spectrum, spectrum_spread
 from asd_core.formats import display_name
@@ -50,13 +50,13 @@ class Holdings:
     clips, traits, digests
         The readable clips; all of one length.
     refused
-        (name, reason) of each other clip.
+        `AudioError.entry` of each other clip.
     """
 
     clips: tuple[Clip, ...]
     traits: tuple[ClipTraits, ...]
     digests: tuple[str, ...]
-    refused: tuple[tuple[str, str], ...]
+    refused: tuple[Mapping[str, str], ...]
 
     @property
     def duplicates(self) -> list[list[str]]:
@@ -79,7 +79,15 @@ def data_set_of(chosen: Chosen) -> tuple[DataSet, str] | None:
 
 def load(clip: Clip, channel: int | None) -> Waveform:
     """Read a clip by its data set's channel; it is kept in memory under the digest of its bytes."""
-    return cached_clip(ClipFile(str(clip.path), file_digest(clip.path), channel))
+    return cached_clip(_file(clip, channel))
+
+
+def _file(clip: Clip, channel: int | None) -> ClipFile:
+    """The clip's file by the digest of its bytes; a stretch, whose file may be large, by its time of change."""
+    if clip.span is None:
+        return ClipFile(str(clip.path), file_digest(clip.path), channel)
+    status = clip.path.stat()
+    return ClipFile(str(clip.path), f"{status.st_size} bytes, {status.st_mtime_ns} ns", channel, clip.span)
 
 
 def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
@@ -225,12 +233,12 @@ def holdings(data_set: DataSet, stamp: str) -> Holdings:
 
 def _read_all(clips: Sequence[Clip], channel: int | None) -> Holdings:
     good: list[tuple[Clip, ClipTraits, str]] = []
-    refused: list[tuple[str, str]] = []
+    refused: list[Mapping[str, str]] = []
     for clip in _with_progress(clips, "Reading every clip, once"):
         try:
-            waveform = read_waveform(clip.path, channel=channel)
+            waveform = read_clip(clip.path, channel=channel, span=clip.span)
         except AudioError as error:
-            refused.append((clip.shown, f"{error.code}: {error}"))
+            refused.append(error.entry(clip.shown))
             continue
         good.append((clip, traits(waveform), waveform.digest))
     columns = zip(*good, strict=True) if good else ((), (), ())
@@ -268,12 +276,12 @@ def _sampled(clips: Sequence[Clip]) -> list[Clip]:
 
 @kept()
 def _spectrum(file: ClipFile) -> FloatArray:
-    return mean_spectrum(read_waveform(file.path, channel=file.channel).samples)
+    return mean_spectrum(read_clip(file.path, channel=file.channel, span=file.span).samples)
 
 
 def clip_spectrum(clip: Clip, channel: int | None) -> FloatArray:
     """Mean spectrum of one clip, shape (512,), in dB."""
-    return _spectrum(ClipFile(str(clip.path), file_digest(clip.path), channel))
+    return _spectrum(_file(clip, channel))
 
 
 def _with_progress(clips: Sequence[Clip], text: str) -> Iterable[Clip]:

@@ -43,6 +43,7 @@ from pages.shared.choices import keep, link, switch
 from pages.shared.components.player import ColourScale, Panel, synced_player
 from pages.shared.keys import kept
 from pages.shared.plain_text import plain
+from pages.shared.refusals import refused_files
 from pages.shared.sources import clip_title
 
 LABEL_COLOURS = {"normal": NORMAL_COLOUR, "anomalous": ANOMALOUS_COLOUR, "unlabelled": NEUTRAL_COLOUR}
@@ -224,7 +225,7 @@ def contents_view(data_set: DataSet, stamp: str) -> None:
     if found.traits:
         _distributions(found.clips, [each.level_dbfs for each in found.traits], [t.duration_s for t in found.traits])
     _list("Clips with the same bytes", [" = ".join(map(display_name, paths)) for paths in found.duplicates])
-    _list("Files that were refused", [f"{display_name(path)}: {display_name(why)}" for path, why in found.refused])
+    refused_files(found.refused)
 
 
 def _distributions(clips: Sequence[Clip], levels_dbfs: Sequence[float], durations_s: Sequence[float]) -> None:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.scores import ScoredClip
+from asd_core.features.cache import split_name
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.monitoring.alarms import AlarmRule, Judge
 from asd_core.monitoring.rows import WatchRow
@@ -107,13 +108,13 @@ class Replay:
         return self.judge.judge(row, self._traits(scored), now=now)
 
     def _traits(self, scored: ScoredClip) -> ClipTraits | None:
-        if self.root is None or not (self.root / scored.path).is_file():
+        if self.root is None or not (self.root / split_name(scored.path)[0]).is_file():
             return None
         return _traits(self.sound(scored))
 
     def sound(self, scored: ScoredClip) -> Waveform:
         """Read a clip's sound."""
-        return clip(ClipFile(str((self.root or Path()) / scored.path), scored.digest, self.artifact.channel))
+        return clip(ClipFile.named(self.root or Path(), scored.path, scored.digest, self.artifact.channel))
 
 
 @st.cache_data(max_entries=1000, show_spinner=False, hash_funcs=HASHES)
