@@ -382,8 +382,10 @@ def _checked_length(sound: Sound, channel: int | None, *, max_duration_s: float,
     n_frames, sr = sound.n_frames, sound.sr
     if n_frames <= 0:
         raise refusals.no_sound()
-    if n_frames > max_duration_s * sr or (max_frames is not None and n_frames > max_frames):
-        rule = f"{max_duration_s} s" + (f" and {max_frames} frames" if max_frames else "")
+    if n_frames > max_duration_s * sr:
+        raise refusals.too_long(n_frames, sr, rule=f"{max_duration_s} s", max_recording_s=MAX_RECORDING_S)
+    if max_frames is not None and n_frames > max_frames:
+        rule = f"{max_frames / sr:g} s at {sr} Hz"
         raise refusals.too_long(n_frames, sr, rule=rule, max_recording_s=MAX_RECORDING_S)
     if n_frames < MIN_DURATION_S * sr:
         raise refusals.too_short(n_frames, sr, MIN_DURATION_S)
