@@ -14,7 +14,7 @@ import io
 import os
 import wave
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -124,6 +124,8 @@ class SoundStream:
         damaged.
     n_channels
         Channels of the file, of which `blocks` gives one or the mean.
+    late_warnings
+        Filled once all blocks are read: that a compressed recording breaks off is known only then.
     """
 
     sr: int
@@ -131,6 +133,7 @@ class SoundStream:
     warnings: tuple[str, ...]
     blocks: Iterator[Float32Array]
     n_channels: int
+    late_warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
