@@ -285,6 +285,13 @@ def test_a_refusal_orders_a_next_step_first_and_in_plain_words(tmp_path, kind):
     assert "\\x" not in error.what
 
 
+def test_the_scale_of_integers_is_told_by_the_loudest_sample_of_all():
+    fading_in = np.concatenate([np.full(70_000, 100.0), np.full(70_000, 30_000.0), np.full(70_000, 2_000_000.0)])
+    with pytest.raises(AudioError) as refusal:
+        decode_waveform(float_wav(fading_in))
+    assert refusal.value.what == "float samples up to 2,000,000 are a 24-bit integer scale; full scale is 1"
+
+
 COMMANDS = {
     "nine channels": "convert --channel 0",
     "4 kHz": "convert",

@@ -106,7 +106,7 @@ def _size(n_bytes: int) -> str:
 
 def too_small(n_bytes: int, min_bytes: int) -> AudioError:
     """Refuse a file too small for the header alone."""
-    what = f"a recording has at least {min_bytes} bytes, this file has {n_bytes}" if n_bytes else "the file is empty"
+    what = f"a recording has at least {min_bytes} bytes, this file has {n_bytes}" if n_bytes else "the file is empty (0 bytes)"
     return AudioError("empty", what, cure=_RECORD_AGAIN)
 
 
