@@ -65,15 +65,9 @@ READER_VERSION = 3
 """Raised whenever the same bytes give different samples or warnings."""
 
 _OTHER_KINDS = (
-    (0, b"OggS", "Ogg"),
-    (0, b"ID3", "MP3"),
-    (0, b"\xff\xfb", "MP3"),
-    (4, b"ftyp", "MP4 or M4A"),
-    (0, b"FORM", "AIFF"),
     (0, b"RIFX", "RIFX"),
     (0, b"caff", "CAF"),
     (0, b".snd", "AU"),
-    (0, b"\x1aE\xdf\xa3", "Matroska or WebM"),
 )
 # FLAC counts frames in 36 bits; libsndfile gives more where the header states none.
 _UNKNOWN_FRAMES = 2**36

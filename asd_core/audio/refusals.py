@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from math import ceil, log2
 
+from asd_core.audio.kinds import readable_kinds
 from asd_core.errors import AudioError
 
 CONVERT = "python -m asd_core convert {file} --to converted"
@@ -106,7 +107,11 @@ def _size(n_bytes: int) -> str:
 
 def too_small(n_bytes: int, min_bytes: int) -> AudioError:
     """Refuse a file too small for the header alone."""
-    what = f"a recording has at least {min_bytes} bytes, this file has {n_bytes}" if n_bytes else "the file is empty (0 bytes)"
+    what = (
+        f"a recording has at least {min_bytes} bytes, this file has {n_bytes}"
+        if n_bytes
+        else "the file is empty (0 bytes)"
+    )
     return AudioError("empty", what, cure=_RECORD_AGAIN)
 
 
@@ -128,8 +133,8 @@ def unknown_length() -> AudioError:
 
 
 def no_recording(kind: str) -> AudioError:
-    """Refuse what is neither WAV nor FLAC; more than its `kind` is not told, since it may not be the user's."""
-    return AudioError("magic", f"a recording must be WAV or FLAC, this is {kind}", cure=_SAVE_AGAIN)
+    """Refuse what is no recording; more than its `kind` is not told, since it may not be the user's."""
+    return AudioError("magic", f"a recording must be {readable_kinds()}; this is {kind}", cure=_SAVE_AGAIN)
 
 
 def damaged_header(code: str, detail: str) -> AudioError:
