@@ -14,7 +14,7 @@ import io
 import os
 import wave
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,15 +65,9 @@ READER_VERSION = 3
 """Raised whenever the same bytes give different samples or warnings."""
 
 _OTHER_KINDS = (
-    (0, b"OggS", "Ogg"),
-    (0, b"ID3", "MP3"),
-    (0, b"\xff\xfb", "MP3"),
-    (4, b"ftyp", "MP4 or M4A"),
-    (0, b"FORM", "AIFF"),
     (0, b"RIFX", "RIFX"),
     (0, b"caff", "CAF"),
     (0, b".snd", "AU"),
-    (0, b"\x1aE\xdf\xa3", "Matroska or WebM"),
 )
 # FLAC counts frames in 36 bits; libsndfile gives more where the header states none.
 _UNKNOWN_FRAMES = 2**36
@@ -124,6 +118,8 @@ class SoundStream:
         damaged.
     n_channels
         Channels of the file, of which `blocks` gives one or the mean.
+    late_warnings
+        Filled once all blocks are read: that a compressed recording breaks off is known only then.
     """
 
     sr: int
@@ -131,6 +127,7 @@ class SoundStream:
     warnings: tuple[str, ...]
     blocks: Iterator[Float32Array]
     n_channels: int
+    late_warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from math import ceil, log2
 
+from asd_core.audio.kinds import readable_kinds
 from asd_core.errors import AudioError
 
 CONVERT = "python -m asd_core convert {file} --to converted"
@@ -132,8 +133,8 @@ def unknown_length() -> AudioError:
 
 
 def no_recording(kind: str) -> AudioError:
-    """Refuse what is neither WAV nor FLAC; more than its `kind` is not told, since it may not be the user's."""
-    return AudioError("magic", f"a recording must be WAV or FLAC, this is {kind}", cure=_SAVE_AGAIN)
+    """Refuse what is no recording; more than its `kind` is not told, since it may not be the user's."""
+    return AudioError("magic", f"a recording must be {readable_kinds()}; this is {kind}", cure=_SAVE_AGAIN)
 
 
 def damaged_header(code: str, detail: str) -> AudioError:
