@@ -403,6 +403,11 @@ PREFIXES = (
         reads={"*": UNLABELLED},
     ),
     Understood(
+        "a name like a fault in a normal folder, where names are no labels",
+        {"normal/{}.wav": 4, "normal/bad.wav": 1, "leak/{}.wav": 2},
+        reads={"normal/*": NORMAL, "leak/*": kind("leak")},
+    ),
+    Understood(
         "names in folders of labels are no kinds of anomaly",
         {"good/squeak_{}.wav": 5, "leak/hiss_{}.wav": 2},
         reads={"good/*": NORMAL, "leak/*": kind("leak")},
@@ -561,7 +566,7 @@ UNCLEAR = (
     ),
     Refused(
         "a name that says another thing than its folder",
-        {"normal/normal_{}.wav": 3, "normal/anomaly_{}.wav": 1, "leak/{}.wav": 2},
+        {"normal/normal_{}.wav": 3, "normal/anomaly_{}.wav": 1, "leak/leak_{}.wav": 2},
         says=("normal/anomaly_0.wav", "anomaly", "normal"),
     ),
     Refused(

@@ -6,11 +6,14 @@ from collections import defaultdict
 from fnmatch import fnmatchcase
 
 import pytest
-from layouts import LINKS, MEANT, UNCLEAR, Read, lay, write_sound
+from layouts import LINKS, MEANT, UNCLEAR, Read, lay, paths_of, write_sound
 
+from asd_core.artifacts.store import open_artifact
 from asd_core.data.folder_rules import FolderRules
 from asd_core.data.indexing import index_clips
 from asd_core.errors import DataSetError, UsageError
+from asd_core.tasks.assess import assess
+from asd_core.tasks.train import TrainingRequest, train
 
 DRAWN = ("train", "test")
 
@@ -106,6 +109,17 @@ def test_loose_clips_are_warned_of_with_a_table_that_may_label_them(tmp_path):
     (remark,) = index_clips(tmp_path).remarks
     assert "--normal ." in remark
     assert f'--labels "{tmp_path}/what we heard.csv"' in remark
+
+
+def test_names_of_the_normal_label_hold_for_evaluating_too_until_others_are_given(tmp_path):
+    for name in paths_of({"Tag/{}.wav": 12, "good/{}.wav": 12, "kaputt/{}.wav": 3}):
+        write_sound(tmp_path / "set" / name)
+    rules = FolderRules(normal=("Tag", "good"))
+    result = train(TrainingRequest("vggish_knn", tmp_path / "set", rules=rules, out=tmp_path / "out"))
+    assert open_artifact(result.model).manifest.data.normal == ("Tag", "good")
+    assert {clip.kind for clip in assess(result.model, tmp_path / "set").clips} == {None, "kaputt"}
+    with pytest.raises(DataSetError, match="--normal Tag --normal good"):
+        assess(result.model, tmp_path / "set", rules=FolderRules(normal=("Tag",)))
 
 
 # every word in any case

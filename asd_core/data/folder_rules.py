@@ -7,6 +7,7 @@ import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
@@ -86,7 +87,7 @@ class FolderRules:
         named = [each.name for each in fields(self) if getattr(self, each.name) == getattr(NO_RULES, each.name)]
         return replace(self, **{name: getattr(other, name) for name in named})
 
-    @property
+    @cached_property
     def normal_keys(self) -> frozenset[str]:
         """The normal label's names as `label_key` gives them."""
         return frozenset(map(label_key, self.normal or NORMAL_WORDS))
@@ -171,6 +172,7 @@ _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
+@lru_cache(maxsize=4096)  # a data set has many clips and few labels
 def label_key(name: str) -> str:
     """A label in the form in which labels are compared: case, dots, blanks and slashes around it do not matter.
 

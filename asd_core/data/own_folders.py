@@ -392,10 +392,11 @@ def _beginning(name: str, rules: FolderRules) -> str | None:
 
 
 def _check_file_names(meanings: Mapping[str, Meaning], rules: FolderRules) -> None:
-    """Refuse a file whose name says the opposite of its folder, where every file's name begins with a label."""
-    labels = {name: rules.label_of(_beginning(name, rules) or "") for name in meanings}
-    if None in labels.values():
+    """Refuse a file whose name says the opposite of its folder, where names alone would be labels."""
+    beginnings = {name: _beginning(name, rules) for name in meanings}
+    labels = {name: rules.label_of(beginning or "") for name, beginning in beginnings.items()}
+    if None in beginnings.values() or "normal" not in labels.values():
         return
     for name, found in meanings.items():
-        if labels[name] != found.label != "unlabelled":
+        if labels[name] not in (None, found.label) and found.label != "unlabelled":
             raise contradiction(name, f"folder {found.word}", "file's name")

@@ -276,6 +276,7 @@ def _manifest_data(data_set: DataSet, normal: ReadableClips, plan: Plan, rules: 
         fingerprint=fingerprint(normal.digests),
         fitted_digests=tuple(prefixes[row] for row in plan.fitted),
         heldout_digests=tuple(prefixes[row] for row in plan.never_fitted),
+        normal=rules.normal or None,
         recording_by=rules.recording_by,
         ids_from=rules.ids_from,
         segment_s=rules.segment_s,
