@@ -130,7 +130,7 @@ class _Recording:
         return self._kept[: end - self.start].copy()
 
     def warnings_at(self, start: int) -> tuple[str, ...]:
-        """The file's warnings that concern a stretch: all where it begins the file, else those on coding and its end."""
+        """The file's warnings that concern a stretch: all where it begins the file, else on coding and the end."""
         late = self._sound.late_warnings if self.has_ended else ()
         return (*(text for text in self._sound.warnings if start == 0 or text.startswith(LOSSY)), *late)
 

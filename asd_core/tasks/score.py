@@ -288,7 +288,8 @@ def score_waveform(
         anomaly_score = detector.anomaly_score(waveform)
     except InputError as error:
         return ScoreRow.refused(path, model, encoder, f"input: {error}", simulated)
-    warnings = notes + waveform.warnings + detector.input_warnings(waveform) + artifact.unfamiliar(waveform)
+    warnings = notes + artifact.reading_warnings(waveform) + detector.input_warnings(waveform)
+    warnings += artifact.unfamiliar(waveform)
     value = artifact.threshold.value
     status, judged = "warning" if warnings else "ok", verdict(anomaly_score, value)
     return ScoreRow(

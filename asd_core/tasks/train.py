@@ -26,9 +26,9 @@ from asd_core.data.data_set import (
     FileClips,
     LabelRow,
     ReadableClips,
-    coding_remark,
     fingerprint,
     label_rows,
+    most_common_coding,
     open_data_set,
     readable,
     slug,
@@ -281,7 +281,8 @@ def _manifest_data(data_set: DataSet, normal: ReadableClips, plan: Plan, rules: 
         ids_from=rules.ids_from,
         segment_s=rules.segment_s,
         hop_s=rules.hop_s,
-        lossy=coding_remark(normal.codings),
+        n_lossy=sum(map(bool, normal.codings)) or None,
+        lossy=most_common_coding(normal.codings),
     )
 
 
