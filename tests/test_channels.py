@@ -110,7 +110,7 @@ def test_a_set_of_several_channels_that_nothing_explains_is_warned_of_with_a_way
     said = [text for text in report.warnings if text.startswith("channels: ")]
     assert len(said) == 1
     assert "2 of 4 files have 2 channels, and their mean is heard" in said[0]
-    assert "--channel (0 is the first), or keep only that channel in the files" in said[0]
+    assert "(--channel; 0 is the first), or keep only that channel in the files" in said[0]
 
 
 def test_sets_of_one_channel_and_those_that_a_layout_explains_are_not_warned_of(tmp_path):

@@ -149,7 +149,7 @@ def test_beyond_4_gb_the_result_is_an_rf64_with_the_same_sound(tmp_path, monkeyp
         (wav(sr=0), "rate"),
         (wav(sr=999), "rate"),
         (wav(sr=2**30), "rate"),
-        (encoded("WAV", "IMA_ADPCM"), "codec"),
+        (wav(tag=0x0083), "codec"),
         (flac_claiming(0, encoded("FLAC", "PCM_16")), "empty"),
     ],
 )
@@ -248,7 +248,7 @@ REFUSED = {
     "two fmt": riff(fmt(), fmt(), chunk(b"data", pcm16(tone()))),
     "block align": wav(align=3),
     "12 bits": wav(bits=12),
-    "ADPCM": encoded("WAV", "MS_ADPCM"),
+    "G.729": wav(tag=0x0083),
     "nine channels": NINE,
     "hundred channels": wav(channels=100),
     "4 kHz": wav(sr=4000),
@@ -283,6 +283,13 @@ def test_a_refusal_orders_a_next_step_first_and_in_plain_words(tmp_path, kind):
     assert error.advice.casefold().startswith(error.cure.casefold())
     assert "0x" not in error.what
     assert "\\x" not in error.what
+
+
+def test_the_scale_of_integers_is_told_by_the_loudest_sample_of_all():
+    fading_in = np.concatenate([np.full(70_000, 100.0), np.full(70_000, 30_000.0), np.full(70_000, 2_000_000.0)])
+    with pytest.raises(AudioError) as refusal:
+        decode_waveform(float_wav(fading_in))
+    assert refusal.value.what == "float samples up to 2,000,000 are a 24-bit integer scale; full scale is 1"
 
 
 COMMANDS = {

@@ -20,6 +20,7 @@ from asd_core.detectors.contract import Progress
 from asd_core.evaluation.comparison import Difference
 from asd_core.evaluation.summary import Decisions, Summary
 from asd_core.evaluation.uncertainty import Interval, no_spread
+from asd_core.formats import PLAIN
 from asd_core.monitoring.alarms import AlarmRule
 from asd_core.monitoring.watch import WatchReport
 from asd_core.reports.course_report import Method, Reproduction
@@ -330,7 +331,8 @@ def test_doctor_takes_a_package_at_its_oldest_version_and_none_older(monkeypatch
 def test_scores_of_parts_end_with_3_when_a_clip_was_refused(monkeypatch, n_refused, code):
     report = {"n_refused": n_refused, "warnings": [], "parts": []}
     monkeypatch.setattr("asd_core.tasks.score_many.score_to", lambda *_, **__: report)
-    asked = Namespace(cluster=None, vggish=None, paths=[], model=[], to=Path("x"), workers=1, part_size=None, csv=None)
+    unset = dict.fromkeys(("cluster", "vggish", "part_size", "csv", "channel"))
+    asked = Namespace(paths=[], model=[], to=Path("x"), workers=1, excel=PLAIN, **unset)
     assert scoring._score_to(asked).code == code
 
 

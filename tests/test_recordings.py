@@ -30,6 +30,11 @@ class Named:
     relative: str
     machine_id: str = "00"
     recording: str | None = None
+    name: str | None = None
+
+    @property
+    def shown(self) -> str:
+        return self.name or self.relative
 
 
 def named(n, machine_id="00", recording=lambda _: None):

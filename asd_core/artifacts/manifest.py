@@ -88,8 +88,9 @@ class ManifestData(_Record):
         File-name grammar by which the clips were found.
     normal, recording_by, ids_from, segment_s, hop_s
         How labels, recordings, ids and clips were found, see `asd_core.data.folder_rules.FolderRules`.
-    lossy
-        The coding of the training clips, where all or some were coded lossily: `MP3: nothing above 15.8 kHz`.
+    n_lossy, lossy
+        How many training clips were coded lossily, and how most of them were: `MP3: nothing above 15.8 kHz`; None where
+        none was.
     """
 
     data_set: str
@@ -105,6 +106,7 @@ class ManifestData(_Record):
     ids_from: IdsFrom | None = None
     segment_s: float | None = None
     hop_s: float | None = None
+    n_lossy: int | None = None
     lossy: str | None = None
 
     @property

@@ -14,7 +14,7 @@ import io
 import os
 import wave
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,15 +65,9 @@ READER_VERSION = 3
 """Raised whenever the same bytes give different samples or warnings."""
 
 _OTHER_KINDS = (
-    (0, b"OggS", "Ogg"),
-    (0, b"ID3", "MP3"),
-    (0, b"\xff\xfb", "MP3"),
-    (4, b"ftyp", "MP4 or M4A"),
-    (0, b"FORM", "AIFF"),
     (0, b"RIFX", "RIFX"),
     (0, b"caff", "CAF"),
     (0, b".snd", "AU"),
-    (0, b"\x1aE\xdf\xa3", "Matroska or WebM"),
 )
 # FLAC counts frames in 36 bits; libsndfile gives more where the header states none.
 _UNKNOWN_FRAMES = 2**36
@@ -124,6 +118,8 @@ class SoundStream:
         damaged.
     n_channels
         Channels of the file, of which `blocks` gives one or the mean.
+    late_warnings
+        Filled once all blocks are read: that a compressed recording breaks off is known only then.
     """
 
     sr: int
@@ -131,6 +127,7 @@ class SoundStream:
     warnings: tuple[str, ...]
     blocks: Iterator[Float32Array]
     n_channels: int
+    late_warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -286,7 +283,7 @@ def probe(
     path: str | os.PathLike[str], *, max_bytes: int = MAX_FILE_BYTES, max_duration_s: float = MAX_DURATION_S
 ) -> Extent:
     """Read a recording's rate, length and channels; of its sound at most the beginning. Errors as `stream_sound`."""
-    with stream_sound(path, max_bytes=max_bytes, max_duration_s=max_duration_s) as sound:
+    with stream_sound(path, max_bytes=max_bytes, max_duration_s=max_duration_s, channel=0) as sound:
         return Extent(sound.sr, sound.n_frames, sound.n_channels)
 
 
@@ -382,8 +379,10 @@ def _checked_length(sound: Sound, channel: int | None, *, max_duration_s: float,
     n_frames, sr = sound.n_frames, sound.sr
     if n_frames <= 0:
         raise refusals.no_sound()
-    if n_frames > max_duration_s * sr or (max_frames is not None and n_frames > max_frames):
-        rule = f"{max_duration_s} s" + (f" and {max_frames} frames" if max_frames else "")
+    if n_frames > max_duration_s * sr:
+        raise refusals.too_long(n_frames, sr, rule=f"{max_duration_s} s", max_recording_s=MAX_RECORDING_S)
+    if max_frames is not None and n_frames > max_frames:
+        rule = f"{max_frames / sr:g} s at {sr} Hz"
         raise refusals.too_long(n_frames, sr, rule=rule, max_recording_s=MAX_RECORDING_S)
     if n_frames < MIN_DURATION_S * sr:
         raise refusals.too_short(n_frames, sr, MIN_DURATION_S)

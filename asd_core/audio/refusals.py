@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from math import ceil, log2
 
+from asd_core.audio.kinds import readable_kinds
 from asd_core.errors import AudioError
 
 CONVERT = "python -m asd_core convert {file} --to converted"
@@ -106,7 +107,11 @@ def _size(n_bytes: int) -> str:
 
 def too_small(n_bytes: int, min_bytes: int) -> AudioError:
     """Refuse a file too small for the header alone."""
-    what = f"a recording has at least {min_bytes} bytes, this file has {n_bytes}" if n_bytes else "the file is empty"
+    what = (
+        f"a recording has at least {min_bytes} bytes, this file has {n_bytes}"
+        if n_bytes
+        else "the file is empty (0 bytes)"
+    )
     return AudioError("empty", what, cure=_RECORD_AGAIN)
 
 
@@ -128,8 +133,8 @@ def unknown_length() -> AudioError:
 
 
 def no_recording(kind: str) -> AudioError:
-    """Refuse what is neither WAV nor FLAC; more than its `kind` is not told, since it may not be the user's."""
-    return AudioError("magic", f"a recording must be WAV or FLAC, this is {kind}", cure=_SAVE_AGAIN)
+    """Refuse what is no recording; more than its `kind` is not told, since it may not be the user's."""
+    return AudioError("magic", f"a recording must be {readable_kinds()}; this is {kind}", cure=_SAVE_AGAIN)
 
 
 def damaged_header(code: str, detail: str) -> AudioError:
@@ -173,9 +178,8 @@ def too_many_channels(channels: int, max_channels: int, max_choice: int) -> Audi
 def no_such_channel(channel: int, n_channels: int) -> AudioError:
     """Refuse a channel that the recording lacks."""
     last = n_channels - 1
-    has = "its only channel is 0" if not last else f"its channels are 0 to {last}"
-    what = f"channel must be 0..{last}, got {channel}"
-    return AudioError("channels", f"{what}: {has}", cure="choose a channel that the recording has, or the mean of all")
+    cure = f"choose one of the channels 0 to {last}, or the mean of all" if last else "choose channel 0, the only one"
+    return AudioError("channels", f"channel must be 0..{last}, got {channel}", cure=cure)
 
 
 def bad_rate(sr: int, min_hz: int, max_hz: int) -> AudioError:

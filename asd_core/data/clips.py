@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asd_core.audio.reading import count_channels
+from asd_core.audio.stretches import extent
 from asd_core.data.folders import Skipped
 from asd_core.errors import AudioError
 from asd_core.features.prints import SoundPrint, sound_print
@@ -153,15 +153,15 @@ def channel_warnings(index: ClipIndex) -> list[str]:
     n_files = sum(count > 1 for count in counts)
     return [
         f"channels: {n_files} of {len(counts)} files have {' or '.join(map(str, several))} channels, and their mean is "
-        "heard. Where one microphone is nearer to the machine than the others, train on it alone: name its channel "
-        "with --channel (0 is the first), or keep only that channel in the files"
+        "heard. Where one microphone is nearer to the machine than the others, train on it alone: choose its channel "
+        "when training (--channel; 0 is the first), or keep only that channel in the files"
     ]
 
 
 def n_channels_of(path: Path) -> int:
-    """Channels of a recording; 0 for a file that is refused."""
+    """Channels of a recording of any length, by its header; 0 for a file that is refused."""
     try:
-        return count_channels(path)
+        return extent(path).n_channels
     except AudioError:
         return 0
 

@@ -115,13 +115,13 @@ class FolderRules:
                 raise UsageError("--normal needs the name of the folder of normal clips, got an empty one")
             if split_of(name) is not None:
                 raise UsageError(
-                    f"--normal {name}: {name} is the name of a split, not of a label; name the folder of normal clips "
-                    f"inside it, for example --normal good"
+                    f"{name} cannot be the normal label (--normal): it is the name of a split; name the folder of "
+                    "normal clips inside it, for example good"
                 )
             if words_of(name) & set(ANOMALOUS_WORDS) and not words_of(name) & _NEGATIONS:
                 raise UsageError(
-                    f"--normal {name}: {name} is a word for faults, so its clips would count as normal by mistake; "
-                    "rename the folder, or give each clip its label in labels.csv"
+                    f"{name} cannot be the normal label (--normal): it is a word for faults, so that its clips would "
+                    "count as normal by mistake; rename the folder, or give each clip its label in labels.csv"
                 )
 
     def to_json(self) -> dict[str, Any]:

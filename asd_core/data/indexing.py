@@ -21,7 +21,7 @@ from pathlib import Path
 from asd_core.audio.kinds import readable_suffixes
 from asd_core.audio.reading import MIN_DURATION_S
 from asd_core.audio.segments import check_segments
-from asd_core.audio.stretches import length_s
+from asd_core.audio.stretches import extent
 from asd_core.data.clips import Clip, ClipIndex, n_channels_of, prints_of
 from asd_core.data.folder_rules import HERE, NO_RULES, FolderRules, label_key, quoted
 from asd_core.data.folders import Listing, Skipped, list_files, skipped_tables
@@ -34,6 +34,7 @@ from asd_core.data.label_tables import (
     read_track,
     track_meanings,
 )
+from asd_core.data.names import with_names
 from asd_core.data.own_folders import Meaning, OwnMachine, check_label, check_labels, understand
 from asd_core.data.published_layouts import PUBLISHED, Published
 from asd_core.data.recordings import find_recordings, training_rows
@@ -95,12 +96,12 @@ def index_clips(
         Rules that cannot be followed.
     """
     if not data.is_dir():
-        raise DataSetError(f"{data} is not a folder; --data names a folder of machines or of one machine")
+        raise DataSetError(f"{data} is not a folder (--data names a folder of machines or of one machine)")
     rules = NO_RULES if rules is None else rules
     found = _machine_of(data, machine, rules, within)
     if rules.segment_s is not None:
         found = _in_segments(found, rules.segment_s, rules.segment_s if rules.hop_s is None else rules.hop_s)
-    index = _index(found)
+    index = with_names(_index(found))
     if rules.recording_by is not None:
         index = replace(index, clips=_with_recordings(index, rules.recording_by))
     index = replace(index, clips=_with_splits(index, seed=seed))
@@ -325,7 +326,7 @@ def _in_segments(found: _Found, segment_s: float, hop_s: float) -> _Found:
     ends: list[tuple[str, str]] = []
     for name, meaning in found.meanings:
         try:
-            start, end = meaning.span or (0.0, length_s(found.places[name]))
+            start, end = meaning.span or (0.0, _length_s(found.places[name]))
         except AudioError:  # listed as it is, so that its refusal shows
             meanings.append((name, meaning))
             continue
@@ -336,6 +337,11 @@ def _in_segments(found: _Found, segment_s: float, hop_s: float) -> _Found:
         if end - covered >= MIN_DURATION_S:
             ends.append((PARTIAL_ENDS, f"{name} from {covered:g} s"))
     return replace(found, meanings=tuple(meanings), skipped=found.skipped + Skipped.of(ends))
+
+
+def _length_s(path: Path) -> float:
+    found = extent(path)
+    return found.n_frames / found.sr
 
 
 def _index(found: _Found) -> ClipIndex:
@@ -413,13 +419,14 @@ def _with_recordings(index: ClipIndex, recording_by: str) -> tuple[Clip, ...]:
         pattern = re.compile(recording_by)
     except re.error as error:
         raise UsageError(
-            f"--recording-by takes folder, none or a regular expression; {recording_by!r} is none: {error}"
+            f"recordings are named by folder, none or a regular expression (--recording-by); {recording_by!r} is none: "
+            f"{error}"
         ) from error
     named = tuple(replace(clip, recording=_first_group(pattern, clip.relative)) for clip in clips)
     needed = [clip for clip in named if clip.label == "normal" and clip.split != "test"]
     if nameless := [clip.relative for clip in needed if clip.recording is None]:
         raise DataSetError(
-            f"--recording-by {recording_by!r} names no recording for {len(nameless)} normal clips, among them "
+            f"{recording_by!r} (--recording-by) names no recording for {len(nameless)} normal clips, among them "
             f"{nameless[0]}"
         )
     return named

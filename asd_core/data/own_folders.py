@@ -311,7 +311,7 @@ def _no_normal_label(names: Sequence[str], where: str, what: str, hint: str) -> 
     options = normal_options(likely or ["NAME"])
     return DataSetError(
         f"no {what} in {where}: it has {listed}; name the normal one with {options}, or call it {usual}" + hint,
-        advice=f"No {what}: it has {listed}. Enter the name of the normal one below, or call it {usual}",
+        advice=f"No {what}: it has {listed}. Enter the name of the normal one as the normal label, or call it {usual}",
     )
 
 
@@ -345,8 +345,9 @@ def _without_label_folders(folders: Mapping[str, tuple[str, ...]], rules: Folder
     remarks: tuple[str, ...] = ()
     if HERE not in rules.normal:
         remarks = (
-            "unlabelled: nothing says which recordings are normal, so none can be trained on: if all are, add "
-            "--normal . (a dot), else put the normal ones into a folder named normal, or write labels.csv",
+            "unlabelled: nothing says which recordings are normal, so none can be trained on: if all are, say "
+            "that everything else is normal (--normal . with a dot), else put the normal ones into a folder named "
+            "normal, or write labels.csv",
         )
     if n_normal:
         remarks = (

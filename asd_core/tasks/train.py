@@ -26,9 +26,9 @@ from asd_core.data.data_set import (
     FileClips,
     LabelRow,
     ReadableClips,
-    coding_remark,
     fingerprint,
     label_rows,
+    most_common_coding,
     open_data_set,
     readable,
     slug,
@@ -281,7 +281,8 @@ def _manifest_data(data_set: DataSet, normal: ReadableClips, plan: Plan, rules: 
         ids_from=rules.ids_from,
         segment_s=rules.segment_s,
         hop_s=rules.hop_s,
-        lossy=coding_remark(normal.codings),
+        n_lossy=sum(map(bool, normal.codings)) or None,
+        lossy=most_common_coding(normal.codings),
     )
 
 
@@ -303,8 +304,8 @@ def _way_out(index: ClipIndex) -> str:
     )
     if n_unlabelled == len(index.clips):
         return (
-            f"its {n_unlabelled} clips carry no label: if all of them are normal, add --normal . (a dot), else put the "
-            "normal ones into a folder named normal, or write labels.csv"
+            f"its {n_unlabelled} clips carry no label: if all of them are normal, say that everything else is normal "
+            "(--normal . with a dot), else put the normal ones into a folder named normal, or write labels.csv"
         )
     if index.select(label="unlabelled", split="train"):
         return "; ".join(remark.partition(": ")[2] for remark in index.remarks)
@@ -328,7 +329,7 @@ def _training_warnings(
         found.append(f"few_clips: only {n_fitted} training clips; below {FEW_TRAINING_CLIPS} scores are unsteady")
     if threshold.provisional:
         needed = n_needed(DEFAULT_RULE)
-        how = "" if calibration.how == "cross_fit" else f", or calibrate on all clips with --folds {FOLDS}"
+        how = "" if calibration.how == "cross_fit" else f", or calibrate on all clips in folds (--folds {FOLDS})"
         found.append(
             f"provisional: the threshold is the highest of {calibration.n} normal scores and promises nothing; "
             f"{needed} are needed for one that does: add normal clips{how}"
