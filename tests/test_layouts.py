@@ -11,6 +11,7 @@ from layouts import LINKS, MEANT, UNCLEAR, Read, lay, paths_of, write_sound
 from sounds import PROJECT
 
 from asd_core.artifacts.store import open_artifact
+from asd_core.cli import main
 from asd_core.data.folder_rules import ANOMALOUS_WORDS, NORMAL_WORDS, SPLITS, FolderRules
 from asd_core.data.indexing import index_clips
 from asd_core.errors import DataSetError, UsageError
@@ -122,6 +123,17 @@ def test_names_of_the_normal_label_hold_for_evaluating_too_until_others_are_give
     assert {clip.kind for clip in assess(result.model, tmp_path / "set").clips} == {None, "kaputt"}
     with pytest.raises(DataSetError, match="--normal Tag --normal good"):
         assess(result.model, tmp_path / "set", rules=FolderRules(normal=("Tag",)))
+
+
+def test_index_prints_names_that_no_terminal_obeys(tmp_path, capsys):
+    for name in ("normal/0.wav", "normal/1.wav", "le\x1b[31mak/0.wav", "x\ny/0.wav"):
+        write_sound(tmp_path / name)
+    (tmp_path / "normal" / "1.wav").write_bytes((tmp_path / "le\x1b[31mak" / "0.wav").read_bytes())
+    assert main(["index", str(tmp_path)]) == 0
+    printed = "".join(capsys.readouterr())
+    assert "\x1b" not in printed
+    assert "x\ny" not in printed
+    assert "le\N{REPLACEMENT CHARACTER}[31mak/0.wav" in printed
 
 
 # every word in any case
