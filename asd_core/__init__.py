@@ -27,7 +27,7 @@ _EXPORTS = {
     "decode_waveform": "asd_core.audio.reading",
     "detector_class": "asd_core.detectors",
     "evaluate": "asd_core.tasks.evaluate",
-    "index_clips": "asd_core.data.clips",
+    "index_clips": "asd_core.data.indexing",
     "log_mel": "asd_core.features.log_mel",
     "open_artifact": "asd_core.artifacts.store",
     "read_waveform": "asd_core.audio.reading",

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 class AsdError(Exception):
     """Base of all errors below; its text is meant for people."""
 
+    @property
+    def advice(self) -> str:
+        """The error for a page, which has no options and commands."""
+        return str(self)
+
 
 class InputError(AsdError):
     """A waveform or array breaks a stated limit."""
@@ -96,7 +101,24 @@ class UsageError(AsdError):
 
 
 class DataSetError(UsageError):
-    """A folder is not a data set, or not the one meant."""
+    """A folder is not a data set, or not the one meant.
+
+    Parameters
+    ----------
+    message
+        For the command line.
+    advice
+        For a page, without options; empty where the message serves both.
+    """
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message)
+        self._advice = advice
+
+    @property
+    def advice(self) -> str:
+        """The error for a page."""
+        return self._advice or str(self)
 
 
 class EncoderUnavailableError(UsageError):

@@ -17,7 +17,8 @@ import numpy as np
 
 from asd_core.artifacts.store import open_artifact
 from asd_core.audio.reading import read_waveform
-from asd_core.data.clips import Clip, index_clips
+from asd_core.data.clips import Clip
+from asd_core.data.indexing import index_clips
 from asd_core.data.simulated.bench import write_bench
 from asd_core.detectors.on_networks import RecurrentDetector
 from asd_core.evaluation.metrics import auc

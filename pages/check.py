@@ -8,14 +8,14 @@ from pages.parts.check.bands import band_controls
 from pages.parts.check.batch import chosen_upload
 from pages.parts.check.spot import mark_controls, spot_controls
 from pages.parts.check.uploads import admitted
-from pages.parts.check.verdicts import listeners, unfamiliar, verdict_cards
+from pages.parts.check.verdicts import listeners, sound_notes, verdict_cards
 from pages.parts.check.what_if import what_if_controls
 from pages.shared.cache import heard
 from pages.shared.cards import old_note, simulated_note, simulated_warning, usable_detectors
 from pages.shared.choices import switch
 from pages.shared.frame import no_detectors, open_page
 from pages.shared.listening import listening_panels
-from pages.shared.plain_text import plain
+from pages.shared.quota import formats_text, upload_types
 from pages.shared.sources import example_clip, of_one_channel
 
 SOURCES = ("Example clip", "Upload", "Microphone")
@@ -36,8 +36,8 @@ with open_page("pages/check.py") as chosen:
     waveform, title = None, ""
     if source == "Upload":
         files = st.file_uploader(
-            "Recordings: WAV or FLAC, 0.5 s to 10 min, at most 32 MB each, 50 files and 200 MB a session",
-            type=["wav", "flac"],
+            f"Recordings: {formats_text()}; 0.5 s to 10 min, at most 32 MB each, 50 files and 200 MB a session",
+            type=upload_types(),
             accept_multiple_files=True,
             key="upload",
         )
@@ -50,8 +50,7 @@ with open_page("pages/check.py") as chosen:
         waveform, title = example_clip(chosen, good)
     if waveform is None:
         st.stop()
-    for warning in (*waveform.warnings, *unfamiliar(good, waveform)):
-        st.warning(plain(warning), icon=":material/info:")
+    sound_notes(good, waveform)
     listening = listeners(good)
     results = {name: heard(artifact, waveform) for name, artifact in listening.items()}
     verdict_cards(listening, results)

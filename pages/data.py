@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.parts.data.add import add_folder_form, download_form, simulate_form, upload_form
+from pages.parts.data.add import download_form, simulate_form, upload_form
 from pages.parts.data.report import choose_set, set_report
+from pages.parts.data.server_folder import add_folder_form
 from pages.parts.data.storage import storage
 from pages.parts.data.table import damaged_table, set_table
 from pages.shared.background import chore_panel
@@ -15,7 +16,7 @@ from pages.shared.frame import open_page
 VIEWS = {
     "sets": "Data sets",
     "upload": "Upload clips",
-    "folder": "Name a folder",
+    "folder": "Use a server folder",
     "simulate": "Simulate",
     "download": "Download",
     "storage": "Disk space",

@@ -16,8 +16,9 @@ from streamlit.testing.v1 import AppTest
 from asd_core.artifacts.store import open_artifact, publish
 from asd_core.audio.reading import count_channels, read_waveform
 from asd_core.data import library
-from asd_core.data.clips import channel_warnings, index_clips
+from asd_core.data.clips import channel_warnings
 from asd_core.data.data_set import describe_index, open_data_set
+from asd_core.data.indexing import index_clips
 from asd_core.data.survey import survey, survey_key
 from asd_core.errors import AudioError
 from asd_core.evaluation.scores import ScoredClip
@@ -87,7 +88,7 @@ def test_a_choice_of_ids_keeps_the_channel(tmp_path):
 def test_other_numbers_of_channels_under_these_names_are_not_taken_for_dcase_2026(tmp_path, gains):
     index = index_clips(section(tmp_path / "fan", recording(1, *gains)))
     assert index.channel is None
-    assert f"1 of 1 clips have {len(gains)} channels" in channel_warnings(index)[0]
+    assert f"1 of 1 files have {len(gains)} channels" in channel_warnings(index)[0]
 
 
 @pytest.mark.parametrize("container", ["WAV", "FLAC"])
@@ -108,8 +109,8 @@ def test_a_set_of_several_channels_that_nothing_explains_is_warned_of_with_a_way
     assert report.channel is None
     said = [text for text in report.warnings if text.startswith("channels: ")]
     assert len(said) == 1
-    assert "2 of 4 clips have 2 channels, and their mean is heard" in said[0]
-    assert "--channel (0 is the first), or keep only that channel in the files" in said[0]
+    assert "2 of 4 files have 2 channels, and their mean is heard" in said[0]
+    assert "(--channel; 0 is the first), or keep only that channel in the files" in said[0]
 
 
 def test_sets_of_one_channel_and_those_that_a_layout_explains_are_not_warned_of(tmp_path):

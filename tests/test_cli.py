@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from sounds import PROJECT, SHARED, hum
+from wav_files import asked_later
 
 from asd_core.artifacts.store import locked, open_artifact
 from asd_core.audio.reading import REFUSAL_CODES, read_waveform
@@ -532,7 +533,7 @@ def test_scoring_with_log_mel_statistics_imports_neither_tensorflow_nor_torch_no
     done = run_apart("score", data / "leak", "--model", model, options=("-X", "importtime"))
     imported = {line.rpartition(b"|")[2].strip().split(b".")[0] for line in done.stderr.splitlines()}
     assert done.returncode == 0
-    assert b"soundfile" in imported
+    assert b"numpy" in imported
     assert not imported & {b"tensorflow", b"tensorflow_hub", b"torch", b"librosa"}
 
 
@@ -542,7 +543,7 @@ def test_scoring_with_a_network_imports_no_torch(name, data):
     done = run_apart("score", data / "leak", "--model", trained, options=("-X", "importtime"))
     imported = {line.rpartition(b"|")[2].strip().split(b".")[0] for line in done.stderr.splitlines()}
     assert done.returncode == 0
-    assert b"soundfile" in imported
+    assert b"numpy" in imported
     assert not imported & {b"tensorflow", b"torch", b"librosa"}
 
 
@@ -559,6 +560,7 @@ def corpus(tmp_path_factory):
     assert done.returncode == 0, done.stderr
     with (inside / "corpus" / "manifest.csv").open(encoding="utf-8", newline="") as stream:
         expected = {os.fsdecode(unquote_to_bytes(row["name"])): row["expected"] for row in csv.DictReader(stream)}
+    expected = {name: asked_later(name) or outcome for name, outcome in expected.items()}
     return inside / "corpus", expected
 
 

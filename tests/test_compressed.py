@@ -510,6 +510,16 @@ def test_segments_of_a_compressed_recording_say_once_that_it_is_lossy(tmp_path):
     np.testing.assert_allclose(np.concatenate([each.waveform.samples for each in found]), whole, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["AIFF", "WMA"])
+def test_a_long_recording_that_breaks_off_says_so_in_its_last_segment(name, tmp_path):
+    content = recording(name, 12.0)
+    found = list(segments(kept(tmp_path, "cut", content[: len(content) // 2]), segment_s=4.0, hop_s=4.0))
+    truncated = [[text for text in each.waveform.warnings if text.startswith("truncated")] for each in found]
+    assert [len(texts) for texts in truncated] == [0, 1]
+    words = "the header claims 12.0 s of sound, " if name == "AIFF" else "the recording breaks off, "
+    assert re.fullmatch(f"truncated: {words}[56]\\.\\d s are there", truncated[1][0])
+
+
 def test_rate_length_and_channels_are_known_before_the_sound_is_read(tmp_path):
     path = kept(tmp_path, "film.mp4", recording("MP4", 12.0))
     found = probe(path)
@@ -539,8 +549,11 @@ def test_streams_may_be_open_side_by_side_and_left_half_read(tmp_path):
 def test_a_stream_ends_with_its_file(tmp_path):
     with stream_sound(kept(tmp_path, "a", recording("AIFF", 12.0)), **LIMITS) as sound:
         next(sound.blocks)
-    with pytest.raises(AudioError, match="has been closed"):
-        next(sound.blocks)
+    with stream_sound(tmp_path / "a", **LIMITS) as unread:
+        pass
+    for ended in (sound, unread):
+        with pytest.raises(AudioError, match="has been closed"):
+            next(ended.blocks)
 
 
 def test_a_stream_longer_than_allowed_is_refused_where_that_shows(tmp_path):

@@ -140,15 +140,15 @@ def test_an_offset_far_below_the_sound_is_no_fault():
 def test_a_dead_channel_is_named_and_the_live_one_recommended():
     stereo = np.column_stack([machine(), np.zeros(4 * SR)])
     (warning,) = read(stereo).warnings
-    assert warning == "dead_channel: channel 1 is silent; name the live one with --channel 0"
+    assert warning == "dead_channel: channel 1 is silent; take the live one alone, channel 0 (--channel 0)"
     (warning,) = read(stereo[:, ::-1]).warnings
-    assert warning == "dead_channel: channel 0 is silent; name the live one with --channel 1"
+    assert warning == "dead_channel: channel 0 is silent; take the live one alone, channel 1 (--channel 1)"
 
 
 def test_a_channel_with_nothing_but_its_own_hiss_is_dead():
     hiss = 0.0002 * np.random.default_rng(1).standard_normal(4 * SR)
     (warning,) = read(np.column_stack([hiss, machine()])).warnings
-    assert warning == "dead_channel: channel 0 is 48 dB below channel 1; name the live one with --channel 1"
+    assert warning.startswith("dead_channel: channel 0 is 48 dB below channel 1; take the live one alone, channel 1 (")
 
 
 def test_the_live_channel_alone_has_no_fault_and_the_dead_one_is_named():
@@ -175,7 +175,7 @@ def test_a_delayed_channel_is_named_with_what_its_mean_loses(later, delay):
     (warning,) = read(stereo).warnings
     assert warning.startswith(
         f"delayed_channel: channel {later} is channel {1 - later} {1000 * delay / SR:.2f} ms later, so that their mean "
-        f"loses {SR / delay / 2:.0f} Hz and its odd multiples; name one of them with --channel {1 - later}"
+        f"loses {SR / delay / 2:.0f} Hz and its odd multiples; take channel {1 - later} alone (--channel {1 - later})"
     )
     assert read(stereo, channel=later).warnings == ()
 

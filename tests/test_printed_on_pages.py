@@ -14,9 +14,11 @@ from sounds import PROJECT
 
 from asd_core.artifacts.store import open_artifact
 from asd_core.data.dcase2020.published import CountRow
+from asd_core.data.folder_rules import NO_RULES
 from asd_core.data.survey import Group, Survey
 from asd_core.detectors.contract import Progress
 from asd_core.detectors.what_if import Judgements
+from asd_core.errors import AudioError
 from asd_core.evaluation.comparison import Difference, alarms
 from asd_core.evaluation.label_rules import DecisionFigures, Optimism
 from asd_core.evaluation.localisation import LocalisationSummary
@@ -50,6 +52,7 @@ from pages.parts.train import runs as train_runs
 from pages.parts.train import sweep as train_sweep
 from pages.shared import cards, listening
 from pages.shared.cache import Heard, KeptScores
+from pages.shared.refusals import refused_files
 
 SVM = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"
 CONFORMAL = Threshold(0.5, "conformal", False, 0.1, 31)
@@ -414,14 +417,14 @@ def test_a_data_set_is_counted_by_what_its_clips_are_for(monkeypatch):
     n_clips = {("train", "normal"): 48, ("test", "normal"): 17, (None, "anomalous"): 13}
 
     def select(*, split=None, label=None):
-        return [None] * n_clips[split, label]
+        return [SimpleNamespace(rule=split)] * n_clips[split, label]
 
     index = SimpleNamespace(select=select, clips=[None] * 78, layout="dcase2020", channel=None)
     monkeypatch.setattr(data_report, "choose_machine", lambda *_, **__: "slider")
     monkeypatch.setattr(data_report, "indexed", lambda *_: SimpleNamespace(index=index, simulated=None))
-    for name in ("_published", "_clip_report", "go"):
+    for name in ("_published", "_clip_report", "label_table", "left_out", "go"):
         monkeypatch.setattr(data_report, name, lambda *_, **__: None)
-    known = SimpleNamespace(name="x", folder=PROJECT, uploaded=False, recording_by=None)
+    known = SimpleNamespace(name="x", folder=PROJECT, uploaded=False, rules=NO_RULES)
     app = drawn(lambda: data_report.set_report(known))
     assert metrics_of(app) == {"Normal training clips": "48", "Normal test clips": "17", "Anomalous test clips": "13"}
     assert before(line_with(text_of(app), "layout"), "clips") == "78"
@@ -451,16 +454,18 @@ def test_refused_and_equal_clips_and_warnings_are_counted():
         n_duplicates=4,
         duplicates=(("b.wav", "c.wav"),),
         n_refused=6,
-        refused=({"path": "a.wav", "reason": "no sound"},),
-        warnings=("d.wav: silent",) * 3,
+        refused=(AudioError("empty", "the file is empty", cure="record again", name="x").entry("a.wav"),),
+        warnings=("d.wav: silent: no sound",) * 3,
         channels=(),
     )
-    app = drawn(lambda: data_report._faults(found, {}))
-    line = line_with(text_of(app), "refused")
-    assert (before(line, "refused"), before(line, "groups"), before(line, "warnings")) == ("6", "4", "3")
+    app = drawn(lambda: (refused_files(found.refused, n=found.n_refused), data_report._faults(found, {})))
+    assert before(line_with(text_of(app), "refused"), "files") == "6"
+    assert "**a.wav** · Record again:\u2060 the file is empty" in text_of(app)
+    line = line_with(text_of(app), "groups")
+    assert (before(line, "groups"), before(line, "warnings")) == ("4", "3")
     rows = app.dataframe[0].value.to_numpy().tolist()
-    assert rows[0] == ["refused", "a.wav", "no sound"]
-    assert rows[1][1:] == ["b.wav", "also c.wav"]
+    assert rows[0] == ["same sound", "b.wav", "also c.wav"]
+    assert rows[1] == ["warning", "d.wav", "No sound"]
 
 
 def test_sizes_are_written_in_decimal_units():

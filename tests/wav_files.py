@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 
 import numpy as np
@@ -63,3 +64,33 @@ def flac_claiming(n_frames, content):
     """Change the number of frames in STREAMINFO."""
     start = int.from_bytes(content[18:26], "big") >> 36 << 36
     return content[:18] + (start | n_frames).to_bytes(8, "big") + content[26:]
+
+
+ASKED_LATER = {
+    "dc_offset.wav": "accept-with-warning",
+    "data_size_4gb.wav": "accept",
+    "data_size_2gb_m1.wav": "accept",
+    "data_size_0_with_data.wav": "accept-with-warning",
+    "mulaw.wav": "accept-with-warning",  # it reaches the outermost codes again and again
+    "alaw.wav": "accept-with-warning",
+    "rf64_lies.wav": "accept-with-warning",
+}
+"""Where the corpus still has the outcome of a reader without G.711, RF64, streamed lengths, offsets and compression."""
+HEARD = {
+    *(f"enc_{each}{end}" for each in ("OGG_VORBIS", "OGG_OPUS", "MP3_MPEG_LAYER_III") for end in ("", "_as")),
+    *("ima_adpcm", "ima_adpcm_lies", "ima_adpcm_align0", "ms_adpcm", "gsm610"),
+}
+"""Compressed with loss, and read all the same."""
+HEARD_OR_REFUSED = re.compile(r"enc_(MP3_MPEG_LAYER_III|WAV_IMA_ADPCM|WAV_MS_ADPCM)_(flip\d|half)\..*")
+"""Compressed sound has no checksums, so that damage may be heard."""
+
+
+def asked_later(name: str) -> str | None:
+    """The outcome of a file of `../shared/tools/bad_audio.py` where it differs from its manifest's."""
+    if HEARD_OR_REFUSED.fullmatch(name):
+        return "any"
+    kind, is_whole = name.rpartition(".")[0], not name.rpartition(".")[0].endswith(("64b", "half"))
+    if kind.startswith(("enc_RF64_", "enc_WAV_ULAW", "enc_AIFF_")) and is_whole:
+        return "accept"
+    is_heard = kind in HEARD or (kind.startswith(("enc_WAV_IMA", "enc_WAV_MS", "enc_WAV_GSM")) and is_whole)
+    return "accept-with-warning" if is_heard else ASKED_LATER.get(name)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from asd_core.artifacts.arrays import STATE
+from asd_core.data.folder_rules import FolderRules, IdsFrom
 from asd_core.detectors import DETECTOR_NAMES, detector_class
 from asd_core.detectors.contract import Detector
 from asd_core.errors import ArtifactError, InputError, UsageError
@@ -85,8 +86,10 @@ class ManifestData(_Record):
         First `DIGEST_PREFIX` hex digits of the SHA-256 of each fitted clip, and of those that were kept out of the fit.
     layout
         File-name grammar by which the clips were found.
-    recording_by
-        How paths gave the recordings, see `asd_core.data.clips.index_clips`; None where they did not.
+    normal, recording_by, ids_from, segment_s, hop_s
+        How labels, recordings, ids and clips were found, see `asd_core.data.folder_rules.FolderRules`.
+    lossy
+        The coding of the training clips, where all or some were coded lossily: `MP3: nothing above 15.8 kHz`.
     """
 
     data_set: str
@@ -97,7 +100,23 @@ class ManifestData(_Record):
     fitted_digests: tuple[str, ...]
     heldout_digests: tuple[str, ...]
     layout: str | None = None
+    normal: tuple[str, ...] | None = None
     recording_by: str | None = None
+    ids_from: IdsFrom | None = None
+    segment_s: float | None = None
+    hop_s: float | None = None
+    lossy: str | None = None
+
+    @property
+    def rules(self) -> FolderRules:
+        """The rules of the training that hold for further clips of the machine, wherever they are kept."""
+        return FolderRules(
+            normal=self.normal or (),
+            recording_by=self.recording_by,
+            ids_from=self.ids_from,
+            segment_s=self.segment_s,
+            hop_s=self.hop_s,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,7 +86,7 @@ class Channels:
         if correlation <= OPPOSITE:
             return (
                 f"inverted_channel: channel {index} is channel {best} upside down (correlation {correlation:.2f}), so "
-                f"that their mean cancels; name one of them with --channel {best}, or swap the wires of the other"
+                f"that their mean cancels; take channel {best} alone (--channel {best}), or swap the wires of the other"
             )
         delay = _delay(self._window[best], self._window[index], round(MAX_DELAY_S * sr))
         if abs(delay) < MIN_DELAY_S * sr:
@@ -94,14 +94,15 @@ class Channels:
         late, early = (index, best) if delay > 0 else (best, index)
         return (
             f"delayed_channel: channel {late} is channel {early} {1000 * abs(delay) / sr:.2f} ms later, so that their "
-            f"mean loses {sr / abs(delay) / 2:.0f} Hz and its odd multiples; name one of them with --channel {early}"
+            f"mean loses {sr / abs(delay) / 2:.0f} Hz and its odd multiples; take channel {early} alone (--channel "
+            f"{early})"
         )
 
 
 def _dead(index: int, levels_db: FloatArray, best: int) -> str:
     gap = levels_db[best] - levels_db[index]
     what = "is silent" if levels_db[index] <= SILENT_DB else f"is {gap:.0f} dB below channel {best}"
-    return f"dead_channel: channel {index} {what}; name the live one with --channel {best}"
+    return f"dead_channel: channel {index} {what}; take the live one alone, channel {best} (--channel {best})"
 
 
 def _delay(first: Float32Array, second: Float32Array, longest: int) -> int:

@@ -129,30 +129,26 @@ class CompressedSound:
         if channel is not None and not 0 <= channel < self.n_channels:
             raise refusals.no_such_channel(channel, self.n_channels)
         blocks = self._blocks(max_duration_s, max_frames)
-        sound = Sound(self.sr, self.n_frames_stated, self.n_channels, (), blocks)
+        sound = Sound(self.sr, self.n_frames_stated or 0, self.n_channels, (), blocks)
         for frames in channels.heard(checked_blocks(sound)):
             yield down_mixed([frames], len(frames), channel)
 
-    def warnings(self, samples: Float32Array, *, is_whole: bool) -> tuple[str, ...]:
-        """Say what coding left out of these mono samples, and, once all blocks are read, whether the end is missing."""
-        lossy = self._lossy(samples)
-        missing = self._missing(len(samples)) if is_whole else None
-        return tuple(text for text in (lossy, missing) if text is not None)
-
-    def _lossy(self, samples: Float32Array) -> str | None:
+    def lossy(self, samples: Float32Array) -> tuple[str, ...]:
+        """Say what coding left out of the mono samples heard so far; nothing where it is lossless."""
         codec = LOSSY_DECODERS.get(self._stream.codec_context.codec.name)
         if codec is None:
-            return None
+            return ()
         seconds = self._coded_s or len(samples) / self.sr
         text = f"{LOSSY}{codec}, {self._n_bytes * 8 / seconds / 1000:.0f} kbit/s"
         edge_hz = band_edge_hz(samples, sr=self.sr)
-        return text if edge_hz is None else f"{text}: nothing above {edge_hz / 1000:.1f} kHz"
+        return (text if edge_hz is None else f"{text}: nothing above {edge_hz / 1000:.1f} kHz",)
 
-    def _missing(self, n_frames: int) -> str | None:
+    def missing(self, n_frames: int) -> tuple[str, ...]:
+        """Say that the end is missing, once all blocks are read and had so many frames."""
         heard_s, stated_s = n_frames / self.sr, (self.n_frames_stated or 0) / self.sr
         if self.kind.demuxer in _STATE_THEIR_LENGTH and heard_s < stated_s - MIN_MISSING_S:
-            return f"truncated: the header claims {stated_s:.1f} s of sound, {heard_s:.1f} s are there"
-        return f"truncated: the recording breaks off, {heard_s:.1f} s are there" if self._was_cut else None
+            return (f"truncated: the header claims {stated_s:.1f} s of sound, {heard_s:.1f} s are there",)
+        return (f"truncated: the recording breaks off, {heard_s:.1f} s are there",) if self._was_cut else ()
 
     def _stated(self, container: av.container.InputContainer) -> int | None:
         """Frames by the header, which may lie; None where it has no length, and FFmpeg would guess from the size."""
@@ -295,7 +291,7 @@ def decode(content: bytes, kind: Kind, *, channel: int | None) -> Waveform:
         channels = Channels(channel)
         blocks = sound.mono_blocks(channel, channels, max_duration_s=MAX_DURATION_S, max_frames=MAX_FRAMES)
         samples = np.concatenate(list(blocks))
-        warnings = sound.warnings(samples, is_whole=True)
+        warnings = sound.lossy(samples) + sound.missing(len(samples))
     check_shortest(samples, sr=sound.sr)
     warnings += sound_warnings(samples, sr=sound.sr) + channels.warnings(sr=sound.sr)
     samples = resampled(samples, sound.sr)

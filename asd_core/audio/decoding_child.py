@@ -118,14 +118,16 @@ def _stream(file: _AskedFile, channel: int | None, max_duration_s: float) -> Ite
         ahead = list(itertools.islice(blocks, 1 + round(compressed.LOOK_S * sound.sr) // compressed.BLOCK_FRAMES))
         heard = np.concatenate(ahead)
         compressed.check_shortest(heard, sr=sound.sr)
-        warnings = sound.warnings(heard, is_whole=False)
+        warnings = sound.lossy(heard)
         n_frames = sound.n_frames_stated
         if n_frames is None:
             n_frames = compressed.count_frames(file.anew(), kind, sr=sound.sr)
         yield {"sr": sound.sr, "n_frames": n_frames, "n_channels": sound.n_channels, "warnings": list(warnings)}, b""
+        n_heard = 0
         for block in itertools.chain(ahead, blocks):
+            n_heard += len(block)
             yield {"n_samples": len(block), "warnings": []}, block.astype("<f4", copy=False).tobytes()
-    yield {"n_samples": 0, "warnings": []}, b""
+        yield {"n_samples": 0, "warnings": list(sound.missing(n_heard))}, b""
 
 
 class _AskedFile(io.RawIOBase):

@@ -14,7 +14,7 @@ import io
 import os
 import wave
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,15 +65,9 @@ READER_VERSION = 3
 """Raised whenever the same bytes give different samples or warnings."""
 
 _OTHER_KINDS = (
-    (0, b"OggS", "Ogg"),
-    (0, b"ID3", "MP3"),
-    (0, b"\xff\xfb", "MP3"),
-    (4, b"ftyp", "MP4 or M4A"),
-    (0, b"FORM", "AIFF"),
     (0, b"RIFX", "RIFX"),
     (0, b"caff", "CAF"),
     (0, b".snd", "AU"),
-    (0, b"\x1aE\xdf\xa3", "Matroska or WebM"),
 )
 # FLAC counts frames in 36 bits; libsndfile gives more where the header states none.
 _UNKNOWN_FRAMES = 2**36
@@ -89,7 +83,7 @@ class Sound:
     sr
         The file's own sampling rate in Hz.
     n_frames
-        Number of frames that `blocks` yields in all; None where the header does not state it.
+        Number of frames that `blocks` yields in all.
     n_channels
         Channels of the file.
     warnings
@@ -100,7 +94,7 @@ class Sound:
     """
 
     sr: int
-    n_frames: int | None
+    n_frames: int
     n_channels: int
     warnings: tuple[str, ...]
     blocks: Iterator[Float32Array]
@@ -124,6 +118,8 @@ class SoundStream:
         damaged.
     n_channels
         Channels of the file, of which `blocks` gives one or the mean.
+    late_warnings
+        Filled once all blocks are read: that a compressed recording breaks off is known only then.
     """
 
     sr: int
@@ -131,6 +127,7 @@ class SoundStream:
     warnings: tuple[str, ...]
     blocks: Iterator[Float32Array]
     n_channels: int
+    late_warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -286,7 +283,7 @@ def probe(
     path: str | os.PathLike[str], *, max_bytes: int = MAX_FILE_BYTES, max_duration_s: float = MAX_DURATION_S
 ) -> Extent:
     """Read a recording's rate, length and channels; of its sound at most the beginning. Errors as `stream_sound`."""
-    with stream_sound(path, max_bytes=max_bytes, max_duration_s=max_duration_s) as sound:
+    with stream_sound(path, max_bytes=max_bytes, max_duration_s=max_duration_s, channel=0) as sound:
         return Extent(sound.sr, sound.n_frames, sound.n_channels)
 
 
@@ -321,8 +318,9 @@ def _sound(content: bytes | FileContent) -> Iterator[Sound]:
         yield Sound(header.sr, header.n_frames, header.channels, header.warnings, blocks)
     elif content[:4] == b"fLaC":
         with _flac(content) as sound:
-            n_frames = None if sound.frames >= _UNKNOWN_FRAMES else sound.frames
-            yield Sound(sound.samplerate, n_frames, sound.channels, (), _flac_blocks(sound, n_frames))
+            if sound.frames >= _UNKNOWN_FRAMES:
+                raise refusals.unknown_length()
+            yield Sound(sound.samplerate, sound.frames, sound.channels, (), _flac_blocks(sound))
     else:
         raise refusals.no_recording(_kind_of(content))
 
@@ -336,14 +334,23 @@ def _kind_of(content: Content) -> str:
 
 @contextlib.contextmanager
 def _flac(content: bytes | FileContent) -> Iterator[Any]:
-    """Open libsndfile's decoder; what it cannot read, now or later, is a refusal."""
+    """Open libsndfile's decoder; what it cannot read is a refusal."""
+    import soundfile as sf
+
+    with contextlib.ExitStack() as stack:
+        with _damage_refused():
+            sound = stack.enter_context(sf.SoundFile(stack.enter_context(_file_of(content))))
+        if sound.format != "FLAC" or sound.subtype not in _FLAC_SUBTYPES:
+            raise refusals.unknown_flac(f"{sound.format}/{sound.subtype}")
+        yield sound
+
+
+@contextlib.contextmanager
+def _damage_refused() -> Iterator[None]:
     import soundfile as sf
 
     try:
-        with _file_of(content) as file, sf.SoundFile(file) as sound:
-            if sound.format != "FLAC" or sound.subtype not in _FLAC_SUBTYPES:
-                raise refusals.unknown_flac(f"{sound.format}/{sound.subtype}")
-            yield sound
+        yield
     except sf.SoundFileError as error:
         reason = getattr(error, "error_string", "")
         raise refusals.damaged(ascii(reason or "no reason given")) from error
@@ -353,18 +360,16 @@ def _file_of(content: bytes | FileContent) -> contextlib.AbstractContextManager[
     return io.BytesIO(content) if isinstance(content, bytes) else content.file()
 
 
-def _flac_blocks(sound: Any, n_frames: int | None) -> Iterator[Float32Array]:
-    """Decode by libsndfile up to the end; a block, shape (n, n_channels), is valid until the next one."""
+def _flac_blocks(sound: Any) -> Iterator[Float32Array]:
+    """Decode by libsndfile; a block, shape (n, n_channels), is valid until the next one."""
+    n_frames = sound.frames
     block = np.empty((BLOCK_FRAMES, sound.channels), dtype=np.float32)
-    at = 0
-    while n_frames is None or at < n_frames:
-        n_wanted = BLOCK_FRAMES if n_frames is None else min(BLOCK_FRAMES, n_frames - at)
-        frames = sound.read(n_wanted, out=block)[:n_wanted]
-        at += len(frames)
-        if n_frames is not None and len(frames) < n_wanted:
-            raise refusals.damaged(f"header claims {n_frames} frames, {at} can be decoded")
-        if len(frames) == 0:
-            return
+    for at in range(0, n_frames, BLOCK_FRAMES):
+        n_wanted = min(BLOCK_FRAMES, n_frames - at)
+        with _damage_refused():
+            frames = sound.read(n_wanted, out=block)[:n_wanted]
+        if len(frames) < n_wanted:
+            raise refusals.damaged(f"header claims {n_frames} frames, {at + len(frames)} can be decoded")
         yield frames
 
 
@@ -372,12 +377,12 @@ def _checked_length(sound: Sound, channel: int | None, *, max_duration_s: float,
     """Return the number of frames; refuse a layout or length that is not allowed, or an absent channel."""
     check_layout(sound.n_channels, sound.sr, channel=channel)
     n_frames, sr = sound.n_frames, sound.sr
-    if n_frames is None:
-        raise refusals.unknown_length()
     if n_frames <= 0:
         raise refusals.no_sound()
-    if n_frames > max_duration_s * sr or (max_frames is not None and n_frames > max_frames):
-        rule = f"{max_duration_s} s" + (f" and {max_frames} frames" if max_frames else "")
+    if n_frames > max_duration_s * sr:
+        raise refusals.too_long(n_frames, sr, rule=f"{max_duration_s} s", max_recording_s=MAX_RECORDING_S)
+    if max_frames is not None and n_frames > max_frames:
+        rule = f"{max_frames / sr:g} s at {sr} Hz"
         raise refusals.too_long(n_frames, sr, rule=rule, max_recording_s=MAX_RECORDING_S)
     if n_frames < MIN_DURATION_S * sr:
         raise refusals.too_short(n_frames, sr, MIN_DURATION_S)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from math import ceil, log2
 
+from asd_core.audio.kinds import readable_kinds
 from asd_core.errors import AudioError
 
 CONVERT = "python -m asd_core convert {file} --to converted"
@@ -17,7 +18,6 @@ CONVERTED_RATES_HZ = (1_000, 3_072_000)
 
 _SAVE_AGAIN = "save the sound again as a 16-bit WAV file, with the recorder's own program or a sound editor"
 _RECORD_AGAIN = "record or copy the sound again"
-_GUIDE = "name the file itself"
 _SCALES = (("a 16-bit", 2**15), ("a 24-bit", 2**23), ("a 32-bit", 2**31))
 _LARGEST_UNIT = 256
 """Fractions up to here may be a physical unit, such as pascals; beyond it they come from integers, too."""
@@ -62,7 +62,7 @@ def cannot_open(error: OSError | ValueError) -> AudioError:
         return AudioError("open", "no file can have this name", cure="name another file")
     if error.errno == errno.ELOOP:
         what = "must be a regular file, this is a link to another one"
-        return AudioError("not_file", what, cure=_GUIDE, command="readlink -f {file}")
+        return AudioError("not_file", what, cure="name the file itself")
     if error.errno == errno.ENXIO:
         return no_regular_file("a socket")
     cures = {
@@ -107,7 +107,11 @@ def _size(n_bytes: int) -> str:
 
 def too_small(n_bytes: int, min_bytes: int) -> AudioError:
     """Refuse a file too small for the header alone."""
-    what = f"a recording has at least {min_bytes} bytes, this file has {n_bytes}" if n_bytes else "the file is empty"
+    what = (
+        f"a recording has at least {min_bytes} bytes, this file has {n_bytes}"
+        if n_bytes
+        else "the file is empty (0 bytes)"
+    )
     return AudioError("empty", what, cure=_RECORD_AGAIN)
 
 
@@ -125,12 +129,12 @@ def contradictory_length(n_bytes: int) -> AudioError:
 def unknown_length() -> AudioError:
     """Refuse a FLAC that was streamed."""
     what = "its header must state the length, this one was streamed"
-    return AudioError("empty", what, cure="convert it, so that its length is known", command=CONVERT)
+    return AudioError("empty", what, cure="open it in a sound editor and save it again")
 
 
 def no_recording(kind: str) -> AudioError:
-    """Refuse what is neither WAV nor FLAC; more than its `kind` is not told, since it may not be the user's."""
-    return AudioError("magic", f"a recording must be WAV or FLAC, this is {kind}", cure=_SAVE_AGAIN)
+    """Refuse what is no recording; more than its `kind` is not told, since it may not be the user's."""
+    return AudioError("magic", f"a recording must be {readable_kinds()}; this is {kind}", cure=_SAVE_AGAIN)
 
 
 def damaged_header(code: str, detail: str) -> AudioError:
@@ -174,9 +178,8 @@ def too_many_channels(channels: int, max_channels: int, max_choice: int) -> Audi
 def no_such_channel(channel: int, n_channels: int) -> AudioError:
     """Refuse a channel that the recording lacks."""
     last = n_channels - 1
-    has = "its only channel is 0" if not last else f"its channels are 0 to {last}"
-    what = f"channel must be 0..{last}, got {channel}"
-    return AudioError("channels", f"{what}: {has}", cure="choose a channel that the recording has, or the mean of all")
+    cure = f"choose one of the channels 0 to {last}, or the mean of all" if last else "choose channel 0, the only one"
+    return AudioError("channels", f"channel must be 0..{last}, got {channel}", cure=cure)
 
 
 def bad_rate(sr: int, min_hz: int, max_hz: int) -> AudioError:

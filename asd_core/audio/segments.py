@@ -33,7 +33,8 @@ class Segment:
         Where it lies in the recording, in seconds.
     waveform
         Its sound; `digest` is of the samples, `warnings` holds the faults of `asd_core.audio.faults` ("silent: ...")
-        and "partial: ...", and in the first segment also the file's own ("truncated: ...").
+        and "partial: ...", and in the first segment also the file's own ("truncated: ..."); of a compressed recording
+        that breaks off, "truncated: ..." is in the last.
     is_whole
         Whether it has the full length; only the last one may be shorter.
     """
@@ -84,8 +85,8 @@ def segments(
     n_segment, n_hop = round(segment_s * SR), round(hop_s * SR)
     with stream_sound(path, max_bytes=MAX_RECORDING_BYTES, max_duration_s=MAX_RECORDING_S, channel=channel) as sound:
         file_warnings = sound.warnings
-        for start, samples in _cut(_at_rate(sound), n_segment=n_segment, n_hop=n_hop):
-            yield _segment(start, samples, n_segment, file_warnings)
+        for start, samples in _cut(at_rate(sound), n_segment=n_segment, n_hop=n_hop):
+            yield _segment(start, samples, n_segment, (*file_warnings, *sound.late_warnings))
             file_warnings = ()
 
 
@@ -118,7 +119,7 @@ def _cut(blocks: Iterator[Float32Array], *, n_segment: int, n_hop: int) -> Itera
         kept = kept[n_hop:]
 
 
-def _at_rate(sound: SoundStream) -> Iterator[Float32Array]:
+def at_rate(sound: SoundStream) -> Iterator[Float32Array]:
     """Blocks at the package's rate, the same as if the whole recording were resampled at once."""
     if sound.sr == SR:
         yield from sound.blocks

@@ -15,9 +15,11 @@ from asd_core.cli.outcome import (
     USAGE,
     Interrupted,
     Outcome,
+    label_lines,
     refusals,
     show_clips,
     show_progress,
+    show_skipped,
     show_warnings,
     simulated_mark,
 )
@@ -60,6 +62,8 @@ def _index(arguments: argparse.Namespace) -> Outcome:
     report = describe_index(open_data_set(arguments.data, **data_options(arguments)))
     shown = report.to_json()
     print(f"{report.machine}: {report.n_clips} clips, layout {report.layout}{simulated_mark(data=report.simulated)}")
+    for line in label_lines(report.labels):
+        print(f"  {line}")
     for machine_id, splits in report.counts.items():
         for split, labels in splits.items():
             if sum(labels.values()):
@@ -71,6 +75,7 @@ def _index(arguments: argparse.Namespace) -> Outcome:
     print(f"  recordings: {report.recordings.text}")
     for paths in report.duplicates:
         print("  (nearly) the same sound: " + ", ".join(paths))
+    show_skipped(report.skipped)
     show_warnings(report.warnings)
     return Outcome(shown, refusals(report.refused))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asd_core.cli.outcome import Outcome
+from asd_core.data.folder_rules import FolderRules
 from asd_core.errors import UsageError
 
 MODEL = "a detector folder, or one version in it"
@@ -32,20 +33,48 @@ def add_data(parser: argparse.ArgumentParser, *, positional: bool = False, ids: 
     else:
         parser.add_argument("--data", type=Path, required=True, metavar="DIR", help=text)
     parser.add_argument("--machine", metavar="M", help="which machine, if the folder holds several")
-    parser.add_argument("--normal", metavar="NAME", help="own recordings: the folder of normal clips")
+    text = (
+        "own recordings: a name of the normal label, instead of normal, good, ok, ...; may be repeated; . for all else"
+    )
+    parser.add_argument("--normal", action="append", default=[], metavar="NAME", help=text)
+    text = "a table of labels, with columns path and label; default labels.csv in the folder"
+    parser.add_argument("--labels", type=Path, metavar="FILE", help=text)
+    text = "take sub-folders as machine ids; default: only those called id_*, others are recordings"
+    parser.add_argument("--ids-from", choices=("folder",), help=text)
     text = (
         "how paths name the recording a clip was cut from: folder, none (each clip is one), or a regular expression; "
         "default: found in the sound"
     )
     parser.add_argument("--recording-by", metavar="REGEX|folder|none", help=text)
+    text = "each file is a long recording: cut it into clips of S seconds"
+    parser.add_argument("--segment", type=float, metavar="S", help=text)
+    parser.add_argument("--hop", type=float, metavar="S", help="a clip every S seconds; default the segment's length")
+    parser.add_argument("--lossy", action="store_true", help="train on MP3 and the like beside lossless recordings too")
     if ids:
         parser.add_argument("--ids", type=words, metavar="00,02", help="only these machine ids; default all")
 
 
 def data_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what `add_data` read, except the folder."""
-    names = ("machine", "normal", "recording_by", "ids")
-    return {name: getattr(arguments, name) for name in names if name in arguments}
+    """Return what `add_data` read, except the folder.
+
+    Raises
+    ------
+    UsageError
+        A hop without segments.
+    """
+    if arguments.hop is not None and arguments.segment is None:
+        raise UsageError("--hop needs --segment: the length of the clips in seconds")
+    rules = FolderRules(
+        normal=tuple(arguments.normal),
+        labels=arguments.labels,
+        ids_from=arguments.ids_from,
+        recording_by=arguments.recording_by,
+        segment_s=arguments.segment,
+        hop_s=arguments.hop,
+        lossy=arguments.lossy,
+    )
+    options = {name: getattr(arguments, name) for name in ("machine", "ids") if name in arguments}
+    return {**options, "rules": rules}
 
 
 def add_rule(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,10 @@ from asd_core.formats import TRAINED_ON_SIMULATED, display_name
 if TYPE_CHECKING:
     from asd_core.data.folders import Skipped
 
+if TYPE_CHECKING:
+    from asd_core.data.data_set import LabelRow
+    from asd_core.data.folders import Skipped
+
 DONE, UNEXPECTED, USAGE, SOME_REFUSED, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 130
 MAX_WARNINGS_SHOWN = 20
 MAX_NAMES_SHOWN = 10
@@ -121,11 +125,21 @@ def refusals(refused: Sequence[Mapping[str, str]]) -> int:
     return folded.show()
 
 
-def show_skipped(found: Sequence[Skipped]) -> None:
+def show_skipped(*found: Skipped) -> None:
     """Write to standard error what was passed over, where anything was."""
     for skipped in found:
         if skipped:
             print(skipped.text, file=sys.stderr)
+
+
+def label_lines(rows: Sequence[LabelRow]) -> list[str]:
+    """Write how labels were understood as a small table."""
+    header = ("understood from", "label", "split", "clips", "recordings")
+    counts = [(str(row.n_clips), "?" if row.n_recordings is None else str(row.n_recordings)) for row in rows]
+    cells = [(row.rule or "nothing", row.label, row.split, *count) for row, count in zip(rows, counts, strict=True)]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    lines = (zip(line, widths, strict=True) for line in (header, *cells))
+    return ["  ".join(cell.ljust(width) for cell, width in line).rstrip() for line in lines]
 
 
 def show_warnings(lines: Sequence[str]) -> None:

@@ -125,7 +125,7 @@ def _rows_outcome(
 
     warnings = channel_warnings(arguments.model, arguments.channel)
     show_warnings(warnings)
-    show_skipped(skipped)
+    show_skipped(*skipped)
     refused = Refusals()
     for row in rows:
         if row.status == "refused":
@@ -189,7 +189,7 @@ def _score_to(arguments: argparse.Namespace) -> Outcome:
         simulated = {model["model"]: model["simulated"] for model in report["models"]}
         write_csv(arguments.to, report["parts"], arguments.csv, simulated=simulated, style=arguments.excel)
     show_warnings(report["warnings"])
-    show_skipped(skipped)
+    show_skipped(*skipped)
     refused.show()
     print(arguments.to)
     return Outcome(report, SOME_REFUSED if report["n_refused"] else DONE)
@@ -241,7 +241,7 @@ def _watch(arguments: argparse.Namespace) -> Outcome:
     show_warnings(report.warnings)
     counts = f"{report.n_judged} clips scored, {len(report.refused)} refused, {report.n_raised} alarms raised"
     print(f"{counts}, {report.n_cleared} cleared{simulated_mark(detector=report.simulated)}", file=sys.stderr)
-    show_skipped([report.skipped])
+    show_skipped(*[report.skipped])
     if signal.SIGINT in received:
         return Outcome(report.to_json(), INTERRUPTED)
     return Outcome(report.to_json(), SOME_REFUSED if report.refused and arguments.once else DONE)

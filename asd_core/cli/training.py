@@ -19,7 +19,16 @@ from asd_core.cli.options import (
     key_value,
     words,
 )
-from asd_core.cli.outcome import Outcome, figure, refusals, show_clips, show_warnings, simulated_mark
+from asd_core.cli.outcome import (
+    Outcome,
+    figure,
+    label_lines,
+    refusals,
+    show_clips,
+    show_skipped,
+    show_warnings,
+    simulated_mark,
+)
 
 if TYPE_CHECKING:
     from asd_core.detectors.contract import Progress
@@ -82,6 +91,9 @@ def _train(arguments: argparse.Namespace) -> Outcome:
 def _trained(result: TrainingResult) -> Outcome:
     """Tell of a training: what was fitted and what the threshold rests on, then the model's path alone."""
     report, manifest = result.to_json(), result.artifact.manifest
+    for line in label_lines(result.labels):
+        print(line, file=sys.stderr)
+    show_skipped(result.skipped)
     show_warnings(result.warnings)
     print(
         f"{report['title']}: {report['n_train']} clips fitted, {report['n_heldout']} scored by "

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from asd_core.data.clips import Clip, ClipIndex, channel_warnings, index_clips, prints_of
+from asd_core.audio.kinds import LOSSY
+from asd_core.data.clips import LABELS, Clip, ClipIndex, channel_warnings, prints_of
 from asd_core.data.dcase2020.published import CountRow, published_counts
+from asd_core.data.folder_rules import FolderRules
+from asd_core.data.folders import Skipped
+from asd_core.data.indexing import index_clips
 from asd_core.data.label_differences import label_differences
+from asd_core.data.published_layouts import PUBLISHED
 from asd_core.data.recordings import How, Recordings, find_recordings
 from asd_core.data.simulated.record import SimulatedRecord, read_simulated
 from asd_core.errors import AudioError
 from asd_core.features.cache import read_clip
 from asd_core.system.typed_json import to_json
-from asd_core.types import Waveform
+from asd_core.types import SR, Waveform
 
 OWN_SUFFIX = "-own"
 """Suffix of the data-set name for detectors trained on a data set whose own detectors are read-only."""
@@ -45,21 +51,28 @@ def open_data_set(
     *,
     machine: str | None = None,
     ids: Sequence[str] | None = None,
-    normal: str | None = None,
     name: str | None = None,
     seed: int = 0,
-    recording_by: str | None = None,
+    rules: FolderRules | None = None,
+    within: Sequence[Path] | None = None,
 ) -> DataSet:
     """Index the clips below `data`; the bench's record gives the kinds of simulated anomalies.
+
+    Parameters
+    ----------
+    name
+        Of the data set; default the slug of the root's last part.
+    machine, ids, seed, rules, within
+        See `asd_core.data.indexing.index_clips`.
 
     Raises
     ------
     DataSetError, UsageError
-        See `asd_core.data.clips.index_clips`.
+        See `asd_core.data.indexing.index_clips`.
     """
-    index = index_clips(data, machine=machine, normal=normal, ids=ids, seed=seed, recording_by=recording_by)
-    layered = index.layout in ("dcase2020", "dcase2021", "mimii")
-    root = index.root.resolve().parent if layered else index.root.resolve()
+    index = index_clips(data, machine=machine, ids=ids, seed=seed, rules=rules, within=within)
+    layered = index.layout in PUBLISHED
+    root = index.root.resolve().parent if layered else data.resolve()
     record = read_simulated(root)
     if record is not None:
         kinds = {path: fault.kind for path, fault in record.faults.items()}
@@ -90,39 +103,78 @@ class FileClips(Sequence[Waveform]):
     def __getitem__(self, position: Any) -> Any:
         if isinstance(position, slice):
             return FileClips(self.clips[position], self.channel)
-        return read_clip(self.clips[position].path, channel=self.channel)
+        clip = self.clips[position]
+        return read_clip(clip.path, channel=self.channel, span=clip.span)
 
 
 @dataclass(frozen=True)
 class ReadableClips:
-    """Clips that the reader accepts, their digests, and its refusals and warnings."""
+    """Clips that the reader accepts, their digests, and its refusals and warnings.
+
+    `codings` has for each clip what coding has taken from it (`MP3: nothing above 15.8 kHz`), empty where it is whole.
+    """
 
     clips: tuple[Clip, ...]
     digests: tuple[str, ...]
     refused: tuple[dict[str, str], ...]
     warnings: tuple[str, ...]
+    codings: tuple[str, ...] = ()
+
+    def only(self, rows: Sequence[int]) -> ReadableClips:
+        """These rows of it; refusals and warnings stay."""
+        return replace(
+            self,
+            clips=tuple(self.clips[row] for row in rows),
+            digests=tuple(self.digests[row] for row in rows),
+            codings=tuple(self.codings[row] for row in rows),
+        )
 
 
 def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1) -> ReadableClips:
     """Read each clip once and keep those that are accepted and have at least `min_samples`."""
-    good: list[Clip] = []
-    digests: list[str] = []
+    good: list[tuple[Clip, str, str]] = []
     refused: list[dict[str, str]] = []
     warnings: list[str] = []
     for clip in clips:
         try:
-            waveform = read_clip(clip.path, channel=channel)
+            waveform = read_clip(clip.path, channel=channel, span=clip.span)
         except AudioError as error:
-            refused.append({"path": clip.relative, "reason": f"{error.code}: {error}"})
+            refused.append(error.entry(clip.relative))
             continue
         if waveform.n_samples < min_samples:
-            reason = f"input: a clip needs at least {min_samples} samples, got {waveform.n_samples}"
-            refused.append({"path": clip.relative, "reason": reason})
+            refused.append(_too_short(waveform, min_samples).entry(clip.relative))
             continue
-        good.append(clip)
-        digests.append(waveform.digest)
-        warnings += [f"{clip.relative}: {text}" for text in waveform.warnings]
-    return ReadableClips(tuple(good), tuple(digests), tuple(refused), tuple(warnings))
+        coding = next((text.removeprefix(LOSSY) for text in waveform.warnings if text.startswith(LOSSY)), "")
+        good.append((clip, waveform.digest, coding))
+        warnings += [f"{clip.shown}: {text}" for text in waveform.warnings if not text.startswith(LOSSY)]
+    codings = tuple(coding for _, _, coding in good)
+    if (remark := coding_remark(codings)) is not None:
+        warnings.insert(0, f"{LOSSY}{remark}")
+    kept, digests = tuple(clip for clip, _, _ in good), tuple(digest for _, digest, _ in good)
+    return ReadableClips(kept, digests, tuple(refused), tuple(warnings), codings)
+
+
+def _too_short(waveform: Waveform, min_samples: int) -> AudioError:
+    what = f"the detector needs clips of at least {min_samples / SR:.3g} s, this one has {waveform.duration_s:.3g} s"
+    return AudioError("too_short", what, cure="record longer clips")
+
+
+def coding_remark(codings: Sequence[str]) -> str | None:
+    """Say how many clips were coded lossily, and how; None where none was."""
+    lossy = [coding for coding in codings if coding]
+    if not lossy:
+        return None
+    (most, _), *others = Counter(lossy).most_common()
+    return f"{len(lossy)} of {len(codings)} clips were coded lossily: {most}{' and others' if others else ''}"
+
+
+def without_lossy(found: ReadableClips, rules: FolderRules) -> tuple[ReadableClips, Skipped]:
+    """Leave lossily coded clips out where others are lossless, unless the rules take them."""
+    lossless = [row for row, coding in enumerate(found.codings) if not coding]
+    if rules.lossy or not lossless or len(lossless) == len(found.clips):
+        return found, Skipped()
+    left_out = [clip.relative for clip, coding in zip(found.clips, found.codings, strict=True) if coding]
+    return found.only(lossless), Skipped.of(("lossy beside lossless", name) for name in left_out)
 
 
 def fingerprint(digests: Sequence[str]) -> str:
@@ -156,6 +208,45 @@ class RecordingCount:
 
 
 @dataclass(frozen=True)
+class LabelRow:
+    """What a folder, a table or a name was understood to mean.
+
+    Parameters
+    ----------
+    rule
+        What said it, for people: `folder test/squeal`.
+    n_recordings
+        Recordings among its clips; None where they are not known.
+    """
+
+    rule: str
+    label: str
+    split: str
+    n_clips: int
+    n_recordings: int | None
+
+
+def label_rows(clips: Sequence[Clip], recordings: Mapping[str, str]) -> tuple[LabelRow, ...]:
+    """Sum up how labels were understood: normal ones first, then by rule; training clips before test clips.
+
+    Parameters
+    ----------
+    recordings
+        Recording of each clip by its relative path, as far as known.
+    """
+    rows: dict[tuple[str, str, str], list[Clip]] = defaultdict(list)
+    for clip in clips:
+        rows[clip.rule, clip.label, clip.split].append(clip)
+    order = sorted(rows, key=lambda row: (LABELS.index(row[1]), ("train", "val", "test").index(row[2]), row[0]))
+    return tuple(_label_row(row, rows[row], recordings) for row in order)
+
+
+def _label_row(row: tuple[str, str, str], clips: Sequence[Clip], recordings: Mapping[str, str]) -> LabelRow:
+    found = {recordings.get(clip.relative, clip.recording) for clip in clips}
+    return LabelRow(*row, len(clips), None if None in found else len(found))
+
+
+@dataclass(frozen=True)
 class IndexReport:
     """What the `index` command reports about a data set.
 
@@ -167,8 +258,12 @@ class IndexReport:
         The channel that is used; None: the mean of all.
     counts
         Clips by id, split and label.
+    labels
+        How labels were understood, see `label_rows`.
     kinds, domains
         Kinds of anomaly; clips by domain.
+    skipped
+        Files that are no recordings, or were passed over, by kind.
     expected
         Published and found clips; empty if nothing is published about it.
     recordings
@@ -186,7 +281,9 @@ class IndexReport:
     channel: int | None
     n_clips: int
     counts: Mapping[str, Mapping[str, Mapping[str, int]]]
+    labels: tuple[LabelRow, ...]
     kinds: tuple[str, ...]
+    skipped: Skipped
     domains: Mapping[str, int]
     expected: tuple[CountRow, ...]
     recordings: RecordingCount
@@ -222,17 +319,21 @@ class Dependence:
         Over all clips that can be read.
     doubles
         Groups of paths with equal or nearly equal sound.
+    labels
+        Recording of each clip by its relative path; empty where recordings are not known.
     """
 
     recordings: RecordingCount
     doubles: tuple[tuple[str, ...], ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_dependence(clips: Sequence[Clip], *, channel: int | None) -> Dependence:
     """Read each clip, and find the recordings they were cut from and those that sound the same."""
     found = find_recordings(clips, prints_of(clips, channel=channel))
     doubles = tuple(tuple(clips[row].relative for row in rows) for rows in found.doubles)
-    return Dependence(RecordingCount.of(found), doubles)
+    names = [clip.relative for clip in clips] if found.how != "order" else []
+    return Dependence(RecordingCount.of(found), doubles, dict(zip(names, found.labels, strict=False)))
 
 
 def describe_index(data_set: DataSet) -> IndexReport:
@@ -249,11 +350,13 @@ def describe_index(data_set: DataSet) -> IndexReport:
         channel=index.channel,
         n_clips=len(index.clips),
         counts=index.counts(),
+        labels=label_rows(index.clips, dependence.labels),
         kinds=tuple(index.kinds()),
+        skipped=index.skipped,
         domains=index.domains(),
         expected=tuple(expected_counts(data_set)),
         recordings=dependence.recordings,
         duplicates=dependence.doubles,
         refused=found.refused,
-        warnings=(*_left_out_warnings(index), *channel_warnings(index), *differ, *found.warnings),
+        warnings=(*_left_out_warnings(index), *index.remarks, *channel_warnings(index), *differ, *found.warnings),
     )

@@ -12,6 +12,8 @@ from asd_core.audio.kinds import readable_suffixes
 
 HIDDEN, LITTER, LINKS = "hidden", "of the operating system", "links that lead nowhere or elsewhere"
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+OWN_FILES = ("SIMULATED.json", "masks.npz", "names.jsonl", "names.json")
+"""What this program writes directly below a data set's folder; no file of its owner."""
 MAX_NAMES = 3
 """First names that a text gives of each kind."""
 _LITTER = re.compile(
@@ -118,6 +120,8 @@ def list_files(folder: Path, *, within: Sequence[Path] | None = None) -> Listing
     suffixes = readable_suffixes()
     for path, place, kind in _files(folder, within, set()):
         suffix = path.suffix.lower()
+        if path.parent == folder and path.name in OWN_FILES:
+            continue
         if kind is not None:
             skipped.append((kind, path.relative_to(folder).as_posix()))
         elif suffix in suffixes:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from asd_core.audio.reading import MAX_DURATION_S, MAX_FILE_BYTES, stream_sound
+from asd_core.audio.stretches import extent
 from asd_core.data.clips import Clip
 from asd_core.errors import AudioError
 from asd_core.features.cache import read_clip
@@ -116,7 +116,7 @@ def differences(measured: Iterable[tuple[str, Measures]]) -> tuple[str, ...]:
 def _measured(clips: Sequence[Clip], channel: int | None) -> Iterable[tuple[str, Measures]]:
     for clip in clips:
         try:
-            yield clip.label, measure(read_clip(clip.path, channel=channel), clip.path)
+            yield clip.label, measure(read_clip(clip.path, channel=channel, span=clip.span), clip.path)
         except AudioError:
             continue
 
@@ -164,5 +164,4 @@ def _edge_hz(waveform: Waveform) -> float:
 
 
 def _rate_hz(path: Path) -> int:
-    with stream_sound(path, max_bytes=MAX_FILE_BYTES, max_duration_s=MAX_DURATION_S) as sound:
-        return sound.sr
+    return extent(path).sr

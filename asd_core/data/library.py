@@ -26,8 +26,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from asd_core.data.clips import index_clips
 from asd_core.data.data_set import OWN_SUFFIX, DataSet, open_data_set, slug
+from asd_core.data.folder_rules import NO_RULES, FolderRules
+from asd_core.data.indexing import index_clips
 from asd_core.data.marked import marked_dir
 from asd_core.data.simulated.record import read_simulated
 from asd_core.data.table import (
@@ -81,33 +82,41 @@ def checked_folder(folder: Path | str) -> Path:
     return resolved
 
 
+def _checked_file(path: Path) -> Path:
+    """Resolve the path of a table; raises DataSetError where it does not lie below an allowed root."""
+    resolved = path.expanduser().resolve()
+    if not any(resolved.is_relative_to(root) for root in allowed_roots()) or not resolved.is_file():
+        raise DataSetError("a table of labels must be a file below a folder that whoever runs this program allows")
+    return resolved
+
+
 def add_folder(
     name: str,
     folder: Path | str,
     *,
     kind: str = "recordings",
-    normal: str | None = None,
-    recording_by: str | None = None,
+    rules: FolderRules = NO_RULES,
 ) -> KnownSet:
     """Put a folder of clips in the table, or update its machines if it is there already.
 
     Parameters
     ----------
-    recording_by
-        How paths name the recording a clip was cut from, see `asd_core.data.clips.index_clips`.
+    rules
+        How the names below it are to be understood; a table of labels must lie below an allowed root too.
 
     Raises
     ------
     DataSetError
-        See `checked_folder`; no clips, no normal label, normal clips for which `recording_by` names no recording, or a
-        name that another folder has.
+        See `checked_folder`; anything that `asd_core.data.indexing.index_clips` refuses; a name that another folder
+        has.
     UsageError
-        `recording_by` is no regular expression.
+        Rules that cannot be followed.
     """
     place = checked_folder(folder)
     kind = "simulated" if read_simulated(place) is not None else kind
-    known = KnownSet(checked_name(name), place, kind, utc_now(), _machines(place, normal, recording_by), normal)
-    known = replace(known, recording_by=recording_by)
+    if rules.labels is not None:
+        rules = replace(rules, labels=_checked_file(rules.labels))
+    known = KnownSet(checked_name(name), place, kind, utc_now(), _machines(place, rules), rules=rules)
     with table_lock():
         library = writable_library()
         taken = library.find(known.name)
@@ -166,8 +175,8 @@ def open_known(known: KnownSet, machine: str, *, ids: Sequence[str] | None = Non
     """Index one machine of a data set. Raises as `asd_core.data.data_set.open_data_set` and `checked_folder`."""
     folder = checked_folder(known.folder)
     several = machine if len(known.machines) > 1 else None
-    labels = {"normal": known.normal, "recording_by": known.recording_by}
-    return open_data_set(folder, machine=several, ids=ids, name=known.name, seed=seed, **labels)
+    roots = allowed_roots()
+    return open_data_set(folder, machine=several, ids=ids, name=known.name, seed=seed, rules=known.rules, within=roots)
 
 
 def find_machine(data_set: str, machine: str) -> tuple[KnownSet, str] | None:
@@ -259,15 +268,15 @@ def delete_unlisted(folder: Path) -> None:
     remove_tree(doomed)
 
 
-def _machines(folder: Path, normal: str | None, recording_by: str | None) -> dict[str, str]:
+def _machines(folder: Path, rules: FolderRules) -> dict[str, str]:
     """Machine names below a folder, with their folders' names."""
     try:
-        found = [index_clips(folder, normal=normal, recording_by=recording_by)]
+        found = [index_clips(folder, rules=rules, within=allowed_roots())]
     except DataSetError:
         found = []
         for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()):
             with contextlib.suppress(DataSetError):
-                found.append(index_clips(folder, machine=child.name, recording_by=recording_by))
+                found.append(index_clips(folder, machine=child.name, rules=rules, within=allowed_roots()))
         if not found:
             raise
     return {index.machine: "" if index.root.resolve() == folder else index.root.name for index in found}

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from asd_core.audio.reading import READER_VERSION, read_waveform
+from asd_core.audio.reading import READER_VERSION
 from asd_core.data.clips import channel_warnings
 from asd_core.data.data_set import DataSet
 from asd_core.data.label_differences import Measures, differences, measure
 from asd_core.errors import AudioError, FileError
+from asd_core.features.cache import read_clip
 from asd_core.system.files import parse_json, read_small_text, replace_file
 from asd_core.system.places import data_dir
 from asd_core.system.typed_json import from_json, to_json
@@ -24,6 +25,8 @@ from asd_core.types import FloatArray
 
 _HEADER: Mapping[str, Any] = {"schema": 1, "command": "survey"}
 
+_VERSION = 2
+"""Raised where the same clips give other entries."""
 MAX_LISTED = 500
 _MAX_SURVEY_BYTES = 64 * 2**20
 
@@ -59,7 +62,7 @@ class Survey:
     duplicates
         Groups of paths with the same sound, the first `MAX_LISTED` of `n_duplicates`.
     refused
-        `path` and `reason` of the first `MAX_LISTED` of the `n_refused` clips that the reader refused.
+        `AudioError.entry` of the first `MAX_LISTED` of the `n_refused` clips that the reader refused.
     warnings
         `path: code: text`, the first `MAX_LISTED`.
     channels
@@ -122,7 +125,7 @@ def has_survey(data_set: DataSet) -> bool:
 
 def survey_key(data_set: DataSet) -> str:
     """Digest of the clips' names, labels, channel, sizes and times of change, and of the reader's version."""
-    place = f"reader {READER_VERSION}\n{data_set.index.root}\nchannel {data_set.index.channel}\n"
+    place = f"survey {_VERSION}, reader {READER_VERSION}\n{data_set.index.root}\nchannel {data_set.index.channel}\n"
     digest = hashlib.sha256(place.encode("utf-8", "surrogateescape"))
     for clip in data_set.index.clips:
         with contextlib.suppress(OSError):
@@ -149,9 +152,9 @@ def _survey(data_set: DataSet, on_progress: Callable[[int, int], None]) -> Surve
     refused, warnings = [], []
     for n_done, clip in enumerate(clips, start=1):
         try:
-            waveform = read_waveform(clip.path, channel=data_set.index.channel)
+            waveform = read_clip(clip.path, channel=data_set.index.channel, span=clip.span)
         except AudioError as error:
-            refused.append({"path": clip.relative, "reason": f"{error.code}: {error}"})
+            refused.append(error.entry(clip.relative))
         else:
             key = (clip.machine_id, clip.split, clip.label)
             groups.setdefault(key, []).append(measure(waveform, clip.path))

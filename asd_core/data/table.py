@@ -11,11 +11,12 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from asd_core.data.data_set import OWN_SUFFIX
+from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.data.marked import marked_dir
 from asd_core.errors import DataSetError, FileError, UsageError
 from asd_core.system.files import parse_json, read_regular, replace_file
@@ -39,8 +40,9 @@ _SET_TYPES: Mapping[str, tuple[type, ...]] = {
     "normal": (str, type(None)),
     "aliases": (list,),
     "recording_by": (str, type(None)),
+    "rules": (dict,),
 }
-_LATER_KEYS: Mapping[str, Any] = {"recording_by": None}
+_LATER_KEYS: Mapping[str, Any] = {"recording_by": None, "rules": {}}
 """Left out of the table where they have these values, so that earlier versions read it."""
 
 
@@ -60,12 +62,10 @@ class KnownSet:
         ISO 8601, UTC; empty for the embedded bench.
     machines
         Machine name to its folder's name below `folder`; empty text for `folder` itself.
-    normal
-        Folder of the normal clips of own recordings, if it does not have one of the usual names.
     aliases
         Further names that detectors trained on it are filed under.
-    recording_by
-        How paths name the recording a clip was cut from, see `asd_core.data.clips.index_clips`; None where they do not.
+    rules
+        How the names below its folder are to be understood.
     """
 
     name: str
@@ -73,9 +73,8 @@ class KnownSet:
     kind: str
     added: str = ""
     machines: Mapping[str, str] = field(default_factory=dict)
-    normal: str | None = None
     aliases: tuple[str, ...] = ()
-    recording_by: str | None = None
+    rules: FolderRules = NO_RULES
 
     @property
     def made_here(self) -> bool:
@@ -90,10 +89,14 @@ class KnownSet:
 
     def to_json(self) -> dict[str, Any]:
         """Value in the table."""
-        values = {name: getattr(self, name) for name in ("kind", "added", "normal")}
-        values |= {"folder": str(self.folder), "machines": dict(self.machines), "aliases": list(self.aliases)}
-        later = {name: getattr(self, name) for name in _LATER_KEYS}
-        return values | {name: value for name, value in later.items() if value != _LATER_KEYS[name]}
+        rules = self.rules.to_json()
+        values: dict[str, Any] = {"kind": self.kind, "added": self.added, "normal": None, "folder": str(self.folder)}
+        values |= {"machines": dict(self.machines), "aliases": list(self.aliases)}
+        if len(self.rules.normal) == 1:  # as earlier versions have it
+            values["normal"] = rules.pop("normal")[0]
+        if "recording_by" in rules:
+            values["recording_by"] = rules.pop("recording_by")
+        return {**values, "rules": rules} if rules else values
 
     @classmethod
     def from_json(cls, name: str, content: object) -> KnownSet:
@@ -114,8 +117,24 @@ class KnownSet:
             if type(content[key]) not in allowed:
                 raise ValueError(f"{name}: {key} must be {' or '.join(kind.__name__ for kind in allowed)}")
         _check_values(name, content)
-        values = {**content, "folder": Path(content["folder"]), "aliases": tuple(content["aliases"])}
-        return cls(name=name, **values)
+        normal, recording_by = content["normal"], content["recording_by"]
+        older = ({} if normal is None else {"normal": [normal]}) | (
+            {} if recording_by is None else {"recording_by": recording_by}
+        )
+        try:
+            rules = FolderRules.from_json({**older, **content["rules"]})
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        known = cls(
+            name=name,
+            folder=Path(content["folder"]),
+            kind=content["kind"],
+            added=content["added"],
+            machines=content["machines"],
+            aliases=tuple(content["aliases"]),
+            rules=rules,
+        )
+        return replace(known, rules=replace(rules, ids_from="folder")) if known.uploaded else known
 
 
 def _check_values(name: str, content: Mapping[str, Any]) -> None:

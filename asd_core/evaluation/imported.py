@@ -67,7 +67,9 @@ def _take(found: dict[str, float], path: str | None, value: float, place: str) -
 
 
 def rescore(scores: Scores, imported: Mapping[str, float], *, machine: str, required: bool = True) -> Scores:
-    """Give each clip the imported score of its path (relative to the machine's folder or to the folder above).
+    """Give each clip the imported score of its path, or of its owner's name for it with its folder.
+
+    Both are relative to the machine's folder or to the folder above.
 
     Parameters
     ----------
@@ -82,9 +84,10 @@ def rescore(scores: Scores, imported: Mapping[str, float], *, machine: str, requ
     taken: list[ScoredClip] = []
     missing: list[str] = []
     for clip in scores.clips:
-        value = imported.get(clip.path, imported.get(f"{machine}/{clip.path}"))
+        names = dict.fromkeys((clip.path, clip.shown))
+        value = next((imported[key] for name in names for key in (name, f"{machine}/{name}") if key in imported), None)
         if value is None:
-            missing.append(clip.path)
+            missing.append(clip.shown)
         else:
             taken.append(replace(clip, anomaly_score=value))
     if missing and required:

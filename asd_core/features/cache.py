@@ -21,6 +21,7 @@ import json
 import math
 import os
 import platform
+import re
 import secrets
 import stat
 import time
@@ -34,6 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_core.audio.reading import READER_VERSION, read_waveform
+from asd_core.audio.stretches import read_stretch
 from asd_core.errors import AudioError, FileError, UsageError
 from asd_core.system.files import parse_json, read_regular
 from asd_core.system.packages import installed
@@ -54,14 +56,26 @@ _SETTLED_S = 2.0
 _STALE_S = 3600.0
 _PACKAGES = ("numpy", "scipy", "soundfile", "soxr", "tensorflow")
 _PARTIAL = ".partial-"
+_STRETCH = re.compile(r"#t=(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)$")
 
 Parsed = TypeVar("Parsed")
 
 
-def read_clip(path: str | os.PathLike[str], *, channel: int | None = None) -> Waveform:
+Span = tuple[float, float]
+"""Start and end of a stretch of a recording, in seconds."""
+
+
+def read_clip(path: str | os.PathLike[str], *, channel: int | None = None, span: Span | None = None) -> Waveform:
     """Read a recording as `asd_core.audio.reading.read_waveform` does, or take what the cache knows of it.
 
     A known clip's samples are read when they are first needed, and its `derived` features come from the cache.
+
+    Parameters
+    ----------
+    channel
+        Channel to take, from 0; None takes the mean of all channels.
+    span
+        A stretch of it, see `asd_core.audio.stretches`; None takes the whole file.
 
     Raises
     ------
@@ -70,20 +84,41 @@ def read_clip(path: str | os.PathLike[str], *, channel: int | None = None) -> Wa
         changed since.
     """
     store = opened()
-    if store is None:
-        return read_waveform(path, channel=channel)
-    status = _status(path)
-    if status is None:
-        return read_waveform(path, channel=channel)
-    key = _file_key(path, status, channel)
+    status = None if store is None else _status(path)
+    if store is None or status is None:
+        return _read(path, channel, span)
+    key = _file_key(path, status, channel, span)
     outcome = store.read_as(key, _parse_outcome)
     if outcome is not None:
-        return KnownClip(path, channel, outcome, store, key)
-    waveform = read_waveform(path, channel=channel)
+        return KnownClip(path, channel, outcome, store, key, span=span)
+    waveform = _read(path, channel, span)
     outcome = _Outcome(waveform.digest, waveform.n_samples, waveform.warnings)
-    if _is_settled(status) and (after := _status(path)) is not None and _file_key(path, after, channel) == key:
+    if _is_settled(status) and (after := _status(path)) is not None and _file_key(path, after, channel, span) == key:
         store.write(key, outcome.to_bytes())
-    return KnownClip(path, channel, outcome, store, key, samples=waveform.samples)
+    return KnownClip(path, channel, outcome, store, key, span=span, samples=waveform.samples)
+
+
+def read_named(root: str | os.PathLike[str], name: str, *, channel: int | None = None) -> Waveform:
+    """Read a clip below a folder by its name in the index and in stored scores; `run.wav#t=10,20` is a stretch.
+
+    Raises
+    ------
+    AudioError
+        As `read_clip`.
+    """
+    file, span = split_name(name)
+    path = os.path.join(root, file)  # noqa: PTH118 - a name stays as it was written
+    return read_clip(os.path.realpath(path), channel=channel, span=span)
+
+
+def split_name(name: str) -> tuple[str, Span | None]:
+    """Split a clip's name in the file's and the stretch of it that it names; None for the whole file."""
+    match = _STRETCH.search(name)
+    return (name[: match.start()], (float(match[1]), float(match[2]))) if match else (name, None)
+
+
+def _read(path: str | os.PathLike[str], channel: int | None, span: Span | None) -> Waveform:
+    return read_waveform(path, channel=channel) if span is None else read_stretch(path, span, channel=channel)
 
 
 def opened() -> FeatureCache | None:
@@ -275,11 +310,14 @@ class KnownClip(Waveform):
         store: FeatureCache,
         key: str,
         *,
+        span: Span | None = None,
         samples: Float32Array | None = None,
     ) -> None:
         # Around the frozen dataclass, whose own constructor requires the samples.
         vars(self).update(sr=SR, digest=outcome.digest, warnings=outcome.warnings)
-        vars(self).update(_path=path, _channel=channel, _n_samples=outcome.n_samples, _store=store, _key=key)
+        vars(self).update(
+            _path=path, _channel=channel, _n_samples=outcome.n_samples, _store=store, _key=key, _span=span
+        )
         if samples is not None:
             vars(self).update(samples=samples)
 
@@ -292,6 +330,7 @@ class KnownClip(Waveform):
     _n_samples: int
     _store: FeatureCache
     _key: str
+    _span: Span | None
 
     @cached_property
     def samples(self) -> Float32Array:
@@ -302,7 +341,7 @@ class KnownClip(Waveform):
         AudioError
             The file is gone, or its content is not the one that was known.
         """
-        waveform = read_waveform(self._path, channel=self._channel)
+        waveform = _read(self._path, self._channel, self._span)
         if waveform.digest != self.digest:
             self._store.forget(self._key)
             what = "the file changed while it was in use"
@@ -336,8 +375,9 @@ def _status(path: str | os.PathLike[str]) -> os.stat_result | None:
     return status if stat.S_ISREG(status.st_mode) else None
 
 
-def _file_key(path: str | os.PathLike[str], status: os.stat_result, channel: int | None) -> str:
-    facts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, channel)
+def _file_key(path: str | os.PathLike[str], status: os.stat_result, channel: int | None, span: Span | None) -> str:
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    facts = (status.st_dev, status.st_ino, status.st_size, *times, channel, *(span or ()))
     return "\n".join(("file", _runtime(), os.fspath(Path(path).absolute()), *map(str, facts)))
 
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asd_core.audio.kinds import LOSSLESS_SUFFIXES
 from asd_core.audio.reading import MAX_DURATION_S, MAX_FILE_BYTES, stream_sound
 from asd_core.features.cache import read_clip
-from asd_core.types import Float32Array, FloatArray, Waveform
+from asd_core.types import SR, Float32Array, FloatArray, Waveform
 
 SKETCH = 512
 """Numbers of a sketch: the cosine's error has a standard deviation of 1 / sqrt(512) = 0.044."""
@@ -55,16 +56,27 @@ class SoundPrint:
     tail: FloatArray
 
 
-def sound_print(path: str | os.PathLike[str], *, channel: int | None = None) -> SoundPrint:
-    """Read a recording's print, from the feature cache where it is there.
+def sound_print(
+    path: str | os.PathLike[str], *, channel: int | None = None, span: tuple[float, float] | None = None
+) -> SoundPrint:
+    """Read a recording's print, or that of a stretch of it, from the feature cache where it is there.
+
+    Parameters
+    ----------
+    channel
+        Channel to take, from 0; None takes the mean of all channels.
+    span
+        Start and end of the stretch in seconds; None takes the whole file.
 
     Raises
     ------
     AudioError
         As `asd_core.audio.reading.read_waveform`.
     """
-    waveform = read_clip(path, channel=channel)
-    return _unpacked(waveform.derived(_TRAITS, lambda: _packed(waveform, path, channel)))
+    waveform = read_clip(path, channel=channel, span=span)
+    is_at_own_rate = span is None and os.fspath(path).lower().endswith(LOSSLESS_SUFFIXES)
+    own = path if is_at_own_rate else None
+    return _unpacked(waveform.derived(_TRAITS, lambda: _packed(waveform, own, channel)))
 
 
 def border_ratio(before: SoundPrint, after: SoundPrint) -> float:
@@ -86,12 +98,15 @@ def _miss(edge: FloatArray, other: FloatArray) -> float:
     return float(other[0, 0] - edge[0, :_ORDER] @ edge[1, :_ORDER] - edge[1, _ORDER])
 
 
-def _packed(waveform: Waveform, path: str | os.PathLike[str], channel: int | None) -> FloatArray:
+def _packed(waveform: Waveform, path: str | os.PathLike[str] | None, channel: int | None) -> FloatArray:
+    """Numbers of a print; its edges at the file's own rate, or, without a path, at the package's."""
     digest = hashlib.sha256(waveform.samples.tobytes()).digest()
     words = [int.from_bytes(digest[3 * word : 3 * word + 3]) for word in range(_DIGEST_WORDS)]
-    with stream_sound(path, max_bytes=MAX_FILE_BYTES, max_duration_s=MAX_DURATION_S, channel=channel) as sound:
-        samples = np.concatenate([np.zeros(0, np.float32), *sound.blocks]).astype(np.float64)
-        rate = float(sound.sr)
+    samples, rate = waveform.samples.astype(np.float64), float(SR)
+    if path is not None:
+        with stream_sound(path, max_bytes=MAX_FILE_BYTES, max_duration_s=MAX_DURATION_S, channel=channel) as sound:
+            samples = np.concatenate([np.zeros(0, np.float32), *sound.blocks]).astype(np.float64)
+            rate = float(sound.sr)
     head, tail = _edge(samples[:_EDGE][::-1]), _edge(samples[-_EDGE:])
     return np.concatenate([words, [rate], _sketch(waveform.samples), head.ravel(), tail.ravel()])
 

@@ -89,8 +89,7 @@ class Sweep:
             raise UsageError(f"no data set is called {self.name!r}")
         report = sweep(
             known.folder / known.machines[self.machine],
-            normal=known.normal,
-            recording_by=known.recording_by,
+            rules=known.rules,
             workers=1,
             on_progress=lambda done, total: on_step("clips embedded", done, total),
         )

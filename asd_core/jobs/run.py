@@ -247,7 +247,7 @@ def _in_words(job: Job, work: Callable[[], tuple[Status, int]]) -> tuple[Status,
             return replace(job.status, state="cancelled", error=str(error)), INTERRUPTED
         except AsdError as error:
             code = BUSY if isinstance(error, BusyError) else USAGE
-            return replace(job.status, state="failed", error=str(error)), code
+            return replace(job.status, state="failed", error=error.advice), code
         except Exception as error:  # noqa: BLE001 - see above
             return _unexpected(job.folder, error, job.status)
 

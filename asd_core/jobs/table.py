@@ -313,7 +313,19 @@ def parse_request(content: object) -> TrainingRequest | Chore:
     kind = kinds.get(str(job["command"]))
     if kind is None:
         raise ValueError("it is of another command")
-    return from_json(kind, job["request"])
+    return from_json(kind, _with_rules(job["request"]) if kind is TrainingRequest else job["request"])
+
+
+def _with_rules(request: object) -> object:
+    """A training request of earlier versions, whose rules were fields of their own."""
+    if not isinstance(request, dict) or "rules" in request or not {"normal", "recording_by"} & set(request):
+        return request
+    rest = {name: value for name, value in request.items() if name not in ("normal", "recording_by")}
+    normal, recording_by = request.get("normal"), request.get("recording_by")
+    rules = ({} if normal is None else {"normal": [normal]}) | (
+        {} if recording_by is None else {"recording_by": recording_by}
+    )
+    return {**rest, "rules": rules}
 
 
 def table(wait_s: float = LOCK_S) -> AbstractContextManager[None]:

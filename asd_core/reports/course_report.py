@@ -13,10 +13,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from asd_core.audio.reading import read_waveform
 from asd_core.detectors.presets import Differences
 from asd_core.evaluation.metrics import ClassFigures, roc_curve
 from asd_core.evaluation.summary import Ranking, Summary
+from asd_core.features.cache import read_clip
 from asd_core.features.log_mel import log_mel
 from asd_core.formats import TRAINED_ON_SIMULATED
 from asd_core.reports.plots import DETECTOR_COLOURS, SPECTROGRAM_DB, heatmap_png
@@ -236,9 +236,9 @@ def _spectra(assessments: Sequence[Assessment]) -> dict[str, Markup]:
     pictures = {}
     for label in ("normal", "anomalous"):
         clip = next(clip for clip in first.clips if clip.label == label)
-        frames = log_mel(read_waveform(clip.path, channel=first.artifact.channel).samples)
+        frames = log_mel(read_clip(clip.path, channel=first.artifact.channel, span=clip.span).samples)
         png = heatmap_png(frames, low=low, high=high)
-        heading = f"{label}{f' ({clip.kind})' if clip.kind else ''}: {clip.relative}; {low:g} to {high:g} dB, 128 bands"
+        heading = f"{label}{f' ({clip.kind})' if clip.kind else ''}: {clip.shown}; {low:g} to {high:g} dB, 128 bands"
         pictures[heading] = image_svg(png, width=640, height=200, title=heading)
     return pictures
 

@@ -18,7 +18,8 @@ from markupsafe import Markup
 
 from asd_core.artifacts.manifest import TrainingRecord, promise_of
 from asd_core.artifacts.store import Artifact
-from asd_core.audio.reading import encode_wav, read_waveform
+from asd_core.audio.reading import encode_wav
+from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.data.simulated.record import load_mask
 from asd_core.detectors.contract import Detector
 from asd_core.errors import UsageError
@@ -31,6 +32,7 @@ from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.summary import Decisions, Summary
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.evaluation.uncertainty import difference_text, estimate_of, interval_text
+from asd_core.features.cache import read_clip
 from asd_core.features.log_mel import log_mel
 from asd_core.formats import MISSING, TRAINED_ON_SIMULATED, area_text, rate_text, score_text, seconds_text, share_text
 from asd_core.reports.plots import (
@@ -110,8 +112,7 @@ def write_report(
     *,
     machine: str | None = None,
     ids: Sequence[str] | None = None,
-    normal: str | None = None,
-    recording_by: str | None = None,
+    rules: FolderRules = NO_RULES,
     rule: str | None = None,
     rule_value: float | None = None,
     seed: int = 0,
@@ -129,7 +130,7 @@ def write_report(
         raise UsageError("a report needs at least one model")
     check_options(rule=rule, rule_value=rule_value, seed=seed)
     check_different(models)
-    options: dict[str, Any] = {"machine": machine, "ids": ids, "normal": normal, "recording_by": recording_by}
+    options: dict[str, Any] = {"machine": machine, "ids": ids, "rules": rules}
     assessments = [assess(model, data, **options) for model in models]
     return report_on(assessments, out, rule=rule, rule_value=rule_value, seed=seed)
 
@@ -346,7 +347,7 @@ def _masked_maps(assessment: Assessment, detector: Detector) -> Iterator[tuple[s
     root = assessment.data_set.index.root.resolve()
     for clip in assessment.clips:
         if clip.label == "anomalous":
-            waveform = read_waveform(clip.path, channel=assessment.artifact.channel)
+            waveform = read_clip(clip.path, channel=assessment.artifact.channel, span=clip.span)
             yield (
                 clip.kind or "any",
                 detector.anomaly_map(waveform),
@@ -400,7 +401,8 @@ def _clips(entries: Sequence[_Entry]) -> list[dict[str, Any]]:
 def _clip(entries: Sequence[_Entry], row: int) -> dict[str, Any]:
     """A clip to hear, with its spectrogram and every detector's map of it."""
     first = entries[0].assessment
-    waveform = read_waveform(first.clips[row].path, channel=first.artifact.channel)
+    clip = first.clips[row]
+    waveform = read_clip(clip.path, channel=first.artifact.channel, span=clip.span)
     low, high = SPECTROGRAM_DB
     return {
         "name": _clip_name(first.scores.clips[row]),
@@ -424,7 +426,7 @@ def _map(entry: _Entry, waveform: Waveform) -> dict[str, str]:
 
 
 def _clip_name(clip: ScoredClip) -> str:
-    return f"{clip.path}{f' ({clip.kind})' if clip.kind else ''}"
+    return f"{clip.shown}{f' ({clip.kind})' if clip.kind else ''}"
 
 
 def _settings(entries: Sequence[_Entry]) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from time import monotonic
 from asd_core.artifacts.manifest import build_detector
 from asd_core.artifacts.store import find_artifacts, open_artifact
 from asd_core.data.data_set import DataSet, fingerprint, open_data_set, readable
+from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import Progress
 from asd_core.detectors.presets import unlike_paper
@@ -38,8 +39,7 @@ def reproduce(
     out: Path,
     *,
     machine: str | None = None,
-    normal: str | None = None,
-    recording_by: str | None = None,
+    rules: FolderRules = NO_RULES,
     preset: str = "quick",
     resume: bool = False,
     seed: int = 0,
@@ -62,7 +62,7 @@ def reproduce(
         None of the report's ids, or not both normal and anomalous test clips of them.
     """
     began = monotonic()
-    data_set = open_data_set(data, machine=machine, normal=normal, seed=max(seed, 0), recording_by=recording_by)
+    data_set = open_data_set(data, machine=machine, seed=max(seed, 0), rules=rules)
     ids, warnings = _report_ids(data_set)
     methods: list[Method] = []
     not_run: list[dict[str, str]] = []
@@ -72,8 +72,7 @@ def reproduce(
             name,
             data,
             machine=machine,
-            normal=normal,
-            recording_by=recording_by,
+            rules=rules,
             ids=ids,
             preset=preset,
             seed=seed,
@@ -82,7 +81,7 @@ def reproduce(
         )
         model, missing = _trained(request, on_progress)
         not_run += missing
-        assessments.append(assess(model, data, machine=machine, ids=ids, normal=normal, recording_by=recording_by))
+        assessments.append(assess(model, data, machine=machine, ids=ids, rules=rules))
         methods.append(_method(assessments[-1], seed=seed))
     result = Reproduction(
         preset=preset,
@@ -152,9 +151,8 @@ def _left_by_former_run(request: TrainingRequest, encoder: str | None) -> Path |
         request.data,
         machine=request.machine,
         ids=request.ids,
-        normal=request.normal,
         seed=request.seed,
-        recording_by=request.recording_by,
+        rules=request.rules,
     )
     training_clips = data_set.index.select(split="train", label="normal")
     clips = fingerprint(readable(training_clips, channel=data_set.index.channel).digests)

@@ -10,6 +10,7 @@ from typing import Any
 from asd_core.artifacts.store import Artifact, open_artifact
 from asd_core.data.clips import Clip
 from asd_core.data.data_set import DataSet, FileClips, open_data_set, readable
+from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.data.label_differences import label_differences
 from asd_core.detectors.contract import POOLINGS, Detector
 from asd_core.detectors.on_networks import NetworkDetector
@@ -90,8 +91,7 @@ def assess(
     *,
     machine: str | None = None,
     ids: Sequence[str] | None = None,
-    normal: str | None = None,
-    recording_by: str | None = None,
+    rules: FolderRules = NO_RULES,
 ) -> Assessment:
     """Score a data set's labelled test clips.
 
@@ -104,7 +104,7 @@ def assess(
     """
     artifact = open_artifact(model)
     detector = artifact.detector()
-    options = {"ids": ids, "normal": normal, "seed": detector.seed, "recording_by": recording_by}
+    options = {"ids": ids, "seed": detector.seed, "rules": rules}
     data_set = open_for(artifact, data, machine=machine, **options)
     found = readable(data_set.index.select(split="test"), channel=artifact.channel, min_samples=detector.min_samples)
     labelled = [row for row, clip in enumerate(found.clips) if clip.label != "unlabelled"]
@@ -134,7 +134,7 @@ def open_for(artifact: Artifact, data: Path, *, machine: str | None = None, **op
     """Open a data set for a detector: its own machine, where the folder holds several and none is given.
 
     `seed` is the training's: own recordings have no test split, and the seed says which clips were left for testing.
-    So does `recording_by`; where none is given, the training's is taken.
+    So do `rules`; what they leave open is as in the training.
 
     Raises
     ------
@@ -142,8 +142,7 @@ def open_for(artifact: Artifact, data: Path, *, machine: str | None = None, **op
         See `asd_core.data.data_set.open_data_set`.
     """
     trained_on = artifact.manifest.data.machine
-    if options.get("recording_by") is None:
-        options["recording_by"] = artifact.manifest.data.recording_by
+    options["rules"] = options.get("rules", NO_RULES).completed_by(artifact.manifest.data.rules)
     try:
         return open_data_set(data, machine=machine, **options)
     except DataSetError:

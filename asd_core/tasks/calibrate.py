@@ -20,6 +20,7 @@ from asd_core.data.recordings import FOLDS, Recordings, assign_folds, find_recor
 from asd_core.detectors.contract import Detector, Progress, ignore_progress, never_stop
 from asd_core.errors import InputError, UsageError
 from asd_core.evaluation.scores import ScoredClip, Scores
+from asd_core.evaluation.thresholds import DEFAULT_RULE, n_needed
 from asd_core.types import FloatArray, IntArray
 
 MIN_TRAINING_CLIPS = 3
@@ -110,6 +111,8 @@ def plan_calibration(
 ) -> Plan:
     """Group the normal clips by recording and deal them to folds.
 
+    Clips of a split `val` are the ones held out where they are enough for a threshold with a promise.
+
     Parameters
     ----------
     n_folds
@@ -131,6 +134,9 @@ def plan_calibration(
     if distinct < MIN_TRAINING_CLIPS:
         raise InputError(f"training needs at least {MIN_TRAINING_CLIPS} distinct normal clips, got {distinct}")
     recordings = find_recordings(normal.clips, prints_of(normal.clips, channel=channel))
+    is_validation = np.array([clip.split == "val" for clip in normal.clips])
+    if is_validation.sum() >= n_needed(DEFAULT_RULE):
+        return Plan(recordings, np.where(is_validation, 0, 1), "held_out")
     wanted = FOLDS if n_folds == 1 else n_folds
     folds = assign_folds(normal.clips, recordings, n_folds=wanted, seed=detector.seed)
     if _fewest_left(folds, normal.digests) < _MIN_FITTED:
@@ -242,7 +248,16 @@ def scored(detector: Detector, clips: FileClips, split: str, digests: Sequence[s
 def _kept(clips: Sequence[Clip], digests: Sequence[str], anomaly_scores: FloatArray, split: str) -> Scores:
     return Scores(
         tuple(
-            ScoredClip(clip.relative, clip.machine_id, split, clip.label, clip.kind or "", digest, float(score))
+            ScoredClip(
+                clip.relative,
+                clip.machine_id,
+                split,
+                clip.label,
+                clip.kind or "",
+                digest,
+                float(score),
+                "" if clip.name is None else clip.shown,
+            )
             for clip, digest, score in zip(clips, digests, anomaly_scores, strict=True)
         )
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from asd_core.artifacts.manifest import CalibrationSummary, promise_of
 from asd_core.data.data_set import fingerprint
+from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.evaluation.comparison import Difference, difference
 from asd_core.evaluation.summary import Summary, summarise
 from asd_core.evaluation.thresholds import DEFAULT_RULE
@@ -177,8 +178,7 @@ def evaluate(
     *,
     machine: str | None = None,
     ids: Sequence[str] | None = None,
-    normal: str | None = None,
-    recording_by: str | None = None,
+    rules: FolderRules = NO_RULES,
     rule: str | None = None,
     rule_value: float | None = None,
     per_id: bool = False,
@@ -225,7 +225,7 @@ def evaluate(
     """
     check_options(rule=rule, rule_value=rule_value, pooling=pooling, seed=seed)
     check_different([model, *others])
-    options: dict[str, Any] = {"machine": machine, "ids": ids, "normal": normal, "recording_by": recording_by}
+    options: dict[str, Any] = {"machine": machine, "ids": ids, "rules": rules}
     raw = assess(model, data, **options)
     if pooling is not None:
         raw = repooled(raw, pooling)

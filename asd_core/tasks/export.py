@@ -7,6 +7,7 @@ from typing import Any
 
 from asd_core.artifacts.store import open_artifact
 from asd_core.data.data_set import FileClips, readable
+from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.evaluation.dcase import check_export, write_anomaly_scores
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.system.files import replace_text
@@ -20,8 +21,7 @@ def export_dcase(
     out: Path,
     *,
     machine: str | None = None,
-    normal: str | None = None,
-    recording_by: str | None = None,
+    rules: FolderRules = NO_RULES,
 ) -> dict[str, Any]:
     """Score every test clip, labelled or not, and write `anomaly_score_<machine>_id_<NN>.csv` into an empty folder.
 
@@ -38,7 +38,7 @@ def export_dcase(
     """
     artifact = open_artifact(model)
     detector = artifact.detector()
-    options = {"normal": normal, "seed": detector.seed, "recording_by": recording_by}
+    options = {"seed": detector.seed, "rules": rules}
     data_set = open_for(artifact, data, machine=machine, **options)
     check_export(out, data_set.index.machine)
     found = readable(data_set.index.select(split="test"), channel=artifact.channel, min_samples=detector.min_samples)

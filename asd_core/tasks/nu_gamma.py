@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from asd_core.data.clips import Clip, prints_of
 from asd_core.data.data_set import DataSet, FileClips, open_data_set, readable
+from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.data.recordings import assign_folds, find_recordings
 from asd_core.detectors.on_embeddings import seeded_rows, squared_distances, standard_scale
 from asd_core.detectors.one_class_svm import OneClassSvm, kernel_gamma
@@ -62,8 +63,7 @@ def sweep(
     *,
     machine: str | None = None,
     ids: Sequence[str] | None = None,
-    normal: str | None = None,
-    recording_by: str | None = None,
+    rules: FolderRules = NO_RULES,
     encoder: str = "logmel_stats",
     nus: Sequence[float] = NUS,
     gammas: Sequence[str | float] = GAMMAS,
@@ -96,7 +96,7 @@ def sweep(
     """
     began = monotonic()
     detector = _checked(nus, gammas, encoder=encoder, seed=seed)
-    data_set = open_data_set(data, machine=machine, ids=ids, normal=normal, seed=seed, recording_by=recording_by)
+    data_set = open_data_set(data, machine=machine, ids=ids, seed=seed, rules=rules)
     clips = _part(data_set, seed=seed)
     everything = (*clips.fitted, *clips.heldout, *clips.test)
     embedded = []

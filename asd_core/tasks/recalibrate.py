@@ -12,6 +12,7 @@ from pathlib import Path
 
 from asd_core.artifacts.manifest import build_detector
 from asd_core.artifacts.store import Artifact, open_artifact
+from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.detectors.contract import Progress, ignore_progress, never_stop
 from asd_core.errors import UsageError
 from asd_core.tasks.train import TrainingRequest, TrainingResult, train
@@ -22,8 +23,7 @@ def recalibrate(
     data: Path,
     *,
     machine: str | None = None,
-    normal: str | None = None,
-    recording_by: str | None = None,
+    rules: FolderRules = NO_RULES,
     folds: int | None = None,
     on_progress: Callable[[Progress], None] = ignore_progress,
     should_stop: Callable[[], bool] = never_stop,
@@ -35,8 +35,8 @@ def recalibrate(
     model
         In a folder `<out>/<data set>/<machine>/<detector>`; versions that came with the project stay, and the new one
         goes to the folder beside them.
-    recording_by
-        As for training; None takes that of the training.
+    rules
+        As for training; what they leave open is as in the training.
 
     Raises
     ------
@@ -46,13 +46,12 @@ def recalibrate(
         As `asd_core.tasks.train.train`.
     """
     artifact = open_artifact(model)
-    request = training_request(artifact, data, machine=machine, normal=normal)
-    request = replace(request, recording_by=recording_by or request.recording_by, folds=folds)
+    request = replace(training_request(artifact, data, machine=machine, rules=rules), folds=folds)
     return train(request, on_progress=on_progress, should_stop=should_stop)
 
 
 def training_request(
-    artifact: Artifact, data: Path, *, machine: str | None = None, normal: str | None = None
+    artifact: Artifact, data: Path, *, machine: str | None = None, rules: FolderRules = NO_RULES
 ) -> TrainingRequest:
     """Ask for the training that a detector had, with today's calibration.
 
@@ -74,13 +73,12 @@ def training_request(
         data,
         machine=machine,
         ids=trained_on.ids,
-        normal=normal,
         name=artifact.folder.parents[2].name,
         preset=artifact.manifest.preset,
         settings=settings,
         seed=detector.seed,
         threads=detector.threads,
         channel="mean" if artifact.channel is None else artifact.channel,
-        recording_by=trained_on.recording_by,
+        rules=rules.completed_by(trained_on.rules),
         out=out,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
@@ -24,12 +24,18 @@ from asd_core.data.clips import ClipIndex
 from asd_core.data.data_set import (
     DataSet,
     FileClips,
+    LabelRow,
     ReadableClips,
+    coding_remark,
     fingerprint,
+    label_rows,
     open_data_set,
     readable,
     slug,
+    without_lossy,
 )
+from asd_core.data.folder_rules import NO_RULES, FolderRules
+from asd_core.data.folders import Skipped
 from asd_core.data.recordings import FOLDS
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
@@ -39,14 +45,18 @@ from asd_core.features.familiarity import MIN_CLIPS, Familiarity, traits
 from asd_core.features.log_mel import FEATURE_CONFIG
 from asd_core.system.clock import utc_now
 from asd_core.system.packages import installed_versions
+from asd_core.system.typed_json import to_json
 from asd_core.tasks.calibrate import Plan, fit_and_calibrate, forget, plan_calibration, scored
 
 GENERAL_WARNINGS = (
     "few_clips: ",
+    "few_validation: ",
+    "lossy: ",
     "no_better_than_mean: ",
     "no_promise: ",
     "provisional: ",
     "refused: ",
+    "shared_recordings: ",
     "subsample: ",
 )
 MAX_CLIP_WARNINGS = 50
@@ -61,8 +71,8 @@ class TrainingRequest:
     ----------
     channel
         From 0, or "mean" of all; None takes the layout's own (`ClipIndex.channel`).
-    recording_by
-        How paths name the recording a clip was cut from, see `asd_core.data.clips.index_clips`.
+    rules
+        How the names below the folder are to be understood.
     folds
         Folds of recordings that are left out in turn to calibrate the threshold, see
         `asd_core.tasks.calibrate.plan_calibration`.
@@ -72,7 +82,6 @@ class TrainingRequest:
     data: Path
     machine: str | None = None
     ids: tuple[str, ...] | None = None
-    normal: str | None = None
     name: str | None = None
     preset: str = "quick"
     settings: Mapping[str, Any] | None = None
@@ -81,18 +90,28 @@ class TrainingRequest:
     channel: int | Literal["mean"] | None = None
     resume: bool = False
     out: Path = Path("artifacts")
-    recording_by: str | None = None
+    rules: FolderRules = NO_RULES
     folds: int | None = None
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A published detector, the clips that were refused, and warnings."""
+    """A published detector, the clips that were refused, and warnings.
+
+    Parameters
+    ----------
+    labels
+        How labels were understood.
+    skipped
+        Files that were passed over, and clips that were not trained on because of their coding.
+    """
 
     artifact: Artifact
     model: Path
     refused: tuple[dict[str, str], ...]
     warnings: tuple[str, ...]
+    labels: tuple[LabelRow, ...] = ()
+    skipped: Skipped = field(default_factory=Skipped)
 
     def to_json(self) -> dict[str, Any]:
         """Keys of the `train` command."""
@@ -115,6 +134,8 @@ class TrainingResult:
             "mean_spectrum_loss": manifest.training.mean_spectrum_loss,
             "threshold": manifest.threshold.to_json(),
             "calibration": manifest.calibration.to_json(),
+            "labels": [to_json(row) for row in self.labels],
+            "skipped": self.skipped.to_json(),
             "refused": list(self.refused),
         }
 
@@ -149,10 +170,9 @@ def train(
         request.data,
         machine=request.machine,
         ids=request.ids,
-        normal=request.normal,
         name=request.name,
         seed=detector.seed,
-        recording_by=request.recording_by,
+        rules=request.rules,
     )
     folder = detector_folder(request.out, data_set, request.detector)
     with locked(folder):
@@ -174,8 +194,9 @@ def _train(
 ) -> TrainingResult:
     began = monotonic()
     channel, shortest = _channel(request, data_set.index), detector.min_samples
-    training_clips = data_set.index.select(split="train", label="normal")
-    normal = readable(training_clips, channel=channel, min_samples=shortest)
+    index = data_set.index
+    training_clips = [clip for clip in index.select(label="normal") if clip.split != "test"]
+    normal, left_out = without_lossy(readable(training_clips, channel=channel, min_samples=shortest), request.rules)
     _check_training_clips(normal, data_set)
     plan = plan_calibration(normal, detector=detector, channel=channel, n_folds=request.folds)
     checkpoint = _checkpoint(
@@ -201,7 +222,8 @@ def _train(
     test = readable(data_set.index.select(split="test"), channel=channel, min_samples=shortest)
     test_scores = scored(detector, FileClips(test.clips, channel), "test", test.digests)
     warnings = (
-        *_training_warnings(normal, len(plan.fitted), threshold, calibration),
+        *_training_warnings(normal, plan, threshold, calibration),
+        *index.remarks,
         *detector.training_warnings,
         *test.warnings,
     )
@@ -218,7 +240,7 @@ def _train(
         threshold=threshold,
         calibration=calibration,
         familiarity=_familiarity(fit.clips, [plan.recordings.units[row] for row in plan.fitted]),
-        data=_manifest_data(data_set, normal, plan, request.recording_by),
+        data=_manifest_data(data_set, normal, plan, request.rules),
         training=training,
         versions=installed_versions(),
         warnings=_shortened(warnings),
@@ -226,7 +248,15 @@ def _train(
     )
     artifact = publish(folder, manifest=manifest, state=detector.state, scores=[*fit.heldout.clips, *test_scores.clips])
     forget(checkpoint, plan)
-    return TrainingResult(artifact, folder, normal.refused + test.refused, warnings)
+    given = {clip.relative: label for clip, label in zip(normal.clips, plan.recordings.labels, strict=True)}
+    return TrainingResult(
+        artifact,
+        folder,
+        normal.refused + test.refused,
+        warnings,
+        label_rows(index.clips, given if plan.recordings.how != "order" else {}),
+        index.skipped + left_out,
+    )
 
 
 def _channel(request: TrainingRequest, index: ClipIndex) -> int | None:
@@ -235,7 +265,7 @@ def _channel(request: TrainingRequest, index: ClipIndex) -> int | None:
     return None if request.channel == "mean" else request.channel
 
 
-def _manifest_data(data_set: DataSet, normal: ReadableClips, plan: Plan, recording_by: str | None) -> ManifestData:
+def _manifest_data(data_set: DataSet, normal: ReadableClips, plan: Plan, rules: FolderRules) -> ManifestData:
     prefixes = [digest[:DIGEST_PREFIX] for digest in normal.digests]
     return ManifestData(
         data_set=data_set.name,
@@ -246,18 +276,41 @@ def _manifest_data(data_set: DataSet, normal: ReadableClips, plan: Plan, recordi
         fingerprint=fingerprint(normal.digests),
         fitted_digests=tuple(prefixes[row] for row in plan.fitted),
         heldout_digests=tuple(prefixes[row] for row in plan.never_fitted),
-        recording_by=recording_by,
+        normal=rules.normal or None,
+        recording_by=rules.recording_by,
+        ids_from=rules.ids_from,
+        segment_s=rules.segment_s,
+        hop_s=rules.hop_s,
+        lossy=coding_remark(normal.codings),
     )
 
 
 def _check_training_clips(normal: ReadableClips, data_set: DataSet) -> None:
     if not normal.clips:
         raise DataSetError(
-            f"{data_set.index.root} has no readable normal training clips "
-            f"({len(normal.refused)} refused); the layout found is {data_set.index.layout}"
+            f"{data_set.index.root} has no readable normal training clips ({len(normal.refused)} refused); "
+            f"{_way_out(data_set.index)}"
         )
     if len(normal.clips) > MAX_TRAINING_CLIPS:
         raise UsageError(f"at most {MAX_TRAINING_CLIPS} training clips, got {len(normal.clips)}: name fewer ids")
+
+
+def _way_out(index: ClipIndex) -> str:
+    """What to do where no normal clip may be trained on."""
+    n_unlabelled, n_test = (
+        len(index.select(label="unlabelled")),
+        len(index.select(label="normal", split="test")),
+    )
+    if n_unlabelled == len(index.clips):
+        return (
+            f"its {n_unlabelled} clips carry no label: if all of them are normal, say that everything else is normal "
+            "(--normal . with a dot), else put the normal ones into a folder named normal, or write labels.csv"
+        )
+    if index.select(label="unlabelled", split="train"):
+        return "; ".join(remark.partition(": ")[2] for remark in index.remarks)
+    if n_test:
+        return f"all {n_test} normal clips are test clips: put those to be trained on into train/normal"
+    return "put normal clips into a folder named normal, or train/normal"
 
 
 def _familiarity(fitted: FileClips, groups: Sequence[str]) -> Familiarity | None:
@@ -268,14 +321,14 @@ def _familiarity(fitted: FileClips, groups: Sequence[str]) -> Familiarity | None
 
 
 def _training_warnings(
-    normal: ReadableClips, n_fitted: int, threshold: Threshold, calibration: CalibrationSummary
+    normal: ReadableClips, plan: Plan, threshold: Threshold, calibration: CalibrationSummary
 ) -> tuple[str, ...]:
-    found = list(normal.warnings)
+    found, n_fitted = [*normal.warnings, *_validation_warnings(normal, plan)], len(plan.fitted)
     if n_fitted < FEW_TRAINING_CLIPS:
         found.append(f"few_clips: only {n_fitted} training clips; below {FEW_TRAINING_CLIPS} scores are unsteady")
     if threshold.provisional:
         needed = n_needed(DEFAULT_RULE)
-        how = "" if calibration.how == "cross_fit" else f", or calibrate on all clips with --folds {FOLDS}"
+        how = "" if calibration.how == "cross_fit" else f", or calibrate on all clips in folds (--folds {FOLDS})"
         found.append(
             f"provisional: the threshold is the highest of {calibration.n} normal scores and promises nothing; "
             f"{needed} are needed for one that does: add normal clips{how}"
@@ -285,6 +338,27 @@ def _training_warnings(
     if normal.refused:
         found.append(f"refused: {len(normal.refused)} training clips could not be read")
     return tuple(found)
+
+
+def _validation_warnings(normal: ReadableClips, plan: Plan) -> list[str]:
+    """Warn of a split for validation that is too small, or that shares recordings with the training clips."""
+    is_validation = [clip.split == "val" for clip in normal.clips]
+    if not any(is_validation):
+        return []
+    if plan.how != "held_out" or len(plan.heldout) != sum(is_validation):
+        needed = n_needed(DEFAULT_RULE)
+        return [
+            f"few_validation: {sum(is_validation)} validation clips are too few for a threshold, {needed} are needed; "
+            "they were trained on like the others"
+        ]
+    fitted = {plan.recordings.units[row] for row in plan.fitted}
+    shared = [row for row in plan.heldout if plan.recordings.units[row] in fitted]
+    if not shared or plan.recordings.how == "order":
+        return []
+    return [
+        f"shared_recordings: {len(shared)} of {len(plan.heldout)} validation clips are of recordings that were trained "
+        "on, so the threshold may be too low; keep whole recordings on one side"
+    ]
 
 
 def _shortened(warnings: Sequence[str]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from asd_core.jobs.chores import Chore, Step
 from asd_core.jobs.listing import active_jobs
 from asd_core.jobs.table import Job, read_job, step
 from pages.shared.frame import fragment
-from pages.shared.plain_text import shown_text
+from pages.shared.plain_text import shown_text, warning_text, without_options
 
 POLL_S = 1.0
 DOING = {
@@ -102,14 +102,14 @@ def _ended(job: Job, chore: Chore) -> None:
         st.info("Stopped. Start it again to go on; a download keeps what it has fetched.", icon=":material/info:")
     else:
         st.error("It did not succeed:", icon=":material/error:")
-        st.text(shown_text(job.status.error or ""))
+        st.text(shown_text(without_options(job.status.error or "")))
         if chore.kind == "download":
             st.caption(
                 "Without a connection to zenodo.org the data cannot be fetched from here. Copy the files by hand as "
                 "the message says, or use own recordings or the simulated bench."
             )
     for line in job.status.warnings:
-        st.text(shown_text(line))
+        st.text(shown_text(warning_text(line)))
     if st.button("Close", key="dismiss_chore"):
         jobs.delete(job)
         st.rerun()

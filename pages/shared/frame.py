@@ -17,7 +17,7 @@ from asd_core.system.files import CANNOT_BE_KEPT, is_writable
 from asd_core.system.logs import configure, event, fault
 from asd_core.system.places import artifacts_dir, data_dir
 from pages.shared.choices import choose
-from pages.shared.plain_text import shown_text
+from pages.shared.plain_text import error_text, shown_text
 
 PROJECT = Path(__file__).resolve().parents[2]
 EMBEDDED_NAME = "simulated-small"
@@ -115,7 +115,7 @@ def _boundary(place: str) -> Iterator[None]:
     except AsdError as error:
         reason = error.code if isinstance(error, AudioError) else str(error)
         event("refused", page=place, kind=type(error).__name__, reason=reason)
-        _refusal(str(error))
+        _refusal(error_text(error))
     except Exception as error:
         if isinstance(error, OSError) and error.errno in CANNOT_BE_KEPT:
             event("refused", page=place, kind=type(error).__name__, reason=str(error))

@@ -18,6 +18,8 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.data.data_set import DataSet
+from asd_core.data.library import allowed_roots
+from asd_core.features.cache import split_name
 from asd_core.tasks.compare import Comparison, Method
 from asd_core.types import Waveform
 from pages.shared.held import Held
@@ -39,11 +41,26 @@ class Tree:
 
 @dataclass(frozen=True)
 class ClipFile:
-    """A recording and the channel to read; `content` identifies its contents: a digest, or a time of change."""
+    """A recording, or a stretch of it in seconds, and the channel to read.
+
+    `content` identifies the file's contents: a digest, or a time of change.
+    """
 
     path: str
     content: str
     channel: int | None
+    span: tuple[float, float] | None = None
+
+    @classmethod
+    def named(cls, root: Path, name: str, content: str, channel: int | None) -> ClipFile:
+        """A clip by its name below a folder, as the index and stored scores have it.
+
+        A link is followed where it ends inside an allowed folder; the reader refuses any other.
+        """
+        file, span = split_name(name)
+        place = (root / file).resolve()
+        is_allowed = any(place.is_relative_to(allowed) for allowed in allowed_roots())
+        return cls(str(place if is_allowed else root / file), content, channel, span)
 
 
 @dataclass(frozen=True, eq=False)

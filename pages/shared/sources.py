@@ -9,7 +9,10 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import read_waveform
-from asd_core.data.clips import Clip
+from asd_core.audio.stretches import read_stretch
+from asd_core.data.clips import LABELS, Clip
+from asd_core.data.folder_rules import ANOMALOUS_WORDS, NORMAL_WORDS, SPLITS
+from asd_core.data.recordings import natural_key
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.formats import display_name
 from asd_core.types import Waveform
@@ -19,11 +22,16 @@ from pages.shared.frame import Chosen
 from pages.shared.keys import ClipFile, kept
 from pages.shared.plain_text import plain
 
+_SAID_FOLDERS = frozenset((*LABELS, *NORMAL_WORDS, *ANOMALOUS_WORDS, *SPLITS))
+"""Folders that say no more of a clip than its label and split."""
+
 
 @kept()
 def clip(file: ClipFile) -> Waveform:
     """Read a clip of a data set."""
-    return read_waveform(file.path, channel=file.channel)
+    if file.span is None:
+        return read_waveform(file.path, channel=file.channel)
+    return read_stretch(file.path, file.span, channel=file.channel)
 
 
 def label_and_kind(clip: ScoredClip | Clip) -> str:
@@ -31,10 +39,30 @@ def label_and_kind(clip: ScoredClip | Clip) -> str:
     return f"{clip.label} ({display_name(clip.kind)})" if clip.kind else clip.label
 
 
+def shown_name(clip: ScoredClip | Clip) -> str:
+    """Return what tables, lists and reports call a clip: its folder and its owner's name for it, printable."""
+    return display_name(clip.shown)
+
+
+def name_order(clip: ScoredClip | Clip) -> tuple[object, ...]:
+    """Sort clips as people count, by the names that they are shown under."""
+    return natural_key(clip.shown), clip.path
+
+
+def short_name(clip: ScoredClip | Clip) -> str:
+    """Return a clip's name with those of its folders that say more than its label, kind, split and id."""
+    *folders, name = PurePosixPath(clip.shown).parts or ("",)
+    said = {clip.label, clip.kind, clip.split, clip.machine_id, f"id_{clip.machine_id}", *_SAID_FOLDERS}
+    further = [folder for folder in folders if folder.lower() not in said and folder not in said]
+    return display_name("/".join([*further, name]))
+
+
 def clip_title(clip: ScoredClip | Clip) -> str:
-    """Say what a clip of the data set is: label, kind, id, name."""
-    path = clip.path if isinstance(clip, ScoredClip) else clip.relative
-    return f"{label_and_kind(clip)} · id {display_name(clip.machine_id)} · {display_name(PurePosixPath(path).stem)}"
+    """Say what a clip of the data set is: label, kind, id, name.
+
+    Two clips have two titles, since one is chosen from a list by them: only the usual suffix is left out.
+    """
+    return f"{label_and_kind(clip)} · id {display_name(clip.machine_id)} · {short_name(clip).removesuffix('.wav')}"
 
 
 def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
@@ -46,7 +74,7 @@ def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Wav
     if root is None or not scored:
         st.info("The clips of this data set are not known here: upload one.", icon=":material/info:")
         return None, ""
-    paths = sorted(scored, key=lambda path: (scored[path].label, scored[path].machine_id, path))
+    paths = sorted(scored, key=lambda path: (scored[path].label, scored[path].machine_id, name_order(scored[path])))
     path = choose(
         "Test clip",
         paths,
@@ -61,7 +89,7 @@ def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Wav
 def load_scored(chosen: Chosen, scored: ScoredClip, channel: int | None) -> Waveform | None:
     """Read a clip of the data set by a detector's channel; None where its sound is not available."""
     root = clips_root(chosen)
-    return None if root is None else clip(ClipFile(str(root / scored.path), scored.digest, channel))
+    return None if root is None else clip(ClipFile.named(root, scored.path, scored.digest, channel))
 
 
 def of_one_channel(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:

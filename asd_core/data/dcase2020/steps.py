@@ -55,5 +55,5 @@ def check_room(folder: Path, needed: int) -> None:
     if free < needed + _RESERVE_BYTES:
         raise DownloadError(
             f"not enough room in {folder}: {(needed + _RESERVE_BYTES) / 1e6:.0f} MB are needed for archive and clips, "
-            f"{free / 1e6:.0f} MB are free; make room, or choose another folder with --to"
+            f"{free / 1e6:.0f} MB are free; make room, or choose another folder (--to)"
         )

@@ -78,7 +78,7 @@ def missing_splits(folder: Path, machine: str, part: str) -> list[str]:
         elif wrong := [row for row in rows if row.split == split and row.found != row.expected]:
             raise DownloadError(
                 f"{place} is there but does not hold the published clips: {differences(wrong)}; "
-                "move it away, or choose another folder with --to"
+                "move it away, or choose another folder (--to)"
             )
     return missing
 

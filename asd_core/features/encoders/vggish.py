@@ -141,7 +141,7 @@ def _fetch_from_hub() -> None:
     except (OSError, ValueError, RuntimeError, _tensorflow_error()) as error:  # URLError is an OSError
         raise EncoderUnavailableError(
             f"VGGish could not be fetched from {HANDLE} ({_first_line(error)}). Connect to the network once, or name a "
-            "folder with its SavedModel by --vggish or ASD_VGGISH_DIR, or use the encoder logmel_stats."
+            "folder with its SavedModel by ASD_VGGISH_DIR (or --vggish), or use the encoder logmel_stats."
         ) from error
 
 

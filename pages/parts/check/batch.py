@@ -16,6 +16,7 @@ from pages.shared.cache import detector
 from pages.shared.choices import pick_row
 from pages.shared.downloads import csv_download
 from pages.shared.keys import HASHES
+from pages.shared.refusals import refused_files
 from pages.shared.verdicts import NO_VERDICT
 
 MAX_ROWS = 1000
@@ -38,20 +39,21 @@ def _choose_from_batch(uploads: Sequence[Upload], artifacts: Mapping[str, Artifa
     rows = _rows(uploads, artifacts)
     first_rows = rows[:: len(artifacts)]
     good = [upload for upload, row in zip(uploads, first_rows, strict=True) if row.status != "refused"]
-    refused = [row for row in first_rows if row.status == "refused"]
+    refused = [_entry(upload, row) for upload, row in zip(uploads, first_rows, strict=True) if row.status == "refused"]
     st.markdown(f"**{len(good)} clips scored, {len(refused)} refused**")
-    if refused:
-        st.dataframe(
-            pd.DataFrame({"File": [row.path for row in refused], "Reason": [row.reason for row in refused]}),
-            hide_index=True,
-            width="stretch",
-        )
+    refused_files(refused)
     csv_download(lambda style: format_score_csv(rows, style=style), file_name="scores.csv")
     if not good:
         return None, ""
     picked = pick_row(_table(good, rows, artifacts), n_rows=len(good), key=f"batch:{len(good)}")
     sound = good[picked].sound
     return (sound, good[picked].name) if isinstance(sound, Waveform) else (None, "")
+
+
+def _entry(upload: Upload, row: ScoreRow) -> dict[str, str]:
+    """Why a file was refused: by the reader, else by the detector."""
+    sound = upload.sound
+    return sound.entry(upload.name) if isinstance(sound, AudioError) else {"path": row.path, "reason": row.reason}
 
 
 def _rows(uploads: Sequence[Upload], artifacts: Mapping[str, Artifact]) -> list[ScoreRow]:

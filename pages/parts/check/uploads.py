@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from asd_core.audio.sandbox import decode_upload
+from asd_core.data.uploads import MAX_UPLOADS
 from asd_core.errors import AudioError, UsageError
 from asd_core.formats import display_name
 from asd_core.types import Waveform
 from pages.shared.held import Held
 from pages.shared.keys import held
+from pages.shared.plain_text import plain
 from pages.shared.quota import USED, used_quota
 
 _ADMITTED = "upload_admitted"
+MAX_NAMED = 3
+MAX_CHOICE = 64
+"""Channels of a recording at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +83,35 @@ def _own_sounds() -> _OwnSounds:
 
 
 def admitted(files: Sequence[UploadedFile], *, channel: int | None) -> list[Upload]:
-    """Admit the files of one uploader, to be read by one channel or the mean; those beyond the limits are refused."""
-    return [Upload(display_name(file.name), file, _beyond_limit(file), channel) for file in files]
+    """Admit the files of one uploader, to be read by one channel or the mean; those beyond the limits are refused.
+
+    Where some lack that channel, or have too many for a mean, the reader chooses the one to hear.
+    """
+    uploads = [Upload(display_name(file.name), file, _beyond_limit(file), channel) for file in files]
+    lacking = [upload for upload in uploads if _lacks_channel(upload)]
+    if not lacking:
+        return uploads
+    chosen = _chosen_channel(lacking)
+    return [replace(upload, channel=chosen) if upload in lacking else upload for upload in uploads]
+
+
+@st.cache_data(
+    max_entries=MAX_UPLOADS, show_spinner="Reading …", scope="session", hash_funcs={Upload: lambda upload: upload.key}
+)
+def _lacks_channel(upload: Upload) -> bool:
+    sound = upload.sound
+    return isinstance(sound, AudioError) and sound.code == "channels"
+
+
+def _chosen_channel(lacking: Sequence[Upload]) -> int:
+    """Ask which channel is heard of recordings whose channels do not fit the detectors."""
+    names = ", ".join(upload.name for upload in lacking[:MAX_NAMED])
+    more = f" and {len(lacking) - MAX_NAMED} more" if len(lacking) > MAX_NAMED else ""
+    chosen = st.number_input(
+        "Channel to hear (0 is the first)", min_value=0, max_value=MAX_CHOICE - 1, value=0, step=1, key="upload_channel"
+    )
+    st.caption(plain(f"Needed for {names}{more}, whose channels are not those that the detectors were trained on."))
+    return int(chosen)
 
 
 def _beyond_limit(file: UploadedFile) -> AudioError | None:

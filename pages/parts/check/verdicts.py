@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
+from asd_core.audio.kinds import is_lossy
 from asd_core.evaluation.operating import share_below
 from asd_core.formats import score_text, times_text
 from asd_core.types import Waveform
 from pages.shared.cache import Heard
 from pages.shared.cards import DETECTOR_MARKS, calibration_marks, in_columns, promise_text, simulated_badge
 from pages.shared.choices import keep
-from pages.shared.plain_text import plain
+from pages.shared.plain_text import plain, warning_text
 from pages.shared.verdicts import verdict_badge, verdict_word
 
 FIRST_LISTENERS = 3
@@ -64,7 +65,16 @@ def _verdict_card(artifact: Artifact, heard: Heard) -> None:
             promise = promise_text(artifact.threshold, calibration, short=True)
             st.caption(promise, help=promise_text(artifact.threshold, calibration))
         for warning in heard.warnings:
-            st.caption(f":material/info: {plain(warning)}")
+            st.caption(f":material/info: {plain(warning_text(warning))}")
+
+
+def sound_notes(artifacts: Mapping[str, Artifact], waveform: Waveform) -> None:
+    """Say what is odd about a recording; what coding left out is a word beside it, no alarm."""
+    for warning in (*waveform.warnings, *unfamiliar(artifacts, waveform)):
+        if is_lossy([warning]):
+            st.caption(f":material/compress: {plain(warning_text(warning))}")
+        else:
+            st.warning(plain(warning_text(warning)), icon=":material/info:")
 
 
 def unfamiliar(artifacts: Mapping[str, Artifact], waveform: Waveform) -> list[str]:

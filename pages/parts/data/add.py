@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from asd_core.data.dcase2020.published import ARCHIVES, MACHINES, expected_clips, unpacked_bytes
-from asd_core.data.library import ROOTS_VARIABLE, add_folder, allowed_roots, new_bench_folder
+from asd_core.data.library import new_bench_folder
 from asd_core.data.simulated.bench import SIZES
 from asd_core.data.uploads import (
     MAX_UPLOADED_BYTES,
@@ -22,24 +22,17 @@ from asd_core.data.uploads import (
     destination,
     store_uploads,
 )
-from asd_core.errors import UsageError
 from asd_core.formats import size_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.chores import Download, Simulate
 from asd_core.system.disk import check_free_disk, free_bytes
 from pages.shared.choices import go
-from pages.shared.plain_text import shown_text
-from pages.shared.quota import USED, used_quota
+from pages.shared.quota import USED, formats_text, upload_types, used_quota
+from pages.shared.refusals import refused_files
 
 CLIPS_PER_S = 25
 """Simulated clips per second on a slow core, for a rough forecast only."""
 ABOUT_ARCHIVE_BYTES = 10**9
-RECORDING_NAMES = {
-    "unknown": "nothing: they are looked for in the sound",
-    "folder": "the folder: its clips are of one recording",
-    "none": "the clip: each is a recording of its own",
-    "expression": "a regular expression on the path",
-}
 PARTS = {
     "dev": "Development: training and labelled test clips",
     "additional": "Additional training: normal clips of further ids",
@@ -51,10 +44,11 @@ def upload_form() -> None:
     """Take labelled clips, and say which were stored and which refused."""
     used = used_quota()
     st.caption(
-        f"WAV or FLAC, 0.5 s to 10 min, at most 32 MB each; {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB a "
-        f"session (used: {used.files} files, {size_text(used.bytes)}). 3 normal clips train a detector, from 9 on its "
-        "threshold can promise a false-alarm rate, and 30 make it steady. Where there are anomalous clips to test, "
-        "about 60 % of the normal ones are trained on. For more, name a folder."
+        f"{formats_text()}; 0.5 s to 10 min, at most 32 MB each; {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB "
+        f"a session (used: {used.files} files, {size_text(used.bytes)}). 3 normal clips train a detector, from 9 on "
+        "its threshold can promise a false-alarm rate, and 30 make it steady. Where there are anomalous clips to test, "
+        "about 60 % of the normal ones are trained on. For more, and for longer or larger recordings, use a server "
+        "folder."
     )
     sent = _upload_fields()
     if sent is not None:
@@ -90,7 +84,7 @@ def _upload_fields() -> _Sent | None:
             help="Normal: the machine as it should be; detectors learn from these. Anomalous: only for testing.",
         )
         kind, machine_id = _kind_and_id()
-        files = st.file_uploader("Clips", type=["wav", "flac"], accept_multiple_files=True, key="upload_files")
+        files = st.file_uploader("Clips", type=upload_types(), accept_multiple_files=True, key="upload_files")
         is_sent = st.form_submit_button("Store these clips", icon=":material/upload:")
     return _Sent(name, None if label == "normal" else kind, machine_id, files) if is_sent else None
 
@@ -130,83 +124,20 @@ def _stored(sent: _Sent, used: Quota) -> Stored:
 
 
 def _upload_outcome(stored: Stored) -> None:
-    if stored.stored:
+    if stored.stored and not stored.refused:
         st.success(f"{stored.stored} clips stored.", icon=":material/check:")
+    elif stored.stored:
+        st.info(f"{stored.stored} clips stored, {len(stored.refused)} refused.", icon=":material/info:")
     if stored.repeated:
         st.info(f"{stored.repeated} clips were there already or came twice.", icon=":material/info:")
-    if stored.refused:
-        st.warning(f"{len(stored.refused)} files were refused:", icon=":material/warning:")
-        table = pd.DataFrame(stored.refused).rename(columns={"name": "File", "reason": "Why"})
-        st.dataframe(table, hide_index=True, width="stretch", key="refused_uploads", alt="Refused files with reasons")
+    refused_files(stored.refused)
     if stored.known is not None:
-        _look(stored.known.name)
+        look(stored.known.name)
 
 
-def _look(name: str) -> None:
+def look(name: str) -> None:
+    """Offer to see what a data set holds."""
     go("pages/data.py", "See what it holds", icon=":material/search:", data_view="sets", data_set=name)
-
-
-def add_folder_form() -> None:
-    """Add a folder on this computer that lies below an allowed root."""
-    st.caption("Recordings stay where they are and are only read. A folder may lie below one of these:")
-    st.code("\n".join(shown_text(str(root)) for root in allowed_roots()), language=None)
-    st.caption(
-        f"Whoever runs this program allows other places with the environment variable `{ROOTS_VARIABLE}` "
-        "(several are separated as in `PATH`), for instance:"
-    )
-    st.code(f"{ROOTS_VARIABLE}=/srv/recordings make app", language="shell")
-    with st.form("folder_form"):
-        folder = st.text_input(
-            "Folder, in full",
-            key="folder_path",
-            placeholder=f"{shown_text(str(allowed_roots()[-1]))}/my-pump",
-            help="One folder for normal clips (normal, healthy, ok or good) and one for each kind of fault, with "
-            "sub-folders for machine ids if you like; or a data set of DCASE or MIMII.",
-        )
-        left, right = st.columns(2)
-        name = left.text_input(
-            "Name (optional)", key="folder_name", help="Empty: the folder's own name. Detectors are filed under it."
-        )
-        normal = right.text_input(
-            "Folder of the normal clips (optional)",
-            key="folder_normal",
-            help="Needed only if it is called neither normal, healthy, ok nor good.",
-        )
-        recording_by = _recording_by()
-        sent = st.form_submit_button("Add this folder", icon=":material/create_new_folder:")
-    if sent:
-        with st.spinner("Listing the clips …"):
-            made = name or folder.rstrip("/").rpartition("/")[2]
-            known = add_folder(made, folder.strip(), normal=normal or None, recording_by=recording_by())
-        st.success("Added to the data sets.", icon=":material/check:")
-        _look(known.name)
-
-
-def _recording_by() -> Callable[[], str | None]:
-    """Ask how the recordings are named; return what reads the answer, once the form is sent."""
-    left, right = st.columns(2)
-    how = left.selectbox(
-        "Recordings named by",
-        list(RECORDING_NAMES),
-        key="folder_recordings",
-        format_func=RECORDING_NAMES.__getitem__,
-        help="Clips are often cut from few long recordings. Clips of one recording sound alike and stay on one side of "
-        "each split, so that a threshold is promised for new recordings and not for more of the same.",
-    )
-    expression = right.text_input(
-        "Regular expression (only for that choice)",
-        key="folder_expression",
-        placeholder=r"rec(\d+)_",
-        max_chars=200,
-        help="What its first group finds in a clip's path, or all that it finds, is the recording's name.",
-    )
-
-    def answer() -> str | None:
-        if how == "expression" and not expression.strip():
-            raise UsageError("choose how recordings are named: the regular expression is empty")
-        return {"unknown": None, "expression": expression.strip()}.get(how, how)
-
-    return answer
 
 
 def simulate_form() -> None:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from asd_core.data.data_set import DataSet, Dependence, expected_counts, find_dependence
+from asd_core.audio.kinds import LOSSY
+from asd_core.data.clips import ClipIndex
+from asd_core.data.data_set import DataSet, Dependence, coding_remark, expected_counts, find_dependence
+from asd_core.data.folder_rules import FolderRules
+from asd_core.data.names import known_time, read_names
 from asd_core.data.survey import Group, Survey, has_survey, survey, survey_key
 from asd_core.data.table import EMBEDDED_NAME, KnownSet
-from asd_core.data.uploads import ClipNames, upload_names
 from asd_core.formats import display_name
 from pages.parts.data.storage import delete_set
+from pages.parts.data.understood import label_table, left_out
 from pages.shared.choices import choose, go
 from pages.shared.data_sets import choose_machine, indexed, known_sets, set_title, tree_stamp
 from pages.shared.keys import HASHES, StampedSet, held, once
-from pages.shared.plain_text import plain
+from pages.shared.plain_text import plain, warning_text
+from pages.shared.refusals import passed_over, refused_files
 
 READ_AT_ONCE = 800
 """Up to this many clips are read unasked; more take longer than a reader waits."""
@@ -27,9 +34,10 @@ LAYOUTS = {
     "dcase2021": "DCASE 2021 or later: sections in the file names",
     "mimii": "MIMII: id folders with normal and abnormal clips",
     "folders": "a folder for each label",
+    "names": "labels at the beginning of file names",
+    "table": "a table of labels, or label tracks beside the recordings",
     "loose": "loose files without labels: they can be scored, not trained on",
 }
-ALWAYS_SPLIT = ("dcase2020", "dcase2021")
 MAX_NAMED = 5
 RECORDINGS_HELP = (
     "Clips are often cut from few long recordings. Those of one recording sound alike: they count as one when a "
@@ -75,23 +83,58 @@ def set_report(known: KnownSet) -> None:
         strict=True,
     ):
         column.metric(label, f"{n:,}", help=text, border=True)
-    st.caption(f"{len(index.clips):,} clips; layout found: {LAYOUTS[index.layout]}")
-    if index.channel is not None:
-        st.caption(f"Of several channels, number {index.channel} (from 0) is heard, as in DCASE.")
-    if index.layout not in ALWAYS_SPLIT and normal:
-        st.caption(
-            "There is no test split of its own: of an id with anomalous clips to test, whole recordings with about 60 "
-            "% of its normal clips are drawn for training; of any other id all are."
-        )
+    understood = _layout(index)
     _published(data_set)
-    clip_names = upload_names(known) if known.uploaded else ClipNames()
-    for fault in clip_names.faults:
-        st.warning(plain(fault), icon=":material/warning:")
-    _clip_report(data_set, clip_names.names, recording_by=known.recording_by)
+    _names_and_times(data_set, uploaded=known.uploaded)
+    dependence = _clip_report(data_set, rules=known.rules)
+    if dependence is not None and dependence.labels:
+        label_table(index, dependence.labels, place=understood)
     if normal:
         go("pages/train.py", "Train a detector on it", icon=":material/model_training:", train_set=known.name)
     else:
         st.info("No normal training clips: nothing can be trained on it yet.", icon=":material/info:")
+
+
+def _names_and_times(data_set: DataSet, *, uploaded: bool) -> None:
+    if times := _times_text(StampedSet(data_set, tree_stamp(data_set.index.root))):
+        st.caption(times)
+    for fault in read_names(data_set.index.root).faults if uploaded else ():
+        st.warning(plain(fault), icon=":material/warning:")
+
+
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=HASHES)
+def _times_text(stamped: StampedSet) -> str:
+    """Say when the clips were recorded, as far as names and notes tell; empty where they do not."""
+    index = stamped.data_set.index
+    names = read_names(index.root)
+    known = [time for clip in index.clips if (time := known_time(clip, names)) and time.source != "upload"]
+    if not known:
+        return ""
+    first, last = (pick(known, key=lambda each: each.time).written for pick in (min, max))
+    counts = ", ".join(f"{n:,} from the {source}" for source, n in Counter(each.source for each in known).most_common())
+    return f"Recorded between {first} and {last} (known of {len(known):,} of {len(index.clips):,} clips: {counts})"
+
+
+def _layout(index: ClipIndex) -> DeltaGenerator:
+    """Say how the folder was understood; returns the place of the table of labels."""
+    st.caption(f"{len(index.clips):,} clips; layout found: {LAYOUTS[index.layout]}")
+    if index.channel is not None:
+        st.caption(f"Of several channels, number {index.channel} (from 0) is heard, as in DCASE.")
+    if _is_drawn(index):
+        st.caption(
+            "There is no test split of its own: of an id with anomalous clips to test, whole recordings with about 60 "
+            "% of its normal clips are drawn for training; of any other id all are."
+        )
+    understood = st.empty()
+    label_table(index, {}, place=understood)
+    left_out(index)
+    return understood
+
+
+def _is_drawn(index: ClipIndex) -> bool:
+    """Whether the training clips were drawn: the same folder or name then has some in both splits."""
+    train, test = ({clip.rule for clip in index.select(split=split, label="normal")} for split in ("train", "test"))
+    return bool(train & test)
 
 
 def _published(data_set: DataSet) -> None:
@@ -121,16 +164,22 @@ def _published(data_set: DataSet) -> None:
         st.dataframe(table, hide_index=True, width="stretch", key="expected", alt="Published and found clips by id")
 
 
-def _clip_report(data_set: DataSet, names: Mapping[str, str], *, recording_by: str | None) -> None:
+def _clip_report(data_set: DataSet, *, rules: FolderRules) -> Dependence | None:
+    names = {clip.relative: clip.shown for clip in data_set.index.clips}
     small = len(data_set.index.clips) <= READ_AT_ONCE
     key = survey_key(data_set) if small else _survey_key(StampedSet(data_set, tree_stamp(data_set.index.root)))
     found = held().find(("survey", key)) or _read_clips(data_set, key, small=small)
-    if found is not None:
-        for text in (*found.channels, *found.labels_differ):
-            st.warning(plain(text), icon=":material/warning:")
-        _groups(found.groups)
-        has_doubles = _dependence(_grouped(data_set, key, recording_by), found, names)
-        _faults(found, names, has_doubles=has_doubles)
+    if found is None:
+        return None
+    for text in (*found.channels, *found.labels_differ):
+        st.warning(plain(warning_text(text)), icon=":material/warning:")
+    _groups(found.groups)
+    dependence = _grouped(data_set, key, rules)
+    has_doubles = _dependence(dependence, found, names)
+    refused_files(found.refused, n=found.n_refused)
+    _coding(found, rules)
+    _faults(found, names, is_whole=not (has_doubles or found.n_refused or passed_over(data_set.index)))
+    return dependence
 
 
 @st.cache_data(max_entries=16, ttl=RECHECK_S, show_spinner=False, hash_funcs=HASHES)
@@ -156,14 +205,14 @@ def _read_clips(data_set: DataSet, key: str, *, small: bool) -> Survey | None:
     return found
 
 
-def _grouped(data_set: DataSet, key: str, recording_by: str | None) -> Dependence:
+def _grouped(data_set: DataSet, key: str, rules: FolderRules) -> Dependence:
     """Find the recordings of clips that have been read before."""
 
     def find() -> Dependence:
         with st.spinner("Looking for recordings and doubles …"):
             return find_dependence(data_set.index.clips, channel=data_set.index.channel)
 
-    return once(("dependence", key, recording_by), find)
+    return once(("dependence", key, rules.recording_by), find)
 
 
 def _dependence(found: Dependence, surveyed: Survey, names: Mapping[str, str]) -> bool:
@@ -200,35 +249,51 @@ def _groups(groups: Sequence[Group]) -> None:
     )
 
 
-def _faults(found: Survey, names: Mapping[str, str], *, has_doubles: bool = False) -> None:
-    if not (found.n_duplicates or found.n_refused or found.warnings):
-        st.caption(":material/check: " + ("No refused clips." if has_doubles else "No duplicates, no refused clips."))
+def _coding(found: Survey, rules: FolderRules) -> None:
+    """Say, as a word and not as an alarm, how many clips were coded with loss, and whether they are trained on."""
+    lossy = [each.partition(f": {LOSSY}")[2] for each in found.warnings if f": {LOSSY}" in each]
+    n_whole = max(0, found.n_clips - found.n_refused - len(lossy))
+    remark = coding_remark([*lossy, *[""] * n_whole])
+    if remark is None:
         return
-    shown = {path: f"{display_name(name)} [{path}]" for path, name in names.items()}
+    ending = ""
+    if n_whole and not rules.lossy:
+        ending = (
+            ". They are not trained on, since others are lossless; a server folder can be added again with 'Also train "
+            "on MP3 and other lossy recordings'"
+        )
+    st.caption(f":material/compress: {plain(remark + ending)}.")
+
+
+def _faults(found: Survey, names: Mapping[str, str], *, is_whole: bool = True) -> None:
+    """List clips of the same sound and faults of recordings; a tick where there are none and nothing is left out."""
+    warnings = [text for text in found.warnings if f": {LOSSY}" not in text]
+    if not (found.n_duplicates or warnings):
+        if is_whole:
+            st.caption(":material/check: No duplicates, no refused clips, nothing passed over.")
+        return
     rows = [
-        *({"What": "refused", "Clip": each["path"], "Why": each["reason"]} for each in found.refused),
         *(
-            {"What": "same sound", "Clip": paths[0], "Why": "also " + ", ".join(shown.get(p, p) for p in paths[1:4])}
+            {"What": "same sound", "Clip": paths[0], "Why": "also " + ", ".join(names.get(p, p) for p in paths[1:4])}
             for paths in found.duplicates
         ),
         *(
-            dict(zip(("What", "Clip", "Why"), ("warning", *text.split(": ", 1)), strict=True))
-            for text in found.warnings
+            {"What": "warning", "Clip": path, "Why": warning_text(text)}
+            for path, _, text in (each.partition(": ") for each in warnings)
         ),
     ]
     st.warning(
-        f"{found.n_refused} refused clips, {found.n_duplicates} groups of clips with the same sound, "
-        f"{len(found.warnings)} warnings.",
+        f"{found.n_duplicates} groups of clips with the same sound, {len(warnings)} warnings.",
         icon=":material/warning:",
     )
     table = pd.DataFrame(
         {
             "What": [row["What"] for row in rows],
-            "Clip": [display_name(shown.get(row["Clip"], row["Clip"])) for row in rows],
+            "Clip": [display_name(names.get(row["Clip"], row["Clip"])) for row in rows],
             "Why": [display_name(row["Why"]) for row in rows],
         }
     )
-    st.dataframe(table, hide_index=True, width="stretch", key="faults", alt="Clips that are refused, doubled or odd")
+    st.dataframe(table, hide_index=True, width="stretch", key="faults", alt="Clips that are doubled or odd")
 
 
 def _spread(values: Sequence[float], digits: int) -> str:

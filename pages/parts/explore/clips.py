@@ -8,18 +8,20 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from asd_core.audio.reading import read_waveform
 from asd_core.data.clips import Clip, file_digest
 from asd_core.data.data_set import DataSet
 from asd_core.data.library import find_machine
+from asd_core.data.names import ClipNames, known_time, read_names, recorded_time
+from asd_core.data.recordings import name_order
 from asd_core.errors import AudioError
+from asd_core.features.cache import read_clip
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.features.spectra import SpectrumSpread, mean_spectrum, spectrum_spread
 from asd_core.formats import display_name
@@ -31,6 +33,7 @@ from pages.shared.keys import HASHES, ClipFile, StampedSet, kept, once
 from pages.shared.paging import PAGE_ROWS, page_start
 from pages.shared.plain_text import shown_text
 from pages.shared.sources import clip as cached_clip
+from pages.shared.sources import shown_name
 
 MOST_CLIPS = 4
 SAMPLE_PER_LABEL = 40
@@ -47,20 +50,20 @@ class Holdings:
     clips, traits, digests
         The readable clips; all of one length.
     refused
-        (relative path, reason) of each other clip.
+        `AudioError.entry` of each other clip.
     """
 
     clips: tuple[Clip, ...]
     traits: tuple[ClipTraits, ...]
     digests: tuple[str, ...]
-    refused: tuple[tuple[str, str], ...]
+    refused: tuple[Mapping[str, str], ...]
 
     @property
     def duplicates(self) -> list[list[str]]:
-        """Groups of clips with the same bytes, as relative paths."""
+        """Groups of clips with the same bytes, by their names."""
         groups: dict[str, list[str]] = {}
         for clip, digest in zip(self.clips, self.digests, strict=True):
-            groups.setdefault(digest, []).append(clip.relative)
+            groups.setdefault(digest, []).append(clip.shown)
         return [paths for paths in groups.values() if len(paths) > 1]
 
 
@@ -76,11 +79,19 @@ def data_set_of(chosen: Chosen) -> tuple[DataSet, str] | None:
 
 def load(clip: Clip, channel: int | None) -> Waveform:
     """Read a clip by its data set's channel; it is kept in memory under the digest of its bytes."""
-    return cached_clip(ClipFile(str(clip.path), file_digest(clip.path), channel))
+    return cached_clip(_file(clip, channel))
+
+
+def _file(clip: Clip, channel: int | None) -> ClipFile:
+    """The clip's file by the digest of its bytes; a stretch, whose file may be large, by its time of change."""
+    if clip.span is None:
+        return ClipFile(str(clip.path), file_digest(clip.path), channel)
+    status = clip.path.stat()
+    return ClipFile(str(clip.path), f"{status.st_size} bytes, {status.st_mtime_ns} ns", channel, clip.span)
 
 
 def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
-    """Let the user narrow the clips down by id, split, label and kind.
+    """Let the user narrow the clips down by id, split, label, kind, and a part of their names or times.
 
     Test clips come first, normal and anomalous ones alternating, so that clips to compare are next to each other.
     """
@@ -91,13 +102,44 @@ def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
         values = sorted({value for clip in clips if (value := getattr(clip, field))})
         key = f"only_{name}"
         wanted[field] = choose(name.capitalize(), [ALL, *values], key=key, place=column, format_func=display_name)
-    return _filtered(StampedSet(data_set, stamp), tuple(wanted.items()))
+    keep("only_name")
+    text = st.text_input(
+        "Find clips by a part of their name, folder or time",
+        key="only_name",
+        persist_state="session",
+        max_chars=100,
+        placeholder="2024-05-01",
+    )
+    return _filtered(StampedSet(data_set, stamp), tuple(wanted.items()), text.lower())
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
-def _filtered(stamped: StampedSet, wanted: tuple[tuple[str, str], ...]) -> tuple[Clip, ...]:
-    clips = stamped.data_set.index.clips
-    return tuple(_in_turn([c for c in clips if all(value in (ALL, getattr(c, field)) for field, value in wanted)]))
+def _filtered(stamped: StampedSet, wanted: tuple[tuple[str, str], ...], text: str) -> tuple[Clip, ...]:
+    clips = [c for c in stamped.data_set.index.clips if all(v in (ALL, getattr(c, field)) for field, v in wanted)]
+    if text:
+        names = noted_names(stamped)
+        clips = [c for c in clips if text in f"{c.shown} {_time_text(c, names)}".lower()]
+    return tuple(_in_turn(sorted(clips, key=name_order)))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASHES)
+def noted_names(stamped: StampedSet) -> ClipNames:
+    """Return what the owners of stored clips call them, and when those were recorded."""
+    return read_names(stamped.data_set.index.root)
+
+
+def _time_text(clip: Clip, names: ClipNames) -> str:
+    """Write when a clip was recorded; empty where that is not known without opening it."""
+    found = known_time(clip, names)
+    if found is None:
+        return ""
+    return f"{found.written} (uploaded)" if found.source == "upload" else found.written
+
+
+def facts_text(data_set: DataSet, stamp: str, clip: Clip) -> str:
+    """Say which clip this is, when it was recorded and how that is known; opens the clip where it must."""
+    recorded = recorded_time(clip, noted_names(StampedSet(data_set, stamp)))
+    return shown_name(clip) if recorded is None else f"{shown_name(clip)} · {recorded.text}"
 
 
 def _in_turn(clips: Sequence[Clip]) -> list[Clip]:
@@ -110,10 +152,10 @@ def _in_turn(clips: Sequence[Clip]) -> list[Clip]:
     return [clips[row] for row in sorted(range(len(clips)), key=places.__getitem__)]
 
 
-def pick(clips: Sequence[Clip], stamp: str) -> list[Clip]:
+def pick(data_set: DataSet, clips: Sequence[Clip], stamp: str) -> list[Clip]:
     """Let the user tick up to four clips in a table; the URL names those that are ticked."""
     clips = _page_of(clips)
-    rows = _ticked(clips, stamp)
+    rows = _ticked(data_set, clips, stamp)
     if len(rows) > MOST_CLIPS:
         st.caption(f"{len(rows)} clips are ticked: the first {MOST_CLIPS} are shown.")
     picked = [clips[row] for row in rows[:MOST_CLIPS] if row < len(clips)]
@@ -141,17 +183,20 @@ def _requested() -> list[str]:
     return names
 
 
-def _ticked(clips: Sequence[Clip], stamp: str) -> list[int]:
+def _ticked(data_set: DataSet, clips: Sequence[Clip], stamp: str) -> list[int]:
     """Draw the table; return the rows that are ticked, in order."""
-    table = pd.DataFrame(
-        {
-            "Clip": [display_name(clip.relative) for clip in clips],
-            "Id": [display_name(clip.machine_id) for clip in clips],
-            "Split": [clip.split for clip in clips],
-            "Label": [clip.label for clip in clips],
-            "Kind": [display_name(clip.kind or "") for clip in clips],
-        }
-    )
+    names = noted_names(StampedSet(data_set, stamp))
+    columns = {
+        "Clip": [shown_name(clip) for clip in clips],
+        "Id": [display_name(clip.machine_id) for clip in clips],
+        "Split": [clip.split for clip in clips],
+        "Label": [clip.label for clip in clips],
+        "Kind": [display_name(clip.kind or "") for clip in clips],
+        "Recorded": [_time_text(clip, names) for clip in clips],
+    }
+    if not any(columns["Recorded"]):
+        del columns["Recorded"]
+    table = pd.DataFrame(columns)
     key = f"explore:{_digest([stamp, *(clip.relative for clip in clips)])}"
     start = st.session_state.setdefault(f"{key}:start", _start_rows(clips))
     event = st.dataframe(
@@ -188,12 +233,12 @@ def holdings(data_set: DataSet, stamp: str) -> Holdings:
 
 def _read_all(clips: Sequence[Clip], channel: int | None) -> Holdings:
     good: list[tuple[Clip, ClipTraits, str]] = []
-    refused: list[tuple[str, str]] = []
+    refused: list[Mapping[str, str]] = []
     for clip in _with_progress(clips, "Reading every clip, once"):
         try:
-            waveform = read_waveform(clip.path, channel=channel)
+            waveform = read_clip(clip.path, channel=channel, span=clip.span)
         except AudioError as error:
-            refused.append((clip.relative, f"{error.code}: {error}"))
+            refused.append(error.entry(clip.shown))
             continue
         good.append((clip, traits(waveform), waveform.digest))
     columns = zip(*good, strict=True) if good else ((), (), ())
@@ -231,12 +276,12 @@ def _sampled(clips: Sequence[Clip]) -> list[Clip]:
 
 @kept()
 def _spectrum(file: ClipFile) -> FloatArray:
-    return mean_spectrum(read_waveform(file.path, channel=file.channel).samples)
+    return mean_spectrum(read_clip(file.path, channel=file.channel, span=file.span).samples)
 
 
 def clip_spectrum(clip: Clip, channel: int | None) -> FloatArray:
     """Mean spectrum of one clip, shape (512,), in dB."""
-    return _spectrum(ClipFile(str(clip.path), file_digest(clip.path), channel))
+    return _spectrum(_file(clip, channel))
 
 
 def _with_progress(clips: Sequence[Clip], text: str) -> Iterable[Clip]:

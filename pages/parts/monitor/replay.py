@@ -11,6 +11,7 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.scores import ScoredClip
+from asd_core.features.cache import split_name
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.monitoring.alarms import AlarmRule, Judge
 from asd_core.monitoring.rows import WatchRow
@@ -24,7 +25,7 @@ from pages.shared.data_sets import clips_root
 from pages.shared.frame import Chosen, fragment
 from pages.shared.keys import HASHES, ClipFile
 from pages.shared.plain_text import plain
-from pages.shared.sources import clip, clip_title
+from pages.shared.sources import clip, clip_title, name_order
 from pages.shared.verdicts import verdict_word
 
 BEFORE, BROKEN, AFTER = 20, 15, 20
@@ -36,10 +37,10 @@ KEY = "monitor_replay"
 
 
 def replay_order(clips: Sequence[ScoredClip]) -> list[ScoredClip]:
-    """Normal clips, then anomalous ones, then further normal ones, each by path: a fault that comes and is repaired."""
-    by_path = sorted(clips, key=lambda scored: scored.path)
-    normal = [scored for scored in by_path if scored.label == "normal"]
-    anomalous = [scored for scored in by_path if scored.label == "anomalous"]
+    """Normal clips, then anomalous ones, then further normal ones, each by name: a fault that comes and is repaired."""
+    by_name = sorted(clips, key=name_order)
+    normal = [scored for scored in by_name if scored.label == "normal"]
+    anomalous = [scored for scored in by_name if scored.label == "anomalous"]
     return [*normal[:BEFORE], *anomalous[:BROKEN], *normal[BEFORE : BEFORE + AFTER]]
 
 
@@ -107,13 +108,13 @@ class Replay:
         return self.judge.judge(row, self._traits(scored), now=now)
 
     def _traits(self, scored: ScoredClip) -> ClipTraits | None:
-        if self.root is None or not (self.root / scored.path).is_file():
+        if self.root is None or not (self.root / split_name(scored.path)[0]).is_file():
             return None
         return _traits(self.sound(scored))
 
     def sound(self, scored: ScoredClip) -> Waveform:
         """Read a clip's sound."""
-        return clip(ClipFile(str((self.root or Path()) / scored.path), scored.digest, self.artifact.channel))
+        return clip(ClipFile.named(self.root or Path(), scored.path, scored.digest, self.artifact.channel))
 
 
 @st.cache_data(max_entries=1000, show_spinner=False, hash_funcs=HASHES)

@@ -15,6 +15,7 @@ from asd_core.monitoring.alarms import DRIFT_CLIPS
 from asd_core.monitoring.rows import RAISED, WatchRow
 from asd_core.reports.plots import TimelinePoint, score_timeline
 from asd_core.types import Waveform
+from pages.shared.plain_text import warning_text
 from pages.shared.verdicts import verdict_badge
 
 LAST_CLIPS = 6
@@ -191,7 +192,7 @@ def _clip_line(clip: HeardClip, name: str) -> None:
 
 def _outcome(row: WatchRow) -> str:
     if row.status == "refused":
-        return display_name(row.reason)
+        return display_name(warning_text(row.reason))
     return f"score {score_text(row.anomaly_score)}, threshold {score_text(row.threshold)}"
 
 

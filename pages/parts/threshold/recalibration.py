@@ -45,7 +45,7 @@ def recalibration(chosen: Chosen, artifact: Artifact) -> None:
 def _request(artifact: Artifact, known: KnownSet, machine: str) -> TrainingRequest:
     """Ask for the training that the detector had, as a job of the dashboard: with one thread."""
     several = machine if len(known.machines) > 1 or known.machines[machine] else None
-    request = training_request(artifact, known.folder, machine=several, normal=known.normal)
+    request = training_request(artifact, known.folder, machine=several, rules=known.rules)
     preset = detector_class(request.detector).from_preset(request.preset)
     changed = {
         name: value
@@ -56,7 +56,6 @@ def _request(artifact: Artifact, known: KnownSet, machine: str) -> TrainingReque
         request,
         threads=1,
         settings=changed or None,
-        recording_by=request.recording_by or known.recording_by,
         out=artifacts_dir(PROJECT),
     )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 
 from asd_core.cli.doctor import checks
+from asd_core.data.clips import n_channels_of
 from asd_core.data.data_set import OWN_SUFFIX, DataSet
 from asd_core.data.library import add_alias, checked_name
 from asd_core.data.table import EMBEDDED_NAME, KnownSet
@@ -17,9 +20,12 @@ from asd_core.system.places import artifacts_dir
 from asd_core.tasks.train import TrainingRequest
 from pages.parts.train.fields import ask, ask_folds, changed_settings, default_folds, detector_titles, outlook
 from pages.shared.choices import choose, go, switch
-from pages.shared.data_sets import choose_machine, indexed, known_sets, set_title
+from pages.shared.data_sets import choose_machine, indexed, known_sets, set_title, tree_stamp
 from pages.shared.frame import PROJECT
+from pages.shared.keys import HASHES, StampedSet
 
+PROBED = 10
+"""Recordings whose headers are read to find the number of channels."""
 PRESETS = {"quick": "quick: a shorter training", "paper": "paper: the report's values"}
 
 
@@ -40,12 +46,13 @@ def new_training() -> None:
     st.caption(outlook(detector, len(data_set.index.select(split="train", label="normal"))))
     with st.form(f"train:{known.name}:{machine!a}:{detector}:{preset}"):
         ids, name = _what(data_set, known, machine)
+        channel = _ask_channel(data_set, tree_stamp(data_set.index.root))
         with st.expander("Hyper-parameters", icon=":material/tune:"):
             texts = ask(detector, preset)
             folds = ask_folds(detector)
         sent = st.form_submit_button("Start training", icon=":material/play_arrow:")
     if sent:
-        _submit(known, machine, ids, name, detector, preset, texts, folds)
+        _submit(known, machine, ids, name, detector, preset, texts, folds, channel)
 
 
 def choose_data() -> tuple[KnownSet, str]:
@@ -132,6 +139,31 @@ def _what(data_set: DataSet, known: KnownSet, machine: str) -> tuple[list[str], 
     return ids, name.strip()
 
 
+def _ask_channel(data_set: DataSet, stamp: str) -> int | Literal["mean"] | None:
+    """Ask which channel is learned, where recordings have several; None leaves it to the data set."""
+    n_channels = _n_channels(StampedSet(data_set, stamp))
+    if n_channels < 2:
+        return None
+    usual: int | Literal["mean"] = "mean" if data_set.index.channel is None else data_set.index.channel
+    options: list[int | Literal["mean"]] = list(dict.fromkeys((usual, "mean", *range(n_channels))))
+    chosen = st.selectbox(
+        "Channel to learn",
+        options,
+        key=f"train_channel:{stamp}",
+        format_func=lambda each: "the mean of all" if each == "mean" else f"channel {each}",
+        help=f"The recordings have {n_channels} channels; 0 is the first. Where one microphone is nearer to the "
+        "machine than the others, learn it alone. Clips are then checked by the same channel.",
+    )
+    return None if chosen == usual else chosen
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=HASHES)
+def _n_channels(stamped: StampedSet) -> int:
+    """Most channels among the first recordings, by their headers."""
+    paths = list(dict.fromkeys(clip.path for clip in stamped.data_set.index.clips))
+    return max(map(n_channels_of, paths[:PROBED]), default=0)
+
+
 def _submit(
     known: KnownSet,
     machine: str,
@@ -141,6 +173,7 @@ def _submit(
     preset: str,
     texts: dict[str, str],
     folds: int,
+    channel: int | Literal["mean"] | None,
 ) -> None:
     if not ids:
         raise UsageError("choose at least one machine id")
@@ -155,13 +188,13 @@ def _submit(
             data=known.folder,
             machine=machine if len(known.machines) > 1 or known.machines[machine] else None,
             ids=None if tuple(ids) == every else tuple(ids),
-            normal=known.normal,
             name=filed,
             preset=preset,
             seed=settings.pop("seed", 0),
             settings=settings or None,
             out=artifacts_dir(PROJECT),
-            recording_by=known.recording_by,
+            rules=known.rules,
+            channel=channel,
             folds=None if folds == default_folds(detector) else folds,
         )
     )

@@ -20,7 +20,7 @@ from pages.parts.train.live import job_title, loss_figure
 from pages.shared.cache import summary
 from pages.shared.cards import calibration_marks, promise_text, threshold_origin
 from pages.shared.choices import choose, go
-from pages.shared.plain_text import shown_text
+from pages.shared.plain_text import shown_text, warning_text, without_options
 
 STATE_TEXTS = {
     "done": "done",
@@ -78,9 +78,9 @@ def _details(job: Job) -> None:
     elif job.status.error is not None and not job.is_active:
         words = {"failed": "It failed:", "lost": "It was lost:", "cancelled": "It was stopped:"}
         st.warning(words.get(job.state, "It ended:"), icon=":material/warning:")
-        st.text(shown_text(job.status.error))
+        st.text(shown_text(without_options(job.status.error)))
     for line in job.status.warnings:
-        st.text(shown_text(line))
+        st.text(shown_text(warning_text(line)))
     _settings(job)
     if not job.is_active:
         loss_figure(job, job_table.progress(job))

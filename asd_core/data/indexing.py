@@ -1,0 +1,437 @@
+"""From a folder to the clip index, whatever the folder's layout.
+
+Layouts, tried in this order; the first match is taken:
+
+1. `dcase2020`, `dcase2021`, `mimii`: published data sets, see `asd_core.data.published_layouts`
+2. `table`: `labels.csv`, or a table that the user names, which then comes first; see `asd_core.data.label_tables`
+3. `folders` and `names`: own recordings by the names of folders or files, see `asd_core.data.own_folders`
+4. `loose`: recordings without any of these: unlabelled, scored, never guessed
+
+Where nothing says which clips to train on, some are drawn, by whole recordings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from asd_core.audio.kinds import readable_suffixes
+from asd_core.audio.reading import MIN_DURATION_S
+from asd_core.audio.segments import check_segments
+from asd_core.audio.stretches import extent
+from asd_core.data.clips import Clip, ClipIndex, n_channels_of, prints_of
+from asd_core.data.folder_rules import HERE, NO_RULES, FolderRules, label_key, quoted
+from asd_core.data.folders import Listing, Skipped, list_files, skipped_tables
+from asd_core.data.label_tables import (
+    TABLE_NAME,
+    Labelled,
+    is_table,
+    meanings_of,
+    read_table,
+    read_track,
+    track_meanings,
+)
+from asd_core.data.names import with_names
+from asd_core.data.own_folders import Meaning, OwnMachine, check_label, check_labels, understand
+from asd_core.data.published_layouts import PUBLISHED, Published
+from asd_core.data.recordings import find_recordings, training_rows
+from asd_core.errors import AudioError, DataSetError, UsageError
+
+PARTIAL_ENDS = "ends shorter than a segment"
+_PROBED_TABLES = 10
+"""At most this many tables are tried as tables of labels."""
+_PROBED_CLIPS = 10
+"""At most this many headers are read to find the number of channels of a DCASE set."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A machine before its clips are cut, split and drawn: the place of each file, and what is said of it."""
+
+    root: Path
+    machine: str
+    layout: str
+    meanings: tuple[tuple[str, Meaning], ...]
+    """By path below `root`."""
+    places: Mapping[str, Path]
+    skipped: Skipped
+    left_out: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    published: Mapping[str, Published] = field(default_factory=dict)
+
+
+def index_clips(
+    data: Path,
+    *,
+    machine: str | None = None,
+    ids: Sequence[str] | None = None,
+    seed: int = 0,
+    rules: FolderRules | None = None,
+    within: Sequence[Path] | None = None,
+) -> ClipIndex:
+    """List the clips of one machine below a root of machine folders, or of a machine folder.
+
+    Parameters
+    ----------
+    machine
+        Which one, where the root holds several.
+    ids
+        Keep these machine ids only.
+    seed
+        Of the training split of own recordings without one.
+    rules
+        How the names below the root are to be understood.
+    within
+        Folders inside which links must end; None lets them lead anywhere.
+
+    Raises
+    ------
+    DataSetError
+        No such folder, no recordings, several machines and none named, no normal label, names that contradict each
+        other, unknown id or machine, a normal clip whose path names no recording.
+    UsageError
+        Rules that cannot be followed.
+    """
+    if not data.is_dir():
+        raise DataSetError(f"{data} is not a folder (--data names a folder of machines or of one machine)")
+    rules = NO_RULES if rules is None else rules
+    found = _machine_of(data, machine, rules, within)
+    if rules.segment_s is not None:
+        found = _in_segments(found, rules.segment_s, rules.segment_s if rules.hop_s is None else rules.hop_s)
+    index = with_names(_index(found))
+    if rules.recording_by is not None:
+        index = replace(index, clips=_with_recordings(index, rules.recording_by))
+    index = replace(index, clips=_with_splits(index, seed=seed))
+    if ids is None:
+        return index
+    if unknown := set(ids) - set(index.machine_ids):
+        raise DataSetError(f"{index.machine} has no id {sorted(unknown)[0]}; it has {', '.join(index.machine_ids)}")
+    return replace(index, clips=index.select(ids=ids))
+
+
+def _machine_of(data: Path, machine: str | None, rules: FolderRules, within: Sequence[Path] | None) -> _Found:
+    """The machine that is meant, as the first layout that fits has it."""
+    listing = list_files(data, within=within)
+    if not listing.audio:
+        raise _no_recordings(data, listing)
+    if rules.labels is None and (by_layout := _published(data, listing)):
+        layout, by_root = by_layout
+        by_name = {root.resolve().name: root for root in by_root}
+        root = by_name[_chosen(list(by_name), data, machine)]
+        return _published_machine(layout, root, by_root[root], data, listing)
+    own = data if machine is None or machine == data.resolve().name else data / machine
+    table = rules.labels or _table_in(own) or _table_in(data)
+    if table is not None:
+        folder = own if own.is_dir() and table.resolve().parent == own.resolve() else data
+        return _by_table(folder, table, rules, within)
+    return _by_names(data, listing, machine, rules)
+
+
+def _no_recordings(data: Path, listing: Listing) -> DataSetError:
+    skipped = skipped_tables(listing, data)
+    found = skipped.text if skipped else "it is empty"
+    suffixes = ", ".join(readable_suffixes())
+    return DataSetError(
+        f"{data} holds no recording: {found}; name the folder that your recordings lie in; they are known by their "
+        f"names' endings: {suffixes}"
+    )
+
+
+def _chosen(names: Sequence[str], data: Path, machine: str | None) -> str:
+    listed = ", ".join(sorted(names))
+    if machine is not None:
+        if machine not in names:
+            raise DataSetError(f"{data} has no machine {machine!r}; it has {listed}")
+        return machine
+    if len(names) > 1:
+        raise DataSetError(
+            f"{data} holds several machines ({listed}): choose one with --machine, for example --machine "
+            f"{sorted(names)[0]}; if they are parts of one machine, add --ids-from folder",
+            advice=f"The folder holds several machines: {listed}. Choose one of them",
+        )
+    return next(iter(names))
+
+
+# --- published layouts ---
+
+
+def _published(data: Path, listing: Listing) -> tuple[str, dict[Path, dict[Path, Published]]] | None:
+    """The first layout that fits, and by machine folder what each file is."""
+    roots = {data, *(path for path in data.iterdir() if path.is_dir())}
+    for layout, grammar in PUBLISHED.items():
+        by_root: dict[Path, dict[Path, Published]] = defaultdict(dict)
+        for path in listing.audio:
+            parsed = grammar(path)
+            if parsed is not None and parsed.root in roots:
+                by_root[parsed.root][path] = parsed
+        if by_root and not (layout == "mimii" and _has_other_labels(listing, by_root)):
+            return layout, by_root
+    return None
+
+
+def _has_other_labels(listing: Listing, by_root: Mapping[Path, Mapping[Path, Published]]) -> bool:
+    """Whether the folders of machine ids hold other labels than MIMII's: own recordings, then."""
+    of_ids = {path.parents[1] for files in by_root.values() for path in files}
+    fitting = {path for files in by_root.values() for path in files}
+    return any(not of_ids.isdisjoint(path.parents[1:]) for path in listing.audio if path not in fitting)
+
+
+def _published_machine(
+    layout: str, root: Path, clips: Mapping[Path, Published], data: Path, listing: Listing
+) -> _Found:
+    by_relative = {path.relative_to(root).as_posix(): each for path, each in clips.items()}
+    meanings = [
+        (relative, Meaning(each.label, each.rule, each.split, machine_id=each.machine_id))
+        for relative, each in by_relative.items()
+    ]
+    places = _places(listing, root)
+    left_out = tuple(sorted(set(places) - set(by_relative)))
+    return _Found(
+        root=root,
+        machine=root.resolve().name,
+        layout=layout,
+        meanings=tuple(meanings),
+        places=places,
+        skipped=skipped_tables(listing, data),
+        left_out=left_out,
+        published=by_relative,
+    )
+
+
+def _places(listing: Listing, root: Path) -> dict[str, Path]:
+    """Where each recording below a folder is, by its path below it."""
+    pairs = zip(listing.audio, listing.places, strict=True)
+    return {path.relative_to(root).as_posix(): place for path, place in pairs if root in path.parents}
+
+
+# --- own recordings ---
+
+
+def _table_in(folder: Path) -> Path | None:
+    """The table of labels in a folder, whatever the case of its name."""
+    if not folder.is_dir():
+        return None
+    return next((path for path in sorted(folder.iterdir()) if path.name.casefold() == TABLE_NAME), None)
+
+
+def _by_table(root: Path, table: Path, rules: FolderRules, within: Sequence[Path] | None) -> _Found:
+    listing = list_files(root, within=within)
+    if rules.labels is None and table not in listing.tables:
+        raise DataSetError(f"{table} is a link that leads elsewhere; copy the table into the folder")
+    places = _places(listing, root)
+    labelled = meanings_of(read_table(table), list(places), rules, where=table.name, base=_below(table, root))
+    for name, meaning in labelled.meanings:
+        check_label(name, meaning, rules, where=table.name)
+    n_missing = len(labelled.skipped)
+    first = labelled.skipped[0][1] if n_missing else ""
+    remark = f"labels: {table.name} names {n_missing} recordings that are not there, among them {first}"
+    return _Found(
+        root=root,
+        machine=root.resolve().name,
+        layout="table",
+        meanings=labelled.meanings,
+        places=places,
+        skipped=skipped_tables(listing, root, [table]) + Skipped.of(labelled.skipped),
+        remarks=(*([remark] if n_missing else ()), *_unused_names([each for _, each in labelled.meanings], rules)),
+    )
+
+
+def _below(table: Path, root: Path) -> str:
+    """The folder of a table below the root; empty for the root itself and for a table elsewhere."""
+    folder, root = table.resolve().parent, root.resolve()
+    return folder.relative_to(root).as_posix().removeprefix(".") if folder.is_relative_to(root) else ""
+
+
+def _by_names(data: Path, listing: Listing, machine: str | None, rules: FolderRules) -> _Found:
+    places = _places(listing, data)
+    machines = understand(list(places), rules)
+    by_name = {folder or data.resolve().name: folder for folder in machines}
+    key = by_name[_chosen(list(by_name), data, machine)]
+    chosen = machines[key]
+    root, prefix = (data / chosen.folder, f"{chosen.folder}/") if chosen.folder else (data, "")
+    tracks = _tracks(data, chosen.meanings, listing)
+    labelled = _by_tracks(tracks, chosen.meanings, rules)
+    said = [(name, meaning) for name, meaning in chosen.meanings.items() if name not in tracks]
+    said += labelled.meanings
+    remarks = _checked(chosen, [meaning for _, meaning in said], rules, listing, data)
+    known = {name for own in machines.values() for name in own.meanings}
+    return _Found(
+        root=root,
+        machine=key.rpartition("/")[2] or data.resolve().name,
+        layout="table" if tracks else chosen.layout,
+        meanings=tuple((name.removeprefix(prefix), meaning) for name, meaning in said),
+        places=_places(listing, root),
+        skipped=skipped_tables(listing, data, tracks.values()) + Skipped.of(labelled.skipped),
+        left_out=tuple(sorted(set(places) - known)),
+        remarks=remarks,
+    )
+
+
+def _checked(
+    machine: OwnMachine, said: Sequence[Meaning], rules: FolderRules, listing: Listing, data: Path
+) -> tuple[str, ...]:
+    """Check what is said of a machine's clips, and return the remarks on it."""
+    if any(meaning.label == "normal" for meaning in said):
+        check_labels(said, rules, str(data))
+        return (*(() if machine.layout == "loose" else machine.remarks), *_unused_names(said, rules))
+    hint = _table_hint(listing)
+    check_labels(said, rules, str(data), hint=hint)
+    return tuple(f"{remark}{hint}" for remark in machine.remarks)
+
+
+def _table_hint(listing: Listing) -> str:
+    """How to use a table that lies in the folder and has the columns of labels; empty where there is none."""
+    table = next((path for path in listing.tables[:_PROBED_TABLES] if is_table(path)), None)
+    return "" if table is None else f"; {table.name} looks like a table of labels: --labels {quoted(str(table))}"
+
+
+def _unused_names(meanings: Sequence[Meaning], rules: FolderRules) -> list[str]:
+    """Warn of names of the normal label that no clip's label has."""
+    met = {label_key(meaning.word) if meaning.word else HERE for meaning in meanings if meaning.label == "normal"}
+    unused = [name for name in rules.normal if label_key(name) not in met]
+    return [f"labels: --normal {name}: no clip's label is called that; is it misspelt?" for name in unused]
+
+
+def _tracks(data: Path, names: Iterable[str], listing: Listing) -> dict[str, Path]:
+    """Label tracks: by recording, the text of the same name beside it that reads as one."""
+    texts = {path.relative_to(data).with_suffix("").as_posix(): path for path in listing.tables if _is_text(path)}
+    beside = {name: texts.get(name.rpartition(".")[0]) for name in names} if texts else {}
+    return {name: path for name, path in beside.items() if path is not None and read_track(path) is not None}
+
+
+def _is_text(path: Path) -> bool:
+    return path.suffix.lower() == ".txt"
+
+
+def _by_tracks(tracks: Mapping[str, Path], given: Mapping[str, Meaning], rules: FolderRules) -> Labelled:
+    meanings: list[tuple[str, Meaning]] = []
+    skipped: list[tuple[str, str]] = []
+    for name, path in tracks.items():
+        found = track_meanings(read_track(path) or (), name, given[name], rules, where=path.name)
+        meanings += found.meanings
+        skipped += found.skipped
+    return Labelled(tuple(meanings), tuple(skipped))
+
+
+# --- clips ---
+
+
+def _in_segments(found: _Found, segment_s: float, hop_s: float) -> _Found:
+    """Each file, or each stretch that a table names, as clips of one length; what is left at its end is counted."""
+    check_segments(segment_s, hop_s)
+    meanings: list[tuple[str, Meaning]] = []
+    ends: list[tuple[str, str]] = []
+    for name, meaning in found.meanings:
+        try:
+            start, end = meaning.span or (0.0, _length_s(found.places[name]))
+        except AudioError:  # listed as it is, so that its refusal shows
+            meanings.append((name, meaning))
+            continue
+        n_clips = max(0, int((end - start - segment_s) / hop_s + 1e-9) + 1) if end - start >= segment_s - 1e-9 else 0
+        starts = [start + hop_s * number for number in range(n_clips)]
+        meanings += [(name, replace(meaning, span=(at, at + segment_s))) for at in starts]
+        covered = starts[-1] + segment_s if starts else start
+        if end - covered >= MIN_DURATION_S:
+            ends.append((PARTIAL_ENDS, f"{name} from {covered:g} s"))
+    return replace(found, meanings=tuple(meanings), skipped=found.skipped + Skipped.of(ends))
+
+
+def _length_s(path: Path) -> float:
+    found = extent(path)
+    return found.n_frames / found.sr
+
+
+def _index(found: _Found) -> ClipIndex:
+    clips = [_clip(name, meaning, found) for name, meaning in found.meanings]
+    clips.sort(key=lambda clip: (clip.relative.partition("#t=")[0], clip.span or (0.0, 0.0)))
+    near_and_far = found.layout == "dcase2021" and _first_n_channels(clips) == 2
+    return ClipIndex(
+        root=found.root,
+        machine=found.machine,
+        layout=found.layout,
+        clips=tuple(clips),
+        left_out=found.left_out,
+        skipped=found.skipped,
+        remarks=found.remarks,
+        is_near_and_far=near_and_far,
+    )
+
+
+def _clip(name: str, meaning: Meaning, found: _Found) -> Clip:
+    published, span = found.published.get(name), meaning.span
+    recording = meaning.recording if span is None or (found.layout == "table" and meaning.recording) else name
+    return Clip(
+        path=found.places[name],
+        relative=name if span is None else f"{name}#t={_seconds(span[0])},{_seconds(span[1])}",
+        machine_id=meaning.machine_id,
+        split=meaning.split or "",
+        label=meaning.label,
+        kind=meaning.kind,
+        domain=published.domain if published else None,
+        attributes=published.attributes if published else None,
+        recording=recording,
+        span=span,
+        rule=meaning.rule,
+    )
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _first_n_channels(clips: Sequence[Clip]) -> int:
+    """Channels of the first clip that can be read; 0 where none of the first few can."""
+    return next(filter(None, (n_channels_of(clip.path) for clip in clips[:_PROBED_CLIPS])), 0)
+
+
+# --- splits and recordings ---
+
+
+def _with_splits(index: ClipIndex, *, seed: int) -> tuple[Clip, ...]:
+    """Give a split to clips without one: normal ones train where others are given to test, else some are drawn."""
+    open_normal = [clip for clip in index.clips if clip.label == "normal" and not clip.split]
+    given = {clip.split for clip in index.clips if clip.label == "normal"} - {""}
+    training = {clip.relative for clip in (open_normal if given else _drawn(index, open_normal, seed=seed))}
+    return tuple(
+        clip if clip.split else replace(clip, split="train" if clip.relative in training else "test")
+        for clip in index.clips
+    )
+
+
+def _drawn(index: ClipIndex, normal: Sequence[Clip], *, seed: int) -> list[Clip]:
+    """Training clips among the normal ones: about 60 %, by recording, where the id has anomalous clips; else all."""
+    tested = {clip.machine_id for clip in index.clips if clip.label == "anomalous"}
+    split = [clip for clip in normal if clip.machine_id in tested]
+    rows = training_rows(split, find_recordings(split, prints_of(split, channel=index.channel)), seed=seed)
+    return [clip for clip in normal if clip.machine_id not in tested] + [split[row] for row in rows]
+
+
+def _with_recordings(index: ClipIndex, recording_by: str) -> tuple[Clip, ...]:
+    clips = index.clips
+    if recording_by == "folder":
+        return tuple(replace(clip, recording=clip.relative.rpartition("/")[0]) for clip in clips)
+    if recording_by == "none":
+        return tuple(replace(clip, recording=clip.relative) for clip in clips)
+    try:
+        pattern = re.compile(recording_by)
+    except re.error as error:
+        raise UsageError(
+            f"recordings are named by folder, none or a regular expression (--recording-by); {recording_by!r} is none: "
+            f"{error}"
+        ) from error
+    named = tuple(replace(clip, recording=_first_group(pattern, clip.relative)) for clip in clips)
+    needed = [clip for clip in named if clip.label == "normal" and clip.split != "test"]
+    if nameless := [clip.relative for clip in needed if clip.recording is None]:
+        raise DataSetError(
+            f"{recording_by!r} (--recording-by) names no recording for {len(nameless)} normal clips, among them "
+            f"{nameless[0]}"
+        )
+    return named
+
+
+def _first_group(pattern: re.Pattern[str], path: str) -> str | None:
+    match = pattern.search(path)
+    return None if match is None else match.group(min(1, pattern.groups))
