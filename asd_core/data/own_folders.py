@@ -282,13 +282,14 @@ def _is_normal(found: Meaning) -> bool:
 def no_normal_label(names: Sequence[str], where: str, *, what: str = "folder of normal clips") -> DataSetError:
     """Return the error of a data set none of whose labels is a normal one."""
     usual = f"{', '.join(NORMAL_WORDS[:-1])} or {NORMAL_WORDS[-1]}"
-    likely = [name for name in names if reads_like_normal(name)] or list(names[:1])
+    readable = [name for name in names if reads_like_normal(name)]
+    likely = readable or list(names[:1])
+    way = f"Enter {', '.join(readable)} as the normal label" if readable else "Enter the name of the normal label"
     example = f", for example {' '.join(f'--normal {name}' for name in likely)}" if names else ""
     return DataSetError(
         f"no {what} in {where}: it has {', '.join(names)}; name the normal one with --normal{example}, or call it "
         f"{usual}",
-        advice=f"No {what}: it has {', '.join(names)}. Enter the name of the normal one as the normal label, or call "
-        f"it {usual}",
+        advice=f"{way}, or call it {usual}: no {what} was found, only {', '.join(names)}",
     )
 
 

@@ -72,7 +72,7 @@ def sound_notes(artifacts: Mapping[str, Artifact], waveform: Waveform) -> None:
     """Say what is odd about a recording; what coding left out is a word beside it, no alarm."""
     for warning in (*waveform.warnings, *unfamiliar(artifacts, waveform)):
         if is_lossy([warning]):
-            st.caption(f":material/compress: {plain(warning_text(warning))}")
+            st.caption(f":material/graphic_eq: {plain(warning_text(warning))}")
         else:
             st.warning(plain(warning_text(warning)), icon=":material/info:")
 
