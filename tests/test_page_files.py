@@ -225,15 +225,13 @@ def test_what_was_passed_over_is_counted_by_kind():
     assert understood.taken_text(1, Skipped()) == "1 clip"
 
 
-def test_a_job_that_fails_says_what_a_page_can_do(home, monkeypatch):
-    def fail(*_):
+def test_a_job_that_fails_says_what_a_page_can_do(home):
+    def fail():
         raise DataSetError("add --normal X", advice="Enter X as the normal label")
 
-    monkeypatch.setattr(Simulate, "perform", fail)
-    asked = Simulate("tiny", size="small", seed=3)
     job_table.runs_dir().mkdir(parents=True)
-    folder = job_table.make_run(asked)
-    status, _ = job_run._do(folder, asked, job_table.running(2, command=asked.kind), [])
+    folder = job_table.make_run(Simulate("tiny", size="small", seed=3))
+    status, _ = job_run._in_words(job_table.read_job(folder), fail)
     assert (status.state, status.error) == ("failed", "Enter X as the normal label")
 
 
@@ -501,16 +499,17 @@ def long_set(home):
     return open_data_set(folder, rules=rules)
 
 
-def test_clips_of_long_recordings_are_heard_on_every_page(long_set, opened):
+def test_clips_of_long_recordings_are_heard_on_every_page(opened, long_set):
     assert len(long_set.index.clips) == 14
-    for path, state in (
-        ("pages/explore.py", {}),
-        ("pages/explore.py", {"explore_view": "spectra"}),
-        ("pages/threshold.py", {}),
-        ("pages/check.py", {}),
-        ("pages/compare.py", {"compare_view": "map"}),
-        ("pages/monitor.py", {}),
+    for page, view, words in (
+        ("explore", "clips", "14 of 14 clips"),
+        ("explore", "spectra", "from the 10th to the 90th percentile of single clips"),
+        ("explore", "contents", "No clips with the same sound"),
+        ("threshold", "", "from 6 normal clips"),
+        ("check", "", "Nearest normal clip: normal"),
+        ("compare", "map", "one vector of 128 numbers"),
+        ("monitor", "", "8 test clips in a fixed order"),
     ):
-        app = opened(path, set="press/press", **state)
-        assert "could not be done" not in said(app), path
-        assert not any("too_long" in text for text in said(app).splitlines()), path
+        app = opened(f"pages/{page}.py", set="press/press", **({"view": view} if view else {}))
+        assert words in said(app), said(app)
+        assert "could not be done" not in said(app)
