@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 MISSING = "–"
 TRAINED_ON_SIMULATED = "trained on simulated sound"
 """Said wherever a detector's verdict, score or figure is shown, of a detector that never heard a real machine."""
 MAX_SHOWN_NAME = 200
+BYTE_ORDER_MARK = "\ufeff"
+"""Before a CSV it tells Excel that the text is UTF-8."""
 
 _CELL_START = r"(?:^|(?<=[,;|\t\r\n]))"
 _FORMULA = r"[ \"']*[=+\-@\t\r]"
 _RUN_AS_FORMULA = re.compile(f"{_CELL_START}(?={_FORMULA})")
 _KEPT_AS_TEXT = re.compile(f"{_CELL_START}'(?={_FORMULA})")
+
+
+class CsvStyle(NamedTuple):  # a dataclass would cost `--help` a fifth of its time
+    """How a CSV is written.
+
+    Parameters
+    ----------
+    separator
+        Between the cells of a row.
+    decimal
+        The decimal sign of numbers.
+    has_mark
+        Whether the text begins with a byte-order mark.
+    """
+
+    separator: str = ","
+    decimal: str = "."
+    has_mark: bool = False
+
+    @property
+    def mark(self) -> str:
+        """What the text begins with."""
+        return BYTE_ORDER_MARK if self.has_mark else ""
+
+
+PLAIN = CsvStyle()
+EXCEL_COMMA = CsvStyle(has_mark=True)
+EXCEL_SEMICOLON = CsvStyle(";", ",", has_mark=True)
+"""For an Excel of countries that write 0,5: it separates cells by semicolons."""
 
 
 def class_word(is_anomalous: bool) -> str:
@@ -64,7 +97,7 @@ def size_text(n_bytes: int) -> str:
     return f"{n_bytes / 1e3:.3g} kB"
 
 
-def spreadsheet_cell(value: str | float | None) -> str:
+def spreadsheet_cell(value: str | float | None, *, decimal: str = ".") -> str:
     """Write a CSV cell: numbers by `repr`, `true` or `false`, None empty, a `'` before what a spreadsheet would run.
 
     That is text that begins with `= + - @`, TAB or CR, even after blanks and quotes, at the start of the cell or after
@@ -75,13 +108,32 @@ def spreadsheet_cell(value: str | float | None) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return float.__repr__(value)  # without the type's name, which NumPy adds
+        return float.__repr__(value).replace(".", decimal)  # without the type's name, which NumPy adds
     return _RUN_AS_FORMULA.sub("'", value) if isinstance(value, str) else repr(value)
 
 
 def cell_text(cell: str) -> str:
     """Read text back from a cell that `spreadsheet_cell` wrote; text that needed no `'` is unchanged."""
     return _KEPT_AS_TEXT.sub("", cell)
+
+
+def separator_of(first_line: str, column: str) -> str:
+    """The separator of a CSV that has a column of this name: a comma, unless only a semicolon or TAB gives the column.
+
+    Parameters
+    ----------
+    first_line
+        The names of the columns.
+    """
+    for separator in (",", ";", "\t"):
+        if column in next(csv.reader([first_line.rstrip("\r\n")], delimiter=separator), []):
+            return separator
+    return ","
+
+
+def cell_number(cell: str, *, separator: str = ",") -> float:
+    """Read a number; a decimal comma counts where it does not separate cells; raises ValueError for any other text."""
+    return float(cell if separator == "," else cell.replace(",", "."))
 
 
 def display_name(name: str) -> str:

@@ -11,12 +11,10 @@ import io
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -25,6 +23,7 @@ import pytest
 import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from wav_files import GUID, asked_later, chunk, encoded, flac_claiming, float_wav, fmt, pcm16, rf64, riff, tone, wav
 
 from asd_core.audio import reading as audio
 from asd_core.audio.reading import REFUSAL_CODES, decode_waveform, encode_wav, read_waveform
@@ -38,50 +37,6 @@ needs_corpus = pytest.mark.skipif(not BAD_AUDIO.is_file(), reason="../shared/too
 needs_posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs and links without POSIX")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 never_saved = settings(max_examples=200, deadline=None, derandomize=True, database=None)
-
-
-def tone(n=SR, *, freq=440.0, amp=0.5, sr=SR):
-    return amp * np.sin(2 * np.pi * freq * np.arange(n) / sr)
-
-
-def pcm16(x):
-    return np.rint(np.asarray(x) * 32767).astype("<i2").tobytes()
-
-
-def chunk(identity, body, n_bytes=None):
-    n_bytes = len(body) if n_bytes is None else n_bytes
-    return identity + struct.pack("<I", n_bytes) + body + b"\0" * (len(body) & 1)
-
-
-def fmt(*, tag=1, channels=1, sr=SR, bits=16, align=None, extra=b""):
-    align = channels * bits // 8 if align is None else align
-    return chunk(b"fmt ", struct.pack("<HHIIHH", tag, channels, sr, sr * align, align, bits) + extra)
-
-
-def riff(*chunks):
-    body = b"WAVE" + b"".join(chunks)
-    return b"RIFF" + struct.pack("<I", len(body)) + body
-
-
-def wav(sound=None, n_bytes=None, **fields):
-    sound = pcm16(tone()) if sound is None else sound
-    return riff(fmt(**fields), chunk(b"data", sound, n_bytes))
-
-
-def float_wav(x):
-    return wav(np.asarray(x, "<f4").tobytes(), tag=3, bits=32)
-
-
-def encoded(container, subtype, x=None, sr=SR):
-    buffer = io.BytesIO()
-    sf.write(buffer, tone() if x is None else x, sr, format=container, subtype=subtype)
-    return buffer.getvalue()
-
-
-def flac_claiming(n_frames, content):
-    """Change the number of frames in STREAMINFO."""
-    start = int.from_bytes(content[18:26], "big") >> 36 << 36
-    return content[:18] + (start | n_frames).to_bytes(8, "big") + content[26:]
 
 
 @contextlib.contextmanager
@@ -224,7 +179,7 @@ def test_half_a_second_and_ten_minutes_are_the_inclusive_limits():
 
 
 def test_frames_are_capped_below_ten_minutes_at_high_rates():
-    with pytest.raises(AudioError, match="at most 600 s and 30000000 frames") as refusal:
+    with pytest.raises(AudioError, match=r"at most 156\.25 s at 192000 Hz") as refusal:
         decode_waveform(wav(bytes(30_000_001), sr=192_000, bits=8))
     assert refusal.value.code == "too_long"
 
@@ -262,21 +217,23 @@ def test_both_warnings_can_be_given():
 
 # Refusals
 
-GUID = struct.pack("<HHIH", 22, 16, 0, 1) + b"\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71"
 SOUND = chunk(b"data", pcm16(tone()))
 AT_100 = np.arange(SR) == 100
 
 REFUSED = [
-    ("empty", b"", "at least 44 bytes, got 0"),
-    ("empty", wav(b""), "claims 0 bytes and 0 follow"),
-    ("empty", wav(n_bytes=0), "claims 0 bytes and 32000 follow"),
-    ("empty", wav()[:44], "claims 32000 bytes and 0 follow"),
+    ("empty", b"", "the file is empty"),
+    ("empty", wav()[:43], "at least 44 bytes, this file has 43"),
+    ("empty", wav(b""), "a header and no sound"),
+    ("empty", riff(fmt(), chunk(b"data", pcm16(tone()), 0), chunk(b"LIST", b"INFO")), "no sound, 32000 bytes and then"),
+    ("empty", riff(fmt(), chunk(b"data", b""), chunk(b"LIST", b"INFO")), "a header and no sound"),
+    ("empty", wav()[:44], "a header and no sound"),
     ("empty", flac_claiming(0, encoded("FLAC", "PCM_16")), "must state the length"),
-    ("magic", b"this is not audio" * 9, "WAV or FLAC, got something else; convert"),
-    ("magic", encoded("OGG", "VORBIS"), "got Ogg; convert"),
-    ("magic", encoded("AIFF", "PCM_16"), "WAV or FLAC, got AIFF"),
+    ("magic", b"this is not audio" * 9, "must be WAV or FLAC, or else MP3, .*; this is something else"),
+    ("magic", encoded("AU", "PCM_16"), "this is AU"),
+    ("magic", encoded("CAF", "PCM_16"), "WMA; this is CAF"),
     ("magic", b"RIFX" + wav()[4:], "RIFX"),
-    ("magic", b"RF64" + wav()[4:], "RF64"),
+    ("chunks", b"RF64" + wav()[4:], "must have a ds64 chunk"),
+    ("chunks", rf64(ds64=bytes(27)), "ds64 chunk must have 28 bytes, got 27"),
     ("fmt", riff(chunk(b"fmt ", bytes(14)), SOUND), "16..4096 bytes"),
     ("fmt", riff(chunk(b"fmt ", fmt()[8:] + bytes(4081)), SOUND), "16..4096 bytes"),
     ("fmt", wav(align=3), "block align must be 2"),
@@ -289,30 +246,37 @@ REFUSED = [
     ("chunks", riff(SOUND, fmt()), "before its data"),
     ("chunks", riff(fmt(), chunk(b"junk", b"xx", 0xFFFFFFFE), SOUND), "got 1 and 0"),
     ("chunks", riff(fmt(), chunk(b"junk", b"") * 999, SOUND), "at most 1000 chunks"),
-    ("codec", encoded("WAV", "ULAW"), "tag 0x0007, 8 bits"),
-    ("codec", encoded("WAV", "IMA_ADPCM"), "tag 0x0011, 4 bits"),
-    ("codec", wav(bits=12), "12 bits"),
-    ("codec", wav(tag=3), "tag 0x0003, 16 bits"),
-    ("codec", wav(tag=0xFFFE, extra=GUID[:8] + b"\x07" + GUID[9:]), "tag 0x0007"),
+    ("codec", wav(tag=0x0161), "its sound is Windows Media Audio, and must be PCM of 8"),
+    ("codec", wav(tag=0x0083), "G.729, and"),
+    ("codec", wav(tag=0x1234), "an unknown kind of coding, and"),
+    ("codec", wav(bits=12), "PCM of 12 bits, and"),
+    ("codec", wav(tag=3), "floating point of 16 bits, and"),
+    ("codec", wav(tag=7), "G.711 mu-law of 16 bits, and"),
+    ("codec", wav(tag=0xFFFE, extra=GUID[:8] + b"\x06" + GUID[9:]), "G.711 A-law of 16 bits"),
     ("codec", wav(tag=0xFFFE, extra=GUID[:-1] + b"\0"), "sub-format"),
     ("channels", wav(channels=0), "1..8 channels, got 0"),
-    ("channels", wav(channels=9), "1..8 channels, got 9"),
-    ("rate", wav(sr=0), "8000..192000 Hz, got 0"),
-    ("rate", wav(sr=7999), "got 7999"),
-    ("rate", wav(sr=192_001), "got 192001"),
-    ("rate", encoded("FLAC", "PCM_16", sr=4000), "got 4000"),
+    ("channels", wav(channels=9), "at most 8 channels, this recording has 9"),
+    ("channels", wav(channels=65), "at most 64 channels, this one has 65"),
+    ("rate", wav(sr=0), "8000..192000 Hz, this one has 0"),
+    ("rate", wav(sr=7999), "has 7999"),
+    ("rate", wav(sr=192_001), "has 192001"),
+    ("rate", encoded("FLAC", "PCM_16", sr=4000), "has 4000"),
     ("decode", encoded("FLAC", "PCM_16")[:8000], "damaged"),
     ("decode", flac_claiming(20_000, encoded("FLAC", "PCM_16")), "damaged"),
     ("decode", b"fLaC" + bytes(100), "damaged"),
     ("too_long", flac_claiming(2**36 - 1, encoded("FLAC", "PCM_16")), "at most 600 s"),
-    ("too_short", wav(pcm16(tone(7999))), "at least 0.5 s, got 7999 frames at 16000 Hz"),
-    ("too_short", encoded("FLAC", "PCM_16", tone(1000)), "got 1000 frames"),
+    ("too_short", wav(pcm16(tone(7999))), r"at least 0.5 s, this one lasts 0.500 s \(7999 frames at 16000 Hz\)"),
+    ("too_short", encoded("FLAC", "PCM_16", tone(1000)), "1000 frames"),
     ("nonfinite", float_wav(np.where(AT_100, np.nan, tone())), "NaN or infinity"),
     ("nonfinite", float_wav(np.where(AT_100, np.inf, tone())), "NaN or infinity"),
     ("nonfinite", float_wav(np.where(AT_100, -np.inf, tone())), "NaN or infinity"),
     ("nonfinite", wav((tone() * 1e308).astype("<f8").tobytes(), tag=3, bits=64), "NaN or infinity"),
-    ("range", float_wav(np.where(AT_100, 16.01, tone())), r"\+-16 .* got 16"),
-    ("range", float_wav(np.where(AT_100, -3e38, tone())), "got 3e"),
+    (
+        "range",
+        float_wav(np.where(AT_100, 16.01, tone())),
+        r"up to 16\.01, where full scale is 1 and at most 16 is accepted",
+    ),
+    ("range", float_wav(np.where(AT_100, -3e38, tone())), "up to 3e.38; full scale is 1"),
 ]
 
 
@@ -358,26 +322,24 @@ def test_a_bad_sample_in_any_channel_or_late_block_is_refused():
     assert refusal.value.code == "nonfinite"
 
 
-def test_a_header_that_libsndfile_reads_otherwise_is_refused(monkeypatch):
-    walk = audio.wav_header
-    monkeypatch.setattr(audio, "wav_header", lambda content: replace(walk(content), sr=44_100))
-    with pytest.raises(AudioError, match="two ways") as refusal:
-        decode_waveform(wav())
-    assert refusal.value.code == "decode"
+def test_libsndfile_sees_no_header_of_a_wav(monkeypatch):
+    monkeypatch.setattr(sf, "SoundFile", lambda *_: pytest.fail("libsndfile was asked"))
+    for content in (wav(), wav(n_bytes=0), rf64(), wav(tag=7, bits=8), float_wav(tone())):
+        decode_waveform(content)
 
 
 def test_a_file_that_decodes_to_fewer_frames_than_libsndfile_promised_is_refused(monkeypatch):
     read = sf.SoundFile.read
     monkeypatch.setattr(sf.SoundFile, "read", lambda self, frames, out: read(self, frames - 1, out=out))
     with pytest.raises(AudioError, match="claims 16000 frames, 15999 can be decoded") as refusal:
-        decode_waveform(float_wav(tone()))
+        decode_waveform(encoded("FLAC", "PCM_16"))
     assert refusal.value.code == "decode"
 
 
-@pytest.mark.parametrize("channels", [1, 2, 8])
-def test_16_bit_samples_are_those_of_libsndfile(channels):
-    drawn = np.random.default_rng(channels).integers(-32768, 32768, (70_001, channels), dtype=np.int16)
-    content = encoded("WAV", "PCM_16", drawn)
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"])
+@pytest.mark.parametrize("channels", [1, 8])
+def test_samples_are_bit_for_bit_those_of_libsndfile(subtype, channels):
+    content = encoded("WAV", subtype, np.random.default_rng(channels).uniform(-1, 1, (70_001, channels)))
     read = sf.read(io.BytesIO(content), dtype="float32", always_2d=True)[0]
     np.testing.assert_array_equal(decode_waveform(content).samples, read.mean(axis=1))
     for channel in range(channels):
@@ -457,7 +419,7 @@ def test_files_are_capped_before_they_are_read(tmp_path):
     path = tmp_path / "big.wav"
     with path.open("wb") as file:
         file.truncate(2**34)
-    with cpu_below(0.05), pytest.raises(AudioError, match="at most 67108864 bytes, got 17179869184") as refusal:
+    with cpu_below(0.05), pytest.raises(AudioError, match="at most 64 MiB, this one has 16384 MiB") as refusal:
         read_waveform(path)
     assert refusal.value.code == "too_big"
 
@@ -465,7 +427,7 @@ def test_files_are_capped_before_they_are_read(tmp_path):
 @needs_proc
 def test_a_file_larger_than_its_stated_size_is_capped_while_reading(monkeypatch):
     monkeypatch.setattr(audio, "MAX_FILE_BYTES", 100)
-    with pytest.raises(AudioError, match="at most 100 bytes, got 101") as refusal:
+    with pytest.raises(AudioError, match="at most 100 bytes, this one has 101 bytes") as refusal:
         read_waveform("/proc/self/maps")  # its size is given as 0
     assert refusal.value.code == "too_big"
 
@@ -510,9 +472,20 @@ def test_random_bytes_raise_only_audio_errors(magic, content):
     assert refusal_code(magic + content) in REFUSAL_CODES
 
 
+MUTATED = [
+    wav(),
+    float_wav(tone()),
+    encoded("FLAC", "PCM_16"),
+    encoded("WAVEX", "PCM_24"),
+    wav(n_bytes=0),
+    rf64(),
+    encoded("WAV", "ULAW"),
+]
+
+
 @never_saved
 @given(
-    base=st.sampled_from([wav(), float_wav(tone()), encoded("FLAC", "PCM_16"), encoded("WAVEX", "PCM_24")]),
+    base=st.sampled_from(MUTATED),
     edits=st.lists(st.tuples(st.integers(0, 79), st.binary(min_size=1, max_size=4)), max_size=6),
     n_bytes=st.integers(0, 40_000),
 )
@@ -521,6 +494,35 @@ def test_changed_headers_and_cut_files_raise_only_audio_errors(base, edits, n_by
     for at, patch in edits:
         content[at : at + len(patch)] = patch
     assert refusal_code(bytes(content[:n_bytes])) in {None, *REFUSAL_CODES}
+
+
+HEADERS = {
+    "rf64": rf64(),
+    "bw64": rf64(magic=b"BW64", before=[chunk(b"JUNK", bytes(28))]),
+    "A-law": encoded("WAV", "ALAW"),
+    "mu-law": encoded("WAV", "ULAW"),
+    "killed": wav(n_bytes=0),
+    "streamed": wav(n_bytes=0xFFFFFFFF) + chunk(b"LIST", b"INFO"),
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_200_changed_headers_of_each_kind_raise_only_audio_errors(kind):
+    rng = np.random.default_rng(len(kind))
+    counts = Counter(refusal_code(changed_header(HEADERS[kind], rng)) for _ in range(200))
+    assert counts.keys() <= {None, *REFUSAL_CODES}
+    assert 10 < counts[None] < 190
+
+
+def changed_header(content, rng):
+    """One to three places of the header with other bytes, left out or said twice; one file in five is cut."""
+    header, sound = bytearray(content[:120]), content[120:]
+    for _ in range(rng.integers(1, 4)):
+        at, size = int(rng.integers(0, 116)), int(rng.integers(1, 5))
+        kinds = (rng.bytes(size), bytes(4), b"\xff\xff\xff\xff", b"", header[at : at + 2 * size])
+        header[at : at + size] = kinds[rng.integers(0, len(kinds))]
+    n_bytes = len(sound) if rng.random() < 0.8 else int(rng.integers(0, len(sound)))
+    return bytes(header) + sound[:n_bytes]
 
 
 @pytest.mark.parametrize(
@@ -568,7 +570,8 @@ def outcome(path):
     except AudioError:
         return "refuse"
     assert np.isfinite(read.samples).all()
-    assert all(warning.split(": ")[0] in {"truncated", "silent", "dc_offset"} for warning in read.warnings)
+    words = {"truncated", "unfinished", "silent", "dc_offset", "clipping", "lossy"}
+    assert {warning.split(": ")[0] for warning in read.warnings} <= words
     return "accept-with-warning" if read.warnings else "accept"
 
 
@@ -577,13 +580,13 @@ def outcome(path):
 @pytest.mark.usefixtures("no_waiting")
 def test_every_file_of_the_bad_corpus_has_the_expected_outcome(corpus):
     folder, rows = corpus
-    rows = [(name, "accept-with-warning" if name == "dc_offset.wav" else want) for name, want in rows]  # asked later
+    rows = [(name, asked_later(name) or want) for name, want in rows]
     got, slowest = {}, 0.0
     for name, _ in rows:
         start = time.process_time()
         got[name] = outcome(folder / name)
         slowest = max(slowest, time.process_time() - start)
-    assert [(ascii(name), want, got[name]) for name, want in rows if got[name] != want] == []
+    assert [(ascii(name), want, got[name]) for name, want in rows if want not in ("any", got[name])] == []
     assert len(rows) >= 375
     assert slowest < 0.1
 

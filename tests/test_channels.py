@@ -16,8 +16,9 @@ from streamlit.testing.v1 import AppTest
 from asd_core.artifacts.store import open_artifact, publish
 from asd_core.audio.reading import count_channels, read_waveform
 from asd_core.data import library
-from asd_core.data.clips import channel_warnings, index_clips
+from asd_core.data.clips import channel_warnings
 from asd_core.data.data_set import describe_index, open_data_set
+from asd_core.data.indexing import index_clips
 from asd_core.data.survey import survey, survey_key
 from asd_core.errors import AudioError
 from asd_core.evaluation.scores import ScoredClip
@@ -87,7 +88,7 @@ def test_a_choice_of_ids_keeps_the_channel(tmp_path):
 def test_other_numbers_of_channels_under_these_names_are_not_taken_for_dcase_2026(tmp_path, gains):
     index = index_clips(section(tmp_path / "fan", recording(1, *gains)))
     assert index.channel is None
-    assert f"1 of 1 clips have {len(gains)} channels" in channel_warnings(index)[0]
+    assert f"1 of 1 files have {len(gains)} channels" in channel_warnings(index)[0]
 
 
 @pytest.mark.parametrize("container", ["WAV", "FLAC"])

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from asd_core.data.clips import find_audio, index_clips
+from asd_core.data.folder_rules import FolderRules
+from asd_core.data.folders import find_audio, list_files
+from asd_core.data.indexing import index_clips
 from asd_core.errors import DataSetError
 
 
@@ -149,21 +151,27 @@ def test_own_recordings_without_ids(tmp_path):
     assert index.counts()["00"]["test"] == {"normal": 4, "anomalous": 2, "unlabelled": 0}
 
 
-def test_own_recordings_with_ids(tmp_path):
+def test_sub_folders_of_own_recordings_are_ids_where_that_is_said(tmp_path):
     touch(tmp_path, *(f"ok/north/{i}.wav" for i in range(5)), *(f"ok/south/{i}.wav" for i in range(10)))
     touch(tmp_path, "broken/south/1.wav", "loose.wav", "ok/north/deep/er/1.wav")
-    index = index_clips(tmp_path)
+    index = index_clips(tmp_path, rules=FolderRules(ids_from="folder"))
     assert index.machine_ids == ("00", "north", "south")
-    assert index.counts()["north"]["train"]["normal"] == 5  # nothing there to test
+    assert index.counts()["north"]["train"]["normal"] == 6  # nothing there to test
     assert index.counts()["south"]["train"]["normal"] == 6
     assert rows(index)["broken/south/1.wav"] == ("south", "test", "anomalous", "broken")
-    assert rows(index)["loose.wav"][2] == rows(index)["ok/north/deep/er/1.wav"][2] == "unlabelled"
+    assert rows(index)["loose.wav"][2] == "unlabelled"
+    index = index_clips(tmp_path)
+    assert index.machine_ids == ("00",)
+    assert {clip.recording for clip in index.select(label="normal")} == {"ok/north", "ok/north/deep/er", "ok/south"}
 
 
 def test_the_normal_label_can_be_named(tmp_path):
-    touch(tmp_path, "Gut/1.wav", "normal/1.wav")
-    labels = {clip.relative: clip.label for clip in index_clips(tmp_path, normal="gut").clips}
-    assert labels == {"Gut/1.wav": "normal", "normal/1.wav": "anomalous"}
+    touch(tmp_path, "Gut/1.wav", "quietscht/1.wav")
+    labels = {clip.relative: clip.label for clip in index_clips(tmp_path, rules=FolderRules(normal=("gut",))).clips}
+    assert labels == {"Gut/1.wav": "normal", "quietscht/1.wav": "anomalous"}
+    touch(tmp_path, "normal/1.wav")
+    with pytest.raises(DataSetError, match=r"normal in .* would count as anomalous.*--normal gut --normal normal"):
+        index_clips(tmp_path, rules=FolderRules(normal=("gut",)))
 
 
 def test_no_normal_label_lists_the_folders(tmp_path):
@@ -171,7 +179,7 @@ def test_no_normal_label_lists_the_folders(tmp_path):
     with pytest.raises(DataSetError, match="it has Gut, broken; name the normal one with --normal"):
         index_clips(tmp_path)
     with pytest.raises(DataSetError, match="it has Gut, broken"):
-        index_clips(tmp_path, normal="healthy")
+        index_clips(tmp_path, rules=FolderRules(normal=("healthy",)))
 
 
 def test_loose_files_are_unlabelled_test_clips(tmp_path):
@@ -200,16 +208,19 @@ def test_an_unknown_machine_or_id_is_refused_by_name(tmp_path):
 def test_no_folder_and_no_audio_are_refused(tmp_path):
     with pytest.raises(DataSetError, match="is not a folder"):
         index_clips(tmp_path / "missing")
-    with pytest.raises(DataSetError, match=r"holds no \.wav or \.flac"):
+    with pytest.raises(DataSetError, match=r"holds no recording: 1 skipped: 1 \.txt \(readme\.txt\)"):
         index_clips(touch(tmp_path, "readme.txt"))
 
 
-def test_hidden_and_linked_folders_are_left_out_and_a_linked_file_is_shown(tmp_path):
+def test_hidden_folders_are_left_out_and_links_are_followed(tmp_path):
     touch(tmp_path / "elsewhere", "far.wav")
     touch(tmp_path / "here", "a.wav", ".hidden/b.wav", "sub/.git/c.wav")
     (tmp_path / "here" / "linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "here" / "link.wav").symlink_to(tmp_path / "elsewhere" / "far.wav")
-    assert [path.name for path in find_audio(tmp_path / "here")] == ["a.wav", "link.wav"]
+    assert [path.name for path in find_audio(tmp_path / "here")] == ["a.wav", "link.wav", "far.wav"]
+    inside = list_files(tmp_path / "here", within=[(tmp_path / "here").resolve()])
+    assert [path.name for path in inside.audio] == ["a.wav"]
+    assert inside.skipped.to_json() == {"links that lead nowhere or elsewhere": 2, "hidden": 2}
 
 
 def test_a_loop_of_links_ends(tmp_path):
@@ -221,7 +232,9 @@ def test_a_loop_of_links_ends(tmp_path):
 def test_a_linked_recording_is_never_a_training_clip_of_unread_bytes(tmp_path):
     touch(tmp_path / "data", *(f"normal/{i}.wav" for i in range(5)))
     (tmp_path / "data" / "normal" / "missing.wav").symlink_to(tmp_path / "nowhere")
-    assert len(index_clips(tmp_path / "data").clips) == 6
+    index = index_clips(tmp_path / "data")
+    assert len(index.clips) == 5
+    assert index.skipped.kinds == {"links that lead nowhere or elsewhere": ("normal/missing.wav",)}
 
 
 def test_the_training_split_of_own_recordings_does_not_depend_on_the_order_of_writing(tmp_path):

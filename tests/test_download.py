@@ -24,12 +24,12 @@ import zipfile
 import pytest
 from sounds import PROJECT
 
-from asd_core.data.clips import index_clips
 from asd_core.data.dcase2020 import download as module
 from asd_core.data.dcase2020 import published, transfer
 from asd_core.data.dcase2020.download import download
 from asd_core.data.dcase2020.published import check_counts
 from asd_core.data.dcase2020.unpacking import unpack
+from asd_core.data.indexing import index_clips
 from asd_core.errors import BusyError, DownloadError, DownloadStopped, UsageError
 
 DEV = {"00": (3, 1, 2), "02": (2, 1, 1)}

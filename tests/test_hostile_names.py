@@ -17,9 +17,11 @@ from asd_core.artifacts.store import find_artifacts, open_artifact
 from asd_core.audio.reading import encode_wav
 from asd_core.data import library
 from asd_core.data.data_set import slug
+from asd_core.data.table import read_library
 from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.reports.html import write_report
 from asd_core.tasks.score import format_score_csv, score_waveform
+from asd_core.tasks.train import TrainingRequest, train
 from pages.shared.plain_text import plain
 
 VIEWS = {
@@ -109,6 +111,27 @@ def test_names_of_uploads_stay_text_in_the_report_of_their_data_set(home):
     app = opened("pages/data.py", data_view="sets", data_set="uploads")
     check(app)
     assert sum(int(metric.value) for metric in app.metric) == len(SLASHED)
+
+
+def test_hostile_names_of_uploads_lead_nowhere_and_are_told_apart(home):
+    index = library.open_known(read_library().find("uploads"), "uploads").index
+    assert len({clip.shown for clip in index.clips}) == len(index.clips) == len(SLASHED)
+    for clip in index.clips:
+        assert clip.path.parent.parent == index.root.resolve()
+        assert clip.shown.isprintable()
+        assert not {"", ".."} & set(clip.shown.split("/"))
+
+
+@pytest.mark.parametrize("path", ["pages/explore.py", "pages/check.py", "pages/threshold.py", "pages/compare.py"])
+def test_hostile_names_of_uploads_stay_text_once_a_detector_knows_them(home, path, tmp_path, monkeypatch):
+    monkeypatch.setenv("ASD_ARTIFACTS_DIR", str(tmp_path))
+    train(TrainingRequest("vggish_knn", home / "data" / "uploads" / "uploads", preset="quick", out=tmp_path))
+    app = opened(path, set="uploads/uploads", view="scatter", list="true normal")
+    check(app)
+    if path == "pages/explore.py":
+        for text in ("<img", "..", "=cmd"):
+            app.text_input(key="only_name").set_value(text).run()
+            check(app)
 
 
 def test_every_hostile_clip_can_be_checked(home):

@@ -525,9 +525,9 @@ def test_uploads_may_not_take_the_name_of_another_data_set(home):
         store_uploads("pump", clips_sent(1), used=Quota())
 
 
-@pytest.mark.parametrize("kind", ["normal", "OK", "id_00"])
+@pytest.mark.parametrize("kind", ["normal", "OK", "id_00", "normal night", "2024-05-01", "Train"])
 def test_kinds_that_would_be_read_as_something_else_are_refused(home, kind):
-    with pytest.raises(DataSetError, match=r"reserved|machine id"):
+    with pytest.raises(DataSetError, match=r"reserved|reads like an id"):
         store_uploads("pump", clips_sent(1), used=Quota(), kind=kind)
 
 

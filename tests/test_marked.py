@@ -9,7 +9,7 @@ import pytest
 from sounds import hum
 
 from asd_core.audio.reading import read_waveform
-from asd_core.data.clips import index_clips
+from asd_core.data.indexing import index_clips
 from asd_core.data.marked import mark, marked_dir, marked_label
 from asd_core.errors import UsageError
 from asd_core.system.disk import MIN_FREE_BYTES

@@ -504,7 +504,7 @@ def test_clips_of_long_recordings_are_heard_on_every_page(opened, long_set):
     for page, view, words in (
         ("explore", "clips", "14 of 14 clips"),
         ("explore", "spectra", "from the 10th to the 90th percentile of single clips"),
-        ("explore", "contents", "No clips with the same sound"),
+        ("explore", "contents", "Every clip lasts **10.00 s**"),
         ("threshold", "", "from 6 normal clips"),
         ("check", "", "Nearest normal clip: normal"),
         ("compare", "map", "one vector of 128 numbers"),

@@ -21,6 +21,7 @@ from asd_core.artifacts.store import Artifact, open_artifact, publish
 from asd_core.audio.reading import encode_wav
 from asd_core.data import library
 from asd_core.data.data_set import RecordingCount
+from asd_core.data.folder_rules import FolderRules
 from asd_core.detectors import DETECTOR_NAMES
 from asd_core.detectors.contract import Progress
 from asd_core.evaluation.scores import Scores
@@ -307,7 +308,7 @@ def test_a_folder_is_added_with_what_names_its_recordings_and_opened_by_it(home)
     button(app, "Add this folder").click().run()
     assert not app.exception
     (known,) = [each for each in library.read_library().sets if each.name == "pump"]
-    assert known.recording_by == RECORDINGS
+    assert known.rules.recording_by == RECORDINGS
     labels = {clip.recording for clip in library.open_known(known, "pump").index.select(label="normal")}
     assert labels == {f"rec{number}" for number in range(5)}
     app = opened("pages/data.py", data_view="sets", data_set="pump")
@@ -342,13 +343,13 @@ def test_a_table_without_names_of_recordings_is_as_earlier_versions_wrote_it(hom
     library.add_folder("pump", home / "mine" / "pump")
     written = json.loads((home / "library.json").read_text())["sets"]["pump"]
     assert set(written) == {"kind", "added", "normal", "folder", "machines", "aliases"}
-    assert library.read_library().find("pump").recording_by is None
-    library.add_folder("pump", home / "mine" / "pump", recording_by="none")
-    assert library.read_library().find("pump").recording_by == "none"
+    assert library.read_library().find("pump").rules.recording_by is None
+    library.add_folder("pump", home / "mine" / "pump", rules=FolderRules(recording_by="none"))
+    assert library.read_library().find("pump").rules.recording_by == "none"
 
 
 def test_a_training_takes_the_folds_of_the_form_and_the_recordings_of_its_data_set(home, monkeypatch):
-    library.add_folder("pump", home / "mine" / "pump", recording_by=RECORDINGS)
+    library.add_folder("pump", home / "mine" / "pump", rules=FolderRules(recording_by=RECORDINGS))
     monkeypatch.setattr(jobs, "clear_dead_jobs", list)  # it waits: nothing is trained
     app = opened("pages/train.py", train_view="new", train_set="pump", train_detector="lstm_predictor")
     assert "normal training clips, of which a fifth is held out: the threshold will be provisional" in text_of(app)
@@ -356,15 +357,15 @@ def test_a_training_takes_the_folds_of_the_form_and_the_recordings_of_its_data_s
     button(app, "Start training").click().run()
     assert not app.exception
     (job,) = list_jobs()
-    assert (job.request.folds, job.request.recording_by) == (3, RECORDINGS)
+    assert (job.request.folds, job.request.rules.recording_by) == (3, RECORDINGS)
 
 
 def test_a_sweep_takes_the_recordings_of_its_data_set(home, monkeypatch):
-    library.add_folder("pump", home / "mine" / "pump", recording_by=RECORDINGS)
+    library.add_folder("pump", home / "mine" / "pump", rules=FolderRules(recording_by=RECORDINGS))
     asked = {}
     monkeypatch.setattr(nu_gamma, "sweep", lambda *_, **options: asked.update(options) or {})
     Sweep("pump", "pump").perform(lambda *_: None)
-    assert asked["recording_by"] == RECORDINGS
+    assert asked["rules"] == FolderRules(recording_by=RECORDINGS)
 
 
 def trained(home: Path) -> Artifact:
@@ -418,7 +419,7 @@ def finished(wait: Callable[[], list[Job]] = list_jobs) -> Job:
 
 
 def test_a_detector_calibrated_the_old_way_is_marked_and_recalibrated_by_one_button(home):
-    library.add_folder("pump", home / "mine" / "pump", recording_by=RECORDINGS)
+    library.add_folder("pump", home / "mine" / "pump", rules=FolderRules(recording_by=RECORDINGS))
     before = old_detector(home)
     assert before.manifest.calibration.is_old
     app = opened("app.py")
@@ -433,7 +434,7 @@ def test_a_detector_calibrated_the_old_way_is_marked_and_recalibrated_by_one_but
     assert not [each for each in app.button if each.label == "Recalibrate"]
     job = finished()
     assert job.state == "done", job.status.error
-    assert (job.request.settings, job.request.seed, job.request.recording_by) == ({"nu": 0.2}, 3, RECORDINGS)
+    assert (job.request.settings, job.request.seed, job.request.rules.recording_by) == ({"nu": 0.2}, 3, RECORDINGS)
     after = open_artifact(before.folder.parent)
     assert after.version != before.version
     assert after.manifest.settings == before.manifest.settings

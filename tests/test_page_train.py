@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from asd_core.artifacts.store import list_versions, open_artifact
 from asd_core.audio.reading import encode_wav
 from asd_core.data import library
+from asd_core.data.folder_rules import FolderRules
 from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.detectors import detector_class
 from asd_core.detectors.presets import unlike_paper_text
@@ -102,7 +103,7 @@ def request(home: Path, **changes: object) -> TrainingRequest:
     base = TrainingRequest(
         "lstm_predictor",
         home / "uploads" / "pump",
-        normal="normal",
+        rules=FolderRules(normal=("normal",), ids_from="folder"),
         name="pump",
         settings=tiny,
         out=home.parent / "artifacts",
@@ -344,7 +345,13 @@ def test_a_sweep_is_drawn_as_a_heat_map_and_started_only_when_asked_for(page, ho
     app = page("sweep")
     assert not app.exception
     assert button(app, "Try the grid")
-    report = sweep(home / "uploads" / "pump", normal="normal", nus=(0.1, 0.5), gammas=("scale", 1e-3), workers=1)
+    report = sweep(
+        home / "uploads" / "pump",
+        rules=FolderRules(normal=("normal",)),
+        nus=(0.1, 0.5),
+        gammas=("scale", 1e-3),
+        workers=1,
+    )
     path = sweep_path("pump", "pump")
     path.parent.mkdir()
     path.write_text(json.dumps(report))

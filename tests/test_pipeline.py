@@ -23,6 +23,7 @@ from asd_core.artifacts.store import DIGEST_PREFIX, locked, open_artifact
 from asd_core.artifacts.versions import save_threshold
 from asd_core.data.clips import file_digest
 from asd_core.data.data_set import FileClips, open_data_set, readable, slug
+from asd_core.data.folder_rules import FolderRules
 from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
 from asd_core.detectors import detector_class
 from asd_core.detectors.networks import training
@@ -288,7 +289,9 @@ def test_a_network_with_few_clips_ends_with_a_provisional_threshold_and_a_way_ou
 
 
 def test_from_one_recording_there_is_a_threshold_and_no_promise(hums, tmp_path):
-    result = train(TrainingRequest("vggish_knn", hums, ids=("00",), recording_by="(t)rain", out=tmp_path))
+    result = train(
+        TrainingRequest("vggish_knn", hums, ids=("00",), rules=FolderRules(recording_by="(t)rain"), out=tmp_path)
+    )
     assert result.artifact.threshold.value is not None
     assert result.artifact.threshold.promised_fpr is None
     assert "no_promise: from 1 recording: no promise for new ones" in result.warnings
@@ -298,7 +301,11 @@ def test_from_one_recording_there_is_a_threshold_and_no_promise(hums, tmp_path):
 
 def test_a_recording_that_holds_nearly_all_clips_is_cut_into_runs(tmp_path):
     data = write_machine(tmp_path / "few", n_train=12, n_test=1, n_anomalous=1, ids=("00",))
-    result = train(TrainingRequest("vggish_knn", data, recording_by=r"id_00_(00000000|\d)", out=tmp_path / "out"))
+    result = train(
+        TrainingRequest(
+            "vggish_knn", data, rules=FolderRules(recording_by=r"id_00_(00000000|\d)"), out=tmp_path / "out"
+        )
+    )
     calibration = result.artifact.manifest.calibration
     assert (calibration.n, calibration.folds, calibration.keeps_promises) == (12, 4, False)
 

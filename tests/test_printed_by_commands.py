@@ -13,12 +13,14 @@ from printed import after, before, figures, line_with
 
 from asd_core.artifacts.manifest import CalibrationSummary
 from asd_core.cli import bench_files, checking, dcase_files, doctor, judging, main, outcome, scoring, training
-from asd_core.data.data_set import IndexReport, RecordingCount
+from asd_core.data.data_set import IndexReport, LabelRow, RecordingCount
 from asd_core.data.dcase2020.published import CountRow
+from asd_core.data.folders import Skipped
 from asd_core.detectors.contract import Progress
 from asd_core.evaluation.comparison import Difference
 from asd_core.evaluation.summary import Decisions, Summary
 from asd_core.evaluation.uncertainty import Interval, no_spread
+from asd_core.formats import PLAIN
 from asd_core.monitoring.alarms import AlarmRule
 from asd_core.monitoring.watch import WatchReport
 from asd_core.reports.course_report import Method, Reproduction
@@ -153,10 +155,14 @@ def test_training_ends_with_counts_of_fitted_and_held_out_clips_time_and_thresho
     report = {"title": "A", "n_train": 96, "n_heldout": 24, "seconds": 7.26, "threshold": {"value": 0.004321}}
     report |= {"refused": [], "simulated": True, "data_simulated": True, "model": "m"}
     manifest = SimpleNamespace(calibration=CALIBRATION, threshold=THRESHOLD, promise="")
-    result = SimpleNamespace(to_json=lambda: report, warnings=(), artifact=SimpleNamespace(manifest=manifest))
+    understood = {"labels": (LabelRow("folder ok", "normal", "train", 120, 13),), "skipped": Skipped()}
+    artifact = SimpleNamespace(manifest=manifest)
+    result = SimpleNamespace(to_json=lambda: report, warnings=(), artifact=artifact, **understood)
     monkeypatch.setattr("asd_core.tasks.train.train", lambda *_, **__: result)
     assert main(["train", "lstm_predictor", "--data", str(tmp_path)]) == 0
     printed = capsys.readouterr().err
+    assert line_with(printed, "folder ok").split() == ["folder", "ok", "normal", "train", "120", "13"]
+    assert "skipped" not in printed
     line = line_with(printed, "fitted")
     assert (before(line, "clips fitted"), before(line, "scored by fits without them")) == ("96", "24")
     assert ", 7.3 s" in line
@@ -221,7 +227,12 @@ def test_an_index_prints_counts_by_id_split_and_label(monkeypatch, capsys):
         channel=None,
         n_clips=35,
         counts={"04": {"test": {"normal": 7, "anomalous": 5}}},
+        labels=(
+            LabelRow("folder good", "normal", "train", 23, 13),
+            LabelRow("folder test/squeal", "anomalous", "test", 12, None),
+        ),
         kinds=(),
+        skipped=Skipped.of([(".txt", "b.txt"), ("hidden", ".x"), (".txt", "a.txt")]),
         domains={"source": 11},
         expected=(),
         recordings=RecordingCount(13, "found"),
@@ -231,15 +242,31 @@ def test_an_index_prints_counts_by_id_split_and_label(monkeypatch, capsys):
     )
     monkeypatch.setattr("asd_core.data.data_set.describe_index", lambda _: report)
     monkeypatch.setattr("asd_core.data.data_set.open_data_set", lambda *_, **__: None)
-    bench_files._index(Namespace(data=Path(), machine=None, ids=None, normal=None, recording_by=None))
-    printed = capsys.readouterr().out
-    assert "recordings: 13, found in the sound" in printed
+    bench_files._index(
+        Namespace(
+            data=Path(),
+            machine=None,
+            ids=None,
+            normal=[],
+            labels=None,
+            ids_from=None,
+            recording_by=None,
+            segment=None,
+            hop=None,
+            lossy=False,
+        )
+    )
+    printed, said = capsys.readouterr()
+    assert line_with(printed, "folder good").split() == ["folder", "good", "normal", "train", "23", "13"]
+    assert line_with(printed, "squeal").split() == ["folder", "test/squeal", "anomalous", "test", "12", "?"]
+    assert "3 skipped: 2 .txt (a.txt, b.txt), 1 hidden (.x)" in said
+    assert "  recordings: 13, found in the sound" in printed
     assert "(nearly) the same sound: a.wav, b.wav" in printed
     line = line_with(printed, "id 04")
     assert (before(line, "normal"), before(line, "anomalous")) == ("7", "5")
     assert before(line_with(printed, "layout"), "clips") == "35"
     assert before(line_with(printed, "domains"), "source") == "11"
-    assert figures(line_with(printed, "recordings")) == ["13"]
+    assert figures(line_with(printed, "recordings:")) == ["13"]
     assert line_with(printed, "same sound").split(": ")[1] == "a.wav, b.wav"
 
 
@@ -304,7 +331,8 @@ def test_doctor_takes_a_package_at_its_oldest_version_and_none_older(monkeypatch
 def test_scores_of_parts_end_with_3_when_a_clip_was_refused(monkeypatch, n_refused, code):
     report = {"n_refused": n_refused, "warnings": [], "parts": []}
     monkeypatch.setattr("asd_core.tasks.score_many.score_to", lambda *_, **__: report)
-    asked = Namespace(cluster=None, vggish=None, paths=[], model=[], to=Path("x"), workers=1, part_size=None, csv=None)
+    unset = dict.fromkeys(("cluster", "vggish", "part_size", "csv", "channel"))
+    asked = Namespace(paths=[], model=[], to=Path("x"), workers=1, excel=PLAIN, **unset)
     assert scoring._score_to(asked).code == code
 
 

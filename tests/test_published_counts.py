@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from asd_core.data.clips import index_clips
 from asd_core.data.dcase2020.published import published_counts
+from asd_core.data.indexing import index_clips
 
 
 def touch_clips(root, names):

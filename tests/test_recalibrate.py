@@ -13,6 +13,7 @@ from asd_core.artifacts.manifest import CalibrationSummary
 from asd_core.artifacts.store import locked, open_artifact, republish
 from asd_core.artifacts.versions import READ_ONLY_MARK
 from asd_core.cli import main
+from asd_core.data.folder_rules import FolderRules
 from asd_core.errors import ThresholdError, UsageError
 from asd_core.tasks.recalibrate import recalibrate
 from asd_core.tasks.set_threshold import set_threshold
@@ -39,7 +40,13 @@ def write(path, waveform):
 @pytest.fixture
 def model(pump, tmp_path):
     request = TrainingRequest(
-        "vggish_knn", pump, settings={"k": 2}, seed=3, channel=0, recording_by=r"day\d", out=tmp_path / "out"
+        "vggish_knn",
+        pump,
+        settings={"k": 2},
+        seed=3,
+        channel=0,
+        rules=FolderRules(recording_by=r"day\d"),
+        out=tmp_path / "out",
     )
     return train(request).model
 

@@ -13,8 +13,10 @@ import pytest
 import soundfile as sf
 from sounds import SHARED, hum
 
-from asd_core.data.clips import index_clips, prints_of
+from asd_core.data.clips import prints_of
 from asd_core.data.data_set import describe_index, open_data_set
+from asd_core.data.folder_rules import FolderRules
+from asd_core.data.indexing import index_clips
 from asd_core.data.recordings import assign_folds, find_doubles, find_recordings, natural_key, training_rows
 from asd_core.errors import DataSetError, UsageError
 from asd_core.features.prints import border_ratio, sound_print
@@ -28,6 +30,11 @@ class Named:
     relative: str
     machine_id: str = "00"
     recording: str | None = None
+    name: str | None = None
+
+    @property
+    def shown(self) -> str:
+        return self.name or self.relative
 
 
 def named(n, machine_id="00", recording=lambda _: None):
@@ -215,29 +222,33 @@ def own_set(root, n_days=5, n_clips=4, faults=True):
 
 
 def test_recordings_named_by_a_regular_expression_are_split_as_a_whole(tmp_path):
-    index = index_clips(own_set(tmp_path), recording_by=r"(day\d+)_")
+    index = index_clips(own_set(tmp_path), rules=FolderRules(recording_by=r"(day\d+)_"))
     train = {clip.recording for clip in index.select(split="train")}
     test = {clip.recording for clip in index.select(split="test", label="normal")}
     assert (len(train), len(test)) == (3, 2)
     assert not train & test
-    report = describe_index(open_data_set(tmp_path, recording_by=r"day\d+")).to_json()
+    report = describe_index(open_data_set(tmp_path, rules=FolderRules(recording_by=r"day\d+"))).to_json()
     assert report["recordings"] == {"n": 5, "how": "order"}  # faults have none, so not every clip has one
 
 
 def test_the_first_group_names_the_recording_and_a_folder_or_each_clip_can(tmp_path):
     own_set(tmp_path)
-    by_pattern = index_clips(tmp_path, recording_by=r"day(\d)_").select(label="normal")
+    by_pattern = index_clips(tmp_path, rules=FolderRules(recording_by=r"day(\d)_")).select(label="normal")
     assert by_pattern[0].recording == "0"
-    assert {clip.recording for clip in index_clips(tmp_path, recording_by="folder").clips} == {"normal", "squeal"}
-    assert len({clip.recording for clip in index_clips(tmp_path, recording_by="none").clips}) == 23
+    assert {clip.recording for clip in index_clips(tmp_path, rules=FolderRules(recording_by="folder")).clips} == {
+        "normal",
+        "squeal",
+    }
+    assert len({clip.recording for clip in index_clips(tmp_path, rules=FolderRules(recording_by="none")).clips}) == 23
 
 
 def test_a_sub_folder_that_is_a_recording_is_no_machine(tmp_path):
     for day in range(4):
         for i in range(3):
             write(tmp_path / "normal" / f"day{day}" / f"{i}.wav", noise(10 * day + i, 0.6))
-    assert index_clips(tmp_path).machine_ids == ("day0", "day1", "day2", "day3")
-    index = index_clips(tmp_path, recording_by="folder")
+    by_id = index_clips(tmp_path, rules=FolderRules(ids_from="folder"))
+    assert by_id.machine_ids == ("day0", "day1", "day2", "day3")
+    index = index_clips(tmp_path, rules=FolderRules(recording_by="folder"))
     assert index.machine_ids == ("00",)
     recordings = find_recordings(index.clips, unheard(index.clips))
     assert (recordings.how, recordings.n, recordings.keeps_promises) == ("given", 4, True)
@@ -246,9 +257,9 @@ def test_a_sub_folder_that_is_a_recording_is_no_machine(tmp_path):
 def test_a_pattern_that_is_none_or_that_a_normal_clip_lacks_is_refused(tmp_path):
     own_set(tmp_path)
     with pytest.raises(UsageError, match="is none"):
-        index_clips(tmp_path, recording_by="(day")
+        index_clips(tmp_path, rules=FolderRules(recording_by="(day"))
     with pytest.raises(DataSetError, match=r"names no recording for 4 normal clips, among them normal/day0_0\.wav"):
-        index_clips(tmp_path, recording_by="day[1-9]")
+        index_clips(tmp_path, rules=FolderRules(recording_by="day[1-9]"))
 
 
 def test_without_anomalous_clips_all_normal_ones_train(tmp_path):

@@ -12,6 +12,8 @@ import pytest
 import streamlit
 from sounds import PROJECT
 
+from asd_core.audio import compressed, decoding_child, kinds, reading, riff, sandbox, segments
+
 PAGE = (PROJECT / "SECURITY.md").read_text(encoding="utf-8")
 SERVER = tomllib.loads((PROJECT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["server"]
 NGINX, CADDY, UNIT = (
@@ -63,3 +65,23 @@ def test_the_unit_starts_what_make_app_starts_and_lets_it_write_its_data_alone()
     }
     assert (unit["ProtectSystem"], unit["NoNewPrivileges"]) == ("strict", "true")
     assert unit["User"] != "root"
+
+
+def test_the_limits_of_the_decoding_child_are_those_that_it_has():
+    text = " ".join(PAGE.split())
+    assert f"{sandbox.MEMORY_BYTES >> 20} MiB of memory beyond its start" in text
+    assert f"{sandbox.SECONDS:g} s of wall-clock and processor time" in text
+    assert f"{decoding_child.MAX_OPEN_FILES} open files" in text
+    assert f"{reading.MAX_UPLOAD_BYTES >> 20} MB per upload, {reading.MAX_FILE_BYTES >> 20} MiB per file" in text
+    assert f"{reading.MAX_DURATION_S} s (" in text
+    assert f"{segments.MAX_RECORDING_S // 3600} h and {segments.MAX_RECORDING_BYTES >> 30} GiB" in text
+    assert f"{riff.MAX_CHANNELS} channels, or {riff.MAX_CHANNELS_OF_WHICH_ONE} where one" in text
+
+
+def test_the_formats_it_names_are_those_that_are_decoded():
+    (row,) = re.findall(r"^\| \| (WAV.*)$", PAGE, re.MULTILINE)
+    for name in ("MP3", "M4A", "MP4", "AAC", "Ogg", "WebM", "AIFF", "AMR", "WMA", "ADPCM", "GSM 6.10", "G.726"):
+        assert name in row
+    demuxers = {kind.demuxer for kind in kinds.KINDS}
+    assert f"allows {len(demuxers)} demuxers" in PAGE
+    assert demuxers <= set(compressed.DEMUXERS.split(","))

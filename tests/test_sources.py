@@ -47,7 +47,7 @@ def clip_list(path: Path, names: list[str]) -> Path:
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".CSV"])
 def test_a_clip_list_names_paths_and_urls_each_taken_once_in_order(tmp_path, suffix):
     names = ["s3://bucket/b.wav", "b/ü, 1.wav", "file:///a.wav", "b/ü, 1.wav"]
-    assert expand([clip_list(tmp_path / f"list{suffix}", names)]) == sorted(set(names))
+    assert list(expand([clip_list(tmp_path / f"list{suffix}", names)]).names) == sorted(set(names))
 
 
 def test_clip_lists_files_and_folders_add_up(tmp_path):
@@ -56,7 +56,8 @@ def test_clip_lists_files_and_folders_add_up(tmp_path):
         (tmp_path / name).write_bytes(b"")
     listed = clip_list(tmp_path / "list.csv", ["z.wav"])
     found = expand([tmp_path / "folder", tmp_path / "a.dat", listed])
-    assert found == sorted([str(tmp_path / "folder" / "b.flac"), str(tmp_path / "a.dat"), "z.wav"])
+    assert list(found.names) == sorted([str(tmp_path / "folder" / "b.flac"), str(tmp_path / "a.dat"), "z.wav"])
+    assert found.skipped.kinds == {".txt": (str(tmp_path / "folder" / "c.txt"),)}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,8 @@ def test_a_clip_in_a_store_whose_package_is_missing_is_refused_and_the_others_ar
     monkeypatch.setattr(fsspec, "url_to_fs", missing)
     rows = score_clips([clip_list(tmp_path / "list.csv", ["s3://bucket/a.wav", stored])], [MODEL])
     assert [row.status == "refused" for row in rows] == [False, True]
-    assert rows[1].reason == f"open: 's3://bucket/a.wav': s3:// cannot be read here: {reason}"
+    cure = "fetch the file, or install what reads this store"
+    assert rows[1].reason == f"open: 's3://bucket/a.wav': {cure}: s3:// cannot be read here: {reason}"
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,7 @@ def test_a_file_url_of_another_machine_is_refused_and_the_others_are_scored(tmp_
 
 def test_a_file_url_with_a_nul_is_refused(tmp_path):
     (row,) = score_clips([clip_list(tmp_path / "list.csv", ["file:///a%00.wav"])], [MODEL])
-    assert row.reason.startswith("open: 'file:///a%00.wav': no file can have this name")
+    assert row.reason.startswith("open: 'file:///a%00.wav': name another file: no file can have")
 
 
 MOST_MEMORY = """
@@ -244,7 +246,7 @@ def test_the_rows_of_a_parquet_clip_list_are_counted_before_any_is_read(tmp_path
     whole = pq.ParquetFile
     monkeypatch.setattr(pq, "ParquetFile", lambda *given, **named: read.append(given) or whole(*given, **named))
     path = clip_list(tmp_path / "list.parquet", ["a", "b", "c", "d"])
-    assert len(expand([path])) == 4
+    assert len(expand([path]).names) == 4
     assert len(read) == 1
     monkeypatch.setattr(sources, "MAX_CLIPS", 3)
     with pytest.raises(UsageError, match="must name at most 3 clips"):
@@ -255,7 +257,7 @@ def test_the_rows_of_a_parquet_clip_list_are_counted_before_any_is_read(tmp_path
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_clip_list_may_name_as_many_clips_as_the_limit_and_no_more(tmp_path, monkeypatch, suffix):
     monkeypatch.setattr(sources, "MAX_CLIPS", 3)
-    assert len(expand([clip_list(tmp_path / f"three{suffix}", ["a", "b", "c"])])) == 3
+    assert len(expand([clip_list(tmp_path / f"three{suffix}", ["a", "b", "c"])]).names) == 3
     with pytest.raises(UsageError, match="must name at most 3 clips"):
         expand([clip_list(tmp_path / f"four{suffix}", ["a", "b", "c", "d"])])
 
@@ -313,23 +315,25 @@ def test_a_score_csv_is_a_clip_list_of_the_clips_that_it_names(tmp_path):
     path.write_text(format_score_csv(rows), encoding="utf-8", newline="")
     with path.open(encoding="utf-8", newline="") as stream:
         assert "x;'=cmd;.wav" in [row["path"] for row in csv.DictReader(stream)]
-    assert expand([path]) == sorted(names)
+    assert list(expand([path]).names) == sorted(names)
 
 
 def test_paths_urls_and_links_in_a_clip_list_are_scored_or_refused_under_their_own_names(stored, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.wav").write_bytes(WAV)
     (tmp_path / "link.wav").symlink_to("a.wav")
+    (tmp_path / "circle.wav").symlink_to("circle.wav")
     here = tmp_path.as_uri()
-    names = [f"{here}/a.wav", f"{here}/link.wav", "a.wav", stored, "memory://none", "nowhere.wav"]
+    linked, circle = f"{here}/link.wav", f"{here}/circle.wav"
+    names = [f"{here}/a.wav", linked, circle, "a.wav", stored, "memory://none", "nowhere.wav"]
     rows = score_clips([clip_list(tmp_path / "list.csv", names)], [MODEL])
     assert [row.path for row in rows] == sorted(names)
-    good = [row for row in rows if row.path.endswith("a.wav") and row.status != "refused"]
-    assert {row.path for row in good} == {f"{here}/a.wav", "a.wav", stored}
+    good = [row for row in rows if row.status != "refused"]
+    assert {row.path for row in good} == {f"{here}/a.wav", linked, "a.wav", stored}
     assert len({row.anomaly_score for row in good}) == 1
     reasons = {row.path: row.reason for row in rows if row.status == "refused"}
-    assert reasons[f"{here}/link.wav"].startswith(f"not_file: '{here}/link.wav': must be a regular file")
-    assert reasons["nowhere.wav"].startswith("open: 'nowhere.wav': cannot be read")
+    assert reasons[circle].startswith(f"not_file: '{circle}': ")
+    assert reasons["nowhere.wav"].startswith("open: 'nowhere.wav': check the name and the folder: cannot be read")
 
 
 def test_a_clip_is_read_once_for_all_models(tmp_path, monkeypatch):

@@ -290,6 +290,75 @@ def test_a_refused_file_is_a_row_with_its_reason_and_never_counts_for_the_alarm(
     assert all(row.verdict == "" and row.anomaly_score is None for row in rows_of(tmp_path / "t.csv")[1:])
 
 
+def test_what_is_no_recording_is_counted_by_kind_and_our_own_table_is_not(model, folder, tmp_path, capsys):
+    write(folder / "sub" / "good.wav", 1, age_s=9)
+    for name in ("a.txt", "sub/b.TXT", "photo.jpg", "@eaDir/good.wav", ".hidden.wav", "part"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    (folder / "linked").symlink_to(tmp_path)
+    report = run_once(folder, model, folder / "t.csv")
+    assert report.to_json()["skipped"] == {
+        ".txt": 2,
+        ".jpg": 1,
+        "hidden": 1,
+        "linked folders": 1,
+        "of the operating system": 1,
+        "without suffix": 1,
+    }
+    assert report.skipped.kinds[".txt"] == ("a.txt", "sub/b.TXT")
+    assert main(["watch", str(folder), "--model", str(model), "--once", "--csv", str(folder / "t.csv")]) == 0
+    assert "7 skipped: 2 .txt (a.txt, sub/b.TXT), 1 .jpg (photo.jpg)" in capsys.readouterr().err
+
+
+def compressed(path: Path, seed: int, encoder: str) -> Path:
+    """A clip as a phone saves it."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(encoder, rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(hum(seed, seconds=2.0).samples[None], format="fltp", layout="mono")
+        frame.sample_rate = 16_000
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            container.mux(packet)
+    return path
+
+
+def test_other_formats_than_wav_and_flac_are_watched(model, folder, tmp_path):
+    compressed(folder / "a.mp3", 1, "libmp3lame")
+    compressed(folder / "b.M4A", 2, "aac")
+    run_once(folder, model, tmp_path / "t.csv")
+    found = {Path(row.path).name: row for row in rows_of(tmp_path / "t.csv")}
+    assert set(found) == {"a.mp3", "b.M4A"}
+    assert all("lossy: " in row.reason and row.verdict for row in found.values())
+
+
+@pytest.mark.parametrize("kind", ["mp3", "wav-without-length"])
+def test_a_growing_file_that_does_not_say_where_it_ends_is_judged_when_it_stays_the_same(model, folder, tmp_path, kind):
+    source = compressed(tmp_path / "whole.mp3", 1, "libmp3lame") if kind == "mp3" else streamed(tmp_path / "w.wav", 1)
+    content = source.read_bytes()
+    arriving = folder / source.name
+    arriving.write_bytes(content[: 2 * len(content) // 3])
+    with open_table(tmp_path / "t.csv") as table:
+        artifact = open_artifact(model)
+        request = WatchRequest(folder, model, once=True)
+        watcher = _Watcher(request, folder, artifact, artifact.detector(), table, threading.Event(), lambda _: None)
+        watcher._judge_arrived(watcher._look())
+        arriving.write_bytes(content)
+        watcher._judge_arrived(watcher._look())
+        assert watcher.report.n_judged == 0
+        watcher._judge_arrived(watcher._look())
+    (row,) = rows_of(tmp_path / "t.csv")
+    assert row.traits.duration_s == pytest.approx(2.0, abs=0.1)
+
+
+def streamed(path: Path, seed: int) -> Path:
+    """A WAV whose recorder could not go back to write the length."""
+    content = bytearray(encode_wav(hum(seed, seconds=2.0).samples))
+    content[4:8] = content[40:44] = b"\xff" * 4
+    path.write_bytes(content)
+    return path
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_are_judged_once(model, folder, tmp_path, name):
     write(folder / name, 1)

@@ -86,10 +86,11 @@ class ManifestData(_Record):
         First `DIGEST_PREFIX` hex digits of the SHA-256 of each fitted clip, and of those that were kept out of the fit.
     layout
         File-name grammar by which the clips were found.
-    recording_by, ids_from, segment_s, hop_s
-        How recordings, ids and clips were found, see `asd_core.data.folder_rules.FolderRules`.
-    lossy
-        The coding of the training clips, where all or some were coded lossily: `MP3: nothing above 15.8 kHz`.
+    normal, recording_by, ids_from, segment_s, hop_s
+        How labels, recordings, ids and clips were found, see `asd_core.data.folder_rules.FolderRules`.
+    n_lossy, lossy
+        How many training clips were coded lossily, and how most of them were: `MP3: nothing above 15.8 kHz`; None where
+        none was.
     """
 
     data_set: str
@@ -100,17 +101,23 @@ class ManifestData(_Record):
     fitted_digests: tuple[str, ...]
     heldout_digests: tuple[str, ...]
     layout: str | None = None
+    normal: tuple[str, ...] | None = None
     recording_by: str | None = None
     ids_from: IdsFrom | None = None
     segment_s: float | None = None
     hop_s: float | None = None
+    n_lossy: int | None = None
     lossy: str | None = None
 
     @property
     def rules(self) -> FolderRules:
         """The rules of the training that hold for further clips of the machine, wherever they are kept."""
         return FolderRules(
-            recording_by=self.recording_by, ids_from=self.ids_from, segment_s=self.segment_s, hop_s=self.hop_s
+            normal=self.normal or (),
+            recording_by=self.recording_by,
+            ids_from=self.ids_from,
+            segment_s=self.segment_s,
+            hop_s=self.hop_s,
         )
 
 

@@ -42,6 +42,7 @@ from asd_core.artifacts.manifest import (
     format_manifest,
     parse_manifest,
 )
+from asd_core.audio.kinds import LOSSY, is_lossy
 from asd_core.detectors import DETECTOR_NAMES
 from asd_core.detectors.contract import Detector, State, required_names
 from asd_core.errors import ArtifactError, FileError, InputError, StaleVersionError
@@ -126,6 +127,19 @@ class Artifact:
         if self.familiarity is None:
             return ()
         return tuple(f"unfamiliar: {remark}" for remark in self.familiarity.check(traits(waveform)))
+
+    def reading_warnings(self, waveform: Waveform) -> tuple[str, ...]:
+        """A recording's own warnings, as far as they matter to this detector.
+
+        Coding that the training clips had too is no news; `coding: text` says that theirs left out what this one has.
+        """
+        data = self.manifest.data
+        heard = waveform.warnings
+        if data.n_lossy:
+            heard = tuple(text for text in heard if not text.startswith(LOSSY))
+        if data.n_lossy == len(data.fitted_digests) + len(data.heldout_digests) and not is_lossy(waveform.warnings):
+            heard += (f"coding: this recording is lossless, the detector was trained on lossy ones ({data.lossy})",)
+        return heard
 
     @cached_property
     def training_digests(self) -> frozenset[str]:

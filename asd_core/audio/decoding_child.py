@@ -20,6 +20,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 
 from asd_core.audio import reading
+from asd_core.audio.channels import Channels
 from asd_core.audio.kinds import only_lossless, other_kind
 from asd_core.audio.messages import MAX_WANTED_BYTES, REFUSAL_PARTS, read_exactly, read_question, write_message
 from asd_core.audio.opening import naming_refusals
@@ -113,18 +114,20 @@ def _stream(file: _AskedFile, channel: int | None, max_duration_s: float) -> Ite
     if kind is None:
         raise AudioError("magic", "this file has changed while it was read", cure="try again")
     with compressed.opened_sound(file, kind) as sound:
-        blocks = sound.mono_blocks(channel, max_duration_s=max_duration_s)
+        blocks = sound.mono_blocks(channel, Channels(channel), max_duration_s=max_duration_s)
         ahead = list(itertools.islice(blocks, 1 + round(compressed.LOOK_S * sound.sr) // compressed.BLOCK_FRAMES))
         heard = np.concatenate(ahead)
         compressed.check_shortest(heard, sr=sound.sr)
-        warnings = sound.warnings(heard, is_whole=False)
+        warnings = sound.lossy(heard)
         n_frames = sound.n_frames_stated
         if n_frames is None:
             n_frames = compressed.count_frames(file.anew(), kind, sr=sound.sr)
         yield {"sr": sound.sr, "n_frames": n_frames, "n_channels": sound.n_channels, "warnings": list(warnings)}, b""
+        n_heard = 0
         for block in itertools.chain(ahead, blocks):
+            n_heard += len(block)
             yield {"n_samples": len(block), "warnings": []}, block.astype("<f4", copy=False).tobytes()
-    yield {"n_samples": 0, "warnings": []}, b""
+        yield {"n_samples": 0, "warnings": list(sound.missing(n_heard))}, b""
 
 
 class _AskedFile(io.RawIOBase):

@@ -10,9 +10,12 @@ import os
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from asd_core.audio.riff import MAX_CHUNKS, Content
 from asd_core.errors import AudioError, UsageError
+
+if TYPE_CHECKING:
+    from asd_core.audio.riff import Content
 
 FORMATS_VARIABLE = "ASD_FORMATS"
 LOSSLESS_SUFFIXES = (".wav", ".wave", ".bwf", ".rf64", ".flac")
@@ -86,7 +89,16 @@ _WAV_CODECS = {
     0x0064: "G.726",
     0x0055: "MP3",
 }
+KINDS = (
+    MP3,
+    ADTS,
+    _AIFF,
+    *(kind for _, _, kind in _MARKS),
+    *(Kind(f"WAV with {name}", "wav") for name in _WAV_CODECS.values()),
+)
+"""All that the child process decodes."""
 _MPEG_HEADER_BYTES = 4
+_MAX_CHUNKS = 1000
 
 
 def only_lossless() -> bool:
@@ -101,6 +113,11 @@ def only_lossless() -> bool:
     if value not in ("all", "strict"):
         raise UsageError(f"{FORMATS_VARIABLE} must be all or strict (WAV and FLAC alone), got {value!r}")
     return value == "strict"
+
+
+def readable_kinds() -> str:
+    """Name what is read, as after "must be"."""
+    return "WAV or FLAC" if only_lossless() else "WAV or FLAC, or else MP3, M4A, AAC, Ogg, WebM, AIFF, AMR or WMA"
 
 
 def readable_suffixes() -> tuple[str, ...]:
@@ -147,7 +164,7 @@ def other_kind(content: Content) -> Kind | None:
 def _wav_tag(content: Content) -> int:
     """The format tag in the first fmt chunk of a WAV; 0 where there is none."""
     at = 12
-    for _ in range(MAX_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         head = content[at : at + 10]
         if len(head) < 10:
             return 0

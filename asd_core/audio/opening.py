@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO
 
+from asd_core.audio import refusals
 from asd_core.errors import AudioError
+
+MAX_RECORDING_BYTES = 8 * 2**30
+"""Of a long recording that is read in segments."""
 
 # Windows has no O_NOFOLLOW, O_NONBLOCK and O_CLOEXEC, but needs O_BINARY.
 _OPEN_FLAGS = os.O_RDONLY
@@ -32,6 +36,13 @@ class FileContent:
         os.lseek(self.descriptor, start, os.SEEK_SET)
         return os.read(self.descriptor, max(0, stop - start))
 
+    @contextlib.contextmanager
+    def file(self) -> Iterator[IO[bytes]]:
+        """The whole file from its start, as a file object that leaves the descriptor open."""
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
+        with os.fdopen(self.descriptor, "rb", closefd=False) as file:
+            yield file
+
 
 @contextlib.contextmanager
 def naming_refusals(name: str) -> Iterator[None]:
@@ -44,7 +55,7 @@ def naming_refusals(name: str) -> Iterator[None]:
 
 def too_big(n_bytes: int, max_bytes: int) -> AudioError:
     """Return the refusal of a file that is larger than allowed."""
-    return AudioError("too_big", f"files must have at most {max_bytes} bytes, got {n_bytes}; cut the file")
+    return refusals.too_big(n_bytes, max_bytes, max_recording_bytes=MAX_RECORDING_BYTES)
 
 
 @contextlib.contextmanager
@@ -53,28 +64,20 @@ def opened(path: str | os.PathLike[str]) -> Iterator[int]:
     try:
         descriptor = os.open(path, _OPEN_FLAGS)
     except (OSError, ValueError) as error:
-        raise _open_refusal(error) from error
+        raise refusals.cannot_open(error) from error
     try:
         yield descriptor
     except OSError as error:
-        raise _open_refusal(error) from error
+        raise refusals.cannot_open(error) from error
     finally:
         os.close(descriptor)
-
-
-def _open_refusal(error: OSError | ValueError) -> AudioError:
-    if not isinstance(error, OSError):  # NUL or unencodable characters in the path
-        return AudioError("open", "no file can have this name")
-    if error.errno in (errno.ELOOP, errno.ENXIO):
-        return AudioError("not_file", "must be a regular file, got a link or a socket; name the file itself")
-    return AudioError("open", f"cannot be read: {error.strerror}")
 
 
 def regular_size(descriptor: int, max_bytes: int) -> int:
     """Return the size in bytes of an open regular file; anything else, or a larger file, is refused."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise AudioError("not_file", "must be a regular file, got a folder, pipe or device")
+        raise refusals.no_regular_file("a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device")
     if status.st_size > max_bytes:
         raise too_big(status.st_size, max_bytes)
     return status.st_size

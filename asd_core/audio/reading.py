@@ -1,9 +1,9 @@
 """Reading untrusted recordings, and writing clips for playback.
 
-Accepted, by content and never by extension: RIFF/WAVE (PCM 8, 16, 24, 32 bit; float 32, 64 bit) and FLAC,
-1 to 8 channels, 8 to 192 kHz, 0.5 to 600 s. Everything else is refused with `AudioError`, whose `code` is one of
-`REFUSAL_CODES`. WAV headers are checked here before libsndfile sees them, because its parsers for other formats
-and codecs are where its open advisories are.
+Accepted, by content and never by extension: WAV, RF64 and BW64 (PCM 8, 16, 24, 32 bit; float 32, 64 bit; G.711) and
+FLAC, 1 to 8 channels (up to 64 where one is named), 8 to 192 kHz, 0.5 to 600 s. Everything else is refused with
+`AudioError`, whose `code` is one of `REFUSAL_CODES`. WAVs are decoded by `audio.riff` and `audio.pcm`; libsndfile
+sees FLAC alone, because its parsers for other formats and codecs are where its open advisories are.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ import io
 import os
 import wave
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from asd_core.audio import refusals
 from asd_core.audio.channels import Channels
 from asd_core.audio.faults import sound_warnings
 from asd_core.audio.kinds import other_kind
 from asd_core.audio.opening import FileContent, naming_refusals, opened, read_regular, regular_size, too_big
-from asd_core.audio.riff import Content, WavHeader, check_layout, wav_header
-from asd_core.errors import AudioError, InputError
+from asd_core.audio.pcm import BLOCK_FRAMES, wav_blocks
+from asd_core.audio.riff import Content, check_layout, is_wav, wav_header
+from asd_core.errors import InputError
 from asd_core.types import SR, Float32Array, Waveform
 
 if TYPE_CHECKING:
@@ -53,30 +55,49 @@ MAX_FILE_BYTES = 64 * 2**20
 MAX_UPLOAD_BYTES = 32 * 2**20
 MIN_BYTES = 44
 MIN_DURATION_S, MAX_DURATION_S = 0.5, 600
+MAX_RECORDING_S = 24 * 3600
+"""Of a long recording that is read in segments."""
 MAX_FRAMES = 30_000_000
 MAX_ABS = 16.0
 """Largest magnitude of a sample before resampling: +24 dB above full scale."""
 
-READER_VERSION = 2
+READER_VERSION = 3
 """Raised whenever the same bytes give different samples or warnings."""
 
-_BLOCK_FRAMES = 65_536
 _OTHER_KINDS = (
-    (0, b"OggS", "Ogg"),
-    (0, b"ID3", "MP3"),
-    (0, b"\xff\xfb", "MP3"),
-    (4, b"ftyp", "MP4 or M4A"),
-    (0, b"FORM", "AIFF"),
-    (0, b"RF64", "RF64"),
-    (0, b"BW64", "BW64"),
     (0, b"RIFX", "RIFX"),
     (0, b"caff", "CAF"),
     (0, b".snd", "AU"),
-    (0, b"\x1aE\xdf\xa3", "Matroska or WebM"),
 )
 # FLAC counts frames in 36 bits; libsndfile gives more where the header states none.
 _UNKNOWN_FRAMES = 2**36
 _FLAC_SUBTYPES = ("PCM_S8", "PCM_16", "PCM_24")
+
+
+@dataclass(frozen=True)
+class Sound:
+    """An open recording as it was stored, its samples unchecked.
+
+    Parameters
+    ----------
+    sr
+        The file's own sampling rate in Hz.
+    n_frames
+        Number of frames that `blocks` yields in all.
+    n_channels
+        Channels of the file.
+    warnings
+        `code: text` lines on the file ("truncated", "unfinished").
+    blocks
+        float32 of shape (n, n_channels), n at most 65,536, each valid until the next one. Raises AudioError where the
+        file is damaged.
+    """
+
+    sr: int
+    n_frames: int
+    n_channels: int
+    warnings: tuple[str, ...]
+    blocks: Iterator[Float32Array]
 
 
 @dataclass(frozen=True)
@@ -91,12 +112,14 @@ class SoundStream:
         Number of frames that `blocks` yields in all; of a compressed recording what its header says, so that it may be
         some frames more or fewer.
     warnings
-        `code: text` lines on the file ("truncated").
+        `code: text` lines on the file ("truncated", "unfinished").
     blocks
         Mono float32 of shape (n,), n at most 65,536; finite and within `MAX_ABS`. Raises AudioError where the file is
         damaged.
     n_channels
         Channels of the file, of which `blocks` gives one or the mean.
+    late_warnings
+        Filled once all blocks are read: that a compressed recording breaks off is known only then.
     """
 
     sr: int
@@ -104,6 +127,7 @@ class SoundStream:
     warnings: tuple[str, ...]
     blocks: Iterator[Float32Array]
     n_channels: int
+    late_warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -125,14 +149,15 @@ def read_waveform(path: str | os.PathLike[str], *, channel: int | None = None) -
     path
         A regular file of at most `MAX_FILE_BYTES`.
     channel
-        Channel to take, from 0; None takes the mean of all channels.
+        Channel to take, from 0; None takes the mean of all channels, of which there are at most 8.
 
     Returns
     -------
     Waveform
         Samples of shape (n_samples,), finite, read-only; `digest` is the SHA-256 of the file's bytes; `warnings`
-        holds "truncated: ..." where the header claims more than the file has, "silent: ..." where
-        max |x - mean| < 1e-6, and the other faults of `asd_core.audio.faults` and `asd_core.audio.channels`.
+        holds "truncated: ..." where the header claims more than the file has, "unfinished: ..." where a recorder was
+        stopped before it wrote the length, "silent: ..." where max |x - mean| < 1e-6, and the other faults of
+        `asd_core.audio.faults` and `asd_core.audio.channels`.
 
     Raises
     ------
@@ -155,7 +180,7 @@ def decode_waveform(
     name
         What error messages call it, escaped.
     channel
-        Channel to take, from 0; None takes the mean of all channels.
+        Channel to take, from 0; None takes the mean of all channels, of which there are at most 8.
     max_bytes
         Largest accepted size.
 
@@ -213,7 +238,7 @@ def stream_sound(
     max_bytes, max_duration_s
         Largest accepted size and length.
     channel
-        Channel to take, from 0; None takes the mean of all channels.
+        Channel to take, from 0; None takes the mean of all channels, of which there are at most 8.
 
     Raises
     ------
@@ -221,26 +246,36 @@ def stream_sound(
         As `read_waveform`, here and from the stream's blocks.
     """
     with naming_refusals(os.fspath(path)), opened(path) as descriptor:
-        n_bytes = regular_size(descriptor, max_bytes)
-        content = FileContent(descriptor, n_bytes)
+        content = FileContent(descriptor, regular_size(descriptor, max_bytes))
         if other_kind(content) is not None:
             from asd_core.audio.sandbox import stream_in_child  # which imports this module
 
             with stream_in_child(content, channel=channel, max_duration_s=max_duration_s) as other_sound:
                 yield other_sound
             return
-        header = _checked_header(content)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        with os.fdopen(descriptor, "rb", closefd=False) as file, _decoder(file, header) as sound:
-            _check_duration(sound.frames, sound.samplerate, max_duration_s=max_duration_s, max_frames=None)
-            _check_channel(channel, sound.channels)
-            warnings = header.warnings if header else ()
-            yield SoundStream(sound.samplerate, sound.frames, warnings, _mono_blocks(sound, channel), sound.channels)
+        with _sound(content) as sound:
+            n_frames = _checked_length(sound, channel, max_duration_s=max_duration_s, max_frames=None)
+            yield SoundStream(sound.sr, n_frames, sound.warnings, _mono_blocks(sound, channel), sound.n_channels)
+
+
+@contextlib.contextmanager
+def unchecked_sound(path: str | os.PathLike[str], *, max_bytes: int) -> Iterator[Sound]:
+    """Open a recording whose rate, length, channels and samples may be anything; its container is checked.
+
+    Raises
+    ------
+    AudioError
+        As `read_waveform`, here and from the blocks; for what is wrong with the container alone.
+    """
+    with naming_refusals(os.fspath(path)), opened(path) as descriptor:
+        content = FileContent(descriptor, regular_size(descriptor, max_bytes))
+        with _sound(content) as sound:
+            yield sound
 
 
 def count_channels(path: str | os.PathLike[str]) -> int:
-    """Read from a recording's header how many channels it has; raises AudioError as `read_waveform` does."""
-    with stream_sound(path, max_bytes=MAX_FILE_BYTES, max_duration_s=MAX_DURATION_S) as sound:
+    """Read from a recording's header how many channels it has, up to 64; raises AudioError as `read_waveform` does."""
+    with stream_sound(path, max_bytes=MAX_FILE_BYTES, max_duration_s=MAX_DURATION_S, channel=0) as sound:
         return sound.n_channels
 
 
@@ -248,7 +283,7 @@ def probe(
     path: str | os.PathLike[str], *, max_bytes: int = MAX_FILE_BYTES, max_duration_s: float = MAX_DURATION_S
 ) -> Extent:
     """Read a recording's rate, length and channels; of its sound at most the beginning. Errors as `stream_sound`."""
-    with stream_sound(path, max_bytes=max_bytes, max_duration_s=max_duration_s) as sound:
+    with stream_sound(path, max_bytes=max_bytes, max_duration_s=max_duration_s, channel=0) as sound:
         return Extent(sound.sr, sound.n_frames, sound.n_channels)
 
 
@@ -262,30 +297,32 @@ def _decoded(content: bytes, channel: int | None) -> Waveform:
         from asd_core.audio.sandbox import decode_in_child  # which imports this module
 
         return decode_in_child(content, channel=channel)
-    header = _checked_header(content)
-    samples, sr, channel_faults = _decode_samples(content, header, channel)
-    warnings = (header.warnings if header else ()) + sound_warnings(samples, sr=sr) + channel_faults
-    samples = _resampled(samples, sr)
+    with _sound(content) as sound:
+        n_frames = _checked_length(sound, channel, max_duration_s=MAX_DURATION_S, max_frames=MAX_FRAMES)
+        channels = Channels(channel)
+        samples = down_mixed(channels.heard(checked_blocks(sound)), n_frames, channel)
+    warnings = sound.warnings + sound_warnings(samples, sr=sound.sr) + channels.warnings(sr=sound.sr)
+    samples = resampled(samples, sound.sr)
     samples.setflags(write=False)
     return Waveform(samples=samples, digest=hashlib.sha256(content).hexdigest(), warnings=warnings)
 
 
-def _checked_header(content: Content) -> WavHeader | None:
-    """Check everything that libsndfile would act on; None for FLAC."""
+@contextlib.contextmanager
+def _sound(content: bytes | FileContent) -> Iterator[Sound]:
+    """Open a WAV or FLAC; anything else is refused."""
     if len(content) < MIN_BYTES:
-        raise AudioError(
-            "empty", f"must have at least {MIN_BYTES} bytes, got {len(content)}; is it a whole WAV or FLAC?"
-        )
-    return wav_header(content) if _is_wav(content) else None
-
-
-def _is_wav(content: Content) -> bool:
-    """Tell WAV from FLAC by the first bytes; anything else is refused."""
-    if content[:4] == b"RIFF" and content[8:12] == b"WAVE":
-        return True
-    if content[:4] == b"fLaC":
-        return False
-    raise AudioError("magic", f"content must be WAV or FLAC, got {_kind_of(content)}; convert the file first")
+        raise refusals.too_small(len(content), MIN_BYTES)
+    if is_wav(content):
+        header = wav_header(content)
+        blocks = wav_blocks(content, header)
+        yield Sound(header.sr, header.n_frames, header.channels, header.warnings, blocks)
+    elif content[:4] == b"fLaC":
+        with _flac(content) as sound:
+            if sound.frames >= _UNKNOWN_FRAMES:
+                raise refusals.unknown_length()
+            yield Sound(sound.samplerate, sound.frames, sound.channels, (), _flac_blocks(sound))
+    else:
+        raise refusals.no_recording(_kind_of(content))
 
 
 def _kind_of(content: Content) -> str:
@@ -295,67 +332,66 @@ def _kind_of(content: Content) -> str:
     )
 
 
-def _decode_samples(
-    content: bytes, header: WavHeader | None, channel: int | None
-) -> tuple[Float32Array, int, tuple[str, ...]]:
-    """Return the down-mixed samples, their rate in Hz and faults of the channels; `header` is None for FLAC."""
-    with _decoder(io.BytesIO(content), header) as sound:
-        _check_duration(sound.frames, sound.samplerate, max_duration_s=MAX_DURATION_S, max_frames=MAX_FRAMES)
-        _check_channel(channel, sound.channels)
-        pcm16 = header if header is not None and header.subtype == "PCM_16" else None
-        blocks = _checked_blocks(sound) if pcm16 is None else _pcm16_blocks(content, pcm16)
-        channels = Channels(channel)
-        samples = _mono(channels.heard(blocks), sound.frames, channel)
-        return samples, sound.samplerate, channels.warnings(sr=sound.samplerate)
+@contextlib.contextmanager
+def _flac(content: bytes | FileContent) -> Iterator[Any]:
+    """Open libsndfile's decoder; what it cannot read is a refusal."""
+    import soundfile as sf
+
+    with contextlib.ExitStack() as stack:
+        with _damage_refused():
+            sound = stack.enter_context(sf.SoundFile(stack.enter_context(_file_of(content))))
+        if sound.format != "FLAC" or sound.subtype not in _FLAC_SUBTYPES:
+            raise refusals.unknown_flac(f"{sound.format}/{sound.subtype}")
+        yield sound
 
 
 @contextlib.contextmanager
-def _decoder(file: Any, header: WavHeader | None) -> Iterator[Any]:
-    """Open libsndfile's decoder on a file object; what it cannot read, now or later, is a refusal."""
+def _damage_refused() -> Iterator[None]:
     import soundfile as sf
 
     try:
-        with sf.SoundFile(file) as sound:
-            _check_codec(sound, header)
-            check_layout(sound.channels, sound.samplerate)
-            yield sound
+        yield
     except sf.SoundFileError as error:
         reason = getattr(error, "error_string", "")
-        raise AudioError("decode", f"damaged or unreadable: {reason or 'no reason given'!a}") from error
+        raise refusals.damaged(ascii(reason or "no reason given")) from error
 
 
-def _check_codec(sound: Any, header: WavHeader | None) -> None:
-    """Compare what libsndfile understood with the whitelist and with our own walk."""
-    if header is None:
-        if sound.format != "FLAC" or sound.subtype not in _FLAC_SUBTYPES:
-            raise AudioError("codec", f"must be FLAC of 8/16/24 bits, got {sound.format}/{sound.subtype}")
-        return
-    if sound.format not in ("WAV", "WAVEX"):
-        raise AudioError("codec", f"must be WAV, got {sound.format}/{sound.subtype}")
-    walked = (header.subtype, header.channels, header.sr, header.n_frames)
-    decoded = (sound.subtype, sound.channels, sound.samplerate, sound.frames)
-    if walked != decoded:
-        raise AudioError("decode", f"header can be read in two ways: {walked} and {decoded}")
+def _file_of(content: bytes | FileContent) -> contextlib.AbstractContextManager[IO[bytes]]:
+    return io.BytesIO(content) if isinstance(content, bytes) else content.file()
 
 
-def _check_duration(n_frames: int, sr: int, *, max_duration_s: float, max_frames: int | None) -> None:
+def _flac_blocks(sound: Any) -> Iterator[Float32Array]:
+    """Decode by libsndfile; a block, shape (n, n_channels), is valid until the next one."""
+    n_frames = sound.frames
+    block = np.empty((BLOCK_FRAMES, sound.channels), dtype=np.float32)
+    for at in range(0, n_frames, BLOCK_FRAMES):
+        n_wanted = min(BLOCK_FRAMES, n_frames - at)
+        with _damage_refused():
+            frames = sound.read(n_wanted, out=block)[:n_wanted]
+        if len(frames) < n_wanted:
+            raise refusals.damaged(f"header claims {n_frames} frames, {at + len(frames)} can be decoded")
+        yield frames
+
+
+def _checked_length(sound: Sound, channel: int | None, *, max_duration_s: float, max_frames: int | None) -> int:
+    """Return the number of frames; refuse a layout or length that is not allowed, or an absent channel."""
+    check_layout(sound.n_channels, sound.sr, channel=channel)
+    n_frames, sr = sound.n_frames, sound.sr
     if n_frames <= 0:
-        raise AudioError("empty", "no samples in the file")
-    if n_frames >= _UNKNOWN_FRAMES:
-        raise AudioError("empty", "header must state the length, this one was streamed; encode the file again")
-    if n_frames > max_duration_s * sr or (max_frames is not None and n_frames > max_frames):
-        rule = f"must last at most {max_duration_s} s" + (f" and {max_frames} frames" if max_frames else "")
-        raise AudioError("too_long", f"{rule}, got {n_frames} frames at {sr} Hz; cut the file")
+        raise refusals.no_sound()
+    if n_frames > max_duration_s * sr:
+        raise refusals.too_long(n_frames, sr, rule=f"{max_duration_s} s", max_recording_s=MAX_RECORDING_S)
+    if max_frames is not None and n_frames > max_frames:
+        rule = f"{max_frames / sr:g} s at {sr} Hz"
+        raise refusals.too_long(n_frames, sr, rule=rule, max_recording_s=MAX_RECORDING_S)
     if n_frames < MIN_DURATION_S * sr:
-        raise AudioError("too_short", f"must last at least {MIN_DURATION_S} s, got {n_frames} frames at {sr} Hz")
+        raise refusals.too_short(n_frames, sr, MIN_DURATION_S)
+    if channel is not None and not 0 <= channel < sound.n_channels:
+        raise refusals.no_such_channel(channel, sound.n_channels)
+    return n_frames
 
 
-def _check_channel(channel: int | None, n_channels: int) -> None:
-    if channel is not None and not 0 <= channel < n_channels:
-        raise AudioError("channels", f"channel must be 0..{n_channels - 1}, got {channel}; or take the mean")
-
-
-def _mono(blocks: Iterable[Float32Array], n_frames: int, channel: int | None) -> Float32Array:
+def down_mixed(blocks: Iterable[Float32Array], n_frames: int, channel: int | None) -> Float32Array:
     """Down-mix block by block, so that the channels are never all in memory at once."""
     samples = np.empty(n_frames, dtype=np.float32)
     at = 0
@@ -369,46 +405,32 @@ def _mono(blocks: Iterable[Float32Array], n_frames: int, channel: int | None) ->
     return samples
 
 
-def _pcm16_blocks(content: bytes, header: WavHeader) -> Iterator[Float32Array]:
-    """Decode 16-bit samples by themselves, as libsndfile does: x / 32768, always finite and within full scale."""
-    n_values = header.n_frames * header.channels
-    values = np.frombuffer(content, "<i2", count=n_values, offset=header.start).reshape(-1, header.channels)
-    block = np.empty((min(_BLOCK_FRAMES, len(values)), header.channels), dtype=np.float32)
-    for at in range(0, len(values), _BLOCK_FRAMES):
-        part = values[at : at + _BLOCK_FRAMES]
-        yield np.multiply(part, np.float32(1 / 32768), out=block[: len(part)])
-
-
-def _checked_blocks(sound: Any) -> Iterator[Float32Array]:
-    """Decode by libsndfile, every sample checked; a block, shape (n, n_channels), is valid until the next one."""
-    n_frames = sound.frames
-    block = np.empty((_BLOCK_FRAMES, sound.channels), dtype=np.float32)
-    for at in range(0, n_frames, _BLOCK_FRAMES):
-        n_wanted = min(_BLOCK_FRAMES, n_frames - at)
-        frames = sound.read(n_wanted, out=block)[:n_wanted]
-        if len(frames) < n_wanted:
-            got = at + len(frames)
-            raise AudioError("decode", f"damaged: header claims {n_frames} frames, {got} can be decoded")
-        _check_values(frames)
+def checked_blocks(sound: Sound) -> Iterator[Float32Array]:
+    """Pass on blocks of finite samples within `MAX_ABS`."""
+    for frames in sound.blocks:
+        peak = _peak(frames)
+        if peak > MAX_ABS:
+            are_integers = bool((frames == np.rint(frames)).all())
+            largest = max([peak, *map(_peak, sound.blocks)])  # of all that follow, too: it tells the scale
+            raise refusals.out_of_range(largest, MAX_ABS, are_integers=are_integers)
         yield frames
 
 
-def _mono_blocks(sound: Any, channel: int | None) -> Iterator[Float32Array]:
+def _mono_blocks(sound: Sound, channel: int | None) -> Iterator[Float32Array]:
     """Decode, check and down-mix a stream block by block."""
-    for frames in _checked_blocks(sound):
-        yield _mono([frames], len(frames), channel)
+    for frames in checked_blocks(sound):
+        yield down_mixed([frames], len(frames), channel)
 
 
-def _check_values(frames: Float32Array) -> None:
+def _peak(frames: Float32Array) -> float:
     lowest, highest = float(frames.min()), float(frames.max())  # both are NaN where any sample is
     if not (np.isfinite(lowest) and np.isfinite(highest)):
-        raise AudioError("nonfinite", "samples must be finite, got NaN or infinity")
-    peak = max(-lowest, highest)
-    if peak > MAX_ABS:
-        raise AudioError("range", f"samples must be within +-{MAX_ABS:g} (full scale is 1), got {peak:.3g}")
+        raise refusals.not_finite()
+    return max(-lowest, highest)
 
 
-def _resampled(samples: Float32Array, sr: int) -> Float32Array:
+def resampled(samples: Float32Array, sr: int) -> Float32Array:
+    """Bring samples from a rate in Hz to `SR`, all at once."""
     if sr == SR:
         return samples
     import soxr

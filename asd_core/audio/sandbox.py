@@ -195,7 +195,9 @@ class Decoder:
         self.n_clips += 1
         self._turn += 1
         sr, n_frames, n_channels, warnings = opening
-        return SoundStream(sr, n_frames, warnings, self._blocks(process, content, self._turn), n_channels)
+        late: list[str] = []
+        blocks = self._blocks(process, content, self._turn, late)
+        return SoundStream(sr, n_frames, warnings, blocks, n_channels, late)
 
     def end_stream(self) -> None:
         """Let nobody read on in a stream whose file is closed."""
@@ -212,7 +214,9 @@ class Decoder:
             with contextlib.suppress(OSError):  # what could no longer be written
                 _pipe(pipe).close()
 
-    def _blocks(self, process: subprocess.Popen[bytes], content: FileContent, turn: int) -> Iterator[Float32Array]:
+    def _blocks(
+        self, process: subprocess.Popen[bytes], content: FileContent, turn: int, late_warnings: list[str]
+    ) -> Iterator[Float32Array]:
         while True:
             if turn != self._turn:
                 raise AudioError("decode", "the recording has been closed")
@@ -220,6 +224,7 @@ class Decoder:
                 header = _asked(process, {"ask": "next"}, source=content)
                 block = _samples(process, header, at_most=MAX_BLOCK_SAMPLES)
             if not len(block):
+                late_warnings.extend(map(str, header["warnings"]))
                 return
             yield block
 

@@ -1,7 +1,8 @@
 """Long recordings as a sequence of clips, in bounded memory: a segment every few seconds, at the package's rate.
 
 The limits of `audio.reading` on size and length are for uploads and clips. Here an operator names the file, which may
-last `MAX_RECORDING_S` and have `MAX_RECORDING_BYTES` (WAV itself ends at 4 GiB); every other rule of the reader holds.
+last `MAX_RECORDING_S` and have `MAX_RECORDING_BYTES` (a plain WAV ends at 4 GiB, RF64 does not); every other rule of
+the reader holds.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from asd_core.audio.faults import sound_warnings
-from asd_core.audio.reading import MAX_DURATION_S, MIN_DURATION_S, SoundStream, stream_sound
+from asd_core.audio.opening import MAX_RECORDING_BYTES
+from asd_core.audio.reading import MAX_DURATION_S, MAX_RECORDING_S, MIN_DURATION_S, SoundStream, stream_sound
 from asd_core.errors import UsageError
 from asd_core.types import SR, Float32Array, Waveform
 
-MAX_RECORDING_S = 24 * 3600
-MAX_RECORDING_BYTES = 8 * 2**30
 MIN_HOP_S = 0.1
 
 
@@ -33,7 +33,8 @@ class Segment:
         Where it lies in the recording, in seconds.
     waveform
         Its sound; `digest` is of the samples, `warnings` holds the faults of `asd_core.audio.faults` ("silent: ...")
-        and "partial: ...", and in the first segment also the file's own ("truncated: ...").
+        and "partial: ...", and in the first segment also the file's own ("truncated: ..."); of a compressed recording
+        that breaks off, "truncated: ..." is in the last.
     is_whole
         Whether it has the full length; only the last one may be shorter.
     """
@@ -85,7 +86,7 @@ def segments(
     with stream_sound(path, max_bytes=MAX_RECORDING_BYTES, max_duration_s=MAX_RECORDING_S, channel=channel) as sound:
         file_warnings = sound.warnings
         for start, samples in _cut(at_rate(sound), n_segment=n_segment, n_hop=n_hop):
-            yield _segment(start, samples, n_segment, file_warnings)
+            yield _segment(start, samples, n_segment, (*file_warnings, *sound.late_warnings))
             file_warnings = ()
 
 

@@ -15,20 +15,20 @@ from collections.abc import Iterator
 import numpy as np
 
 from asd_core.audio.faults import sound_warnings
-from asd_core.audio.reading import MIN_DURATION_S, SoundStream, stream_sound
-from asd_core.audio.segments import MAX_RECORDING_BYTES, MAX_RECORDING_S, at_rate
+from asd_core.audio.kinds import LOSSY
+from asd_core.audio.opening import MAX_RECORDING_BYTES
+from asd_core.audio.reading import MAX_RECORDING_S, MIN_DURATION_S, Extent, SoundStream, probe, stream_sound
+from asd_core.audio.segments import at_rate
 from asd_core.errors import AudioError
 from asd_core.types import SR, Float32Array, Waveform
 
 KEPT_OPEN = 2
 """So many recordings stay open at most."""
-LOSSY = "lossy: "
 
 
-def length_s(path: str | os.PathLike[str]) -> float:
-    """Length of a recording in seconds as its header has it; raises AudioError as `stream_sound` does."""
-    with stream_sound(path, max_bytes=MAX_RECORDING_BYTES, max_duration_s=MAX_RECORDING_S) as sound:
-        return sound.n_frames / sound.sr
+def extent(path: str | os.PathLike[str]) -> Extent:
+    """Rate, length and channels of a recording of any length, as its header has them; errors as `stream_sound`."""
+    return probe(path, max_bytes=MAX_RECORDING_BYTES, max_duration_s=MAX_RECORDING_S)
 
 
 def read_stretch(path: str | os.PathLike[str], span: tuple[float, float], *, channel: int | None = None) -> Waveform:
@@ -44,8 +44,8 @@ def read_stretch(path: str | os.PathLike[str], span: tuple[float, float], *, cha
     Returns
     -------
     Waveform
-        `digest` is of the samples; `warnings` holds faults of the stretch, of its file only where it was coded lossily,
-        or, in the stretch that begins the file, all.
+        `digest` is of the samples; `warnings` holds faults of the stretch, and of its file in the stretch that begins
+        or ends it; that it was coded lossily in each.
 
     Raises
     ------
@@ -54,14 +54,13 @@ def read_stretch(path: str | os.PathLike[str], span: tuple[float, float], *, cha
     """
     start, end = (round(second * SR) for second in span)
     with _LOCK:
-        samples, file_warnings = _read(path, channel, start, end)
+        samples, warnings = _read(path, channel, start, end)
     if len(samples) < MIN_DURATION_S * SR:
         what = f"{len(samples) / SR:.2f} s of the stretch from {span[0]:g} to {span[1]:g} s are there"
         raise AudioError("too_short", what, cure="name a stretch of the recording", name=os.fspath(path))
     samples.setflags(write=False)
-    own = tuple(text for text in file_warnings if start == 0 or text.startswith(LOSSY))
     digest = hashlib.sha256(samples.tobytes()).hexdigest()
-    return Waveform(samples, digest=digest, warnings=own + sound_warnings(samples, sr=SR))
+    return Waveform(samples, digest=digest, warnings=warnings + sound_warnings(samples, sr=SR))
 
 
 _LOCK = threading.Lock()
@@ -88,7 +87,7 @@ def _read(
         _OPEN[key] = recording
     while len(_OPEN) > KEPT_OPEN:
         _OPEN.pop(next(iter(_OPEN))).close()
-    return samples, recording.warnings
+    return samples, recording.warnings_at(start)
 
 
 def _key(path: str | os.PathLike[str], channel: int | None) -> tuple[object, ...]:
@@ -107,7 +106,7 @@ class _Recording:
         sound: SoundStream = self._stack.enter_context(
             stream_sound(path, max_bytes=MAX_RECORDING_BYTES, max_duration_s=MAX_RECORDING_S, channel=channel)
         )
-        self.warnings = sound.warnings
+        self._sound = sound
         self.start = 0
         self.has_ended = False
         self._kept = np.empty(0, dtype=np.float32)
@@ -129,6 +128,11 @@ class _Recording:
         self._kept = self._kept[max(0, start - self.start) :]
         self.start = max(start, self.start)
         return self._kept[: end - self.start].copy()
+
+    def warnings_at(self, start: int) -> tuple[str, ...]:
+        """The file's warnings that concern a stretch: all where it begins the file, else on coding and the end."""
+        late = self._sound.late_warnings if self.has_ended else ()
+        return (*(text for text in self._sound.warnings if start == 0 or text.startswith(LOSSY)), *late)
 
     def close(self) -> None:
         """Close the file."""

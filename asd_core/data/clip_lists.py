@@ -1,9 +1,10 @@
 """Lists of clips, and reading clips that are not on this machine.
 
 Clips are named by path or URL: on the command line (files, folders) or in a clip list, a CSV or Parquet file with a
-column `path`. Object stores are read through fsspec under the same limits as files, and only those that the operator
-lists in `ASD_REMOTE_STORES`: a list of clips from somebody else must not make this machine, or a worker inside a
-network, call arbitrary addresses. `http` is left out on purpose.
+column `path`. A CSV may be one that Excel wrote: with a byte-order mark, separated by semicolons or tabs. Object stores
+are read through fsspec under the same limits as files, and only those that the operator lists in `ASD_REMOTE_STORES`:
+a list of clips from somebody else must not make this machine, or a worker inside a network, call arbitrary addresses.
+`http` is left out on purpose.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import unquote_to_bytes
 from urllib.request import url2pathname
 
 from asd_core.audio.reading import MAX_FILE_BYTES, decode_waveform
-from asd_core.data.folders import find_audio
+from asd_core.data.folders import Listing, Skipped, list_files, skipped_tables
 from asd_core.errors import AudioError, UsageError
-from asd_core.formats import cell_text
+from asd_core.formats import cell_text, separator_of
 from asd_core.types import Waveform
 
 LIST_SUFFIXES = (".csv", ".parquet")
@@ -31,6 +33,8 @@ MAX_CLIPS = 1_000_000
 MAX_COLUMNS = 1_000
 MAX_ROW_CHARACTERS = 2**20
 """Of a CSV clip list."""
+MAX_SHOWN = 3
+"""Folders that a message names."""
 MAX_NAME_CHARACTERS = 8192
 """A path has at most 4096 bytes on Linux, and a byte may take three characters in a URL."""
 
@@ -43,22 +47,59 @@ _URL_AS_PATH = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 _STORE = re.compile(r"([a-z0-9]+://[^/?#:@]+(?:[@:][^/?#:@]+){0,2})(/[^?#]*)?")
 
 
-def expand(paths: Sequence[Path]) -> list[str]:
-    """The named files, the .wav and .flac files below named folders, and what clip lists name; sorted, each once.
+@dataclass(frozen=True)
+class NamedClips:
+    """The clips that somebody named.
+
+    Parameters
+    ----------
+    names
+        Paths and URLs as they were named or found, sorted, each once.
+    skipped
+        Files in the named folders that are no recordings.
+    """
+
+    names: tuple[str, ...]
+    skipped: Skipped
+
+
+def expand(paths: Sequence[Path]) -> NamedClips:
+    """The named files, the recordings below named folders, and what clip lists name.
 
     Names in a clip list are taken literally: URLs, or paths relative to the current folder, as on the command line.
+    Folders are searched by suffix, see `asd_core.data.folders.list_files`; a file that is named itself is tried
+    whatever it is called.
 
     Raises
     ------
     UsageError
-        A path that does not exist, a clip list that cannot be read or is too large, or no file at all.
+        A path that does not exist, a clip list that cannot be read or is too large, or no recording at all.
     """
     found: set[str] = set()
+    others: set[tuple[str, str]] = set()
     for path in paths:
-        found.update(_named_by(path))
+        if path.is_dir():
+            listing = list_files(path)
+            found.update(map(os.fspath, listing.audio))
+            others |= _others(path, listing)
+        else:
+            found |= _named_by(path)
+    skipped = Skipped.of(others)
     if not found:
-        raise UsageError("no .wav or .flac file in the folders named")
-    return sorted(found)
+        raise _no_recording(paths, skipped)
+    return NamedClips(tuple(sorted(found)), skipped)
+
+
+def _others(folder: Path, listing: Listing) -> set[tuple[str, str]]:
+    """Kind and path of what is no recording in a folder."""
+    kinds = skipped_tables(listing, folder).kinds
+    return {(kind, os.fspath(folder / name)) for kind, names in kinds.items() for name in names}
+
+
+def _no_recording(folders: Sequence[Path], skipped: Skipped) -> UsageError:
+    named = ", ".join(map(str, folders[:MAX_SHOWN])) + (", ..." if len(folders) > MAX_SHOWN else "")
+    verb = "holds" if len(folders) == 1 else "hold"
+    return UsageError(f"{named} {verb} no recording: {skipped.text if skipped else 'nothing is there'}")
 
 
 def locate(name: str, base: str) -> str | None:
@@ -67,6 +108,34 @@ def locate(name: str, base: str) -> str | None:
     if scheme is None:
         return os.path.join(base, name)  # noqa: PTH118 - a name stays as it was written
     return _file_path(name) if scheme == "file" else None
+
+
+def place_of(name: str, base: str) -> str | None:
+    """Where a clip's bytes are, links resolved; otherwise as `locate`.
+
+    The reader itself follows no link. Whoever names a file or a folder in a shell may read what its links lead to.
+    """
+    place = locate(name, base)
+    try:
+        return None if place is None else os.path.realpath(place)
+    except ValueError:  # a NUL in the name: the reader refuses it
+        return place
+
+
+def refusal_of(error: AudioError, name: str, base: str) -> AudioError:
+    """A clip's refusal under the name that it was given, wherever it was found; links to nothing are called so."""
+    place = locate(name, base)
+    if place is None or error.code not in ("open", "not_file") or not _leads_nowhere(place):
+        return error.named(name)
+    what = "this is a link, and what it leads to is not there"
+    return AudioError(error.code, what, cure="name the recording itself, or copy it here", name=name)
+
+
+def _leads_nowhere(place: str) -> bool:
+    try:
+        return os.path.islink(place) and not os.path.exists(place)  # noqa: PTH110, PTH114 - as it was written
+    except ValueError:  # a NUL in the name
+        return False
 
 
 def read_remote(url: str, *, channel: int | None = None) -> Waveform:
@@ -88,7 +157,8 @@ def read_remote(url: str, *, channel: int | None = None) -> Waveform:
         with system.open(path, "rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise AudioError("open", f"cannot be read: {type(error).__name__}", name=url) from error
+        what = f"cannot be read: {type(error).__name__}"
+        raise _refusal(url, what, cure="check the name, and that you may read it there") from error
     return decode_waveform(content, name=url, channel=channel, max_bytes=MAX_FILE_BYTES)
 
 
@@ -118,22 +188,27 @@ def _opened_store(url: str) -> tuple[Any, str]:
         system, path = fsspec.url_to_fs(url)
     except (ImportError, OSError, ValueError) as error:  # a client's library that is missing is an OSError for HDFS
         reason = str(error) if isinstance(error, ImportError) else type(error).__name__
-        raise AudioError("open", f"{_scheme(url)}:// cannot be read here: {reason}", name=url) from error
+        what = f"{_scheme(url)}:// cannot be read here: {reason}"
+        raise _refusal(url, what, cure="fetch the file, or install what reads this store") from error
     return system, path
 
 
 def _check_url(url: str) -> None:
     scheme = _scheme(url)
     if scheme == "file":
-        raise AudioError("open", "a file URL must name this machine: file:///path; copy the file here first", name=url)
+        raise _refusal(url, "a file URL must name this machine: file:///path", cure="copy the file to this machine")
     if scheme not in SCHEMES:
-        raise AudioError("open", f"a URL must start with file or one of {', '.join(SCHEMES)}; fetch it first", name=url)
+        what = f"a URL must start with file or one of {', '.join(SCHEMES)}"
+        raise _refusal(url, what, cure="fetch the file, and name it on this machine")
     if "::" in url:  # fsspec would chain file systems: an allowed one around any other
-        raise AudioError("open", "a URL must not hold '::'", name=url)
+        raise _refusal(url, "a URL must not hold '::'", cure="name the file by a plain URL")
     if not any(_is_within(url, store) for store in allowed_stores()):
-        raise AudioError(
-            "open", f"{STORES_VARIABLE} does not list this store; list it where the clip is read", name=url
-        )
+        what = f"{STORES_VARIABLE} does not list this store"
+        raise _refusal(url, what, cure=f"list the store in {STORES_VARIABLE} where the clip is read")
+
+
+def _refusal(url: str, what: str, *, cure: str) -> AudioError:
+    return AudioError("open", what, cure=cure, name=url)
 
 
 def _is_within(url: str, store: str) -> bool:
@@ -158,14 +233,12 @@ def _file_path(url: str) -> str | None:
     return os.fsdecode(unquote_to_bytes(os.fsencode(slash + path)))
 
 
-def _named_by(path: Path) -> Iterable[str]:
+def _named_by(path: Path) -> set[str]:
     if not os.path.lexists(path):
-        hint = "; list URLs in a clip list" if _URL_AS_PATH.match(os.fspath(path)) else ""
-        raise UsageError(f"{str(path)!r} does not exist{hint}")
-    if path.is_symlink() or not path.is_dir():
-        is_clip_list = path.suffix.lower() in LIST_SUFFIXES and path.is_file()
-        return _read_clip_list(path) if is_clip_list else [os.fspath(path)]
-    return [os.fspath(clip) for clip in find_audio(path)]
+        hint = "list URLs in a clip list" if _URL_AS_PATH.match(os.fspath(path)) else "check the name and the folder"
+        raise UsageError(f"{str(path)!r} does not exist; {hint}")
+    is_clip_list = path.suffix.lower() in LIST_SUFFIXES and path.is_file()
+    return _read_clip_list(path) if is_clip_list else {os.fspath(path)}
 
 
 def _read_clip_list(path: Path) -> set[str]:
@@ -214,7 +287,7 @@ def _csv_column(path: Path) -> Iterator[str | None]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             lines = _Lines(stream)
-            reader = csv.reader(lines)
+            reader = csv.reader(lines, delimiter=_separator(stream))
             columns = next(reader, [])
             _check_columns(path, columns)
             at = columns.index(PATH_COLUMN)
@@ -224,7 +297,15 @@ def _csv_column(path: Path) -> Iterator[str | None]:
                     yield cell_text(row[at]) if at < len(row) else None
     except (UnicodeDecodeError, csv.Error) as error:
         rule = f"a CSV file in UTF-8 with at most {MAX_ROW_CHARACTERS} characters in a row"
-        raise UsageError(f"{path} must be {rule} ({type(error).__name__})") from error
+        cure = "save it as 'CSV UTF-8'"
+        raise UsageError(f"{path} must be {rule} ({type(error).__name__}); {cure}") from error
+
+
+def _separator(stream: TextIO) -> str:
+    """The separator of a CSV file, by its first line; the stream is then at its start again."""
+    first = stream.readline(MAX_ROW_CHARACTERS)
+    stream.seek(0)
+    return separator_of(first, PATH_COLUMN)
 
 
 def _parquet_column(path: Path) -> Iterator[Any]:
@@ -268,4 +349,5 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
     if len(columns) > MAX_COLUMNS:
         raise UsageError(f"{path}: a clip list must have at most {MAX_COLUMNS} columns, got more")
     if PATH_COLUMN not in columns:
-        raise UsageError(f"{path} must have a column {PATH_COLUMN!r}, and none of its columns is called so")
+        rule = f"{path} must have a column {PATH_COLUMN!r}, and none of its columns is called so"
+        raise UsageError(f"{rule}; write {PATH_COLUMN} over the one with the names of the recordings")

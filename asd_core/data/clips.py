@@ -11,8 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asd_core.audio.reading import stream_sound
-from asd_core.audio.segments import MAX_RECORDING_BYTES, MAX_RECORDING_S
+from asd_core.audio.stretches import extent
 from asd_core.data.folders import Skipped
 from asd_core.errors import AudioError
 from asd_core.features.prints import SoundPrint, sound_print
@@ -162,8 +161,7 @@ def channel_warnings(index: ClipIndex) -> list[str]:
 def n_channels_of(path: Path) -> int:
     """Channels of a recording of any length, by its header; 0 for a file that is refused."""
     try:
-        with stream_sound(path, max_bytes=MAX_RECORDING_BYTES, max_duration_s=MAX_RECORDING_S, channel=0) as sound:
-            return sound.n_channels
+        return extent(path).n_channels
     except AudioError:
         return 0
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from asd_core.audio.stretches import LOSSY
+from asd_core.audio.kinds import LOSSY
 from asd_core.data.clips import LABELS, Clip, ClipIndex, channel_warnings, prints_of
 from asd_core.data.dcase2020.published import CountRow, published_counts
 from asd_core.data.folder_rules import FolderRules
@@ -146,7 +146,7 @@ def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1
             continue
         coding = next((text.removeprefix(LOSSY) for text in waveform.warnings if text.startswith(LOSSY)), "")
         good.append((clip, waveform.digest, coding))
-        warnings += [f"{clip.relative}: {text}" for text in waveform.warnings if not text.startswith(LOSSY)]
+        warnings += [f"{clip.shown}: {text}" for text in waveform.warnings if not text.startswith(LOSSY)]
     codings = tuple(coding for _, _, coding in good)
     if (remark := coding_remark(codings)) is not None:
         warnings.insert(0, f"{LOSSY}{remark}")
@@ -159,13 +159,18 @@ def _too_short(waveform: Waveform, min_samples: int) -> AudioError:
     return AudioError("too_short", what, cure="record longer clips")
 
 
+def most_common_coding(codings: Sequence[str]) -> str | None:
+    """How most of the clips that were coded lossily were coded; None where none was."""
+    return next((coding for coding, _ in Counter(filter(None, codings)).most_common(1)), None)
+
+
 def coding_remark(codings: Sequence[str]) -> str | None:
     """Say how many clips were coded lossily, and how; None where none was."""
-    lossy = [coding for coding in codings if coding]
-    if not lossy:
+    most, different = most_common_coding(codings), set(codings) - {""}
+    if most is None:
         return None
-    (most, _), *others = Counter(lossy).most_common()
-    return f"{len(lossy)} of {len(codings)} clips were coded lossily: {most}{' and others' if others else ''}"
+    n_lossy, others = sum(map(bool, codings)), " and others" if len(different) > 1 else ""
+    return f"{n_lossy} of {len(codings)} clips were coded lossily: {most}{others}"
 
 
 def without_lossy(found: ReadableClips, rules: FolderRules) -> tuple[ReadableClips, Skipped]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from functools import cached_property, lru_cache
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 from asd_core.errors import DataSetError, UsageError
@@ -40,7 +43,7 @@ ANOMALOUS_WORDS = (
 HERE = "."
 """As the name of the normal label: clips in no label's folder are normal."""
 _NEGATIONS = frozenset(("not", "no", "non", "un", "nicht", "kein", "free", "without", "ohne"))
-_NO_LABEL = frozenset(("", "unlabelled", "unlabeled", "unknown", "?", "nan", "none", "null", "-"))
+_NO_LABEL = frozenset(("", "unlabelled", "unlabeled", "unknown", "unsorted", "?", "nan", "none", "null", "-"))
 _WORD = re.compile(r"[^\W\d_]+")
 _HUMP = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])")
 
@@ -84,7 +87,7 @@ class FolderRules:
         named = [each.name for each in fields(self) if getattr(self, each.name) == getattr(NO_RULES, each.name)]
         return replace(self, **{name: getattr(other, name) for name in named})
 
-    @property
+    @cached_property
     def normal_keys(self) -> frozenset[str]:
         """The normal label's names as `label_key` gives them."""
         return frozenset(map(label_key, self.normal or NORMAL_WORDS))
@@ -105,6 +108,11 @@ class FolderRules:
             A name that is a split or a word for a fault.
         """
         for name in self.normal:
+            alone = PurePosixPath(name.strip().replace("\\", "/")).name or name
+            if name.strip() != HERE and label_key(name) != label_key(alone):
+                raise UsageError(f"--normal {quoted(name)}: give the folder's name alone: --normal {quoted(alone)}")
+            if not label_key(name):
+                raise UsageError("--normal needs the name of the folder of normal clips, got an empty one")
             if split_of(name) is not None:
                 raise UsageError(
                     f"{name} cannot be the normal label (--normal): it is the name of a split; name the folder of "
@@ -164,9 +172,14 @@ _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
+@lru_cache(maxsize=4096)  # a data set has many clips and few labels
 def label_key(name: str) -> str:
-    """A label in the form in which labels are compared: case, dots and blanks around it do not matter."""
-    return name.strip() if name.strip() == HERE else name.strip().casefold().replace(".", "")
+    """A label in the form in which labels are compared: case, dots, blanks and slashes around it do not matter.
+
+    Neither does the way in which a system writes accents: macOS names folders with a letter and its accent apart.
+    """
+    text = unicodedata.normalize("NFKC", name).strip()
+    return text if text == HERE else text.rstrip("/\\").strip().casefold().replace(".", "")
 
 
 def split_of(name: str) -> str | None:
@@ -211,15 +224,22 @@ def check_kinds(kinds: Sequence[str], rules: FolderRules, where: str, *, others:
     if not wrong:
         return
     all_normal = sorted({*others, *rules.normal, *wrong})
-    needed = " ".join(f"--normal {_quoted(name)}" for name in all_normal)
     names = ", ".join(wrong)
     raise DataSetError(
         f"{names} in {where} would count as anomalous, but the name says normal: if those clips are normal, add "
-        f"{needed}; if not, rename",
+        f"{normal_options(all_normal)}; if not, rename",
         advice=f"{names} would count as anomalous, but the name says normal. If those clips are normal, enter "
         f"{', '.join(all_normal)} as the normal label; if not, rename the folder",
     )
 
 
-def _quoted(name: str) -> str:
-    return f'"{name}"' if re.search(r"[^\w.-]", name) else name
+def normal_options(names: Sequence[str]) -> str:
+    """The options that name these as normal labels, as a shell takes them."""
+    return " ".join(f"--normal {quoted(name)}" for name in names)
+
+
+def quoted(name: str) -> str:
+    """A name as shells take it, those of Windows too where that is possible."""
+    if not re.search(r"[^\w./-]", name):
+        return name
+    return shlex.quote(name) if re.search(r"[\"$`\\!]", name) else f'"{name}"'

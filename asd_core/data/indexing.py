@@ -18,27 +18,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from asd_core.audio.kinds import readable_suffixes
 from asd_core.audio.reading import MIN_DURATION_S
 from asd_core.audio.segments import check_segments
-from asd_core.audio.stretches import length_s
+from asd_core.audio.stretches import extent
 from asd_core.data.clips import Clip, ClipIndex, n_channels_of, prints_of
-from asd_core.data.folder_rules import NO_RULES, FolderRules
+from asd_core.data.folder_rules import HERE, NO_RULES, FolderRules, label_key, quoted
 from asd_core.data.folders import Listing, Skipped, list_files, skipped_tables
 from asd_core.data.label_tables import (
     TABLE_NAME,
     Labelled,
-    check_labels,
+    is_table,
     meanings_of,
     read_table,
     read_track,
     track_meanings,
 )
-from asd_core.data.own_folders import Meaning, check_label, plain_meaning, understand
+from asd_core.data.names import with_names
+from asd_core.data.own_folders import Meaning, OwnMachine, check_label, check_labels, understand
 from asd_core.data.published_layouts import PUBLISHED, Published
 from asd_core.data.recordings import find_recordings, training_rows
 from asd_core.errors import AudioError, DataSetError, UsageError
 
 PARTIAL_ENDS = "ends shorter than a segment"
+_PROBED_TABLES = 10
+"""At most this many tables are tried as tables of labels."""
 _PROBED_CLIPS = 10
 """At most this many headers are read to find the number of channels of a DCASE set."""
 
@@ -97,7 +101,7 @@ def index_clips(
     found = _machine_of(data, machine, rules, within)
     if rules.segment_s is not None:
         found = _in_segments(found, rules.segment_s, rules.segment_s if rules.hop_s is None else rules.hop_s)
-    index = _index(found)
+    index = with_names(_index(found))
     if rules.recording_by is not None:
         index = replace(index, clips=_with_recordings(index, rules.recording_by))
     index = replace(index, clips=_with_splits(index, seed=seed))
@@ -128,7 +132,12 @@ def _machine_of(data: Path, machine: str | None, rules: FolderRules, within: Seq
 
 def _no_recordings(data: Path, listing: Listing) -> DataSetError:
     skipped = skipped_tables(listing, data)
-    return DataSetError(f"{data} holds no recording" + (f": {skipped.text}" if skipped else ": it is empty"))
+    found = skipped.text if skipped else "it is empty"
+    suffixes = ", ".join(readable_suffixes())
+    return DataSetError(
+        f"{data} holds no recording: {found}; name the folder that your recordings lie in; they are known by their "
+        f"names' endings: {suffixes}"
+    )
 
 
 def _chosen(names: Sequence[str], data: Path, machine: str | None) -> str:
@@ -158,9 +167,16 @@ def _published(data: Path, listing: Listing) -> tuple[str, dict[Path, dict[Path,
             parsed = grammar(path)
             if parsed is not None and parsed.root in roots:
                 by_root[parsed.root][path] = parsed
-        if by_root:
+        if by_root and not (layout == "mimii" and _has_other_labels(listing, by_root)):
             return layout, by_root
     return None
+
+
+def _has_other_labels(listing: Listing, by_root: Mapping[Path, Mapping[Path, Published]]) -> bool:
+    """Whether the folders of machine ids hold other labels than MIMII's: own recordings, then."""
+    of_ids = {path.parents[1] for files in by_root.values() for path in files}
+    fitting = {path for files in by_root.values() for path in files}
+    return any(not of_ids.isdisjoint(path.parents[1:]) for path in listing.audio if path not in fitting)
 
 
 def _published_machine(
@@ -219,7 +235,7 @@ def _by_table(root: Path, table: Path, rules: FolderRules, within: Sequence[Path
         meanings=labelled.meanings,
         places=places,
         skipped=skipped_tables(listing, root, [table]) + Skipped.of(labelled.skipped),
-        remarks=(remark,) if n_missing else (),
+        remarks=(*([remark] if n_missing else ()), *_unused_names([each for _, each in labelled.meanings], rules)),
     )
 
 
@@ -231,30 +247,52 @@ def _below(table: Path, root: Path) -> str:
 
 def _by_names(data: Path, listing: Listing, machine: str | None, rules: FolderRules) -> _Found:
     places = _places(listing, data)
-    tracks = _tracks(data, places, listing)
-    machines = understand([name for name in places if name not in tracks], rules, where=str(data))
+    machines = understand(list(places), rules)
     by_name = {folder or data.resolve().name: folder for folder in machines}
     key = by_name[_chosen(list(by_name), data, machine)]
     chosen = machines[key]
     root, prefix = (data / chosen.folder, f"{chosen.folder}/") if chosen.folder else (data, "")
-    meanings = [(name.removeprefix(prefix), meaning) for name, meaning in chosen.meanings.items()]
-    skipped, used = Skipped(), list[Path]()
-    if tracks and not key:
-        labelled, used = _by_tracks(tracks, rules)
-        meanings += labelled.meanings
-        skipped = Skipped.of(labelled.skipped)
-        check_labels([meaning for _, meaning in meanings], rules, str(data))
-    known = {name for own in machines.values() for name in own.meanings} | (set() if key else set(tracks))
+    tracks = _tracks(data, chosen.meanings, listing)
+    labelled = _by_tracks(tracks, chosen.meanings, rules)
+    said = [(name, meaning) for name, meaning in chosen.meanings.items() if name not in tracks]
+    said += labelled.meanings
+    remarks = _checked(chosen, [meaning for _, meaning in said], rules, listing, data)
+    known = {name for own in machines.values() for name in own.meanings}
     return _Found(
         root=root,
         machine=key.rpartition("/")[2] or data.resolve().name,
-        layout="table" if used else chosen.layout,
-        meanings=tuple(meanings),
+        layout="table" if tracks else chosen.layout,
+        meanings=tuple((name.removeprefix(prefix), meaning) for name, meaning in said),
         places=_places(listing, root),
-        skipped=skipped_tables(listing, data, used) + skipped,
+        skipped=skipped_tables(listing, data, tracks.values()) + Skipped.of(labelled.skipped),
         left_out=tuple(sorted(set(places) - known)),
-        remarks=chosen.remarks,
+        remarks=remarks,
     )
+
+
+def _checked(
+    machine: OwnMachine, said: Sequence[Meaning], rules: FolderRules, listing: Listing, data: Path
+) -> tuple[str, ...]:
+    """Check what is said of a machine's clips, and return the remarks on it."""
+    if any(meaning.label == "normal" for meaning in said):
+        check_labels(said, rules, str(data))
+        return (*(() if machine.layout == "loose" else machine.remarks), *_unused_names(said, rules))
+    hint = _table_hint(listing)
+    check_labels(said, rules, str(data), hint=hint)
+    return tuple(f"{remark}{hint}" for remark in machine.remarks)
+
+
+def _table_hint(listing: Listing) -> str:
+    """How to use a table that lies in the folder and has the columns of labels; empty where there is none."""
+    table = next((path for path in listing.tables[:_PROBED_TABLES] if is_table(path)), None)
+    return "" if table is None else f"; {table.name} looks like a table of labels: --labels {quoted(str(table))}"
+
+
+def _unused_names(meanings: Sequence[Meaning], rules: FolderRules) -> list[str]:
+    """Warn of names of the normal label that no clip's label has."""
+    met = {label_key(meaning.word) if meaning.word else HERE for meaning in meanings if meaning.label == "normal"}
+    unused = [name for name in rules.normal if label_key(name) not in met]
+    return [f"labels: --normal {name}: no clip's label is called that; is it misspelt?" for name in unused]
 
 
 def _tracks(data: Path, names: Iterable[str], listing: Listing) -> dict[str, Path]:
@@ -268,14 +306,14 @@ def _is_text(path: Path) -> bool:
     return path.suffix.lower() == ".txt"
 
 
-def _by_tracks(tracks: Mapping[str, Path], rules: FolderRules) -> tuple[Labelled, list[Path]]:
+def _by_tracks(tracks: Mapping[str, Path], given: Mapping[str, Meaning], rules: FolderRules) -> Labelled:
     meanings: list[tuple[str, Meaning]] = []
     skipped: list[tuple[str, str]] = []
     for name, path in tracks.items():
-        found = track_meanings(read_track(path) or (), name, plain_meaning(name, rules), rules, where=path.name)
+        found = track_meanings(read_track(path) or (), name, given[name], rules, where=path.name)
         meanings += found.meanings
         skipped += found.skipped
-    return Labelled(tuple(meanings), tuple(skipped)), list(tracks.values())
+    return Labelled(tuple(meanings), tuple(skipped))
 
 
 # --- clips ---
@@ -288,7 +326,7 @@ def _in_segments(found: _Found, segment_s: float, hop_s: float) -> _Found:
     ends: list[tuple[str, str]] = []
     for name, meaning in found.meanings:
         try:
-            start, end = meaning.span or (0.0, length_s(found.places[name]))
+            start, end = meaning.span or (0.0, _length_s(found.places[name]))
         except AudioError:  # listed as it is, so that its refusal shows
             meanings.append((name, meaning))
             continue
@@ -299,6 +337,11 @@ def _in_segments(found: _Found, segment_s: float, hop_s: float) -> _Found:
         if end - covered >= MIN_DURATION_S:
             ends.append((PARTIAL_ENDS, f"{name} from {covered:g} s"))
     return replace(found, meanings=tuple(meanings), skipped=found.skipped + Skipped.of(ends))
+
+
+def _length_s(path: Path) -> float:
+    found = extent(path)
+    return found.n_frames / found.sr
 
 
 def _index(found: _Found) -> ClipIndex:

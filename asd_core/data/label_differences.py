@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from asd_core.audio.reading import stream_sound
-from asd_core.audio.segments import MAX_RECORDING_BYTES, MAX_RECORDING_S
+from asd_core.audio.stretches import extent
 from asd_core.data.clips import Clip
 from asd_core.errors import AudioError
 from asd_core.features.cache import read_clip
@@ -165,5 +164,4 @@ def _edge_hz(waveform: Waveform) -> float:
 
 
 def _rate_hz(path: Path) -> int:
-    with stream_sound(path, max_bytes=MAX_RECORDING_BYTES, max_duration_s=MAX_RECORDING_S, channel=0) as sound:
-        return sound.sr
+    return extent(path).sr

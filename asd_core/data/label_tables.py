@@ -10,16 +10,17 @@ from __future__ import annotations
 import csv
 import io
 import math
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from asd_core.audio.reading import MIN_DURATION_S
-from asd_core.data.folder_rules import FolderRules, check_kinds, is_no_label, split_of
-from asd_core.data.own_folders import NO_ID, Meaning, contradiction, no_normal_label
+from asd_core.data.folder_rules import FolderRules, is_no_label, split_of
+from asd_core.data.own_folders import NO_ID, Meaning, check_labels, contradiction
 from asd_core.errors import DataSetError, FileError
-from asd_core.formats import cell_text, seconds_text
+from asd_core.formats import cell_text, display_name, seconds_text
 from asd_core.system.files import read_regular
 
 TABLE_NAME = "labels.csv"
@@ -27,6 +28,8 @@ MAX_TABLE_BYTES = 64 * 2**20
 PATH_COLUMNS = ("path", "file", "filename", "file_name")
 _OTHER_COLUMNS = ("label", "id", "recording", "split", "kind", "start_s", "end_s")
 _SEPARATORS = ",;\t"
+_EXCEL_HINTS = tuple(f"sep={separator}" for separator in _SEPARATORS)
+_CORRECT = "correct one of them"
 NOT_THERE, NO_STRETCH = "named but not there", "labels without a length"
 
 
@@ -86,6 +89,14 @@ def read_table(path: Path) -> tuple[Row, ...]:
     return tuple(lines)
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file reads as a table of labels with at least one line."""
+    try:
+        return bool(read_table(path))
+    except DataSetError:
+        return False
+
+
 def meanings_of(
     rows: Sequence[Row], names: Sequence[str], rules: FolderRules, *, where: str, base: str = ""
 ) -> Labelled:
@@ -118,8 +129,12 @@ def meanings_of(
         meaning = _meaning(row, rules, where)
         before = by_name[name].setdefault(meaning.span, (row, meaning))
         if before[1].label != meaning.label:
-            raise contradiction(name, f"line {before[0].number} of {where}", f"line {row.number}")
-    check_labels([meaning for spans in by_name.values() for _, meaning in spans.values()], rules, where)
+            one, other = (f"label {each.label} in line {each.number}" for each in (before[0], row))
+            raise contradiction(name, one, f"{other} of {where}", cure=_CORRECT)
+    if rows and not by_name:
+        raise _nothing_there(rows[0], names, where)
+    said = [meaning for spans in by_name.values() for _, meaning in spans.values()]
+    check_labels(said, rules, where, what="normal label")
     found = [(name, meaning) for name in names for _, meaning in by_name.get(name, {}).values()]
     found += [(name, Meaning("unlabelled", f"not in {where}")) for name in names if name not in by_name]
     for name, spans in by_name.items():
@@ -170,19 +185,13 @@ def track_meanings(
     return Labelled(tuple(found), tuple(skipped))
 
 
-def check_labels(meanings: Sequence[Meaning], rules: FolderRules, where: str) -> None:
-    """Refuse labels none of which is normal, or of which one counts as anomalous although its name says normal.
-
-    Raises
-    ------
-    DataSetError
-        Such labels; `where` they are is what the text calls it.
-    """
-    words = sorted({meaning.word for meaning in meanings if meaning.label == "anomalous"})
-    normal = sorted({meaning.word for meaning in meanings if meaning.label == "normal"})
-    check_kinds([word for word in words if rules.label_of(word) is None], rules, where, others=normal)
-    if words and not normal:
-        raise no_normal_label(words, where, what="normal label")
+def _nothing_there(row: Row, names: Sequence[str], where: str) -> DataSetError:
+    """The error of a table that names none of the files."""
+    return DataSetError(
+        f"{where} names none of the {len(names)} recordings: its first is {display_name(row.path)}, the "
+        f"folder's is {display_name(names[0])}; "
+        "write paths as they are below the folder, with the files' suffixes"
+    )
 
 
 def seconds_of(text: str) -> float:
@@ -216,7 +225,9 @@ def _text(path: Path) -> str:
 
 
 def _lines(text: str, path: Path) -> Iterator[Row]:
-    first = text.split("\n", 1)[0]
+    first, _, rest = text.partition("\n")
+    if first.strip().casefold() in _EXCEL_HINTS:  # a line of Excel's that names the separator
+        text, first = rest, rest.partition("\n")[0]
     separator = max(_SEPARATORS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     header = [cell.strip().casefold() for cell in next(reader, [])]
@@ -240,22 +251,27 @@ class _Names:
     """Files by what a table may call them: the path below the root or below the table, else a file's name alone."""
 
     def __init__(self, names: Sequence[str], base: str) -> None:
-        self.names, self.base = set(names), base
+        self.names, self.base = {_composed(name): name for name in names}, base
         self.by_file: dict[str, list[str]] = defaultdict(list)
         for name in names:
-            self.by_file[PurePosixPath(name).name].append(name)
+            self.by_file[_composed(PurePosixPath(name).name)].append(name)
 
     def find(self, text: str, where: str, line: int) -> str | None:
-        path = text.replace("\\", "/")
+        path = _composed(text).replace("\\", "/")
         parts = [part for part in path.split("/") if part not in ("", ".")]
         if ".." in parts:
             raise DataSetError(f"{where}, line {line}: a path must not lead out of the folder, got {text!a}")
         below = "/".join(parts)
         for name in (f"{self.base}/{below}" if self.base else below, below):
             if name in self.names:
-                return name
+                return self.names[name]
         alone = self.by_file.get(parts[-1], []) if parts else []
         return alone[0] if len(alone) == 1 else None
+
+
+def _composed(name: str) -> str:
+    """A name with each letter and its accent in one; macOS lists them apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _meaning(row: Row, rules: FolderRules, where: str) -> Meaning:
@@ -282,16 +298,23 @@ def _label_and_kind(word: str, kind: str, rules: FolderRules) -> tuple[str, str 
     return label, (kind or word) if label == "anomalous" else None
 
 
+def _stretch_text(span: tuple[float, float]) -> str:
+    if math.isinf(span[1]):
+        return "whole file"
+    return f"stretch from {seconds_text(span[0])} to {seconds_text(span[1])}"
+
+
 def _check_overlaps(name: str, meanings: Sequence[Meaning], where: str) -> None:
     """Refuse stretches of one recording that overlap and say different things."""
-    spans = sorted((meaning.span, meaning.label) for meaning in meanings if meaning.span is not None)
+    spans = sorted((meaning.span or (0.0, math.inf), meaning.label) for meaning in meanings)
     longest: dict[str, tuple[float, float]] = {}  # of each label, the stretch that ends last so far
     for span, label in spans:
         for other_label, other in longest.items():
             if other_label != label and span[0] < other[1]:
                 raise contradiction(
                     name,
-                    f"stretch from {seconds_text(other[0])} to {seconds_text(other[1])} ({other_label})",
-                    f"one from {seconds_text(span[0])} to {seconds_text(span[1])} ({label}) of {where}",
+                    f"{_stretch_text(other)} ({other_label})",
+                    f"{_stretch_text(span)} ({label}) of {where}",
+                    cure=_CORRECT,
                 )
         longest[label] = max(longest.get(label, span), span, key=lambda found: found[1])

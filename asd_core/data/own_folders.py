@@ -14,7 +14,7 @@ Where no folder is a label, the beginnings of file names are labels if every fil
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -24,21 +24,23 @@ from asd_core.data.folder_rules import (
     NORMAL_WORDS,
     FolderRules,
     check_kinds,
+    is_no_label,
     label_key,
+    normal_options,
     reads_like_normal,
     split_of,
-    words_of,
 )
 from asd_core.errors import DataSetError
+from asd_core.formats import display_name
 
 NO_ID = "00"
 _ID = re.compile(r"id_\w+", re.IGNORECASE)
 _SESSION = re.compile(
-    r"[\d\W_]*|\d[\dTZhms\W_]*"
-    r"|(?:day|week|month|year|session|run|rec|recording|take|batch|shift|night|date|part|chunk|segment)s?[\W_]*\d*",
+    r"[\d\W_]*|\d[\dTZhms\W_]*|(?:19|20)\d\d([-_.]?)[01]\d\1[0-3]\d(?!\d).*"
+    r"|(?:day|week|month|year|session|run|rec|recording|take|batch|shift|night|date|part|chunk|segment|fold)s?[\W_]*\d*",
     re.IGNORECASE,
 )
-"""Folders named by a date, a number or an occasion."""
+"""Folders named by a date and what is added to it, a number or an occasion."""
 _SHORT_NUMBER = re.compile(r"\d{1,3}")
 _BEGINNING = re.compile(r"[^\W\d_]+")
 _RECORDER_WORDS = frozenset(
@@ -105,15 +107,13 @@ class OwnMachine:
     remarks: tuple[str, ...] = ()
 
 
-def understand(names: Sequence[str], rules: FolderRules, *, where: str) -> dict[str, OwnMachine]:
-    """Find the machines below a root and what each file's names mean.
+def understand(names: Sequence[str], rules: FolderRules) -> dict[str, OwnMachine]:
+    """Find the machines below a root and what each file's names mean; `check_labels` says whether that will do.
 
     Parameters
     ----------
     names
         Paths of the files below the root, `/` between their parts.
-    where
-        The root, as errors call it.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def understand(names: Sequence[str], rules: FolderRules, *, where: str) -> dict[
     Raises
     ------
     DataSetError
-        No normal label; names that contradict each other; a kind of anomaly whose name says normal.
+        Names that contradict each other.
     """
     rules.check()
     if not names:
@@ -132,12 +132,12 @@ def understand(names: Sequence[str], rules: FolderRules, *, where: str) -> dict[
     heads = {name: _head(parts, rules) for name, parts in folders.items()}
     machines = sorted({head for head in heads.values() if head is not None})
     if not machines:
-        return {"": _without_label_folders(folders, rules, where)}
+        return {"": _without_label_folders(folders, rules)}
     if rules.ids_from is not None:
-        return {"": _machine((), folders, rules, where, ids_above=any(machines))}
+        return {"": _machine((), folders, rules, ids_above=any(machines))}
     if () in machines:
         machines = [()]
-    return {"/".join(head): _machine(head, folders, rules, where) for head in machines}
+    return {"/".join(head): _machine(head, folders, rules) for head in machines}
 
 
 def _head(parts: Sequence[str], rules: FolderRules) -> tuple[str, ...] | None:
@@ -162,21 +162,29 @@ def _is_name(part: str, rules: FolderRules) -> bool:
 
 
 def _machine(
-    head: tuple[str, ...],
-    folders: Mapping[str, tuple[str, ...]],
-    rules: FolderRules,
-    where: str,
-    *,
-    ids_above: bool = False,
+    head: tuple[str, ...], folders: Mapping[str, tuple[str, ...]], rules: FolderRules, *, ids_above: bool = False
 ) -> OwnMachine:
     own = {name: _below(head, parts) for name, parts in folders.items()}
     meanings = {
         name: _meaning(name, parts, rules, ids_above=ids_above) for name, parts in own.items() if parts is not None
     }
-    _check_labels(meanings, rules, where)
+    _check_file_names(meanings, rules)
     prefix = "/".join(head)
     is_folder = all(name.startswith(f"{prefix}/") for name in meanings) if prefix else False
-    return OwnMachine(prefix if is_folder else "", "folders", _with_plain_recordings(meanings))
+    remarks = _unlabelled_training(meanings.values(), rules)
+    return OwnMachine(prefix if is_folder else "", "folders", _with_plain_recordings(meanings), remarks)
+
+
+def _unlabelled_training(meanings: Collection[Meaning], rules: FolderRules) -> tuple[str, ...]:
+    """Warn of clips in a folder for training that lie in no label's folder, as where all training clips are normal."""
+    n_clips = sum(found.split == "train" and not found.word and found.label == "unlabelled" for found in meanings)
+    words = {found.word for found in meanings if _is_normal(found)} | set(rules.normal)
+    if not n_clips:
+        return ()
+    return (
+        f"unlabelled: {n_clips} clips for training lie in no label's folder and are not trained on: if they are "
+        f"normal, add {normal_options([HERE, *sorted(words)])}, or move them into a folder named normal there",
+    )
 
 
 def _below(head: Sequence[str], parts: Sequence[str]) -> tuple[str, ...] | None:
@@ -220,21 +228,12 @@ def _found_label(name: str, parts: tuple[str, ...], rules: FolderRules, *, ids_a
         contrary = [place for place, label in known if label != known[0][1]]
         if contrary:
             raise contradiction(name, f"folder {parts[known[0][0]]}", f"folder {parts[contrary[0]]}")
-        _check_name(name, parts[known[0][0]], known[0][1], rules)
         return known[0]
     named = [at for at, part in enumerate(parts) if _is_name(part, rules)]
     place = next(iter(named[1:] if ids_above else named), None)
     if place is not None:
-        return place, "anomalous"
+        return place, "unlabelled" if is_no_label(parts[place]) else "anomalous"
     return None, "normal" if HERE in rules.normal else "unlabelled"
-
-
-def plain_meaning(name: str, rules: FolderRules) -> Meaning:
-    """What the folders of a file say but for its label, which something else says."""
-    parts = [part for part in PurePosixPath(name).parts[:-1] if rules.label_of(part) is None]
-    machine_id = _machine_id([part for part in parts if split_of(part) is None], rules)
-    split = next(filter(None, map(split_of, parts)), None)
-    return Meaning("unlabelled", "", split, machine_id=machine_id or NO_ID)
 
 
 def check_label(name: str, meaning: Meaning, rules: FolderRules, *, where: str) -> None:
@@ -250,12 +249,12 @@ def is_kind(name: str) -> bool:
     return _is_name(name, NO_RULES) and not reads_like_normal(name) and label_key(name) not in NORMAL_WORDS
 
 
-def contradiction(name: str, one: str, other: str) -> DataSetError:
+def contradiction(
+    name: str, one: str, other: str, *, cure: str = "rename one of them, or move the clip"
+) -> DataSetError:
     """Return the error of a clip of which two names say different things."""
-    return DataSetError(
-        f"{name!a}: the {one} and the {other} say different things of it; rename one of them, or move the clip",
-        advice=f"{name}: the {one} and the {other} say different things of it. Rename one of them, or move the clip",
-    )
+    text = f"the {one} and the {other} say different things of it"
+    return DataSetError(f"{display_name(name)}: {text}; {cure}", advice=f"{name}: {text}. {cure[:1].upper()}{cure[1:]}")
 
 
 def _machine_id(parts: Sequence[str], rules: FolderRules) -> str | None:
@@ -266,30 +265,65 @@ def _machine_id(parts: Sequence[str], rules: FolderRules) -> str | None:
     return next((part for part in parts if _ID.fullmatch(part)), None)
 
 
-def _check_labels(meanings: Mapping[str, Meaning], rules: FolderRules, where: str) -> None:
-    kinds = {found.kind for found in meanings.values() if found.kind is not None}
-    unknown = [kind for kind in kinds if rules.label_of(kind) is None]
-    normal = {found.word for found in meanings.values() if _is_normal(found) and found.word}
-    check_kinds(unknown, rules, where, others=sorted(normal))
-    if not any(_is_normal(found) for found in meanings.values()):
-        raise no_normal_label(sorted(kinds), where)
+def check_labels(
+    meanings: Sequence[Meaning],
+    rules: FolderRules,
+    where: str,
+    *,
+    what: str = "folder of normal clips",
+    hint: str = "",
+) -> None:
+    """Refuse labels none of which is normal, or of which one counts as anomalous although its name says normal.
+
+    Parameters
+    ----------
+    where
+        The folder or table, as errors call it.
+    what
+        What is missing where no label is normal.
+    hint
+        What else would help then, for the command line.
+
+    Raises
+    ------
+    DataSetError
+        Such labels; the text gives the way out.
+    """
+    words = sorted({found.word for found in meanings if found.label == "anomalous"})
+    normal = [found for found in meanings if _is_normal(found)]
+    if not normal and words:
+        raise _no_normal_label(words, where, what, hint)
+    if not normal and rules.normal:
+        raise _nothing_called(rules.normal, where, what)
+    unknown = [word for word in words if rules.label_of(word) is None]
+    check_kinds(unknown, rules, where, others=sorted({found.word for found in normal if found.word}))
 
 
 def _is_normal(found: Meaning) -> bool:
     return found.label == "normal"
 
 
-def no_normal_label(names: Sequence[str], where: str, *, what: str = "folder of normal clips") -> DataSetError:
-    """Return the error of a data set none of whose labels is a normal one."""
+def _no_normal_label(names: Sequence[str], where: str, what: str, hint: str) -> DataSetError:
+    """The error of a data set none of whose labels is a normal one; it proposes only names that say so."""
     usual = f"{', '.join(NORMAL_WORDS[:-1])} or {NORMAL_WORDS[-1]}"
-    readable = [name for name in names if reads_like_normal(name)]
-    likely = readable or list(names[:1])
-    way = f"Enter {', '.join(readable)} as the normal label" if readable else "Enter the name of the normal label"
-    example = f", for example {' '.join(f'--normal {name}' for name in likely)}" if names else ""
+    listed = ", ".join(map(display_name, names))
+    likely = [name for name in names if reads_like_normal(name)]
+    way = f"Enter {', '.join(likely)} as the normal label" if likely else "Enter the name of the normal label"
+    options = normal_options(likely or ["NAME"])
     return DataSetError(
-        f"no {what} in {where}: it has {', '.join(names)}; name the normal one with --normal{example}, or call it "
-        f"{usual}",
-        advice=f"{way}, or call it {usual}: no {what} was found, only {', '.join(names)}",
+        f"no {what} in {where}: it has {listed}; name the normal one with {options}, or call it {usual}" + hint,
+        advice=f"{way}, or call it {usual}: no {what} was found, only {listed}",
+    )
+
+
+def _nothing_called(names: Sequence[str], where: str, what: str) -> DataSetError:
+    """The error of a normal label that is named where there are no labels at all."""
+    missing = " or ".join(names)
+    return DataSetError(
+        f"no {what} in {where}: there is nothing called {missing}, and no other label; put the normal clips into a "
+        f"folder of that name, or say that all clips without a label are normal: --normal {HERE}",
+        advice=f"Put the normal clips into a folder called {missing}, or say that everything else is normal: there is "
+        "nothing of that name, and no other label",
     )
 
 
@@ -301,16 +335,13 @@ def _with_plain_recordings(meanings: Mapping[str, Meaning]) -> dict[str, Meaning
     return {name: replace(found, recording=None) for name, found in meanings.items()}
 
 
-def _without_label_folders(folders: Mapping[str, tuple[str, ...]], rules: FolderRules, where: str) -> OwnMachine:
+def _without_label_folders(folders: Mapping[str, tuple[str, ...]], rules: FolderRules) -> OwnMachine:
     """Labels from the beginnings of file names; none where not every file has one, or none is normal."""
     beginnings = {name: _beginning(name, rules) for name in folders}
     named = {name: beginning for name, beginning in beginnings.items() if beginning is not None}
     n_normal = sum(rules.label_of(beginning) == "normal" for beginning in named.values())
     if n_normal and len(named) == len(folders):
-        return _by_beginning(folders, named, rules, where)
-    unnamed = sorted({part for parts in folders.values() for part in parts if _is_name(part, rules)})
-    if HERE not in rules.normal and (unnamed or rules.normal):
-        raise no_normal_label(unnamed or sorted(set(named.values())), where)
+        return _by_beginning(folders, named, rules)
     meanings = {name: _meaning(name, parts, rules) for name, parts in folders.items()}
     remarks: tuple[str, ...] = ()
     if HERE not in rules.normal:
@@ -329,15 +360,14 @@ def _without_label_folders(folders: Mapping[str, tuple[str, ...]], rules: Folder
 
 
 def _by_beginning(
-    folders: Mapping[str, tuple[str, ...]], beginnings: Mapping[str, str], rules: FolderRules, where: str
+    folders: Mapping[str, tuple[str, ...]], beginnings: Mapping[str, str], rules: FolderRules
 ) -> OwnMachine:
     meanings = {name: _named_meaning(name, parts, beginnings[name], rules) for name, parts in folders.items()}
-    _check_labels(meanings, rules, where)
     return OwnMachine("", "names", _with_plain_recordings(meanings))
 
 
 def _named_meaning(name: str, parts: tuple[str, ...], beginning: str, rules: FolderRules) -> Meaning:
-    label = rules.label_of(beginning) or "anomalous"
+    label = rules.label_of(beginning) or ("unlabelled" if is_no_label(beginning) else "anomalous")
     others = [part for part in parts if split_of(part) is None]
     machine_id = _machine_id(others, rules)
     split = next(filter(None, map(split_of, parts)), None)
@@ -362,9 +392,12 @@ def _beginning(name: str, rules: FolderRules) -> str | None:
     return None if match is None or match[0].casefold() in _RECORDER_WORDS else match[0]
 
 
-def _check_name(name: str, folder: str, label: str, rules: FolderRules) -> None:
-    """Refuse a file whose whole name, but for numbers, is the word for the other label."""
-    words = words_of(PurePosixPath(name).stem) - {"id"}
-    other = rules.label_of(next(iter(words))) if len(words) == 1 else None
-    if other is not None and other != label:
-        raise contradiction(name, f"folder {folder}", "file's name")
+def _check_file_names(meanings: Mapping[str, Meaning], rules: FolderRules) -> None:
+    """Refuse a file whose name says the opposite of its folder, where names alone would be labels."""
+    beginnings = {name: _beginning(name, rules) for name in meanings}
+    labels = {name: rules.label_of(beginning or "") for name, beginning in beginnings.items()}
+    if None in beginnings.values() or "normal" not in labels.values():
+        return
+    for name, found in meanings.items():
+        if labels[name] not in (None, found.label) and found.label != "unlabelled":
+            raise contradiction(name, f"folder {found.word}", "file's name")

@@ -31,6 +31,8 @@ CHAIN_RATIO = 2.0
 CHAIN_SHARE = 0.15
 """A chain's borders must also lie among the lowest share of borders between clips that do not follow each other."""
 _RANDOM_BORDERS = 1000
+_MOST_DIGITS = 100
+"""More of them are no number in a name; Python refuses to read some thousands."""
 
 
 class Named(Protocol):
@@ -39,6 +41,10 @@ class Named(Protocol):
     @property
     def relative(self) -> str:
         """Path below the machine's folder, `/` between its parts."""
+
+    @property
+    def shown(self) -> str:
+        """The same with its owner's name for it: natural order of these stands for the order of recording."""
 
     @property
     def machine_id(self) -> str:
@@ -88,7 +94,15 @@ class Recordings:
 def natural_key(path: str) -> tuple[tuple[int, str], ...]:
     """Sort key in which `clip_9` comes before `clip_10`."""
     parts = re.split(r"(\d+)", path)
-    return tuple((int(part), "") if part.isdigit() and part.isascii() else (-1, part) for part in parts)
+    return tuple(
+        (int(part), "") if part.isdigit() and part.isascii() and len(part) <= _MOST_DIGITS else (-1, part)
+        for part in parts
+    )
+
+
+def name_order(clip: Named) -> tuple[tuple[tuple[int, str], ...], str]:
+    """Sort key for the natural order of the owners' names; equal names are ordered by path."""
+    return natural_key(clip.shown), clip.relative
 
 
 def find_recordings(clips: Sequence[Named], prints: Sequence[SoundPrint | None]) -> Recordings:
@@ -113,7 +127,11 @@ def find_recordings(clips: Sequence[Named], prints: Sequence[SoundPrint | None])
         how = "found" if 2 * len(chains) >= len(clips) > 0 else "order"
         labels, units = _labels_by_sound(chains if how == "found" else {}, by_id)
     counts = [len({labels[row] for row in rows}) for rows in by_id.values()]
-    return Recordings(how, tuple(labels), _joined(units, doubles), doubles, min(counts, default=0))
+    n_least, joined = min(counts, default=0), _joined(units, doubles)
+    if joined is None:  # all recordings share sounds: those stay together, recordings do not
+        joined = _joined(_labels_by_sound({}, by_id)[1], doubles) or tuple(units)
+        n_least = min(n_least, 1)
+    return Recordings(how, tuple(labels), joined, doubles, n_least)
 
 
 def in_runs(clips: Sequence[Named], recordings: Recordings) -> Recordings:
@@ -125,9 +143,9 @@ def in_runs(clips: Sequence[Named], recordings: Recordings) -> Recordings:
 def assign_folds(clips: Sequence[Named], recordings: Recordings, *, n_folds: int = FOLDS, seed: int) -> IntArray:
     """Deal whole units to folds; fewer than `n_folds` units are left out one at a time.
 
-    A function of seed and relative paths. Each unit goes to the fold with the fewest clips of its machine id so far.
-    Fold 0, which is held out where only one is, is the one with the most units: the more recordings a threshold rests
-    on, the better it holds for others.
+    A function of seed, names and relative paths. Each unit goes to the fold with the fewest clips of its machine id so
+    far. Fold 0, which is held out where only one is, is the one with the most units: the more recordings a threshold
+    rests on, the better it holds for others.
 
     Returns
     -------
@@ -138,7 +156,7 @@ def assign_folds(clips: Sequence[Named], recordings: Recordings, *, n_folds: int
     for row, name in enumerate(recordings.units):
         by_unit[name].append(row)
     n_folds = max(1, min(n_folds, len(by_unit)))
-    units = sorted(by_unit.values(), key=lambda rows: min(natural_key(clips[row].relative) for row in rows))
+    units = sorted(by_unit.values(), key=lambda rows: min(name_order(clips[row]) for row in rows))
     totals: Counter[int] = Counter()
     of_id: Counter[tuple[int, str]] = Counter()
     folds = np.zeros(len(clips), dtype=np.int64)
@@ -191,7 +209,7 @@ def find_doubles(prints: Sequence[SoundPrint | None]) -> tuple[tuple[int, ...], 
 def _rows_by_id(clips: Sequence[Named]) -> dict[str, list[int]]:
     """Rows of each machine id in natural name order."""
     rows: dict[str, list[int]] = defaultdict(list)
-    for row in sorted(range(len(clips)), key=lambda row: natural_key(clips[row].relative)):
+    for row in sorted(range(len(clips)), key=lambda row: name_order(clips[row])):
         rows[clips[row].machine_id].append(row)
     return rows
 
@@ -228,13 +246,13 @@ def _merged(groups: Sequence[Sequence[int]]) -> list[set[int]]:
     return list({id(group): group for group in of.values()}.values())
 
 
-def _joined(units: list[str], doubles: Sequence[Sequence[int]]) -> tuple[str, ...]:
-    """Move each double to the unit of its group's first clip, unless nothing would be left to split."""
+def _joined(units: Sequence[str], doubles: Sequence[Sequence[int]]) -> tuple[str, ...] | None:
+    """Move each double to the unit of its group's first clip; None where nothing would be left to split."""
     moved = list(units)
     for group in doubles:
         for row in group:
             moved[row] = units[group[0]]
-    return tuple(moved if len(set(moved)) > 1 else units)
+    return tuple(moved) if len(set(moved)) > 1 or len(set(units)) < 2 else None
 
 
 def _units_of_given(labels: Sequence[str], by_id: dict[str, list[int]]) -> list[str]:
@@ -276,10 +294,10 @@ def _chains(clips: Sequence[Named], prints: Sequence[SoundPrint | None], by_id: 
     for rows in by_id.values():
         by_folder: dict[str, list[int]] = defaultdict(list)
         for row in rows:
-            by_folder[clips[row].relative.rpartition("/")[0]].append(row)
+            by_folder[clips[row].shown.rpartition("/")[0]].append(row)
         for neighbours in by_folder.values():
             for chain in _chains_of([prints[row] for row in neighbours]):
-                first, last = (clips[neighbours[place]].relative for place in (chain[0], chain[-1]))
+                first, last = (clips[neighbours[place]].shown for place in (chain[0], chain[-1]))
                 found |= {neighbours[place]: f"{first} to {last}" for place in chain}
     return found
 

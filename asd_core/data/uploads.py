@@ -1,36 +1,32 @@
 """Clips that came through the dashboard: a session's quota, decoding, and names made from their content.
 
-The owners' names for them are kept in `names.jsonl`, one JSON object `{"path", "name"}` per line; a later
-line replaces an earlier one. Earlier releases kept one object in `names.json`, which is still read, never written.
+The owners' names for them are kept by `asd_core.data.names`.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from asd_core.audio.kinds import kind_of
 from asd_core.audio.reading import MAX_UPLOAD_BYTES
+from asd_core.audio.recorded import time_in_name, time_in_wav
 from asd_core.audio.sandbox import decode_upload
 from asd_core.data.folder_rules import NORMAL_WORDS, FolderRules
 from asd_core.data.library import checked_name
+from asd_core.data.names import NAMES, ClipNames, RecordedTime, name_lines, names_content, owner_name, read_names
 from asd_core.data.own_folders import is_kind
 from asd_core.data.table import KnownSet, read_library, table_lock, uploads_dir, writable_library, write_table
 from asd_core.errors import AudioError, DataSetError, FileError, UsageError
 from asd_core.formats import display_name
-from asd_core.system.clock import utc_now
+from asd_core.system.clock import local_now, utc_now
 from asd_core.system.disk import check_free_disk
-from asd_core.system.files import parse_json, read_if_present, replace_beneath
+from asd_core.system.files import replace_beneath
 from asd_core.system.locks import data_set_lock
 from asd_core.system.logs import event
-
-_NAMES, _OLD_NAMES = "names.jsonl", "names.json"
-_MAX_NAMES_BYTES = 256 * 2**20
 
 _SUFFIXES = {
     "mp3": ".mp3",
@@ -207,7 +203,7 @@ def _keep(place: Destination, uploads: Sequence[Upload]) -> tuple[KnownSet, int]
         known = _listed(place.root)
         clips = {place.folder / _storage_name(upload.content): upload for upload in uploads}
         new = [path for path in clips if not path.exists()]
-        _note_names(known, {path.relative_to(place.root).as_posix(): clips[path].name for path in clips})
+        _note_names(known, {path.relative_to(place.root).as_posix(): upload for path, upload in clips.items()})
         for path in new:
             _write_below_uploads(path, clips[path].content)
     return known, len(new)
@@ -238,91 +234,35 @@ def _check_not_taken(known: KnownSet | None, root: Path) -> None:
         raise DataSetError(f"{root.name!r} is the name of another data set; choose another one")
 
 
-@dataclass(frozen=True)
-class ClipNames:
-    """Names that the owners of uploaded clips gave them.
-
-    Parameters
-    ----------
-    names
-        Relative path of a clip to its name, fit to show.
-    faults
-        Messages: which file of names is damaged, and where. The other names are still given.
-    """
-
-    names: Mapping[str, str] = field(default_factory=dict)
-    faults: tuple[str, ...] = ()
-
-
 def upload_names(known: KnownSet) -> ClipNames:
     """Read the names of a data set's uploaded clips; none where no clip was uploaded to it."""
-    older, newer = _whole_names(known.folder / _OLD_NAMES), _line_names(known.folder / _NAMES)
-    return ClipNames({**older.names, **newer.names}, older.faults + newer.faults)
+    return read_names(known.folder)
 
 
-def _line_names(path: Path) -> ClipNames:
-    try:
-        lines = _regular_bytes(path).splitlines()
-    except FileError as error:
-        return ClipNames(faults=(_names_fault(path, str(error)),))
-    names: dict[str, str] = {}
-    damaged: list[int] = []
-    for number, line in enumerate(lines, start=1):
-        entry = _json_object(line)
-        clip, name = entry.get("path"), entry.get("name")
-        if isinstance(clip, str) and isinstance(name, str):
-            names[clip] = display_name(name)
-        else:
-            damaged.append(number)
-    if not damaged:
-        return ClipNames(names)
-    return ClipNames(names, (_names_fault(path, f"{len(damaged)} lines, the first is line {damaged[0]}"),))
-
-
-def _whole_names(path: Path) -> ClipNames:
-    if not os.path.lexists(path):
-        return ClipNames()
-    try:
-        names = _json_object(_regular_bytes(path)).get("names")
-    except FileError as error:
-        return ClipNames(faults=(_names_fault(path, str(error)),))
-    if not isinstance(names, dict):
-        return ClipNames(faults=(_names_fault(path, "it must hold an object with names"),))
-    return ClipNames({path: display_name(str(name)) for path, name in names.items()})
-
-
-def _names_fault(path: Path, reason: str) -> str:
-    return f"{path.name} is damaged ({reason}): it is kept as it is, and clips without a name show their stored one"
-
-
-def _json_object(content: bytes) -> dict[str, object]:
-    """Parse a JSON object; empty for anything else."""
-    try:
-        found = parse_json(content)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _regular_bytes(path: Path) -> bytes:
-    """Read a whole file of names, nothing where there is none; raises FileError where it is no regular file."""
-    return read_if_present(path, at_most=_MAX_NAMES_BYTES) or b""
-
-
-def _note_names(known: KnownSet, names: Mapping[str, str]) -> None:
+def _note_names(known: KnownSet, clips: Mapping[str, Upload]) -> None:
     """Append the names that are new or changed, all or nothing; what the file holds, damaged or not, stays."""
-    kept, path = upload_names(known).names, known.folder / _NAMES
-    changed = {clip: name for clip, name in names.items() if kept.get(clip) != display_name(name)}
+    kept, path = upload_names(known).names, known.folder / NAMES
+    changed = {clip: upload for clip, upload in clips.items() if kept.get(clip) != owner_name(upload.name)}
     if not changed:
         return
     try:
-        before = _regular_bytes(path)
+        before = names_content(path)
     except FileError as error:
         raise DataSetError(f"{error}; move it away, then upload again") from error
     if before and not before.endswith(b"\n"):
         before += b"\n"
-    lines = [json.dumps({"path": clip, "name": display_name(name)}) + "\n" for clip, name in changed.items()]
-    _write_below_uploads(path, before + "".join(lines).encode("ascii"))
+    names = {clip: upload.name for clip, upload in changed.items()}
+    recorded = {clip: _recorded(upload) for clip, upload in changed.items()}
+    _write_below_uploads(path, before + name_lines(names, recorded))
+
+
+def _recorded(upload: Upload) -> RecordedTime:
+    """When an upload was recorded: browsers send no time of a file, so that the present stands in for it."""
+    if (time := time_in_name(upload.name)) is not None:
+        return RecordedTime(time, "name")
+    if (time := time_in_wav(upload.content)) is not None:
+        return RecordedTime(time, "metadata")
+    return RecordedTime(local_now(), "upload")
 
 
 def _label_folder(kind: str | None) -> str:

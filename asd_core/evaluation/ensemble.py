@@ -118,7 +118,7 @@ def _check_same_clips(members: Sequence[Member], tested: Sequence[dict[str, Scor
             if clip.digest not in found:
                 raise DataSetError(
                     f"an ensemble needs the same test clips of every detector: {member.title} has no score of "
-                    f"{clip.path} (SHA-256 {clip.digest[:16]})"
+                    f"{clip.shown} (SHA-256 {clip.digest[:16]})"
                 )
 
 

@@ -6,11 +6,12 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from asd_core.errors import DataSetError
 from asd_core.evaluation.scores import ScoredClip, Scores
-from asd_core.formats import cell_text
+from asd_core.formats import cell_number, cell_text, separator_of
 
 SCORE_NAMES = ("anomaly_score", "score")
 MAX_ROWS = 1_000_000
@@ -19,6 +20,8 @@ MAX_ROWS = 1_000_000
 def read_scores(path: Path) -> dict[str, float]:
     """Read a CSV with the columns `path` and `anomaly_score` (or `score`), such as the `score` command's.
 
+    It may be one for Excel, or saved by it: with a byte-order mark, semicolons and decimal commas.
+
     Raises
     ------
     DataSetError
@@ -26,11 +29,13 @@ def read_scores(path: Path) -> dict[str, float]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.DictReader(stream)
+            first = stream.readline()
+            separator = separator_of(first, "path")
+            rows = csv.DictReader(chain([first], stream), delimiter=separator)
             column = _score_column(rows.fieldnames, path)
             found: dict[str, float] = {}
             for number, row in enumerate(rows, start=2):
-                _take(found, row, column, f"{path}:{number}")
+                _take(found, row["path"], _score(row[column], separator), f"{path}:{number}")
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataSetError(f"{path} is not a CSV file in UTF-8 ({type(error).__name__})") from error
     return found
@@ -43,12 +48,15 @@ def _score_column(names: Sequence[str] | None, path: Path) -> str:
     raise DataSetError(f"{path} must have the columns path and {' or '.join(SCORE_NAMES)} in its first line")
 
 
-def _take(found: dict[str, float], row: Mapping[str, str | None], column: str, place: str) -> None:
-    name = cell_text(row["path"] or "")
+def _score(cell: str | None, separator: str) -> float:
     try:
-        value = float(row[column] or "")
+        return cell_number(cell or "", separator=separator)
     except ValueError:
-        value = math.nan
+        return math.nan
+
+
+def _take(found: dict[str, float], path: str | None, value: float, place: str) -> None:
+    name = cell_text(path or "")
     if not name or not math.isfinite(value):
         raise DataSetError(f"{place}: a row needs a path and a finite score")
     if name in found:
@@ -59,7 +67,9 @@ def _take(found: dict[str, float], row: Mapping[str, str | None], column: str, p
 
 
 def rescore(scores: Scores, imported: Mapping[str, float], *, machine: str, required: bool = True) -> Scores:
-    """Give each clip the imported score of its path (relative to the machine's folder or to the folder above).
+    """Give each clip the imported score of its path, or of its owner's name for it with its folder.
+
+    Both are relative to the machine's folder or to the folder above.
 
     Parameters
     ----------
@@ -74,9 +84,10 @@ def rescore(scores: Scores, imported: Mapping[str, float], *, machine: str, requ
     taken: list[ScoredClip] = []
     missing: list[str] = []
     for clip in scores.clips:
-        value = imported.get(clip.path, imported.get(f"{machine}/{clip.path}"))
+        names = dict.fromkeys((clip.path, clip.shown))
+        value = next((imported[key] for name in names for key in (name, f"{machine}/{name}") if key in imported), None)
         if value is None:
-            missing.append(clip.path)
+            missing.append(clip.shown)
         else:
             taken.append(replace(clip, anomaly_score=value))
     if missing and required:

@@ -19,6 +19,8 @@ from asd_core.types import BoolArray, FloatArray
 SCORES = "scores.csv"
 
 SCORE_COLUMNS = ("path", "machine_id", "split", "label", "kind", "digest", "anomaly_score")
+NAME_COLUMN = "name"
+"""A last column, where clips are called otherwise than their files."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class ScoredClip:
         `heldout` (normal clips, scored by a model that has not heard them) or `test`.
     digest
         SHA-256 of the file.
+    name
+        What its owner calls it, with its folder, as `asd_core.data.clips.Clip.shown` is; empty where that is its path.
     """
 
     path: str
@@ -42,6 +46,12 @@ class ScoredClip:
     kind: str
     digest: str
     anomaly_score: float
+    name: str = ""
+
+    @property
+    def shown(self) -> str:
+        """How pages, tables and reports call it."""
+        return self.name or self.path
 
 
 @dataclass(frozen=True)
@@ -94,12 +104,13 @@ def finite_float(text: str) -> float:
 
 def format_scores(scores: Sequence[ScoredClip]) -> bytes:
     """Write scores as CSV; raises InputError where one is not finite."""
-    rows: list[Sequence[str | float]] = [SCORE_COLUMNS]
+    columns = (*SCORE_COLUMNS, NAME_COLUMN) if any(clip.name for clip in scores) else SCORE_COLUMNS
+    rows: list[Sequence[str | float]] = [columns]
     for clip in scores:
         if not math.isfinite(clip.anomaly_score):
-            raise InputError(f"the score of {clip.path!r} is not finite")
-        *text, score = (getattr(clip, column) for column in SCORE_COLUMNS)
-        rows.append([*text, float(score)])
+            raise InputError(f"the score of {clip.shown!r} is not finite")
+        named = replace(clip, anomaly_score=float(clip.anomaly_score))
+        rows.append([getattr(named, column) for column in columns])
     return csv_text(rows).encode("utf-8", "backslashreplace")
 
 
@@ -107,18 +118,19 @@ def parse_scores(content: bytes) -> Scores:
     """Read what `format_scores` gave; raises ArtifactError where it is damaged."""
     try:
         rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
-        if tuple(rows[0]) != SCORE_COLUMNS:
+        columns = tuple(rows[0])
+        if columns not in (SCORE_COLUMNS, (*SCORE_COLUMNS, NAME_COLUMN)):
             raise ArtifactError(f"{SCORES} must have the columns {SCORE_COLUMNS}")
-        clips = tuple(_scored_clip(row, number) for number, row in enumerate(rows[1:], start=1))
+        clips = tuple(_scored_clip(row, number, len(columns)) for number, row in enumerate(rows[1:], start=1))
     except (ValueError, IndexError, TypeError, csv.Error) as error:
         raise ArtifactError(f"{SCORES} is damaged: {error}") from error
     return Scores(clips)
 
 
-def _scored_clip(row: Sequence[str], number: int) -> ScoredClip:
-    if len(row) != len(SCORE_COLUMNS):
-        raise ValueError(f"clip {number} must have {len(SCORE_COLUMNS)} columns, got {len(row)}")
-    path, machine_id, split, label, kind, digest = map(cell_text, row[:-1])
+def _scored_clip(row: Sequence[str], number: int, n_columns: int) -> ScoredClip:
+    if len(row) != n_columns:
+        raise ValueError(f"clip {number} must have {n_columns} columns, got {len(row)}")
+    path, machine_id, split, label, kind, digest, score, name = [*map(cell_text, row), ""][: len(SCORE_COLUMNS) + 1]
     if split not in ("heldout", "test") or label not in LABELS:
         raise ValueError(f"clip {number} has an unknown split or label")
-    return ScoredClip(path, machine_id, split, label, kind, digest, finite_float(row[-1]))
+    return ScoredClip(path, machine_id, split, label, kind, digest, finite_float(score), name)

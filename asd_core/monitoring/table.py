@@ -153,6 +153,11 @@ def is_running(path: Path) -> bool:
     return is_held(_lock(path))
 
 
+def own_files(path: Path) -> frozenset[str]:
+    """Where a table and its lock are, links resolved."""
+    return frozenset(map(os.path.realpath, (path, _lock(path))))
+
+
 def _lock(path: Path) -> Path:
     return path.with_name(f".{path.name}.lock")
 

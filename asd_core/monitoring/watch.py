@@ -1,31 +1,36 @@
 """Listening all day: clips are scored as they arrive in a folder, and alarms raised and cleared.
 
-A clip has arrived when it can be read in full, or when its size and time are the same at two looks. It is then judged,
-once per path, and added to the table; a path in the table is never judged again. Sub-folders are included, hidden files
-and folders are not, and links are refused, never followed.
+A clip has arrived when its header says where it ends and it can be read up to there, or when its size and time are the
+same at two looks. It is then judged,
+once per path, and added to the table; a path in the table is never judged again. Sub-folders are included; hidden files
+and folders, those of operating systems and files that are no recordings are not, but counted. Links are refused, never
+followed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from asd_core.artifacts.store import Artifact, open_artifact
 from asd_core.audio.kinds import readable_suffixes
+from asd_core.audio.opening import opened
 from asd_core.audio.reading import read_waveform
+from asd_core.data.folders import Skipped, litter_kind
 from asd_core.detectors.contract import Detector
 from asd_core.errors import AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.formats import TRAINED_ON_SIMULATED
 from asd_core.monitoring.alarms import DRIFT_CLIPS, MAX_WINDOW, AlarmRule, Judge
 from asd_core.monitoring.rows import CLEARED, RAISED, WatchRow, unescaped
-from asd_core.monitoring.table import WatchTable, default_table, open_table
+from asd_core.monitoring.table import WatchTable, default_table, open_table, own_files
 from asd_core.system.clock import utc_now
 from asd_core.tasks.score import score_waveform
 from asd_core.types import Waveform
@@ -35,6 +40,8 @@ SETTLED_S = 3.0
 """A folder that changed less than this ago may change again within one tick of its clock; FAT's tick is 2 s."""
 RELIST_S = 60.0
 """A folder is listed again after this long in any case: some network file systems never report a change."""
+
+LINKED = "linked folders"
 
 Signature = tuple[int, int]
 """Size in bytes and time of the last change in ns: a file that is still being written changes one of them."""
@@ -90,6 +97,7 @@ class WatchReport:
     n_cleared: int = 0
     alarm: bool = False
     drift: str = ""
+    skipped: Skipped = field(default_factory=Skipped)
     warnings: list[str] = field(default_factory=list)
 
     def count(self, row: WatchRow) -> None:
@@ -105,6 +113,7 @@ class WatchReport:
         own = {name: getattr(self, name) for name in ("title", "simulated", "n_before", "n_judged", "refused")}
         own |= {name: getattr(self, name) for name in ("n_raised", "n_cleared", "alarm", "drift", "warnings")}
         own |= {name: os.fspath(getattr(self, name)) for name in ("folder", "table", "model")}
+        own["skipped"] = self.skipped.to_json()
         return {"schema": 1, "command": "watch", **own, "rule": {"k": self.rule.k, "n": self.rule.n}}
 
 
@@ -200,6 +209,7 @@ class _Watcher:
                 break
             self._stop.wait(self._request.poll_s)
         self.report.alarm, self.report.drift = self._judge.alarm, self._judge.drift
+        self.report.skipped = self._waiting.skipped(but=own_files(self._table.path))
 
     def _look(self) -> dict[str, Signature] | None:
         """Clips not judged yet, the oldest first, then by name; None while the folder is missing."""
@@ -225,7 +235,7 @@ class _Watcher:
             sound = _read(path, self._artifact.channel)
             if sound is None:
                 continue
-            if not _is_whole(sound) and self._unfinished.get(path) != signature:
+            if not _is_whole(path, sound) and self._unfinished.get(path) != signature:
                 self._unfinished[path] = signature
                 continue
             self._unfinished.pop(path, None)
@@ -254,12 +264,16 @@ class _Watcher:
 
 @dataclass
 class _Listed:
-    """A folder as it was listed: its inode and time of change, what is in it, and when it was listed."""
+    """A folder as it was listed: its inode and time of change, what is in it, and when it was listed.
+
+    `others` are kind and path of what is no clip.
+    """
 
     inode: int
     changed_ns: int
     folders: list[str]
     clips: list[str]
+    others: list[tuple[str, str]]
     at: float
     was_settled: bool
 
@@ -306,6 +320,15 @@ class _Waiting:
         self._listed = listed
         return found
 
+    def skipped(self, *, but: Set[str]) -> Skipped:
+        """What was no clip at the last look, by path below the folder; `but` are paths of our own files."""
+        return Skipped.of(
+            (kind, os.path.relpath(path, self._root))
+            for listed in self._listed.values()
+            for kind, path in listed.others
+            if path not in but
+        )
+
     def _listing(self, place: str) -> _Listed:
         status = Path(place).stat(follow_symlinks=place == self._root)
         before = self._listed.get(place)
@@ -313,18 +336,29 @@ class _Waiting:
 
 
 def _list(place: str, status: os.stat_result) -> _Listed:
-    """List the sub-folders and audio files of a folder; hidden ones are left out, and links are not followed."""
+    """List the sub-folders, the audio files and all else in a folder; links are not followed."""
+    folders, clips, others = [], [], []
+    suffixes = readable_suffixes()
     with os.scandir(place) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
-    folders = [entry.path for entry in visible if entry.is_dir(follow_symlinks=False)]
-    no_clips = set(folders)
-    clips = [
-        entry.path
-        for entry in visible
-        if entry.path not in no_clips and entry.name.lower().endswith(readable_suffixes())
-    ]
+        for entry in entries:
+            if (kind := _kind(entry, suffixes)) is not None:
+                others.append((kind, entry.path))
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            else:
+                clips.append(entry.path)
     was_settled = time.time() - status.st_mtime > SETTLED_S
-    return _Listed(status.st_ino, status.st_mtime_ns, folders, clips, time.monotonic(), was_settled)
+    return _Listed(status.st_ino, status.st_mtime_ns, folders, clips, others, time.monotonic(), was_settled)
+
+
+def _kind(entry: os.DirEntry[str], suffixes: Sequence[str]) -> str | None:
+    """Kind under which an entry is passed over; None for a folder and for what is called like a recording."""
+    if (kind := litter_kind(entry.name)) is not None or entry.is_dir(follow_symlinks=False):
+        return kind
+    suffix = Path(entry.name).suffix.lower()
+    if suffix in suffixes:
+        return None
+    return LINKED if entry.is_dir() else suffix or "without suffix"
 
 
 def _signature(path: str) -> Signature | None:
@@ -343,8 +377,19 @@ def _read(path: str, channel: int | None) -> Waveform | AudioError | None:
         return error if os.path.lexists(path) else None
 
 
-def _is_whole(sound: Waveform | AudioError) -> bool:
-    return isinstance(sound, Waveform) and not any(line.startswith("truncated") for line in sound.warnings)
+def _is_whole(path: str, sound: Waveform | AudioError) -> bool:
+    if isinstance(sound, AudioError) or any(line.startswith(("truncated", "unfinished")) for line in sound.warnings):
+        return False
+    return _states_its_end(path)
+
+
+def _states_its_end(path: str) -> bool:
+    """Whether a readable file says where it ends; others, such as an MP3, can be read at any time while they grow."""
+    with contextlib.suppress(AudioError), opened(path) as descriptor:
+        start, n_bytes = os.read(descriptor, 8), os.fstat(descriptor).st_size
+        length = int.from_bytes(start[4:], "little")
+        return start[:4] == b"fLaC" or (start[:4] == b"RIFF" and 0 < length <= n_bytes - 8)
+    return False
 
 
 def _traits(sound: Waveform | AudioError) -> ClipTraits | None:

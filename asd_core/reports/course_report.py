@@ -238,7 +238,7 @@ def _spectra(assessments: Sequence[Assessment]) -> dict[str, Markup]:
         clip = next(clip for clip in first.clips if clip.label == label)
         frames = log_mel(read_clip(clip.path, channel=first.artifact.channel, span=clip.span).samples)
         png = heatmap_png(frames, low=low, high=high)
-        heading = f"{label}{f' ({clip.kind})' if clip.kind else ''}: {clip.relative}; {low:g} to {high:g} dB, 128 bands"
+        heading = f"{label}{f' ({clip.kind})' if clip.kind else ''}: {clip.shown}; {low:g} to {high:g} dB, 128 bands"
         pictures[heading] = image_svg(png, width=640, height=200, title=heading)
     return pictures
 

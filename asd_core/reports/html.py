@@ -426,7 +426,7 @@ def _map(entry: _Entry, waveform: Waveform) -> dict[str, str]:
 
 
 def _clip_name(clip: ScoredClip) -> str:
-    return f"{clip.path}{f' ({clip.kind})' if clip.kind else ''}"
+    return f"{clip.shown}{f' ({clip.kind})' if clip.kind else ''}"
 
 
 def _settings(entries: Sequence[_Entry]) -> list[tuple[str, str]]:

@@ -17,3 +17,8 @@ def age_s(moment: str) -> float:
     if then.tzinfo is None:
         raise ValueError(f"{moment} must name its time zone")
     return (datetime.now(UTC) - then).total_seconds()
+
+
+def local_now() -> datetime:
+    """The present moment in this machine's time, in whole seconds, without a zone."""
+    return datetime.now(UTC).astimezone().replace(tzinfo=None, microsecond=0)

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from asd_core.errors import FileError
-from asd_core.formats import spreadsheet_cell
+from asd_core.formats import PLAIN, CsvStyle, spreadsheet_cell
 
 MAX_JSON_DEPTH = 64
 """Nested lists and objects; our own files have at most 8 levels. Python's reader, and its writer even sooner, raises a
@@ -251,16 +251,17 @@ def is_writable(folder: Path) -> bool:
     return os.access(next(path for path in (place, *place.parents) if os.path.lexists(path)), os.W_OK | os.X_OK)
 
 
-def csv_text(rows: Iterable[Sequence[str | float | None]]) -> str:
+def csv_text(rows: Iterable[Sequence[str | float | None]], *, style: CsvStyle = PLAIN) -> str:
     """Write rows as CSV in which no text is a formula; read its cells with `csv` and `formats.cell_text`.
 
-    A carriage return is quoted, which Python 3.11's writer leaves bare.
+    A carriage return is quoted, which Python 3.11's writer leaves bare. The style's byte-order mark is the caller's
+    affair, since a text may be a part of a file.
     """
     stream = io.StringIO(newline="")
-    plain = csv.writer(stream, lineterminator="\n")
-    quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    plain = csv.writer(stream, delimiter=style.separator, lineterminator="\n")
+    quoted = csv.writer(stream, delimiter=style.separator, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for row in rows:
-        cells = [spreadsheet_cell(value) for value in row]
+        cells = [spreadsheet_cell(value, decimal=style.decimal) for value in row]
         (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
     return stream.getvalue()
 

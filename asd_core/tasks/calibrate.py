@@ -248,7 +248,16 @@ def scored(detector: Detector, clips: FileClips, split: str, digests: Sequence[s
 def _kept(clips: Sequence[Clip], digests: Sequence[str], anomaly_scores: FloatArray, split: str) -> Scores:
     return Scores(
         tuple(
-            ScoredClip(clip.relative, clip.machine_id, split, clip.label, clip.kind or "", digest, float(score))
+            ScoredClip(
+                clip.relative,
+                clip.machine_id,
+                split,
+                clip.label,
+                clip.kind or "",
+                digest,
+                float(score),
+                "" if clip.name is None else clip.shown,
+            )
             for clip, digest, score in zip(clips, digests, anomaly_scores, strict=True)
         )
     )

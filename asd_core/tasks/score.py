@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from asd_core.artifacts.store import Artifact, open_artifact
 from asd_core.audio.segments import Segment, check_segments, segments
-from asd_core.data.clip_lists import expand, locate, read_remote
+from asd_core.data.clip_lists import expand, place_of, read_remote, refusal_of
+from asd_core.data.folders import Skipped
 from asd_core.detectors.contract import Detector
 from asd_core.errors import AudioError, InputError, UsageError
 from asd_core.evaluation.operating import verdict
 from asd_core.features.cache import read_clip
+from asd_core.formats import PLAIN, CsvStyle
 from asd_core.system.files import csv_text
 from asd_core.system.threads import one_blas_thread
 from asd_core.types import DerivedArray, Waveform
+
+Channel: TypeAlias = int | Literal["mean"] | None
+"""A channel from 0, the mean of all, or None for the one that a detector was trained on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,37 +69,88 @@ class SegmentRow(ScoreRow):
 
 @dataclass(frozen=True)
 class Scorer:
-    """A trained detector, and the name that its rows give it."""
+    """A trained detector, the name that its rows give it, and the channel that it hears.
+
+    Parameters
+    ----------
+    channel
+        From 0; None is the mean of all.
+    notes
+        Warnings of each of its rows.
+    """
 
     model: str
     artifact: Artifact
     detector: Detector
+    channel: int | None
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls, model: str, artifact: Artifact) -> Scorer:
+    def load(cls, model: str, artifact: Artifact, *, channel: Channel = None) -> Scorer:
         """Build the detector of an artifact."""
-        return cls(model, artifact, artifact.detector())
+        heard = _heard_channel(artifact, channel)
+        return cls(model, artifact, artifact.detector(), heard, _channel_notes(artifact, channel))
 
     def score(self, waveform: Waveform | AudioError, *, path: str) -> ScoreRow:
         """Score one read clip, or record why it was refused."""
-        return score_waveform(waveform, self.artifact, self.detector, path=path, model=self.model)
+        return score_waveform(waveform, self.artifact, self.detector, path=path, model=self.model, notes=self.notes)
+
+
+def _heard_channel(artifact: Artifact, channel: Channel) -> int | None:
+    """The channel to read, from 0, where `channel` overrides that of the detector; None is the mean."""
+    if channel is None:
+        return artifact.channel
+    return None if channel == "mean" else channel
+
+
+def _channel_notes(artifact: Artifact, channel: Channel) -> tuple[str, ...]:
+    """A warning where another channel is heard than in the training."""
+    heard = _heard_channel(artifact, channel)
+    if heard == artifact.channel:
+        return ()
+    return (f"channel: {_channel_name(heard)} instead of the detector's {_channel_name(artifact.channel)}",)
+
+
+def channel_warnings(models: Sequence[Path], channel: Channel) -> list[str]:
+    """Say of which models another channel is heard than in their training."""
+    if channel is None:
+        return []
+    return [f"{note} ({model})" for model in models for note in _channel_notes(open_artifact(model), channel)]
+
+
+def _channel_name(channel: int | None) -> str:
+    return "mean" if channel is None else str(channel)
 
 
 def score_clips(
-    paths: Sequence[Path], models: Sequence[Path], *, on_progress: Callable[[int, int], None] | None = None
+    paths: Sequence[Path],
+    models: Sequence[Path],
+    *,
+    channel: Channel = None,
+    on_progress: Callable[[int, int], None] | None = None,
+    on_skipped: Callable[[Skipped], None] | None = None,
 ) -> list[ScoreRow]:
-    """Score files, audio files below folders and clips of clip lists with each model; rows by path, then model.
+    """Score files, recordings below folders and clips of clip lists with each model; rows by path, then model.
+
+    Parameters
+    ----------
+    channel
+        What to hear instead of each detector's own channel; its rows then say so.
+    on_progress
+        Called with (clips done, clips in all).
+    on_skipped
+        Called before the first clip with the files that are no recordings.
 
     Raises
     ------
     UsageError
-        No such file or folder, or no audio in any of them.
+        No such file or folder, or no recording in any of them.
     ArtifactError, EncoderUnavailableError
         A model that cannot be loaded.
     """
-    names = expand(paths)
+    names = _names(paths, on_skipped)
     opened = [(model, open_artifact(model)) for model in models]
-    scorers = [Scorer.load(str(model), artifact) for model, artifact in opened]
+    scorers = [Scorer.load(str(model), artifact, channel=channel) for model, artifact in opened]
     rows: list[ScoreRow] = []
     with one_blas_thread():
         for done, name in enumerate(names, start=1):
@@ -104,13 +160,22 @@ def score_clips(
     return sorted(rows, key=lambda row: (row.path, row.model))
 
 
+def _names(paths: Sequence[Path], on_skipped: Callable[[Skipped], None] | None) -> tuple[str, ...]:
+    clips = expand(paths)
+    if on_skipped is not None:
+        on_skipped(clips.skipped)
+    return clips.names
+
+
 def score_segments(
     paths: Sequence[Path],
     models: Sequence[Path],
     *,
     segment_s: float,
     hop_s: float,
+    channel: Channel = None,
     on_progress: Callable[[str, float], None] | None = None,
+    on_skipped: Callable[[Skipped], None] | None = None,
 ) -> list[SegmentRow]:
     """Score long recordings segment by segment, in bounded memory; rows sorted by path, model and start.
 
@@ -119,6 +184,8 @@ def score_segments(
 
     Parameters
     ----------
+    channel, on_skipped
+        As in `score_clips`.
     on_progress
         Called with a path and the seconds of it that are scored.
 
@@ -130,13 +197,13 @@ def score_segments(
         A model that cannot be loaded.
     """
     check_segments(segment_s, hop_s)
-    places = _local_places(expand(paths))
-    scorers = [Scorer.load(str(model), open_artifact(model)) for model in models]
+    places = _local_places(_names(paths, on_skipped))
+    scorers = [Scorer.load(str(model), open_artifact(model), channel=channel) for model in models]
     rows: list[SegmentRow] = []
     for name, place in places.items():
-        for channel in dict.fromkeys(scorer.artifact.channel for scorer in scorers):
-            own = [scorer for scorer in scorers if scorer.artifact.channel == channel]
-            found = segments(place, segment_s=segment_s, hop_s=hop_s, channel=channel)
+        for heard in dict.fromkeys(scorer.channel for scorer in scorers):
+            own = [scorer for scorer in scorers if scorer.channel == heard]
+            found = segments(place, segment_s=segment_s, hop_s=hop_s, channel=heard)
             for row in _score_recording(name, found, own):
                 rows.append(row)
                 if on_progress is not None:
@@ -146,7 +213,7 @@ def score_segments(
 
 def _local_places(names: Sequence[str]) -> dict[str, Path]:
     """Where each recording is: all are checked before the first, which may take hours, is read."""
-    places = {name: locate(name, "") for name in names}
+    places = {name: place_of(name, "") for name in names}
     if remote := [name for name, place in places.items() if place is None]:
         more = f" and {len(remote) - 3} more" if len(remote) > 3 else ""
         raise UsageError(
@@ -169,7 +236,7 @@ def _score_recording(name: str, found: Iterator[Segment], scorers: Sequence[Scor
                     yield SegmentRow(**vars(row), start_s=segment.start_s, end_s=segment.end_s)
     except AudioError as error:
         for scorer in scorers:
-            row = scorer.score(error, path=name)
+            row = scorer.score(refusal_of(error, name, ""), path=name)
             yield SegmentRow(**vars(row), start_s=read_to, end_s=None)
 
 
@@ -184,9 +251,9 @@ def score_clip(name: str, scorers: Sequence[Scorer], *, base: str = "") -> list[
         Folder that relative paths start from; default the current one.
     """
     waveforms: dict[int | None, Waveform | AudioError] = {}
-    for channel in {scorer.artifact.channel for scorer in scorers}:
+    for channel in {scorer.channel for scorer in scorers}:
         waveforms[channel] = _read_or_refuse(name, base, channel)
-    return [scorer.score(waveforms[scorer.artifact.channel], path=name) for scorer in scorers]
+    return [scorer.score(waveforms[scorer.channel], path=name) for scorer in scorers]
 
 
 def _for_all(waveform: Waveform) -> Waveform:
@@ -197,17 +264,23 @@ def _for_all(waveform: Waveform) -> Waveform:
 
 
 def _read_or_refuse(name: str, base: str, channel: int | None) -> Waveform | AudioError:
-    path = locate(name, base)
+    path = place_of(name, base)
     try:
         return _for_all(read_remote(name, channel=channel) if path is None else read_clip(path, channel=channel))
-    except AudioError as error:  # named as the caller named it, wherever it was found
-        return error.named(name)
+    except AudioError as error:
+        return refusal_of(error, name, base)
 
 
 def score_waveform(
-    waveform: Waveform | AudioError, artifact: Artifact, detector: Detector, *, path: str, model: str
+    waveform: Waveform | AudioError,
+    artifact: Artifact,
+    detector: Detector,
+    *,
+    path: str,
+    model: str,
+    notes: tuple[str, ...] = (),
 ) -> ScoreRow:
-    """Score one read clip, or record why it was refused."""
+    """Score one read clip, or record why it was refused; `notes` are warnings besides those about the clip."""
     encoder, simulated = artifact.encoder_id or "", artifact.simulated
     if isinstance(waveform, AudioError):
         return ScoreRow.refused(path, model, encoder, f"{waveform.code}: {waveform}", simulated)
@@ -215,7 +288,8 @@ def score_waveform(
         anomaly_score = detector.anomaly_score(waveform)
     except InputError as error:
         return ScoreRow.refused(path, model, encoder, f"input: {error}", simulated)
-    warnings = waveform.warnings + detector.input_warnings(waveform) + artifact.unfamiliar(waveform)
+    warnings = notes + artifact.reading_warnings(waveform) + detector.input_warnings(waveform)
+    warnings += artifact.unfamiliar(waveform)
     value = artifact.threshold.value
     status, judged = "warning" if warnings else "ok", verdict(anomaly_score, value)
     return ScoreRow(
@@ -231,8 +305,19 @@ def score_waveform(
     )
 
 
-def format_score_csv(rows: Sequence[ScoreRow], *, row_type: type[ScoreRow] = ScoreRow, header: bool = True) -> str:
-    """Write rows of one type as CSV, `simulated` last; text that a spreadsheet would run gets a leading `'`."""
+def format_score_csv(
+    rows: Sequence[ScoreRow],
+    *,
+    row_type: type[ScoreRow] = ScoreRow,
+    header: bool = True,
+    style: CsvStyle = PLAIN,
+) -> str:
+    """Write rows of one type as CSV, `simulated` last; text that a spreadsheet would run gets a leading `'`.
+
+    Without `header` it continues a text, and has no byte-order mark either.
+    """
     columns = sorted((field.name for field in fields(row_type)), key="simulated".__eq__)
     cells = ([getattr(row, column) for column in columns] for row in rows)
-    return csv_text([columns, *cells] if header else cells)
+    if not header:
+        return csv_text(cells, style=style)
+    return style.mark + csv_text([columns, *cells], style=style)

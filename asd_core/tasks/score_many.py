@@ -28,13 +28,14 @@ from typing import TYPE_CHECKING, Any
 
 from asd_core.artifacts.store import open_artifact
 from asd_core.data.clip_lists import expand, locate
+from asd_core.data.folders import Skipped
 from asd_core.errors import ArtifactError, UsageError
 from asd_core.system.files import replace_file
 from asd_core.system.locks import hold
 from asd_core.system.packages import installed_versions
 from asd_core.system.threads import one_blas_thread
 from asd_core.tasks.cluster import dask_client
-from asd_core.tasks.score import Scorer, ScoreRow, score_clip
+from asd_core.tasks.score import Channel, Scorer, ScoreRow, channel_warnings, score_clip
 from asd_core.tasks.score_parts import count_rows, parquet_bytes, undamaged
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Run:
     base: str
     models: tuple[Model, ...]
     plan_digest: str
+    channel: Channel = None
+    """Heard instead of each detector's own."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,9 @@ def score_to(
     cluster: str | None = None,
     workers: int | None = None,
     part_size: int = PART_SIZE,
+    channel: Channel = None,
     on_progress: Callable[[int, int], None] | None = None,
+    on_skipped: Callable[[Skipped], None] | None = None,
     on_refused: Callable[[ScoreRow], None] | None = None,
 ) -> dict[str, Any]:
     """Score clips with each model into a folder of Parquet files; parts that are there and undamaged are reused.
@@ -94,15 +99,19 @@ def score_to(
     Parameters
     ----------
     folder
-        New, empty, or of the same run: the same clips, models and part size.
+        New, empty, or of the same run: the same clips, models, channel and part size.
     cluster
         Address of a Dask scheduler; default: processes of this machine, which end with the call.
     workers
         Number of processes; default one per core.
     part_size
         Clips in a part: what a worker does at once, and what is lost when it dies.
+    channel
+        What to hear instead of each detector's own channel; its rows then say so.
     on_progress
         Called with (clips done, clips in all).
+    on_skipped
+        Called before the first clip with the files that are no recordings.
     on_refused
         Called at the end with the row of each refused clip and model, in order.
 
@@ -121,9 +130,12 @@ def score_to(
         Another process writes to the folder.
     """
     _check_options(cluster, workers, part_size)
-    clips = expand(paths)
+    named = expand(paths)
+    clips = named.names
+    if on_skipped is not None:
+        on_skipped(named.skipped)
     folder.mkdir(parents=True, exist_ok=True)
-    run, plan = _plan(clips, sorted(models, key=str), folder, part_size)
+    run, plan = _plan(clips, sorted(models, key=str), folder, part_size, channel)
     parts = _parts(clips, run, part_size)
     with hold(folder / ".lock", busy=f"{folder} is busy: another process scores into it"):
         _start_or_continue(folder, plan)
@@ -131,7 +143,8 @@ def score_to(
         files = [part.file for part in parts]
         report = {
             **plan,
-            "warnings": sorted(found),
+            "warnings": sorted(found) + channel_warnings(sorted(models, key=str), channel),
+            "skipped": named.skipped.to_json(),
             "models": [{**_named(model), "simulated": model.simulated} for model in run.models],
             "parts": files,
             **count_rows(folder, files, on_refused),
@@ -152,7 +165,7 @@ def score_part(run: Run, part: Part) -> dict[str, str]:
     _check_folder(folder, run.plan_digest)
     target = folder / part.file
     if undamaged(target) is None:
-        scorers = [_loaded(model) for model in run.models]
+        scorers = [_loaded(model, run.channel) for model in run.models]
         with one_blas_thread():
             rows = [row for name in part.clips for row in score_clip(name, scorers, base=run.base)]
         replace_file(target, parquet_bytes(rows))
@@ -185,7 +198,9 @@ def _check_options(cluster: str | None, workers: int | None, part_size: int) -> 
         raise UsageError(f"a part must have 1 clip or more, got {part_size}")
 
 
-def _plan(clips: Sequence[str], models: Sequence[Path], folder: Path, part_size: int) -> tuple[Run, dict[str, Any]]:
+def _plan(
+    clips: Sequence[str], models: Sequence[Path], folder: Path, part_size: int, channel: Channel
+) -> tuple[Run, dict[str, Any]]:
     pinned = tuple(_pin(model) for model in models)
     base = str(Path.cwd())
     plan = {
@@ -196,9 +211,16 @@ def _plan(clips: Sequence[str], models: Sequence[Path], folder: Path, part_size:
         "n_clips": len(clips),
         "part_size": part_size,
         "clips_digest": _digest([[name, locate(name, base)] for name in clips]),
+        **_named_channel(channel),
     }
     digest = hashlib.sha256(_json(plan)).hexdigest()
-    return Run(os.path.abspath(folder), base, pinned, digest), plan  # noqa: PTH100 - links stay: workers may follow them elsewhere
+    place = os.path.abspath(folder)  # noqa: PTH100 - links stay: workers may follow them elsewhere
+    return Run(place, base, pinned, digest, channel), plan
+
+
+def _named_channel(channel: Channel) -> dict[str, int | str]:
+    """Return the entry of a plan for a chosen channel; a plan without one has the bytes of earlier releases."""
+    return {} if channel is None else {"channel": channel}
 
 
 def _named(model: Model) -> dict[str, str]:
@@ -213,7 +235,8 @@ def _pin(model: Path) -> Model:
 
 
 def _parts(clips: Sequence[str], run: Run, part_size: int) -> list[Part]:
-    models = [[model.name, model.version, model.digest] for model in run.models]
+    models: list[Any] = [[model.name, model.version, model.digest] for model in run.models]
+    models += _named_channel(run.channel).items()
     parts = []
     for number, start in enumerate(range(0, len(clips), part_size)):
         some = tuple(clips[start : start + part_size])
@@ -235,7 +258,7 @@ def _start_or_continue(folder: Path, plan: Mapping[str, Any]) -> None:
     if (folder / PLAN).is_file():
         if (folder / PLAN).read_bytes() != _json(plan):
             raise UsageError(
-                f"{folder} holds another run: other clips, models or part size; name another folder for this one"
+                f"{folder} holds another run: other clips, models, channel or part size; name another folder for it"
             )
         return
     if any(not path.name.startswith(".") for path in folder.iterdir()):
@@ -250,11 +273,11 @@ def _check_folder(folder: Path, plan_digest: str) -> None:
 
 
 @lru_cache(maxsize=16)
-def _loaded(model: Model) -> Scorer:
+def _loaded(model: Model, channel: Channel = None) -> Scorer:
     artifact = open_artifact(Path(model.folder))
     if artifact.digest != model.digest:
         raise ArtifactError(f"{model.folder} is another version on a worker than where the run was started")
-    return Scorer.load(model.name, artifact)
+    return Scorer.load(model.name, artifact, channel=channel)
 
 
 def _score_missing(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from asd_core.errors import UsageError
+from asd_core.formats import PLAIN, CsvStyle
 from asd_core.tasks.score import ScoreRow, format_score_csv
 
 if TYPE_CHECKING:
@@ -51,11 +52,19 @@ def read_rows(folder: Path, files: Iterable[str], *, simulated: Mapping[str, boo
         yield from (_row(record, simulated or {}) for record in records)
 
 
-def write_csv(folder: Path, files: Sequence[str], path: Path, *, simulated: Mapping[str, bool] | None = None) -> None:
+def write_csv(
+    folder: Path,
+    files: Sequence[str],
+    path: Path,
+    *,
+    simulated: Mapping[str, bool] | None = None,
+    style: CsvStyle = PLAIN,
+) -> None:
     """Join parts into the CSV of the `score` command, part by part, all or nothing; `simulated` as in `read_rows`."""
     with _replacing(path) as stream:
         for number, file in enumerate(files):
-            text = format_score_csv(list(read_rows(folder, [file], simulated=simulated)), header=number == 0)
+            rows = list(read_rows(folder, [file], simulated=simulated))
+            text = format_score_csv(rows, header=number == 0, style=style)
             stream.write(text.encode("utf-8", "backslashreplace"))
 
 

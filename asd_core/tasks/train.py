@@ -26,9 +26,9 @@ from asd_core.data.data_set import (
     FileClips,
     LabelRow,
     ReadableClips,
-    coding_remark,
     fingerprint,
     label_rows,
+    most_common_coding,
     open_data_set,
     readable,
     slug,
@@ -276,11 +276,13 @@ def _manifest_data(data_set: DataSet, normal: ReadableClips, plan: Plan, rules: 
         fingerprint=fingerprint(normal.digests),
         fitted_digests=tuple(prefixes[row] for row in plan.fitted),
         heldout_digests=tuple(prefixes[row] for row in plan.never_fitted),
+        normal=rules.normal or None,
         recording_by=rules.recording_by,
         ids_from=rules.ids_from,
         segment_s=rules.segment_s,
         hop_s=rules.hop_s,
-        lossy=coding_remark(normal.codings),
+        n_lossy=sum(map(bool, normal.codings)) or None,
+        lossy=most_common_coding(normal.codings),
     )
 
 
@@ -305,6 +307,8 @@ def _way_out(index: ClipIndex) -> str:
             f"its {n_unlabelled} clips carry no label: if all of them are normal, say that everything else is normal "
             "(--normal . with a dot), else put the normal ones into a folder named normal, or write labels.csv"
         )
+    if index.select(label="unlabelled", split="train"):
+        return "; ".join(remark.partition(": ")[2] for remark in index.remarks)
     if n_test:
         return f"all {n_test} normal clips are test clips: put those to be trained on into train/normal"
     return "put normal clips into a folder named normal, or train/normal"

@@ -10,7 +10,9 @@ import streamlit as st
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import read_waveform
 from asd_core.audio.stretches import read_stretch
-from asd_core.data.clips import Clip
+from asd_core.data.clips import LABELS, Clip
+from asd_core.data.folder_rules import ANOMALOUS_WORDS, NORMAL_WORDS, SPLITS
+from asd_core.data.recordings import natural_key
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.formats import display_name
 from asd_core.types import Waveform
@@ -19,6 +21,9 @@ from pages.shared.data_sets import clips_root
 from pages.shared.frame import Chosen
 from pages.shared.keys import ClipFile, kept
 from pages.shared.plain_text import plain
+
+_SAID_FOLDERS = frozenset((*LABELS, *NORMAL_WORDS, *ANOMALOUS_WORDS, *SPLITS))
+"""Folders that say no more of a clip than its label and split."""
 
 
 @kept()
@@ -34,10 +39,30 @@ def label_and_kind(clip: ScoredClip | Clip) -> str:
     return f"{clip.label} ({display_name(clip.kind)})" if clip.kind else clip.label
 
 
+def shown_name(clip: ScoredClip | Clip) -> str:
+    """Return what tables, lists and reports call a clip: its folder and its owner's name for it, printable."""
+    return display_name(clip.shown)
+
+
+def name_order(clip: ScoredClip | Clip) -> tuple[object, ...]:
+    """Sort clips as people count, by the names that they are shown under."""
+    return natural_key(clip.shown), clip.path
+
+
+def short_name(clip: ScoredClip | Clip) -> str:
+    """Return a clip's name with those of its folders that say more than its label, kind, split and id."""
+    *folders, name = PurePosixPath(clip.shown).parts or ("",)
+    said = {clip.label, clip.kind, clip.split, clip.machine_id, f"id_{clip.machine_id}", *_SAID_FOLDERS}
+    further = [folder for folder in folders if folder.lower() not in said and folder not in said]
+    return display_name("/".join([*further, name]))
+
+
 def clip_title(clip: ScoredClip | Clip) -> str:
-    """Say what a clip of the data set is: label, kind, id, name."""
-    path = clip.path if isinstance(clip, ScoredClip) else clip.relative
-    return f"{label_and_kind(clip)} · id {display_name(clip.machine_id)} · {display_name(PurePosixPath(path).stem)}"
+    """Say what a clip of the data set is: label, kind, id, name.
+
+    Two clips have two titles, since one is chosen from a list by them: only the usual suffix is left out.
+    """
+    return f"{label_and_kind(clip)} · id {display_name(clip.machine_id)} · {short_name(clip).removesuffix('.wav')}"
 
 
 def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
@@ -49,7 +74,7 @@ def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Wav
     if root is None or not scored:
         st.info("The clips of this data set are not known here: upload one.", icon=":material/info:")
         return None, ""
-    paths = sorted(scored, key=lambda path: (scored[path].label, scored[path].machine_id, path))
+    paths = sorted(scored, key=lambda path: (scored[path].label, scored[path].machine_id, name_order(scored[path])))
     path = choose(
         "Test clip",
         paths,

@@ -42,7 +42,7 @@ def _choose_from_batch(uploads: Sequence[Upload], artifacts: Mapping[str, Artifa
     refused = [_entry(upload, row) for upload, row in zip(uploads, first_rows, strict=True) if row.status == "refused"]
     st.markdown(f"**{len(good)} clips scored, {len(refused)} refused**")
     refused_files(refused)
-    csv_download(lambda: format_score_csv(rows), file_name="scores.csv")
+    csv_download(lambda style: format_score_csv(rows, style=style), file_name="scores.csv")
     if not good:
         return None, ""
     picked = pick_row(_table(good, rows, artifacts), n_rows=len(good), key=f"batch:{len(good)}")

@@ -70,7 +70,8 @@ def _verdict_card(artifact: Artifact, heard: Heard) -> None:
 
 def sound_notes(artifacts: Mapping[str, Artifact], waveform: Waveform) -> None:
     """Say what is odd about a recording; what coding left out is a word beside it, no alarm."""
-    for warning in (*waveform.warnings, *unfamiliar(artifacts, waveform)):
+    reading = [text for artifact in artifacts.values() for text in artifact.reading_warnings(waveform)]
+    for warning in dict.fromkeys([*(reading if artifacts else waveform.warnings), *unfamiliar(artifacts, waveform)]):
         if is_lossy([warning]):
             st.caption(f":material/graphic_eq: {plain(warning_text(warning))}")
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import streamlit as st
 
 from asd_core.evaluation.comparison import Failures, disagreements, false_alarms, misses, quadrants
 from asd_core.evaluation.scores import ScoredClip
-from asd_core.formats import class_word, display_name, rate_text, score_text
+from asd_core.formats import class_word, rate_text, score_text
 from asd_core.reports.plots import clip_scatter, line_row, rate_grid, seen_marks
 from asd_core.types import FloatArray
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
@@ -22,7 +21,7 @@ from pages.shared.choices import choose, keep, pick_row
 from pages.shared.frame import Chosen
 from pages.shared.listening import listening_panels
 from pages.shared.paging import PAGE_ROWS, page_start
-from pages.shared.sources import clip_title, label_and_kind, load_scored, of_one_channel
+from pages.shared.sources import clip_title, label_and_kind, load_scored, name_order, of_one_channel, short_name
 
 ANY = "any of them"
 LABELS = ("all clips", "normal", "anomalous")
@@ -147,7 +146,7 @@ def _found_by_name(clips: Sequence[ScoredClip], drawn: _Drawn) -> dict[str, int]
     text = st.text_input("Find a clip by a part of its name", key=NAME_KEY, persist_state="session", max_chars=100)
     if not text:
         return drawn.by_label
-    found = {clip.digest: row for row, clip in enumerate(clips) if text.lower() in clip.path.lower()}
+    found = {clip.digest: row for row, clip in enumerate(clips) if text.lower() in clip.shown.lower()}
     if not found:
         st.caption("No clip has a name like this: all that are drawn are listed.")
     return dict(list(found.items())[:PAGE_ROWS]) or drawn.by_label
@@ -166,7 +165,7 @@ def _scatter(marks: _Marks) -> _Drawn:
     rows = seen_marks(seen, groups).tolist()
     titles = [clip_title(clips[row]) for row in rows]
     chart = clip_scatter(points[rows], [groups[row] for row in rows], titles, log_axes=log_axes, **marks.options)
-    by_label = sorted(rows, key=lambda row: (clips[row].label, clips[row].machine_id, clips[row].path))
+    by_label = sorted(rows, key=lambda row: (clips[row].label, clips[row].machine_id, name_order(clips[row])))
     return _Drawn(chart.to_dict(validate=False), tuple(rows), {clips[row].digest: row for row in by_label})
 
 
@@ -248,7 +247,7 @@ def _listed(judged: Judged, rows: list[int]) -> int:
     table = {"Truth": [label_and_kind(clips[row]) for row in rows], "Id": [clips[row].machine_id for row in rows]}
     for method in judged.judging:
         table[judged.titles[method]] = ["⚠ alarm" if judged.alarms[method, row] else "quiet" for row in rows]
-    table["File"] = [display_name(PurePosixPath(clips[row].path).name) for row in rows]
+    table["File"] = [short_name(clips[row]) for row in rows]
     at = pick_row(
         pd.DataFrame(table),
         n_rows=len(rows),

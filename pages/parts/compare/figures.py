@@ -19,7 +19,7 @@ from asd_core.evaluation.metrics import Confusion, confusion_at, roc_curve
 from asd_core.evaluation.summary import Ranking, ranking
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.evaluation.uncertainty import Interval, difference_text, estimate_of, f1_interval, interval_text, wilson
-from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text, share_text
+from asd_core.formats import MISSING, PLAIN, CsvStyle, area_text, rate_text, score_text, seconds_text, share_text
 from asd_core.reports.plots import RocCurve, roc_overlay
 from asd_core.system.files import csv_text
 from asd_core.tasks.compare import Comparison, Method
@@ -147,7 +147,7 @@ def _table(judged: Judged) -> None:
         )
     left, right = st.columns([1, 1])
     with left:
-        csv_download(lambda: table_csv(rows), file_name="comparison.csv")
+        csv_download(lambda style: table_csv(rows, style), file_name="comparison.csv")
     unmeasured = [m.artifact for m in judged.comparison.methods if m.artifact and m.key not in seconds]
     if unmeasured and right.button("Measure the time per clip on this machine", icon=":material/timer:"):
         _measure(unmeasured)
@@ -258,10 +258,11 @@ def _plain(name: str, interval: Interval | None) -> dict[str, float | None]:
     return {name: None if interval is None else interval.estimate, f"{name}_low": low, f"{name}_high": high}
 
 
-def table_csv(rows: list[dict[str, Any]]) -> str:
+def table_csv(rows: list[dict[str, Any]], style: CsvStyle = PLAIN) -> str:
     """Write rows of `plain` values as CSV."""
     columns = list(dict.fromkeys(name for row in rows for name in row["plain"]))
-    return csv_text([columns, *([row["plain"].get(name) for name in columns] for row in rows)])
+    cells = ([row["plain"].get(name) for name in columns] for row in rows)
+    return style.mark + csv_text([columns, *cells], style=style)
 
 
 @st.cache_resource(show_spinner=False)

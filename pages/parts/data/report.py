@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from asd_core.audio.stretches import LOSSY
+from asd_core.audio.kinds import LOSSY
 from asd_core.data.clips import ClipIndex
 from asd_core.data.data_set import DataSet, Dependence, coding_remark, expected_counts, find_dependence
 from asd_core.data.folder_rules import FolderRules
+from asd_core.data.names import known_time, read_names
 from asd_core.data.survey import Group, Survey, has_survey, survey, survey_key
 from asd_core.data.table import EMBEDDED_NAME, KnownSet
-from asd_core.data.uploads import ClipNames, upload_names
 from asd_core.formats import display_name
 from pages.parts.data.storage import delete_set
 from pages.parts.data.understood import label_table, left_out
@@ -84,16 +85,34 @@ def set_report(known: KnownSet) -> None:
         column.metric(label, f"{n:,}", help=text, border=True)
     understood = _layout(index)
     _published(data_set)
-    clip_names = upload_names(known) if known.uploaded else ClipNames()
-    for fault in clip_names.faults:
-        st.warning(plain(fault), icon=":material/warning:")
-    dependence = _clip_report(data_set, clip_names.names, rules=known.rules)
+    _names_and_times(data_set, uploaded=known.uploaded)
+    dependence = _clip_report(data_set, rules=known.rules)
     if dependence is not None and dependence.labels:
         label_table(index, dependence.labels, place=understood)
     if normal:
         go("pages/train.py", "Train a detector on it", icon=":material/model_training:", train_set=known.name)
     else:
         st.info("No normal training clips: nothing can be trained on it yet.", icon=":material/info:")
+
+
+def _names_and_times(data_set: DataSet, *, uploaded: bool) -> None:
+    if times := _times_text(StampedSet(data_set, tree_stamp(data_set.index.root))):
+        st.caption(times)
+    for fault in read_names(data_set.index.root).faults if uploaded else ():
+        st.warning(plain(fault), icon=":material/warning:")
+
+
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=HASHES)
+def _times_text(stamped: StampedSet) -> str:
+    """Say when the clips were recorded, as far as names and notes tell; empty where they do not."""
+    index = stamped.data_set.index
+    names = read_names(index.root)
+    known = [time for clip in index.clips if (time := known_time(clip, names)) and time.source != "upload"]
+    if not known:
+        return ""
+    first, last = (pick(known, key=lambda each: each.time).written for pick in (min, max))
+    counts = ", ".join(f"{n:,} from the {source}" for source, n in Counter(each.source for each in known).most_common())
+    return f"Recorded between {first} and {last} (known of {len(known):,} of {len(index.clips):,} clips: {counts})"
 
 
 def _layout(index: ClipIndex) -> DeltaGenerator:
@@ -145,7 +164,8 @@ def _published(data_set: DataSet) -> None:
         st.dataframe(table, hide_index=True, width="stretch", key="expected", alt="Published and found clips by id")
 
 
-def _clip_report(data_set: DataSet, names: Mapping[str, str], *, rules: FolderRules) -> Dependence | None:
+def _clip_report(data_set: DataSet, *, rules: FolderRules) -> Dependence | None:
+    names = {clip.relative: clip.shown for clip in data_set.index.clips}
     small = len(data_set.index.clips) <= READ_AT_ONCE
     key = survey_key(data_set) if small else _survey_key(StampedSet(data_set, tree_stamp(data_set.index.root)))
     found = held().find(("survey", key)) or _read_clips(data_set, key, small=small)
@@ -253,10 +273,9 @@ def _faults(found: Survey, names: Mapping[str, str], *, is_whole: bool = True) -
         if is_whole:
             st.caption(":material/check: No duplicates, no refused clips, nothing passed over.")
         return
-    shown = {path: f"{display_name(name)} [{path}]" for path, name in names.items()}
     rows = [
         *(
-            {"What": "same sound", "Clip": paths[0], "Why": "also " + ", ".join(shown.get(p, p) for p in paths[1:4])}
+            {"What": "same sound", "Clip": paths[0], "Why": "also " + ", ".join(names.get(p, p) for p in paths[1:4])}
             for paths in found.duplicates
         ),
         *(
@@ -271,7 +290,7 @@ def _faults(found: Survey, names: Mapping[str, str], *, is_whole: bool = True) -
     table = pd.DataFrame(
         {
             "What": [row["What"] for row in rows],
-            "Clip": [display_name(shown.get(row["Clip"], row["Clip"])) for row in rows],
+            "Clip": [display_name(names.get(row["Clip"], row["Clip"])) for row in rows],
             "Why": [display_name(row["Why"]) for row in rows],
         }
     )

@@ -18,6 +18,8 @@ import streamlit as st
 from asd_core.data.clips import Clip, file_digest
 from asd_core.data.data_set import DataSet
 from asd_core.data.library import find_machine
+from asd_core.data.names import ClipNames, known_time, read_names, recorded_time
+from asd_core.data.recordings import name_order
 from asd_core.errors import AudioError
 from asd_core.features.cache import read_clip
 from asd_core.features.familiarity import ClipTraits, traits
@@ -31,6 +33,7 @@ from pages.shared.keys import HASHES, ClipFile, StampedSet, kept, once
 from pages.shared.paging import PAGE_ROWS, page_start
 from pages.shared.plain_text import shown_text
 from pages.shared.sources import clip as cached_clip
+from pages.shared.sources import shown_name
 
 MOST_CLIPS = 4
 SAMPLE_PER_LABEL = 40
@@ -57,10 +60,10 @@ class Holdings:
 
     @property
     def duplicates(self) -> list[list[str]]:
-        """Groups of clips with the same bytes, as relative paths."""
+        """Groups of clips with the same bytes, by their names."""
         groups: dict[str, list[str]] = {}
         for clip, digest in zip(self.clips, self.digests, strict=True):
-            groups.setdefault(digest, []).append(clip.relative)
+            groups.setdefault(digest, []).append(clip.shown)
         return [paths for paths in groups.values() if len(paths) > 1]
 
 
@@ -88,7 +91,7 @@ def _file(clip: Clip, channel: int | None) -> ClipFile:
 
 
 def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
-    """Let the user narrow the clips down by id, split, label and kind.
+    """Let the user narrow the clips down by id, split, label, kind, and a part of their names or times.
 
     Test clips come first, normal and anomalous ones alternating, so that clips to compare are next to each other.
     """
@@ -99,13 +102,44 @@ def filtered(data_set: DataSet, stamp: str) -> tuple[Clip, ...]:
         values = sorted({value for clip in clips if (value := getattr(clip, field))})
         key = f"only_{name}"
         wanted[field] = choose(name.capitalize(), [ALL, *values], key=key, place=column, format_func=display_name)
-    return _filtered(StampedSet(data_set, stamp), tuple(wanted.items()))
+    keep("only_name")
+    text = st.text_input(
+        "Find clips by a part of their name, folder or time",
+        key="only_name",
+        persist_state="session",
+        max_chars=100,
+        placeholder="2024-05-01",
+    )
+    return _filtered(StampedSet(data_set, stamp), tuple(wanted.items()), text.lower())
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
-def _filtered(stamped: StampedSet, wanted: tuple[tuple[str, str], ...]) -> tuple[Clip, ...]:
-    clips = stamped.data_set.index.clips
-    return tuple(_in_turn([c for c in clips if all(value in (ALL, getattr(c, field)) for field, value in wanted)]))
+def _filtered(stamped: StampedSet, wanted: tuple[tuple[str, str], ...], text: str) -> tuple[Clip, ...]:
+    clips = [c for c in stamped.data_set.index.clips if all(v in (ALL, getattr(c, field)) for field, v in wanted)]
+    if text:
+        names = noted_names(stamped)
+        clips = [c for c in clips if text in f"{c.shown} {_time_text(c, names)}".lower()]
+    return tuple(_in_turn(sorted(clips, key=name_order)))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASHES)
+def noted_names(stamped: StampedSet) -> ClipNames:
+    """Return what the owners of stored clips call them, and when those were recorded."""
+    return read_names(stamped.data_set.index.root)
+
+
+def _time_text(clip: Clip, names: ClipNames) -> str:
+    """Write when a clip was recorded; empty where that is not known without opening it."""
+    found = known_time(clip, names)
+    if found is None:
+        return ""
+    return f"{found.written} (uploaded)" if found.source == "upload" else found.written
+
+
+def facts_text(data_set: DataSet, stamp: str, clip: Clip) -> str:
+    """Say which clip this is, when it was recorded and how that is known; opens the clip where it must."""
+    recorded = recorded_time(clip, noted_names(StampedSet(data_set, stamp)))
+    return shown_name(clip) if recorded is None else f"{shown_name(clip)} · {recorded.text}"
 
 
 def _in_turn(clips: Sequence[Clip]) -> list[Clip]:
@@ -118,10 +152,10 @@ def _in_turn(clips: Sequence[Clip]) -> list[Clip]:
     return [clips[row] for row in sorted(range(len(clips)), key=places.__getitem__)]
 
 
-def pick(clips: Sequence[Clip], stamp: str) -> list[Clip]:
+def pick(data_set: DataSet, clips: Sequence[Clip], stamp: str) -> list[Clip]:
     """Let the user tick up to four clips in a table; the URL names those that are ticked."""
     clips = _page_of(clips)
-    rows = _ticked(clips, stamp)
+    rows = _ticked(data_set, clips, stamp)
     if len(rows) > MOST_CLIPS:
         st.caption(f"{len(rows)} clips are ticked: the first {MOST_CLIPS} are shown.")
     picked = [clips[row] for row in rows[:MOST_CLIPS] if row < len(clips)]
@@ -149,17 +183,20 @@ def _requested() -> list[str]:
     return names
 
 
-def _ticked(clips: Sequence[Clip], stamp: str) -> list[int]:
+def _ticked(data_set: DataSet, clips: Sequence[Clip], stamp: str) -> list[int]:
     """Draw the table; return the rows that are ticked, in order."""
-    table = pd.DataFrame(
-        {
-            "Clip": [display_name(clip.relative) for clip in clips],
-            "Id": [display_name(clip.machine_id) for clip in clips],
-            "Split": [clip.split for clip in clips],
-            "Label": [clip.label for clip in clips],
-            "Kind": [display_name(clip.kind or "") for clip in clips],
-        }
-    )
+    names = noted_names(StampedSet(data_set, stamp))
+    columns = {
+        "Clip": [shown_name(clip) for clip in clips],
+        "Id": [display_name(clip.machine_id) for clip in clips],
+        "Split": [clip.split for clip in clips],
+        "Label": [clip.label for clip in clips],
+        "Kind": [display_name(clip.kind or "") for clip in clips],
+        "Recorded": [_time_text(clip, names) for clip in clips],
+    }
+    if not any(columns["Recorded"]):
+        del columns["Recorded"]
+    table = pd.DataFrame(columns)
     key = f"explore:{_digest([stamp, *(clip.relative for clip in clips)])}"
     start = st.session_state.setdefault(f"{key}:start", _start_rows(clips))
     event = st.dataframe(
@@ -201,7 +238,7 @@ def _read_all(clips: Sequence[Clip], channel: int | None) -> Holdings:
         try:
             waveform = read_clip(clip.path, channel=channel, span=clip.span)
         except AudioError as error:
-            refused.append(error.entry(clip.relative))
+            refused.append(error.entry(clip.shown))
             continue
         good.append((clip, traits(waveform), waveform.digest))
     columns = zip(*good, strict=True) if good else ((), (), ())

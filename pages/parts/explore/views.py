@@ -31,6 +31,7 @@ from asd_core.types import SR, Waveform
 from pages.parts.explore.clips import (
     SAMPLE_PER_LABEL,
     clip_spectrum,
+    facts_text,
     filtered,
     holdings,
     label_spectra,
@@ -41,6 +42,7 @@ from pages.shared.cards import in_columns
 from pages.shared.choices import keep, link, switch
 from pages.shared.components.player import ColourScale, Panel, synced_player
 from pages.shared.keys import kept
+from pages.shared.plain_text import plain
 from pages.shared.refusals import refused_files
 from pages.shared.sources import clip_title
 
@@ -76,10 +78,12 @@ def listen_view(data_set: DataSet, stamp: str) -> None:
     """Pick clips; see waveform, spectrogram and mean spectrum of each and hear it."""
     clips, channel = filtered(data_set, stamp), data_set.index.channel
     if not clips:
-        st.info("No clip is like this: set a filter back to 'all'.", icon=":material/filter_alt_off:")
+        st.info(
+            "No clip is like this: set a filter back to 'all', or search for less.", icon=":material/filter_alt_off:"
+        )
         return
     st.caption(f"{len(clips)} of {len(data_set.index.clips)} clips. Tick up to four: they are drawn alike.")
-    picked = pick(clips, stamp)
+    picked = pick(data_set, clips, stamp)
     if not picked:
         st.info("Tick a clip in the table to see and hear it.", icon=":material/touch_app:")
         return
@@ -88,6 +92,7 @@ def listen_view(data_set: DataSet, stamp: str) -> None:
     for column, (number, clip) in in_columns(list(enumerate(picked)), per_row=2):  # one time scale for all
         with column:
             _player(clip, channel, settings, peak, key=f"explore_player_{number}")
+            st.caption(plain(facts_text(data_set, stamp, clip)))
     st.caption(
         f"Waveforms on one scale. Spectrograms: {settings.text}, the same for every clip. Click to seek; space plays, "
         "the arrow keys move by half a second."
@@ -177,7 +182,9 @@ def spectra_view(data_set: DataSet, stamp: str) -> None:
     clips = filtered(data_set, stamp)
     spectra = label_spectra(clips, data_set.index.channel, stamp) if clips else {}
     if not spectra:
-        st.info("No clip is like this: set a filter back to 'all'.", icon=":material/filter_alt_off:")
+        st.info(
+            "No clip is like this: set a filter back to 'all', or search for less.", icon=":material/filter_alt_off:"
+        )
         return
     dashes = {"anomalous": (6, 3), "unlabelled": (2, 2)}
     lines = [

@@ -25,7 +25,7 @@ from pages.shared.data_sets import clips_root
 from pages.shared.frame import Chosen, fragment
 from pages.shared.keys import HASHES, ClipFile
 from pages.shared.plain_text import plain
-from pages.shared.sources import clip, clip_title
+from pages.shared.sources import clip, clip_title, name_order
 from pages.shared.verdicts import verdict_word
 
 BEFORE, BROKEN, AFTER = 20, 15, 20
@@ -37,10 +37,10 @@ KEY = "monitor_replay"
 
 
 def replay_order(clips: Sequence[ScoredClip]) -> list[ScoredClip]:
-    """Normal clips, then anomalous ones, then further normal ones, each by path: a fault that comes and is repaired."""
-    by_path = sorted(clips, key=lambda scored: scored.path)
-    normal = [scored for scored in by_path if scored.label == "normal"]
-    anomalous = [scored for scored in by_path if scored.label == "anomalous"]
+    """Normal clips, then anomalous ones, then further normal ones, each by name: a fault that comes and is repaired."""
+    by_name = sorted(clips, key=name_order)
+    normal = [scored for scored in by_name if scored.label == "normal"]
+    anomalous = [scored for scored in by_name if scored.label == "anomalous"]
     return [*normal[:BEFORE], *anomalous[:BROKEN], *normal[BEFORE : BEFORE + AFTER]]
 
 
