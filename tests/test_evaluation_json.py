@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from asd_core.artifacts.store import open_artifact
+from asd_core.data.clips import Clip
+from asd_core.data.folders import Skipped
 from asd_core.tasks import evaluate as module
 from asd_core.tasks.assess import Assessment
 from asd_core.tasks.evaluate import evaluate
@@ -22,7 +24,13 @@ from asd_core.tasks.evaluate import evaluate
 PROJECT = Path(__file__).resolve().parents[1]
 GOLDEN = PROJECT / "tests" / "golden" / "evaluation.json"
 EMBEDDED = PROJECT / "artifacts" / "simulated-small" / "slider"
-DATA_SET = SimpleNamespace(simulated={}, index=SimpleNamespace(machine="slider", root=Path("nowhere")))
+CLIPS = tuple(
+    Clip(Path(name), name, "00", "test", label, rule=f"folder test/{label}")
+    for name, label in (("a.wav", "normal"), ("b.wav", "normal"), ("c.wav", "anomalous"))
+)
+SKIPPED = Skipped.of([(".txt", "notes.txt"), ("hidden", ".cache")])
+INDEX = SimpleNamespace(machine="slider", root=Path("nowhere"), skipped=SKIPPED, select=lambda **_: CLIPS)
+DATA_SET = SimpleNamespace(simulated={}, index=INDEX)
 
 
 def stored(model: Path, *_: object, **__: object) -> Assessment:

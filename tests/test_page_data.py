@@ -195,7 +195,8 @@ def test_a_full_disk_says_so_before_the_embedded_clips_are_made(page, monkeypatc
 def test_a_bad_upload_is_refused_with_a_reason_and_a_good_one_beside_it_stays(page):
     app = upload(page("upload"), files=[("evil.wav", b"MZ" * 100), ("good.wav", wav(7))])
     assert not app.exception
-    assert "1 clips stored, 1 refused" in text_of(app)
+    assert "1 clips stored.\n" in text_of(app)
+    assert "1 file was refused." in text_of(app)
     assert not app.success
     assert "WAV or FLAC" in next(text for text in text_of(app).splitlines() if "evil.wav" in text)
 
@@ -242,7 +243,7 @@ def test_a_folder_below_an_allowed_root_is_added(page, tmp_path, monkeypatch):
     app = page("folder")
     app.text_input(key="folder_path").set_value(str(tmp_path / "rec" / "fan"))
     button(app, "Add this folder").click().run()
-    assert "No folder of normal clips: it has Gut, bad" in text_of(app)
+    assert "Enter the name of the normal label, or call it normal" in text_of(app)
     app.text_input(key="folder_normal").set_value("gut")
     button(app, "Add this folder").click().run()
     assert not app.exception

@@ -17,7 +17,7 @@ from asd_core.cli.options import (
     data_options,
     rule_options,
 )
-from asd_core.cli.outcome import Outcome, figure, refusals, show_warnings, simulated_mark
+from asd_core.cli.outcome import Outcome, figure, refusals, show_skipped, show_warnings, simulated_mark
 
 if TYPE_CHECKING:
     from asd_core.evaluation.summary import Summary
@@ -85,6 +85,7 @@ def _print_evaluation(report: Evaluation) -> None:
     for key, mark in (("imported", " (imported scores)"), ("ensemble", "")):
         if (other := getattr(report, key)) is not None:
             _print_other(report, other, key, mark)
+    show_skipped(report.skipped)
     show_warnings(report.warnings)
 
 

@@ -308,10 +308,11 @@ def _no_normal_label(names: Sequence[str], where: str, what: str, hint: str) -> 
     usual = f"{', '.join(NORMAL_WORDS[:-1])} or {NORMAL_WORDS[-1]}"
     listed = ", ".join(map(display_name, names))
     likely = [name for name in names if reads_like_normal(name)]
+    way = f"Enter {', '.join(likely)} as the normal label" if likely else "Enter the name of the normal label"
     options = normal_options(likely or ["NAME"])
     return DataSetError(
         f"no {what} in {where}: it has {listed}; name the normal one with {options}, or call it {usual}" + hint,
-        advice=f"No {what}: it has {listed}. Enter the name of the normal one as the normal label, or call it {usual}",
+        advice=f"{way}, or call it {usual}: no {what} was found, only {listed}",
     )
 
 
@@ -321,8 +322,8 @@ def _nothing_called(names: Sequence[str], where: str, what: str) -> DataSetError
     return DataSetError(
         f"no {what} in {where}: there is nothing called {missing}, and no other label; put the normal clips into a "
         f"folder of that name, or say that all clips without a label are normal: --normal {HERE}",
-        advice=f"No {what}: there is nothing called {missing}, and no other label. Put the normal clips into a folder "
-        "of that name",
+        advice=f"Put the normal clips into a folder called {missing}, or say that everything else is normal: there is "
+        "nothing of that name, and no other label",
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from asd_core.artifacts.manifest import CalibrationSummary, promise_of
-from asd_core.data.data_set import fingerprint
+from asd_core.data.data_set import LabelRow, fingerprint, label_rows
 from asd_core.data.folder_rules import NO_RULES, FolderRules
+from asd_core.data.folders import Skipped
 from asd_core.evaluation.comparison import Difference, difference
 from asd_core.evaluation.summary import Summary, summarise
 from asd_core.evaluation.thresholds import DEFAULT_RULE
@@ -110,7 +111,9 @@ class Evaluation:
     n_excluded
         Labelled test clips left out because the detector was fitted or calibrated on them.
     refused
-        `path` and `reason` of each clip that could not be read.
+        Of each clip that could not be read, see `AudioError.entry`.
+    labels, skipped
+        How the labels of the test clips were understood; files that were passed over, by kind.
     warnings
         `code: text` lines on the clips and on the figures.
     calibration
@@ -137,6 +140,8 @@ class Evaluation:
     made_from: MadeFrom
     imported: Compared | None = None
     ensemble: Compared | None = None
+    labels: tuple[LabelRow, ...] = ()
+    skipped: Skipped = field(default_factory=Skipped)
 
     @property
     def promise(self) -> str:
@@ -165,6 +170,8 @@ class Evaluation:
             "repooled": self.repooled,
             "n_excluded": self.n_excluded,
             "refused": list(map(dict, self.refused)),
+            "labels": [typed_json.to_json(row) for row in self.labels],
+            "skipped": self.skipped.to_json(),
             **{key: value for key, value in self.summary.to_json().items() if key != "warnings"},
             "calibration": {key: getattr(self.calibration, key) for key in CALIBRATION_KEYS},
             "made_from": typed_json.to_json(self.made_from),
@@ -244,6 +251,8 @@ def evaluate(
         repooled=pooling,
         n_excluded=assessment.n_excluded,
         refused=assessment.refused,
+        labels=label_rows(raw.data_set.index.select(split="test"), {}),
+        skipped=raw.data_set.index.skipped,
         warnings=(*assessment.warnings, *summary.ranking.warnings),
         summary=summary,
         calibration=raw.artifact.manifest.calibration,

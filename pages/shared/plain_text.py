@@ -11,6 +11,7 @@ from asd_core.formats import display_name
 _ACTING = re.compile(r"[\\`*_{}\[\]<>#~|$!&]|^[-+]")
 _WWW = re.compile(r"www(?=\.)", re.IGNORECASE)
 _OPTION = re.compile(r" ?\([^()]*(?<![\w-])--[a-z][^()]*\)")
+_WORD = re.compile(r"[a-z]+[ ,]")
 _CODE = re.compile(r"^[a-z][a-z_]*: ")
 _JOINER = "\N{WORD JOINER}"
 
@@ -35,7 +36,7 @@ def error_text(error: AsdError) -> str:
 def warning_text(warning: str) -> str:
     """Write a warning `code: text` for people: its text alone, without options."""
     text = without_options(_CODE.sub("", warning))
-    return text[:1].upper() + text[1:]
+    return text[:1].upper() + text[1:] if _WORD.match(text) else text
 
 
 def plain(text: str) -> str:

@@ -14,7 +14,6 @@ from pages.shared.plain_text import plain, warning_text, without_options
 
 MAX_LISTED = 200
 """Names in one fold at most."""
-_NAMED = 3
 NO_PLACE = "recordings that do not fit the layout"
 
 
@@ -81,7 +80,8 @@ def _kind(kind: RefusedKind) -> None:
     st.markdown(f"**{plain(count)}** · {plain(kind.cure + why)}")
     if n > 1:
         lines = [(display_name(name), "" if kind.is_one_reason else f": {reason}") for name, reason in kind.files]
-        folded_names("Which files", [name + reason for name, reason in lines])
+        with st.expander("Which ones"):
+            _names([name + reason for name, reason in lines])
 
 
 def passed_over(index: ClipIndex) -> Skipped:
@@ -102,15 +102,16 @@ def skipped_text(skipped: Skipped) -> str:
 
 def skipped_files(skipped: Skipped) -> None:
     """Fold in the names of what was passed over, kind by kind."""
-    for kind, names in skipped.kinds.items():
-        folded_names(f"{len(names):,} {kind}", [display_name(name) for name in names])
+    if not skipped:
+        return
+    with st.expander("Which ones"):
+        for kind, names in skipped.kinds.items():
+            st.markdown(f"**{len(names):,} {plain(kind)}**")
+            _names([display_name(name) for name in names])
 
 
-def folded_names(title: str, lines: Sequence[str]) -> None:
-    """List texts that are not ours in a fold, whose title gives the first."""
-    first = ", ".join(lines[:_NAMED]) if all(len(line) < 60 for line in lines[:_NAMED]) else ""
-    more = ", …" if len(lines) > _NAMED else ""
-    with st.expander(plain(f"{title}: {first}{more}" if first else title)):
-        st.markdown("\n".join(f"- {plain(line)}" for line in lines[:MAX_LISTED]))
-        if len(lines) > MAX_LISTED:
-            st.caption(f"and {len(lines) - MAX_LISTED:,} more")
+def _names(lines: Sequence[str]) -> None:
+    """List texts that are not ours; they are wrapped, never cut."""
+    st.markdown("\n".join(f"- {plain(line)}" for line in lines[:MAX_LISTED]))
+    if len(lines) > MAX_LISTED:
+        st.caption(f"and {len(lines) - MAX_LISTED:,} more")

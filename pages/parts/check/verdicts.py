@@ -73,7 +73,7 @@ def sound_notes(artifacts: Mapping[str, Artifact], waveform: Waveform) -> None:
     reading = [text for artifact in artifacts.values() for text in artifact.reading_warnings(waveform)]
     for warning in dict.fromkeys([*(reading if artifacts else waveform.warnings), *unfamiliar(artifacts, waveform)]):
         if is_lossy([warning]):
-            st.caption(f":material/compress: {plain(warning_text(warning))}")
+            st.caption(f":material/graphic_eq: {plain(warning_text(warning))}")
         else:
             st.warning(plain(warning_text(warning)), icon=":material/info:")
 

@@ -127,7 +127,7 @@ def _upload_outcome(stored: Stored) -> None:
     if stored.stored and not stored.refused:
         st.success(f"{stored.stored} clips stored.", icon=":material/check:")
     elif stored.stored:
-        st.info(f"{stored.stored} clips stored, {len(stored.refused)} refused.", icon=":material/info:")
+        st.info(f"{stored.stored} clips stored.", icon=":material/info:")
     if stored.repeated:
         st.info(f"{stored.repeated} clips were there already or came twice.", icon=":material/info:")
     refused_files(stored.refused)

@@ -177,8 +177,8 @@ def _clip_report(data_set: DataSet, *, rules: FolderRules) -> Dependence | None:
     dependence = _grouped(data_set, key, rules)
     has_doubles = _dependence(dependence, found, names)
     refused_files(found.refused, n=found.n_refused)
-    _coding(found, rules)
-    _faults(found, names, is_whole=not (has_doubles or found.n_refused or passed_over(data_set.index)))
+    is_whole = not (_coding(found, rules) or has_doubles or found.n_refused or passed_over(data_set.index))
+    _faults(found, names, is_whole=is_whole)
     return dependence
 
 
@@ -249,20 +249,21 @@ def _groups(groups: Sequence[Group]) -> None:
     )
 
 
-def _coding(found: Survey, rules: FolderRules) -> None:
-    """Say, as a word and not as an alarm, how many clips were coded with loss, and whether they are trained on."""
+def _coding(found: Survey, rules: FolderRules) -> bool:
+    """Say, as a word and not as an alarm, how many clips were coded with loss; return whether training omits them."""
     lossy = [each.partition(f": {LOSSY}")[2] for each in found.warnings if f": {LOSSY}" in each]
     n_whole = max(0, found.n_clips - found.n_refused - len(lossy))
     remark = coding_remark([*lossy, *[""] * n_whole])
     if remark is None:
-        return
-    ending = ""
-    if n_whole and not rules.lossy:
+        return False
+    ending, is_left_out = "", n_whole > 0 and not rules.lossy
+    if is_left_out:
         ending = (
             ". They are not trained on, since others are lossless; a server folder can be added again with 'Also train "
             "on MP3 and other lossy recordings'"
         )
-    st.caption(f":material/compress: {plain(remark + ending)}.")
+    st.caption(f":material/graphic_eq: {plain(remark + ending)}.")
+    return is_left_out
 
 
 def _faults(found: Survey, names: Mapping[str, str], *, is_whole: bool = True) -> None:
