@@ -242,6 +242,16 @@ def test_another_reader_shares_no_entry(clip_path, cache, opened_files, monkeypa
     feature_cache._runtime.cache_clear()
 
 
+def test_a_strict_program_shares_no_entry_with_one_that_reads_all_formats(clip_path, cache, opened_files, monkeypatch):
+    frames_of(clip_path)
+    monkeypatch.setenv("ASD_FORMATS", "strict")
+    feature_cache._runtime.cache_clear()
+    frames_of(clip_path)
+    assert len(opened_files) == 2
+    monkeypatch.undo()
+    feature_cache._runtime.cache_clear()
+
+
 # Damage
 
 

@@ -1,4 +1,4 @@
-"""Bytes to `Waveform`: bounded reading, uploads decoded in a limited child process, long recordings cut into segments.
+"""Bytes to `Waveform`: bounded reading, a limited child process for uploads and compressed sound, long recordings.
 
 No features and no clip lists: a caller names the file.
 """

@@ -2,7 +2,7 @@
 
 FFmpeg is handed one demuxer by name, chosen from the first bytes by `asd_core.audio.kinds`; it never guesses. It may
 open no file and no address, run no decoder but those of `DECODERS`, and decode nothing but the first audio stream.
-Bytes come from a file object. Nothing but `asd_core.audio.sandbox`, as the child, imports this module.
+Bytes come from a file object. Nothing but the child, `asd_core.audio.decoding_child`, imports this module.
 
 The samples that an encoder puts before and after the sound (MP3, AAC and Opus have them) are left out as FFmpeg
 finds them stated in the file: in LAME's header, an edit list or Opus's pre-skip. Where a file states none, the sound

@@ -119,9 +119,7 @@ def _stream(file: _AskedFile, channel: int | None, max_duration_s: float) -> Ite
         heard = np.concatenate(ahead)
         compressed.check_shortest(heard, sr=sound.sr)
         warnings = sound.lossy(heard)
-        n_frames = sound.n_frames_stated
-        if n_frames is None:
-            n_frames = compressed.count_frames(file.anew(), kind, sr=sound.sr)
+        n_frames = sound.n_frames_stated or compressed.count_frames(file.anew(), kind, sr=sound.sr)
         yield {"sr": sound.sr, "n_frames": n_frames, "n_channels": sound.n_channels, "warnings": list(warnings)}, b""
         n_heard = 0
         for block in itertools.chain(ahead, blocks):

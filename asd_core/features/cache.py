@@ -34,6 +34,7 @@ from typing import TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from asd_core.audio.kinds import only_lossless
 from asd_core.audio.reading import READER_VERSION, read_waveform
 from asd_core.audio.stretches import read_stretch
 from asd_core.errors import AudioError, FileError, UsageError
@@ -54,7 +55,7 @@ _SEAL_BYTES = hashlib.sha256().digest_size
 _SETTLED_S = 2.0
 """A file younger than this may change again without a change of its times: its status is not trusted yet."""
 _STALE_S = 3600.0
-_PACKAGES = ("numpy", "scipy", "soundfile", "soxr", "tensorflow")
+_PACKAGES = ("numpy", "scipy", "soundfile", "soxr", "av", "tensorflow")
 _PARTIAL = ".partial-"
 _STRETCH = re.compile(r"#t=(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)$")
 
@@ -388,7 +389,8 @@ def _is_settled(status: os.stat_result) -> bool:
 @cache
 def _runtime() -> str:
     """Name what else the figures depend on: the reader, the packages and the kind of processor."""
-    found = [f"cache {FORMAT}, reader {READER_VERSION}", platform.machine()]
+    formats = "strict" if only_lossless() else "all formats"  # what strict refuses is not answered for, either
+    found = [f"cache {FORMAT}, reader {READER_VERSION}", formats, platform.machine()]
     return ", ".join([*found, *(f"{package} {version}" for package, version in installed(_PACKAGES).items())])
 
 
