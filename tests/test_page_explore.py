@@ -183,6 +183,10 @@ def test_of_raw_mimii_the_first_channel_is_seen_and_heard_everywhere(monkeypatch
     heard = []
 
     def noted(path, *, channel=None, span=None):
+<<<<<<< HEAD
+=======
+        assert span is None
+>>>>>>> x14-pages
         heard.append(channel)
         return read_clip(path, channel=channel, span=span)
 
@@ -218,7 +222,7 @@ def test_duplicates_refused_files_and_hostile_names_are_shown_as_text(monkeypatc
         assert not any(SIGNS.search(str(element.value)) for element in [*app.markdown, *app.caption, *app.info])
     text = "\n".join(element.value for element in [*app.text, *app.markdown])
     assert " = " in text
-    assert "c.wav" in text
+    assert any("c.wav" in element.value for element in app.markdown)
 
 
 def test_generated_clips_stand_below_the_data_folder(explore):

@@ -110,9 +110,12 @@ class FolderRules:
         for name in self.normal:
             alone = PurePosixPath(name.strip().replace("\\", "/")).name or name
             if name.strip() != HERE and label_key(name) != label_key(alone):
-                raise UsageError(f"--normal {quoted(name)}: give the folder's name alone: --normal {quoted(alone)}")
+                raise UsageError(
+                    f"the normal label is called by its folder's name alone: {alone} instead of {name} (--normal "
+                    f"{quoted(alone)})"
+                )
             if not label_key(name):
-                raise UsageError("--normal needs the name of the folder of normal clips, got an empty one")
+                raise UsageError("the normal label (--normal) needs the name of a folder, got an empty one")
             if split_of(name) is not None:
                 raise UsageError(
                     f"{name} cannot be the normal label (--normal): it is the name of a split; name the folder of "

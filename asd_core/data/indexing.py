@@ -286,14 +286,16 @@ def _checked(
 def _table_hint(listing: Listing) -> str:
     """How to use a table that lies in the folder and has the columns of labels; empty where there is none."""
     table = next((path for path in listing.tables[:_PROBED_TABLES] if is_table(path)), None)
-    return "" if table is None else f"; {table.name} looks like a table of labels: --labels {quoted(str(table))}"
+    if table is None:
+        return ""
+    return f"; {table.name} looks like a table of labels: name it as that (--labels {quoted(str(table))})"
 
 
 def _unused_names(meanings: Sequence[Meaning], rules: FolderRules) -> list[str]:
     """Warn of names of the normal label that no clip's label has."""
     met = {label_key(meaning.word) if meaning.word else HERE for meaning in meanings if meaning.label == "normal"}
     unused = [name for name in rules.normal if label_key(name) not in met]
-    return [f"labels: --normal {name}: no clip's label is called that; is it misspelt?" for name in unused]
+    return [f"labels: no clip's label is called {name} (--normal): is it misspelt?" for name in unused]
 
 
 def _tracks(data: Path, names: Iterable[str], listing: Listing) -> dict[str, Path]:
