@@ -183,10 +183,7 @@ def test_of_raw_mimii_the_first_channel_is_seen_and_heard_everywhere(monkeypatch
     heard = []
 
     def noted(path, *, channel=None, span=None):
-<<<<<<< HEAD
-=======
         assert span is None
->>>>>>> x14-pages
         heard.append(channel)
         return read_clip(path, channel=channel, span=span)
 
