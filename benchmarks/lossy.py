@@ -16,6 +16,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -127,7 +128,7 @@ def encode(source: Path, path: Path, coding: Coding) -> None:
         stream: Any = container.add_stream(coding.encoder, rate=sr, layout="mono")
         stream.bit_rate = coding.bit_rate
         frame = av.AudioFrame.from_ndarray(samples[:, :1].T.copy(), format="fltp", layout="mono")
-        frame.sample_rate = sr
+        frame.sample_rate, frame.pts, frame.time_base = sr, 0, Fraction(1, sr)  # from 0: the delay is then stated
         for packet in (*stream.encode(frame), *stream.encode(None)):
             container.mux(packet)
 
@@ -168,11 +169,11 @@ def measure(data: str, kinds: dict[str, list[Clip]], name: str, *, split: int, f
     }
     heard = {kind: [clips[row] for row in test] for kind, clips in kinds.items()}
     plain = trained[LOSSLESS].judge(heard[LOSSLESS])
+    names = [kind for kind in kinds if kind != LOSSLESS]
+    own = {kind: trained[kind].judge(heard[kind]) for kind in names}
     return [
-        compare(data, name, coding.name, split, is_fault, plain, trained[LOSSLESS].judge(clips), own)
-        for coding in CODINGS
-        for clips in [heard[coding.name]]
-        for own in [trained[coding.name].judge(clips)]
+        compare(data, name, coding, split, is_fault, plain, trained[LOSSLESS].judge(heard[coding]), own[coding])
+        for coding in names
     ]
 
 
@@ -209,7 +210,7 @@ def tables(rows: Sequence[Row]) -> str:
     groups: dict[tuple[str, str], dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         groups[row.data, row.detector][row.coding].append(row)
-    names = [coding.name for coding in CODINGS]
+    names = list(dict.fromkeys(row.coding for row in rows))
     head = f"| set | detector | {' | '.join(names)} |\n|---|---|{'---|' * len(names)}"
     parts = [
         ("Shift of normal scores; verdicts changed, normal and anomalous", _moved),
@@ -249,6 +250,8 @@ def main() -> int:
     makers = {"lathe": lathe_clips, "slider": slider_clips}
     parser.add_argument("--sets", nargs="+", default=list(makers), choices=list(makers))
     parser.add_argument("--detectors", nargs="+", default=list(DETECTORS))
+    codings = {coding.name: coding for coding in CODINGS}
+    parser.add_argument("--codings", nargs="+", default=list(codings), choices=list(codings))
     parser.add_argument("--splits", type=int, default=1)
     parser.add_argument("--build", type=Path, default=Path("build/lossy"))
     parser.add_argument("--json", type=Path)
@@ -260,7 +263,7 @@ def main() -> int:
     for data in arguments.sets:
         clips = makers[data]()
         folder = arguments.build / data
-        kinds = {LOSSLESS: clips, **{coding.name: coded(clips, coding, folder) for coding in CODINGS}}
+        kinds = {LOSSLESS: clips, **{name: coded(clips, codings[name], folder) for name in arguments.codings}}
         for name in arguments.detectors:
             for split in range(arguments.splits):
                 began = monotonic()

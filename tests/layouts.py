@@ -282,11 +282,11 @@ FOLDERS = (
     ),
     Understood(
         "dates with a word above the labels",
-        {"2024-05-01 morning/ok/{}.wav": 3, "20240502_night shift/ok/{}.wav": 3, "2024-05-03/ng/{}.wav": 2},
+        {"2024-05-01 morning/ok/{}.wav": 3, "20240502_night shift/ok/{}.wav": 3, "2024-05-03-evening/ng/{}.wav": 2},
         reads={
             "2024-05-01 morning/*": Read("normal", recording="first"),
             "20240502_night shift/*": Read("normal", recording="second"),
-            "2024-05-03/*": kind("ng", recording="third"),
+            "2024-05-03-evening/*": kind("ng", recording="third"),
         },
     ),
     Understood(

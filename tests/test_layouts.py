@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from fnmatch import fnmatchcase
 
 import pytest
 from layouts import LINKS, MEANT, UNCLEAR, Read, lay, paths_of, write_sound
+from sounds import PROJECT
 
 from asd_core.artifacts.store import open_artifact
-from asd_core.data.folder_rules import FolderRules
+from asd_core.cli import main
+from asd_core.data.folder_rules import ANOMALOUS_WORDS, NORMAL_WORDS, SPLITS, FolderRules
 from asd_core.data.indexing import index_clips
 from asd_core.errors import DataSetError, UsageError
 from asd_core.tasks.assess import assess
@@ -122,6 +125,17 @@ def test_names_of_the_normal_label_hold_for_evaluating_too_until_others_are_give
         assess(result.model, tmp_path / "set", rules=FolderRules(normal=("Tag",)))
 
 
+def test_index_prints_names_that_no_terminal_obeys(tmp_path, capsys):
+    for name in ("normal/0.wav", "normal/1.wav", "le\x1b[31mak/0.wav", "x\ny/0.wav"):
+        write_sound(tmp_path / name)
+    (tmp_path / "normal" / "1.wav").write_bytes((tmp_path / "le\x1b[31mak" / "0.wav").read_bytes())
+    assert main(["index", str(tmp_path)]) == 0
+    printed = "".join(capsys.readouterr())
+    assert "\x1b" not in printed
+    assert "x\ny" not in printed
+    assert "le\N{REPLACEMENT CHARACTER}[31mak/0.wav" in printed
+
+
 # every word in any case
 
 
@@ -169,3 +183,14 @@ def test_every_word_for_a_split_is_one_in_any_case(tmp_path):
     found = {clip.relative.split("/")[0]: clip.split for clip in index_clips(tmp_path / "set").clips}
     assert len(found) == 27
     assert found == {name: splits[name.lower()] for name in found}
+
+
+def test_the_page_on_ones_own_files_lists_every_word_and_column():
+    page = (PROJECT / "docs" / "your_own_files.md").read_text(encoding="utf-8")
+    rows = [set(re.findall(r"`([^`]+)`", line.split("|")[1])) for line in page.splitlines() if line.startswith("| `")]
+    assert set(NORMAL_WORDS) in rows
+    assert set(ANOMALOUS_WORDS) in rows
+    for split in ("train", "val", "test"):
+        assert {word for word, meant in SPLITS.items() if meant == split} in rows
+    columns = set().union(*rows)
+    assert {"path", "file", "filename", "label", "id", "recording", "split", "kind", "start_s", "end_s"} <= columns

@@ -17,8 +17,10 @@ from streamlit.testing.v1 import AppTest
 from asd_core.artifacts.store import find_artifacts, open_artifact
 from asd_core.audio.reading import encode_wav
 from asd_core.data import library, marked
-from asd_core.data.clips import Clip, index_clips
+from asd_core.data.clips import Clip
 from asd_core.data.data_set import readable
+from asd_core.data.folder_rules import FolderRules
+from asd_core.data.indexing import index_clips
 from asd_core.data.names import ClipNames, known_time, owner_name, read_names, recorded_time, told_apart
 from asd_core.data.recordings import assign_folds, find_recordings, natural_key
 from asd_core.data.uploads import Quota, Upload, store_uploads, upload_names
@@ -219,6 +221,17 @@ def test_a_stretch_of_a_long_recording_has_the_time_at_which_it_begins(tmp_path)
     assert [recorded_time(clip, ClipNames()).written, known_time(clip, ClipNames()).written] == 2 * [
         "2026-11-02 10:01:30"
     ]
+
+
+def test_stretches_of_an_uploaded_recording_bear_its_name_and_their_own_time(home):
+    (whole,) = uploaded("pump", [Upload(f"hall/{MONDAY}.wav", wav(1, seconds=3.0))])
+    index = index_clips(home / "uploads" / "pump", rules=FolderRules(segment_s=1.0))
+    assert [clip.shown for clip in index.clips] == [f"{whole.shown}#t={n},{n + 1}" for n in range(3)]
+    names = read_names(index.root)
+    times = [f"2026-11-02 10:00:0{n}" for n in range(3)]
+    for notes in (names, ClipNames()):
+        assert [known_time(clip, notes).written for clip in index.clips] == times
+        assert [recorded_time(clip, notes).written for clip in index.clips] == times
 
 
 # Scores kept with a detector

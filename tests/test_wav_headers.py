@@ -148,9 +148,9 @@ def test_chunks_behind_sound_of_open_length_are_not_heard(after):
 
 
 def test_many_marks_of_chunks_in_the_sound_cost_little():
-    content = left_open(0, 0, sound=b"LIST\2\0\0\0" * 500_000)
+    content = left_open(0xFFFFFFFF, 0xFFFFFFFF, sound=b"LIST\0\0\0\0" * 500_000)
     start = time.process_time()
-    assert UNFINISHED in decode_waveform(content).warnings
+    assert decode_waveform(content).duration_s == pytest.approx(125, abs=0.02)
     assert time.process_time() - start < 1
 
 

@@ -23,6 +23,7 @@ from asd_core.cli.outcome import (
     show_warnings,
     simulated_mark,
 )
+from asd_core.formats import display_name
 
 if TYPE_CHECKING:
     from asd_core.data.dcase2020.download import DownloadReport
@@ -74,7 +75,7 @@ def _index(arguments: argparse.Namespace) -> Outcome:
         _print_expected(report.machine, report.expected)
     print(f"  recordings: {report.recordings.text}")
     for paths in report.duplicates:
-        print("  (nearly) the same sound: " + ", ".join(paths))
+        print("  (nearly) the same sound: " + ", ".join(map(display_name, paths)))
     show_skipped(report.skipped)
     show_warnings(report.warnings)
     return Outcome(shown, refusals(report.refused))

@@ -241,7 +241,7 @@ def _watch(arguments: argparse.Namespace) -> Outcome:
     show_warnings(report.warnings)
     counts = f"{report.n_judged} clips scored, {len(report.refused)} refused, {report.n_raised} alarms raised"
     print(f"{counts}, {report.n_cleared} cleared{simulated_mark(detector=report.simulated)}", file=sys.stderr)
-    show_skipped(*[report.skipped])
+    show_skipped(report.skipped)
     if signal.SIGINT in received:
         return Outcome(report.to_json(), INTERRUPTED)
     return Outcome(report.to_json(), SOME_REFUSED if report.refused and arguments.once else DONE)

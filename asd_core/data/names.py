@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from asd_core.data.clips import Clip, ClipIndex
 
 NAMES, OLD_NAMES, MARKED_NAMES = "names.jsonl", "names.json", "marked.jsonl"
+_STRETCH = "#t="
 _MAX_NAMES_BYTES = 256 * 2**20
 _STORED_NAME = re.compile(r"[0-9a-f]{16,64}")
 """Names made from digests; a clip that is called otherwise bears its owner's name already."""
@@ -103,8 +104,19 @@ def with_names(index: ClipIndex) -> ClipIndex:
 
 
 def _with_name(clip: Clip, names: Mapping[str, str]) -> Clip:
-    name = names.get(clip.relative)
-    return clip if name is None or _STORED_NAME.fullmatch(clip.path.stem) is None else replace(clip, name=name)
+    path, stretch = _parts(clip)
+    name = names.get(path)
+    if name is None or _STORED_NAME.fullmatch(clip.path.stem) is None:
+        return clip
+    return replace(clip, name=name + stretch)
+
+
+def _parts(clip: Clip) -> tuple[str, str]:
+    """Relative path of a clip's file, and what names a stretch of it: `#t=start,end`, empty for a whole file."""
+    if clip.span is None:
+        return clip.relative, ""
+    path, mark, stretch = clip.relative.rpartition(_STRETCH)
+    return path, mark + stretch
 
 
 def told_apart(names: Mapping[str, str]) -> dict[str, str]:
@@ -195,10 +207,10 @@ def _whole_names(path: Path) -> ClipNames:
 
 def recorded_time(clip: Clip, names: ClipNames) -> RecordedTime | None:
     """When a clip was recorded: as noted, else by name, metadata or file; None where it cannot be opened."""
-    if (noted := names.recorded.get(clip.relative)) is not None:
+    if (noted := _noted(clip, names)) is not None:
         return noted
     try:
-        found = recorded_at(clip.path, name=clip.name)
+        found = recorded_at(clip.path, name=None if clip.name is None else clip.name.removesuffix(_parts(clip)[1]))
     except AudioError:
         return None
     source = "upload" if found.how == "file" and clip.name is not None else found.how
@@ -207,10 +219,15 @@ def recorded_time(clip: Clip, names: ClipNames) -> RecordedTime | None:
 
 def known_time(clip: Clip, names: ClipNames) -> RecordedTime | None:
     """When a clip was recorded, where a note or its name says so; the clip is not opened."""
-    if (noted := names.recorded.get(clip.relative)) is not None:
+    if (noted := _noted(clip, names)) is not None:
         return noted
-    time = time_in_name(clip.shown.partition("#t=")[0])
+    time = time_in_name(clip.shown.removesuffix(_parts(clip)[1]))
     return None if time is None else RecordedTime(_begun(time, clip, "name"), "name")
+
+
+def _noted(clip: Clip, names: ClipNames) -> RecordedTime | None:
+    noted = names.recorded.get(_parts(clip)[0])
+    return None if noted is None else replace(noted, time=_begun(noted.time, clip, noted.source))
 
 
 def _begun(time: datetime, clip: Clip, source: str) -> datetime:
