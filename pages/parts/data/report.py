@@ -234,6 +234,8 @@ def _dependence(found: Dependence, surveyed: Survey, names: Mapping[str, str]) -
 
 
 def _groups(groups: Sequence[Group]) -> None:
+    if not groups:  # all clips were refused
+        return
     table = pd.DataFrame(
         {
             "Id": [display_name(group.machine_id) for group in groups],
