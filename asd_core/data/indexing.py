@@ -328,7 +328,7 @@ def _in_segments(found: _Found, segment_s: float, hop_s: float) -> _Found:
         try:
             start, end = _stretch(found.places[name], meaning.span)
         except AudioError:  # listed as it is, so that its refusal shows
-            meanings.append((name, meaning))
+            meanings.append((name, replace(meaning, recording=_recording_of_cut(name, meaning, found))))
             continue
         n_clips = int((end - start - segment_s) / hop_s + 1e-9) + 1 if end - start >= segment_s - 1e-9 else 0
         starts = [start + hop_s * number for number in range(n_clips)]
@@ -367,7 +367,7 @@ def _clip(name: str, meaning: Meaning, found: _Found) -> Clip:
     span = (
         None if meaning.span is None else (round(meaning.span[0], 3), round(meaning.span[1], 3))
     )  # as the name has it
-    recording = meaning.recording if span is None or (found.layout == "table" and meaning.recording) else name
+    recording = meaning.recording if span is None else _recording_of_cut(name, meaning, found)
     return Clip(
         path=found.places[name],
         relative=name if span is None else f"{name}#t={_seconds(span[0])},{_seconds(span[1])}",
@@ -381,6 +381,11 @@ def _clip(name: str, meaning: Meaning, found: _Found) -> Clip:
         span=span,
         rule=meaning.rule,
     )
+
+
+def _recording_of_cut(name: str, meaning: Meaning, found: _Found) -> str:
+    """The recording of a clip that is a stretch: its file, unless a table says another."""
+    return (meaning.recording if found.layout == "table" else None) or name
 
 
 def _seconds(value: float) -> str:
