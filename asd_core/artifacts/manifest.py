@@ -118,6 +118,7 @@ class ManifestData(_Record):
             ids_from=self.ids_from,
             segment_s=self.segment_s,
             hop_s=self.hop_s,
+            lossy=bool(self.n_lossy),
         )
 
 

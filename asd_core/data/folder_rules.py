@@ -83,7 +83,9 @@ class FolderRules:
     lossy: bool = False
 
     def completed_by(self, other: FolderRules) -> FolderRules:
-        """The same rules; where these leave something open, as others have it."""
+        """The same rules; where these leave something open, as others have it: not the hop of other segments."""
+        if self.segment_s is not None:
+            other = replace(other, hop_s=None)
         named = [each.name for each in fields(self) if getattr(self, each.name) == getattr(NO_RULES, each.name)]
         return replace(self, **{name: getattr(other, name) for name in named})
 

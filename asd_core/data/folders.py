@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,7 +119,7 @@ def list_files(folder: Path, *, within: Sequence[Path] | None = None) -> Listing
     tables: list[Path] = []
     skipped: list[tuple[str, str]] = []
     suffixes = readable_suffixes()
-    for path, place, kind in _files(folder, within, set()):
+    for path, place, kind in _files(folder, within):
         suffix = path.suffix.lower()
         if path.parent == folder and path.name in OWN_FILES:
             continue
@@ -154,31 +155,43 @@ def litter_kind(name: str) -> str | None:
     return HIDDEN if name.startswith(".") else None
 
 
-def _files(
-    folder: Path, within: Sequence[Path] | None, entered: set[tuple[int, int]]
-) -> Iterator[tuple[Path, Path, str | None]]:
+def _files(folder: Path, within: Sequence[Path] | None) -> Iterator[tuple[Path, Path, str | None]]:
     """Yield path, resolved path and the kind of litter of each file; folders that are litter count as one file."""
-    try:
-        status = folder.stat()
-        entries = sorted(os.scandir(folder), key=lambda entry: (entry.is_symlink(), entry.name))
-    except OSError:
-        yield folder, folder, "cannot be opened"
-        return
-    if (status.st_dev, status.st_ino) in entered:
-        return
-    entered.add((status.st_dev, status.st_ino))
-    for entry in entries:
-        path = folder / entry.name
-        if (kind := litter_kind(entry.name)) is not None:
-            yield path, path, kind
+    entered: set[tuple[int, int]] = set()
+    waiting, linked = deque([(folder, folder)]), deque[tuple[Path, Path]]()
+    while waiting or linked:
+        path, place = (waiting or linked).popleft()
+        try:
+            status = place.stat()
+            is_new, entries = (status.st_dev, status.st_ino) not in entered, _entries(path, place, within)
+        except OSError:
+            yield path, place, "cannot be opened"
             continue
-        place = _place(path, within) if entry.is_symlink() else path
-        if place is None:
-            yield path, path, LINKS
-        elif place.is_dir():
-            yield from _files(path, within, entered)
-        else:
-            yield path, place, None
+        entered.add((status.st_dev, status.st_ino))
+        for inner, where, kind in entries if is_new else ():
+            if kind is not None or not _is_folder(where):
+                yield inner, where, kind
+            else:
+                (linked if inner.is_symlink() else waiting).append((inner, where))
+
+
+def _entries(folder: Path, place: Path, within: Sequence[Path] | None) -> list[tuple[Path, Path, str | None]]:
+    """Path, resolved path and the kind of litter of what lies in a folder, by name; raises OSError."""
+    found: list[tuple[Path, Path, str | None]] = []
+    with os.scandir(place) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            path, kind = folder / entry.name, litter_kind(entry.name)
+            where = _place(place / entry.name, within) if kind is None and entry.is_symlink() else place / entry.name
+            found.append((path, path, LINKS) if where is None else (path, where, kind))
+    return found
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is a folder, as far as we may know."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _place(link: Path, within: Sequence[Path] | None) -> Path | None:

@@ -329,22 +329,24 @@ def _in_segments(found: _Found, segment_s: float, hop_s: float) -> _Found:
     ends: list[tuple[str, str]] = []
     for name, meaning in found.meanings:
         try:
-            start, end = meaning.span or (0.0, _length_s(found.places[name]))
+            start, end = _stretch(found.places[name], meaning.span)
         except AudioError:  # listed as it is, so that its refusal shows
-            meanings.append((name, meaning))
+            meanings.append((name, replace(meaning, recording=_recording_of_cut(name, meaning, found))))
             continue
-        n_clips = max(0, int((end - start - segment_s) / hop_s + 1e-9) + 1) if end - start >= segment_s - 1e-9 else 0
+        n_clips = int((end - start - segment_s) / hop_s + 1e-9) + 1 if end - start >= segment_s - 1e-9 else 0
         starts = [start + hop_s * number for number in range(n_clips)]
         meanings += [(name, replace(meaning, span=(at, at + segment_s))) for at in starts]
-        covered = starts[-1] + segment_s if starts else start
-        if end - covered >= MIN_DURATION_S:
-            ends.append((PARTIAL_ENDS, f"{name} from {covered:g} s"))
+        rest = starts[-1] + max(segment_s, hop_s) if starts else start
+        if not starts or end - rest >= MIN_DURATION_S:
+            ends.append((PARTIAL_ENDS, f"{name} from {rest:g} s"))
     return replace(found, meanings=tuple(meanings), skipped=found.skipped + Skipped.of(ends))
 
 
-def _length_s(path: Path) -> float:
+def _stretch(path: Path, span: tuple[float, float] | None) -> tuple[float, float]:
+    """Start and end of a recording, or of what is there of a stretch of it, in seconds."""
     found = extent(path)
-    return found.n_frames / found.sr
+    length_s = found.n_frames / found.sr
+    return (0.0, length_s) if span is None else (span[0], min(span[1], length_s))
 
 
 def _index(found: _Found) -> ClipIndex:
@@ -364,8 +366,11 @@ def _index(found: _Found) -> ClipIndex:
 
 
 def _clip(name: str, meaning: Meaning, found: _Found) -> Clip:
-    published, span = found.published.get(name), meaning.span
-    recording = meaning.recording if span is None or (found.layout == "table" and meaning.recording) else name
+    published = found.published.get(name)
+    span = (
+        None if meaning.span is None else (round(meaning.span[0], 3), round(meaning.span[1], 3))
+    )  # as the name has it
+    recording = meaning.recording if span is None else _recording_of_cut(name, meaning, found)
     return Clip(
         path=found.places[name],
         relative=name if span is None else f"{name}#t={_seconds(span[0])},{_seconds(span[1])}",
@@ -379,6 +384,11 @@ def _clip(name: str, meaning: Meaning, found: _Found) -> Clip:
         span=span,
         rule=meaning.rule,
     )
+
+
+def _recording_of_cut(name: str, meaning: Meaning, found: _Found) -> str:
+    """The recording of a clip that is a stretch: its file, unless a table says another."""
+    return (meaning.recording if found.layout == "table" else None) or name
 
 
 def _seconds(value: float) -> str:

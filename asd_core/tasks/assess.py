@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from asd_core.artifacts.manifest import ManifestData
 from asd_core.artifacts.store import Artifact, open_artifact
 from asd_core.data.clips import Clip
 from asd_core.data.data_set import DataSet, FileClips, open_data_set, readable
@@ -116,6 +117,7 @@ def assess(
     warnings = [*label_differences(clips.clips, channel=artifact.channel), *found.warnings]
     if data_set.index.machine != artifact.manifest.data.machine:
         warnings.append(f"other_machine: trained on {artifact.manifest.data.machine}")
+    warnings += _segment_warnings(artifact.manifest.data, rules)
     return Assessment(
         title=artifact.title,
         artifact=artifact,
@@ -128,6 +130,17 @@ def assess(
         warnings=tuple(warnings),
         saved_threshold=artifact.threshold,
     )
+
+
+def _segment_warnings(trained_on: ManifestData, rules: FolderRules) -> list[str]:
+    """Warn of recordings cut in another way than for the training: their clips are not known by digest then."""
+    asked, had = ((each.segment_s, each.hop_s or each.segment_s) for each in (rules, trained_on))
+    if rules.segment_s is None or trained_on.segment_s is None or asked == had:
+        return []
+    return [
+        f"other_segments: trained on clips of {trained_on.segment_s:g} s, tested on {rules.segment_s:g} s: recordings "
+        "that were trained on may be among the test clips; test on others, or leave out --segment"
+    ]
 
 
 def open_for(artifact: Artifact, data: Path, *, machine: str | None = None, **options: Any) -> DataSet:

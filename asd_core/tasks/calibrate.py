@@ -135,7 +135,8 @@ def plan_calibration(
         raise InputError(f"training needs at least {MIN_TRAINING_CLIPS} distinct normal clips, got {distinct}")
     recordings = find_recordings(normal.clips, prints_of(normal.clips, channel=channel))
     is_validation = np.array([clip.split == "val" for clip in normal.clips])
-    if is_validation.sum() >= n_needed(DEFAULT_RULE):
+    n_others = len({digest for digest, own in zip(normal.digests, is_validation, strict=True) if not own})
+    if is_validation.sum() >= n_needed(DEFAULT_RULE) and n_others >= _MIN_FITTED:
         return Plan(recordings, np.where(is_validation, 0, 1), "held_out")
     wanted = FOLDS if n_folds == 1 else n_folds
     folds = assign_folds(normal.clips, recordings, n_folds=wanted, seed=detector.seed)

@@ -346,12 +346,11 @@ def _validation_warnings(normal: ReadableClips, plan: Plan) -> list[str]:
     is_validation = [clip.split == "val" for clip in normal.clips]
     if not any(is_validation):
         return []
-    if plan.how != "held_out" or len(plan.heldout) != sum(is_validation):
-        needed = n_needed(DEFAULT_RULE)
-        return [
-            f"few_validation: {sum(is_validation)} validation clips are too few for a threshold, {needed} are needed; "
-            "they were trained on like the others"
-        ]
+    if plan.how != "held_out" or plan.heldout != [row for row, is_own in enumerate(is_validation) if is_own]:
+        n_own, needed = sum(is_validation), n_needed(DEFAULT_RULE)
+        others = f"beside {n_own} validation clips there are too few to train on"
+        why = f"{n_own} validation clips are too few for a threshold, {needed} are needed" if n_own < needed else others
+        return [f"few_validation: {why}; they were trained on like the others"]
     fitted = {plan.recordings.units[row] for row in plan.fitted}
     shared = [row for row in plan.heldout if plan.recordings.units[row] in fitted]
     if not shared or plan.recordings.how == "order":
