@@ -78,9 +78,9 @@ def _index(arguments: argparse.Namespace) -> Outcome:
         _print_expected(report.machine, report.expected)
     print(f"  recordings: {report.recordings.text}")
     for paths in report.duplicates:
-        shown = paths[:MAX_DOUBLES]
+        first = paths[:MAX_DOUBLES]
         more = f" and {len(paths) - MAX_DOUBLES} more" if len(paths) > MAX_DOUBLES else ""
-        print("  (nearly) the same sound: " + ", ".join(map(display_name, shown)) + more)
+        print("  (nearly) the same sound: " + ", ".join(map(display_name, first)) + more)
     show_skipped(report.skipped)
     show_warnings(report.warnings)
     return Outcome(shown, refusals(report.refused))
