@@ -307,6 +307,8 @@ def test_several_uploads_give_a_table_with_reasons_for_those_refused(app):
     (table,) = (frame.value for frame in page.dataframe)
     assert "**c.wav** · Name another file or, if this one holds sound" in text_of(page)
     assert "magic" not in text_of(page)
+    assert "1 file was refused." in text_of(page)
+    assert "WAV or FLAC" in next(text for text in text_of(page).splitlines() if text.startswith("**c.wav**"))
     assert list(table["File"]) == ["a.wav", "b.wav"]
 
 
@@ -325,6 +327,9 @@ def test_files_beyond_the_limits_of_a_session_are_refused_unread(app, monkeypatc
     assert read == ["0.wav", "1.wav"]
     assert "2 clips scored, 2 refused" in text_of(page)
     assert text_of(page).count("a session may upload 50 files and 200 MB") == 1  # one line for both
+    line = next(text for text in text_of(page).splitlines() if text.startswith("**2 files**"))
+    assert "Choose 'Use a server folder' on the Data page" in line
+    assert "a session may upload 50 files and 200 MB" in line
     page.run()
     assert "2 clips scored, 2 refused" in text_of(page)  # each file counts once
     assert page.session_state["upload_used"].files == 50
