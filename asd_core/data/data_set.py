@@ -179,7 +179,9 @@ def without_lossy(found: ReadableClips, rules: FolderRules) -> tuple[ReadableCli
     if rules.lossy or not lossless or len(lossless) == len(found.clips):
         return found, Skipped()
     left_out = [clip.relative for clip, coding in zip(found.clips, found.codings, strict=True) if coding]
-    return found.only(lossless), Skipped.of(("lossy beside lossless", name) for name in left_out)
+    said = (f"{text}; these were left out" if text.startswith(LOSSY) else text for text in found.warnings)
+    kept = replace(found.only(lossless), warnings=tuple(said))
+    return kept, Skipped.of(("lossy beside lossless", name) for name in left_out)
 
 
 def fingerprint(digests: Sequence[str]) -> str:
