@@ -352,7 +352,8 @@ def _without_label_folders(folders: Mapping[str, tuple[str, ...]], rules: Folder
     if HERE not in rules.normal:
         remarks = (
             "unlabelled: nothing says which recordings are normal, so none can be trained on: "
-            f"{_numbers(folders)}if all are, say that everything else is normal (--normal . with a dot), else put the normal ones into a folder named "
+            f"{_numbers(folders)}if all are, say that everything else is "
+            "normal (--normal . with a dot), else put the normal ones into a folder named "
             "normal, or write labels.csv",
         )
     if n_normal:
