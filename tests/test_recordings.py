@@ -19,7 +19,7 @@ from asd_core.data.folder_rules import FolderRules
 from asd_core.data.indexing import index_clips
 from asd_core.data.recordings import assign_folds, find_doubles, find_recordings, natural_key, training_rows
 from asd_core.errors import DataSetError, UsageError
-from asd_core.features.prints import border_ratio, sound_print
+from asd_core.features.prints import SoundPrint, border_ratio, sound_print
 from asd_core.types import SR
 
 LATHE = SHARED / "data" / "real" / "lathe"
@@ -273,6 +273,38 @@ def test_the_index_tells_recordings_and_doubles(tmp_path):
     report = describe_index(open_data_set(tmp_path)).to_json()
     assert report["recordings"] == {"n": 5, "how": "order"}
     assert report["duplicates"] == [["normal/day1_2.wav", "normal/twin.flac"]]
+
+
+def sounds(letters):
+    """Prints of clips without neighbours; those of one letter are equal."""
+    nothing = np.full((2, 18), np.nan)
+    return [SoundPrint(letter, np.zeros(512), SR, nothing, nothing) for letter in letters]
+
+
+def grouped(letters, units):
+    """Letters of each unit."""
+    held = defaultdict(list)
+    for letter, unit in zip(letters, units, strict=True):
+        held[unit].append(letter)
+    return sorted("".join(sorted(own)) for own in held.values())
+
+
+@pytest.mark.parametrize(
+    ("letters", "days", "units", "promises"),
+    [
+        ("abcab", "00012", ["aa", "bb", "c"], False),  # no recording is left apart from the first
+        ("abcdab", "000011", ["aabb", "cd"], False),  # runs of two
+        ("abcad", "00011", ["aabc", "d"], True),  # a recording remains of its own
+        ("abcde", "00112", ["ab", "cd", "e"], True),
+        ("aaaa", "0123", ["a", "a", "a", "a"], False),  # one sound: nothing can be split
+    ],
+)
+def test_where_all_recordings_share_their_sounds_equal_ones_stay_together_and_promise_nothing(
+    letters, days, units, promises
+):
+    clips = [Named(f"day{day}/{row}.wav", recording=f"day{day}") for row, day in enumerate(days)]
+    found = find_recordings(clips, sounds(letters))
+    assert (grouped(letters, found.units), found.how, found.keeps_promises) == (units, "given", promises)
 
 
 # Real recordings

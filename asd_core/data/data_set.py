@@ -180,7 +180,12 @@ def without_lossy(found: ReadableClips, rules: FolderRules) -> tuple[ReadableCli
     if rules.lossy or not lossless or len(lossless) == len(found.clips):
         return found, Skipped()
     left_out = [clip.relative for clip, coding in zip(found.clips, found.codings, strict=True) if coding]
-    return found.only(lossless), Skipped.of((LOSSY_LEFT_OUT, name) for name in left_out)
+    said = (
+        f"{text}; these were left out (--lossy trains on them too)" if text.startswith(LOSSY) else text
+        for text in found.warnings
+    )
+    kept = replace(found.only(lossless), warnings=tuple(said))
+    return kept, Skipped.of((LOSSY_LEFT_OUT, name) for name in left_out)
 
 
 def fingerprint(digests: Sequence[str]) -> str:
@@ -346,7 +351,10 @@ def _lossy_warnings(found: ReadableClips) -> list[str]:
     n_left_out = without_lossy(found, NO_RULES)[1].n
     if not n_left_out:
         return []
-    return [f"lossy_clips: {n_left_out} clips are {LOSSY_LEFT_OUT}: a detector would learn the coding"]
+    return [
+        f"lossy_clips: {n_left_out} lossy clips lie beside lossless ones and are not trained on, since a detector would "
+        "learn the coding (--lossy trains on them too)"
+    ]
 
 
 def describe_index(data_set: DataSet) -> IndexReport:

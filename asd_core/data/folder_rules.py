@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
@@ -24,7 +25,8 @@ SPLITS: Mapping[str, str] = {
     "eval": "test",
     "evaluation": "test",
 }
-"""Folder names, in any case, that are splits and never labels."""
+"""Folder names, in any case, that are splits and never labels; also with a word of `_OF_A_SPLIT` behind them."""
+_OF_A_SPLIT = "set|data|dataset|split|cut|clips|files|samples|recordings|audio|sounds?|wavs?"
 NORMAL_WORDS = ("normal", "healthy", "good", "ok", "io", "intact")
 ANOMALOUS_WORDS = (
     "abnormal",
@@ -43,8 +45,16 @@ ANOMALOUS_WORDS = (
 HERE = "."
 """As the name of the normal label: clips in no label's folder are normal."""
 _NEGATIONS = frozenset(("not", "no", "non", "un", "nicht", "kein", "free", "without", "ohne"))
-_NO_LABEL = frozenset(("", "unlabelled", "unlabeled", "unknown", "unsorted", "?", "nan", "none", "null", "-"))
+_VAGUE = frozenset(("bad", "ng"))
+"""Words for faults that mean other things beside others: `bad weather`."""
+_NO_LABEL = frozenset(
+    (
+        *("", "unlabelled", "unlabeled", "unknown", "unsorted", "?", "nan", "none", "null", "-", "n/a", "na"),
+        *("unclassified", "unverified", "unchecked", "undefined", "unsure", "to check", "to do", "todo"),
+    )
+)
 _WORD = re.compile(r"[^\W\d_]+")
+_SPLIT = re.compile(rf"({'|'.join(SPLITS)})(?:[\W_]?(?:{_OF_A_SPLIT}))?")
 _HUMP = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])")
 
 IdsFrom = Literal["folder"]
@@ -189,23 +199,45 @@ def label_key(name: str) -> str:
 
 def split_of(name: str) -> str | None:
     """`train`, `val` or `test` where a folder's name is a split; None for any other name."""
-    return SPLITS.get(name.strip().casefold())
+    match = _SPLIT.fullmatch(name.strip().casefold())
+    return None if match is None else SPLITS[match[1]]
 
 
 def words_of(name: str) -> set[str]:
     """The words of a name in lower case: `NormalDay_2` has normal and day."""
-    return {word.casefold() for word in _WORD.findall(_HUMP.sub(" ", name))}
+    return set(_words(name))
+
+
+def _words(name: str) -> list[str]:
+    return [word.casefold() for word in _WORD.findall(_HUMP.sub(" ", name))]
 
 
 def is_no_label(text: str) -> bool:
     """Whether the text of a label says that there is none."""
-    return text.strip().casefold() in _NO_LABEL
+    return re.sub(r"(?<=\w)[-_](?=\w)", " ", text.strip().casefold()) in _NO_LABEL
 
 
 def reads_like_normal(name: str) -> bool:
-    """Whether a name holds a word for normal, as `normal_night` does, and none that turns or contradicts it."""
+    """Whether a name holds a word for normal, as `normal_night` does, and none that turns it; or denies a fault."""
     words = words_of(name) | {label_key(name)}
-    return bool(words & set(NORMAL_WORDS)) and not words & (_NEGATIONS | set(ANOMALOUS_WORDS))
+    return _denies_a_fault(name) or (
+        bool(words & set(NORMAL_WORDS)) and not words & (_NEGATIONS | set(ANOMALOUS_WORDS))
+    )
+
+
+def _denies_a_fault(name: str) -> bool:
+    """Whether a name is like `no fault`, `defect-free` or `not_broken`."""
+    words = _words(name)
+    return any(
+        (one in _NEGATIONS - {"free"} and other in ANOMALOUS_WORDS and other not in _VAGUE)
+        or (one in ANOMALOUS_WORDS and other == "free")
+        for one, other in pairwise(words)
+    )
+
+
+def reads_like_fault(name: str) -> bool:
+    """Whether a name holds a word that means a fault wherever it stands, as `AnomalousSound` does."""
+    return bool(words_of(name) & (set(ANOMALOUS_WORDS) - _VAGUE)) and not _denies_a_fault(name)
 
 
 def check_kinds(kinds: Sequence[str], rules: FolderRules, where: str, *, others: Sequence[str] = ()) -> None:

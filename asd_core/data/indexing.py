@@ -23,8 +23,8 @@ from asd_core.audio.reading import MIN_DURATION_S
 from asd_core.audio.segments import check_segments
 from asd_core.audio.stretches import extent
 from asd_core.data.clips import Clip, ClipIndex, n_channels_of, prints_of
-from asd_core.data.folder_rules import HERE, NO_RULES, FolderRules, label_key, quoted
-from asd_core.data.folders import Listing, Skipped, list_files, skipped_tables
+from asd_core.data.folder_rules import HERE, NO_RULES, FolderRules, label_key, normal_options, quoted, reads_like_normal
+from asd_core.data.folders import MAX_NAMES, Listing, Skipped, list_files, skipped_tables
 from asd_core.data.label_tables import (
     NOT_THERE,
     TABLE_NAME,
@@ -278,9 +278,18 @@ def _checked(
     if any(meaning.label == "normal" for meaning in said):
         check_labels(said, rules, str(data))
         return (*(() if machine.layout == "loose" else machine.remarks), *_unused_names(said, rules))
-    hint = _table_hint(listing)
+    hint = _deeper_hint(said, listing, data) + _table_hint(listing)
     check_labels(said, rules, str(data), hint=hint)
     return tuple(f"{remark}{hint}" for remark in machine.remarks)
+
+
+def _deeper_hint(said: Sequence[Meaning], listing: Listing, data: Path) -> str:
+    """The options for folders that read like normal and lie below what was taken for labels; empty where none do."""
+    if any(reads_like_normal(meaning.word) for meaning in said):
+        return ""
+    below = {part for path in listing.audio for part in path.relative_to(data).parts[1:-1] if reads_like_normal(part)}
+    options = normal_options(sorted(below)[:MAX_NAMES])
+    return f"; in them are folders whose names say normal: {options}" if below else ""
 
 
 def _table_hint(listing: Listing) -> str:

@@ -27,6 +27,7 @@ from asd_core.data.folder_rules import (
     is_no_label,
     label_key,
     normal_options,
+    reads_like_fault,
     reads_like_normal,
     split_of,
 )
@@ -42,6 +43,8 @@ _SESSION = re.compile(
 )
 """Folders named by a date and what is added to it, a number or an occasion."""
 _SHORT_NUMBER = re.compile(r"\d{1,3}")
+_MOST_NUMBERS = 10
+"""More of them are no labels."""
 _BEGINNING = re.compile(r"[^\W\d_]+")
 _RECORDER_WORDS = frozenset(
     (
@@ -227,6 +230,8 @@ def _found_label(name: str, parts: tuple[str, ...], rules: FolderRules, *, ids_a
     known = [(place, label) for place, part in enumerate(parts) if (label := _label(part, rules)) is not None]
     if known:
         contrary = [place for place, label in known if label != known[0][1]]
+        if known[0][1] == "normal":
+            contrary += [at for at, part in enumerate(parts) if at > known[0][0] and reads_like_fault(part)]
         if contrary:
             raise contradiction(name, f"folder {parts[known[0][0]]}", f"folder {parts[contrary[0]]}")
         return known[0]
@@ -347,8 +352,9 @@ def _without_label_folders(folders: Mapping[str, tuple[str, ...]], rules: Folder
     remarks: tuple[str, ...] = ()
     if HERE not in rules.normal:
         remarks = (
-            "unlabelled: nothing says which recordings are normal, so none can be trained on: if all are, say "
-            "that everything else is normal (--normal . with a dot), else put the normal ones into a folder named "
+            "unlabelled: nothing says which recordings are normal, so none can be trained on: "
+            f"{_numbers(folders)}if all are, say that everything else is "
+            "normal (--normal . with a dot), else put the normal ones into a folder named "
             "normal, or write labels.csv",
         )
     if n_normal:
@@ -358,6 +364,15 @@ def _without_label_folders(folders: Mapping[str, tuple[str, ...]], rules: Folder
             "the files into folders, or write labels.csv",
         )
     return OwnMachine("", "folders" if HERE in rules.normal else "loose", meanings, remarks)
+
+
+def _numbers(folders: Mapping[str, Sequence[str]]) -> str:
+    """How to name the normal label where folders are short numbers; empty where there are not several."""
+    found = sorted({part for parts in folders.values() for part in parts if _SHORT_NUMBER.fullmatch(part)}, key=int)
+    if not 1 < len(found) <= _MOST_NUMBERS:
+        return ""
+    listed = f"{', '.join(found[:-1])} and {found[-1]}"
+    return f"if the folders {listed} are labels, name the normal one, for example {normal_options(found[:1])}; "
 
 
 def _by_beginning(

@@ -20,6 +20,7 @@ from asd_core.artifacts.manifest import (
 )
 from asd_core.artifacts.store import DIGEST_PREFIX, MAX_TRAINING_CLIPS, Artifact, locked, publish
 from asd_core.artifacts.versions import writable_folder
+from asd_core.audio.kinds import LOSSY
 from asd_core.data.clips import ClipIndex
 from asd_core.data.data_set import (
     DataSet,
@@ -225,7 +226,7 @@ def _train(
         *_training_warnings(normal, plan, threshold, calibration),
         *index.remarks,
         *detector.training_warnings,
-        *test.warnings,
+        *(text for text in test.warnings if not (any(normal.codings) and text.startswith(LOSSY))),
     )
     identity = detector.encoder_identity
     manifest = Manifest(
