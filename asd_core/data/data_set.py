@@ -25,7 +25,7 @@ from asd_core.features.cache import read_clip
 from asd_core.system.typed_json import to_json
 from asd_core.types import SR, Waveform
 
-LOSSY_LEFT_OUT = "coded lossily beside lossless ones, not trained on (--lossy takes them)"
+LOSSY_LEFT_OUT = "lossy beside lossless"
 OWN_SUFFIX = "-own"
 """Suffix of the data-set name for detectors trained on a data set whose own detectors are read-only."""
 
