@@ -38,6 +38,18 @@ def test_a_split_may_say_what_it_is_a_split_of(name, split):
     assert split_of(name) == split
 
 
+def test_a_folder_may_be_called_by_its_split_and_its_label(tmp_path):
+    lay(tmp_path, "train_normal/{}.wav", "test normal/{}.wav", "ABNORMAL-TEST/{}.wav", "test_leak/{}.wav")
+    assert by_folder(index_clips(tmp_path)) == {
+        "train_normal": ("normal", "train"),
+        "test normal": ("normal", "test"),
+        "ABNORMAL-TEST": ("anomalous", "test"),
+        "test_leak": ("anomalous", "test"),
+    }
+    own = FolderRules(normal=("train_normal", "test normal"))  # as it is said: they are labels
+    assert {clip.split for clip in index_clips(tmp_path, rules=own).select(label="normal")} == {"train", "test"}
+
+
 def test_cut_splits_of_a_published_set_are_splits(tmp_path):
     labels = ("engine1_good/{}.wav", "engine2_broken/{}.wav", "engine3_heavyload/{}.wav")
     lay(tmp_path, *(f"{split}/{label}" for split in ("train", "train_cut", "test_cut") for label in labels))
@@ -124,6 +136,7 @@ def test_names_that_say_nobody_has_judged_are_no_labels(name):
         (("in Ordnung/{}.wav", "nicht in Ordnung/{}.wav"), "it has in Ordnung, nicht in Ordnung; name the normal one"),
         (("normal_1500rpm/{}.wav", "normal_3000rpm/{}.wav"), "--normal normal_1500rpm --normal normal_3000rpm"),
         (("Call/{}.wav", "Voice Recorder/{}.wav"), "it has Call, Voice Recorder; name the normal one"),
+        (("Ger\u00e4t 1/normal/{}.wav", "Ger\u00e4t 2/normal/{}.wav"), '--machine "Ger\u00e4t 1"'),
         (("mic1/normal/{}.wav", "mic1/leak/{}.wav", "mic2/normal/{}.wav"), "--machine mic1"),
     ],
 )

@@ -352,8 +352,8 @@ def _lossy_warnings(found: ReadableClips) -> list[str]:
     if not n_left_out:
         return []
     return [
-        f"lossy_clips: {n_left_out} lossy clips lie beside lossless ones and are not trained on, since a detector would "
-        "learn the coding (--lossy trains on them too)"
+        f"lossy_clips: {n_left_out} lossy clips lie beside lossless ones and are not trained on, since a detector "
+        "would learn the coding (--lossy trains on them too)"
     ]
 
 

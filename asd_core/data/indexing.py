@@ -150,7 +150,7 @@ def _chosen(names: Sequence[str], data: Path, machine: str | None) -> str:
     if len(names) > 1:
         raise DataSetError(
             f"{data} holds several machines ({listed}): choose one with --machine, for example --machine "
-            f"{sorted(names)[0]}; if they are parts of one machine, add --ids-from folder",
+            f"{quoted(sorted(names)[0])}; if they are parts of one machine, add --ids-from folder",
             advice=f"The folder holds several machines: {listed}. Choose one of them",
         )
     return next(iter(names))

@@ -45,6 +45,7 @@ _SESSION = re.compile(
 _SHORT_NUMBER = re.compile(r"\d{1,3}")
 _MOST_NUMBERS = 10
 """More of them are no labels."""
+_TWO_WORDS = re.compile(r"([^\W_]+)[_ -]([^\W_]+)")
 _BEGINNING = re.compile(r"[^\W\d_]+")
 _RECORDER_WORDS = frozenset(
     (
@@ -131,7 +132,7 @@ def understand(names: Sequence[str], rules: FolderRules) -> dict[str, OwnMachine
     rules.check()
     if not names:
         return {"": OwnMachine("", "loose", {})}
-    folders = {name: PurePosixPath(name).parts[:-1] for name in names}
+    folders = {name: _parts(name, rules) for name in names}
     heads = {name: _head(parts, rules) for name, parts in folders.items()}
     machines = sorted({head for head in heads.values() if head is not None})
     if not machines:
@@ -141,6 +142,21 @@ def understand(names: Sequence[str], rules: FolderRules) -> dict[str, OwnMachine
     if () in machines:
         machines = [()]
     return {"/".join(head): _machine(head, folders, rules) for head in machines}
+
+
+def _parts(name: str, rules: FolderRules) -> tuple[str, ...]:
+    """The folders of a file; one that is called by a split and a label, as `train_normal`, counts as both."""
+    parts: list[str] = []
+    for part in PurePosixPath(name).parts[:-1]:
+        match = _TWO_WORDS.fullmatch(part)
+        one, other = (match[1], match[2]) if match and rules.label_of(part) is None else (part, "")
+        is_both = _is_split_and_label(one, other, rules) or _is_split_and_label(other, one, rules)
+        parts += (one, other) if is_both else (part,)
+    return tuple(parts)
+
+
+def _is_split_and_label(one: str, other: str, rules: FolderRules) -> bool:
+    return split_of(one) is not None and rules.label_of(other) is not None
 
 
 def _head(parts: Sequence[str], rules: FolderRules) -> tuple[str, ...] | None:
