@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import struct
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from sounds import SHARED
 
 from asd_core.audio.reading import encode_wav
-from asd_core.audio.recorded import recorded_at, time_in_name
+from asd_core.audio.recorded import Recorded, recorded_at, time_in_name
 from asd_core.errors import AudioError
 
 AT = datetime(2024, 5, 1, 13, 45, 10)
@@ -174,3 +174,48 @@ def test_links_and_missing_files_are_refused(tmp_path):
 @pytest.mark.skipif(not (SHARED / "cases").is_dir(), reason="../shared/cases is absent")
 def test_a_field_recorders_bext_without_a_date_falls_back_to_the_file():
     assert recorded_at(SHARED / "cases" / "headers" / "bext.wav").how == "file"
+
+
+def box(kind, body):
+    return (8 + len(body)).to_bytes(4) + kind + body
+
+
+def mp4(seconds, *, n_bytes=4, before=b""):
+    """An MP4 whose movie was made so many seconds after 1904, in UTC."""
+    header = bytes([n_bytes == 8, 0, 0, 0]) + seconds.to_bytes(n_bytes) + bytes(20)
+    return box(b"ftyp", b"M4A \0\0\0\0") + before + box(b"moov", box(b"free", b"") + box(b"mvhd", header))
+
+
+MAY = int(datetime(2024, 5, 1, 13, 45, 10, tzinfo=UTC).timestamp())
+SINCE_1904 = MAY + 2_082_844_800
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        mp4(SINCE_1904),
+        mp4(SINCE_1904, n_bytes=8),
+        mp4(SINCE_1904, before=box(b"mdat", bytes(1000))),
+        mp4(SINCE_1904, before=(1).to_bytes(4) + b"mdat" + (116).to_bytes(8) + bytes(100)),
+    ],
+)
+def test_a_voice_memo_knows_when_it_was_made(content, tmp_path):
+    (tmp_path / "memo.m4a").write_bytes(content)
+    assert recorded_at(tmp_path / "memo.m4a") == Recorded(datetime.fromtimestamp(MAY), "metadata")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        mp4(0),
+        mp4(5),  # a clock that was never set
+        mp4(SINCE_1904)[:-30],
+        box(b"ftyp", b"M4A ") + (4).to_bytes(4) + b"moov",
+        box(b"ftyp", b"M4A ") + 2000 * box(b"free", b""),
+        b"no MP4 at all" * 9,
+    ],
+)
+def test_an_mp4_without_a_time_has_that_of_its_file(content, tmp_path):
+    (tmp_path / "memo.m4a").write_bytes(content)
+    os.utime(tmp_path / "memo.m4a", (MAY, MAY))
+    assert recorded_at(tmp_path / "memo.m4a") == Recorded(datetime.fromtimestamp(MAY), "file")

@@ -23,6 +23,8 @@ FIRST_YEAR, LAST_YEAR = 1990, 2099
 _NO_LIMIT = 2**63
 _EPOCH = datetime(1970, 1, 1)  # local: what a file system without a time gives
 _INFO_BYTES = 4096
+_SECONDS_FROM_1904_TO_1970 = 2_082_844_800
+_MAX_BOXES = 1000
 _BEXT_DATE, _BEXT_TIME = slice(320, 330), slice(330, 338)
 """OriginationDate and OriginationTime of a bext chunk (EBU Tech 3285, section 2.3)."""
 
@@ -50,7 +52,8 @@ class Recorded:
     time
         Naive, local; 00:00 where metadata give a date alone.
     how
-        What says so: the recording's name, its metadata (bext or LIST INFO of a WAV), or the file's time of change.
+        What says so: the recording's name, its metadata (bext or LIST INFO of a WAV, the header of an M4A or MP4), or
+        the file's time of change.
     """
 
     time: datetime
@@ -77,7 +80,7 @@ def recorded_at(path: str | os.PathLike[str], *, name: str | None = None) -> Rec
         changed = os.fstat(descriptor).st_mtime
         if (time := time_in_name(os.fspath(path) if name is None else name)) is not None:
             return Recorded(time, "name")
-        if (time := time_in_wav(FileContent(descriptor, n_bytes))) is not None:
+        if (time := time_in_metadata(FileContent(descriptor, n_bytes))) is not None:
             return Recorded(time, "metadata")
     return Recorded(_local(changed) or _EPOCH, "file")
 
@@ -95,6 +98,44 @@ def time_in_name(name: str) -> datetime | None:
                 return time
     unix = _UNIX.search(parts[-1]) if parts else None
     return None if unix is None else _local(float(unix["seconds"]))
+
+
+def time_in_metadata(content: Content) -> datetime | None:
+    """Read the time that a WAV, or an M4A or MP4, holds of itself; None where there is none, or another format."""
+    return time_in_wav(content) or time_in_mp4(content)
+
+
+def time_in_mp4(content: Content) -> datetime | None:
+    """Read when an M4A, MP4 or MOV was made from the header of its movie (ISO 14496-12, section 8.2.2)."""
+    if content[4:8] != b"ftyp":
+        return None
+    movie = _box(content, b"moov", 0, len(content))
+    header = None if movie is None else _box(content, b"mvhd", *movie)
+    if header is None:
+        return None
+    start, end = header
+    body = content[start : min(end, start + 12)]
+    n_bytes = 8 if body[:1] == b"\x01" else 4
+    seconds = int.from_bytes(body[4 : 4 + n_bytes]) if len(body) >= 4 + n_bytes else 0
+    return _local(seconds - _SECONDS_FROM_1904_TO_1970) if seconds else None
+
+
+def _box(content: Content, wanted: bytes, at: int, end: int) -> tuple[int, int] | None:
+    """Find a box among its siblings; return where its body starts and ends."""
+    for _ in range(_MAX_BOXES):
+        head = content[at : min(at + 16, end)]
+        if len(head) < 8:
+            return None
+        n_bytes, body = int.from_bytes(head[:4]), at + 8
+        if n_bytes == 1:
+            n_bytes, body = int.from_bytes(head[8:16]), at + 16
+        stop = end if n_bytes == 0 else at + n_bytes
+        if stop < body:
+            return None
+        if head[4:8] == wanted:
+            return body, min(stop, end)
+        at = stop
+    return None
 
 
 def time_in_wav(content: Content) -> datetime | None:

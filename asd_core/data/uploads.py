@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asd_core.audio.kinds import kind_of
 from asd_core.audio.reading import MAX_UPLOAD_BYTES
-from asd_core.audio.recorded import time_in_name, time_in_wav
+from asd_core.audio.recorded import time_in_metadata, time_in_name
 from asd_core.audio.sandbox import decode_upload
 from asd_core.data.folder_rules import NORMAL_WORDS, FolderRules
 from asd_core.data.library import checked_name
@@ -260,7 +260,7 @@ def _recorded(upload: Upload) -> RecordedTime:
     """When an upload was recorded: browsers send no time of a file, so that the present stands in for it."""
     if (time := time_in_name(upload.name)) is not None:
         return RecordedTime(time, "name")
-    if (time := time_in_wav(upload.content)) is not None:
+    if (time := time_in_metadata(upload.content)) is not None:
         return RecordedTime(time, "metadata")
     return RecordedTime(local_now(), "upload")
 
