@@ -9,16 +9,20 @@ from pathlib import Path
 
 import pytest
 from layouts import write_sound
+from sounds import hum
 
+from asd_core.audio.reading import encode_wav
 from asd_core.data.data_set import describe_index, open_data_set
 from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.data.folders import HIDDEN, LINKS, LITTER, Skipped, list_files, litter_kind, skipped_tables
 from asd_core.data.indexing import index_clips
 from asd_core.data.library import add_folder, read_library
 from asd_core.data.table import KnownSet
-from asd_core.errors import DataSetError
+from asd_core.errors import AudioError, DataSetError
+from asd_core.features.cache import read_named
 from asd_core.jobs.table import job_json, parse_request
 from asd_core.tasks.train import TrainingRequest
+from asd_core.types import SR
 
 LEFT_BY_SYSTEMS = (
     *("._a.wav", "__MACOSX", ".DS_Store", ".AppleDouble", ".Spotlight-V100", ".Trashes", ".fseventsd"),
@@ -361,3 +365,18 @@ def test_advice_on_a_folder_names_no_option(tmp_path, names):
         index_clips(touch(tmp_path, *names))
     assert "--" in str(refusal.value)
     assert "--" not in refusal.value.advice
+
+
+def test_a_clip_that_is_named_is_read_through_a_link_only_inside_the_allowed_folders(tmp_path):
+    for place in ("inside", "outside"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "far.wav").write_bytes(encode_wav(hum(1, seconds=1.0).samples))
+    (tmp_path / "inside" / "set").mkdir()
+    for place in ("inside", "outside"):
+        (tmp_path / "inside" / "set" / f"{place}.wav").symlink_to(tmp_path / place / "far.wav")
+    allowed = [(tmp_path / "inside").resolve()]
+    assert read_named(tmp_path / "inside" / "set", "inside.wav", within=allowed).n_samples == SR
+    assert read_named(tmp_path / "inside" / "set", "outside.wav").n_samples == SR
+    with pytest.raises(AudioError, match="copy the recording into its folder") as refusal:
+        read_named(tmp_path / "inside" / "set", "outside.wav#t=0,1", within=allowed)
+    assert refusal.value.code == "not_file"

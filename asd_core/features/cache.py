@@ -25,7 +25,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -99,17 +99,27 @@ def read_clip(path: str | os.PathLike[str], *, channel: int | None = None, span:
     return KnownClip(path, channel, outcome, store, key, span=span, samples=waveform.samples)
 
 
-def read_named(root: str | os.PathLike[str], name: str, *, channel: int | None = None) -> Waveform:
+def read_named(
+    root: str | os.PathLike[str], name: str, *, channel: int | None = None, within: Sequence[Path] | None = None
+) -> Waveform:
     """Read a clip below a folder by its name in the index and in stored scores; `run.wav#t=10,20` is a stretch.
+
+    Parameters
+    ----------
+    within
+        Folders, resolved, inside which links must end; None lets them lead anywhere.
 
     Raises
     ------
     AudioError
-        As `read_clip`.
+        As `read_clip`; with code `not_file` for a link that leads elsewhere.
     """
     file, span = split_name(name)
-    path = os.path.join(root, file)  # noqa: PTH118 - a name stays as it was written
-    return read_clip(os.path.realpath(path), channel=channel, span=span)
+    path = os.path.realpath(os.path.join(root, file))  # noqa: PTH118 - a name stays as it was written
+    if within is not None and not any(Path(path).is_relative_to(allowed) for allowed in within):
+        what = "must not be a link out of the folders of recordings"
+        raise AudioError("not_file", what, cure="copy the recording into its folder", name=name)
+    return read_clip(path, channel=channel, span=span)
 
 
 def split_name(name: str) -> tuple[str, Span | None]:

@@ -13,6 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
+from asd_core.data.library import allowed_roots
 from asd_core.data.simulated.record import load_mask
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
 from asd_core.evaluation.scores import ScoredClip
@@ -103,7 +104,7 @@ def _vectors(root: Path, clips: tuple[ScoredClip, ...], channel: int | None) -> 
     def vector(clip: ScoredClip) -> FloatArray:
         return held().get(
             ("vector", ENCODER, clip.digest, channel),
-            lambda: encoder.encode(read_named(root, clip.path, channel=channel)).mean(axis=0),
+            lambda: encoder.encode(read_named(root, clip.path, channel=channel, within=allowed_roots())).mean(axis=0),
         )
 
     bar = st.progress(0.0, "Listening to the clips, once …")
@@ -152,7 +153,7 @@ def _localise(artifacts: dict[tuple[str, ...], Artifact], root: Path, faults: tu
     def rated(artifact: Artifact, before: int) -> Iterator[tuple[str, AnomalyMap, BoolArray]]:
         trained = detector(artifact)
         for done, clip in enumerate(faults, start=before + 1):
-            heard = trained.anomaly_map(read_named(root, clip.path, channel=artifact.channel))
+            heard = trained.anomaly_map(read_named(root, clip.path, channel=artifact.channel, within=allowed_roots()))
             bar.progress(done / total, f"{plain(artifact.title)}: {done - before} of {len(faults)} clips")
             yield clip.kind, heard, load_mask(root.parent, f"{root.name}/{clip.path}")
 

@@ -11,6 +11,7 @@ import numpy as np
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
+from asd_core.data.library import allowed_roots
 from asd_core.detectors.one_class_svm import BLOCK_PATCHES, OneClassSvm, one_class_scores
 from asd_core.features.cache import read_named
 from asd_core.features.spectra import PrincipalPlane, principal_plane
@@ -71,7 +72,10 @@ def _learned(artifact: Artifact, root: Path | None) -> Learned:
     trained = _svm(artifact)
     state = trained.state
     clips = [] if root is None else artifact.scores.of("heldout").clips
-    blocks = [trained.embed(read_named(root or "", clip.path, channel=artifact.channel)) for clip in clips]
+    blocks = [
+        trained.embed(read_named(root or "", clip.path, channel=artifact.channel, within=allowed_roots()))
+        for clip in clips
+    ]
     width = state["support_vectors"].shape[1]
     rows = [(own - state["mean"]) / state["scale"] for own in blocks]
     normal = np.concatenate([np.zeros((0, width)), *rows])
