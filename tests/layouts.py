@@ -518,7 +518,7 @@ UNCLEAR = (
         "a path for a name",
         {"train/Gut/{}.wav": 3, "test/kaputt/{}.wav": 2},
         options={"normal": ("train/Gut",)},
-        says=("--normal train/Gut", "--normal Gut"),
+        says=("Gut instead of train/Gut", "--normal Gut"),
     ),
     Refused(
         "folders of clips that nobody has judged, with a normal label that is not there",

@@ -266,16 +266,16 @@ def test_rules_come_back_from_json_as_they_were():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([], "rules of a folder may hold normal, labels"),
-        ({"colour": 1}, "rules of a folder may hold"),
+        ([], "it must hold exactly normal, labels"),
+        ({"colour": 1}, "it must hold exactly"),
         ({"normal": "Gut"}, "normal must be list"),
-        ({"normal": ["Gut", 1]}, "normal must hold names"),
+        ({"normal": ["Gut", 1]}, "each of normal must be str"),
         ({"labels": 1}, "labels must be str"),
-        ({"ids_from": "name"}, "ids_from must be folder"),
-        ({"segment_s": True}, "segment_s must be float or int"),
-        ({"hop_s": "1"}, "hop_s must be float or int"),
+        ({"ids_from": "name"}, "ids_from must be 'folder' or null"),
+        ({"segment_s": True}, "segment_s must be float or null"),
+        ({"hop_s": "1"}, "hop_s must be float or null"),
         ({"lossy": 1}, "lossy must be bool"),
-        ({"recording_by": None}, "recording_by must be str"),
+        ({"recording_by": 1}, "recording_by must be str"),
     ],
 )
 def test_other_rules_in_json_are_refused(content, message):

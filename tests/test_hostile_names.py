@@ -169,7 +169,7 @@ def test_a_report_on_such_clips_holds_no_tag_of_theirs(home, tmp_path):
     folder = trained(home)
     write_report([folder], home / "recordings" / "rail", tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
-    assert "&lt;img src=x onerror" in page  # the names are there, as text
+    assert "&lt;img src=" in page  # the names are there, as text
     assert "<script" not in page
     assert not re.search(r"<img (?!src=.data:|alt=)", page)
     assert not re.search(r"<[^>]*(?:href|src)\s*=\s*.?(?:https?:|javascript:)", page)

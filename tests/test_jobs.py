@@ -732,6 +732,8 @@ SAMPLES = {
     "threads": ["2"],
     "folds": ["3"],
     "ids": ["00", "00,02"],
+    "ids_from": ["folder"],
+    "segment": ["10", "2.5"],
     "set": ["hidden=8", "learning_rate=0.1", "pooling=std"],
 }
 
@@ -740,7 +742,9 @@ def train_options():
     """Each option of the `train` command with each sample value, as it would be typed."""
     commands = next(action for action in cli_parser()._actions if action.choices and "train" in action.choices)
     for action in commands.choices["train"]._actions:
-        if action.option_strings and action.dest not in ("help", "json", "vggish"):
+        if action.dest == "hop":
+            yield ["--segment", "10", "--hop", "5"]
+        elif action.option_strings and action.dest not in ("help", "json", "vggish"):
             for value in [None] if action.nargs == 0 else SAMPLES.get(action.dest, ["a_text"]):
                 yield [action.option_strings[-1], *([] if value is None else [value])]
 

@@ -300,7 +300,7 @@ def test_label_tracks_of_audacity_lie_beside_their_recording(tmp_path):
         "run.wav#t=2,3.25": ("anomalous", (2.0, 3.25)),
         "other.wav": ("unlabelled", None),
     }
-    assert index.skipped.to_json() == {".txt": 1, "labels without a length": 1}
+    assert index.skipped.to_json() == {".txt": 1, "stretches shorter than half a second": 1}
     assert index.remarks == ()
 
 

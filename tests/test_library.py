@@ -408,7 +408,7 @@ def test_bad_files_are_refused_with_a_reason_and_the_others_stay(home):
     mixed = [*clips_sent(1), Upload("evil.exe", b"MZ" * 100), Upload("short.wav", encode_wav(hum(1).samples[:800]))]
     stored = store_uploads("pump", mixed, used=Quota())
     assert stored.stored == 1
-    assert [each["name"] for each in stored.refused] == ["evil.exe", "short.wav"]
+    assert [each["path"] for each in stored.refused] == ["evil.exe", "short.wav"]
     assert stored.refused[0]["reason"].startswith("magic: ")
 
 

@@ -123,7 +123,10 @@ def test_leaving_lossy_clips_out_keeps_the_others_in_step(mixed):
     assert [clip.path.suffix for clip in kept.clips] == [".wav"] * 10
     assert kept.codings == ("",) * 10
     assert found.warnings[0].startswith("lossy: 3 of 13 clips were coded lossily: ")
-    assert kept.warnings == (f"{found.warnings[0]}; these were left out", *found.warnings[1:])
+    assert kept.warnings == (
+        f"{found.warnings[0]}; these were left out (--lossy trains on them too)",
+        *found.warnings[1:],
+    )
     whole = dict(zip((clip.relative for clip in found.clips), found.digests, strict=True))
     assert [whole[clip.relative] for clip in kept.clips] == list(kept.digests)
     assert without_lossy(found, FolderRules(lossy=True)) == (found, type(skipped)())
@@ -132,7 +135,7 @@ def test_leaving_lossy_clips_out_keeps_the_others_in_step(mixed):
 def test_coding_is_summed_up_by_what_most_clips_have():
     codings = ("", "AAC, 64 kbit/s", "MP3, 128 kbit/s", "AAC, 64 kbit/s")
     assert most_common_coding(codings) == "AAC, 64 kbit/s"
-    assert coding_remark(codings) == "3 of 4 clips were coded lossily: AAC, 64 kbit/s and others"
+    assert coding_remark(codings) == "3 of 4 clips were coded lossily: AAC, 64 kbit/s and other codings"
     assert coding_remark(codings[:2]) == "1 of 2 clips were coded lossily: AAC, 64 kbit/s"
     assert most_common_coding(("", "")) is coding_remark(("", "")) is coding_remark(()) is None
 

@@ -165,7 +165,7 @@ def test_sessions_that_open_the_map_at_once_listen_to_each_clip_once(monkeypatch
             return np.full((2, 4), float(number) ** 2)
 
     monkeypatch.setattr(compare_maps, "load_encoder", lambda _: Encoder())
-    monkeypatch.setattr(compare_maps, "read_waveform", lambda path, **_: int(path.name))
+    monkeypatch.setattr(compare_maps, "read_named", lambda _root, name, **_: int(name))
     clips = tuple(ScoredClip(f"{n}", "00", "test", "normal", "", f"{n:064x}", 0.0) for n in range(10))
     found = []
     visitors = [

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from asd_core.audio import kinds
 from asd_core.audio.reading import encode_wav
-from asd_core.data import library
+from asd_core.data import library, uploads
 from asd_core.data.clips import n_channels_of
 from asd_core.data.data_set import LabelRow, open_data_set
 from asd_core.data.folder_rules import FolderRules
@@ -35,6 +35,7 @@ from asd_core.types import Waveform
 from pages.parts.check import uploads as check_uploads
 from pages.parts.check import verdicts
 from pages.parts.data import report, server_folder, understood
+from pages.parts.explore import clips as explore_clips
 from pages.parts.train import form as train_form
 from pages.shared.keys import ClipFile
 from pages.shared.plain_text import error_text, warning_text, without_options
@@ -132,9 +133,10 @@ def test_a_refusal_names_the_file_then_what_to_do_then_why():
 
 
 ASSEMBLED = {
-    "folder_rules.py: --normal x",  # of a message that has another text for pages
-    "own_folders.py: , for example x",
-    "own_folders.py: --normal x",
+    "folder_rules.py: --normal x",  # of messages that have another text for pages, or in parentheses
+    "own_folders.py: --normal x",  # a rule, see `rule_text`
+    "refusals.py: python -m asd_core convert {file} --to converted",
+    "refusals.py: python -m asd_core score {file} --segment 10 --model MODEL",
     "run.py: --slot must be an open descriptor of x",  # between this program's own processes
 }
 
@@ -513,3 +515,29 @@ def test_clips_of_long_recordings_are_heard_on_every_page(opened, long_set):
         app = opened(f"pages/{page}.py", set="press/press", **({"view": view} if view else {}))
         assert words in said(app), said(app)
         assert "could not be done" not in said(app)
+
+
+def test_each_clip_of_a_long_recording_is_its_own_sound(home):
+    folder = laid(home / "rec" / "saw", "normal/a.wav", seconds=3.0)
+    clips = index_clips(folder, rules=FolderRules(segment_s=1.0)).clips
+    heard = [explore_clips.load(clip, None) for clip in clips]
+    whole = hum(0, seconds=3.0).samples
+    for number, sound in enumerate(heard):
+        np.testing.assert_allclose(sound.samples, whole[number * 16_000 :][:16_000], atol=1e-4)
+    spectra = [explore_clips.clip_spectrum(clip, None) for clip in clips]
+    assert not np.array_equal(spectra[0], spectra[1])
+
+
+@pytest.mark.parametrize(
+    ("start", "suffix"),
+    [
+        (b"fLaC", ".flac"),
+        (b"OggS", ".ogg"),
+        (b"\x00\x00\x00\x20ftypM4A ", ".m4a"),
+        (b"\xff\xfb\x90\x00", ".mp3"),
+        (b"#!AMR\n", ".amr"),
+        (b"RIFF\x00\x00\x00\x00WAVE", ".wav"),
+    ],
+)
+def test_a_stored_upload_is_named_by_what_it_is(start, suffix):
+    assert uploads._storage_name(start + bytes(100)).endswith(suffix)

@@ -304,8 +304,11 @@ def test_several_uploads_give_a_table_with_reasons_for_those_refused(app):
     ).run()
     assert not page.exception
     assert "2 clips scored, 1 refused" in text_of(page)
-    refused, table = (frame.value for frame in page.dataframe)
-    assert "magic" in refused["Reason"][0]
+    (table,) = (frame.value for frame in page.dataframe)
+    assert "**c.wav** · Name another file or, if this one holds sound" in text_of(page)
+    assert "magic" not in text_of(page)
+    assert "1 file was refused." in text_of(page)
+    assert "WAV or FLAC" in next(text for text in text_of(page).splitlines() if text.startswith("**c.wav**"))
     assert list(table["File"]) == ["a.wav", "b.wav"]
 
 
@@ -323,7 +326,10 @@ def test_files_beyond_the_limits_of_a_session_are_refused_unread(app, monkeypatc
     assert not page.exception
     assert read == ["0.wav", "1.wav"]
     assert "2 clips scored, 2 refused" in text_of(page)
-    assert all("a session may upload 50 files and 200 MB" in reason for reason in page.dataframe[0].value["Reason"])
+    assert text_of(page).count("a session may upload 50 files and 200 MB") == 1  # one line for both
+    line = next(text for text in text_of(page).splitlines() if text.startswith("**2 files**"))
+    assert "Choose 'Use a server folder' on the Data page" in line
+    assert "a session may upload 50 files and 200 MB" in line
     page.run()
     assert "2 clips scored, 2 refused" in text_of(page)  # each file counts once
     assert page.session_state["upload_used"].files == 50

@@ -258,7 +258,7 @@ def test_an_index_prints_counts_by_id_split_and_label(monkeypatch, capsys):
     )
     printed, said = capsys.readouterr()
     assert line_with(printed, "folder good").split() == ["folder", "good", "normal", "train", "23", "13"]
-    assert line_with(printed, "squeal").split() == ["folder", "test/squeal", "anomalous", "test", "12", "?"]
+    assert line_with(printed, "squeal").split() == ["folder", "test/squeal", "anomalous", "test", "12", "not", "known"]
     assert "3 skipped: 2 .txt (a.txt, b.txt), 1 hidden (.x)" in said
     assert "  recordings: 13, found in the sound" in printed
     assert "(nearly) the same sound: a.wav, b.wav" in printed

@@ -422,7 +422,7 @@ def test_a_data_set_is_counted_by_what_its_clips_are_for(monkeypatch):
     index = SimpleNamespace(select=select, clips=[None] * 78, layout="dcase2020", channel=None)
     monkeypatch.setattr(data_report, "choose_machine", lambda *_, **__: "slider")
     monkeypatch.setattr(data_report, "indexed", lambda *_: SimpleNamespace(index=index, simulated=None))
-    for name in ("_published", "_clip_report", "label_table", "left_out", "go"):
+    for name in ("_published", "_names_and_times", "_clip_report", "label_table", "left_out", "go"):
         monkeypatch.setattr(data_report, name, lambda *_, **__: None)
     known = SimpleNamespace(name="x", folder=PROJECT, uploaded=False, rules=NO_RULES)
     app = drawn(lambda: data_report.set_report(known))

@@ -185,7 +185,7 @@ def test_the_command_appends_start_and_end_to_its_columns(tmp_path, capsys):
     ]
     assert lines[-1].endswith(",,,,0.0,,true")
     assert '"hop_s": 2.0' in report.read_text()
-    assert "magic" in capsys.readouterr().err
+    assert "b.wav: name another file" in capsys.readouterr().err
 
 
 def test_a_hop_without_a_segment_is_wrong_usage(tmp_path, capsys):

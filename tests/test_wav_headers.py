@@ -183,7 +183,7 @@ def test_one_of_up_to_64_channels_can_be_heard(tmp_path):
 def test_a_dead_channel_among_many_is_named_where_it_is_the_chosen_one():
     gains = np.where(np.arange(16) == 3, 0, 0.5)
     content = wav(pcm16(tone()[:, None] * gains), channels=16)
-    said = "dead_channel: channel 3 is silent; name the live one with --channel 0"
+    said = "dead_channel: channel 3 is silent; take the live one alone, channel 0 (--channel 0)"
     assert said in decode_waveform(content, channel=3).warnings
     assert decode_waveform(content, channel=4).warnings == ()
 

@@ -134,7 +134,8 @@ def unknown_length() -> AudioError:
 
 def no_recording(kind: str) -> AudioError:
     """Refuse what is no recording; more than its `kind` is not told, since it may not be the user's."""
-    return AudioError("magic", f"a recording must be {readable_kinds()}; this is {kind}", cure=_SAVE_AGAIN)
+    what = f"a recording must be {readable_kinds()}; this is {kind}"
+    return AudioError("magic", what, cure=f"name another file or, if this one holds sound, {_SAVE_AGAIN}")
 
 
 def damaged_header(code: str, detail: str) -> AudioError:
@@ -188,7 +189,7 @@ def bad_rate(sr: int, min_hz: int, max_hz: int) -> AudioError:
     low, high = CONVERTED_RATES_HZ
     if low <= sr <= high:
         return AudioError("rate", what, cure="convert it to 16,000 Hz", command=CONVERT)
-    return AudioError("rate", what, cure=_SAVE_AGAIN)
+    return damaged_header("rate", f"it claims a sampling rate of {sr} Hz")
 
 
 def too_long(n_frames: int, sr: int, *, rule: str, max_recording_s: float) -> AudioError:

@@ -235,19 +235,20 @@ class Decoder:
         clock = threading.Timer(self.seconds, _end, (process, overdue))
         clock.daemon = True
         clock.start()
+        is_answered = False
         try:
             yield process
+            is_answered = True
         except (OSError, ValueError, EOFError) as fault:
-            self.close()
             why = f"it took more than {self.seconds:g} s" if overdue.is_set() else "it broke down on this file"
             raise AudioError("decode", f"the decoder was stopped: {why}", name=name) from fault
-        except AudioError:
-            raise
-        except BaseException:  # interrupted: half an answer would be taken for the next one's
-            self.close()
+        except AudioError:  # a refusal is an answer
+            is_answered = True
             raise
         finally:
             clock.cancel()
+            if not is_answered:  # nor where it was interrupted: half an answer would be taken for the next one's
+                self.close()
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self.process is not None and (self.n_clips >= CLIPS_PER_CHILD or self.process.poll() is not None):

@@ -76,14 +76,14 @@ def _read(
         if recording is not None:
             recording.close()
         recording = _Recording(path, channel)
+    is_open = False
     try:
         samples = recording.read(start, end)
-    except BaseException:
-        recording.close()
-        raise
-    if recording.has_ended:
-        recording.close()
-    else:
+        is_open = not recording.has_ended
+    finally:
+        if not is_open:
+            recording.close()
+    if is_open:
         _OPEN[key] = recording
     while len(_OPEN) > KEPT_OPEN:
         _OPEN.pop(next(iter(_OPEN))).close()

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from asd_core.data.dcase2020.published import CountRow
     from asd_core.data.dcase2020.steps import Step
 
+MAX_DOUBLES = 4
+"""Names of one group of equal sounds that are printed; the JSON has all."""
+
 
 def add(commands: Any) -> None:
     """Add the commands of this module."""
@@ -75,7 +78,9 @@ def _index(arguments: argparse.Namespace) -> Outcome:
         _print_expected(report.machine, report.expected)
     print(f"  recordings: {report.recordings.text}")
     for paths in report.duplicates:
-        print("  (nearly) the same sound: " + ", ".join(map(display_name, paths)))
+        first = paths[:MAX_DOUBLES]
+        more = f" and {len(paths) - MAX_DOUBLES} more" if len(paths) > MAX_DOUBLES else ""
+        print("  (nearly) the same sound: " + ", ".join(map(display_name, first)) + more)
     show_skipped(report.skipped)
     show_warnings(report.warnings)
     return Outcome(shown, refusals(report.refused))

@@ -135,7 +135,7 @@ def show_skipped(*found: Skipped) -> None:
 def label_lines(rows: Sequence[LabelRow]) -> list[str]:
     """Write how labels were understood as a small table."""
     header = ("understood from", "label", "split", "clips", "recordings")
-    counts = [(str(row.n_clips), "?" if row.n_recordings is None else str(row.n_recordings)) for row in rows]
+    counts = [(str(row.n_clips), "not known" if row.n_recordings is None else str(row.n_recordings)) for row in rows]
     cells = [
         (display_name(row.rule) or "nothing", row.label, row.split, *count)
         for row, count in zip(rows, counts, strict=True)

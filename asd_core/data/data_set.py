@@ -13,7 +13,7 @@ from typing import Any, Self
 from asd_core.audio.kinds import LOSSY
 from asd_core.data.clips import LABELS, Clip, ClipIndex, channel_warnings, prints_of
 from asd_core.data.dcase2020.published import CountRow, published_counts
-from asd_core.data.folder_rules import FolderRules
+from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.data.folders import Skipped
 from asd_core.data.indexing import index_clips
 from asd_core.data.label_differences import label_differences
@@ -25,6 +25,7 @@ from asd_core.features.cache import read_clip
 from asd_core.system.typed_json import to_json
 from asd_core.types import SR, Waveform
 
+LOSSY_LEFT_OUT = "lossy beside lossless"
 OWN_SUFFIX = "-own"
 """Suffix of the data-set name for detectors trained on a data set whose own detectors are read-only."""
 
@@ -169,7 +170,7 @@ def coding_remark(codings: Sequence[str]) -> str | None:
     most, different = most_common_coding(codings), set(codings) - {""}
     if most is None:
         return None
-    n_lossy, others = sum(map(bool, codings)), " and others" if len(different) > 1 else ""
+    n_lossy, others = sum(map(bool, codings)), " and other codings" if len(different) > 1 else ""
     return f"{n_lossy} of {len(codings)} clips were coded lossily: {most}{others}"
 
 
@@ -179,9 +180,12 @@ def without_lossy(found: ReadableClips, rules: FolderRules) -> tuple[ReadableCli
     if rules.lossy or not lossless or len(lossless) == len(found.clips):
         return found, Skipped()
     left_out = [clip.relative for clip, coding in zip(found.clips, found.codings, strict=True) if coding]
-    said = (f"{text}; these were left out" if text.startswith(LOSSY) else text for text in found.warnings)
+    said = (
+        f"{text}; these were left out (--lossy trains on them too)" if text.startswith(LOSSY) else text
+        for text in found.warnings
+    )
     kept = replace(found.only(lossless), warnings=tuple(said))
-    return kept, Skipped.of(("lossy beside lossless", name) for name in left_out)
+    return kept, Skipped.of((LOSSY_LEFT_OUT, name) for name in left_out)
 
 
 def fingerprint(digests: Sequence[str]) -> str:
@@ -343,6 +347,16 @@ def find_dependence(clips: Sequence[Clip], *, channel: int | None) -> Dependence
     return Dependence(RecordingCount.of(found), doubles, dict(zip(names, found.labels, strict=False)))
 
 
+def _lossy_warnings(found: ReadableClips) -> list[str]:
+    n_left_out = without_lossy(found, NO_RULES)[1].n
+    if not n_left_out:
+        return []
+    return [
+        f"lossy_clips: {n_left_out} lossy clips lie beside lossless ones and are not trained on, since a detector "
+        "would learn the coding (--lossy trains on them too)"
+    ]
+
+
 def describe_index(data_set: DataSet) -> IndexReport:
     """Read every clip; report counts, kinds, duplicates and refusals."""
     index = data_set.index
@@ -365,5 +379,12 @@ def describe_index(data_set: DataSet) -> IndexReport:
         recordings=dependence.recordings,
         duplicates=dependence.doubles,
         refused=found.refused,
-        warnings=(*_left_out_warnings(index), *index.remarks, *channel_warnings(index), *differ, *found.warnings),
+        warnings=(
+            *_left_out_warnings(index),
+            *index.remarks,
+            *channel_warnings(index),
+            *differ,
+            *found.warnings,
+            *_lossy_warnings(found),
+        ),
     )

@@ -10,9 +10,10 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from asd_core.errors import DataSetError, UsageError
+from asd_core.system import typed_json
 
 SPLITS: Mapping[str, str] = {
     "train": "train",
@@ -122,9 +123,12 @@ class FolderRules:
         for name in self.normal:
             alone = PurePosixPath(name.strip().replace("\\", "/")).name or name
             if name.strip() != HERE and label_key(name) != label_key(alone):
-                raise UsageError(f"--normal {quoted(name)}: give the folder's name alone: --normal {quoted(alone)}")
+                raise UsageError(
+                    f"the normal label is called by its folder's name alone: {alone} instead of {name} (--normal "
+                    f"{quoted(alone)})"
+                )
             if not label_key(name):
-                raise UsageError("--normal needs the name of the folder of normal clips, got an empty one")
+                raise UsageError("the normal label (--normal) needs the name of a folder, got an empty one")
             if split_of(name) is not None:
                 raise UsageError(
                     f"{name} cannot be the normal label (--normal): it is the name of a split; name the folder of "
@@ -154,34 +158,11 @@ class FolderRules:
         ValueError
             Other keys, types or values than it writes.
         """
-        if not isinstance(content, dict) or not set(content) <= set(_JSON_TYPES):
-            raise ValueError(f"rules of a folder may hold {', '.join(_JSON_TYPES)}")
-        for key, value in content.items():
-            if type(value) not in _JSON_TYPES[key]:
-                raise ValueError(f"{key} must be {' or '.join(kind.__name__ for kind in _JSON_TYPES[key])}")
-        if not all(isinstance(name, str) for name in content.get("normal", ())):
-            raise ValueError("normal must hold names")
-        if content.get("ids_from", "folder") not in get_args(IdsFrom):
-            raise ValueError("ids_from must be folder")
-        values = dict(content)
-        if "normal" in values:
-            values["normal"] = tuple(values["normal"])
-        if "labels" in values:
-            values["labels"] = Path(values["labels"])
-        return cls(**values)
+        return typed_json.from_json(cls, content)
 
 
 NO_RULES = FolderRules()
 """Names are understood as they are."""
-_JSON_TYPES: Mapping[str, tuple[type, ...]] = {
-    "normal": (list,),
-    "labels": (str,),
-    "ids_from": (str,),
-    "recording_by": (str,),
-    "segment_s": (float, int),
-    "hop_s": (float, int),
-    "lossy": (bool,),
-}
 
 
 @lru_cache(maxsize=4096)  # a data set has many clips and few labels

@@ -26,6 +26,7 @@ from asd_core.data.clips import Clip, ClipIndex, n_channels_of, prints_of
 from asd_core.data.folder_rules import HERE, NO_RULES, FolderRules, label_key, normal_options, quoted, reads_like_normal
 from asd_core.data.folders import MAX_NAMES, Listing, Skipped, list_files, skipped_tables
 from asd_core.data.label_tables import (
+    NOT_THERE,
     TABLE_NAME,
     Labelled,
     is_table,
@@ -225,9 +226,9 @@ def _by_table(root: Path, table: Path, rules: FolderRules, within: Sequence[Path
     labelled = meanings_of(read_table(table), list(places), rules, where=table.name, base=_below(table, root))
     for name, meaning in labelled.meanings:
         check_label(name, meaning, rules, where=table.name)
-    n_missing = len(labelled.skipped)
-    first = labelled.skipped[0][1] if n_missing else ""
-    remark = f"labels: {table.name} names {n_missing} recordings that are not there, among them {first}"
+    missing = [name for kind, name in labelled.skipped if kind == NOT_THERE]
+    first = missing[0] if missing else ""
+    remark = f"labels: {table.name} names {len(missing)} recordings that are not there, among them {first}"
     return _Found(
         root=root,
         machine=root.resolve().name,
@@ -235,7 +236,7 @@ def _by_table(root: Path, table: Path, rules: FolderRules, within: Sequence[Path
         meanings=labelled.meanings,
         places=places,
         skipped=skipped_tables(listing, root, [table]) + Skipped.of(labelled.skipped),
-        remarks=(*([remark] if n_missing else ()), *_unused_names([each for _, each in labelled.meanings], rules)),
+        remarks=(*([remark] if missing else ()), *_unused_names([each for _, each in labelled.meanings], rules)),
     )
 
 
@@ -294,14 +295,16 @@ def _deeper_hint(said: Sequence[Meaning], listing: Listing, data: Path) -> str:
 def _table_hint(listing: Listing) -> str:
     """How to use a table that lies in the folder and has the columns of labels; empty where there is none."""
     table = next((path for path in listing.tables[:_PROBED_TABLES] if is_table(path)), None)
-    return "" if table is None else f"; {table.name} looks like a table of labels: --labels {quoted(str(table))}"
+    if table is None:
+        return ""
+    return f"; {table.name} looks like a table of labels: name it as that (--labels {quoted(str(table))})"
 
 
 def _unused_names(meanings: Sequence[Meaning], rules: FolderRules) -> list[str]:
     """Warn of names of the normal label that no clip's label has."""
     met = {label_key(meaning.word) if meaning.word else HERE for meaning in meanings if meaning.label == "normal"}
     unused = [name for name in rules.normal if label_key(name) not in met]
-    return [f"labels: --normal {name}: no clip's label is called that; is it misspelt?" for name in unused]
+    return [f"labels: no clip's label is called {name} (--normal): is it misspelt?" for name in unused]
 
 
 def _tracks(data: Path, names: Iterable[str], listing: Listing) -> dict[str, Path]:
@@ -439,7 +442,8 @@ def _drawn(index: ClipIndex, normal: Sequence[Clip], *, seed: int) -> list[Clip]
     """Training clips among the normal ones: about 60 %, by recording, where the id has anomalous clips; else all."""
     tested = {clip.machine_id for clip in index.clips if clip.label == "anomalous"}
     split = [clip for clip in normal if clip.machine_id in tested]
-    rows = training_rows(split, find_recordings(split, prints_of(split, channel=index.channel)), seed=seed)
+    recordings = find_recordings(split, prints_of(split, channel=index.channel))
+    rows = training_rows(split, recordings, seed=seed, strata=[clip.rule for clip in split])
     return [clip for clip in normal if clip.machine_id not in tested] + [split[row] for row in rows]
 
 

@@ -30,7 +30,7 @@ _OTHER_COLUMNS = ("label", "id", "recording", "split", "kind", "start_s", "end_s
 _SEPARATORS = ",;\t"
 _EXCEL_HINTS = tuple(f"sep={separator}" for separator in _SEPARATORS)
 _CORRECT = "correct one of them"
-NOT_THERE, NO_STRETCH = "named but not there", "labels without a length"
+NOT_THERE, NO_STRETCH = "named but not there", "stretches shorter than half a second"
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Row:
             found = seconds_of(start or "0"), seconds_of(end)
         except ValueError:
             found = (0.0, 0.0)
-        if not 0 <= found[0] <= found[1] - MIN_DURATION_S:
+        if not 0 <= found[0] < found[1]:
             raise DataSetError(
-                f"{where}, line {self.number}: a stretch must begin at 0 or later and last at least {MIN_DURATION_S} "
-                f"s, got start_s {start!r}, end_s {end!r}"
+                f"{where}, line {self.number}: a stretch must begin at 0 or later and end after that, in seconds, got "
+                f"start_s {start!r}, end_s {end!r}"
             )
         return found
 
@@ -127,6 +127,9 @@ def meanings_of(
             missing.append((NOT_THERE, row.path))
             continue
         meaning = _meaning(row, rules, where)
+        if meaning.span is not None and meaning.span[1] - meaning.span[0] < MIN_DURATION_S:
+            missing.append((NO_STRETCH, f"{name} at {meaning.span[0]:g} s"))
+            continue
         before = by_name[name].setdefault(meaning.span, (row, meaning))
         if before[1].label != meaning.label:
             one, other = (f"label {each.label} in line {each.number}" for each in (before[0], row))
@@ -235,7 +238,7 @@ def _lines(text: str, path: Path) -> Iterator[Row]:
     if path_column is None or "label" not in header:
         raise DataSetError(
             f"{path} must have a column path (or file, filename) and a column label in its first line, got "
-            f"{', '.join(map(ascii, header[:8])) or 'nothing'}"
+            f"{', '.join(map(ascii, header[:8])) or 'nothing'}; for example path,label and below it run1.wav,normal"
         )
     try:
         for cells in reader:

@@ -202,7 +202,8 @@ def _unlabelled_training(meanings: Collection[Meaning], rules: FolderRules) -> t
         return ()
     return (
         f"unlabelled: {n_clips} clips for training lie in no label's folder and are not trained on: if they are "
-        f"normal, add {normal_options([HERE, *sorted(words)])}, or move them into a folder named normal there",
+        f"normal, say that everything else is normal ({normal_options([HERE, *sorted(words)])}), or move them into a "
+        "folder named normal there",
     )
 
 

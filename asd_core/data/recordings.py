@@ -173,13 +173,20 @@ def assign_folds(clips: Sequence[Named], recordings: Recordings, *, n_folds: int
     return renamed
 
 
-def training_rows(clips: Sequence[Named], recordings: Recordings, *, seed: int) -> set[int]:
+def training_rows(
+    clips: Sequence[Named], recordings: Recordings, *, seed: int, strata: Sequence[str] | None = None
+) -> set[int]:
     """Draw the training clips of own recordings: of each machine id about 60 % of its clips, whole units at a time.
 
     At least one unit is drawn, and one left where there are two.
+
+    Parameters
+    ----------
+    strata
+        What else each clip is of, as day or night: the share is drawn of each, so that the detector hears all of them.
     """
     drawn: set[str] = set()
-    for rows in _rows_by_id(clips).values():
+    for rows in _strata(clips, strata):
         own = [recordings.units[row] for row in rows]
         sizes = Counter(own)
         names = list(dict.fromkeys(own))
@@ -191,6 +198,18 @@ def training_rows(clips: Sequence[Named], recordings: Recordings, *, seed: int) 
                 drawn.add(names[position])
                 n_drawn += size
     return {row for row, unit in enumerate(recordings.units) if unit in drawn}
+
+
+def _strata(clips: Sequence[Named], strata: Sequence[str] | None) -> list[list[int]]:
+    """Rows of each machine id and stratum, in natural name order."""
+    by_id = _rows_by_id(clips)
+    if strata is None:
+        return list(by_id.values())
+    found: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for machine_id, rows in by_id.items():
+        for row in rows:
+            found[machine_id, strata[row]].append(row)
+    return list(found.values())
 
 
 def find_doubles(prints: Sequence[SoundPrint | None]) -> tuple[tuple[int, ...], ...]:

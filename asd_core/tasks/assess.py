@@ -139,7 +139,8 @@ def _segment_warnings(trained_on: ManifestData, rules: FolderRules) -> list[str]
         return []
     return [
         f"other_segments: trained on clips of {trained_on.segment_s:g} s, tested on {rules.segment_s:g} s: recordings "
-        "that were trained on may be among the test clips; test on others, or cut them as for the training"
+        "that were trained on may be among the test clips; test on others, or on clips of the same length "
+        "(leave out --segment)"
     ]
 
 

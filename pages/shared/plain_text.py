@@ -10,7 +10,7 @@ from asd_core.formats import display_name
 
 _ACTING = re.compile(r"[\\`*_{}\[\]<>#~|$!&]|^[-+]")
 _WWW = re.compile(r"www(?=\.)", re.IGNORECASE)
-_OPTION = re.compile(r" ?\([^()]*(?<![\w-])--[a-z][^()]*\)")
+_OPTION = re.compile(r" ?\([^()]*(?<![\w-])--[a-z](?:[^()]|\([^()]*\))*\)")
 _WORD = re.compile(r"[a-z]+[ ,]")
 _CODE = re.compile(r"^[a-z][a-z_]*: ")
 _JOINER = "\N{WORD JOINER}"

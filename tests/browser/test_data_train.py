@@ -66,7 +66,7 @@ def test_clips_are_uploaded_listed_and_lead_to_training(url, open_page, tmp_path
     page.get_by_role("button", name=re.compile("Store these clips")).click()
     page.get_by_text("3 clips stored.").wait_for(timeout=WAIT_MS)
     page.get_by_role("button", name=re.compile("See what it holds")).click()
-    page.get_by_text("No duplicates, no refused clips.").wait_for(timeout=WAIT_MS)
+    page.get_by_text("No duplicates, no refused clips, nothing passed over.").wait_for(timeout=WAIT_MS)
     page.get_by_role("button", name=re.compile("Train a detector on it")).click()
     page.get_by_role("heading", name="Train").wait_for(timeout=WAIT_MS)
     page.get_by_role("button", name=re.compile("Start training")).wait_for(timeout=WAIT_MS)

@@ -176,7 +176,9 @@ def _clip_report(data_set: DataSet, *, rules: FolderRules) -> Dependence | None:
     _groups(found.groups)
     dependence = _grouped(data_set, key, rules)
     has_doubles = _dependence(dependence, found, names)
-    refused_files(found.refused, n=found.n_refused)
+    refused_files(
+        [{**each, "path": names.get(each["path"], each["path"])} for each in found.refused], n=found.n_refused
+    )
     is_whole = not (_coding(found, rules) or has_doubles or found.n_refused or passed_over(data_set.index))
     _faults(found, names, is_whole=is_whole)
     return dependence
@@ -232,6 +234,8 @@ def _dependence(found: Dependence, surveyed: Survey, names: Mapping[str, str]) -
 
 
 def _groups(groups: Sequence[Group]) -> None:
+    if not groups:  # all clips were refused
+        return
     table = pd.DataFrame(
         {
             "Id": [display_name(group.machine_id) for group in groups],

@@ -15,7 +15,7 @@ from asd_core.data.table import KnownSet
 from asd_core.errors import UsageError
 from asd_core.formats import display_name
 from pages.parts.data.add import look
-from pages.parts.data.understood import remarks, taken_text
+from pages.parts.data.understood import taken_text
 from pages.shared.data_sets import indexed
 from pages.shared.plain_text import plain, shown_text, warning_text
 from pages.shared.refusals import all_passed_over, skipped_files
@@ -193,7 +193,7 @@ def _outcome(known: KnownSet) -> None:
     indexes = [data_set.index for data_set in sets]
     skipped = all_passed_over(indexes)
     text = f"Added: {taken_text(sum(len(index.clips) for index in indexes), skipped)}{_machines_text(known.machines)}."
-    odd = list(dict.fromkeys(remark for index in indexes for remark in remarks(index)))
+    odd = list(dict.fromkeys(remark for index in indexes for remark in index.remarks))
     if skipped or odd:
         st.info(plain(text), icon=":material/info:")
     else:

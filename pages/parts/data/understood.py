@@ -59,16 +59,11 @@ def rule_text(row: LabelRow) -> str:
     return row.rule.replace(_REST, "everything else is normal") or "nothing"
 
 
-def remarks(index: ClipIndex) -> tuple[str, ...]:
-    """What was not understood; recordings that a table names and that are not there are among what was passed over."""
-    return tuple(remark for remark in index.remarks if not remark.startswith("labels: "))
-
-
 def left_out(index: ClipIndex) -> None:
     """Say what was passed over below the folder, with the names folded in, and what was not understood."""
     skipped = passed_over(index)
     if skipped:
         st.info(plain(f"{skipped_text(skipped)}."), icon=":material/info:")
         skipped_files(skipped)
-    for remark in remarks(index):
+    for remark in index.remarks:
         st.warning(plain(warning_text(remark)), icon=":material/warning:")
