@@ -42,6 +42,7 @@ from asd_core.data.recordings import find_recordings, training_rows
 from asd_core.errors import AudioError, DataSetError, UsageError
 
 PARTIAL_ENDS = "ends shorter than a segment"
+_ARCHIVES = frozenset((".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz"))
 _PROBED_TABLES = 10
 """At most this many tables are tried as tables of labels."""
 _PROBED_CLIPS = 10
@@ -135,6 +136,8 @@ def _no_recordings(data: Path, listing: Listing) -> DataSetError:
     skipped = skipped_tables(listing, data)
     found = skipped.text if skipped else "it is empty"
     suffixes = ", ".join(readable_suffixes())
+    if _ARCHIVES & set(skipped.kinds):
+        return DataSetError(f"{data} holds no recording, but an archive: unpack it first ({found})")
     return DataSetError(
         f"{data} holds no recording: {found}; name the folder that your recordings lie in; they are known by their "
         f"names' endings: {suffixes}"
