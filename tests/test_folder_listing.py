@@ -244,6 +244,11 @@ def test_a_folder_without_recordings_is_refused_with_what_it_holds(tmp_path):
         index_clips(touch(tmp_path, "a.csv", "b.csv", "c.npy"))
 
 
+def test_a_folder_with_an_archive_alone_says_to_unpack_it(tmp_path):
+    with pytest.raises(DataSetError, match=r"an archive: unpack it first \(1 skipped: 1 \.zip \(ok-samples\.zip\)\)"):
+        index_clips(touch(tmp_path, "ok-samples.zip"))
+
+
 # rules
 
 

@@ -18,7 +18,7 @@ from asd_core.cli import main
 from asd_core.data.data_set import FileClips, describe_index, open_data_set
 from asd_core.data.folder_rules import FolderRules
 from asd_core.data.indexing import PARTIAL_ENDS, index_clips
-from asd_core.errors import AudioError, UsageError
+from asd_core.errors import AudioError, DataSetError, UsageError
 from asd_core.features import cache as feature_cache
 from asd_core.features.cache import read_clip, read_named, split_name
 from asd_core.tasks.assess import assess
@@ -63,7 +63,6 @@ def test_clips_of_a_recording_are_ordered_by_time_and_recordings_by_name(tmp_pat
         (6.5, 2.0, None, [0, 2, 4], "6"),
         (5.0, 2.0, 1.0, [0, 1, 2, 3], None),
         (5.7, 2.0, 1.0, [0, 1, 2, 3], "5"),
-        (1.9, 2.0, None, [], "0"),
         (9.0, 1.0, 4.0, [0, 4, 8], None),
         (8.7, 1.0, 4.0, [0, 4], "8"),
         (7.9, 1.0, 4.0, [0, 4], None),  # within a gap that was asked for
@@ -74,6 +73,24 @@ def test_segments_are_whole_and_an_end_that_is_left_over_is_counted(tmp_path, se
     index = cut(tmp_path, segment_s, hop_s)
     assert [clip.span for clip in index.clips] == [(at, at + segment_s) for at in starts]
     assert ends(index) == (() if end is None else (f"normal/a.wav from {end} s",))
+
+
+def test_a_recording_shorter_than_a_segment_is_counted(tmp_path):
+    write(tmp_path / "normal" / "a.wav", seconds=2.0)
+    write(tmp_path / "normal" / "b.wav", seconds=1.9)
+    index = cut(tmp_path, 2.0)
+    assert (names(index), ends(index)) == (["normal/a.wav#t=0,2"], ("normal/b.wav from 0 s",))
+
+
+def test_recordings_that_are_all_shorter_than_a_segment_are_refused_with_what_to_change(tmp_path):
+    for name in ("normal/a.wav", "normal/b.wav", "leak/c.wav"):
+        write(tmp_path / name, seconds=1.0)
+    with pytest.raises(
+        DataSetError, match=r"the 3 recordings .* shorter than the segments of 5 s .* \(--segment\)"
+    ) as refusal:
+        cut(tmp_path, 5.0)
+    assert "Enter a shorter length" in refusal.value.advice
+    assert "--" not in refusal.value.advice
 
 
 def test_hops_that_no_binary_number_has_lose_no_clip(tmp_path):

@@ -6,6 +6,7 @@ import os
 import re
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -200,7 +201,13 @@ def test_what_lies_before_a_stretch_is_not_held(tmp_path):
     sf.write(path, noisy_hum(SR, seconds=120.0).T, SR, subtype="PCM_16")
     stretches._OPEN.clear()
     read_stretch(path, (0.0, 1.0))
-    read_stretch(path, (110.0, 111.0))
+    tracemalloc.start()
+    try:
+        read_stretch(path, (110.0, 111.0))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 * SR * 4  # forty seconds of it, for all that is done
     (recording,) = stretches._OPEN.values()
     assert len(recording._kept) < 8 * SR
 

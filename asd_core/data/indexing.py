@@ -42,6 +42,7 @@ from asd_core.data.recordings import find_recordings, training_rows
 from asd_core.errors import AudioError, DataSetError, UsageError
 
 PARTIAL_ENDS = "ends shorter than a segment"
+_ARCHIVES = frozenset((".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz"))
 _PROBED_TABLES = 10
 """At most this many tables are tried as tables of labels."""
 _PROBED_CLIPS = 10
@@ -135,6 +136,8 @@ def _no_recordings(data: Path, listing: Listing) -> DataSetError:
     skipped = skipped_tables(listing, data)
     found = skipped.text if skipped else "it is empty"
     suffixes = ", ".join(readable_suffixes())
+    if _ARCHIVES & set(skipped.kinds):
+        return DataSetError(f"{data} holds no recording, but an archive: unpack it first ({found})")
     return DataSetError(
         f"{data} holds no recording: {found}; name the folder that your recordings lie in; they are known by their "
         f"names' endings: {suffixes}"
@@ -342,13 +345,28 @@ def _in_segments(found: _Found, segment_s: float, hop_s: float) -> _Found:
         except AudioError:  # listed as it is, so that its refusal shows
             meanings.append((name, replace(meaning, recording=_recording_of_cut(name, meaning, found))))
             continue
-        n_clips = int((end - start - segment_s) / hop_s + 1e-9) + 1 if end - start >= segment_s - 1e-9 else 0
-        starts = [start + hop_s * number for number in range(n_clips)]
+        starts = _starts(start, end, segment_s=segment_s, hop_s=hop_s)
         meanings += [(name, replace(meaning, span=(at, at + segment_s))) for at in starts]
         rest = starts[-1] + max(segment_s, hop_s) if starts else start
         if not starts or end - rest >= MIN_DURATION_S:
             ends.append((PARTIAL_ENDS, f"{name} from {rest:g} s"))
+    if not meanings:
+        raise _all_too_short(found, segment_s)
     return replace(found, meanings=tuple(meanings), skipped=found.skipped + Skipped.of(ends))
+
+
+def _starts(start: float, end: float, *, segment_s: float, hop_s: float) -> list[float]:
+    """Where whole segments of a stretch begin, in seconds; a nanosecond less than whole will do."""
+    if end - start < segment_s - 1e-9:
+        return []
+    n_clips = int((end - start - segment_s) / hop_s + 1e-9) + 1
+    return [start + hop_s * number for number in range(n_clips)]
+
+
+def _all_too_short(found: _Found, segment_s: float) -> DataSetError:
+    text = f"the {len(found.places)} recordings of {found.machine} are all shorter than the segments of {segment_s:g} s"
+    cure = "name shorter segments (--segment)"
+    return DataSetError(f"{text} into which they are to be cut; {cure}", advice=f"Enter a shorter length: {text}")
 
 
 def _stretch(path: Path, span: tuple[float, float] | None) -> tuple[float, float]:
