@@ -122,7 +122,9 @@ def test_folders_that_are_numbers_may_be_labels_and_the_remark_says_how(tmp_path
     assert "--normal 0" not in remark
 
 
-@pytest.mark.parametrize("name", ["to check", "to_check", "Unclassified", "N/A", "todo", "-", "unsorted"])
+@pytest.mark.parametrize(
+    "name", ["to check", "to_check", "Unclassified", "N/A", "todo", "-", "unsorted", "Background Noise"]
+)
 def test_names_that_say_nobody_has_judged_are_no_labels(name):
     assert is_no_label(name)
     assert not is_no_label(f"{name}-leak")

@@ -52,6 +52,7 @@ _NO_LABEL = frozenset(
     (
         *("", "unlabelled", "unlabeled", "unknown", "unsorted", "?", "nan", "none", "null", "-", "n/a", "na"),
         *("unclassified", "unverified", "unchecked", "undefined", "unsure", "to check", "to do", "todo"),
+        *("background", "background noise", "misc", "backup"),
     )
 )
 _WORD = re.compile(r"[^\W\d_]+")

@@ -107,7 +107,7 @@ def read_named(
     Parameters
     ----------
     within
-        Folders, resolved, inside which links must end; None lets them lead anywhere.
+        Folders, resolved, inside which links must end, besides `root` itself; None lets them lead anywhere.
 
     Raises
     ------
@@ -116,7 +116,8 @@ def read_named(
     """
     file, span = split_name(name)
     path = os.path.realpath(os.path.join(root, file))  # noqa: PTH118 - a name stays as it was written
-    if within is not None and not any(Path(path).is_relative_to(allowed) for allowed in within):
+    allowed = None if within is None else (Path(root).resolve(), *within)
+    if allowed is not None and not any(Path(path).is_relative_to(folder) for folder in allowed):
         what = "must not be a link out of the folders of recordings"
         raise AudioError("not_file", what, cure="copy the recording into its folder", name=name)
     return read_clip(path, channel=channel, span=span)
