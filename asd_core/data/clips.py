@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from asd_core.audio.riff import MAX_CHANNELS
 from asd_core.audio.stretches import extent
 from asd_core.data.folders import Skipped
 from asd_core.errors import AudioError
@@ -147,10 +148,10 @@ def channel_warnings(index: ClipIndex) -> list[str]:
     if index.channel is not None:
         return []
     counts = [n_channels_of(path) for path in dict.fromkeys(clip.path for clip in index.clips)]
-    several = sorted({count for count in counts if count > 1})
+    several = sorted({count for count in counts if 1 < count <= MAX_CHANNELS})  # of more, the reader says what to do
     if not several:
         return []
-    n_files = sum(count > 1 for count in counts)
+    n_files = sum(count in several for count in counts)
     return [
         f"channels: {n_files} of {len(counts)} files have {' or '.join(map(str, several))} channels, and their mean is "
         "heard. Where one microphone is nearer to the machine than the others, train on it alone: choose its channel "

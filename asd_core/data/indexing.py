@@ -153,7 +153,8 @@ def _chosen(names: Sequence[str], data: Path, machine: str | None) -> str:
     if len(names) > 1:
         raise DataSetError(
             f"{data} holds several machines ({listed}): choose one with --machine, for example --machine "
-            f"{quoted(sorted(names)[0])}; if they are parts of one machine, add --ids-from folder",
+            f"{quoted(sorted(names)[0])}; if they are parts of one machine, add --ids-from folder; "
+            "if they are days or sessions, name them by date",
             advice=f"The folder holds several machines: {listed}. Choose one of them",
         )
     return next(iter(names))
