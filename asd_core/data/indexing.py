@@ -7,12 +7,11 @@ Layouts, tried in this order; the first match is taken:
 3. `folders` and `names`: own recordings by the names of folders or files, see `asd_core.data.own_folders`
 4. `loose`: recordings without any of these: unlabelled, scored, never guessed
 
-Where nothing says which clips to train on, some are drawn, by whole recordings.
+Where nothing says which clips to train on, `asd_core.data.splits` draws some.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,7 @@ from asd_core.audio.kinds import readable_suffixes
 from asd_core.audio.reading import MIN_DURATION_S
 from asd_core.audio.segments import check_segments
 from asd_core.audio.stretches import extent
-from asd_core.data.clips import Clip, ClipIndex, n_channels_of, prints_of
+from asd_core.data.clips import Clip, ClipIndex, n_channels_of
 from asd_core.data.folder_rules import HERE, NO_RULES, FolderRules, label_key, normal_options, quoted, reads_like_normal
 from asd_core.data.folders import MAX_NAMES, Listing, Skipped, list_files, skipped_tables
 from asd_core.data.label_tables import (
@@ -38,8 +37,8 @@ from asd_core.data.label_tables import (
 from asd_core.data.names import with_names
 from asd_core.data.own_folders import Meaning, OwnMachine, check_label, check_labels, understand
 from asd_core.data.published_layouts import PUBLISHED, Published
-from asd_core.data.recordings import find_recordings, training_rows
-from asd_core.errors import AudioError, DataSetError, UsageError
+from asd_core.data.splits import with_recordings, with_splits
+from asd_core.errors import AudioError, DataSetError
 
 PARTIAL_ENDS = "ends shorter than a segment"
 _ARCHIVES = frozenset((".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz"))
@@ -105,8 +104,8 @@ def index_clips(
         found = _in_segments(found, rules.segment_s, rules.segment_s if rules.hop_s is None else rules.hop_s)
     index = with_names(_index(found))
     if rules.recording_by is not None:
-        index = replace(index, clips=_with_recordings(index, rules.recording_by))
-    index = replace(index, clips=_with_splits(index, seed=seed))
+        index = replace(index, clips=with_recordings(index, rules.recording_by))
+    index = replace(index, clips=with_splits(index, seed=seed))
     if ids is None:
         return index
     if unknown := set(ids) - set(index.machine_ids):
@@ -426,54 +425,3 @@ def _seconds(value: float) -> str:
 def _first_n_channels(clips: Sequence[Clip]) -> int:
     """Channels of the first clip that can be read; 0 where none of the first few can."""
     return next(filter(None, (n_channels_of(clip.path) for clip in clips[:_PROBED_CLIPS])), 0)
-
-
-# --- splits and recordings ---
-
-
-def _with_splits(index: ClipIndex, *, seed: int) -> tuple[Clip, ...]:
-    """Give a split to clips without one: normal ones train where others are given to test, else some are drawn."""
-    open_normal = [clip for clip in index.clips if clip.label == "normal" and not clip.split]
-    given = {clip.split for clip in index.clips if clip.label == "normal"} - {""}
-    training = {clip.relative for clip in (open_normal if given else _drawn(index, open_normal, seed=seed))}
-    return tuple(
-        clip if clip.split else replace(clip, split="train" if clip.relative in training else "test")
-        for clip in index.clips
-    )
-
-
-def _drawn(index: ClipIndex, normal: Sequence[Clip], *, seed: int) -> list[Clip]:
-    """Training clips among the normal ones: about 60 %, by recording, where the id has anomalous clips; else all."""
-    tested = {clip.machine_id for clip in index.clips if clip.label == "anomalous"}
-    split = [clip for clip in normal if clip.machine_id in tested]
-    recordings = find_recordings(split, prints_of(split, channel=index.channel))
-    rows = training_rows(split, recordings, seed=seed, strata=[clip.rule for clip in split])
-    return [clip for clip in normal if clip.machine_id not in tested] + [split[row] for row in rows]
-
-
-def _with_recordings(index: ClipIndex, recording_by: str) -> tuple[Clip, ...]:
-    clips = index.clips
-    if recording_by == "folder":
-        return tuple(replace(clip, recording=clip.relative.rpartition("/")[0]) for clip in clips)
-    if recording_by == "none":
-        return tuple(replace(clip, recording=clip.relative) for clip in clips)
-    try:
-        pattern = re.compile(recording_by)
-    except re.error as error:
-        raise UsageError(
-            f"recordings are named by folder, none or a regular expression (--recording-by); {recording_by!r} is none: "
-            f"{error}"
-        ) from error
-    named = tuple(replace(clip, recording=_first_group(pattern, clip.relative)) for clip in clips)
-    needed = [clip for clip in named if clip.label == "normal" and clip.split != "test"]
-    if nameless := [clip.relative for clip in needed if clip.recording is None]:
-        raise DataSetError(
-            f"{recording_by!r} (--recording-by) names no recording for {len(nameless)} normal clips, among them "
-            f"{nameless[0]}"
-        )
-    return named
-
-
-def _first_group(pattern: re.Pattern[str], path: str) -> str | None:
-    match = pattern.search(path)
-    return None if match is None else match.group(min(1, pattern.groups))
