@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 
 from asd_core.artifacts.manifest import settings_json
-from asd_core.data.clips import Clip, split_heldout
+from asd_core.data.clips import Clip, prints_of
 from asd_core.data.data_set import FileClips, open_data_set
+from asd_core.data.recordings import assign_folds, find_recordings
 from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import POOLINGS, Detector, pool
@@ -139,10 +140,16 @@ def bench_clips(seed: int) -> Clips:
     root = write_bench(Path("build") / f"better-bench-{seed}", size=SIZE, seed=seed)
     index = open_data_set(root, seed=seed).index
     normal = index.select(split="train", label="normal")
-    fitted, heldout = split_heldout(normal, [clip.relative for clip in normal], seed=seed)
+    fitted, heldout = held_out(normal, seed=seed)
     return Clips(
         tuple(normal[row] for row in fitted), tuple(normal[row] for row in heldout), index.select(split="test")
     )
+
+
+def held_out(normal: Sequence[Clip], *, seed: int) -> tuple[list[int], list[int]]:
+    """Rows of the normal clips to fit on, and of those that calibrate: one of five folds of recordings."""
+    folds = assign_folds(normal, find_recordings(normal, prints_of(normal, channel=None)), seed=seed)
+    return np.flatnonzero(folds != 0).tolist(), np.flatnonzero(folds == 0).tolist()
 
 
 def unfitted(name: str, seed: int, scope: str = "shared") -> Detector:
