@@ -15,6 +15,8 @@ HIDDEN, LITTER, LINKS = "hidden", "of the operating system", "links that lead no
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 OWN_FILES = ("SIMULATED.json", "masks.npz", "names.jsonl", "names.json")
 """What this program writes directly below a data set's folder; no file of its owner."""
+ARCHIVES = frozenset((".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz"))
+"""Suffixes of files that recordings may be packed in."""
 MAX_NAMES = 3
 """First names that a text gives of each kind."""
 _LITTER = re.compile(
@@ -102,6 +104,22 @@ class Listing:
     places: tuple[Path, ...]
     skipped: Skipped
     tables: tuple[Path, ...] = ()
+
+
+def not_a_folder(path: Path) -> str:
+    """Say of a path that is no folder what it is, and which folder to name."""
+    if not os.path.isfile(path):  # noqa: PTH113 - a name that no file can have is no error here
+        return f"{path} is not a folder: nothing of that name is there; check the name and the folder above it"
+    if path.suffix.lower() in ARCHIVES:
+        return f"{path} is not a folder, but an archive: unpack it, then name the folder with its recordings"
+    return f"{path} is not a folder, but a file: name the folder that it lies in"
+
+
+def where_to_look(skipped: Skipped) -> str:
+    """What to do where no recording was found, and this was skipped."""
+    if ARCHIVES & set(skipped.kinds):
+        return "unpack the archive first"
+    return "name the folder that your recordings lie in"
 
 
 def list_files(folder: Path, *, within: Sequence[Path] | None = None) -> Listing:

@@ -24,7 +24,16 @@ from asd_core.audio.segments import check_segments
 from asd_core.audio.stretches import extent
 from asd_core.data.clips import Clip, ClipIndex, n_channels_of, prints_of
 from asd_core.data.folder_rules import HERE, NO_RULES, FolderRules, label_key, normal_options, quoted, reads_like_normal
-from asd_core.data.folders import MAX_NAMES, Listing, Skipped, list_files, skipped_tables
+from asd_core.data.folders import (
+    ARCHIVES,
+    MAX_NAMES,
+    Listing,
+    Skipped,
+    list_files,
+    not_a_folder,
+    skipped_tables,
+    where_to_look,
+)
 from asd_core.data.label_tables import (
     NOT_THERE,
     TABLE_NAME,
@@ -42,7 +51,6 @@ from asd_core.data.recordings import find_recordings, training_rows
 from asd_core.errors import AudioError, DataSetError, UsageError
 
 PARTIAL_ENDS = "ends shorter than a segment"
-_ARCHIVES = frozenset((".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz"))
 _PROBED_TABLES = 10
 """At most this many tables are tried as tables of labels."""
 _PROBED_CLIPS = 10
@@ -98,7 +106,7 @@ def index_clips(
         Rules that cannot be followed.
     """
     if not data.is_dir():
-        raise DataSetError(f"{data} is not a folder (--data names a folder of machines or of one machine)")
+        raise DataSetError(not_a_folder(data))
     rules = NO_RULES if rules is None else rules
     found = _machine_of(data, machine, rules, within)
     if rules.segment_s is not None:
@@ -136,11 +144,11 @@ def _no_recordings(data: Path, listing: Listing) -> DataSetError:
     skipped = skipped_tables(listing, data)
     found = skipped.text if skipped else "it is empty"
     suffixes = ", ".join(readable_suffixes())
-    if _ARCHIVES & set(skipped.kinds):
+    if ARCHIVES & set(skipped.kinds):
         return DataSetError(f"{data} holds no recording, but an archive: unpack it first ({found})")
     return DataSetError(
-        f"{data} holds no recording: {found}; name the folder that your recordings lie in; they are known by their "
-        f"names' endings: {suffixes}"
+        f"{data} holds no recording: {found}; {where_to_look(skipped)}; they are known by their names' endings: "
+        f"{suffixes}"
     )
 
 

@@ -218,7 +218,8 @@ def _text(path: Path) -> str:
     try:
         content = read_regular(path.resolve(), at_most=MAX_TABLE_BYTES)
     except FileError as error:
-        raise DataSetError(f"{path} cannot be read as a table of labels: {error}") from error
+        cure = "check the name" if not path.exists() else "write it as comma-separated text"
+        raise DataSetError(f"{cure}: {path} cannot be read as a table of labels: {error}") from error
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16", errors="replace")
     try:
