@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asd_core.audio.kinds import readable_suffixes
+from asd_core.errors import DataSetError
 
 HIDDEN, LITTER, LINKS = "hidden", "of the operating system", "links that lead nowhere or elsewhere"
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -106,13 +107,22 @@ class Listing:
     tables: tuple[Path, ...] = ()
 
 
-def not_a_folder(path: Path) -> str:
-    """Say of a path that is no folder what it is, and which folder to name."""
-    if not os.path.isfile(path):  # noqa: PTH113 - a name that no file can have is no error here
-        return f"{path} is not a folder: nothing of that name is there; check the name and the folder above it"
-    if path.suffix.lower() in ARCHIVES:
-        return f"{path} is not a folder, but an archive: unpack it, then name the folder with its recordings"
-    return f"{path} is not a folder, but a file: name the folder that it lies in"
+def check_is_folder(path: Path) -> None:
+    """Check that a path is a folder.
+
+    Raises
+    ------
+    DataSetError
+        It is none; the text says what it is, and which folder to name.
+    """
+    if os.path.isdir(path):  # noqa: PTH112 - a name that no file can have is no folder either
+        return
+    what = "nothing of that name is there; check the name and the folder above it"
+    if os.path.isfile(path):  # noqa: PTH113
+        what = "but a file: name the folder that it lies in"
+        if path.suffix.lower() in ARCHIVES:
+            what = "but an archive: unpack it, then name the folder with its recordings"
+    raise DataSetError(f"{path} is not a folder{', ' if what.startswith('but') else ': '}{what}")
 
 
 def where_to_look(skipped: Skipped) -> str:

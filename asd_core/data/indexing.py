@@ -29,8 +29,8 @@ from asd_core.data.folders import (
     MAX_NAMES,
     Listing,
     Skipped,
+    check_is_folder,
     list_files,
-    not_a_folder,
     skipped_tables,
     where_to_look,
 )
@@ -105,8 +105,7 @@ def index_clips(
     UsageError
         Rules that cannot be followed.
     """
-    if not data.is_dir():
-        raise DataSetError(not_a_folder(data))
+    check_is_folder(data)
     rules = NO_RULES if rules is None else rules
     found = _machine_of(data, machine, rules, within)
     if rules.segment_s is not None:

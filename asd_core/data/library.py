@@ -28,7 +28,7 @@ from pathlib import Path
 
 from asd_core.data.data_set import OWN_SUFFIX, DataSet, open_data_set, slug
 from asd_core.data.folder_rules import NO_RULES, FolderRules
-from asd_core.data.folders import not_a_folder
+from asd_core.data.folders import check_is_folder
 from asd_core.data.indexing import index_clips
 from asd_core.data.marked import marked_dir
 from asd_core.data.simulated.record import read_simulated
@@ -78,8 +78,7 @@ def checked_folder(folder: Path | str) -> Path:
             f"a folder of recordings must be named in full and lie below {' or '.join(map(str, roots))}; "
             f"whoever runs this program allows others with {ROOTS_VARIABLE}"
         )
-    if not resolved.is_dir():
-        raise DataSetError(not_a_folder(resolved))
+    check_is_folder(resolved)
     return resolved
 
 

@@ -299,8 +299,10 @@ def _check_training_clips(normal: ReadableClips, data_set: DataSet) -> None:
 def _all_refused(refused: Sequence[Mapping[str, str]], index: ClipIndex) -> DataSetError:
     """The error of a data set whose normal training clips are all refused: what helps with the first of them."""
     first = refused[0]
-    head = f"{index.root} has no readable normal training clips ({len(refused)} refused); the first is {first['path']}"
-    return DataSetError(f"{head}: {first['reason'].partition(': ')[2]}", advice=f"{head}: {first['advice']}")
+    head = f"{index.root} has no readable normal training clips ({len(refused)} refused)"
+    return DataSetError(
+        f"{head}; {first['reason'].partition(': ')[2]}", advice=f"{head}; {first['path']}: {first['advice']}"
+    )
 
 
 def _way_out(index: ClipIndex) -> str:
