@@ -85,7 +85,9 @@ def read_table(path: Path) -> tuple[Row, ...]:
     """
     lines = list(_lines(_text(path), path))
     if not lines:
-        raise DataSetError(f"{path} has no line below its header")
+        raise DataSetError(
+            f"{path} has no line below its header; write one for each recording, for example run1.wav,normal"
+        )
     return tuple(lines)
 
 

@@ -123,7 +123,7 @@ def add_folder(
         if taken is not None and taken.folder != place:
             raise DataSetError(f"{known.name!r} is the name of another data set: {taken.folder}")
         if other := [each.name for each in library.sets if each.folder == place and each.name != known.name]:
-            raise DataSetError(f"this folder is in the table already, as {other[0]!r}")
+            raise DataSetError(f"this folder is in the table already, as {other[0]!r}: look at it there")
         if taken is not None:
             known = replace(known, added=taken.added, aliases=taken.aliases)
         write_table([known, *(other for other in library.sets if other.name != known.name)])
