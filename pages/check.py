@@ -36,7 +36,8 @@ with open_page("pages/check.py") as chosen:
     waveform, title = None, ""
     if source == "Upload":
         files = st.file_uploader(
-            f"Recordings: {formats_text()}; 0.5 s to 10 min, at most 32 MB each, 50 files and 200 MB a session",
+            f"Recordings: {formats_text()}; 0.5 s to 10 min, at most 32 MB each, 50 files and 200 MB a session; "
+            "longer or larger recordings: add their folder on the page Data",
             type=upload_types(),
             accept_multiple_files=True,
             key="upload",

@@ -110,7 +110,8 @@ def test_a_folder_without_recordings_is_refused_and_what_is_there_is_said(run, m
     assert f"{mixed} holds no recording: 7 skipped: 3 .txt (" in err
     (tmp_path / "empty").mkdir()
     code, _, err = run(tmp_path / "empty", "--model", MODEL)
-    assert (code, err) == (2, f"asd_core: {tmp_path / 'empty'} holds no recording: nothing is there\n")
+    empty = f"asd_core: {tmp_path / 'empty'} holds no recording: nothing is there"
+    assert (code, err) == (2, f"{empty}; name the folder that your recordings lie in\n")
 
 
 def test_links_are_followed_below_what_was_named_and_a_circle_ends(run, tmp_path):

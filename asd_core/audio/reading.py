@@ -68,6 +68,9 @@ _OTHER_KINDS = (
     (0, b"RIFX", "RIFX"),
     (0, b"caff", "CAF"),
     (0, b".snd", "AU"),
+    (0, b"PK\x03\x04", refusals.ARCHIVE),
+    (0, b"\x89PNG", "a picture"),
+    (0, b"\xff\xd8\xff", "a picture"),
 )
 # FLAC counts frames in 36 bits; libsndfile gives more where the header states none.
 _UNKNOWN_FRAMES = 2**36

@@ -16,7 +16,11 @@ SEGMENTS = "python -m asd_core score {file} --segment 10 --model MODEL"
 CONVERTED_RATES_HZ = (1_000, 3_072_000)
 """What `convert` resamples: from slow loggers to recorders of ultrasound."""
 
-_SAVE_AGAIN = "save the sound again as a 16-bit WAV file, with the recorder's own program or a sound editor"
+_SAVE_AGAIN = (
+    "save the sound again as a 16-bit WAV file, with the recorder's own program or a sound editor such as Audacity"
+)
+ARCHIVE = "an archive (ZIP)"
+"""Kind of a file in which recordings may be packed."""
 _RECORD_AGAIN = "record or copy the sound again"
 _SCALES = (("a 16-bit", 2**15), ("a 24-bit", 2**23), ("a 32-bit", 2**31))
 _LARGEST_UNIT = 256
@@ -102,6 +106,14 @@ def _size(n_bytes: int) -> str:
     return f"{n_bytes} bytes" if n_bytes < 2**20 else f"{n_bytes / 2**20:.1f} MiB".replace(".0 ", " ")
 
 
+def in_data_set(error: AudioError) -> AudioError:
+    """The same refusal of a file of a data set, whose long recordings can be cut into clips where they lie."""
+    if error.command != SEGMENTS:
+        return error
+    cure = "have long recordings cut into clips"
+    return AudioError(error.code, error.what, cure=cure, command="add --segment 10", name=error.name)
+
+
 # --- what is in it ---
 
 
@@ -129,12 +141,14 @@ def contradictory_length(n_bytes: int) -> AudioError:
 def unknown_length() -> AudioError:
     """Refuse a FLAC that was streamed."""
     what = "its header must state the length, this one was streamed"
-    return AudioError("empty", what, cure="open it in a sound editor and save it again")
+    return AudioError("empty", what, cure="open it in a sound editor such as Audacity and save it again")
 
 
 def no_recording(kind: str) -> AudioError:
     """Refuse what is no recording; more than its `kind` is not told, since it may not be the user's."""
     what = f"a recording must be {readable_kinds()}; this is {kind}"
+    if kind == ARCHIVE:
+        return AudioError("magic", what, cure="unpack it, and take the recordings in it")
     return AudioError("magic", what, cure=f"name another file or, if this one holds sound, {_SAVE_AGAIN}")
 
 

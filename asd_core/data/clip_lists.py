@@ -20,7 +20,7 @@ from urllib.parse import unquote_to_bytes
 from urllib.request import url2pathname
 
 from asd_core.audio.reading import MAX_FILE_BYTES, decode_waveform
-from asd_core.data.folders import Listing, Skipped, list_files, skipped_tables
+from asd_core.data.folders import Listing, Skipped, list_files, skipped_tables, where_to_look
 from asd_core.errors import AudioError, UsageError
 from asd_core.formats import cell_text, separator_of
 from asd_core.types import Waveform
@@ -99,7 +99,8 @@ def _others(folder: Path, listing: Listing) -> set[tuple[str, str]]:
 def _no_recording(folders: Sequence[Path], skipped: Skipped) -> UsageError:
     named = ", ".join(map(str, folders[:MAX_SHOWN])) + (", ..." if len(folders) > MAX_SHOWN else "")
     verb = "holds" if len(folders) == 1 else "hold"
-    return UsageError(f"{named} {verb} no recording: {skipped.text if skipped else 'nothing is there'}")
+    found = f"{named} {verb} no recording: {skipped.text if skipped else 'nothing is there'}"
+    return UsageError(f"{found}; {where_to_look(skipped)}")
 
 
 def locate(name: str, base: str) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from asd_core.audio.kinds import LOSSY
+from asd_core.audio.refusals import in_data_set
 from asd_core.data.clips import LABELS, Clip, ClipIndex, channel_warnings, prints_of
 from asd_core.data.dcase2020.published import CountRow, published_counts
 from asd_core.data.folder_rules import NO_RULES, FolderRules
@@ -140,7 +141,7 @@ def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1
         try:
             waveform = read_clip(clip.path, channel=channel, span=clip.span)
         except AudioError as error:
-            refused.append(error.entry(clip.relative))
+            refused.append(in_data_set(error).entry(clip.relative))
             continue
         if waveform.n_samples < min_samples:
             refused.append(_too_short(waveform, min_samples).entry(clip.relative))

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asd_core.audio.kinds import readable_suffixes
+from asd_core.errors import DataSetError
 
 HIDDEN, LITTER, LINKS = "hidden", "of the operating system", "links that lead nowhere or elsewhere"
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 OWN_FILES = ("SIMULATED.json", "masks.npz", "names.jsonl", "names.json")
 """What this program writes directly below a data set's folder; no file of its owner."""
+ARCHIVES = frozenset((".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz"))
+"""Suffixes of files that recordings may be packed in."""
 MAX_NAMES = 3
 """First names that a text gives of each kind."""
 _LITTER = re.compile(
@@ -102,6 +105,31 @@ class Listing:
     places: tuple[Path, ...]
     skipped: Skipped
     tables: tuple[Path, ...] = ()
+
+
+def check_is_folder(path: Path) -> None:
+    """Check that a path is a folder.
+
+    Raises
+    ------
+    DataSetError
+        It is none; the text says what it is, and which folder to name.
+    """
+    if os.path.isdir(path):  # noqa: PTH112 - a name that no file can have is no folder either
+        return
+    what = "nothing of that name is there; check the name and the folder above it"
+    if os.path.isfile(path):  # noqa: PTH113
+        what = "but a file: name the folder that it lies in"
+        if path.suffix.lower() in ARCHIVES:
+            what = "but an archive: unpack it, then name the folder with its recordings"
+    raise DataSetError(f"{path} is not a folder{', ' if what.startswith('but') else ': '}{what}")
+
+
+def where_to_look(skipped: Skipped) -> str:
+    """What to do where no recording was found, and this was skipped."""
+    if ARCHIVES & set(skipped.kinds):
+        return "unpack the archive first"
+    return "name the folder that your recordings lie in"
 
 
 def list_files(folder: Path, *, within: Sequence[Path] | None = None) -> Listing:

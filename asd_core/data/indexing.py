@@ -23,7 +23,16 @@ from asd_core.audio.segments import check_segments
 from asd_core.audio.stretches import extent
 from asd_core.data.clips import Clip, ClipIndex, n_channels_of
 from asd_core.data.folder_rules import HERE, NO_RULES, FolderRules, label_key, normal_options, quoted, reads_like_normal
-from asd_core.data.folders import MAX_NAMES, Listing, Skipped, list_files, skipped_tables
+from asd_core.data.folders import (
+    ARCHIVES,
+    MAX_NAMES,
+    Listing,
+    Skipped,
+    check_is_folder,
+    list_files,
+    skipped_tables,
+    where_to_look,
+)
 from asd_core.data.label_tables import (
     NOT_THERE,
     TABLE_NAME,
@@ -41,7 +50,6 @@ from asd_core.data.splits import with_recordings, with_splits
 from asd_core.errors import AudioError, DataSetError
 
 PARTIAL_ENDS = "ends shorter than a segment"
-_ARCHIVES = frozenset((".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz"))
 _PROBED_TABLES = 10
 """At most this many tables are tried as tables of labels."""
 _PROBED_CLIPS = 10
@@ -96,8 +104,7 @@ def index_clips(
     UsageError
         Rules that cannot be followed.
     """
-    if not data.is_dir():
-        raise DataSetError(f"{data} is not a folder (--data names a folder of machines or of one machine)")
+    check_is_folder(data)
     rules = NO_RULES if rules is None else rules
     found = _machine_of(data, machine, rules, within)
     if rules.segment_s is not None:
@@ -135,11 +142,11 @@ def _no_recordings(data: Path, listing: Listing) -> DataSetError:
     skipped = skipped_tables(listing, data)
     found = skipped.text if skipped else "it is empty"
     suffixes = ", ".join(readable_suffixes())
-    if _ARCHIVES & set(skipped.kinds):
+    if ARCHIVES & set(skipped.kinds):
         return DataSetError(f"{data} holds no recording, but an archive: unpack it first ({found})")
     return DataSetError(
-        f"{data} holds no recording: {found}; name the folder that your recordings lie in; they are known by their "
-        f"names' endings: {suffixes}"
+        f"{data} holds no recording: {found}; {where_to_look(skipped)}; they are known by their names' endings: "
+        f"{suffixes}"
     )
 
 

@@ -85,7 +85,9 @@ def read_table(path: Path) -> tuple[Row, ...]:
     """
     lines = list(_lines(_text(path), path))
     if not lines:
-        raise DataSetError(f"{path} has no line below its header")
+        raise DataSetError(
+            f"{path} has no line below its header; write one for each recording, for example run1.wav,normal"
+        )
     return tuple(lines)
 
 
@@ -218,7 +220,8 @@ def _text(path: Path) -> str:
     try:
         content = read_regular(path.resolve(), at_most=MAX_TABLE_BYTES)
     except FileError as error:
-        raise DataSetError(f"{path} cannot be read as a table of labels: {error}") from error
+        cure = "check the name" if not path.exists() else "write it as comma-separated text"
+        raise DataSetError(f"{cure}: {path} cannot be read as a table of labels: {error}") from error
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16", errors="replace")
     try:

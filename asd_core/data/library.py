@@ -28,6 +28,7 @@ from pathlib import Path
 
 from asd_core.data.data_set import OWN_SUFFIX, DataSet, open_data_set, slug
 from asd_core.data.folder_rules import NO_RULES, FolderRules
+from asd_core.data.folders import check_is_folder
 from asd_core.data.indexing import index_clips
 from asd_core.data.marked import marked_dir
 from asd_core.data.simulated.record import read_simulated
@@ -77,8 +78,7 @@ def checked_folder(folder: Path | str) -> Path:
             f"a folder of recordings must be named in full and lie below {' or '.join(map(str, roots))}; "
             f"whoever runs this program allows others with {ROOTS_VARIABLE}"
         )
-    if not resolved.is_dir():
-        raise DataSetError(f"{resolved} is not a folder")
+    check_is_folder(resolved)
     return resolved
 
 
@@ -123,7 +123,7 @@ def add_folder(
         if taken is not None and taken.folder != place:
             raise DataSetError(f"{known.name!r} is the name of another data set: {taken.folder}")
         if other := [each.name for each in library.sets if each.folder == place and each.name != known.name]:
-            raise DataSetError(f"this folder is in the table already, as {other[0]!r}")
+            raise DataSetError(f"this folder is in the table already, as {other[0]!r}: look at it there")
         if taken is not None:
             known = replace(known, added=taken.added, aliases=taken.aliases)
         write_table([known, *(other for other in library.sets if other.name != known.name)])

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from asd_core.data.folder_rules import (
+    ANOMALOUS_WORDS,
     HERE,
     NO_RULES,
     NORMAL_WORDS,
@@ -314,7 +315,7 @@ def check_labels(
     words = sorted({found.word for found in meanings if found.label == "anomalous"})
     normal = [found for found in meanings if _is_normal(found)]
     if not normal and words:
-        raise _no_normal_label(words, where, what, hint)
+        raise _no_normal_label(words, rules, where, what, hint)
     if not normal and rules.normal:
         raise _nothing_called(rules.normal, where, what)
     unknown = [word for word in words if rules.label_of(word) is None]
@@ -325,16 +326,33 @@ def _is_normal(found: Meaning) -> bool:
     return found.label == "normal"
 
 
-def _no_normal_label(names: Sequence[str], where: str, what: str, hint: str) -> DataSetError:
+def _no_normal_label(names: Sequence[str], rules: FolderRules, where: str, what: str, hint: str) -> DataSetError:
     """The error of a data set none of whose labels is a normal one; it proposes only names that say so."""
     usual = f"{', '.join(NORMAL_WORDS[:-1])} or {NORMAL_WORDS[-1]}"
     listed = ", ".join(map(display_name, names))
+    if all(_is_fault(name) for name in names):
+        return _only_faults(listed, where, what)
+    if rules.normal:
+        listed += f", and nothing called {' or '.join(rules.normal)}"
     likely = [name for name in names if reads_like_normal(name)]
     way = f"Enter {', '.join(likely)} as the normal label" if likely else "Enter the name of the normal label"
     options = normal_options(likely or ["NAME"])
     return DataSetError(
         f"no {what} in {where}: it has {listed}; name the normal one with {options}, or call it {usual}" + hint,
         advice=f"{way}, or call it {usual}: no {what} was found, only {listed}",
+    )
+
+
+def _is_fault(name: str) -> bool:
+    return label_key(name) in ANOMALOUS_WORDS or reads_like_fault(name)
+
+
+def _only_faults(listed: str, where: str, what: str) -> DataSetError:
+    """The error of a data set all of whose labels are words for faults: none can be meant as the normal one."""
+    way = "record the machine while it runs well, and call those recordings normal"
+    return DataSetError(
+        f"no {what} in {where}: it has {listed} alone, and a detector learns from normal sound; {way}",
+        advice=f"{way[:1].upper()}{way[1:]}: only {listed} was found, and a detector learns from normal sound",
     )
 
 

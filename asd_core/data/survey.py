@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from asd_core.audio.reading import READER_VERSION
+from asd_core.audio.refusals import in_data_set
 from asd_core.data.clips import channel_warnings
 from asd_core.data.data_set import DataSet
 from asd_core.data.label_differences import Measures, differences, measure
@@ -154,7 +155,7 @@ def _survey(data_set: DataSet, on_progress: Callable[[int, int], None]) -> Surve
         try:
             waveform = read_clip(clip.path, channel=data_set.index.channel, span=clip.span)
         except AudioError as error:
-            refused.append(error.entry(clip.relative))
+            refused.append(in_data_set(error).entry(clip.relative))
         else:
             key = (clip.machine_id, clip.split, clip.label)
             groups.setdefault(key, []).append(measure(waveform, clip.path))

@@ -23,7 +23,7 @@ from asd_core.artifacts.store import Artifact, open_artifact
 from asd_core.audio.kinds import readable_suffixes
 from asd_core.audio.opening import opened
 from asd_core.audio.reading import read_waveform
-from asd_core.data.folders import Skipped, litter_kind
+from asd_core.data.folders import Skipped, check_is_folder, litter_kind
 from asd_core.detectors.contract import Detector
 from asd_core.errors import AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits, traits
@@ -140,8 +140,7 @@ def watch(
     OSError
         The table cannot be written.
     """
-    if not request.folder.is_dir():
-        raise UsageError(f"{request.folder} is not a folder")
+    check_is_folder(request.folder)
     folder = request.folder.resolve()
     artifact = open_artifact(request.model)
     path = request.table or default_table(folder, artifact)

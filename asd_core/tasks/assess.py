@@ -111,7 +111,10 @@ def assess(
     labelled = [row for row, clip in enumerate(found.clips) if clip.label != "unlabelled"]
     kept = [row for row in labelled if not artifact.was_trained_on(found.digests[row])]
     if not kept:
-        raise DataSetError(f"{data_set.index.root} has no labelled test clips that the detector was not trained on")
+        raise DataSetError(
+            f"{data_set.index.root} has no labelled test clips that the detector was not trained on; put recordings "
+            "that it has not heard into test/normal, and those of faults into test/faulty"
+        )
     clips = FileClips(tuple(found.clips[row] for row in kept), artifact.channel)
     scores = scored(detector, clips, "test", [found.digests[row] for row in kept])
     warnings = [*label_differences(clips.clips, channel=artifact.channel), *found.warnings]

@@ -17,7 +17,7 @@ from asd_core.artifacts.manifest import CalibrationSummary
 from asd_core.data.clips import Clip, prints_of
 from asd_core.data.data_set import FileClips, ReadableClips
 from asd_core.data.recordings import FOLDS, Recordings, assign_folds, find_recordings, in_runs
-from asd_core.detectors.contract import Detector, Progress, ignore_progress, never_stop
+from asd_core.detectors.contract import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
 from asd_core.errors import InputError, UsageError
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import DEFAULT_RULE, n_needed
@@ -132,7 +132,10 @@ def plan_calibration(
         raise UsageError(f"folds must be 1 or more, got {n_folds}")
     distinct = len(set(normal.digests))
     if distinct < MIN_TRAINING_CLIPS:
-        raise InputError(f"training needs at least {MIN_TRAINING_CLIPS} distinct normal clips, got {distinct}")
+        raise InputError(
+            f"training needs at least {MIN_TRAINING_CLIPS} distinct normal clips, got {distinct}: record more of the "
+            f"machine while it runs well ({FEW_TRAINING_CLIPS} make scores steady)"
+        )
     recordings = find_recordings(normal.clips, prints_of(normal.clips, channel=channel))
     is_validation = np.array([clip.split == "val" for clip in normal.clips])
     n_others = len({digest for digest, own in zip(normal.digests, is_validation, strict=True) if not own})

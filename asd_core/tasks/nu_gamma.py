@@ -215,7 +215,9 @@ def _checked(nus: Sequence[float], gammas: Sequence[str | float], *, encoder: st
 def _part(data_set: DataSet, *, seed: int) -> SweepClips:
     normal = readable(data_set.index.select(split="train", label="normal"), channel=data_set.index.channel)
     if not normal.clips:
-        raise DataSetError(f"{data_set.index.root} has no readable normal training clips")
+        raise DataSetError(
+            f"{data_set.index.root} has no readable normal training clips; the command index lists what it holds"
+        )
     recordings = find_recordings(normal.clips, prints_of(normal.clips, channel=data_set.index.channel))
     folds = assign_folds(normal.clips, recordings, seed=seed)
     is_heldout = (folds == 0) & (folds.max() > 0)  # with one fold only, all are fitted
@@ -225,7 +227,10 @@ def _part(data_set: DataSet, *, seed: int) -> SweepClips:
     known = set(normal.digests)
     fresh = tuple(clip for clip, digest in zip(test.clips, test.digests, strict=True) if digest not in known)
     if not len(heldout) and not fresh:
-        raise DataSetError(f"{data_set.index.root} has neither held-out nor labelled test clips to compare settings on")
+        raise DataSetError(
+            f"{data_set.index.root} has neither held-out nor labelled test clips to compare settings on; add normal "
+            "recordings, or put labelled ones into test/normal and test/faulty"
+        )
     return SweepClips(
         fitted=tuple(normal.clips[row] for row in fitted),
         heldout=tuple(normal.clips[row] for row in heldout),

@@ -288,13 +288,21 @@ def _manifest_data(data_set: DataSet, normal: ReadableClips, plan: Plan, rules: 
 
 
 def _check_training_clips(normal: ReadableClips, data_set: DataSet) -> None:
+    if not normal.clips and normal.refused:
+        raise _all_refused(normal.refused, data_set.index)
     if not normal.clips:
-        raise DataSetError(
-            f"{data_set.index.root} has no readable normal training clips ({len(normal.refused)} refused); "
-            f"{_way_out(data_set.index)}"
-        )
+        raise DataSetError(f"{data_set.index.root} has no normal training clips; {_way_out(data_set.index)}")
     if len(normal.clips) > MAX_TRAINING_CLIPS:
         raise UsageError(f"at most {MAX_TRAINING_CLIPS} training clips, got {len(normal.clips)}: name fewer ids")
+
+
+def _all_refused(refused: Sequence[Mapping[str, str]], index: ClipIndex) -> DataSetError:
+    """The error of a data set whose normal training clips are all refused: what helps with the first of them."""
+    first = refused[0]
+    head = f"{index.root} has no readable normal training clips ({len(refused)} refused)"
+    return DataSetError(
+        f"{head}; {first['reason'].partition(': ')[2]}", advice=f"{head}; {first['path']}: {first['advice']}"
+    )
 
 
 def _way_out(index: ClipIndex) -> str:
