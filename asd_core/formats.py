@@ -49,6 +49,11 @@ EXCEL_SEMICOLON = CsvStyle(";", ",", has_mark=True)
 """For an Excel of countries that write 0,5: it separates cells by semicolons."""
 
 
+def counted(n: int, noun: str) -> str:
+    """Write a number of things: `1 clip`, `2,300 clips`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def class_word(is_anomalous: bool) -> str:
     """Name a clip's class, as a verdict or as a label."""
     return "anomalous" if is_anomalous else "normal"

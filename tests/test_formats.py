@@ -11,7 +11,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sounds import PROJECT
 
-from asd_core.formats import area_text, cell_text, rate_text, score_text, seconds_text, share_text, spreadsheet_cell
+from asd_core.formats import (
+    area_text,
+    cell_text,
+    counted,
+    rate_text,
+    score_text,
+    seconds_text,
+    share_text,
+    spreadsheet_cell,
+)
 from asd_core.system.files import csv_text
 
 
@@ -55,3 +64,7 @@ def test_csv_is_written_by_one_function():
     writing = {path.relative_to(PROJECT).as_posix() for path in sources if "csv.writer(" in path.read_text("utf-8")}
     assert writing == {"asd_core/system/files.py"}
     assert not [path for path in sources if re.search(r"DictWriter|\.to_csv\(", path.read_text("utf-8"))]
+
+
+def test_one_thing_is_one_and_several_have_their_ending():
+    assert [counted(n, "clip") for n in (0, 1, 2, 2300)] == ["0 clips", "1 clip", "2 clips", "2,300 clips"]

@@ -263,8 +263,9 @@ def test_a_locale_that_is_not_installed_separates_by_commas(run, tmp_path, monke
 
     monkeypatch.setattr(locale, "setlocale", refuse)
     write(tmp_path / "a.wav")
-    code, out, _ = run(tmp_path / "a.wav", "--model", MODEL, "--excel")
+    code, out, said = run(tmp_path / "a.wav", "--model", MODEL, "--excel")
     assert (code, out.startswith("\ufeffpath,model,")) == (0, True)
+    assert "language is not installed: separated by commas, or add --excel semicolon" in said
 
 
 def test_parts_and_segments_are_written_for_excel_too(run, tmp_path):

@@ -24,6 +24,7 @@ from asd_core.features.encoders.contract import EncoderIdentity, WeightFile
 from asd_core.features.encoders.weights import parse_files, weights_digest
 from asd_core.features.familiarity import Familiarity
 from asd_core.features.log_mel import FEATURE_CONFIG
+from asd_core.formats import counted
 from asd_core.system.files import no_constant, parse_json
 from asd_core.system.typed_json import from_json, to_json
 
@@ -210,8 +211,8 @@ class CalibrationSummary(_Record):
             return f"{self.n} clips held out at random: calibrated the old way"
         count = self.n_recordings or 0
         if self.recordings_from == "order":
-            return f"{count} runs of clips in name order, as recordings are not known"
-        return f"{count} recording{'' if count == 1 else 's'}"
+            return f"{counted(count, 'run')} of clips in name order, as recordings are not known"
+        return counted(count, "recording")
 
     def clips_text(self, n: int) -> str:
         """Name `n` of the normal clips behind these scores, for people: `36 held-out normal clips`."""

@@ -23,7 +23,7 @@ from asd_core.cli.outcome import (
     show_warnings,
     simulated_mark,
 )
-from asd_core.formats import display_name
+from asd_core.formats import counted, display_name
 
 if TYPE_CHECKING:
     from asd_core.data.dcase2020.download import DownloadReport
@@ -65,7 +65,8 @@ def _index(arguments: argparse.Namespace) -> Outcome:
 
     report = describe_index(open_data_set(arguments.data, **data_options(arguments)))
     shown = report.to_json()
-    print(f"{report.machine}: {report.n_clips} clips, layout {report.layout}{simulated_mark(data=report.simulated)}")
+    mark = simulated_mark(data=report.simulated)
+    print(f"{report.machine}: {counted(report.n_clips, 'clip')}, layout {report.layout}{mark}")
     for line in label_lines(report.labels):
         print(f"  {line}")
     for machine_id, splits in report.counts.items():

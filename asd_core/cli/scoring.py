@@ -85,7 +85,8 @@ def _separator_of_locale() -> str:
     try:
         locale.setlocale(locale.LC_NUMERIC, "")
         decimal = locale.localeconv()["decimal_point"]
-    except locale.Error:  # named in the environment, but not installed
+    except locale.Error:  # named in the environment
+        print("this system's language is not installed: separated by commas, or add --excel semicolon", file=sys.stderr)
         decimal = "."
     finally:
         locale.setlocale(locale.LC_NUMERIC, before)

@@ -23,6 +23,7 @@ from asd_core.data.recordings import How, Recordings, find_recordings
 from asd_core.data.simulated.record import SimulatedRecord, read_simulated
 from asd_core.errors import AudioError
 from asd_core.features.cache import read_clip
+from asd_core.formats import counted
 from asd_core.system.typed_json import to_json
 from asd_core.types import SR, Waveform
 
@@ -215,7 +216,7 @@ class RecordingCount:
     def text(self) -> str:
         """How many there are and how that is known, for people: `13, found in the sound`."""
         if self.how == "order":
-            return f"not known; {self.n} runs of clips in name order stand for them"
+            return f"not known; {counted(self.n, 'run')} of clips in name order stand for them"
         return f"{self.n}, {'found in the sound' if self.how == 'found' else 'given by the paths of the clips'}"
 
 

@@ -18,8 +18,8 @@ OWN_FILES = ("SIMULATED.json", "masks.npz", "names.jsonl", "names.json")
 """What this program writes directly below a data set's folder; no file of its owner."""
 ARCHIVES = frozenset((".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz"))
 """Suffixes of files that recordings may be packed in."""
-MAX_NAMES = 3
-"""First names that a text gives of each kind."""
+MAX_KINDS, MAX_NAMES = 8, 3
+"""Kinds that a text names, and first names of each."""
 _LITTER = re.compile(
     r"\._.*|__macosx|\.ds_store|\.appledouble|\.spotlight-v100|\.trashes|\.fseventsd|\.temporaryitems"
     r"|@eadir|@tmp|@recycle|@recently-snapshot|#recycle|#snapshot|\.snapshot|\.@__thumb"
@@ -69,6 +69,9 @@ class Skipped:
     def text(self) -> str:
         """How many of each kind, with the first names: `12 skipped: 9 .txt (a.txt, b.txt, c.txt, ...), 3 hidden`."""
         parts = [f"{len(names)} {kind} ({_first(names)})" for kind, names in self.kinds.items()]
+        if (n_more := len(parts) - MAX_KINDS) > 0:
+            n_files = sum(len(names) for names in list(self.kinds.values())[MAX_KINDS:])
+            parts[MAX_KINDS:] = [f"{n_files} of {n_more} further kinds"]
         return f"{self.n} skipped: {', '.join(parts)}" if parts else "none skipped"
 
     def to_json(self) -> dict[str, int]:
