@@ -254,13 +254,34 @@ def test_a_known_stretch_is_not_read_again_until_its_file_changes(tmp_path, cach
     assert n_read == [(1.0, 2.0)] * 2
 
 
-def test_a_stretch_that_changes_between_digest_and_samples_is_refused(tmp_path, cache):
+def test_a_stretch_that_changes_between_digest_and_samples_keeps_its_sound_or_is_refused(tmp_path, cache):
     path = write(tmp_path / "a.wav", seconds=3.0)
-    read_clip(path, span=(1.0, 2.0))
-    known = read_clip(path, span=(1.0, 2.0))
+    before = read_clip(path, span=(1.0, 2.0)).samples.copy()
+    known, other = (read_clip(path, span=(1.0, 2.0)) for _ in range(2))
     write(path, seconds=3.0, seed=1)
+    assert np.array_equal(known.samples, before)
+    feature_cache.opened().forget(feature_cache._samples_key(other.digest))
     with pytest.raises(AudioError, match="changed while it was in use"):
-        _ = known.samples
+        _ = other.samples
+
+
+def test_a_stretch_far_into_a_recording_is_not_read_twice(tmp_path, cache, monkeypatch):
+    path = write(tmp_path / "a.wav", seconds=3.0)
+    first = read_clip(path, span=(1.0, 2.0)).samples
+    monkeypatch.setattr(feature_cache, "read_stretch", lambda *_, **__: pytest.fail("read again"))
+    again = read_clip(path, span=(1.0, 2.0)).samples
+    assert np.array_equal(again, first)
+    assert again.dtype == np.float32
+    with pytest.raises(ValueError, match="read-only"):
+        again[0] = 1.0
+
+
+def test_kept_samples_that_are_not_those_of_the_digest_are_read_anew(tmp_path, cache):
+    path = write(tmp_path / "a.wav", seconds=3.0)
+    first = read_clip(path, span=(1.0, 2.0))
+    store = feature_cache.opened()
+    store.write(feature_cache._samples_key(first.digest), np.zeros(SR, np.float32).tobytes())
+    assert np.array_equal(read_clip(path, span=(1.0, 2.0)).samples, first.samples)
 
 
 # training and judging

@@ -7,6 +7,7 @@ open, so that stretches in order cost one pass over the file; going back starts 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import threading
@@ -28,6 +29,11 @@ KEPT_OPEN = 2
 
 def extent(path: str | os.PathLike[str]) -> Extent:
     """Rate, length and channels of a recording of any length, as its header has them; errors as `stream_sound`."""
+    return _extent(os.fspath(path), _key(path, None))
+
+
+@functools.lru_cache(maxsize=4096)  # asked for each stretch, and a compressed file is opened by the child
+def _extent(path: str, status: tuple[object, ...]) -> Extent:  # noqa: ARG001 - a changed file is another one
     return probe(path, max_bytes=MAX_RECORDING_BYTES, max_duration_s=MAX_RECORDING_S)
 
 

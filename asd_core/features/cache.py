@@ -1,9 +1,10 @@
 """Features of recordings on disk, so that a second training or evaluation reads no audio.
 
-Each entry is one file, named by the SHA-256 of its key. There are two kinds:
+Each entry is one file, named by the SHA-256 of its key. There are three kinds:
 
 - what the reader found in a file: its path and status (size, times, inode) and the channel lead to the content's
   digest, the length and the warnings. A changed status is another key, so the file is read again;
+- the samples of a stretch of a long recording, by their digest: reading one far into a file costs reading all before;
 - an array computed from a recording: the content's digest, the channel and the name of the features lead to the array.
 
 The reader's version and those of the packages that figures depend on are part of every key. Entries are written to a
@@ -96,6 +97,8 @@ def read_clip(path: str | os.PathLike[str], *, channel: int | None = None, span:
     outcome = _Outcome(waveform.digest, waveform.n_samples, waveform.warnings)
     if _is_settled(status) and (after := _status(path)) is not None and _file_key(path, after, channel, span) == key:
         store.write(key, outcome.to_bytes())
+        if span is not None:
+            store.write(_samples_key(waveform.digest), waveform.samples.tobytes())
     return KnownClip(path, channel, outcome, store, key, span=span, samples=waveform.samples)
 
 
@@ -127,6 +130,19 @@ def split_name(name: str) -> tuple[str, Span | None]:
     """Split a clip's name in the file's and the stretch of it that it names; None for the whole file."""
     match = _STRETCH.search(name)
     return (name[: match.start()], (float(match[1]), float(match[2]))) if match else (name, None)
+
+
+def _samples_key(digest: str) -> str:
+    """Of a stretch's samples, which lie far into a recording and would cost reading all before them again."""
+    return f"samples\n{digest}"
+
+
+def _kept_samples(store: FeatureCache, digest: str) -> Float32Array | None:
+    """Samples of a stretch whose digest is theirs; None where they are not kept."""
+    body = store.read(_samples_key(digest))
+    if body is None or hashlib.sha256(body).hexdigest() != digest:
+        return None
+    return np.frombuffer(body, dtype=np.float32)
 
 
 def _read(path: str | os.PathLike[str], channel: int | None, span: Span | None) -> Waveform:
@@ -353,6 +369,8 @@ class KnownClip(Waveform):
         AudioError
             The file is gone, or its content is not the one that was known.
         """
+        if self._span is not None and (kept := _kept_samples(self._store, self.digest)) is not None:
+            return kept
         waveform = _read(self._path, self._channel, self._span)
         if waveform.digest != self.digest:
             self._store.forget(self._key)

@@ -9,11 +9,11 @@ import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import read_waveform
-from asd_core.audio.stretches import read_stretch
 from asd_core.data.clips import LABELS, Clip
 from asd_core.data.folder_rules import ANOMALOUS_WORDS, NORMAL_WORDS, SPLITS
 from asd_core.data.recordings import natural_key
 from asd_core.evaluation.scores import ScoredClip
+from asd_core.features.cache import read_clip
 from asd_core.formats import display_name
 from asd_core.types import Waveform
 from pages.shared.choices import choose
@@ -31,7 +31,8 @@ def clip(file: ClipFile) -> Waveform:
     """Read a clip of a data set."""
     if file.span is None:
         return read_waveform(file.path, channel=file.channel)
-    return read_stretch(file.path, file.span, channel=file.channel)
+    known = read_clip(file.path, channel=file.channel, span=file.span)
+    return Waveform(known.samples, digest=known.digest, warnings=known.warnings)
 
 
 def label_and_kind(clip: ScoredClip | Clip) -> str:
