@@ -14,7 +14,7 @@ from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
 from asd_core.artifacts.store import open_artifact, publish
-from asd_core.audio.reading import count_channels, read_waveform
+from asd_core.audio.reading import probe, read_waveform
 from asd_core.data import library
 from asd_core.data.clips import channel_warnings
 from asd_core.data.data_set import describe_index, open_data_set
@@ -94,10 +94,10 @@ def test_other_numbers_of_channels_under_these_names_are_not_taken_for_dcase_202
 @pytest.mark.parametrize("container", ["WAV", "FLAC"])
 def test_channels_are_counted_from_the_header(tmp_path, container):
     (tmp_path / "a.wav").write_bytes(recording(1, 1.0, 0.5, 0.2, container=container))
-    assert count_channels(tmp_path / "a.wav") == 3
+    assert probe(tmp_path / "a.wav").n_channels == 3
     (tmp_path / "a.wav").write_bytes(b"no sound" * 20)
     with pytest.raises(AudioError, match="must be WAV or FLAC"):
-        count_channels(tmp_path / "a.wav")
+        probe(tmp_path / "a.wav")
 
 
 # --- what is said ---

@@ -10,7 +10,7 @@ import pytest
 import soundfile as sf
 
 from asd_core.data.folder_rules import FolderRules
-from asd_core.data.folders import find_audio, list_files
+from asd_core.data.folders import list_files
 from asd_core.data.indexing import index_clips
 from asd_core.errors import DataSetError
 
@@ -217,7 +217,7 @@ def test_hidden_folders_are_left_out_and_links_are_followed(tmp_path):
     touch(tmp_path / "here", "a.wav", ".hidden/b.wav", "sub/.git/c.wav")
     (tmp_path / "here" / "linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "here" / "link.wav").symlink_to(tmp_path / "elsewhere" / "far.wav")
-    assert [path.name for path in find_audio(tmp_path / "here")] == ["a.wav", "link.wav", "far.wav"]
+    assert [path.name for path in list_files(tmp_path / "here").audio] == ["a.wav", "link.wav", "far.wav"]
     inside = list_files(tmp_path / "here", within=[(tmp_path / "here").resolve()])
     assert [path.name for path in inside.audio] == ["a.wav"]
     assert inside.skipped.to_json() == {"links that lead nowhere or elsewhere": 2, "hidden": 2}
@@ -226,7 +226,7 @@ def test_hidden_folders_are_left_out_and_links_are_followed(tmp_path):
 def test_a_loop_of_links_ends(tmp_path):
     touch(tmp_path, "a.wav")
     (tmp_path / "loop").symlink_to(tmp_path)
-    assert len(find_audio(tmp_path)) == 1
+    assert len(list_files(tmp_path).audio) == 1
 
 
 def test_a_linked_recording_is_never_a_training_clip_of_unread_bytes(tmp_path):

@@ -14,7 +14,7 @@ from sounds import SHARED
 from wav_files import GUID, chunk, fmt, pcm16, rf64, riff, tone, wav
 
 from asd_core.audio.g711 import a_law_levels, mu_law_levels
-from asd_core.audio.reading import count_channels, decode_waveform, read_waveform, stream_sound
+from asd_core.audio.reading import decode_waveform, probe, read_waveform, stream_sound
 from asd_core.audio.segments import segments
 from asd_core.errors import AudioError
 from asd_core.types import SR
@@ -177,7 +177,7 @@ def test_one_of_up_to_64_channels_can_be_heard(tmp_path):
     with pytest.raises(AudioError, match="choose one of the channels 0 to 63, or the mean of all: channel"):
         decode_waveform(content, channel=64)
     (tmp_path / "a.wav").write_bytes(content)
-    assert count_channels(tmp_path / "a.wav") == 64
+    assert probe(tmp_path / "a.wav").n_channels == 64
 
 
 def test_a_dead_channel_among_many_is_named_where_it_is_the_chosen_one():

@@ -276,12 +276,6 @@ def unchecked_sound(path: str | os.PathLike[str], *, max_bytes: int) -> Iterator
             yield sound
 
 
-def count_channels(path: str | os.PathLike[str]) -> int:
-    """Read from a recording's header how many channels it has, up to 64; raises AudioError as `read_waveform` does."""
-    with stream_sound(path, max_bytes=MAX_FILE_BYTES, max_duration_s=MAX_DURATION_S, channel=0) as sound:
-        return sound.n_channels
-
-
 def probe(
     path: str | os.PathLike[str], *, max_bytes: int = MAX_FILE_BYTES, max_duration_s: float = MAX_DURATION_S
 ) -> Extent:

@@ -168,11 +168,6 @@ def list_files(folder: Path, *, within: Sequence[Path] | None = None) -> Listing
     )
 
 
-def find_audio(folder: Path) -> list[Path]:
-    """Recordings below a folder, sorted by path, see `list_files`."""
-    return list(list_files(folder).audio)
-
-
 def skipped_tables(listing: Listing, folder: Path, used: Iterable[Path] = ()) -> Skipped:
     """What was passed over, with the tables that were not used for labels."""
     unused = set(listing.tables) - set(used)
