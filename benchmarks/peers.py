@@ -39,7 +39,7 @@ from asd_core.system.threads import one_blas_thread, torch_threads
 from asd_core.tasks.calibrate import fit_and_calibrate, forget, plan_calibration
 from asd_core.types import SR, FloatArray
 from benchmarks.halves import half_of_recordings, rows_for
-from benchmarks.real_sound import REAL, joined_clips, lathe_clips
+from benchmarks.real_sets import REAL, joined_clips, lathe_clips
 
 ALPHA = 0.10
 """False alarms that every detector is asked for: PyOD's default `contamination`, and our default threshold's."""

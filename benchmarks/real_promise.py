@@ -31,7 +31,6 @@ from asd_core.detectors.contract import Detector
 from asd_core.evaluation import metrics
 from asd_core.evaluation.thresholds import default_threshold, is_anomalous
 from asd_core.tasks.calibrate import Plan, fit_and_calibrate, forget, plan_calibration
-from asd_core.types import FloatArray
 from benchmarks.judged import found_at_promise
 from benchmarks.real_sets import REAL, drone_clips, joined_clips, lathe_clips
 

@@ -1,8 +1,8 @@
 """The judge: every detector on real recordings. `python -m benchmarks.real_sound [--sets ...] [--halves 0]`.
 
 Detectors learn from the normal clips of one half of the recordings and are judged on all clips of the other
-(`benchmarks.halves`): half 0 is for choosing settings, half 1 for reporting. Networks are judged with their errors pooled
-by the Mahalanobis distance and by the mean, and with the first release's settings; ensembles are means of
+(`benchmarks.halves`): half 0 is for choosing settings, half 1 for reporting. Networks are judged with their errors
+pooled by the Mahalanobis distance and by the mean, and with the first release's settings; ensembles are means of
 z-scores; peers (`benchmarks.peers`) run where they are installed. The slide rail has too few faulty clips for an AUC:
 false alarms and ranks only. No default is changed without this table.
 
@@ -20,8 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asd_core.detectors import DETECTOR_NAMES, detector_class
-from asd_core.detectors.on_networks import NetworkDetector
+from asd_core.detectors import DETECTOR_NAMES
 from asd_core.evaluation.thresholds import is_anomalous
 from benchmarks.judged import (
     ALPHA,
@@ -36,9 +35,7 @@ from benchmarks.judged import (
     together,
 )
 from benchmarks.peers import peers
-from benchmarks.real_sets import REAL, SETS, SLIDER, Part, RealSet, drone_clips, joined_clips, lathe_clips, slider_part
-
-__all__ = ["REAL", "drone_clips", "joined_clips", "lathe_clips"]
+from benchmarks.real_sets import REAL, SETS, SLIDER, Part, RealSet, slider_part
 
 TITLES = {
     "vggish_ocsvm": "one-class SVM",
@@ -86,8 +83,7 @@ def row_title(recipe: Recipe, pooling: str) -> str:
 def recipes(plan: Plan) -> Iterator[Recipe]:
     """What is trained, detector by detector; what does not depend on the seed, once."""
     for name in plan.detectors:
-        is_network = issubclass(detector_class(name), NetworkDetector)
-        for seed in plan.seeds if is_network else plan.seeds[:1]:
+        for seed in plan.seeds if Recipe(name).is_network else plan.seeds[:1]:
             yield from (Recipe(name, preset, seed) for preset in plan.presets)
             if plan.before and name in FIRST_RELEASE:
                 yield Recipe(name, seed=seed, before=True)
@@ -131,12 +127,14 @@ def line(data: str, title: str, halves: Mapping[int, list[Judged]], interval: tu
     """A row of the table; half 0 before half 1."""
     found = [[figures(run) for run in runs] for runs in halves.values()]
     last = found[-1]
-    share = np.mean([each.found for each in last]) / np.mean([each.found_at_promise for each in last])
+    possible = np.mean([each.found_at_promise for each in last])
+    share = f"{np.mean([each.found for each in last]) / possible:.2f}" if possible else "not defined"
     runs = [run for each in halves.values() for run in each]
+    promised = f"{ALPHA:.0%}" if all(run.promises for run in runs) else "none"
     limits = "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
     return (
-        f"| {data} | {title} | {cells(found, 'auc')} | {limits} | {cells(found, 'pauc')} | {ALPHA:.0%} | "
-        f"{cells(found, 'seen', percent=True)} | {cells(found, 'found', percent=True)} | {share:.2f} | "
+        f"| {data} | {title} | {cells(found, 'auc')} | {limits} | {cells(found, 'pauc')} | {promised} | "
+        f"{cells(found, 'seen', percent=True)} | {cells(found, 'found', percent=True)} | {share} | "
         f"{np.mean([run.seconds for run in runs]):.1f} | {np.median([run.ms_per_clip for run in runs]):.1f} |"
     )
 
@@ -157,8 +155,8 @@ def table(data: str, judged_set: RealSet, plan: Plan, halves: Sequence[int]) -> 
 
 
 RANKS_HEAD = (
-    "| slider id 00, real clips | false alarms, 10 % promised | faulty clips found | normal clips above each faulty one |"
-    "\n|---|---|---|---|"
+    "| slider id 00, real clips | false alarms, 10 % promised | faulty clips found | normal clips above each faulty "
+    "one |\n|---|---|---|---|"
 )
 
 
