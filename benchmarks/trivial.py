@@ -23,7 +23,7 @@ from asd_core.data.simulated.bench import BenchSize, write_bench
 from asd_core.evaluation.metrics import mean_over_ids, per_id
 from asd_core.types import SR, Float32Array, FloatArray
 from benchmarks.bench_seeds import spread_text
-from benchmarks.real_sound import REAL, lathe_clips
+from benchmarks.real_sets import REAL, lathe_clips
 
 FRAME = 1024
 LOW_HZ, HIGH_HZ = 500.0, 4000.0
