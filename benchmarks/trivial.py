@@ -21,8 +21,8 @@ from asd_core.data.indexing import index_clips
 from asd_core.data.simulated.bench import BenchSize, write_bench
 from asd_core.evaluation.trivial import directed, mean_aucs
 from asd_core.features.trivial import numbers
+from asd_core.reports.bench_seeds import spread_text
 from asd_core.types import FloatArray
-from benchmarks.bench_seeds import spread_text
 from benchmarks.real_sound import REAL, lathe_clips
 
 

@@ -23,8 +23,8 @@ VIEWS = {
 
 with open_page("pages/compare.py") as chosen:
     st.markdown(
-        "Every method on the **same test clips**: how well it ranks, what its verdicts cost, whether a difference may "
-        "be chance, and which clips one hears and another does not."
+        "Every method on the **same test clips**: how well it tells anomalous from normal ones, what its verdicts "
+        "cost, whether a difference may be chance, and which clips one hears and another does not."
     )
     if not chosen.detectors:
         no_detectors()
@@ -47,7 +47,7 @@ with open_page("pages/compare.py") as chosen:
         judgement = judged(comparison, rule_choice(comparison))
         view = switch("View", VIEWS, key="view")
         if view == "figures":
-            figures_view(judgement)
+            figures_view(chosen, judgement)
         elif view == "differ":
             disagreement_view(chosen, judgement)
         elif view == "scatter":

@@ -14,6 +14,7 @@ from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError, DataSetError, ThresholdError, UndefinedMetricError
 from asd_core.evaluation.comparison import alarms, distinct_titles
 from asd_core.evaluation.imported import read_scores
+from asd_core.evaluation.summary import Ranking, ranking
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.formats import display_name
 from asd_core.reports.plots import (
@@ -82,6 +83,12 @@ JUDGED_HASHES = {
     OnCommonClips: lambda on: (on.method.key, on.fingerprint),
 }
 """`HASHES`, and the keys of this page's own objects."""
+
+
+@st.cache_resource(max_entries=128, show_spinner="Computing intervals …", hash_funcs=JUDGED_HASHES)
+def ranked(on_clips: OnCommonClips) -> Ranking:
+    """How well a method ranks the common clips, with intervals."""
+    return ranking(on_clips.method.scores)
 
 
 def compared(chosen: Chosen, good: Mapping[str, Artifact]) -> Comparison:
