@@ -8,6 +8,7 @@ from pages.parts.compare.clips import disagreement_view, failures_view, scatter_
 from pages.parts.compare.figures import figures_view
 from pages.parts.compare.maps import localisation_view, map_view
 from pages.parts.compare.methods import common_line, compared, ensemble_choice, import_box, judged, rule_choice
+from pages.parts.compare.poolings import poolings_choice
 from pages.shared.cards import simulated_note, usable_detectors
 from pages.shared.choices import switch
 from pages.shared.frame import fragment, no_detectors, open_page
@@ -31,7 +32,7 @@ with open_page("pages/compare.py") as chosen:
     good = usable_detectors(chosen)
     simulated_note(good.values())
     import_box(chosen, good)
-    comparison = compared(chosen, good)
+    comparison = compared(chosen, poolings_choice(chosen, good))
     if not comparison.clips:
         st.info(
             "There are no labelled test clips that all of these methods scored, so that nothing can be compared.",

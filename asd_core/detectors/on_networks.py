@@ -326,6 +326,11 @@ class NetworkDetector(Detector, Generic[Scorer]):
         return pool(errors.mean(axis=1), pooling=pooling)
 
     @property
+    def normal_errors(self) -> NormalErrors | None:
+        """How the errors of normal clips spread over bands; None before `fit` and in states of earlier versions."""
+        return self._normal_errors
+
+    @property
     def _errors_of_normal(self) -> NormalErrors:
         if self._normal_errors is None:
             raise UsageError(

@@ -135,7 +135,7 @@ def _band(on_clips: OnCommonClips) -> Band:
 def _table(chosen: Chosen, judged: Judged) -> None:
     seconds, comparison = _measured(), judged.comparison
     rows = [_row(judged, row, seconds) for row in range(len(judged.titles))]
-    best = known_best(comparison)
+    best = known_best(chosen, comparison)
     trivial = [trivial_row(best)] if comparison.has_both_classes else []
     for heading, labels in _headings(rows).items():
         _figures_table(heading, labels, rows + trivial if heading in (RANKS, RANKS_BY_ID) else rows)
@@ -200,7 +200,7 @@ def _trained_on_simulated(judged: Judged, method: Method) -> bool | None:
     """Whether a method, or any detector of an ensemble, was trained on simulated sound; None for imported scores."""
     if method.is_ensemble:
         return any(each.artifact.simulated for each in judged.comparison.methods if each.artifact is not None)
-    return None if method.artifact is None else method.artifact.simulated
+    return None if method.trained is None else method.trained.simulated
 
 
 def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[str, Any]) -> None:
@@ -223,8 +223,8 @@ def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[
 
 def _promise(method: Method, threshold: Threshold) -> str:
     """Say what a threshold promises; of imported scores and of an ensemble it is not known what that rests on."""
-    if method.artifact is not None:
-        return promise_of(threshold, method.artifact.manifest.calibration, short=True)
+    if method.trained is not None:
+        return promise_of(threshold, method.trained.manifest.calibration, short=True)
     if threshold.promised_fpr is None:
         return "no promise"
     return f"at most {share_text(threshold.promised_fpr)} of normal clips give a false alarm"
@@ -251,6 +251,8 @@ def _time_text(seconds: float | None) -> str:
 
 
 def _encoder_text(method: Method) -> str:
+    if method.repooled is not None:
+        return "the same network"
     if method.artifact is None:
         return "mean of the detectors' z-scores" if method.is_ensemble else "imported scores"
     return method.artifact.encoder_title or "none: works on log-mel frames"

@@ -35,6 +35,8 @@ from pages.shared.keys import HASHES
 
 SAVED = "saved"
 COMPARED_RULES = (SAVED, *(rule for rule in RULES if rule not in ("zero", "manual")))
+REPOOLED_DASH = "2px,6px"
+"""A network's own colour, dotted: the same weights, another pooling."""
 MAX_IMPORTED = len(IMPORTED_COLOURS)
 _IMPORTED, _REFUSED, _ROUND = "compare_imported", "compare_refused", "compare_round"
 
@@ -91,11 +93,9 @@ def ranked(on_clips: OnCommonClips) -> Ranking:
     return ranking(on_clips.method.scores)
 
 
-def compared(chosen: Chosen, good: Mapping[str, Artifact]) -> Comparison:
+def compared(chosen: Chosen, detectors: tuple[Method, ...]) -> Comparison:
     """Join the detectors and the session's imported scores of this data set."""
-    imported = tuple(_imported(chosen))
-    detectors = tuple(Method.of(artifact) for artifact in good.values())
-    return _joined((*detectors, *imported))
+    return _joined((*detectors, *_imported(chosen)))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASHES)
@@ -130,10 +130,11 @@ def _looks(comparison: Comparison) -> tuple[Look, ...]:
     def look(method: Method) -> Look:
         if method.is_ensemble:
             return Look(ENSEMBLE_COLOUR, ENSEMBLE_DASH)
-        if method.artifact is None:
+        if method.trained is None:
             return Look(*next(imported))
-        name = method.artifact.detector_name
-        return Look(DETECTOR_COLOURS.get(name, NEUTRAL_COLOUR), DETECTOR_DASHES.get(name, "solid"))
+        name = method.trained.detector_name
+        dash = DETECTOR_DASHES.get(name, "solid") if method.artifact is not None else REPOOLED_DASH
+        return Look(DETECTOR_COLOURS.get(name, NEUTRAL_COLOUR), dash)
 
     return tuple(look(method) for method in comparison.methods)
 
