@@ -142,8 +142,9 @@ def published_view(chosen: Chosen, judged: Judged) -> None:
     rows = _own_rows(judged, is_simulated) + _published_rows()
     st.table(pd.DataFrame(rows), hide_index=True, alt="Areas of the methods here and of published systems")
     st.caption(
-        "3 ids: 00, 02 and 04, as in the course report; 4 ids: 06 as well, which is harder. Published pooled figures are of "
-        "300 normal and 801 anomalous clips. pAUC: up to a false-alarm rate of 0.1. A dash where a source gives no such figure."
+        "3 ids: 00, 02 and 04, as in the course report; 4 ids: 06 as well, which is harder. Published pooled figures "
+        "are of 300 normal and 801 anomalous clips. pAUC: up to a false-alarm rate of 0.1. A dash where a source gives "
+        "no such figure."
     )
 
 
