@@ -29,6 +29,7 @@ from asd_core.cli.outcome import (
     show_warnings,
     simulated_mark,
 )
+from asd_core.formats import seconds_text
 
 if TYPE_CHECKING:
     from asd_core.detectors.contract import Progress
@@ -118,6 +119,9 @@ def _recalibrate(arguments: argparse.Namespace) -> Outcome:
 
 
 def _print_epoch(progress: Progress) -> None:
+    if progress.epoch == 0:
+        print(f"{progress.epochs} epochs, about {seconds_text(round(progress.eta_s))}", file=sys.stderr)
+        return
     parts = [f"epoch {progress.epoch}/{progress.epochs}"]
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.6f}")

@@ -37,6 +37,8 @@ class Progress:
 
     Parameters
     ----------
+    epoch
+        0 before the first one, where a network has epochs: `eta_s` then says how long all will take.
     mean_spectrum_loss
         What `heldout_loss` would be if the fitted frames' mean spectrum were always predicted; None without a loss.
     """
@@ -208,7 +210,7 @@ class Detector(ABC):
         heldout
             Normal clips for the held-out loss; nothing is learned from them.
         on_progress
-            Called after each epoch.
+            Called after each epoch, and once before the first, where there are several.
         should_stop
             Called between batches; True raises TrainingStopped.
         checkpoint

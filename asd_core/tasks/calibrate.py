@@ -276,7 +276,10 @@ class _Narrator:
         self.heard: list[Progress] = []
 
     def __call__(self, progress: Progress) -> None:
-        self.heard.append(progress)
+        if progress.epoch == 0 and self._n_done > 0:
+            return  # how long all fits take was said before the first
+        if progress.epoch > 0:
+            self.heard.append(progress)
         left = self._n_fits - self._n_done - 1
         whole_s = progress.elapsed_s + progress.eta_s
         self._on_progress(

@@ -240,6 +240,8 @@ def train_network(
         history = _resume(network, optimiser, checkpoint)
         for progress in history:
             on_progress(progress)
+        if not history:
+            on_progress(Progress(0, plan.epochs, None, None, 0.0, _expected_s(network, loss_of, windows, plan)))
         began = time.monotonic() - (history[-1].elapsed_s if history else 0.0)
         for epoch in range(len(history), plan.epochs):
             network.train()
@@ -294,6 +296,23 @@ def _train_epoch(
     return total / len(order)
 
 
+def _expected_s(
+    network: torch.nn.Module, loss_of: Callable[[torch.Tensor], torch.Tensor], windows: WindowSet, plan: TrainingPlan
+) -> float:
+    """Seconds that the whole plan will take on this machine, from a few gradients that are thrown away."""
+    import torch
+
+    network.eval()  # running statistics must not move
+    rows = torch.arange(min(plan.batch_size, len(windows.starts)))
+    times_s = []
+    for _ in range(1 + _N_TIMED):
+        began = time.perf_counter()
+        loss_of(windows.batch(rows)).backward()  # type: ignore[no-untyped-call]
+        times_s.append(time.perf_counter() - began)
+    network.zero_grad(set_to_none=True)
+    return plan.n_updates(len(windows.starts)) * float(np.median(times_s[1:]))  # the first one prepares
+
+
 def _order(n_windows: int, plan: TrainingPlan, epoch: int) -> IntArray:
     """Rows of an epoch's windows, in the order of learning."""
     rng = np.random.default_rng([plan.seed, epoch + 1])
@@ -303,6 +322,7 @@ def _order(n_windows: int, plan: TrainingPlan, epoch: int) -> IntArray:
 
 
 _WARM_UP = 0.05
+_N_TIMED = 3
 
 
 def _set_learning_rate(optimiser: torch.optim.Optimizer, plan: TrainingPlan, done: float) -> None:

@@ -71,6 +71,7 @@ def epochs_per_fit(request: TrainingRequest) -> int:
 
 def loss_figure(job: Job, events: Sequence[Progress]) -> None:
     """Draw training and held-out loss over the epochs of the detector's own fit; nothing for one without a loss."""
+    events = [event for event in events if event.epoch > 0]
     if job.request is not None:
         own = epochs_per_fit(job.request)
         events = [replace(event, epochs=min(own, event.epochs)) for event in events if event.epoch <= own]
