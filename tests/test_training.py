@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from asd_core.artifacts.arrays import CheckpointFile
+from asd_core.detectors.networks import training
 from asd_core.detectors.networks.training import (
     MinMaxScale,
     TrainingPlan,
     WindowSet,
+    _order,
     initialise,
     mean_loss,
     network_state,
@@ -156,7 +158,8 @@ def test_every_window_is_seen_once_an_epoch_in_an_order_of_its_own(clips):
         should_stop=lambda: False,
         checkpoint=None,
     )
-    first, second = ([row for batch in epoch for row in batch] for epoch in (orders[:7], orders[7:]))
+    timed = len(orders) - 14  # gradients taken beforehand, to tell the time
+    first, second = ([row for batch in orders[i : i + 7] for row in batch] for i in (timed, timed + 7))
     assert sorted(first) == sorted(second) == list(range(25))
     assert first != second
 
@@ -181,6 +184,7 @@ def test_the_heldout_loss_is_the_mean_over_all_windows_and_none_without_any(clip
 def test_progress_tells_losses_and_the_time_left(clips):
     seen = []
     learn(clips, heldout=clips[:1], seen=seen)
+    seen = seen[1:]  # the first says how long it will take
     assert [progress.epoch for progress in seen] == [1, 2, 3]
     assert all(progress.heldout_loss > 0 for progress in seen)
     assert seen[-1].loss < seen[0].loss
@@ -240,3 +244,31 @@ def test_a_large_heldout_set_is_thinned_evenly_and_a_small_one_is_taken_whole():
     windows = WindowSet.of([np.zeros((25, 4), np.float32)], length=5)  # 21 windows
     assert windows.thinned(21).starts.tolist() == list(range(21))
     assert windows.thinned(10).starts.tolist() == [0, 3, 6, 9, 12, 15, 18]
+
+
+@pytest.mark.parametrize(("drawn", "n_steps"), [(0, 7), (6, 2), (100, 25)])
+def test_an_epoch_has_as_many_updates_as_it_says_whatever_the_size_of_the_data(clips, drawn, n_steps, monkeypatch):
+    import torch
+
+    steps, real = [], torch.optim.Adam.step
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda self, *args: steps.append(1) or real(self, *args))
+    learn(clips, epochs=2, windows_per_epoch=drawn)  # 25 windows, 4 in a batch
+    assert len(steps) == 2 * n_steps == plan(epochs=2, windows_per_epoch=drawn).n_updates(25)
+
+
+def test_windows_are_drawn_again_only_when_all_have_been(clips):
+    order = _order(25, plan(windows_per_epoch=60), epoch=0)
+    assert len(order) == 60
+    assert sorted(order[:25]) == sorted(order[25:50]) == list(range(25))
+    assert len(set(order[50:].tolist())) == 10
+    assert order[:25].tolist() != order[25:50].tolist()
+
+
+def test_how_long_it_takes_is_said_before_the_first_epoch_and_changes_nothing(clips, monkeypatch):
+    seen = []
+    learned = learn(clips, seen=seen)
+    assert [event.epoch for event in seen] == [0, 1, 2, 3]
+    assert seen[0].loss is None
+    assert seen[0].eta_s > 0
+    monkeypatch.setattr(training, "_expected_s", lambda *_: 0.0)
+    assert same(learn(clips), learned)
