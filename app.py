@@ -13,7 +13,7 @@ BEGIN = {
 }
 GO_ON = {
     "pages/explore.py": "What normal and faulty clips look and sound like, side by side.",
-    "pages/compare.py": "Which method is better, by how much, and whether that may be chance.",
+    "pages/compare.py": "Every method on the same clips, side by side: what differs, and whether that may be chance.",
     "pages/monitor.py": "Listen all day, and watch an alarm come and go.",
     "pages/data.py": "Bring your own recordings, or make and download some.",
     "pages/train.py": "Train a detector on the normal sound of your machine.",

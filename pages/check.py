@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.parts.check.bands import band_controls
+from pages.parts.check.bands import band_controls, strange_bands
 from pages.parts.check.batch import chosen_upload
 from pages.parts.check.spot import mark_controls, spot_controls
 from pages.parts.check.uploads import admitted
@@ -58,6 +58,7 @@ with open_page("pages/check.py") as chosen:
     old_note(listening)
     listening_panels(waveform, listening, results, title=title, key="player")
     mark_controls(waveform, title)
+    strange_bands(listening, results)
     spot_controls(chosen, waveform, listening, results, key="player")
     band_controls(waveform, listening)
     what_if_controls(chosen, waveform, listening, results)

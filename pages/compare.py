@@ -8,6 +8,7 @@ from pages.parts.compare.clips import disagreement_view, failures_view, scatter_
 from pages.parts.compare.figures import figures_view
 from pages.parts.compare.maps import localisation_view, map_view
 from pages.parts.compare.methods import common_line, compared, ensemble_choice, import_box, judged, rule_choice
+from pages.parts.compare.poolings import poolings_choice
 from pages.shared.cards import simulated_note, usable_detectors
 from pages.shared.choices import switch
 from pages.shared.frame import fragment, no_detectors, open_page
@@ -23,15 +24,15 @@ VIEWS = {
 
 with open_page("pages/compare.py") as chosen:
     st.markdown(
-        "Every method on the **same test clips**: how well it ranks, what its verdicts cost, whether a difference may "
-        "be chance, and which clips one hears and another does not."
+        "Every method on the **same test clips**: how well it tells anomalous from normal ones, what its verdicts "
+        "cost, whether a difference may be chance, and which clips one hears and another does not."
     )
     if not chosen.detectors:
         no_detectors()
     good = usable_detectors(chosen)
     simulated_note(good.values())
     import_box(chosen, good)
-    comparison = compared(chosen, good)
+    comparison = compared(chosen, poolings_choice(chosen, good))
     if not comparison.clips:
         st.info(
             "There are no labelled test clips that all of these methods scored, so that nothing can be compared.",
@@ -47,7 +48,7 @@ with open_page("pages/compare.py") as chosen:
         judgement = judged(comparison, rule_choice(comparison))
         view = switch("View", VIEWS, key="view")
         if view == "figures":
-            figures_view(judgement)
+            figures_view(chosen, judgement)
         elif view == "differ":
             disagreement_view(chosen, judgement)
         elif view == "scatter":

@@ -39,7 +39,7 @@ from pages.parts.compare import maps as compare_maps
 from pages.parts.compare import methods as compare_methods
 from pages.parts.data import report as data_report
 from pages.parts.explore import views as explore_views
-from pages.parts.learn import networks as learn_networks
+from pages.parts.learn import pooling as learn_pooling
 from pages.parts.learn import quiz as learn_quiz
 from pages.parts.learn import svm as learn_svm
 from pages.parts.monitor import replay as monitor_replay
@@ -188,7 +188,7 @@ def test_a_verdict_follows_the_threshold_and_shows_both_numbers(heard):
         assert f"{word}]" in line_with(text, "badge")
         line = line_with(text, "Score")
         assert (after(line, "Score"), after(line, ", threshold")) == ("0.9", f"{threshold:g}")
-        shown = metrics_of(drawn(lambda artifact=artifact: learn_networks.verdict(artifact, 0.9, "Score")))
+        shown = metrics_of(drawn(lambda artifact=artifact: learn_pooling.verdict(artifact, 0.9, "Score")))
         assert shown == {"Score": "0.9", "Threshold": f"{threshold:g}", "Verdict": word}
 
 

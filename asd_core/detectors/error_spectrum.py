@@ -106,5 +106,10 @@ class NormalErrors:
         return float(np.sqrt(np.square(whitened).mean()))
 
 
+def share_of_largest(spectrum: FloatArray, n_bands: int) -> float:
+    """Share, in 0..1, that the bands with the largest errors have of an error spectrum's sum, and so of its mean."""
+    return float(np.sort(spectrum)[::-1][:n_bands].sum() / spectrum.sum())
+
+
 def _floored(spread: FloatArray) -> FloatArray:
     return np.maximum(spread, max(_LEAST_SHARE * float(spread.mean()), _TINY))

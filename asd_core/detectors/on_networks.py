@@ -307,6 +307,12 @@ class NetworkDetector(Detector, Generic[Scorer]):
             allowed = POOLINGS if self._normal_errors is not None else TIME_POOLINGS
             return {pooling: self._pooled(errors, pooling) for pooling in allowed}
 
+    def error_spectrum(self, found: AnomalyMap) -> FloatArray:
+        """Squared error of each band of a clip, mean over time, shape (n_mels,), from the clip's map."""
+        values = self._errors_of_normal.out_of_spreads(found.values) if found.in_spreads else found.values
+        spectrum: FloatArray = values.mean(axis=0)
+        return spectrum
+
     def band_strangeness(self, found: AnomalyMap) -> FloatArray:
         """Error spectrum of a clip in normal spreads of a clip above what is normal, shape (n_mels,), from its map.
 
@@ -315,15 +321,18 @@ class NetworkDetector(Detector, Generic[Scorer]):
         UsageError
             The state of an earlier version, which holds no errors of normal clips.
         """
-        normal = self._errors_of_normal
-        errors = normal.out_of_spreads(found.values) if found.in_spreads else found.values
-        return normal.strangeness(errors.mean(axis=0))
+        return self._errors_of_normal.strangeness(self.error_spectrum(found))
 
     def _pooled(self, errors: FloatArray, pooling: str) -> float:
         """One score from the errors (n_steps, n_mels) of a clip."""
         if pooling == "mahalanobis":
             return self._errors_of_normal.distance(errors.mean(axis=0))
         return pool(errors.mean(axis=1), pooling=pooling)
+
+    @property
+    def normal_errors(self) -> NormalErrors | None:
+        """How the errors of normal clips spread over bands; None before `fit` and in states of earlier versions."""
+        return self._normal_errors
 
     @property
     def _errors_of_normal(self) -> NormalErrors:

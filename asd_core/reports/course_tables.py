@@ -12,11 +12,13 @@ from asd_core.detectors.presets import differences_text
 from asd_core.evaluation.metrics import ClassFigures
 from asd_core.evaluation.summary import Ranking, Summary
 from asd_core.evaluation.uncertainty import interval_text
-from asd_core.formats import area_text, rate_text, score_text, seconds_text, share_text
+from asd_core.formats import MISSING, area_text, rate_text, score_text, seconds_text, share_text
 from asd_core.reports.course_report import SIMULATED_NOTE, Method, Reproduction, at_report_mix
 from asd_core.reports.html import named, render
 from asd_core.reports.published import (
     LEFT_OPEN,
+    REAL_NOTE,
+    REAL_SLIDE_RAIL,
     REPORT_ANOMALOUS_TEST_CLIPS,
     REPORT_FITTED_CLIPS,
     REPORT_NORMAL_TEST_CLIPS,
@@ -44,8 +46,30 @@ def section(result: Reproduction, out: Path) -> Markup:
             class_mix=class_mix_text(result.methods[0].ranking),
             n_train_reported=REPORT_TRAINING_CLIPS,
             note=SIMULATED_NOTE,
+            others=others_rows(),
+            others_note=REAL_NOTE,
         )
     )
+
+
+def others_rows() -> list[list[str]]:
+    """Figures that others published for the real slide rail, one row of texts per system.
+
+    Name, ids, AUC mean over ids, AUC pooled, pAUC mean, what differs, source.
+    """
+    return [
+        [
+            each.system,
+            ", ".join(each.ids),
+            *(
+                MISSING if area is None else area_text(area)
+                for area in (each.auc_mean, each.auc_pooled, each.pauc_mean)
+            ),
+            each.differs,
+            each.source,
+        ]
+        for each in REAL_SLIDE_RAIL
+    ]
 
 
 def _method(method: Method) -> dict[str, Any]:
@@ -146,6 +170,11 @@ def as_text(result: Reproduction) -> str:
         for title, found in method.decided.items():
             beside = report if found is method.with_test_labels else None
             lines += _threshold_lines(title, found, beside, same=method.has_report_mix)
+    lines += ["", f"published by others: {REAL_NOTE}"]
+    lines += [
+        f"  {system} (ids {ids}): AUC mean {mean}, pooled {pooled}, pAUC {partial}; {differs} [{source}]"
+        for system, ids, mean, pooled, partial, differs, source in others_rows()
+    ]
     lines += ["", *(f"not run: {entry['method']}: {entry['reason']}" for entry in result.not_run)]
     lines += [f"left open by the report: {what}; taken here: {taken}" for what, taken in LEFT_OPEN.items()]
     return "\n".join([*lines, f"report and figures: {result.report}"])

@@ -418,7 +418,10 @@ def _map(entry: _Entry, waveform: Waveform) -> dict[str, str]:
     found, threshold = heard.values, entry.summary.threshold.value
     png = ""
     if found.shape[1] > 1:
-        png = _data_uri("image/png", heatmap_png(found, low=0.0, high=map_limit(found, threshold), palette="magma"))
+        png = _data_uri(
+            "image/png",
+            heatmap_png(found, low=0.0, high=map_limit(found, threshold, in_spreads=heard.in_spreads), palette="magma"),
+        )
     judged = verdict(score, threshold) or "no threshold"
     assessment = entry.assessment
     name = named(assessment.title, simulated=assessment.artifact.simulated)

@@ -1,23 +1,28 @@
 """Several detectors on the same test clips, joined by digest; imported scores and ensembles beside them.
 
-No clip is read here: all scores are stored ones.
+All scores are stored ones, but those of a network whose errors are pooled in another way: that hears the clips again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from asd_core.artifacts.store import Artifact
 from asd_core.data.data_set import fingerprint
+from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.errors import DataSetError
 from asd_core.evaluation.ensemble import combine
 from asd_core.evaluation.imported import rescore
 from asd_core.evaluation.scores import ScoredClip, Scores
-from asd_core.types import BoolArray, FloatArray
+from asd_core.types import BoolArray, FloatArray, Waveform
+
+POOLING_TITLES: Mapping[str, str] = {"mean": "mean (the report)", "mahalanobis": "error spectrum"}
+"""The two poolings of a network's errors that are shown side by side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +41,8 @@ class Method:
         The trained detector; None for imported scores and for an ensemble.
     is_ensemble
         Whether the scores are joint ones of other methods.
+    repooled
+        The trained network whose errors are pooled in another way than its own; `artifact` is None then.
     """
 
     key: str
@@ -44,6 +51,12 @@ class Method:
     heldout: Scores
     artifact: Artifact | None = None
     is_ensemble: bool = False
+    repooled: Artifact | None = None
+
+    @property
+    def trained(self) -> Artifact | None:
+        """The trained detector behind the scores, whichever way it pools; None for imported scores and ensembles."""
+        return self.repooled if self.artifact is None else self.artifact
 
     @classmethod
     def of(cls, artifact: Artifact) -> Method:
@@ -136,6 +149,60 @@ def imported_method(
     first = comparison.methods[0]
     scores = rescore(first.scores, imported, machine=machine)
     return Method(key, title, scores, rescore(first.heldout, imported, machine=machine, required=False))
+
+
+def other_poolings(detector: NetworkDetector[Any]) -> tuple[str, ...]:
+    """Poolings of `POOLING_TITLES` that are not the network's own and that its state allows."""
+    allowed = ("mean",) if detector.normal_errors is None else tuple(POOLING_TITLES)
+    return tuple(pooling for pooling in allowed if pooling != detector.pooling)
+
+
+def pooled_title(title: str, pooling: str) -> str:
+    """Name a network with its pooling: `GRU autoencoder, mean (the report)`."""
+    return f"{title}, {POOLING_TITLES.get(pooling, pooling)}"
+
+
+def with_other_poolings(
+    method: Method, detector: NetworkDetector[Any], sounds: Callable[[ScoredClip], Waveform]
+) -> tuple[Method, ...]:
+    """Return a network's scores under its other poolings, from one pass over its test and held-out clips.
+
+    A network that was cross-fitted has heard all of its clips: nothing is left for a threshold without labels.
+
+    Parameters
+    ----------
+    method
+        The network's own; see `Method.of`.
+    sounds
+        Reads a clip.
+    """
+    poolings = other_poolings(detector)
+    is_cross_fitted = method.artifact is not None and method.artifact.manifest.calibration.how == "cross_fit"
+    kept = replace(method.heldout, clips=()) if is_cross_fitted else method.heldout
+    parts = [_by_pooling(part, detector, poolings, sounds) for part in (method.scores, kept)]
+    return tuple(
+        replace(
+            method,
+            key=f"{method.key}:{pooling}",
+            title=pooled_title(method.title, pooling),
+            scores=replace(method.scores, clips=tuple(parts[0][pooling])),
+            heldout=replace(kept, clips=tuple(parts[1][pooling])),
+            artifact=None,
+            repooled=method.artifact,
+        )
+        for pooling in poolings
+    )
+
+
+def _by_pooling(
+    scores: Scores, detector: NetworkDetector[Any], poolings: Sequence[str], sounds: Callable[[ScoredClip], Waveform]
+) -> dict[str, list[ScoredClip]]:
+    found: dict[str, list[ScoredClip]] = {pooling: [] for pooling in poolings}
+    for clip in scores.clips:
+        values = detector.scores_by_pooling(sounds(clip))
+        for pooling, clips in found.items():
+            clips.append(replace(clip, anomaly_score=values[pooling]))
+    return found
 
 
 def with_ensemble(comparison: Comparison) -> Comparison:

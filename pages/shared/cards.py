@@ -53,7 +53,8 @@ def simulated_note(shown: Iterable[Artifact]) -> None:
     if any(artifact.simulated for artifact in shown):
         st.caption(
             f":material/science: Simulated data: these detectors were {TRAINED_ON_SIMULATED}, and every clip and every "
-            "figure on this page comes from generated sound, not from recordings."
+            "figure on this page comes from generated sound, not from recordings. Neither the figures nor the "
+            "order of the methods carries over to a real machine."
         )
 
 

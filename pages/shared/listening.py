@@ -66,10 +66,11 @@ def _map_panel(artifact: Artifact, heard: Heard, waveform: Waveform) -> Panel | 
     colour = DETECTOR_COLOURS[artifact.detector_name]
     if heard.anomaly_map.values.shape[1] == 1:
         return _trace(artifact, heard, colour)
-    high = map_limit(heard.anomaly_map.values, artifact.threshold.value)
+    in_spreads = heard.anomaly_map.in_spreads
+    high = map_limit(heard.anomaly_map.values, artifact.threshold.value, in_spreads=in_spreads)
     half_step = (steps[1] - steps[0]) / 2 if len(steps) > 1 else FRAME_S / 2
     return Panel(
-        label=f"{artifact.title}: error",
+        label=f"{artifact.title}: {'error above what is normal in its band' if in_spreads else 'error'}",
         png=heatmap_png(heard.anomaly_map.values, low=0.0, high=high, palette="magma"),
         alt=f"Anomaly map of {artifact.title}; {loudest_text(heard)}",
         y_ticks=frequency_ticks(heard.anomaly_map.bands_hz),
@@ -77,8 +78,13 @@ def _map_panel(artifact: Artifact, heard: Heard, waveform: Waveform) -> Panel | 
         colour=colour,
         note=loudest_text(heard),
         span_s=(max(0.0, float(steps[0] - half_step)), min(waveform.duration_s, float(steps[-1] + half_step))),
-        scale=ColourScale(palette_stops("magma"), "0", _limit_text(artifact.threshold.value, high)),
+        scale=ColourScale(palette_stops("magma"), *_scale_texts(artifact.threshold.value, high, in_spreads=in_spreads)),
     )
+
+
+def _scale_texts(threshold: float | None, high: float, *, in_spreads: bool) -> tuple[str, str]:
+    """What the darkest and the brightest colour of a network's map stand for."""
+    return ("normal", f"{high:g} spreads") if in_spreads else ("0", _limit_text(threshold, high))
 
 
 def _limit_text(threshold: float | None, high: float) -> str:
@@ -104,7 +110,7 @@ def _trace(artifact: Artifact, heard: Heard, colour: str) -> Trace:
 
 
 def loudest_text(heard: Heard) -> str:
-    """Say where the map is highest: `strangest at 3.20 s near 2.1 kHz`.
+    """Say where the map is highest: `strangest at 3.20 s near 2.1 kHz`, in normal spreads where the map is.
 
     A map over time only is called no more than highest there: its time AUC on simulated faults lies about 0.5
     (docs/evaluation.md), so that its highest place says hardly anything about the fault's.
@@ -115,4 +121,16 @@ def loudest_text(heard: Heard) -> str:
     if values.shape[1] == 1:
         return f"highest {at}; simulated faults are found in time hardly better than by chance"
     hz = heard.anomaly_map.bands_hz[band]
-    return f"strangest {at} near {hz / 1000:.1f} kHz" if hz >= 1000 else f"strangest {at} near {hz:.0f} Hz"
+    place = f"strangest {at} near {frequency_text(hz)}"
+    return f"{place}: {spreads_text(values[step, band])}" if heard.anomaly_map.in_spreads else place
+
+
+def frequency_text(hz: float) -> str:
+    """Write a frequency as people say it: `2.1 kHz`, `150 Hz`."""
+    return f"{hz / 1000:.1f} kHz" if hz >= 1000 else f"{hz:.0f} Hz"
+
+
+def spreads_text(spreads: float) -> str:
+    """Write how far a value lies from what is normal in its band: `3.2 normal spreads above what is normal there`."""
+    side = "above" if spreads >= 0 else "below"
+    return f"{abs(spreads):.1f} normal spreads {side} what is normal there"

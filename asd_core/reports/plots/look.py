@@ -68,7 +68,9 @@ ENSEMBLE_COLOUR, ENSEMBLE_DASH = "#5A9E1B", "12px,3px,3px,3px,3px,3px"
 SPECTROGRAM_DB = (-75.0, -5.0)
 """One range in dB for every log-mel spectrogram, so that loud and quiet clips are comparable."""
 MAP_TIMES_THRESHOLD = 12.0
-"""The brightest colour of a network's map, as a multiple of the threshold on its mean."""
+"""The brightest colour of a map of squared errors, as a multiple of the threshold on its mean."""
+MAP_SPREADS = 12.0
+"""The brightest colour of a map in normal spreads."""
 
 MARGIN = {"l": 56, "r": 16, "t": 32, "b": 48}
 

@@ -1,19 +1,71 @@
-"""Which frequency bands a detector's score comes from: occlusion band by band, in the same way for every detector."""
+"""Which frequency bands are strange, and which ones a detector's score comes from: occlusion band by band."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.detectors.occlusion import BandOcclusion, band_occlusion
-from asd_core.reports.plots import DETECTOR_COLOURS, band_figure
-from asd_core.types import Waveform
-from pages.shared.cache import detector
+from asd_core.detectors.on_networks import NetworkDetector
+from asd_core.features.log_mel import mel_band_centres_hz
+from asd_core.reports.plots import DETECTOR_COLOURS, DETECTOR_DASHES, NEUTRAL_COLOUR, Line, band_figure, lines_chart
+from asd_core.types import FloatArray, Waveform
+from pages.parts.check.what_if import DASHES
+from pages.shared.cache import Heard, detector
 from pages.shared.cards import DETECTOR_MARKS
 from pages.shared.keys import kept
+from pages.shared.listening import frequency_text, spreads_text
 from pages.shared.plain_text import plain
+
+USUAL_SPREADS = 2.0
+"""Of 20 normal clips about one lies further out in a given band."""
+
+
+def strange_bands(artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]) -> None:
+    """Show each network's error spectrum of the clip, in normal spreads of each band; nothing for other detectors."""
+    found = {name: spectrum for name in heard if (spectrum := _strangeness(artifacts[name], heard[name])) is not None}
+    if not found:
+        return
+    st.subheader("Which bands are strange")
+    hz = mel_band_centres_hz()
+    usual = np.full(len(hz), USUAL_SPREADS)
+    normal = Line("normal clips, most of the time", np.zeros(len(hz)), NEUTRAL_COLOUR, (2, 4), -usual, usual)
+    lines = [
+        Line(artifacts[name].title, spectrum, DETECTOR_COLOURS[name], DASHES.get(DETECTOR_DASHES[name]))
+        for name, spectrum in found.items()
+    ]
+    texts = [f"{artifacts[name].title}: {strangest_band(spectrum)}" for name, spectrum in found.items()]
+    chart = lines_chart(
+        hz,
+        [normal, *lines],
+        x_title="Centre of the mel band (Hz)",
+        y_title="Normal spreads above normal",
+        log_x=True,
+        symlog_y=True,
+        height_px=280,
+    )
+    st.altair_chart(chart, width="stretch", alt="Error of the whole clip in each band. " + ". ".join(texts))
+    st.caption(
+        f"{plain('. '.join(texts))}. Each network's error in a band, as the mean over the whole clip, beside those of "
+        "normal clips: one normal spread is the standard deviation from one normal clip to the next in that band. "
+        "Below 0 the network foresees this clip better than a usual normal one."
+    )
+
+
+def _strangeness(artifact: Artifact, heard: Heard) -> FloatArray | None:
+    trained = detector(artifact)
+    if not isinstance(trained, NetworkDetector) or trained.normal_errors is None:
+        return None
+    return trained.band_strangeness(heard.anomaly_map)
+
+
+def strangest_band(spreads: FloatArray) -> str:
+    """Say which band is the strangest: `9.3 normal spreads above what is normal there, near 2.1 kHz`."""
+    band = int(spreads.argmax())
+    return f"{spreads_text(float(spreads[band]))}, near {frequency_text(float(mel_band_centres_hz()[band]))}"
 
 
 def band_controls(waveform: Waveform, artifacts: Mapping[str, Artifact]) -> None:

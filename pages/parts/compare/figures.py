@@ -16,7 +16,6 @@ from asd_core.artifacts.manifest import PROMISE_CONDITION, promise_of
 from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.comparison import Band, Difference, difference, difference_words, holm, roc_band
 from asd_core.evaluation.metrics import Confusion, confusion_at, roc_curve
-from asd_core.evaluation.summary import Ranking, ranking
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.evaluation.uncertainty import Interval, difference_text, estimate_of, f1_interval, interval_text, wilson
 from asd_core.formats import MISSING, PLAIN, CsvStyle, area_text, rate_text, score_text, seconds_text, share_text
@@ -24,20 +23,27 @@ from asd_core.reports.plots import RocCurve, roc_overlay
 from asd_core.system.files import csv_text
 from asd_core.tasks.compare import Comparison, Method
 from asd_core.types import SR, Waveform
-from pages.parts.compare.methods import JUDGED_HASHES, Judged, OnCommonClips
+from pages.parts.compare.methods import JUDGED_HASHES, Judged, OnCommonClips, ranked
+from pages.parts.compare.references import (
+    AREAS,
+    BY_ID,
+    OVER_SEEDS,
+    bench_seeds_note,
+    known_best,
+    published_view,
+    trivial_note,
+    trivial_row,
+)
+from pages.shared.bench_seeds import over_bench_seeds
 from pages.shared.cache import detector
 from pages.shared.downloads import csv_download
+from pages.shared.frame import Chosen
 from pages.shared.keys import HASHES
 from pages.shared.plain_text import plain
 
-_AREAS = {
-    "auc_mean": "AUC, mean over ids",
-    "auc_pooled": "AUC, all ids pooled",
-    "pauc_mean": "pAUC (FPR ≤ 0.1), mean over ids",
-}
+RANKS, RANKS_BY_ID = "How well it ranks", "AUC of each machine id"
 TIMED_S, TIMED_RUNS = 10.0, 5
 TIMED = f"{TIMED_S:g} s clip, on this machine"
-BY_ID = "AUC, id "
 _DECISIONS = [
     "Threshold",
     "Threshold chosen by",
@@ -49,16 +55,17 @@ _DECISIONS = [
 _COSTS = ["Trained in", "Size on disk", TIMED, "Encoder"]
 
 
-def figures_view(judged: Judged) -> None:
-    """Show how well the methods rank and decide."""
+def figures_view(chosen: Chosen, judged: Judged) -> None:
+    """Show how well the methods rank and decide, and what their figures are to be held against."""
     if judged.comparison.has_both_classes:
         _curves(judged)
     else:
         st.info("Curves and AUCs need normal and anomalous test clips; here is one class only.", icon=":material/info:")
     st.subheader("Side by side")
-    _table(judged)
+    _table(chosen, judged)
     st.subheader("Differences")
     _differences(judged)
+    published_view(chosen, judged)
 
 
 def _curves(judged: Judged) -> None:
@@ -78,8 +85,7 @@ def _curves(judged: Judged) -> None:
 def _without_band(judged: Judged) -> list[str]:
     """Titles of the methods whose AUC has no interval: they separate the clips without a fault, or not at all."""
     found = [
-        _ranking(OnCommonClips(method, judged.comparison.fingerprint)).auc_pooled
-        for method in judged.comparison.methods
+        ranked(OnCommonClips(method, judged.comparison.fingerprint)).auc_pooled for method in judged.comparison.methods
     ]
     pairs = zip(judged.titles, found, strict=True)
     return [title for title, auc in pairs if auc is not None and auc.limits is None]
@@ -92,7 +98,7 @@ def _overlay(judged: Judged, shaded: bool) -> tuple[Any, str]:
         values, look = judged.comparison.anomaly_scores[row], judged.looks[row]
         curve = roc_curve(labels, values)
         on_clips = OnCommonClips(method, judged.comparison.fingerprint)
-        auc = _ranking(on_clips).auc_pooled
+        auc = ranked(on_clips).auc_pooled
         band = _band(on_clips) if shaded and auc is not None and auc.limits is not None else None
         curves.append(
             RocCurve(
@@ -120,25 +126,22 @@ def _confusion(judged: Judged, row: int) -> Confusion | None:
     return None if value is None else confusion_at(judged.comparison.labels, scores, value)
 
 
-@st.cache_resource(max_entries=128, show_spinner="Computing intervals …", hash_funcs=JUDGED_HASHES)
-def _ranking(on_clips: OnCommonClips) -> Ranking:
-    return ranking(on_clips.method.scores)
-
-
 @st.cache_resource(max_entries=64, show_spinner="Computing bands …", hash_funcs=JUDGED_HASHES)
 def _band(on_clips: OnCommonClips) -> Band:
     scores = on_clips.method.scores
     return roc_band(scores.is_anomalous, scores.anomaly_scores)
 
 
-def _table(judged: Judged) -> None:
-    seconds = _measured()
+def _table(chosen: Chosen, judged: Judged) -> None:
+    seconds, comparison = _measured(), judged.comparison
     rows = [_row(judged, row, seconds) for row in range(len(judged.titles))]
+    best = known_best(chosen, comparison)
+    trivial = [trivial_row(best)] if comparison.has_both_classes else []
     for heading, labels in _headings(rows).items():
-        st.markdown(f"**{heading}**")
-        table = {plain(label): [plain(row["shown"].get(label, MISSING)) for row in rows] for label in labels}
-        names = [plain(title) for title in judged.titles]
-        st.table(pd.DataFrame(table, index=names), alt=f"{heading}: " + ", ".join(judged.titles))
+        _figures_table(heading, labels, rows + trivial if heading in (RANKS, RANKS_BY_ID) else rows)
+        if heading == RANKS and trivial:
+            trivial_note(chosen, comparison, best)
+            bench_seeds_note(labels)
     st.caption(f"Promises are for {PROMISE_CONDITION}, on average.")
     if any(threshold.uses_test_labels for threshold in judged.thresholds):
         st.caption(
@@ -147,17 +150,27 @@ def _table(judged: Judged) -> None:
         )
     left, right = st.columns([1, 1])
     with left:
-        csv_download(lambda style: table_csv(rows, style), file_name="comparison.csv")
+        csv_download(
+            lambda style: table_csv(rows + [row for row in trivial if row["plain"]], style), file_name="comparison.csv"
+        )
     unmeasured = [m.artifact for m in judged.comparison.methods if m.artifact and m.key not in seconds]
     if unmeasured and right.button("Measure the time per clip on this machine", icon=":material/timer:"):
         _measure(unmeasured)
         st.rerun()
 
 
+def _figures_table(heading: str, labels: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    st.markdown(f"**{heading}**")
+    table = {plain(label): [plain(row["shown"].get(label, MISSING)) for row in rows] for label in labels}
+    titles = [row["title"] for row in rows]
+    st.table(pd.DataFrame(table, index=list(map(plain, titles))), alt=f"{heading}: " + ", ".join(titles))
+
+
 def _headings(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
     """Return which figures go in which table: few enough for a narrow screen."""
     by_id = list(dict.fromkeys(label for row in rows for label in row["shown"] if label.startswith(BY_ID)))
-    headings = {"How well it ranks": list(_AREAS.values()), "AUC of each machine id": by_id}
+    over_seeds = [OVER_SEEDS] if any(OVER_SEEDS in row["shown"] for row in rows) else []
+    headings = {RANKS: [*AREAS.values(), *over_seeds], RANKS_BY_ID: by_id}
     headings |= {"What its verdicts cost": _DECISIONS, "What it takes": _COSTS}
     return {heading: labels for heading, labels in headings.items() if labels}
 
@@ -165,27 +178,29 @@ def _headings(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
 def _row(judged: Judged, row: int, seconds: dict[str, float]) -> dict[str, Any]:
     """One method's figures, as shown and as plain values for the CSV."""
     method = judged.comparison.methods[row]
-    ranked = _ranking(OnCommonClips(method, judged.comparison.fingerprint))
+    found = ranked(OnCommonClips(method, judged.comparison.fingerprint))
     shown: dict[str, str] = {}
     plain: dict[str, str | float | int | None] = {"method": judged.titles[row]}
-    for name, label in _AREAS.items():
-        interval = ranked.areas[name]
+    for name, label in AREAS.items():
+        interval = found.areas[name]
         shown[label] = interval_text(interval)
         plain |= _plain(name, interval)
-    for machine_id, figures in ranked.per_id.items():
+    for machine_id, figures in found.per_id.items():
         shown[f"{BY_ID}{machine_id}"] = area_text(figures.auc)
         plain[f"auc_id_{machine_id}"] = figures.auc
+    if method.artifact is not None and (over_seeds := over_bench_seeds(method.artifact)) is not None:
+        shown[OVER_SEEDS] = over_seeds
     _add_decisions(judged, row, shown, plain)
     _add_costs(method, seconds.get(method.key), shown, plain)
     plain["simulated"] = _trained_on_simulated(judged, method)
-    return {"shown": shown, "plain": plain}
+    return {"title": judged.titles[row], "shown": shown, "plain": plain}
 
 
 def _trained_on_simulated(judged: Judged, method: Method) -> bool | None:
     """Whether a method, or any detector of an ensemble, was trained on simulated sound; None for imported scores."""
     if method.is_ensemble:
         return any(each.artifact.simulated for each in judged.comparison.methods if each.artifact is not None)
-    return None if method.artifact is None else method.artifact.simulated
+    return None if method.trained is None else method.trained.simulated
 
 
 def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[str, Any]) -> None:
@@ -208,8 +223,8 @@ def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[
 
 def _promise(method: Method, threshold: Threshold) -> str:
     """Say what a threshold promises; of imported scores and of an ensemble it is not known what that rests on."""
-    if method.artifact is not None:
-        return promise_of(threshold, method.artifact.manifest.calibration, short=True)
+    if method.trained is not None:
+        return promise_of(threshold, method.trained.manifest.calibration, short=True)
     if threshold.promised_fpr is None:
         return "no promise"
     return f"at most {share_text(threshold.promised_fpr)} of normal clips give a false alarm"
@@ -236,6 +251,8 @@ def _time_text(seconds: float | None) -> str:
 
 
 def _encoder_text(method: Method) -> str:
+    if method.repooled is not None:
+        return "the same network"
     if method.artifact is None:
         return "mean of the detectors' z-scores" if method.is_ensemble else "imported scores"
     return method.artifact.encoder_title or "none: works on log-mel frames"

@@ -14,6 +14,7 @@ from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError, DataSetError, ThresholdError, UndefinedMetricError
 from asd_core.evaluation.comparison import alarms, distinct_titles
 from asd_core.evaluation.imported import read_scores
+from asd_core.evaluation.summary import Ranking, ranking
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.formats import display_name
 from asd_core.reports.plots import (
@@ -34,6 +35,8 @@ from pages.shared.keys import HASHES
 
 SAVED = "saved"
 COMPARED_RULES = (SAVED, *(rule for rule in RULES if rule not in ("zero", "manual")))
+REPOOLED_DASH = "2px,6px"
+"""A network's own colour, dotted: the same weights, another pooling."""
 MAX_IMPORTED = len(IMPORTED_COLOURS)
 _IMPORTED, _REFUSED, _ROUND = "compare_imported", "compare_refused", "compare_round"
 
@@ -84,11 +87,15 @@ JUDGED_HASHES = {
 """`HASHES`, and the keys of this page's own objects."""
 
 
-def compared(chosen: Chosen, good: Mapping[str, Artifact]) -> Comparison:
+@st.cache_resource(max_entries=128, show_spinner="Computing intervals …", hash_funcs=JUDGED_HASHES)
+def ranked(on_clips: OnCommonClips) -> Ranking:
+    """How well a method ranks the common clips, with intervals."""
+    return ranking(on_clips.method.scores)
+
+
+def compared(chosen: Chosen, detectors: tuple[Method, ...]) -> Comparison:
     """Join the detectors and the session's imported scores of this data set."""
-    imported = tuple(_imported(chosen))
-    detectors = tuple(Method.of(artifact) for artifact in good.values())
-    return _joined((*detectors, *imported))
+    return _joined((*detectors, *_imported(chosen)))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASHES)
@@ -123,10 +130,11 @@ def _looks(comparison: Comparison) -> tuple[Look, ...]:
     def look(method: Method) -> Look:
         if method.is_ensemble:
             return Look(ENSEMBLE_COLOUR, ENSEMBLE_DASH)
-        if method.artifact is None:
+        if method.trained is None:
             return Look(*next(imported))
-        name = method.artifact.detector_name
-        return Look(DETECTOR_COLOURS.get(name, NEUTRAL_COLOUR), DETECTOR_DASHES.get(name, "solid"))
+        name = method.trained.detector_name
+        dash = DETECTOR_DASHES.get(name, "solid") if method.artifact is not None else REPOOLED_DASH
+        return Look(DETECTOR_COLOURS.get(name, NEUTRAL_COLOUR), dash)
 
     return tuple(look(method) for method in comparison.methods)
 

@@ -39,6 +39,10 @@ GLOSSARY = {
         "same with its sign turned."
     ),
     "Epoch": "One pass of a network's training over its windows.",
+    "Error spectrum": (
+        "A network's error in each frequency band, as the mean over a clip. Its distance from the error spectra of "
+        "normal clips is a score that also says which bands are strange."
+    ),
     "F1": "One number for precision and recall together: their harmonic mean.",
     "False alarm": "A normal clip that is called anomalous.",
     "Frame": "A short stretch of sound whose spectrum is taken at once: here 64 ms, a new one every 32 ms.",
@@ -52,6 +56,10 @@ GLOSSARY = {
     ),
     "Machine id": "One single machine. Two machines of a kind sound different even when both are well.",
     "Miss": "An anomalous clip that is called normal.",
+    "Normal spread": (
+        "How much a value varies where all is normal: its standard deviation over normal sound. Two spreads above "
+        "normal happen now and then, ten do not."
+    ),
     "One-class SVM": "A method that draws a boundary around normal examples only.",
     "Overfitting": "Learning the training clips by heart instead of what they have in common.",
     "Patch": "0.96 s of sound, which an encoder turns into 128 numbers.",
@@ -74,6 +82,10 @@ GLOSSARY = {
     "Standardising": "Subtracting a number's training mean and dividing by its training standard deviation.",
     "Support vector": "A training clip that holds the boundary of an SVM.",
     "Threshold": "The score from which on a clip is called anomalous.",
+    "Trivial number": (
+        "One number taken from a clip's samples without any training, such as its level. What it reaches on test clips "
+        "is no achievement of a detector."
+    ),
     "Window": "A few successive frames that a network sees at once: here ten, 0.32 s.",
 }
 

@@ -18,6 +18,7 @@ from asd_core.features.log_mel import HOP_LENGTH, mel_band_centres_hz
 from asd_core.formats import score_text
 from asd_core.reports.plots import (
     DETECTOR_COLOURS,
+    MAP_TIMES_THRESHOLD,
     NEUTRAL_COLOUR,
     Line,
     cells_picture,
@@ -27,16 +28,14 @@ from asd_core.reports.plots import (
     palette_stops,
 )
 from asd_core.types import SR, Float32Array, FloatArray, Waveform
+from pages.parts.learn.pooling import from_errors_to_score, usual_error
 from pages.shared.cache import detector, heard
-from pages.shared.cards import promise_text, threshold_origin
 from pages.shared.choices import keep
 from pages.shared.components.player import ColourScale, Panel, synced_player
 from pages.shared.frame import fragment
 from pages.shared.keys import kept
-from pages.shared.verdicts import verdict_word
 
 FRAME_MS = 1000 * HOP_LENGTH / SR
-POOLED = {"mean": "mean", "std": "standard deviation", "max": "largest", "gwrp": "rank-weighted mean"}
 LEVEL_TITLE = "Scaled level (0 = quietest, 1 = loudest in training)"
 
 
@@ -120,7 +119,7 @@ def _prediction(artifact: Artifact, waveform: Waveform, steps: Steps) -> None:
         f"Prediction {at + 1} is for {steps.times_s[at]:.2f} s. In each of the 128 bands, take the difference of "
         f"the two lines and square it; the mean of these 128 squares is **{score_text(float(steps.errors[at]))}**."
     )
-    _errors(artifact, waveform, steps, at, what="predictions")
+    from_errors_to_score(artifact, waveform, steps.errors, steps.times_s, at=at, what="predictions")
 
 
 def gru_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
@@ -168,7 +167,7 @@ def _window(artifact: Artifact, waveform: Waveform, steps: Steps) -> None:
             _numbered(squared),
             "Frame of the window",
             "Squared error",
-            high=max(12 * (artifact.threshold.value or 0.0), float(np.quantile(squared, 0.9))),
+            high=max(MAP_TIMES_THRESHOLD * usual_error(artifact), float(np.quantile(squared, 0.9))),
             value_title="Squared error",
             palette="magma",
         )
@@ -176,7 +175,7 @@ def _window(artifact: Artifact, waveform: Waveform, steps: Steps) -> None:
         f"Window {at + 1} is centred at {steps.times_s[at]:.2f} s. The mean of its {squared.size:,} squared errors "
         f"is **{score_text(float(steps.errors[at]))}**."
     )
-    _errors(artifact, waveform, steps, at, what="windows")
+    from_errors_to_score(artifact, waveform, steps.errors, steps.times_s, at=at, what="windows")
 
 
 def _numbered(frames: FloatArray | Float32Array) -> list[tuple[str, FloatArray | Float32Array | None]]:
@@ -270,42 +269,3 @@ def _bands(artifact: Artifact, spectra: Mapping[str, Float32Array]) -> None:
         height_px=230,
     )
     st.altair_chart(chart, width="stretch", alt="Squared difference of the two over mel bands")
-
-
-def _errors(artifact: Artifact, waveform: Waveform, steps: Steps, at: int, *, what: str) -> None:
-    n, threshold = len(steps.errors), artifact.threshold.value
-    score = heard(artifact, waveform).anomaly_score
-    pooled = POOLED[_network(artifact).pooling]
-    st.subheader(f"3 · {n} such errors, one number")
-    rules = {f"{pooled} = score": score} | ({} if threshold is None else {"threshold": threshold})
-    chart = lines_chart(
-        steps.times_s,
-        [Line(f"error of each of the {n} {what}", steps.errors, DETECTOR_COLOURS[artifact.detector_name])],
-        x_title="Time in the clip (s)",
-        y_title="Mean squared error",
-        zero=True,
-        rules=rules,
-        marked_x=float(steps.times_s[at]),
-    )
-    st.altair_chart(
-        chart,
-        width="stretch",
-        alt=f"Errors of {n} {what} over time; their {pooled} is the score {score_text(score)}, "
-        f"the threshold is {score_text(threshold)}",
-    )
-    verdict(artifact, score, f"{pooled.capitalize()} of {n} errors = score")
-
-
-def verdict(artifact: Artifact, score: float, label: str) -> None:
-    """Show score, threshold and verdict."""
-    threshold = artifact.threshold.value
-    left, middle, right = st.columns(3)
-    left.metric(label, score_text(score))
-    middle.metric("Threshold", score_text(threshold))
-    right.metric("Verdict", verdict_word(score, threshold, missing="none"))
-    origin = threshold_origin(artifact.threshold, artifact.manifest.calibration)
-    st.caption(
-        f"At or above the threshold a clip is called anomalous. The threshold: {origin}"
-        + (". " if artifact.threshold.uses_test_labels else "; this clip and its label had no part in it. ")
-        + promise_text(artifact.threshold, artifact.manifest.calibration)
-    )

@@ -26,7 +26,7 @@ from asd_core.reports.plots import (
     score_scatter,
 )
 from asd_core.types import FloatArray, Waveform
-from pages.parts.learn.networks import verdict
+from pages.parts.learn.pooling import verdict
 from pages.shared.cache import detector, heard
 from pages.shared.choices import switch
 from pages.shared.keys import HASHES

@@ -10,6 +10,7 @@ from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.summary import Summary
 from asd_core.evaluation.uncertainty import Interval, estimate_of, interval_text
 from asd_core.formats import area_text, score_text, seconds_text
+from pages.shared.bench_seeds import BENCHES_MEANING, over_bench_seeds
 from pages.shared.cards import (
     DETECTOR_MARKS,
     calibration_marks,
@@ -43,6 +44,8 @@ def _detector_card(artifact: Artifact, figures: Summary) -> None:
             "guessing, 1 is perfect. Computed for each machine id, then averaged: the official DCASE figure.",
         )
         st.caption(f"95 % interval {_interval(ranking.auc_mean)}")
+        if (over_seeds := over_bench_seeds(artifact)) is not None:
+            st.caption(f"On several simulated benches: {over_seeds}", help=BENCHES_MEANING)
         st.markdown(f"Threshold **{score_text(threshold.value)}**{simulated_badge(artifact.simulated)}")
         st.caption(promise_text(threshold, calibration, short=True), help=promise_text(threshold, calibration))
         calibration_marks(threshold, calibration)
