@@ -259,6 +259,25 @@ def test_the_twin_of_a_faulty_clip_is_a_healthy_scene():
     assert np.array_equal(render(scene)[1], render(replace(scene, kind=None))[0])
 
 
+def test_a_long_scene_is_one_rendering_at_the_level_of_a_clip_from_beginning_to_end():
+    scene = replace(bench._scene(ClipKey("00", "train", "normal", 1), 0, 0.0), busy_db=None, n_events=0)
+    short, long = render(scene)[0], render(replace(scene, length_s=60.0))[0]
+    assert (short.size, long.size) == (160_000, 960_000)
+    rms = np.sqrt(np.mean(long.reshape(6, -1) ** 2, axis=1))
+    assert rms == pytest.approx(np.sqrt(np.mean(short**2)), rel=0.25)
+    assert np.abs(np.diff(long)).max() < 1.5 * np.abs(np.diff(short)).max()  # no seam
+
+
+def test_friction_changes_by_what_warming_says_from_beginning_to_end():
+    scene = replace(bench._scene(ClipKey("06", "train", "normal", 2), 0, 0.0), busy_db=None, n_events=0, length_s=60.0)
+    quiet_room = replace(scene, machine=replace(scene.machine, friction_db=0.0, motor_rms=0.0))
+    steady, warmed = render(quiet_room)[0], render(replace(quiet_room, warming_db=-6.0))[0]
+    change_db = [
+        20 * np.log10(np.std(warmed[part]) / np.std(steady[part])) for part in (slice(48_000), slice(-48_000, None))
+    ]
+    assert change_db == pytest.approx([-0.15, -5.85], abs=0.15)
+
+
 def clip_statistics(keys, **options):
     frames = (log_mel(render_clip(key, **options).samples) for key in keys)
     bands = [f.reshape(len(f), 16, 8).mean(axis=2) for f in frames]
