@@ -85,8 +85,12 @@ class AnomalyMap:
         Shape (n_steps,): the centre of each step in seconds.
     bands_hz
         Shape (n_bands,): centre frequencies in Hz; shape (1,) with NaN for a map over time only.
+    in_spreads
+        Whether values are in normal spreads above what is normal in the band (0 is normal, less than that is possible);
+        otherwise they are squared errors, or a detector's own unit.
     """
 
     values: FloatArray
     times_s: FloatArray
     bands_hz: FloatArray
+    in_spreads: bool = False

@@ -31,7 +31,7 @@ from asd_core.data.data_set import FileClips, open_data_set
 from asd_core.data.recordings import assign_folds, find_recordings
 from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
 from asd_core.detectors import detector_class
-from asd_core.detectors.contract import POOLINGS, Detector, pool
+from asd_core.detectors.contract import TIME_POOLINGS, Detector, pool
 from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.evaluation import metrics
 from asd_core.evaluation.ensemble import combine
@@ -301,9 +301,9 @@ class Tables:
         """One model for all ids under each pooling, and under all of them at once."""
         found = []
         for name in POOLED:
-            for pooling in POOLINGS:
+            for pooling in TIME_POOLINGS:
                 found += self._row(f"{TITLES[name]}, {pooling}", self._one(name, pooling))
-            four = self._several([(name, pooling) for pooling in POOLINGS])
+            four = self._several([(name, pooling) for pooling in TIME_POOLINGS])
             found += self._row(f"{TITLES[name]}, all four z-averaged", four)
         return found
 
@@ -400,7 +400,7 @@ def print_real(parts: Mapping[str, Part]) -> None:
     methods = {
         f"{TITLES[name]}, {pooling}": scored(found, name, pooling)
         for name, found in parts.items()
-        for pooling in (POOLINGS if name in POOLED else ("mean",))
+        for pooling in (TIME_POOLINGS if name in POOLED else ("mean",))
     }
     for title, names in ENSEMBLES.items():
         if set(names) <= set(parts):

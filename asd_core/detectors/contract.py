@@ -22,7 +22,9 @@ from asd_core.types import AnomalyMap, FloatArray, Waveform
 
 MIN_TRAINING_CLIPS = 2
 FEW_TRAINING_CLIPS = 30
-POOLINGS = ("mean", "std", "max", "gwrp")
+TIME_POOLINGS = ("mean", "std", "max", "gwrp")
+POOLINGS = (*TIME_POOLINGS, "mahalanobis")
+"""How a network's errors become one score; `mahalanobis` is that of the error spectrum, all others are over time."""
 GWRP_DECAY = 0.98
 
 State = dict[str, npt.NDArray[Any]]
@@ -100,8 +102,8 @@ def pool(step_values: FloatArray, *, pooling: str) -> float:
     if pooling == "gwrp":
         weights = GWRP_DECAY ** np.arange(len(step_values))
         return float(np.sort(step_values)[::-1] @ weights / weights.sum())
-    if pooling not in POOLINGS:
-        raise UsageError(f"pooling must be one of {', '.join(POOLINGS)}; got {pooling!r}")
+    if pooling not in TIME_POOLINGS:
+        raise UsageError(f"pooling over time must be one of {', '.join(TIME_POOLINGS)}; got {pooling!r}")
     return float(getattr(np, pooling)(step_values))
 
 

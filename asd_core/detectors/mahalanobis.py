@@ -13,12 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from asd_core.detectors.contract import State, TensorSpec
+from asd_core.detectors.covariance import whitening_of
 from asd_core.detectors.on_embeddings import PatchDetector
 from asd_core.detectors.silent_bands import STATE_SPEC
-from asd_core.errors import InputError
 from asd_core.types import FloatArray
-
-ROUNDING_ERROR = 1e-9
 
 
 @dataclass
@@ -44,29 +42,11 @@ class Mahalanobis(PatchDetector):
 
     def _fit_rows(self, rows: FloatArray) -> State:
         """Learn `mean` and `whitening`, with which precision = whitening.T @ whitening."""
-        from sklearn.covariance import LedoitWolf
-
         mean, scale = self._standard_scale(rows)
-        scaled = (rows - mean) / scale
-        covariance = LedoitWolf(assume_centered=True).fit(scaled).covariance_
-        covariance += np.diag(_missing_variance(scaled, np.diag(covariance)))
-        try:
-            inverse_root = np.linalg.inv(np.linalg.cholesky(covariance))
-        except np.linalg.LinAlgError as error:
-            raise InputError("the training clips' embeddings vary in too few directions for a covariance") from error
-        return {"mean": mean, "whitening": inverse_root / scale}
+        return {"mean": mean, "whitening": whitening_of((rows - mean) / scale) / scale}
 
     def _patch_scores(self, patches: FloatArray) -> FloatArray:
         arrays = self._learned
         whitened = (patches - arrays["mean"]) @ arrays["whitening"].T  # (n_patches, 128)
         distances: FloatArray = np.square(whitened).sum(axis=1)
         return distances
-
-
-def _missing_variance(scaled: FloatArray, variances: FloatArray) -> FloatArray:
-    """What the shrunk variances of columns that were divided by a floor lack to 1, shape (width,); 0 for all others.
-
-    An inverse covariance knows no scale: without it, such a column would count by its own small variance again.
-    """
-    was_floored = scaled.var(axis=0) < 1.0 - ROUNDING_ERROR
-    return np.where(was_floored, np.maximum(0.0, 1.0 - variances), 0.0)

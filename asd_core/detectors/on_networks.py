@@ -6,14 +6,25 @@ They learn with torch and score without it: a process that only scores never wai
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, final
 
 import numpy as np
 
-from asd_core.detectors.contract import POOLINGS, Checkpoint, Detector, Progress, State, TensorSpec, pool
+from asd_core.detectors.contract import (
+    POOLINGS,
+    TIME_POOLINGS,
+    Checkpoint,
+    Detector,
+    Progress,
+    State,
+    TensorSpec,
+    pool,
+)
+from asd_core.detectors.error_spectrum import STATE_SPEC as ERROR_SPEC
+from asd_core.detectors.error_spectrum import NormalErrors
 from asd_core.detectors.networks.training import (
     MAX_HELDOUT_WINDOWS,
     BandScale,
@@ -25,10 +36,11 @@ from asd_core.detectors.networks.training import (
     network_state,
     train_network,
 )
-from asd_core.detectors.silent_bands import STATE_NAME, STATE_SPEC, SilentBands, loudest_frames_db
-from asd_core.errors import InputError, UsageError
+from asd_core.detectors.silent_bands import STATE_SPEC as SILENT_SPEC
+from asd_core.detectors.silent_bands import SilentBands, loudest_frames_db
+from asd_core.errors import InputError, TrainingStopped, UsageError
 from asd_core.features.log_mel import HOP_LENGTH, frame_times_s, log_mel_frames, mel_band_centres_hz
-from asd_core.system.threads import torch_threads
+from asd_core.system.threads import one_blas_thread, torch_threads
 from asd_core.types import AnomalyMap, Float32Array, FloatArray, Waveform
 
 if TYPE_CHECKING:
@@ -37,7 +49,8 @@ if TYPE_CHECKING:
 Scorer = TypeVar("Scorer")
 MAX_WINDOW, MAX_HIDDEN, MAX_LAYERS = 64, 1024, 4
 RAW_DECIBELS = MinMaxScale(0.0, 1.0)
-CONDITIONINGS = ("none", "centre", "bands")
+CONDITIONINGS = ("none", "centre", "bands", "equal_bands")
+_NOT_WEIGHTS = {"scale", *SILENT_SPEC, *ERROR_SPEC}
 
 
 class Affine:
@@ -90,7 +103,8 @@ class NetworkDetector(Detector, Generic[Scorer]):
     epochs, batch_size, learning_rate, schedule, windows_per_epoch
         See `asd_core.detectors.networks.training.TrainingPlan`; 0 windows per epoch means all.
     pooling
-        How the error over time becomes one score: mean (the report), std, max or gwrp.
+        How the errors become one score: mean (the report), std, max or gwrp over time; or mahalanobis, the distance of
+        the clip's error spectrum from those of normal clips.
     """
 
     epochs: int = 10
@@ -104,6 +118,7 @@ class NetworkDetector(Detector, Generic[Scorer]):
     """Whether the network sees decibels mapped to [0, 1]; otherwise raw ones, and the state holds no scale."""
     _fitted: tuple[MinMaxScale, State] | None = field(default=None, init=False, repr=False, compare=False)
     _silent_bands: SilentBands = field(default_factory=SilentBands.none, init=False, repr=False, compare=False)
+    _normal_errors: NormalErrors | None = field(default=None, init=False, repr=False, compare=False)
     _last: Progress | None = field(default=None, init=False, repr=False, compare=False)
     """The last fit's last epoch."""
     _ready: tuple[State, Scorer] | None = field(default=None, init=False, repr=False, compare=False)
@@ -126,11 +141,16 @@ class NetworkDetector(Detector, Generic[Scorer]):
     def state_spec(self) -> dict[str, TensorSpec]:
         """Names, types and shapes of weights and, where frames are scaled, of the scale."""
         spec = {name: TensorSpec("float32", shape) for name, shape in self._weight_shapes().items()}
-        return spec | STATE_SPEC | ({"scale": TensorSpec("float64", (2,))} if self.scales_frames else {})
+        return spec | SILENT_SPEC | ERROR_SPEC | ({"scale": TensorSpec("float64", (2,))} if self.scales_frames else {})
 
     @property
     def score_unit(self) -> float:
-        """One squared decibel in the scale of the errors, which depends on the loudest and faintest training frame."""
+        """One squared decibel in the scale of the errors, which depends on the loudest and faintest training frame.
+
+        Distances have no unit: the errors' own spread is theirs.
+        """
+        if self.pooling == "mahalanobis":
+            return 1.0
         scale, _ = self._learned
         return (scale.high - scale.low) ** -2
 
@@ -217,7 +237,7 @@ class NetworkDetector(Detector, Generic[Scorer]):
         )
 
     def _forget(self) -> None:
-        self._fitted, self._last, self._silent_bands = None, None, SilentBands.none()
+        self._fitted, self._last, self._normal_errors, self._silent_bands = None, None, None, SilentBands.none()
 
     def _fit(
         self,
@@ -247,6 +267,12 @@ class NetworkDetector(Detector, Generic[Scorer]):
             loop = partial(train_network, on_progress=note, should_stop=should_stop, checkpoint=checkpoint)
             self._train(network, windows, heldout_windows, loop)
         self._fitted = scale, network_state(network)
+        try:
+            errors = (self._step_errors(scale(clip)) for clip in frames)
+            self._normal_errors = NormalErrors.of(_until(should_stop, errors))
+        except TrainingStopped:
+            self._forget()
+            raise
 
     def _mean_spectrum_loss(self, windows: WindowSet, heldout: WindowSet) -> float | None:
         """Loss over the held-out windows of always predicting the mean of the fitted frames; None without any."""
@@ -260,27 +286,69 @@ class NetworkDetector(Detector, Generic[Scorer]):
         loop(network, lambda batch: self._errors(network, batch).mean(), windows, heldout, self._plan())
 
     def _anomaly_map(self, clip: Waveform) -> AnomalyMap:
-        values = self._step_errors(self.scaled_frames(clip)).astype(np.float64)
-        return AnomalyMap(values, self._step_times_s(len(values)), mel_band_centres_hz())
+        return self._anomaly_score_and_map(clip)[1]
 
     def _anomaly_score(self, clip: Waveform) -> float:
         return self._anomaly_score_and_map(clip)[0]
 
     def _anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
-        found = self._anomaly_map(clip)
-        return pool(found.values.mean(axis=1), pooling=self.pooling), found
+        errors = self._step_errors(self.scaled_frames(clip)).astype(np.float64)
+        in_spreads = self.pooling == "mahalanobis"
+        values = self._errors_of_normal.in_spreads(errors) if in_spreads else errors
+        found = AnomalyMap(values, self._step_times_s(len(errors)), mel_band_centres_hz(), in_spreads)
+        return self._pooled(errors, self.pooling), found
+
+    @final
+    def scores_by_pooling(self, clip: Waveform) -> dict[str, float]:
+        """Anomaly score of a clip under every pooling that the state allows, from one pass. Raises as `anomaly_map`."""
+        self._require_fit()
+        with one_blas_thread():
+            errors = self._step_errors(self.scaled_frames(clip)).astype(np.float64)
+            allowed = POOLINGS if self._normal_errors is not None else TIME_POOLINGS
+            return {pooling: self._pooled(errors, pooling) for pooling in allowed}
+
+    def band_strangeness(self, found: AnomalyMap) -> FloatArray:
+        """Error spectrum of a clip in normal spreads of a clip above what is normal, shape (n_mels,), from its map.
+
+        Raises
+        ------
+        UsageError
+            The state of an earlier version, which holds no errors of normal clips.
+        """
+        normal = self._errors_of_normal
+        errors = normal.out_of_spreads(found.values) if found.in_spreads else found.values
+        return normal.strangeness(errors.mean(axis=0))
+
+    def _pooled(self, errors: FloatArray, pooling: str) -> float:
+        """One score from the errors (n_steps, n_mels) of a clip."""
+        if pooling == "mahalanobis":
+            return self._errors_of_normal.distance(errors.mean(axis=0))
+        return pool(errors.mean(axis=1), pooling=pooling)
+
+    @property
+    def _errors_of_normal(self) -> NormalErrors:
+        if self._normal_errors is None:
+            raise UsageError(
+                f"pooling mahalanobis needs the errors of normal clips, which this {self.title} was saved without; "
+                "train it again, or take another pooling"
+            )
+        return self._normal_errors
 
     def _state(self) -> State:
         scale, weights = self._learned
         limits = {"scale": np.array([scale.low, scale.high], dtype=np.float64)} if self.scales_frames else {}
-        return {name: array.copy() for name, array in weights.items()} | limits | self._silent_bands.to_state()
+        arrays = {name: array.copy() for name, array in weights.items()} | limits | self._silent_bands.to_state()
+        return arrays | ({} if self._normal_errors is None else self._normal_errors.to_state())
 
     def _restore(self, state: State) -> None:
         low, high = state["scale"] if self.scales_frames else (RAW_DECIBELS.low, RAW_DECIBELS.high)
         if not high > low:
             raise InputError("scale must rise: its second value above its first")
-        self._silent_bands, self._last = SilentBands.from_state(state), None
-        weights = {name: np.array(array) for name, array in state.items() if name not in ("scale", STATE_NAME)}
+        normal_errors = NormalErrors.from_state(state)
+        self._silent_bands, self._normal_errors, self._last = SilentBands.from_state(state), normal_errors, None
+        if self.pooling == "mahalanobis":
+            _ = self._errors_of_normal  # refuses a state without them now, not at the first clip
+        weights = {name: np.array(array) for name, array in state.items() if name not in _NOT_WEIGHTS}
         self._fitted = MinMaxScale(float(low), float(high)), weights
 
 
@@ -298,9 +366,11 @@ class RecurrentDetector(NetworkDetector[Scorer]):
         Frames from one scored window to the next: 1 scores every window. Training always sees all windows.
     conditioning
         `none` (the report); `centre`: in training each band has mean 0, which keeps a recurrent network from saturating
-        at high rates; or `bands`: mean 0 and deviation 1, with a lower held-out loss after as many updates
-        (docs/performance_notes.md). A lower loss is not always a better detector. Either is then folded into the
-        weights (`asd_core.detectors.networks.training.BandScale`): the finished network is the same kind.
+        at high rates; `bands`: mean 0 and deviation 1, with a lower held-out loss after as many updates
+        (docs/performance_notes.md); or `equal_bands`: the same, and each band's error counts in units of the band's
+        own deviation, so that bands that vary little are learned as well as those that vary much. A lower loss is not
+        always a better detector. All are then folded into the weights
+        (`asd_core.detectors.networks.training.BandScale`): the finished network is the same kind.
     """
 
     window: int = 10
@@ -328,13 +398,22 @@ class RecurrentDetector(NetworkDetector[Scorer]):
             super()._train(network, windows, heldout, loop)
             return
         bands = (BandScale.centring if self.conditioning == "centre" else BandScale.of)(windows.frames)
-        weights = bands.std.square()  # so that errors are those of the frames as they were
+        # Without `equal_bands`, errors are those of the frames as they were.
+        weights = bands.std.square() if self.conditioning != "equal_bands" else bands.std.new_ones(1)
 
         def loss_of(batch: torch.Tensor) -> torch.Tensor:
             return (self._errors(network, batch) * weights).mean()
 
         loop(network, loss_of, bands(windows), bands(heldout), self._plan())
         bands.fold(network, recurrent=self.recurrent_input, output="output")
+
+
+def _until(should_stop: Callable[[], bool], items: Iterable[Float32Array]) -> Iterator[Float32Array]:
+    """Pass items on until a stop is asked for, then raise `TrainingStopped`."""
+    for item in items:
+        if should_stop():
+            raise TrainingStopped("stopped after the last epoch, while measuring the errors of the training clips")
+        yield item
 
 
 def window_centres_s(n_windows: int, *, window: int) -> FloatArray:

@@ -14,7 +14,7 @@ import numpy as np
 from asd_core.detectors.contract import Checkpoint, Progress, State
 from asd_core.errors import InputError, TrainingStopped, UsageError
 from asd_core.system.threads import torch_threads
-from asd_core.types import Float32Array
+from asd_core.types import Float32Array, IntArray
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,8 @@ class TrainingPlan:
     schedule
         `constant`, or `cosine`: a short warm-up, then a decay to zero over all updates.
     windows_per_epoch
-        Windows drawn without replacement in each epoch; 0 takes all.
+        Windows drawn in each epoch, without replacement until all have been drawn, then anew: so a plan has as many
+        updates on small data as on large. 0 takes all once.
     seed, threads
         Of the order of windows and the first weights; of torch's arithmetic.
     """
@@ -52,6 +53,10 @@ class TrainingPlan:
     windows_per_epoch: int
     seed: int
     threads: int
+
+    def n_updates(self, n_windows: int) -> int:
+        """Steps of Adam on so many windows."""
+        return self.epochs * math.ceil((self.windows_per_epoch or n_windows) / self.batch_size)
 
     def __post_init__(self) -> None:
         positive = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
@@ -272,9 +277,7 @@ def _train_epoch(
 ) -> float:
     import torch
 
-    order = np.random.default_rng([plan.seed, epoch + 1]).permutation(len(windows.starts))
-    if plan.windows_per_epoch:
-        order = order[: plan.windows_per_epoch]
+    order = _order(len(windows.starts), plan, epoch)
     batches = torch.split(torch.from_numpy(order), plan.batch_size)
     total = 0.0
     for step, rows in enumerate(batches):
@@ -289,6 +292,14 @@ def _train_epoch(
     if not math.isfinite(total):
         raise InputError(f"the loss became {total} in epoch {epoch + 1}; lower the learning rate")
     return total / len(order)
+
+
+def _order(n_windows: int, plan: TrainingPlan, epoch: int) -> IntArray:
+    """Rows of an epoch's windows, in the order of learning."""
+    rng = np.random.default_rng([plan.seed, epoch + 1])
+    n_drawn = plan.windows_per_epoch or n_windows
+    rounds = [rng.permutation(n_windows) for _ in range(math.ceil(n_drawn / n_windows))]
+    return np.concatenate(rounds)[:n_drawn]
 
 
 _WARM_UP = 0.05
