@@ -32,7 +32,7 @@ from asd_core.features.log_mel import VGGISH_MIN_SAMPLES, log_mel_frames, vggish
 from asd_core.tasks.calibrate import plan_calibration
 from asd_core.types import BoolArray, FloatArray, IntArray, Waveform
 from benchmarks.halves import half_of_recordings, rows_for
-from benchmarks.real_sound import REAL, drone_clips, joined_clips, lathe_clips
+from benchmarks.real_sets import REAL, drone_clips, joined_clips, lathe_clips
 
 PATCH_FRAMES = 30
 """0.96 s of log-mel frames, as long as a patch of the encoders."""
