@@ -32,7 +32,8 @@ from asd_core.evaluation import metrics
 from asd_core.evaluation.thresholds import default_threshold, is_anomalous
 from asd_core.tasks.calibrate import fit_and_calibrate, forget, plan_calibration
 from asd_core.types import BoolArray, FloatArray
-from benchmarks.real_sound import REAL, lathe_clips, split_rows
+from benchmarks.real_promise import split_rows
+from benchmarks.real_sets import REAL, lathe_clips
 
 SLIDER = REAL.parent / "dcase_layout" / "dev_data" / "slider"
 SAME_SOUND = {"normal_id_00_00000064": "normal_id_00_00000003"}

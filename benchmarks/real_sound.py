@@ -1,239 +1,208 @@
-"""Do promises hold on real recordings? `python -m benchmarks.real_sound [--sets lathe drone] [--before] [--blind]`.
+"""The judge: every detector on real recordings. `python -m benchmarks.real_sound [--sets ...] [--halves 0]`.
 
-Every detector, preset quick, on splits by recording: 60 % of the recordings of normal sound train, all other clips are
-the test. Reported are AUC, pAUC, false alarms promised and seen, the share of faults found, and the same relative to
-what a threshold with exactly the promised rate on the test's normal clips would find: a huge threshold keeps a promise
-that is not worth having.
+Detectors learn from the normal clips of one half of the recordings and are judged on all clips of the other
+(`benchmarks.halves`): half 0 is for choosing settings, half 1 for reporting. Networks are judged with their errors
+pooled by the Mahalanobis distance and by the mean, and with the first release's settings; ensembles are means of
+z-scores; peers (`benchmarks.peers`) run where they are installed. The slide rail has too few faulty clips for an AUC:
+false alarms and ranks only. No default is changed without this table.
 
-Needs real recordings in `../shared/data/real` (its README says what they are); without them nothing is run. With
-`--before`, thresholds are also calibrated on a random fifth of the clips, as the first release did.
+Needs real recordings in `../shared/data` (its README says what they are); without them nothing is run. Trainings are
+kept in `--build`, so that a run can be interrupted; `--fresh` trains anew.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import sys
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 
 import numpy as np
 
-from asd_core.artifacts.arrays import CheckpointFile
-from asd_core.audio.reading import encode_wav, read_waveform
-from asd_core.data.clips import Clip
-from asd_core.data.data_set import FileClips, ReadableClips, readable
-from asd_core.data.recordings import FOLDS, Recordings
-from asd_core.detectors import DETECTOR_NAMES, detector_class
-from asd_core.detectors.contract import Detector
-from asd_core.evaluation import metrics
-from asd_core.evaluation.thresholds import default_threshold, is_anomalous
-from asd_core.tasks.calibrate import Plan, fit_and_calibrate, forget, plan_calibration
-from asd_core.types import FloatArray
+from asd_core.detectors import DETECTOR_NAMES
+from asd_core.evaluation.thresholds import is_anomalous
+from benchmarks.judged import (
+    ALPHA,
+    FIRST_RELEASE,
+    Figures,
+    Judged,
+    Recipe,
+    auc_interval,
+    figures,
+    judge,
+    of_peer,
+    together,
+)
+from benchmarks.peers import peers
+from benchmarks.real_sets import REAL, SETS, SLIDER, Part, RealSet, slider_part
 
-REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "real"
-TRAINING_SHARE = 0.6
-N_SPLITS = 10
-ALPHA = 0.10
-ASKED_CROSS_FITTED, ASKED_NETWORKS, ASKED_FOUND = 0.12, 0.17, 0.9
+TITLES = {
+    "vggish_ocsvm": "one-class SVM",
+    "vggish_mahalanobis": "Mahalanobis",
+    "vggish_knn": "nearest neighbours",
+    "lstm_predictor": "LSTM",
+    "gru_autoencoder": "GRU",
+    "dcase_autoencoder": "DCASE autoencoder",
+}
+BEST_NETWORK = "dcase_autoencoder"
+"""By the first half."""
+ON_STATISTICS = ("vggish_ocsvm", "vggish_mahalanobis", "vggish_knn")
+ENSEMBLES: Mapping[str, tuple[str, ...]] = {
+    "nearest neighbours and best network": ("vggish_knn", BEST_NETWORK),
+    "the three on log-mel statistics": ON_STATISTICS,
+    "all six": DETECTOR_NAMES,
+}
+Runs = dict[str, list[Judged]]
+"""By row of the table: a detector's trainings with different seeds."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One detector on one split of one set; rates in [0, 1]."""
+class Plan:
+    """What is judged."""
 
-    data: str
-    detector: str
-    calibrated: str
-    split: int
-    n_train: int
-    n_recordings: int
-    auc: float
-    pauc: float
-    seen: float
-    found: float
-    found_at_promise: float
-    seconds: float
+    detectors: tuple[str, ...]
+    presets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    before: bool
+    with_peers: bool
+    build: Path
+    fresh: bool
 
 
-def lathe_clips() -> list[Clip]:
-    """One-second cuts of a lathe; a block of 50 consecutive cuts is a recording."""
-    with (REAL / "lathe" / "recordings.csv").open() as table:
-        rows = list(csv.DictReader(table))
-    clips = []
-    for row in rows:
-        recording = f"{row['label']} {row['series']} {row['block']}"
-        path = REAL / "lathe" / row["path"]
-        clips.append(Clip(path, row["path"], "00", "train", row["label"], recording=recording))
-    return sorted(clips, key=lambda clip: clip.relative)
+def row_title(recipe: Recipe, pooling: str) -> str:
+    """What a row is called."""
+    title = TITLES[recipe.detector]
+    if recipe.preset != "quick":
+        title += f", preset {recipe.preset}"
+    if recipe.before:
+        return f"{title}, first release"
+    return title if pooling == "its own" else f"{title}, pooled by {pooling}"
 
 
-def joined_clips(clips: Sequence[Clip], folder: Path, *, n_joined: int = 5) -> list[Clip]:
-    """Cuts of one recording whose numbers follow each other, joined to longer clips."""
-    by_recording: dict[tuple[str | None, str], list[Clip]] = defaultdict(list)
-    for clip in clips:
-        by_recording[clip.recording, clip.label].append(clip)
-    made = []
-    for (recording, label), members in by_recording.items():
-        for run in _consecutive(members, n_joined):
-            relative = f"{label}/{run[0].path.stem}.wav"
-            path = folder / relative
-            if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                samples = np.concatenate([read_waveform(clip.path).samples for clip in run])
-                path.write_bytes(encode_wav(samples))
-            made.append(Clip(path, relative, "00", "train", label, recording=recording))
-    return sorted(made, key=lambda clip: clip.relative)
+def recipes(plan: Plan) -> Iterator[Recipe]:
+    """What is trained, detector by detector; what does not depend on the seed, once."""
+    for name in plan.detectors:
+        for seed in plan.seeds if Recipe(name).is_network else plan.seeds[:1]:
+            yield from (Recipe(name, preset, seed) for preset in plan.presets)
+            if plan.before and name in FIRST_RELEASE:
+                yield Recipe(name, seed=seed, before=True)
 
 
-def _consecutive(clips: Sequence[Clip], n_joined: int) -> Iterator[list[Clip]]:
-    run: list[Clip] = []
-    for clip in clips:
-        if run and _number(clip) != _number(run[-1]) + 1:
-            run = []
-        run.append(clip)
-        if len(run) == n_joined:
-            yield run
-            run = []
+def runs_on(part: Part, plan: Plan, *, folder: Path) -> Runs:
+    """Judge all detectors, then ensembles of those that were, then peers."""
+    found: Runs = {}
+    by_seed: dict[tuple[str, int], Judged] = {}
+    for recipe in recipes(plan):
+        made = judge(recipe, part, folder=folder, fresh=plan.fresh)
+        for pooling, judged in made.items():
+            found.setdefault(row_title(recipe, pooling), []).append(judged)
+        if recipe.preset == "quick" and not recipe.before:
+            by_seed[recipe.detector, recipe.seed] = next(iter(made.values()))
+        print(f"{folder.name}: {recipe}", file=sys.stderr, flush=True)
+    for title, names in ENSEMBLES.items():
+        for seed in plan.seeds:
+            members = [by_seed.get((name, seed), by_seed.get((name, plan.seeds[0]))) for name in names]
+            if all(members):
+                found.setdefault(f"ensemble: {title}", []).append(together(title, [each for each in members if each]))
+    for title, peer in (peers() if plan.with_peers else {}).items():
+        result = peer.fit_score(part.train, part.test, seed=plan.seeds[0])
+        found[title] = [of_peer(title, result, part.test)]
+    return found
 
 
-def _number(clip: Clip) -> int:
-    return int(clip.path.stem.rpartition("_")[2])
+def cells(halves: Sequence[Sequence[Figures]], name: str, *, percent: bool = False) -> str:
+    """A figure of each half, averaged over seeds."""
+    means = [float(np.mean([getattr(each, name) for each in runs])) for runs in halves]
+    return " / ".join(f"{mean:.0%}" if percent else f"{mean:.3f}" for mean in means)
 
 
-def drone_clips() -> list[Clip]:
-    """Ten seconds of each of 40 flights with whole, and 40 with broken propellers; a flight is a recording."""
-    labels = {"normal": "normal", "broken": "anomalous"}
-    return [
-        Clip(path, f"{folder}/{path.name}", "00", "train", label, recording=f"{folder} {path.stem}")
-        for folder, label in labels.items()
-        for path in sorted((REAL / "drone" / folder).glob("*.flac"))
-    ]
+HEAD = (
+    "| real clips | detector | AUC | on half 1, 95 % | pAUC | promised | seen | faults found | of those at 10 % | "
+    "training, s | ms per clip |\n|---|---|---|---|---|---|---|---|---|---|---|"
+)
 
 
-def split_rows(clips: Sequence[Clip], *, seed: int) -> tuple[list[int], list[int]]:
-    """Training rows (60 % of the normal recordings) and test rows."""
-    names = sorted({str(clip.recording) for clip in clips if clip.label == "normal"})
-    drawn = set(np.random.default_rng(seed).permutation(names)[: int(TRAINING_SHARE * len(names))].tolist())
-    train = [row for row, clip in enumerate(clips) if clip.label == "normal" and clip.recording in drawn]
-    return train, sorted(set(range(len(clips))) - set(train))
-
-
-def at_random(n_clips: int, *, seed: int) -> Plan:
-    """Hold a random fifth of the clips out, as the first release did."""
-    folds = np.ones(n_clips, dtype=np.int64)
-    folds[np.random.default_rng(seed).permutation(n_clips)[: round(n_clips / FOLDS)]] = 0
-    return Plan(Recordings("order", ("",) * n_clips, ("",) * n_clips, (), 1), folds, "held_out")
-
-
-def judge(
-    data: str, detector: Detector, known: ReadableClips, *, split: int, before: bool, folder: Path, blind: bool
-) -> Row:
-    """Train on one split and judge the threshold on clips of recordings that were not in training."""
-    train, test = split_rows(known.clips, seed=split)
-    normal = _part(known, train)
-    if blind:  # recordings are not said: they must be found, or replaced by runs in name order
-        normal = replace(normal, clips=tuple(replace(clip, recording=None) for clip in normal.clips))
-    began = monotonic()
-    plan = at_random(len(train), seed=split) if before else plan_calibration(normal, detector=detector, channel=None)
-    checkpoint = CheckpointFile(folder / f"checkpoint-{data}-{detector.name}-{split}")
-    heldout = fit_and_calibrate(detector, normal, plan, channel=None, checkpoint=checkpoint).heldout
-    forget(checkpoint, plan)
-    seconds = monotonic() - began
-    threshold = default_threshold(heldout.anomaly_scores)
-    scores = detector.anomaly_scores(FileClips(tuple(known.clips[row] for row in test)))
-    is_fault = np.array([known.clips[row].label == "anomalous" for row in test])
-    ranking = metrics.per_id(is_fault, scores, ["00"] * len(test))["00"]
-    alarms = is_anomalous(scores, threshold.value if threshold.value is not None else np.inf)
-    how = "random fifth (first release)" if before else plan.how if not blind else f"{plan.how}, {plan.recordings.how}"
-    return Row(
-        data=data,
-        detector=detector.name,
-        calibrated=how,
-        split=split,
-        n_train=len(train),
-        n_recordings=len({known.clips[row].recording for row in train}),
-        auc=float(ranking.auc or 0),
-        pauc=float(ranking.pauc or 0),
-        seen=float(alarms[~is_fault].mean()),
-        found=float(alarms[is_fault].mean()),
-        found_at_promise=_found_at_promise(scores, is_fault),
-        seconds=seconds,
+def line(data: str, title: str, halves: Mapping[int, list[Judged]], interval: tuple[float, float] | None) -> str:
+    """A row of the table; half 0 before half 1."""
+    found = [[figures(run) for run in runs] for runs in halves.values()]
+    last = found[-1]
+    possible = np.mean([each.found_at_promise for each in last])
+    share = f"{np.mean([each.found for each in last]) / possible:.2f}" if possible else "not defined"
+    runs = [run for each in halves.values() for run in each]
+    promised = f"{ALPHA:.0%}" if all(run.promises for run in runs) else "none"
+    limits = "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+    return (
+        f"| {data} | {title} | {cells(found, 'auc')} | {limits} | {cells(found, 'pauc')} | {promised} | "
+        f"{cells(found, 'seen', percent=True)} | {cells(found, 'found', percent=True)} | {share} | "
+        f"{np.mean([run.seconds for run in runs]):.1f} | {np.median([run.ms_per_clip for run in runs]):.1f} |"
     )
 
 
-def _found_at_promise(scores: FloatArray, is_fault: np.ndarray) -> float:
-    """Share of faults above the threshold that lets exactly 10 % of the test's normal clips through."""
-    limit = float(np.quantile(scores[~is_fault], 1 - ALPHA, method="higher"))
-    return float((scores[is_fault] >= limit).mean())
+def table(data: str, judged_set: RealSet, plan: Plan, halves: Sequence[int]) -> list[str]:
+    """Rows of one set, printed as they are made."""
+    by_half = {}
+    for half in halves:
+        folder = plan.build / f"{data.replace(', ', '-').replace(' ', '')}-half-{half}"
+        by_half[half] = runs_on(judged_set.part(half), plan, folder=folder)
+    recording_of = {clip.relative: str(clip.recording) for clip in judged_set.clips}
+    lines = []
+    for title in by_half[halves[0]]:
+        runs = {half: by_half[half][title] for half in halves}
+        interval = auc_interval(runs[1], recording_of) if 1 in runs else None
+        lines.append(line(data, title, runs, interval))
+    return lines
 
 
-def _part(known: ReadableClips, rows: Sequence[int]) -> ReadableClips:
-    clips, digests = (tuple(values[row] for row in rows) for values in (known.clips, known.digests))
-    return ReadableClips(clips, digests, (), ())
+RANKS_HEAD = (
+    "| slider id 00, real clips | false alarms, 10 % promised | faulty clips found | normal clips above each faulty "
+    "one |\n|---|---|---|---|"
+)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Means over splits, with the 10 % to 90 % spread of the false alarms seen."""
-    groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[row.data, row.detector, row.calibrated].append(row)
-    lines = [
-        "| data | detector | calibrated by | AUC | pAUC | promised | seen (spread) | found | of those at 10 % | s |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for (data, detector, calibrated), members in groups.items():
-        seen = np.array([row.seen for row in members])
-        low, high = np.quantile(seen, [0.1, 0.9])
-        means = {name: np.mean([getattr(row, name) for row in members]) for name in ("auc", "pauc", "found", "seconds")}
-        share = means["found"] / np.mean([row.found_at_promise for row in members])
-        lines.append(
-            f"| {data} | {detector} | {calibrated} | {means['auc']:.3f} | {means['pauc']:.3f} | {ALPHA:.0%} | "
-            f"{seen.mean():.0%} ({low:.0%} to {high:.0%}) | {means['found']:.0%} | {share:.2f} | "
-            f"{means['seconds']:.1f} |"
-        )
-    return "\n".join(lines)
+def ranks(title: str, judged: Judged) -> str:
+    """A row without AUC, for too few faulty clips to have one."""
+    scores, is_fault = judged.scores.anomaly_scores, judged.scores.is_anomalous
+    alarms = is_anomalous(scores, judged.threshold)
+    above = ", ".join(str(int((scores[~is_fault] >= score).sum())) for score in scores[is_fault])
+    return (
+        f"| {title} | {int(alarms[~is_fault].sum())} of {int((~is_fault).sum())} | "
+        f"{int(alarms[is_fault].sum())} of {int(is_fault.sum())} | {above} |"
+    )
 
 
 def main() -> int:
-    """Print the table, and write every row as JSON where asked."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sets", nargs="+", default=["lathe", "lathe-5s", "drone"])
-    parser.add_argument("--detectors", nargs="+", default=list(DETECTOR_NAMES))
-    parser.add_argument("--splits", type=int, default=N_SPLITS)
-    parser.add_argument("--before", action="store_true", help="also calibrate on a random fifth, as at first")
-    parser.add_argument("--blind", action="store_true", help="also without being told the recordings")
+    parser.add_argument("--sets", nargs="+", default=[*SETS, "slider"], choices=[*SETS, "slider"])
+    parser.add_argument("--detectors", nargs="+", default=list(DETECTOR_NAMES), choices=DETECTOR_NAMES)
+    parser.add_argument("--presets", nargs="+", default=["quick"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--halves", nargs="+", type=int, default=[0, 1], choices=(0, 1))
+    parser.add_argument("--no-before", action="store_true", help="without the first release's settings")
+    parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--build", type=Path, default=Path("build/real-sound"))
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--fresh", action="store_true", help="take nothing from an earlier run")
     arguments = parser.parse_args()
     if not REAL.is_dir():
         print(f"skipped: {REAL} is not there")
         return 0
-    makers = {
-        "lathe": lathe_clips,
-        "lathe-5s": lambda: joined_clips(lathe_clips(), arguments.build / "lathe-5s"),
-        "drone": drone_clips,
-    }
-    rows: list[Row] = []
-    for data in arguments.sets:
-        known = readable(makers[data](), channel=None)
-        for name in arguments.detectors:
-            for before, blind in (
-                [(False, False)] + [(False, True)] * arguments.blind + [(True, False)] * arguments.before
-            ):
-                for split in range(arguments.splits):
-                    detector = detector_class(name).from_preset("quick", seed=split)
-                    rows.append(
-                        judge(data, detector, known, split=split, before=before, folder=arguments.build, blind=blind)
-                    )
-                print(table(rows[-arguments.splits :]).splitlines()[-1], file=sys.stderr, flush=True)
-            if arguments.json is not None:
-                arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
-    print(table(rows))
+    plan = Plan(
+        detectors=tuple(arguments.detectors),
+        presets=tuple(arguments.presets),
+        seeds=tuple(arguments.seeds),
+        before=not arguments.no_before,
+        with_peers=not arguments.no_peers,
+        build=arguments.build,
+        fresh=arguments.fresh,
+    )
+    print(HEAD)
+    for data in (each for each in arguments.sets if each in SETS):
+        print("\n".join(table(data, SETS[data](plan.build), plan, sorted(arguments.halves))), flush=True)
+    if "slider" in arguments.sets and SLIDER.is_dir():
+        print(f"\n{RANKS_HEAD}")
+        for title, runs in runs_on(slider_part(), plan, folder=plan.build / "slider").items():
+            print(ranks(title, runs[0]))
     return 0
 
 

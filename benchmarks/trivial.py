@@ -23,7 +23,7 @@ from asd_core.evaluation.trivial import directed, mean_aucs
 from asd_core.features.trivial import numbers
 from asd_core.reports.bench_seeds import spread_text
 from asd_core.types import FloatArray
-from benchmarks.real_sound import REAL, lathe_clips
+from benchmarks.real_sets import REAL, lathe_clips
 
 
 def table_of(clips: Sequence[Clip]) -> dict[str, FloatArray]:

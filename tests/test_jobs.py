@@ -34,6 +34,7 @@ from asd_core.jobs.queue import cancel, clear_dead_jobs, delete, main, resubmit,
 from asd_core.jobs.table import (
     Job,
     Status,
+    expected_s,
     job_json,
     log_text,
     parse_request,
@@ -888,6 +889,16 @@ def test_names_that_are_no_run_folder_touch_nothing(asked, tmp_path, name):
     assert main([str(foreign.folder)]) == 2
     assert outside.is_dir()
     assert len(list_jobs()) == 1
+
+
+def test_how_long_a_training_takes_is_kept_apart_from_its_finished_epochs(asked):
+    folder = make_run(asked)
+    job, before, first = read_job(folder), Progress(0, 3, None, None, 0.0, 40.0), Progress(1, 3, 0.5, None, 9.0, 18.0)
+    assert expected_s(job) is None
+    with (folder / "progress.jsonl").open("w") as stream:
+        job_run._append_progress(stream, before)
+        job_run._append_progress(stream, first)
+    assert (expected_s(job), progress(job)) == (40.0, [first])
 
 
 def test_an_unfinished_line_of_progress_is_left_out(asked):

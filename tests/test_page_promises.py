@@ -255,6 +255,11 @@ def test_progress_that_counts_several_fits_names_the_fit(epoch, epochs, per_fit,
     assert shown == f"{text} · about 9 s left"
 
 
+def test_how_long_a_training_takes_is_said_before_its_first_epoch():
+    assert train_live._how_far([], age_s=1.0, expected_s=83.2) == (0.0, "Training: about 1 min 23 s in all")
+    assert train_live._how_far([progress(1, 8)], age_s=1.0, expected_s=83.2)[1] == "Epoch 1 of 8 · about 9 s left"
+
+
 def test_losses_are_drawn_over_the_epochs_of_the_detectors_own_fit(monkeypatch):
     asked = []
     curves = train_live.learning_curves

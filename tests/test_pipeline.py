@@ -192,7 +192,7 @@ def test_a_network_holds_one_fold_of_recordings_out_and_more_folds_calibrate_it_
     )
     assert (more.to_json()["n_train"], more.to_json()["n_heldout"]) == (50, 50)
     assert {"how": "cross_fit", "folds": 3}.items() <= more.to_json()["calibration"].items()
-    assert [(each.epoch, each.epochs) for each in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [(each.epoch, each.epochs) for each in seen] == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert seen[-1].eta_s == 0
     assert len(more.artifact.manifest.training.loss) == 1
     assert list(tmp_path.rglob(".checkpoint*")) == []

@@ -151,6 +151,11 @@ def test_an_epoch_prints_its_number_losses_and_times(capsys):
     assert (before(line, " s,"), before(line, " s left")) == ("12.3", "190")
 
 
+def test_how_long_all_epochs_take_is_printed_before_the_first(capsys):
+    training._print_epoch(Progress(epoch=0, epochs=50, loss=None, heldout_loss=None, elapsed_s=0.0, eta_s=133.4))
+    assert capsys.readouterr().err == "50 epochs, about 2 min 13 s\n"
+
+
 def test_training_ends_with_counts_of_fitted_and_held_out_clips_time_and_threshold(tmp_path, monkeypatch, capsys):
     report = {"title": "A", "n_train": 96, "n_heldout": 24, "seconds": 7.26, "threshold": {"value": 0.004321}}
     report |= {"refused": [], "simulated": True, "data_simulated": True, "model": "m"}

@@ -74,9 +74,10 @@ def open_data_set(
         See `asd_core.data.indexing.index_clips`.
     """
     index = index_clips(data, machine=machine, ids=ids, seed=seed, rules=rules, within=within)
-    layered = index.layout in PUBLISHED
-    root = index.root.resolve().parent if layered else data.resolve()
+    root = index.root.resolve().parent if index.layout in PUBLISHED else data.resolve()
     record = read_simulated(root)
+    if record is None and root == index.root.resolve() and (above := read_simulated(root.parent)) is not None:
+        root, record = root.parent, above  # the machine's own folder was named
     if record is not None:
         kinds = {path: fault.kind for path, fault in record.faults.items()}
         prefix = "" if root == index.root.resolve() else f"{index.root.resolve().name}/"

@@ -5,6 +5,7 @@
     <data folder>/
         library.json                                     the table of data sets
         simulated-small/                                 the bench that the embedded detectors know; made when needed
+        simulated-recordings/                            long simulated recordings; made when needed
         benches/<name>/                                  simulated benches of another size or seed
         uploads/<name>/<normal or kind>/[<id>/]<digest>.wav     clips that came through the dashboard
         uploads/<name>/names.jsonl                       what their owners call them; shown, never used as a path
@@ -22,7 +23,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from asd_core.data.marked import marked_dir
 from asd_core.data.simulated.record import read_simulated
 from asd_core.data.table import (
     EMBEDDED_NAME,
+    EMBEDDED_NAMES,
     MAX_NAME,
     KnownSet,
     clip_parents,
@@ -148,14 +150,15 @@ def add_alias(alias: str, name: str) -> None:
             raise DataSetError(f"no data set is called {name!r}")
         if other is not None and other.name != known.name:
             raise DataSetError(f"{alias!r} is the name of another data set; choose another one")
-        if known.name == EMBEDDED_NAME:
-            raise DataSetError(f"detectors trained on the embedded bench are filed under {EMBEDDED_NAME}{OWN_SUFFIX}")
+        if known.embedded:
+            filed = known.name + OWN_SUFFIX * (known.name == EMBEDDED_NAME)
+            raise DataSetError(f"detectors trained on {known.name} are filed under {filed}")
         if other is None:
             longer = replace(known, aliases=(*known.aliases, alias))
             write_table([longer, *(each for each in library.sets if each.name != known.name)])
 
 
-def checked_name(name: str, *, reserved: Sequence[str] = (EMBEDDED_NAME,)) -> str:
+def checked_name(name: str, *, reserved: Sequence[str] = EMBEDDED_NAMES) -> str:
     """Turn a name into one that is fit for a folder.
 
     Raises
@@ -197,6 +200,26 @@ def clips_folder(data_set: str, machine: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def make_embedded(known: KnownSet, *, on_progress: Callable[[int, int], None] | None = None) -> Path:
+    """Generate the clips of an embedded set, or find them there; returns their folder.
+
+    Parameters
+    ----------
+    on_progress
+        Called with (clips done, clips in all).
+
+    Raises
+    ------
+    DataSetError, UsageError
+        As `asd_core.data.simulated.writing.write_simulated`.
+    """
+    from asd_core.data.simulated.bench import write_bench
+    from asd_core.data.simulated.long_recordings import write_recordings
+
+    write = write_bench if known.name == EMBEDDED_NAME else write_recordings
+    return write(known.folder, on_progress=on_progress)
+
+
 def new_bench_folder(name: str) -> Path:
     """Folder for a new simulated bench of this name.
 
@@ -227,7 +250,7 @@ def delete_data_set(name: str) -> None:
         if known is None:
             raise DataSetError(f"no data set is called {name!r}")
         doomed = set_aside(known.folder, data_dir()) if known.made_here and os.path.lexists(known.folder) else None
-        if known.name != EMBEDDED_NAME:
+        if not known.embedded:
             write_table([other for other in library.sets if other.name != name])
     if doomed is not None:
         remove_tree(doomed)

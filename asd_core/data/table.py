@@ -18,6 +18,7 @@ from typing import Any
 from asd_core.data.data_set import OWN_SUFFIX
 from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.data.marked import marked_dir
+from asd_core.data.simulated.record import RECORDING_BY
 from asd_core.errors import DataSetError, FileError, UsageError
 from asd_core.system.files import parse_json, read_regular, replace_file
 from asd_core.system.locks import hold
@@ -25,6 +26,8 @@ from asd_core.system.places import benches_dir, data_dir
 
 KINDS = ("simulated", "recordings", "downloaded")
 EMBEDDED_NAME = "simulated-small"
+EMBEDDED_RECORDINGS = "simulated-recordings"
+EMBEDDED_NAMES = (EMBEDDED_NAME, EMBEDDED_RECORDINGS)
 MAX_NAME = 60
 MAX_SETS = 500
 MAX_TABLE_BYTES = 1024 * 1024
@@ -59,7 +62,7 @@ class KnownSet:
     kind
         One of `KINDS`.
     added
-        ISO 8601, UTC; empty for the embedded bench.
+        ISO 8601, UTC; empty for the embedded sets.
     machines
         Machine name to its folder's name below `folder`; empty text for `folder` itself.
     aliases
@@ -77,10 +80,18 @@ class KnownSet:
     rules: FolderRules = NO_RULES
 
     @property
+    def embedded(self) -> bool:
+        """Whether it comes with the project: its clips are generated when they are needed."""
+        return (self.name, self.folder) in [(each.name, each.folder) for each in _embedded()]
+
+    @property
     def made_here(self) -> bool:
         """Whether its clips were generated, uploaded, marked or downloaded by this program, which may delete them."""
-        alone = (_embedded().folder, marked_dir().resolve())
-        return self.folder in alone or self.folder.parent in [path.resolve() for path in clip_parents()]
+        return (
+            self.embedded
+            or self.folder == marked_dir().resolve()
+            or self.folder.parent in [path.resolve() for path in clip_parents()]
+        )
 
     @property
     def uploaded(self) -> bool:
@@ -156,7 +167,7 @@ def _is_folder_name(part: str) -> bool:
 
 @dataclass(frozen=True)
 class Library:
-    """The table as read: the embedded bench first, then by name; `fault` says why it could not be read."""
+    """The table as read: the embedded sets first, then by name; `fault` says why it could not be read."""
 
     sets: tuple[KnownSet, ...]
     fault: str | None = None
@@ -173,12 +184,14 @@ def read_library() -> Library:
     """Read the table; a damaged one is treated as empty, with the reason."""
     path = data_dir() / _TABLE
     if not os.path.lexists(path):
-        return Library((_embedded(),))
+        return Library(_embedded())
     try:
         sets = _parse_table(path)
     except (OSError, ValueError) as error:
-        return Library((_embedded(),), f"{_TABLE} is damaged ({error})")
-    return Library((_embedded(), *sorted(sets, key=lambda known: known.name)))
+        return Library(_embedded(), f"{_TABLE} is damaged ({error})")
+    taken = {known.name for known in sets}  # by a set from before the name was ours
+    embedded = (known for known in _embedded() if known.name not in taken)
+    return Library((*embedded, *sorted(sets, key=lambda known: known.name)))
 
 
 def writable_library() -> Library:
@@ -200,7 +213,7 @@ def restart_library() -> Path:
 
 def write_table(sets: Sequence[KnownSet]) -> None:
     """Replace the table, all or nothing; call it with `table_lock` held."""
-    own = {known.name: known.to_json() for known in sets if known.name != EMBEDDED_NAME}
+    own = {known.name: known.to_json() for known in sets if not known.embedded}
     if len(own) > MAX_SETS:
         raise DataSetError(f"at most {MAX_SETS} data sets can be listed; delete one first")
     content = _json_bytes({**_HEADER, "sets": dict(sorted(own.items()))})
@@ -228,9 +241,12 @@ def clip_parents() -> tuple[Path, ...]:
     return benches_dir(), uploads_dir(), data_dir() / "dcase2020"
 
 
-def _embedded() -> KnownSet:
-    folder = data_dir().resolve() / EMBEDDED_NAME
-    return KnownSet(EMBEDDED_NAME, folder, "simulated", machines={"slider": "slider"})
+def _embedded() -> tuple[KnownSet, ...]:
+    rules = {EMBEDDED_NAME: NO_RULES, EMBEDDED_RECORDINGS: FolderRules(recording_by=RECORDING_BY)}
+    return tuple(
+        KnownSet(name, data_dir().resolve() / name, "simulated", machines={"slider": "slider"}, rules=rules[name])
+        for name in EMBEDDED_NAMES
+    )
 
 
 def _parse_table(path: Path) -> list[KnownSet]:

@@ -207,6 +207,15 @@ def step(job: Job) -> Step:
 
 def progress(job: Job) -> list[Progress]:
     """Finished epochs so far, oldest first; an unfinished or damaged line is left out."""
+    return [event for event in _events(job) if event.epoch > 0]
+
+
+def expected_s(job: Job) -> float | None:
+    """How long all epochs were expected to take before the first, in seconds; None where that is not known (yet)."""
+    return next((event.eta_s for event in _events(job) if event.epoch == 0), None)
+
+
+def _events(job: Job) -> list[Progress]:
     found = []
     for line in _tail(job.folder / PROGRESS, MAX_PROGRESS_BYTES).split(b"\n")[:-1]:
         with contextlib.suppress(ValueError, RecursionError):

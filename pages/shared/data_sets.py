@@ -11,11 +11,9 @@ from pathlib import Path
 import streamlit as st
 
 from asd_core.data.data_set import OWN_SUFFIX, DataSet
-from asd_core.data.library import clips_folder, open_known
-from asd_core.data.simulated.bench import write_bench
-from asd_core.data.table import EMBEDDED_NAME, KnownSet, read_library
+from asd_core.data.library import clips_folder, make_embedded, open_known
+from asd_core.data.table import KnownSet, read_library
 from asd_core.formats import display_name
-from asd_core.system.places import data_dir
 from pages.shared.choices import choose
 from pages.shared.frame import Chosen
 from pages.shared.keys import Tree
@@ -30,7 +28,7 @@ def set_title(known: KnownSet) -> str:
 
 
 def known_sets() -> dict[str, KnownSet]:
-    """Return all data sets by name, the embedded bench first."""
+    """Return all data sets by name, the embedded ones first."""
     return {known.name: known for known in read_library().sets}
 
 
@@ -63,17 +61,18 @@ def _indexed(machine: _Machine) -> DataSet:
 
 
 def indexed(known: KnownSet, machine: str) -> DataSet:
-    """Index a machine's clips, again where a folder has changed; the embedded bench is generated first."""
-    if known.name == EMBEDDED_NAME:
-        embedded_bench()
+    """Index a machine's clips, again where a folder has changed; those of an embedded set are generated first."""
+    if known.embedded:
+        _generated(known)
     return _indexed(_Machine(known, machine, tree(known.folder / known.machines[machine])))
 
 
 def clips_root(chosen: Chosen) -> Path | None:
     """Return the folder of the machine's clips, generated first if they come with the project; None if unknown."""
-    if chosen.data_set not in (EMBEDDED_NAME, EMBEDDED_NAME + OWN_SUFFIX):
+    known = read_library().find(chosen.data_set)
+    if known is None or not known.embedded:
         return clips_folder(chosen.data_set, chosen.machine)
-    return embedded_bench() / chosen.machine
+    return _generated(known) / chosen.machine
 
 
 def tree_stamp(root: Path) -> str:
@@ -82,15 +81,14 @@ def tree_stamp(root: Path) -> str:
     return hashlib.sha256(repr(sorted(folders)).encode()).hexdigest()[:16]
 
 
-def embedded_bench() -> Path:
-    """Return the folder of the clips that come with the project, generated first where it is missing."""
-    root = data_dir() / EMBEDDED_NAME
-    if not root.is_dir():
+def _generated(known: KnownSet) -> Path:
+    """Return the folder of clips that come with the project, generated first where it is missing."""
+    if not known.folder.is_dir():
         bar = st.progress(0.0, "Generating the simulated clips, once …")
         with _BENCH_LOCK:  # another session may be generating them
-            write_bench(root, on_progress=lambda done, total: bar.progress(done / total, f"{done} of {total} clips"))
+            make_embedded(known, on_progress=lambda done, total: bar.progress(done / total, f"{done} of {total} clips"))
         bar.empty()
-    return root
+    return known.folder
 
 
 def tree(root: Path) -> Tree:

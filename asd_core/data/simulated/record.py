@@ -20,6 +20,8 @@ from asd_core.types import BoolArray
 MARKER_NAME = "SIMULATED.json"
 MASKS_NAME = "masks.npz"
 MASK_SHAPE = (313, 128)
+RECORDING_BY = r"day_\d+"
+"""Names the recording in the path of a clip of long simulated recordings."""
 _MAX_MARKER_BYTES = 64 * 2**20
 
 

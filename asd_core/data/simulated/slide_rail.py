@@ -16,15 +16,13 @@ from asd_core.data.simulated.scenes import Scene, SlideRail, rng_of
 from asd_core.data.simulated.surroundings import disturbances, session_noise
 from asd_core.data.simulated.synthesis import (
     BLOCK,
-    CLIP_S,
-    CONTROL_S,
     FRICTION_ROLL,
     GREASE_ROLL,
-    N_SAMPLES,
     WITHIN_BLOCK,
     Complex64Array,
     add_at,
     coloured,
+    control_times,
     expand,
     gains,
     hump,
@@ -45,6 +43,7 @@ _GREASE_DB = -43.0
 class _Motion:
     """When the carriage moves (also past the clip's end), and how fast (1 = full speed) at each control time."""
 
+    times_s: FloatArray
     starts_s: FloatArray
     ends_s: FloatArray
     speed: FloatArray
@@ -68,9 +67,9 @@ def render(scene: Scene) -> tuple[Float32Array, Float32Array]:
     Returns
     -------
     samples, twin
-        Each of shape (N_SAMPLES,), float32, full scale is 1; the same array twice for a healthy scene.
+        Each of shape (scene.n_samples,), float32, full scale is 1; the same array twice for a healthy scene.
     """
-    half = white_half_spectrum(rng_of(scene, 0))
+    half = white_half_spectrum(scene.n_samples, rng_of(scene, 0))
     surroundings = session_noise(half, scene) + disturbances(half, scene)
     friction = _friction_noise(half, scene)
     twin = surroundings + _machine_sound(friction, scene, _HEALTHY)
@@ -87,7 +86,7 @@ def _motion(scene: Scene, deformation: _Deformation) -> _Motion:
     rng = rng_of(scene, 5)
     program_s = np.asarray(scene.machine.program_s)
     cycle_s = float(program_s.sum())
-    n_cycles = int(2 * CLIP_S / cycle_s) + 3
+    n_cycles = int(2 * scene.length_s / cycle_s) + 3
     spans_s = np.tile(program_s, (n_cycles, 1)) * (1 + 0.03 * rng.standard_normal())  # (n_strokes, 2)
     ramp_s = rng.uniform(0.05, 0.10)
     first_s = -rng.random() * cycle_s
@@ -96,8 +95,9 @@ def _motion(scene: Scene, deformation: _Deformation) -> _Motion:
     starts_s = first_s + np.concatenate([[0.0], np.cumsum(spans_s.sum(axis=1))[:-1]])
     ends_s = starts_s + spans_s[:, 0]
     corners_s = np.stack([starts_s, starts_s + ramp_s, ends_s - ramp_s, ends_s], axis=1).reshape(-1)
-    speed = np.interp(CONTROL_S, corners_s, np.tile([0.0, 1.0, 1.0, 0.0], starts_s.size))
-    return _Motion(starts_s, ends_s, speed)
+    times_s = control_times(scene.n_samples)
+    speed = np.interp(times_s, corners_s, np.tile([0.0, 1.0, 1.0, 0.0], starts_s.size))
+    return _Motion(times_s, starts_s, ends_s, speed)
 
 
 def _friction_noise(half: Complex64Array, scene: Scene) -> Float32Array:
@@ -112,8 +112,9 @@ def _friction_noise(half: Complex64Array, scene: Scene) -> Float32Array:
 def _machine_sound(friction: Float32Array, scene: Scene, deformation: _Deformation) -> Float32Array:
     """Friction and motor follow the speed; a soft thud ends each stroke."""
     motion, rng = _motion(scene, deformation), rng_of(scene, 7)
-    sound = friction * expand(motion.speed)
-    sound += _motor_tone(scene.machine, motion.speed, deformation, rng)
+    warmth_db = scene.warming_db * motion.times_s / scene.length_s
+    sound = friction * expand(motion.speed * 10 ** (warmth_db / 20))
+    sound += _motor_tone(scene.machine, motion, deformation, rng)
     thud = ring(rng.uniform(70, 190, 3), rng.uniform(0.012, 0.03, 3), 0.004 * rng.uniform(0.3, 0.6, 3), rng)
     for end_s, gain in zip(motion.ends_s, gains(motion.ends_s.size, 1.0, rng), strict=True):
         add_at(sound, thud, end_s, gain)
@@ -121,12 +122,12 @@ def _machine_sound(friction: Float32Array, scene: Scene, deformation: _Deformati
 
 
 def _motor_tone(
-    machine: SlideRail, speed: FloatArray, deformation: _Deformation, rng: np.random.Generator
+    machine: SlideRail, motion: _Motion, deformation: _Deformation, rng: np.random.Generator
 ) -> Float32Array:
     """Make a tone with two overtones whose pitch and strength follow the speed."""
     full_hz = machine.motor_hz * (1 + 0.003 * rng.standard_normal())
-    wobble = deformation.wobble_depth * np.sin(2 * np.pi * deformation.wobble_hz * CONTROL_S)
-    pitch_hz = full_hz * (0.55 + 0.45 * speed) * (1 + wobble)
+    wobble = deformation.wobble_depth * np.sin(2 * np.pi * deformation.wobble_hz * motion.times_s)
+    pitch_hz = full_hz * (0.55 + 0.45 * motion.speed) * (1 + wobble)
     advance = 2 * np.pi * pitch_hz[:-1] * (BLOCK / SR)
     start = rng.uniform(0, 2 * np.pi) + np.concatenate([[0.0], np.cumsum(advance)[:-1]])
     start = np.mod(start, 2 * np.pi).astype(np.float32)
@@ -135,7 +136,7 @@ def _motor_tone(
     second, third = 0.5 * rng.uniform(0.5, 1.0), 0.3 * rng.uniform(0.3, 1.0)
     tone = sine * (np.float32(1 + 3 * third) + np.float32(2 * second) * cosine - np.float32(4 * third) * sine**2)
     rms = machine.motor_rms * 10 ** (rng.standard_normal() / 20)
-    return np.asarray(tone.reshape(-1) * expand(np.sqrt(2) * rms * speed), np.float32)
+    return np.asarray(tone.reshape(-1) * expand(np.sqrt(2) * rms * motion.speed), np.float32)
 
 
 def _belt_deformation(scene: Scene) -> _Deformation:
@@ -151,7 +152,7 @@ def _fault_sound(half: Complex64Array, scene: Scene, motion: _Motion) -> Float32
     rng, gain = rng_of(scene, 9), 10 ** (scene.severity_db / 20)
     if scene.kind == "grease":
         return gain * _dry_friction(half, motion, rng)
-    track = np.zeros(N_SAMPLES, np.float32)
+    track = np.zeros(scene.n_samples, np.float32)
     if scene.kind == "rail":
         _add_rail_clicks(track, motion, gain, rng)
     else:
@@ -176,6 +177,6 @@ def _dry_friction(half: Complex64Array, motion: _Motion, rng: np.random.Generato
     """Extra friction that sticks and slips."""
     mel_db = _GREASE_DB - 12.0 + 12.0 * hump(rng.uniform(2500, 6500), 0.6)
     mel_db += 9.0 * np.minimum(octaves_above(1500.0), 0.0)
-    slip = 0.5 + 0.5 * np.sin(2 * np.pi * rng.uniform(12, 45) * CONTROL_S + rng.uniform(0, 2 * np.pi))
+    slip = 0.5 + 0.5 * np.sin(2 * np.pi * rng.uniform(12, 45) * motion.times_s + rng.uniform(0, 2 * np.pi))
     noise = np.roll(to_time(coloured(half, mel_db)), GREASE_ROLL)
     return noise * expand(motion.speed * (0.4 + 0.9 * slip**2))

@@ -15,7 +15,7 @@ from asd_core.data.data_set import DataSet, Dependence, coding_remark, expected_
 from asd_core.data.folder_rules import FolderRules
 from asd_core.data.names import known_time, read_names
 from asd_core.data.survey import Group, Survey, has_survey, survey, survey_key
-from asd_core.data.table import EMBEDDED_NAME, KnownSet
+from asd_core.data.table import KnownSet
 from asd_core.formats import display_name
 from pages.parts.data.storage import delete_set
 from pages.parts.data.understood import label_table, left_out
@@ -64,7 +64,7 @@ def choose_set() -> KnownSet:
 
 def set_report(known: KnownSet) -> None:
     """Show counts at once, and the rest once the clips have been read."""
-    if known.name != EMBEDDED_NAME and not known.folder.is_dir():
+    if not known.embedded and not known.folder.is_dir():
         st.warning("The folder of this data set is gone: delete it here, or bring the folder back.")
         return
     machine = choose_machine(known, key="data_machine")

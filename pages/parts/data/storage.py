@@ -13,7 +13,7 @@ import streamlit as st
 from asd_core.artifacts.store import find_artifacts, list_versions
 from asd_core.artifacts.versions import current_version, delete_version, is_read_only
 from asd_core.data.library import delete_data_set, delete_unlisted, unlisted_folders
-from asd_core.data.table import EMBEDDED_NAME, KnownSet
+from asd_core.data.table import KnownSet
 from asd_core.errors import BusyError
 from asd_core.formats import display_name, size_text
 from asd_core.jobs.listing import active_jobs, list_jobs
@@ -40,13 +40,13 @@ class Item:
 def delete_set(known: KnownSet) -> None:
     """Offer to delete a data set: its clips where they were made here, else only its entry in the table."""
     here = known.folder.is_dir()
-    if known.name == EMBEDDED_NAME and not here:
+    if known.embedded and not here:
         return
     with st.popover("Delete …", icon=":material/delete:", width="stretch"):
         st.text(known.name)
         if known.made_here:
             st.markdown(f"Its clips are removed from the disk: **{size_text(tree_bytes(known.folder))}**.")
-            if known.name == EMBEDDED_NAME:
+            if known.embedded:
                 st.caption("They are generated again, the same, when a page needs them.")
         else:
             st.markdown("Only its line in the table goes; the folder stays as it is.")

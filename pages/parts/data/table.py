@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.data.library import unlisted_folders
-from asd_core.data.table import EMBEDDED_NAME, KnownSet, read_library, restart_library
+from asd_core.data.table import KnownSet, read_library, restart_library
 from asd_core.formats import display_name, size_text
 from asd_core.system.disk import folder_bytes
 from pages.shared.data_sets import KIND_TITLES, known_sets, tree
@@ -24,7 +24,7 @@ def damaged_table() -> None:
     fault = read_library().fault
     if fault is None:
         return
-    st.warning("The table of data sets is damaged; only the embedded bench can be used.", icon=":material/warning:")
+    st.warning("The table of data sets is damaged; only the embedded sets can be used.", icon=":material/warning:")
     st.text(fault)
     if st.button("Put the damaged table aside and begin a new one", key="restart_table"):
         st.session_state["table_aside"] = restart_library().name
@@ -67,4 +67,4 @@ def _tree_bytes(of: Tree) -> int:
 
 
 def _absent(known: KnownSet) -> str:
-    return "made when needed" if known.name == EMBEDDED_NAME else "folder is gone"
+    return "made when needed" if known.embedded else "folder is gone"

@@ -10,7 +10,7 @@ from asd_core.artifacts.store import Artifact
 from asd_core.artifacts.versions import is_read_only
 from asd_core.data.library import find_machine
 from asd_core.data.recordings import FOLDS
-from asd_core.data.table import EMBEDDED_NAME, KnownSet
+from asd_core.data.table import KnownSet
 from asd_core.detectors import detector_class
 from asd_core.formats import seconds_text
 from asd_core.jobs import queue as jobs
@@ -32,7 +32,7 @@ def recalibration(chosen: Chosen, artifact: Artifact) -> None:
     with st.expander("Calibrated the old way: recalibrate it", icon=":material/history:"):
         st.markdown(OLD_MEANING)
         found = find_machine(chosen.data_set, chosen.machine)
-        if found is None or not (found[0].name == EMBEDDED_NAME or found[0].folder.is_dir()):
+        if found is None or not (found[0].embedded or found[0].folder.is_dir()):
             st.caption("It needs the clips that it was trained on, and they are not at hand.")
             return
         request = _request(artifact, *found)

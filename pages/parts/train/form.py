@@ -33,7 +33,7 @@ PRESETS = {"quick": "quick: a shorter training", "paper": "paper: the report's v
 def new_training() -> None:
     """Ask for detector, data, preset and hyper-parameters; check them; put the training in the queue."""
     known, machine = choose_data()
-    if known.name != EMBEDDED_NAME and not known.folder.is_dir():
+    if not known.embedded and not known.folder.is_dir():
         st.warning("The folder of this data set is gone.", icon=":material/warning:")
         return
     data_set = indexed(known, machine)

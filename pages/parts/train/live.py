@@ -71,7 +71,6 @@ def epochs_per_fit(request: TrainingRequest) -> int:
 
 def loss_figure(job: Job, events: Sequence[Progress]) -> None:
     """Draw training and held-out loss over the epochs of the detector's own fit; nothing for one without a loss."""
-    events = [event for event in events if event.epoch > 0]
     if job.request is not None:
         own = epochs_per_fit(job.request)
         events = [replace(event, epochs=min(own, event.epochs)) for event in events if event.epoch <= own]
@@ -149,7 +148,8 @@ def _running(job: Job) -> None:
             st.text(job_title(job), width="content")
         stopped = right.button("Stop", key=f"stop:{job.name}", icon=":material/stop_circle:", width="stretch")
         per_fit = None if job.request is None else epochs_per_fit(job.request)
-        st.progress(*_how_far(events, age_s=_age_s(job), per_fit=per_fit))
+        expected_s = None if events else job_table.expected_s(job)
+        st.progress(*_how_far(events, age_s=_age_s(job), per_fit=per_fit, expected_s=expected_s))
         if job.request is not None and not _has_epochs(job.request.detector):
             st.caption(
                 "This detector has no epochs, hence no curve to watch: it describes each normal clip by numbers, fits, "
@@ -166,14 +166,20 @@ def _has_epochs(detector: str) -> bool:
     return "epochs" in {field.name for field in fields(detector_class(detector))}
 
 
-def _how_far(events: Sequence[Progress], *, age_s: float, per_fit: int | None = None) -> tuple[float, str]:
+def _how_far(
+    events: Sequence[Progress], *, age_s: float, per_fit: int | None = None, expected_s: float | None = None
+) -> tuple[float, str]:
     """Return the share that is done, and what is being done.
 
     Parameters
     ----------
     per_fit
         Epochs of each fit, where `Progress` counts those of several; None: there is one fit.
+    expected_s
+        How long the training will take, where that has been said before the first epoch.
     """
+    if not events and expected_s is not None:
+        return 0.0, f"Training: about {seconds_text(round(expected_s))} in all"
     if not events:
         return 0.0, f"Reading the normal clips … {seconds_text(round(age_s))}"
     last = events[-1]
