@@ -87,7 +87,7 @@ def test_the_place_to_hear_first_is_the_highest_of_a_map_that_lies_below_normal_
 
 
 def test_the_chart_of_strange_bands_names_the_strangest_one_of_each_network(trained, monkeypatch):
-    monkeypatch.setattr(bands, "detector", lambda artifact: trained["mahalanobis"])
+    monkeypatch.setattr(bands, "detector", lambda _: trained["mahalanobis"])
     clip = hum(99)
     score, found = trained["mahalanobis"].anomaly_score_and_map(clip)
     strangeness = trained["mahalanobis"].band_strangeness(found)
@@ -101,7 +101,7 @@ def test_the_chart_of_strange_bands_names_the_strangest_one_of_each_network(trai
 def test_a_network_without_errors_of_normal_clips_has_no_chart_of_bands(trained, monkeypatch):
     state = {key: array for key, array in trained["mean"].state.items() if not key.startswith("error_")}
     old = detector_class("lstm_predictor").from_preset("quick", hidden=8, layers=1, **QUICK).restore(state)
-    monkeypatch.setattr(bands, "detector", lambda artifact: old)
+    monkeypatch.setattr(bands, "detector", lambda _: old)
     heard = Heard(*old.anomaly_score_and_map(hum(99)), ())
     app = drawn(lambda: bands.strange_bands({"lstm_predictor": made()}, {"lstm_predictor": heard}))
     assert not app.subheader
@@ -130,8 +130,8 @@ def test_the_lesson_shows_both_numbers_and_its_verdict_is_by_the_detectors_own(t
     clip, network = hum(97), trained[pooling]
     score, found = network.anomaly_score_and_map(clip)
     for page in (learn_pooling, learn_networks):
-        monkeypatch.setattr(page, "detector", lambda artifact: network)
-        monkeypatch.setattr(page, "heard", lambda artifact, waveform: Heard(score, found, ()))
+        monkeypatch.setattr(page, "detector", lambda _: network)
+        monkeypatch.setattr(page, "heard", lambda *_: Heard(score, found, ()))
     squared = trained["mean"].anomaly_map(clip).values
     errors, distance = squared.mean(axis=1), trained["mahalanobis"].anomaly_score(clip)
 
@@ -154,7 +154,7 @@ def test_the_lesson_shows_both_numbers_and_its_verdict_is_by_the_detectors_own(t
 
 
 def test_the_picture_of_a_windows_errors_keeps_the_scale_of_errors_when_the_score_is_a_distance(trained, monkeypatch):
-    monkeypatch.setattr(learn_pooling, "detector", lambda artifact: trained["mahalanobis"])
+    monkeypatch.setattr(learn_pooling, "detector", lambda _: trained["mahalanobis"])
     usual = float(trained["mahalanobis"].normal_errors.mean.mean())
     assert learn_pooling.usual_error(made(threshold=1.06)) == pytest.approx(usual)
     assert usual < 0.5
