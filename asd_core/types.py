@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar, final
+from typing import Literal, TypeAlias, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 IntArray: TypeAlias = npt.NDArray[np.int64]
+MapUnit: TypeAlias = Literal["error", "times_normal", "spreads"]
 DerivedArray = TypeVar("DerivedArray", bound=npt.NDArray[np.floating])
 
 
@@ -85,12 +86,17 @@ class AnomalyMap:
         Shape (n_steps,): the centre of each step in seconds.
     bands_hz
         Shape (n_bands,): centre frequencies in Hz; shape (1,) with NaN for a map over time only.
-    in_spreads
-        Whether values are in normal spreads above what is normal in the band (0 is normal, less than that is possible);
-        otherwise they are squared errors, or a detector's own unit.
+    unit
+        `error`: squared errors, or a detector's own unit; `times_normal`: errors as multiples of what is normal in the
+        band (1 is normal); `spreads`: normal spreads above what is normal in the band (0 is normal, less is possible).
     """
 
     values: FloatArray
     times_s: FloatArray
     bands_hz: FloatArray
-    in_spreads: bool = False
+    unit: MapUnit = "error"
+
+    @property
+    def in_spreads(self) -> bool:
+        """Whether 0 is normal and less than that is possible."""
+        return self.unit == "spreads"

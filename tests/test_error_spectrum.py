@@ -15,6 +15,7 @@ from asd_core.detectors.covariance import whitening_of
 from asd_core.detectors.error_spectrum import NormalErrors
 from asd_core.errors import InputError, TrainingStopped, UsageError
 from asd_core.features.log_mel import N_MELS
+from asd_core.types import AnomalyMap
 
 NETWORKS = ["lstm_predictor", "gru_autoencoder", "dcase_autoencoder"]
 SMALL = {"hidden": 8, "layers": 1, "epochs": 2, "windows_per_epoch": 64, "batch_size": 16}
@@ -66,7 +67,8 @@ def test_spreads_are_those_of_time_steps_and_of_clips(maps):
     np.testing.assert_allclose(found.frame_spread, steps.std(axis=0), rtol=1e-9)
     np.testing.assert_allclose(found.clip_spread, np.stack([each.mean(axis=0) for each in maps]).std(axis=0))
     np.testing.assert_allclose(found.in_spreads(maps[0]) * found.frame_spread + found.mean, maps[0])
-    np.testing.assert_allclose(found.out_of_spreads(found.in_spreads(maps[0])), maps[0])
+    for unit, values in (("spreads", found.in_spreads(maps[0])), ("times_normal", found.relative(maps[0]))):
+        np.testing.assert_allclose(found.errors_of(AnomalyMap(values, np.zeros(1), np.zeros(1), unit)), maps[0])
 
 
 def test_a_band_that_never_erred_is_not_divided_by_almost_nothing(maps):
@@ -78,6 +80,20 @@ def test_a_band_that_never_erred_is_not_divided_by_almost_nothing(maps):
     assert found.clip_spread[7] == pytest.approx(found.clip_spread.mean() * 0.01, rel=0.02)
     assert found.strangeness(louder)[7] == pytest.approx(1, rel=0.02)
     assert found.distance(louder) == pytest.approx(found.distance(quiet), abs=0.05)
+
+
+def test_relative_errors_are_multiples_of_what_is_normal_in_the_band(maps):
+    found = NormalErrors.of(maps)
+    np.testing.assert_allclose(np.mean([found.relative(each).mean(axis=0) for each in maps], axis=0), 1, rtol=1e-9)
+    np.testing.assert_allclose(found.relative(maps[0]), maps[0] / np.mean(maps, axis=(0, 1)), rtol=1e-9)
+
+
+def test_a_band_that_was_silent_in_training_counts_by_a_tenth_of_the_average_error(maps):
+    for each in maps:
+        each[:, 7] = 1e-9
+    found, errors = NormalErrors.of(maps), np.zeros((1, N_MELS))
+    errors[0, 7] = found.mean.mean()
+    assert found.relative(errors)[0, 7] == pytest.approx(10)
 
 
 def test_two_clips_are_enough_for_a_distance(maps):
@@ -108,21 +124,45 @@ def test_the_map_in_normal_spreads_gives_the_score(trained):
     np.testing.assert_allclose(trained.band_strangeness(found), strangeness, rtol=1e-6, atol=1e-9)
 
 
-def test_the_strange_bands_are_the_same_from_either_map(trained):
+def test_the_map_of_relative_errors_pools_to_the_score(trained):
+    relative = dataclasses.replace(trained, pooling="relative").restore(trained.state)
+    score, found = relative.anomaly_score_and_map(hum(91, knocks=1))
+    assert found.unit == "times_normal"
+    assert score == pytest.approx(found.values.mean(), rel=1e-12)
+
+
+def test_the_combined_score_is_the_geometric_mean_of_relative_errors_and_distance(trained):
+    combined = dataclasses.replace(trained, pooling="combined").restore(trained.state)
+    clip = hum(95, knocks=2)
+    every = trained.scores_by_pooling(clip)
+    assert combined.anomaly_score(clip) == pytest.approx(np.sqrt(every["relative"] * every["mahalanobis"]), rel=1e-12)
+    assert combined.anomaly_map(clip).unit == "times_normal"
+
+
+@pytest.mark.parametrize("pooling", ["mean", "relative", "combined"])
+def test_the_strange_bands_are_the_same_from_every_map(trained, pooling):
     clip = hum(92, knocks=2)
-    plain = dataclasses.replace(trained, pooling="mean").restore(trained.state)
-    found = plain.anomaly_map(clip)
+    other = dataclasses.replace(trained, pooling=pooling).restore(trained.state)
+    found = other.anomaly_map(clip)
     assert not found.in_spreads
     np.testing.assert_allclose(
-        plain.band_strangeness(found), trained.band_strangeness(trained.anomaly_map(clip)), rtol=1e-6, atol=1e-9
+        other.band_strangeness(found), trained.band_strangeness(trained.anomaly_map(clip)), rtol=1e-6, atol=1e-9
     )
+
+
+def test_the_autoencoder_scales_its_frames_where_asked():
+    clips = [hum(seed) for seed in range(6)]
+    scaled, raw = (untrained("dcase_autoencoder", scaling=kind).fit(clips) for kind in ("min_max", "none"))
+    assert (scaled.scales_frames, raw.scales_frames) == (True, False)
+    assert ("scale" in scaled.state, "scale" in raw.state) == (True, False)
+    assert 0 <= scaled.scaled_frames(clips[0]).min() < scaled.scaled_frames(clips[0]).max() <= 1
+    with pytest.raises(UsageError, match="scaling must be one of none, min_max"):
+        untrained("dcase_autoencoder", scaling="bands")
 
 
 def test_scores_by_distance_of_two_fits_compare_as_they_are(trained):
     assert trained.score_unit == 1.0
-    assert dataclasses.replace(trained, pooling="mean").restore(trained.state).score_unit != 1.0 or (
-        trained.name == "dcase_autoencoder"  # its errors are in decibels squared
-    )
+    assert dataclasses.replace(trained, pooling="mean").restore(trained.state).score_unit < 0.01
 
 
 def test_a_version_saved_without_errors_of_normal_clips_keeps_its_poolings_over_time(trained):

@@ -23,8 +23,8 @@ from asd_core.types import AnomalyMap, FloatArray, Waveform
 MIN_TRAINING_CLIPS = 2
 FEW_TRAINING_CLIPS = 30
 TIME_POOLINGS = ("mean", "std", "max", "gwrp")
-POOLINGS = (*TIME_POOLINGS, "mahalanobis")
-"""How a network's errors become one score; `mahalanobis` is that of the error spectrum, all others are over time."""
+POOLINGS = (*TIME_POOLINGS, "relative", "mahalanobis", "combined")
+"""How a network's errors become one score: over time as they are, or measured against the errors of normal clips."""
 GWRP_DECAY = 0.98
 
 State = dict[str, npt.NDArray[Any]]

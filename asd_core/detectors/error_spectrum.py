@@ -1,8 +1,9 @@
-"""The error spectrum of a clip, and how far it lies from those of normal clips.
+"""The error spectrum of a clip, measured against those of normal clips.
 
 A network's squared error, averaged over the clip's time, leaves one number per band: its error spectrum. The mean over
-bands as well, the usual score, is ruled by the bands with the largest errors, which are loud and noisy. The Mahalanobis
-distance weighs each band, and each combination of bands, by how it varies from one normal clip to the next; the
+bands as well, the usual score, is ruled by the bands with the largest errors, which are loud and noisy. Two ways out:
+relative errors, each as a multiple of what is normal in its band, so that every band counts alike; and the Mahalanobis
+distance, which weighs each band, and each combination of bands, by how it varies from one normal clip to the next; the
 baseline systems of the DCASE challenges from 2023 on offer it beside the mean (Harada et al. 2023, arXiv 2305.07828).
 """
 
@@ -18,10 +19,12 @@ from asd_core.detectors.contract import State, TensorSpec
 from asd_core.detectors.covariance import whitening_of
 from asd_core.errors import InputError
 from asd_core.features.log_mel import N_MELS
-from asd_core.types import Float32Array, FloatArray
+from asd_core.types import AnomalyMap, Float32Array, FloatArray
 
 _LEAST_SHARE = 0.01
 """Least spread of a band, as a share of the bands' average: what never varied is not divided by almost nothing."""
+_LEAST_ERROR_SHARE = 0.1
+"""Least normal error of a band, as a share of the bands' average: bands that were silent in training have none."""
 _TINY = 1e-30
 _NAMES = ("error_mean", "error_frame_spread", "error_clip_spread", "error_whitening")
 _SHAPES = ((N_MELS,), (N_MELS,), (N_MELS,), (N_MELS, N_MELS))
@@ -88,13 +91,23 @@ class NormalErrors:
         arrays = (self.mean, self.frame_spread, self.clip_spread, self.whitening)
         return {name: array.copy() for name, array in zip(_NAMES, arrays, strict=True)}
 
+    def relative(self, errors: FloatArray) -> FloatArray:
+        """Errors (n_steps, n_mels) as multiples of what is normal in each band, same shape: 1 on average."""
+        return errors / self._least_mean
+
+    @property
+    def _least_mean(self) -> FloatArray:
+        return np.maximum(self.mean, max(_LEAST_ERROR_SHARE * float(self.mean.mean()), _TINY))
+
     def in_spreads(self, errors: FloatArray) -> FloatArray:
         """Errors (n_steps, n_mels) in normal spreads of a time step above what is normal in each band; same shape."""
         return (errors - self.mean) / self.frame_spread
 
-    def out_of_spreads(self, values: FloatArray) -> FloatArray:
-        """Undo `in_spreads`."""
-        return values * self.frame_spread + self.mean
+    def errors_of(self, found: AnomalyMap) -> FloatArray:
+        """Errors (n_steps, n_mels) from which `relative` or `in_spreads` made a map."""
+        if found.unit == "times_normal":
+            return found.values * self._least_mean
+        return found.values * self.frame_spread + self.mean
 
     def strangeness(self, spectrum: FloatArray) -> FloatArray:
         """An error spectrum (n_mels,) in normal spreads of a clip above what is normal in each band; same shape."""

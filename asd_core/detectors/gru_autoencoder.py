@@ -42,7 +42,8 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer, Affine]"]):
             "windows_per_epoch": 5120,
             "learning_rate": 2e-3,
             "schedule": "cosine",
-            "conditioning": "bands",
+            "conditioning": "equal_bands",
+            "pooling": "combined",
         },
     }
 

@@ -37,7 +37,8 @@ class LstmPredictor(RecurrentDetector["tuple[LstmScorer, Affine]"]):
             "windows_per_epoch": 8192,
             "learning_rate": 2e-3,
             "schedule": "cosine",
-            "conditioning": "bands",
+            "conditioning": "equal_bands",
+            "pooling": "combined",
         },
     }
 

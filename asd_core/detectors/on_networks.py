@@ -41,7 +41,7 @@ from asd_core.detectors.silent_bands import SilentBands, loudest_frames_db
 from asd_core.errors import InputError, TrainingStopped, UsageError
 from asd_core.features.log_mel import HOP_LENGTH, frame_times_s, log_mel_frames, mel_band_centres_hz
 from asd_core.system.threads import one_blas_thread, torch_threads
-from asd_core.types import AnomalyMap, Float32Array, FloatArray, Waveform
+from asd_core.types import AnomalyMap, Float32Array, FloatArray, MapUnit, Waveform
 
 if TYPE_CHECKING:
     import torch
@@ -103,8 +103,9 @@ class NetworkDetector(Detector, Generic[Scorer]):
     epochs, batch_size, learning_rate, schedule, windows_per_epoch
         See `asd_core.detectors.networks.training.TrainingPlan`; 0 windows per epoch means all.
     pooling
-        How the errors become one score: mean (the report), std, max or gwrp over time; or mahalanobis, the distance of
-        the clip's error spectrum from those of normal clips.
+        How the errors become one score: mean (the report), std, max or gwrp over time; relative, the mean of errors
+        measured as multiples of what is normal in their band; mahalanobis, the distance of the clip's error spectrum
+        from those of normal clips; or combined, the geometric mean of these two.
     """
 
     epochs: int = 10
@@ -114,8 +115,6 @@ class NetworkDetector(Detector, Generic[Scorer]):
     windows_per_epoch: int = 0
     pooling: str = "mean"
 
-    scales_frames: ClassVar[bool] = True
-    """Whether the network sees decibels mapped to [0, 1]; otherwise raw ones, and the state holds no scale."""
     _fitted: tuple[MinMaxScale, State] | None = field(default=None, init=False, repr=False, compare=False)
     _silent_bands: SilentBands = field(default_factory=SilentBands.none, init=False, repr=False, compare=False)
     _normal_errors: NormalErrors | None = field(default=None, init=False, repr=False, compare=False)
@@ -134,6 +133,11 @@ class NetworkDetector(Detector, Generic[Scorer]):
         return (self._window_frames - 1) * HOP_LENGTH
 
     @property
+    def scales_frames(self) -> bool:
+        """Whether the network sees decibels mapped to [0, 1]; otherwise raw ones, and the state holds no scale."""
+        return True
+
+    @property
     def fitted(self) -> bool:
         """Whether there are weights to score with."""
         return self._fitted is not None
@@ -147,9 +151,9 @@ class NetworkDetector(Detector, Generic[Scorer]):
     def score_unit(self) -> float:
         """One squared decibel in the scale of the errors, which depends on the loudest and faintest training frame.
 
-        Distances have no unit: the errors' own spread is theirs.
+        Scores that are measured against the errors of normal clips have no unit.
         """
-        if self.pooling == "mahalanobis":
+        if self.pooling not in TIME_POOLINGS:
             return 1.0
         scale, _ = self._learned
         return (scale.high - scale.low) ** -2
@@ -297,10 +301,17 @@ class NetworkDetector(Detector, Generic[Scorer]):
 
     def _anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
         errors = self._step_errors(self.scaled_frames(clip)).astype(np.float64)
-        in_spreads = self.pooling == "mahalanobis"
-        values = self._errors_of_normal.in_spreads(errors) if in_spreads else errors
-        found = AnomalyMap(values, self._step_times_s(len(errors)), mel_band_centres_hz(), in_spreads)
+        values, unit = self._in_unit(errors)
+        found = AnomalyMap(values, self._step_times_s(len(errors)), mel_band_centres_hz(), unit)
         return self._pooled(errors, self.pooling), found
+
+    def _in_unit(self, errors: FloatArray) -> tuple[FloatArray, MapUnit]:
+        """The errors (n_steps, n_mels) of a clip as its map shows them, and their unit."""
+        if self.pooling in ("relative", "combined"):
+            return self._errors_of_normal.relative(errors), "times_normal"
+        if self.pooling == "mahalanobis":
+            return self._errors_of_normal.in_spreads(errors), "spreads"
+        return errors, "error"
 
     @final
     def scores_by_pooling(self, clip: Waveform) -> dict[str, float]:
@@ -313,7 +324,7 @@ class NetworkDetector(Detector, Generic[Scorer]):
 
     def error_spectrum(self, found: AnomalyMap) -> FloatArray:
         """Squared error of each band of a clip, mean over time, shape (n_mels,), from the clip's map."""
-        values = self._errors_of_normal.out_of_spreads(found.values) if found.in_spreads else found.values
+        values = found.values if found.unit == "error" else self._errors_of_normal.errors_of(found)
         spectrum: FloatArray = values.mean(axis=0)
         return spectrum
 
@@ -329,9 +340,11 @@ class NetworkDetector(Detector, Generic[Scorer]):
 
     def _pooled(self, errors: FloatArray, pooling: str) -> float:
         """One score from the errors (n_steps, n_mels) of a clip."""
-        if pooling == "mahalanobis":
-            return self._errors_of_normal.distance(errors.mean(axis=0))
-        return pool(errors.mean(axis=1), pooling=pooling)
+        if pooling in TIME_POOLINGS:
+            return pool(errors.mean(axis=1), pooling=pooling)
+        relative = float(self._errors_of_normal.relative(errors).mean())
+        distance = self._errors_of_normal.distance(errors.mean(axis=0))
+        return {"relative": relative, "mahalanobis": distance, "combined": float(np.sqrt(relative * distance))}[pooling]
 
     @property
     def normal_errors(self) -> NormalErrors | None:
@@ -342,7 +355,7 @@ class NetworkDetector(Detector, Generic[Scorer]):
     def _errors_of_normal(self) -> NormalErrors:
         if self._normal_errors is None:
             raise UsageError(
-                f"pooling mahalanobis needs the errors of normal clips, which this {self.title} was saved without; "
+                f"pooling {self.pooling} needs the errors of normal clips, which this {self.title} was saved without; "
                 "train it again, or take another pooling"
             )
         return self._normal_errors
@@ -359,7 +372,7 @@ class NetworkDetector(Detector, Generic[Scorer]):
             raise InputError("scale must rise: its second value above its first")
         normal_errors = NormalErrors.from_state(state)
         self._silent_bands, self._normal_errors, self._last = SilentBands.from_state(state), normal_errors, None
-        if self.pooling == "mahalanobis":
+        if self.pooling not in TIME_POOLINGS:
             _ = self._errors_of_normal  # refuses a state without them now, not at the first clip
         weights = {name: np.array(array) for name, array in state.items() if name not in _NOT_WEIGHTS}
         self._fitted = MinMaxScale(float(low), float(high)), weights

@@ -12,7 +12,7 @@ import streamlit as st
 
 from asd_core.data.simulated.record import MARKER_NAME
 from asd_core.detectors import detector_class
-from asd_core.detectors.contract import Progress
+from asd_core.detectors.contract import Detector, Progress
 from asd_core.errors import UsageError
 from asd_core.formats import TRAINED_ON_SIMULATED, counted, display_name, seconds_text
 from asd_core.jobs import queue as jobs
@@ -65,8 +65,11 @@ def job_title(job: Job) -> str:
 
 def epochs_per_fit(request: TrainingRequest) -> int:
     """Return the epochs of one fit: progress counts those of all fits, the detector's own and those without a fold."""
-    detector = detector_class(request.detector).from_preset(request.preset, **(request.settings or {}))
-    return int(getattr(detector, "epochs", 1))
+    return int(getattr(_detector_of(request), "epochs", 1))
+
+
+def _detector_of(request: TrainingRequest) -> Detector:
+    return detector_class(request.detector).from_preset(request.preset, **(request.settings or {}))
 
 
 def loss_figure(job: Job, events: Sequence[Progress]) -> None:
@@ -82,7 +85,7 @@ def loss_figure(job: Job, events: Sequence[Progress]) -> None:
     }
     if not known or job.request is None:
         return
-    scaled = getattr(detector_class(job.request.detector), "scales_frames", True)
+    scaled = getattr(_detector_of(job.request), "scales_frames", True)
     last = events[-1]
     figure = learning_curves(
         known,
