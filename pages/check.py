@@ -58,7 +58,7 @@ with open_page("pages/check.py") as chosen:
     old_note(listening)
     listening_panels(waveform, listening, results, title=title, key="player")
     mark_controls(waveform, title)
-    strange_bands(listening, results)
     spot_controls(chosen, waveform, listening, results, key="player")
+    strange_bands(listening, results)
     band_controls(waveform, listening)
     what_if_controls(chosen, waveform, listening, results)

@@ -304,7 +304,7 @@ def test_a_methods_costs_have_their_units(monkeypatch):
     monkeypatch.setattr(compare_figures, "_bytes_on_disk", lambda *_: 1_234_567)
     artifact = SimpleNamespace(manifest=SimpleNamespace(training=SimpleNamespace(seconds=75.0)), encoder_title=None)
     shown, plain = {}, {}
-    compare_figures._add_costs(SimpleNamespace(artifact=artifact, key="k"), 0.0123, shown, plain)
+    compare_figures._add_costs(SimpleNamespace(artifact=artifact, repooled=None, key="k"), 0.0123, shown, plain)
     assert shown["Trained in"] == "1 min 15 s"
     assert shown["Size on disk"] == "1.2 MB"
     assert shown[compare_figures.TIMED] == "12 ms"

@@ -229,6 +229,10 @@ class NetworkDetector(Detector, Generic[Scorer]):
     @abstractmethod
     def _step_times_s(self, n_steps: int) -> FloatArray: ...
 
+    def n_updates(self, n_windows: int) -> int:
+        """Count the updates of the weights that a training on so many windows makes."""
+        return self._plan().n_updates(n_windows)
+
     def _plan(self) -> TrainingPlan:
         return TrainingPlan(
             epochs=self.epochs,

@@ -42,10 +42,10 @@ def strange_bands(artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard])
         hz,
         [normal, *lines],
         x_title="Centre of the mel band (Hz)",
-        y_title="Normal spreads above normal",
+        y_title="Normal spreads",
         log_x=True,
         symlog_y=True,
-        height_px=280,
+        height_px=300,
     )
     st.altair_chart(chart, width="stretch", alt="Error of the whole clip in each band. " + ". ".join(texts))
     st.caption(

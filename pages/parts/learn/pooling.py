@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
-from asd_core.detectors.error_spectrum import NormalErrors, share_of_largest
+from asd_core.detectors.error_spectrum import share_of_largest
 from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.features.log_mel import mel_band_centres_hz
 from asd_core.formats import score_text, share_text
@@ -66,6 +66,7 @@ def from_errors_to_score(
         _over_time(artifact, errors, times_s, score, at=at, what=what)
     with over_bands:
         _over_bands(artifact, waveform)
+    _why_not_the_mean(artifact, waveform)
     pooled = POOLED[trained.pooling]
     label = f"{pooled.capitalize()} of {len(errors)} errors = score" if own == "mean" else "Distance = score"
     verdict(artifact, score, label)
@@ -117,7 +118,7 @@ def _over_bands(artifact: Artifact, waveform: Waveform) -> None:
             Line("this clip", spreads, DETECTOR_COLOURS[artifact.detector_name]),
         ],
         x_title="Centre of the mel band (Hz)",
-        y_title="Normal spreads above normal",
+        y_title="Normal spreads",
         log_x=True,
         symlog_y=True,
     )
@@ -130,20 +131,26 @@ def _over_bands(artifact: Artifact, waveform: Waveform) -> None:
         f"{frequency_text(float(hz[strangest]))}; the distance is {score_text(distance)}",
     )
     st.caption(f"The Mahalanobis distance of this spectrum is **{score_text(distance)}**; about 1 for a normal clip.")
-    st.markdown(_why_not_the_mean(normal, spectrum, spreads))
 
 
-def _why_not_the_mean(normal: NormalErrors, spectrum: FloatArray, spreads: FloatArray) -> str:
-    """Say, in this clip's numbers, what rules the mean and what the distance."""
+def _why_not_the_mean(artifact: Artifact, waveform: Waveform) -> None:
+    """Say, in this clip's numbers, what rules the mean and what the distance, where errors of normal clips are kept."""
+    trained = network(artifact)
+    normal = trained.normal_errors
+    if normal is None:
+        return
+    spectrum = trained.error_spectrum(heard(artifact, waveform).anomaly_map)
+    spreads = normal.strangeness(spectrum)
     strangest = int(spreads.argmax())
-    at = frequency_text(float(mel_band_centres_hz()[strangest]))
-    return (
-        f"**Why two?** In normal clips, {LOUDEST_BANDS} of the 128 bands hold "
-        f"{share_text(share_of_largest(normal.mean, LOUDEST_BANDS))} of all error: loud, noisy bands that no network "
-        f"can foresee. They rule the mean, whatever the machine does. Here the strangest band, near {at}, is "
-        f"{spreads[strangest]:.1f} normal spreads above what is normal there, and holds "
-        f"{share_text(float(spectrum[strangest] / spectrum.sum()))} of the error. The distance counts each band, and "
-        "each combination of bands, by how much it varies from one normal clip to the next."
+    of_normal = share_text(share_of_largest(normal.mean, LOUDEST_BANDS))
+    of_clip = share_text(float(spectrum[strangest] / spectrum.sum()))
+    st.markdown(
+        "**Why two?** In the mean a band counts by the size of its error, and errors are large where a machine is loud "
+        f"and noisy, whether it is well or not: in normal clips the {LOUDEST_BANDS} bands with the largest errors, a "
+        f"tenth of all, have {of_normal} of the sum. The strangest band of this clip, near "
+        f"{frequency_text(float(mel_band_centres_hz()[strangest]))}, is {spreads[strangest]:.1f} normal spreads above "
+        f"what is normal there, and has {of_clip} of the sum. The distance counts each band, and each combination of "
+        "bands, by how much it varies from one normal clip to the next."
     )
 
 

@@ -11,9 +11,10 @@ from asd_core.data.recordings import FOLDS
 from asd_core.detectors import DETECTOR_NAMES, detector_class
 from asd_core.detectors.contract import POOLINGS
 from asd_core.detectors.networks.training import SCHEDULES
-from asd_core.detectors.on_networks import CONDITIONINGS
+from asd_core.detectors.on_networks import CONDITIONINGS, NetworkDetector
 from asd_core.evaluation.thresholds import DEFAULT_RULE, n_needed
 from asd_core.features.encoders import ENCODER_IDS
+from asd_core.formats import seconds_text
 from asd_core.tasks.calibrate import MIN_TRAINING_CLIPS
 
 NOT_ASKED = ("threads",)
@@ -61,17 +62,22 @@ MEANINGS = {
     "conditioning": Meaning(
         "Conditioning in training",
         "none (the report); centre: each band is learned at mean 0, which keeps a high rate from driving the network "
-        "where it learns nothing; bands: at mean 0 and deviation 1, with a lower held-out loss after as many updates. "
-        "That is not always a better detector. Either is then put into the weights.",
+        "where it learns nothing; bands: at mean 0 and deviation 1, with a lower held-out loss after as many updates; "
+        "equal_bands: the same, each band's error in units of its own deviation. A lower loss is not always a better "
+        "detector. All are then put into the weights.",
         tuple(CONDITIONINGS),
     ),
-    "windows_per_epoch": Meaning("Windows per epoch", "Drawn anew in each epoch; 0 takes all. Fewer is faster."),
+    "windows_per_epoch": Meaning(
+        "Windows per epoch",
+        "Drawn anew in each epoch, some more than once where there are fewer; 0 takes each once. Fewer is faster.",
+    ),
     "pooling": Meaning(
-        "Pooling over time",
-        "How the error over time becomes one score: mean (the report's), std (its spread), max (its peak), gwrp (peaks "
-        "weigh more). None is best everywhere: std was better for an autoencoder on published unseen machines; on "
-        "simulated data it gains the autoencoder .05 of AUC, gains the LSTM nothing and costs the GRU .03; on a real "
-        "lathe it costs all three, .06 to .32. `evaluate MODEL --pooling std` tells for yours.",
+        "Pooling of the errors",
+        "How the errors become one score. mahalanobis: the distance of the clip's error spectrum from those of normal "
+        "clips, which gained for all three networks on two real machines and on simulated sound. Over time: mean (the "
+        "report's), std (its spread), max (its peak), gwrp (peaks weigh more); std was better for an autoencoder on "
+        "published unseen machines, and costs all three networks on a real lathe. `evaluate MODEL --pooling mean` "
+        "tells for yours.",
         tuple(POOLINGS),
     ),
     "window": Meaning("Window (frames of 32 ms)", "How many frames the network sees at once."),
@@ -158,6 +164,28 @@ def outlook(detector: str, n_clips: int) -> str:
         f":material/hourglass_empty: {counted}, of which a fifth is held out: {provisional} held-out clips are needed "
         f"for one at 10 % false alarms. Add normal clips up to {needed * FOLDS}, or choose {FOLDS} folds below: all "
         "clips then calibrate it, which takes about six times as long."
+    )
+
+
+def effort(detector: str, preset: str, last_s: float | None) -> str:
+    """Say before training how much a preset trains; empty for a detector that is fitted at once.
+
+    Parameters
+    ----------
+    last_s
+        Seconds that the last training of this kind took here; None where there was none.
+    """
+    chosen = detector_class(detector).from_preset(preset)
+    if not isinstance(chosen, NetworkDetector):
+        return ""
+    if chosen.windows_per_epoch:
+        steps = f"{chosen.n_updates(chosen.windows_per_epoch):,} updates of the weights, however many clips there are"
+    else:
+        steps = f"{chosen.epochs} passes over all windows of the clips: time grows with their number"
+    took = "" if last_s is None else f" The last such training here took {seconds_text(round(last_s))} in all."
+    return (
+        f":material/timer: {preset}: {steps}. A training begins by timing a few updates on this machine, says how long "
+        f"all will take, and can be stopped then.{took}"
     )
 
 

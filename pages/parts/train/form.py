@@ -18,7 +18,8 @@ from asd_core.formats import display_name
 from asd_core.jobs import queue as jobs
 from asd_core.system.places import artifacts_dir
 from asd_core.tasks.train import TrainingRequest
-from pages.parts.train.fields import ask, ask_folds, changed_settings, default_folds, detector_titles, outlook
+from pages.parts.train.fields import ask, ask_folds, changed_settings, default_folds, detector_titles, effort, outlook
+from pages.parts.train.runs import last_took_s
 from pages.shared.choices import choose, go, switch
 from pages.shared.data_sets import choose_machine, indexed, known_sets, set_title, tree_stamp
 from pages.shared.frame import PROJECT
@@ -83,9 +84,11 @@ def _choose_detector() -> tuple[str, str]:
         PRESETS,
         key="train_preset",
         place=right,
-        help="Where the hyper-parameters start from. quick: a minute or so for a small data set. paper: ten to a "
-        "hundred times as long.",
+        help="Where the hyper-parameters start from. quick counts updates of the weights, so that small data sets are "
+        "learned as well as large ones: minutes for a network. paper: the report's epochs, hours on its data.",
     )
+    if text := effort(detector, preset, last_took_s(detector, preset)):
+        st.caption(text)
     if preset == "quick":
         st.caption(f"Where quick differs from paper: {unlike_paper_text(detector_class(detector))}.")
     with st.expander("What this detector does", icon=":material/info:"):

@@ -16,6 +16,7 @@ from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
 from asd_core.jobs.listing import list_jobs
 from asd_core.jobs.table import Job
+from asd_core.tasks.train import TrainingRequest
 from pages.parts.train.live import job_title, loss_figure
 from pages.shared.cache import summary
 from pages.shared.cards import calibration_marks, promise_text, threshold_origin
@@ -66,10 +67,26 @@ def _choice(job: Job) -> str:
 
 
 def _took(job: Job) -> str:
+    seconds = _took_s(job)
+    return MISSING if seconds is None else seconds_text(round(seconds, 1))
+
+
+def _took_s(job: Job) -> float | None:
     began, ended = job.status.began_at, job.status.ended_at
     if began is None or ended is None:
-        return MISSING
-    return seconds_text(round((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds(), 1))
+        return None
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
+
+
+def last_took_s(detector: str, preset: str) -> float | None:
+    """Seconds of the last finished training of a detector by a preset, started here with nothing changed; or None."""
+
+    def is_alike(request: TrainingRequest | None) -> bool:
+        if request is None or request.settings or request.folds is not None or request.resume:
+            return False
+        return (request.detector, request.preset) == (detector, preset)
+
+    return next((_took_s(job) for job in list_jobs() if job.state == "done" and is_alike(job.request)), None)
 
 
 def _details(job: Job) -> None:

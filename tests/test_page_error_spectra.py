@@ -1,0 +1,160 @@
+"""Maps in normal spreads, strange bands, and the lesson from errors to a score: labels, scales and figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from made_up import CALIBRATION
+from printed import after, before, drawn, figures, line_with, metrics_of, text_of
+from sounds import hum
+
+from asd_core.detectors import detector_class
+from asd_core.detectors.error_spectrum import share_of_largest
+from asd_core.errors import UsageError
+from asd_core.evaluation.thresholds import Threshold
+from asd_core.formats import score_text
+from asd_core.reports.plots import map_limit
+from asd_core.types import AnomalyMap
+from pages.parts.check import bands, spot
+from pages.parts.learn import networks as learn_networks
+from pages.parts.learn import pooling as learn_pooling
+from pages.shared import listening
+from pages.shared.cache import Heard
+
+QUICK = {"epochs": 2, "windows_per_epoch": 64, "batch_size": 16}
+CONFORMAL = Threshold(1.5, "conformal", False, 0.1, 31)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A small network that pools by its error spectrum, and one of the same weights that pools by the mean."""
+    clips = [hum(seed) for seed in range(12)]
+    by_pooling = {}
+    for pooling in ("mahalanobis", "mean"):
+        kind = detector_class("lstm_predictor")
+        by_pooling[pooling] = kind.from_preset("quick", hidden=8, layers=1, pooling=pooling, **QUICK).fit(clips)
+    return by_pooling
+
+
+def made(threshold: float = 1.5, title: str = "A"):
+    return SimpleNamespace(
+        title=title,
+        detector_name="lstm_predictor",
+        threshold=replace(CONFORMAL, value=threshold),
+        manifest=SimpleNamespace(calibration=CALIBRATION),
+        folder=Path("a"),
+        digest="a",
+    )
+
+
+def spreads(low: float = -1.0) -> Heard:
+    """A map in normal spreads whose second step is the highest in its last band, and below normal elsewhere."""
+    values = np.full((3, 2), low)
+    values[1, -1] = 3.25
+    return Heard(0.9, AnomalyMap(values, np.array([0.48, 1.44, 2.4]), np.array([150.0, 2000.0]), in_spreads=True), ())
+
+
+def test_a_map_in_normal_spreads_has_one_scale_whatever_the_threshold_and_the_clip():
+    assert map_limit(np.full((2, 2), -3.0), 1.06, in_spreads=True) == 12.0
+    assert map_limit(np.full((2, 2), 90.0), None, in_spreads=True) == 12.0
+    assert map_limit(np.ones((2, 2)), 0.5) == 6.0
+    assert listening._scale_texts(1.06, 12.0, in_spreads=True) == ("normal", "12 spreads")
+    assert listening._scale_texts(0.5, 6.0, in_spreads=False) == ("0", "12 × threshold")
+
+
+def test_the_strangest_place_of_a_map_in_spreads_is_told_with_its_distance_from_normal():
+    text = listening.loudest_text(spreads())
+    assert text == "strangest at 1.44 s near 2.0 kHz: 3.2 normal spreads above what is normal there"
+    assert listening.spreads_text(-0.46) == "0.5 normal spreads below what is normal there"
+
+
+def test_a_maps_label_says_whether_it_is_squared_error_or_normal_spreads():
+    panel = listening._map_panel(made(), spreads(), hum(0))
+    assert panel.label == "A: error above what is normal in its band"
+    assert (panel.scale.low, panel.scale.high) == ("normal", "12 spreads")
+    squared = spreads()
+    plain = replace(squared, anomaly_map=replace(squared.anomaly_map, in_spreads=False))
+    assert listening._map_panel(made(), plain, hum(0)).label == "A: error"
+
+
+def test_the_place_to_hear_first_is_the_highest_of_a_map_that_lies_below_normal_everywhere():
+    seconds, hz = spot._place(hum(0), {}, {"a": Heard(0.1, spreads(-9.0).anomaly_map, ())}, "no player")
+    assert (seconds, hz) == (1.44, 2000.0)
+
+
+def test_the_chart_of_strange_bands_names_the_strangest_one_of_each_network(trained, monkeypatch):
+    monkeypatch.setattr(bands, "detector", lambda _: trained["mahalanobis"])
+    clip = hum(99)
+    score, found = trained["mahalanobis"].anomaly_score_and_map(clip)
+    strangeness = trained["mahalanobis"].band_strangeness(found)
+    heard = {"lstm_predictor": Heard(score, found, ())}
+    app = drawn(lambda: bands.strange_bands({"lstm_predictor": made()}, heard))
+    line = line_with(text_of(app), "normal spreads")
+    assert after(line, "A:") == f"{abs(strangeness.max()):.1f}"
+    assert f"{strangeness.max():.1f} normal spreads" in app.get("vega_lite_chart")[0].proto.alt
+
+
+def test_a_network_without_errors_of_normal_clips_has_no_chart_of_bands(trained, monkeypatch):
+    state = {key: array for key, array in trained["mean"].state.items() if not key.startswith("error_")}
+    old = detector_class("lstm_predictor").from_preset("quick", hidden=8, layers=1, **QUICK).restore(state)
+    monkeypatch.setattr(bands, "detector", lambda _: old)
+    heard = Heard(*old.anomaly_score_and_map(hum(99)), ())
+    app = drawn(lambda: bands.strange_bands({"lstm_predictor": made()}, {"lstm_predictor": heard}))
+    assert not app.subheader
+    assert not app.get("vega_lite_chart")
+    with pytest.raises(UsageError, match="train it again"):
+        old.band_strangeness(heard.anomaly_map)
+
+
+def test_an_error_spectrum_is_the_mean_over_time_of_the_squared_errors_whatever_the_maps_unit(trained):
+    clip = hum(98)
+    squared = trained["mean"].anomaly_map(clip)
+    in_spreads = trained["mahalanobis"].anomaly_map(clip)
+    assert in_spreads.in_spreads
+    expected = squared.values.mean(axis=0)
+    np.testing.assert_allclose(trained["mean"].error_spectrum(squared), expected)
+    np.testing.assert_allclose(trained["mahalanobis"].error_spectrum(in_spreads), expected, rtol=1e-9)
+
+
+def test_the_share_of_the_largest_errors_is_of_their_sum():
+    assert share_of_largest(np.array([1.0, 5.0, 2.0, 2.0]), 1) == 0.5
+    assert share_of_largest(np.array([1.0, 5.0, 2.0, 2.0]), 3) == 0.9
+
+
+@pytest.mark.parametrize("pooling", ["mahalanobis", "mean"])
+def test_the_lesson_shows_both_numbers_and_its_verdict_is_by_the_detectors_own(trained, monkeypatch, pooling):
+    clip, network = hum(97), trained[pooling]
+    score, found = network.anomaly_score_and_map(clip)
+    for page in (learn_pooling, learn_networks):
+        monkeypatch.setattr(page, "detector", lambda _: network)
+        monkeypatch.setattr(page, "heard", lambda *_: Heard(score, found, ()))
+    squared = trained["mean"].anomaly_map(clip).values
+    errors, distance = squared.mean(axis=1), trained["mahalanobis"].anomaly_score(clip)
+
+    def lesson():
+        learn_pooling.from_errors_to_score(made(), clip, errors, found.times_s, at=0, what="predictions")
+
+    app = drawn(lesson)
+    text = text_of(app)
+    assert f"**{score_text(float(squared.mean()))}**" in line_with(text, "errors is")
+    assert f"**{score_text(distance)}**" in line_with(text, "The Mahalanobis distance")
+    assert ("second" if pooling == "mahalanobis" else "first") in line_with(text, "Two ways lead")
+    assert next(iter(metrics_of(app).values())) == score_text(score)
+    line = line_with(text, "Why two?")
+    normal, spectrum = network.normal_errors, squared.mean(axis=0)
+    strangest = int(normal.strangeness(spectrum).argmax())
+    loudest = np.sort(normal.mean)[-13:].sum() / normal.mean.sum()
+    assert after(line, "a tenth of all, have") == f"{100 * loudest:.1f}"
+    assert before(line, "normal spreads above") == f"{normal.strangeness(spectrum).max():.1f}"
+    assert figures(line.split("normal there, and has")[1])[0] == f"{100 * spectrum[strangest] / spectrum.sum():.1f}"
+
+
+def test_the_picture_of_a_windows_errors_keeps_the_scale_of_errors_when_the_score_is_a_distance(trained, monkeypatch):
+    monkeypatch.setattr(learn_pooling, "detector", lambda _: trained["mahalanobis"])
+    usual = float(trained["mahalanobis"].normal_errors.mean.mean())
+    assert learn_pooling.usual_error(made(threshold=1.06)) == pytest.approx(usual)
+    assert usual < 0.5
