@@ -112,7 +112,7 @@ def _scene(key: RecordingKey, seed: int) -> Scene:
     return Scene(
         machine=machine,
         entropy=(_SOUND_DOMAIN, seed, key.day),
-        session_entropy=(_SESSION_DOMAIN, seed),
+        session_entropy=(_SESSION_DOMAIN, seed, key.day),
         session=0,
         busy_db=None,
         n_events=int(rng.poisson(machine.event_rate * key.length_s / CLIP_S)),
