@@ -17,6 +17,7 @@ from asd_core.data.simulated.bench import SIZES, BenchSize, ClipKey, IdCounts, r
 from asd_core.data.simulated.record import Fault, load_mask, read_simulated
 from asd_core.data.simulated.scenes import KINDS, MACHINES
 from asd_core.data.simulated.slide_rail import render
+from asd_core.data.simulated.writing import anomaly_mask, to_pcm16
 from asd_core.errors import DataSetError, UsageError
 from asd_core.features.log_mel import log_mel, mel_band_centres_hz
 from asd_core.system.disk import MIN_FREE_BYTES
@@ -94,7 +95,7 @@ def test_another_seed_gives_other_clips():
 def test_a_clip_does_not_depend_on_the_clips_before_it(tiny):
     last_first = render_clip(anomaly(2, "06"), seed=3)
     written, _ = sf.read(tiny / anomaly(2, "06").relative_path, dtype="int16")
-    assert np.array_equal(bench.to_pcm16(last_first.samples), written)
+    assert np.array_equal(to_pcm16(last_first.samples), written)
 
 
 def test_all_clips_differ(tiny):
@@ -219,7 +220,7 @@ def test_masks_mark_what_the_fault_changes(tiny):
 @pytest.mark.parametrize("index", range(3))
 def test_strong_faults_have_their_energy_inside_the_mask(index):
     clip = render_clip(anomaly(index), severity_offset_db=6.0)
-    mask = bench.anomaly_mask(clip)
+    mask = anomaly_mask(clip.samples, clip.twin)
     change = np.abs(10 ** (log_mel(clip.samples) / 10) - 10 ** (log_mel(clip.twin) / 10))
     assert mask.mean() > 0.003
     assert change[mask].mean() > 5 * change[~mask].mean()
@@ -257,6 +258,25 @@ def test_every_fault_fades_into_the_healthy_machine(kind, machine_id):
 def test_the_twin_of_a_faulty_clip_is_a_healthy_scene():
     scene = bench._scene(anomaly(2), 0, 0.0)
     assert np.array_equal(render(scene)[1], render(replace(scene, kind=None))[0])
+
+
+def test_a_long_scene_is_one_rendering_at_the_level_of_a_clip_from_beginning_to_end():
+    scene = replace(bench._scene(ClipKey("00", "train", "normal", 1), 0, 0.0), busy_db=None, n_events=0)
+    short, long = render(scene)[0], render(replace(scene, length_s=60.0))[0]
+    assert (short.size, long.size) == (160_000, 960_000)
+    rms = np.sqrt(np.mean(long.reshape(6, -1) ** 2, axis=1))
+    assert rms == pytest.approx(np.sqrt(np.mean(short**2)), rel=0.25)
+    assert np.abs(np.diff(long)).max() < 1.5 * np.abs(np.diff(short)).max()  # no seam
+
+
+def test_friction_changes_by_what_warming_says_from_beginning_to_end():
+    scene = replace(bench._scene(ClipKey("06", "train", "normal", 2), 0, 0.0), busy_db=None, n_events=0, length_s=60.0)
+    quiet_room = replace(scene, machine=replace(scene.machine, friction_db=0.0, motor_rms=0.0))
+    steady, warmed = render(quiet_room)[0], render(replace(quiet_room, warming_db=-6.0))[0]
+    change_db = [
+        20 * np.log10(np.std(warmed[part]) / np.std(steady[part])) for part in (slice(48_000), slice(-48_000, None))
+    ]
+    assert change_db == pytest.approx([-0.15, -5.85], abs=0.15)
 
 
 def clip_statistics(keys, **options):

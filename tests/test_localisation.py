@@ -5,7 +5,8 @@ import pytest
 from sounds import PROJECT
 
 from asd_core.artifacts.store import open_artifact
-from asd_core.data.simulated.bench import ClipKey, anomaly_mask, render_clip
+from asd_core.data.simulated.bench import ClipKey, render_clip
+from asd_core.data.simulated.writing import anomaly_mask
 from asd_core.errors import InputError, UndefinedMetricError
 from asd_core.evaluation.localisation import (
     localise,
@@ -260,6 +261,9 @@ def test_the_trained_predictor_points_at_simulated_knocks():
     detector = open_artifact(folder).detector()
     rendered = [render_clip(ClipKey("00", "test", "anomaly", index)) for index in (0, 3, 6, 9)]
     assert {clip.kind for clip in rendered} == {"rail"}
-    rated = [localise(detector.anomaly_map(Waveform(clip.samples)), anomaly_mask(clip)) for clip in rendered]
+    rated = [
+        localise(detector.anomaly_map(Waveform(clip.samples)), anomaly_mask(clip.samples, clip.twin))
+        for clip in rendered
+    ]
     assert min(clip.pixel_auc for clip in rated) > 0.7
     assert sum(bool(clip.hits) for clip in rated) >= 2

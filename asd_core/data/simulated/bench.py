@@ -6,32 +6,25 @@ unknown for real recordings: each anomalous clip's fault, its severity, and wher
 
 from __future__ import annotations
 
-import json
-import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import scipy
-import soundfile as sf
 
-from asd_core.data.simulated.record import MARKER_NAME, MASKS_NAME, Fault, read_simulated
 from asd_core.data.simulated.scenes import KINDS, MACHINES, N_SESSIONS, Scene
 from asd_core.data.simulated.slide_rail import render
+from asd_core.data.simulated.writing import ClipWriter, Recipe, anomaly_mask, to_pcm16, wav_bytes, write_simulated
 from asd_core.errors import DataSetError
-from asd_core.system.disk import check_free_disk
-from asd_core.system.typed_json import to_json
-from asd_core.types import SR, BoolArray, Float32Array
+from asd_core.types import SR, Float32Array
 
 GENERATOR_VERSION = 1
 """Rises when the same seed gives other samples."""
 MACHINE_TYPE = "slider"
-MASK_STEP_DB = 3.0
-CLIP_BYTES = 44 + 2 * 10 * SR
+CLIP_BYTES = wav_bytes(10 * SR)
 """Size of a 10-s clip of 16 bit with its header."""
 
 Split: TypeAlias = Literal["train", "test"]
@@ -192,23 +185,10 @@ def write_bench(
         Too little room on the disk; nothing has been rendered.
     """
     chosen = _size_named(size)
-    root = Path(root).resolve()
-    header = _header(chosen, seed, severity_offset_db)
-    if _is_complete(root, header, chosen):
-        return root
-    check_free_disk(chosen.n_bytes, root)
-    staging = root.with_name(f".{root.name}.partial-{uuid.uuid4().hex[:8]}")
-    try:
-        staging.mkdir(parents=True)
-        _write_clips(staging, chosen, seed, severity_offset_db, header, on_progress or _no_progress)
-        _publish(staging, root)
-    except (OSError, sf.SoundFileError) as error:
-        if _is_complete(root, header, chosen):  # another process was faster
-            return root
-        raise DataSetError(f"cannot write the simulated bench to {root}: {error}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return root
+    paths = tuple(key.relative_path for key in clip_keys(chosen))
+    recipe = Recipe(_header(chosen, seed, severity_offset_db), paths, chosen.n_bytes)
+    render_all = partial(_write_clips, size=chosen, seed=seed, severity_offset_db=severity_offset_db)
+    return write_simulated(root, recipe, render_all, on_progress=on_progress)
 
 
 def _size_named(size: str | BenchSize) -> BenchSize:
@@ -217,10 +197,6 @@ def _size_named(size: str | BenchSize) -> BenchSize:
     if size not in SIZES:
         raise DataSetError(f"size must be one of {', '.join(SIZES)}, got {size!r}")
     return SIZES[size]
-
-
-def _no_progress(_n_done: int, _n_clips: int) -> None:
-    pass
 
 
 def _header(size: BenchSize, seed: int, severity_offset_db: float) -> dict[str, Any]:
@@ -241,24 +217,6 @@ def _header(size: BenchSize, seed: int, severity_offset_db: float) -> dict[str, 
     }
 
 
-def _is_complete(root: Path, header: dict[str, Any], size: BenchSize) -> bool:
-    """Whether the bench is there (no or an empty folder: it is not); anything else is refused."""
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return False
-    found = read_simulated(root) if root.is_dir() else None
-    if found is None:
-        raise DataSetError(f"{root} holds something else than a simulated bench; name a new or empty folder")
-    differing = [name for name, value in header.items() if found.recipe.get(name) != value]
-    if differing:
-        raise DataSetError(
-            f"{root} holds another simulated bench (it differs in {', '.join(differing)}); name a new or empty folder"
-        )
-    missing = [key.relative_path for key in clip_keys(size) if not (root / key.relative_path).is_file()]
-    if missing or not (root / MASKS_NAME).is_file():
-        raise DataSetError(f"{root} is a simulated bench with files missing; delete it and simulate again")
-    return True
-
-
 def clip_keys(size: BenchSize) -> Iterator[ClipKey]:
     """Name every clip of a size, in the order of writing."""
     for machine_id, counts in size.ids.items():
@@ -272,45 +230,10 @@ def clip_keys(size: BenchSize) -> Iterator[ClipKey]:
                 yield ClipKey(machine_id, split, label, index)
 
 
-def _write_clips(
-    folder: Path,
-    size: BenchSize,
-    seed: int,
-    severity_offset_db: float,
-    header: dict[str, Any],
-    on_progress: Callable[[int, int], None],
-) -> None:
-    """Write the clips, then the masks, and the marker last."""
-    for split in ("train", "test"):
-        (folder / MACHINE_TYPE / split).mkdir(parents=True)
-    faults: dict[str, Fault] = {}
-    masks: dict[str, npt.NDArray[np.uint8]] = {}
-    for n_done, key in enumerate(clip_keys(size), start=1):
+def _write_clips(writer: ClipWriter, *, size: BenchSize, seed: int, severity_offset_db: float) -> None:
+    for key in clip_keys(size):
         clip, path = render_clip(key, seed=seed, severity_offset_db=severity_offset_db), key.relative_path
-        sf.write(folder / path, to_pcm16(clip.samples), SR, subtype="PCM_16", format="WAV")
+        writer.write(path, to_pcm16(clip.samples))
         if clip.kind is not None and clip.severity_db is not None:
-            masks[path] = np.packbits(anomaly_mask(clip))
-            faults[path] = Fault(clip.kind, round(clip.severity_db, 3), f"{MASKS_NAME}#{path}")
-        on_progress(n_done, size.n_clips)
-    np.savez_compressed(folder / MASKS_NAME, allow_pickle=False, **masks)
-    anomalous = {path: to_json(fault) for path, fault in faults.items()}
-    marker = json.dumps({**header, "anomalous": anomalous}, indent=1, allow_nan=False)
-    (folder / MARKER_NAME).write_text(marker + "\n", encoding="utf-8")
-
-
-def _publish(staging: Path, root: Path) -> None:
-    if root.exists():
-        root.rmdir()  # empty, or it fails
-    staging.rename(root)
-
-
-def to_pcm16(samples: Float32Array) -> npt.NDArray[np.int16]:
-    """Round to 16-bit steps; what exceeds full scale is clipped."""
-    return np.asarray(np.clip(np.rint(samples * 32768.0), -32768, 32767), np.int16)
-
-
-def anomaly_mask(clip: RenderedClip) -> BoolArray:
-    """Mark where the fault changes the log-mel spectrogram by 3 dB or more, shape (n_frames, n_mels)."""
-    from asd_core.features.log_mel import log_mel
-
-    return np.asarray(np.abs(log_mel(clip.samples) - log_mel(clip.twin)) >= MASK_STEP_DB, np.bool_)
+            mask = anomaly_mask(clip.samples, clip.twin)
+            writer.note(path, kind=clip.kind, severity_db=clip.severity_db, mask=mask)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asd_core.data.simulated.scenes import Scene, rng_of
-from asd_core.data.simulated.synthesis import CLIP_S, CONTROL_S
+from asd_core.data.simulated.synthesis import control_times
 from asd_core.types import FloatArray
 
 
@@ -17,6 +17,8 @@ class Motion:
 
     Parameters
     ----------
+    times_s
+        The control times.
     starts_s, ends_s
         Of each stroke.
     speed
@@ -25,6 +27,7 @@ class Motion:
         At each control time, in [0, 1] along the rail: out on even strokes, back on odd ones.
     """
 
+    times_s: FloatArray
     starts_s: FloatArray
     ends_s: FloatArray
     speed: FloatArray
@@ -67,7 +70,7 @@ def move(scene: Scene, deformation: Deformation) -> Motion:
     rng = rng_of(scene, 5)
     program_s = np.asarray(scene.machine.program_s)
     cycle_s = float(program_s.sum())
-    n_cycles = int(2 * CLIP_S / cycle_s) + 3
+    n_cycles = int(2 * scene.length_s / cycle_s) + 3
     spans_s = np.tile(program_s, (n_cycles, 1)) * (1 + 0.03 * rng.standard_normal())  # (n_strokes, 2)
     ramp_s = rng.uniform(0.05, 0.10)
     first_s = -rng.random() * cycle_s
@@ -77,21 +80,25 @@ def move(scene: Scene, deformation: Deformation) -> Motion:
     spans_s *= np.clip(1 + deformation.amount * uneven, 0.6, 1.9)
     starts_s = first_s + np.concatenate([[0.0], np.cumsum(spans_s.sum(axis=1))[:-1]])
     ends_s = starts_s + spans_s[:, 0]
+    times_s = control_times(scene.n_samples)
     corners_s = np.stack([starts_s, starts_s + ramp_s, ends_s - ramp_s, ends_s], axis=1).reshape(-1)
-    speed = np.interp(CONTROL_S, corners_s, np.tile([0.0, 1.0, 1.0, 0.0], starts_s.size))
+    speed = np.interp(times_s, corners_s, np.tile([0.0, 1.0, 1.0, 0.0], starts_s.size))
     out_and_back = np.tile([0.0, 1.0, 1.0, 0.0], (starts_s.size + 1) // 2)[: 2 * starts_s.size]
-    place = np.interp(CONTROL_S, np.stack([starts_s, ends_s], axis=1).reshape(-1), out_and_back)
-    speed *= _stalls(starts_s, ends_s, deformation, rng)
-    return Motion(starts_s, ends_s, speed, place)
+    place = np.interp(times_s, np.stack([starts_s, ends_s], axis=1).reshape(-1), out_and_back)
+    if deformation.amount:
+        speed *= _stalls(times_s, starts_s, ends_s, deformation, rng)
+    return Motion(times_s, starts_s, ends_s, speed, place)
 
 
-def _stalls(starts_s: FloatArray, ends_s: FloatArray, deformation: Deformation, rng: np.random.Generator) -> FloatArray:
-    """Factors on the speed at each control time: a slipping belt loses its grip once a stroke."""
-    shares, widths_s = rng.uniform(0.2, 0.8, starts_s.size), rng.uniform(0.03, 0.09, starts_s.size)
+def _stalls(
+    times_s: FloatArray, starts_s: FloatArray, ends_s: FloatArray, deformation: Deformation, rng: np.random.Generator
+) -> FloatArray:
+    """Make factors on the speed at each control time: a slipping belt loses its grip once a stroke."""
+    centres_s = starts_s + rng.uniform(0.2, 0.8, starts_s.size) * (ends_s - starts_s)
+    widths_s = rng.uniform(0.03, 0.09, starts_s.size)
     depths = deformation.amount * rng.uniform(0.3, 0.9, starts_s.size)
-    factors = np.ones(CONTROL_S.size)
-    if deformation.amount == 0.0:
-        return factors
-    for centre_s, width_s, depth in zip(starts_s + shares * (ends_s - starts_s), widths_s, depths, strict=True):
-        factors *= 1 - depth * np.exp(-0.5 * ((CONTROL_S - centre_s) / width_s) ** 2)
+    factors = np.ones(times_s.size)
+    for centre_s, width_s, depth in zip(centres_s, widths_s, depths, strict=True):
+        near = slice(*np.searchsorted(times_s, [centre_s - 6 * width_s, centre_s + 6 * width_s]))
+        factors[near] *= 1 - depth * np.exp(-0.5 * ((times_s[near] - centre_s) / width_s) ** 2)
     return factors

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asd_core.types import SR
+
+CLIP_S = 10.0
+"""Length of a bench's clips."""
 N_SESSIONS = 7
 KINDS = ("rail", "grease", "belt")
 
@@ -136,6 +140,10 @@ class Scene:
         Number of clanks, voices and beeps.
     kind, severity_db
         The fault, one of `KINDS`, and its grade; None: healthy.
+    length_s
+        A multiple of 8 ms; the machine runs without a break for all of it.
+    warming_db
+        By how much friction changes from beginning to end, as the machine warms up.
     """
 
     machine: SlideRail
@@ -146,6 +154,13 @@ class Scene:
     n_events: int
     kind: str | None
     severity_db: float
+    length_s: float = CLIP_S
+    warming_db: float = 0.0
+
+    @property
+    def n_samples(self) -> int:
+        """Samples at `SR`."""
+        return round(self.length_s * SR)
 
 
 def rng_of(scene: Scene, stream: int) -> np.random.Generator:

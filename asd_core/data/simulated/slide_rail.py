@@ -16,7 +16,6 @@ from asd_core.data.simulated.motion import HEALTHY, Deformation, Motion, belt_de
 from asd_core.data.simulated.scenes import Scene, rng_of
 from asd_core.data.simulated.surroundings import disturbances, session_noise
 from asd_core.data.simulated.synthesis import (
-    CONTROL_S,
     FRICTION_ROLL,
     Complex64Array,
     add_at,
@@ -43,9 +42,9 @@ def render(scene: Scene) -> tuple[Float32Array, Float32Array]:
     Returns
     -------
     samples, twin
-        Each of shape (N_SAMPLES,), float32, full scale is 1; the same array twice for a healthy scene.
+        Each of shape (scene.n_samples,), float32, full scale is 1; the same array twice for a healthy scene.
     """
-    half = white_half_spectrum(rng_of(scene, 0))
+    half = white_half_spectrum(scene.n_samples, rng_of(scene, 0))
     surroundings = session_noise(half, scene) + disturbances(half, scene)
     friction = _friction_noise(half, scene)
     twin = surroundings + _machine_sound(friction, scene, move(scene, HEALTHY), HEALTHY)
@@ -70,7 +69,8 @@ def _friction_noise(half: Complex64Array, scene: Scene) -> Float32Array:
 def _machine_sound(friction: Float32Array, scene: Scene, motion: Motion, deformation: Deformation) -> Float32Array:
     """Friction, motor and gear follow the speed; joints click, and a thud ends each stroke."""
     rng = rng_of(scene, 7)
-    sound = friction * expand(motion.speed)
+    warmth_db = scene.warming_db * motion.times_s / scene.length_s
+    sound = friction * expand(motion.speed * 10 ** (warmth_db / 20))
     sound += _motor_and_gear(scene, motion, deformation, rng)
     thud = ring(rng.uniform(70, 190, 3), rng.uniform(0.012, 0.03, 3), 0.004 * rng.uniform(0.3, 0.6, 3), rng)
     peak = _KNOCK_PEAK * 10 ** (_KNOCK_SD_DB * rng.standard_normal() / 20)
@@ -98,7 +98,7 @@ def _motor_and_gear(scene: Scene, motion: Motion, deformation: Deformation, rng:
     """Make a tone with two overtones and the gear's lines; pitch and strength follow the speed."""
     machine = scene.machine
     full_hz = machine.motor_hz * (1 + 0.003 * rng.standard_normal())
-    wobble = deformation.wobble_depth * np.sin(2 * np.pi * deformation.wobble_hz * CONTROL_S)
+    wobble = deformation.wobble_depth * np.sin(2 * np.pi * deformation.wobble_hz * motion.times_s)
     angle = phase(full_hz * (0.55 + 0.45 * motion.speed) * (1 + wobble), rng)  # (n_blocks, BLOCK)
     sine, cosine = np.sin(angle), np.cos(angle)
     second, third = 0.5 * rng.uniform(0.5, 1.0), 0.3 * rng.uniform(0.3, 1.0)

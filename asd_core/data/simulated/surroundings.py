@@ -9,15 +9,13 @@ import numpy as np
 from asd_core.data.simulated.scenes import N_SESSIONS, Scene, rng_of
 from asd_core.data.simulated.synthesis import (
     BUSY_ROLL,
-    CLIP_S,
-    CONTROL_S,
     KNOTS_HZ,
     LINE_TO_MEL_DB,
-    N_SAMPLES,
     Complex64Array,
     add_at,
     add_tone,
     coloured,
+    control_times,
     expand,
     hump,
     octaves_above,
@@ -26,6 +24,8 @@ from asd_core.data.simulated.synthesis import (
 )
 from asd_core.types import SR, Float32Array, FloatArray
 
+_DRIFT_S = 2.5
+"""Seconds between the values that a session's level wanders through."""
 _NOVEL_STRANGENESS = 2.5
 """How much wider a session of its own strays; it gives the heavy tail that false alarms come from."""
 
@@ -97,34 +97,36 @@ def session_noise(half: Complex64Array, scene: Scene) -> Float32Array:
     pitch = 1 + 0.002 * rng.standard_normal()
     for hz, db in zip(session.tones_hz * pitch, session.tones_db, strict=True):
         add_tone(spectrum, hz, 10 ** ((db + 1.2 * rng.standard_normal() - LINE_TO_MEL_DB) / 20), rng)
-    drift_db = rng.uniform(0.2, 0.9) * rng.standard_normal(5)
-    drift = np.interp(CONTROL_S, np.linspace(0, CLIP_S, 5), drift_db)
+    n_knots = 1 + round(scene.length_s / _DRIFT_S)
+    drift_db = rng.uniform(0.2, 0.9) * rng.standard_normal(n_knots)
+    drift = np.interp(control_times(scene.n_samples), np.linspace(0, scene.length_s, n_knots), drift_db)
     return to_time(spectrum) * expand(10 ** (drift / 20))
 
 
 def disturbances(half: Complex64Array, scene: Scene) -> Float32Array:
     """Render hiss or a vehicle, then short events; they happen to healthy and faulty machines alike."""
-    track = np.zeros(N_SAMPLES, np.float32)
+    track = np.zeros(scene.n_samples, np.float32)
     if scene.busy_db is not None:
-        track += _busy_noise(half, scene.busy_db, rng_of(scene, 3))
+        track += _busy_noise(half, scene.busy_db, scene.length_s, rng_of(scene, 3))
     rng = rng_of(scene, 4)
     for _ in range(scene.n_events):
         template = _event(rng)
-        add_at(track, template, rng.uniform(0, CLIP_S - 0.3), 1.0)
+        add_at(track, template, rng.uniform(0, scene.length_s - 0.3), 1.0)
     return track
 
 
-def _busy_noise(half: Complex64Array, level_db: float, rng: np.random.Generator) -> Float32Array:
+def _busy_noise(half: Complex64Array, level_db: float, length_s: float, rng: np.random.Generator) -> Float32Array:
     """Air hiss that is switched on for a while, or one to three swells of a passing vehicle."""
+    times_s = control_times(round(length_s * SR))
     if rng.random() < 0.5:
         mel_db = level_db + 6.0 * np.minimum(octaves_above(1000.0), 0.0)
-        start_s, length_s = rng.uniform(0, 6), rng.uniform(1.5, 8)
-        control = np.clip(np.minimum(CONTROL_S - start_s, start_s + length_s - CONTROL_S) / 0.03, 0, 1)
+        start_s, hiss_s = rng.uniform(0, length_s - 4), rng.uniform(1.5, 8)
+        control = np.clip(np.minimum(times_s - start_s, start_s + hiss_s - times_s) / 0.03, 0, 1)
     else:
         mel_db = level_db - 4.0 * np.log2(np.maximum(KNOTS_HZ, 150.0) / 1200.0)
         n_swells = int(rng.integers(1, 4))
-        centres_s, widths_s = rng.uniform(0, CLIP_S, n_swells), rng.uniform(0.5, 1.6, n_swells)
-        control = np.exp(-0.5 * ((CONTROL_S[:, None] - centres_s) / widths_s) ** 2).sum(axis=1)
+        centres_s, widths_s = rng.uniform(0, length_s, n_swells), rng.uniform(0.5, 1.6, n_swells)
+        control = np.exp(-0.5 * ((times_s[:, None] - centres_s) / widths_s) ** 2).sum(axis=1)
     return np.roll(to_time(coloured(half, mel_db)), BUSY_ROLL) * expand(control)
 
 

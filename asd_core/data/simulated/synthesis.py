@@ -15,15 +15,9 @@ from asd_core.types import SR, Float32Array, FloatArray
 
 Complex64Array: TypeAlias = npt.NDArray[np.complex64]
 
-CLIP_S = 10.0
-N_SAMPLES = 160_000
-
 BLOCK = 64
 """Samples between control values: 4 ms."""
-_N_BLOCKS = N_SAMPLES // BLOCK
-CONTROL_S = np.arange(_N_BLOCKS + 1) * (BLOCK / SR)
 WITHIN_BLOCK = np.arange(BLOCK, dtype=np.float32) / np.float32(BLOCK)
-_BINS_HZ = np.arange(N_SAMPLES // 2 + 1) * (SR / N_SAMPLES)
 KNOTS_HZ = np.concatenate([[0.0], np.geomspace(20.0, SR / 2, 160)])
 
 FRICTION_ROLL, FAULT_ROLL, BUSY_ROLL = 54_321, 97_531, 123_457
@@ -35,9 +29,14 @@ LINE_TO_MEL_DB = 38.3
 """Mel dB of a sine with rms 1 in one of the low, 23 Hz wide bands."""
 
 
-def white_half_spectrum(rng: np.random.Generator) -> Complex64Array:
-    """Draw the positive half of a white spectrum, shape (N_SAMPLES / 2 + 1,), mean power 1."""
-    parts = rng.standard_normal(2 * _BINS_HZ.size, dtype=np.float32)
+def control_times(n_samples: int) -> FloatArray:
+    """Times of the control values in seconds, shape (n_samples / BLOCK + 1,)."""
+    return np.asarray(np.arange(n_samples // BLOCK + 1) * (BLOCK / SR), np.float64)
+
+
+def white_half_spectrum(n_samples: int, rng: np.random.Generator) -> Complex64Array:
+    """Draw the positive half of a white spectrum, shape (n_samples / 2 + 1,), mean power 1; `n_samples` is even."""
+    parts = rng.standard_normal(2 * (n_samples // 2 + 1), dtype=np.float32)
     parts *= np.float32(np.sqrt(0.5))
     return parts.view(np.complex64)
 
@@ -45,22 +44,28 @@ def white_half_spectrum(rng: np.random.Generator) -> Complex64Array:
 def coloured(half: Complex64Array, mel_db: FloatArray) -> Complex64Array:
     """Colour a white half spectrum: `mel_db` is the wanted level at each of `KNOTS_HZ`."""
     density = 10 ** ((mel_db - _DENSITY_TO_MEL_DB) / 10)
-    amplitude = np.sqrt(density * (N_SAMPLES * SR / 2))
-    spectrum: Complex64Array = half * np.interp(_BINS_HZ, KNOTS_HZ, amplitude).astype(np.float32)
+    n_samples = _n_samples(half)
+    amplitude = np.sqrt(density * (n_samples * SR / 2))
+    bins_hz = np.arange(half.size) * (SR / n_samples)
+    spectrum: Complex64Array = half * np.interp(bins_hz, KNOTS_HZ, amplitude).astype(np.float32)
     spectrum[0] = 0
     return spectrum
 
 
 def to_time(spectrum: Complex64Array) -> Float32Array:
-    """Return the samples of a half spectrum, shape (N_SAMPLES,)."""
-    samples: Float32Array = scipy.fft.irfft(spectrum, N_SAMPLES, workers=1)
+    """Return the samples of a half spectrum, shape (n_samples,)."""
+    samples: Float32Array = scipy.fft.irfft(spectrum, _n_samples(spectrum), workers=1)
     return samples
 
 
+def _n_samples(half: Complex64Array) -> int:
+    return 2 * (half.size - 1)
+
+
 def expand(control: FloatArray) -> Float32Array:
-    """Join control values, shape (N_SAMPLES / BLOCK + 1,), by straight lines to shape (N_SAMPLES,)."""
+    """Join control values, shape (n_blocks + 1,), by straight lines to shape (n_blocks * BLOCK,)."""
     values = control.astype(np.float32)
-    steps = np.diff(values)[:, None] * WITHIN_BLOCK  # (_N_BLOCKS, BLOCK)
+    steps = np.diff(values)[:, None] * WITHIN_BLOCK  # (n_blocks, BLOCK)
     return np.asarray((values[:-1, None] + steps).reshape(-1), np.float32)
 
 
@@ -83,11 +88,13 @@ def hump(centre_hz: float, width_octaves: float) -> FloatArray:
 
 def add_tone(spectrum: Complex64Array, hz: float, rms: float, rng: np.random.Generator) -> None:
     """Add a narrow line to `spectrum` in place: a tone whose strength wanders over a second or so."""
-    centre = round(hz * N_SAMPLES / SR)
-    offsets = np.arange(-12, 13)
-    line = np.exp(-0.5 * (offsets / 3.0) ** 2) * (rng.standard_normal(25) + 1j * rng.standard_normal(25))
-    line *= rms * N_SAMPLES / np.sqrt(2 * np.sum(np.abs(line) ** 2))
-    spectrum[centre - 12 : centre + 13] += line.astype(np.complex64)
+    n_samples = _n_samples(spectrum)
+    centre, reach = round(hz * n_samples / SR), round(1.2 * n_samples / SR)
+    offsets = np.arange(-reach, reach + 1)  # bins, up to 1.2 Hz away
+    draws = rng.standard_normal(offsets.size) + 1j * rng.standard_normal(offsets.size)
+    line = np.exp(-0.5 * (offsets / (0.3 * n_samples / SR)) ** 2) * draws
+    line *= rms * n_samples / np.sqrt(2 * np.sum(np.abs(line) ** 2))
+    spectrum[centre - reach : centre + reach + 1] += line.astype(np.complex64)
 
 
 def ring(hz: FloatArray, decays_s: FloatArray, peaks: FloatArray, rng: np.random.Generator) -> Float32Array:
