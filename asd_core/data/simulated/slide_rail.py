@@ -33,7 +33,7 @@ from asd_core.types import Float32Array
 
 _JOINT_SD_DB, _KNOCK_SD_DB = 9.0, 9.0
 """How widely the clicks of healthy machines scatter from clip to clip."""
-_KNOCK_PEAK = 0.006
+_KNOCK_PEAK, _THUD_PEAK = 0.008, 0.010
 
 
 def render(scene: Scene) -> tuple[Float32Array, Float32Array]:
@@ -60,7 +60,7 @@ def render(scene: Scene) -> tuple[Float32Array, Float32Array]:
 def _friction_noise(half: Complex64Array, scene: Scene) -> Float32Array:
     """Friction as it would sound at full speed for the whole clip."""
     machine = scene.machine
-    level_db = machine.friction_db + 0.8 * rng_of(scene, 6).standard_normal()
+    level_db = machine.friction_db + 1.8 * rng_of(scene, 6).standard_normal()
     mel_db = level_db - 6.0 + 6.0 * hump(machine.friction_hump_hz, 0.6)
     mel_db += 9.0 * np.minimum(octaves_above(1500.0), 0.0)
     return np.roll(to_time(coloured(half, mel_db)), FRICTION_ROLL)
@@ -72,9 +72,10 @@ def _machine_sound(friction: Float32Array, scene: Scene, motion: Motion, deforma
     warmth_db = scene.warming_db * motion.times_s / scene.length_s
     sound = friction * expand(motion.speed * 10 ** (warmth_db / 20))
     sound += _motor_and_gear(scene, motion, deformation, rng)
-    thud = ring(rng.uniform(70, 190, 3), rng.uniform(0.012, 0.03, 3), 0.004 * rng.uniform(0.3, 0.6, 3), rng)
+    peak = _THUD_PEAK * 10 ** (_KNOCK_SD_DB * rng.standard_normal() / 20)
+    thud = ring(rng.uniform(70, 400, 3), rng.uniform(0.012, 0.05, 3), peak * rng.uniform(0.3, 0.6, 3), rng)
     peak = _KNOCK_PEAK * 10 ** (_KNOCK_SD_DB * rng.standard_normal() / 20)
-    knock = ring(rng.uniform(400, 3500, 4), rng.uniform(0.004, 0.02, 4), peak * rng.uniform(0.2, 0.5, 4), rng)
+    knock = ring(rng.uniform(400, 3500, 4), rng.uniform(0.002, 0.01, 4), peak * rng.uniform(0.2, 0.5, 4), rng)
     for end_s, gain in zip(motion.ends_s, gains(motion.ends_s.size, 1.0, rng), strict=True):
         add_at(sound, thud, end_s, gain)
         add_at(sound, knock, end_s, gain)
@@ -87,7 +88,7 @@ def _add_joints(sound: Float32Array, scene: Scene, motion: Motion) -> None:
     rng = rng_of(scene, 10)
     for place in scene.machine.joint_places:
         peak = scene.machine.joint_peak * 10 ** (_JOINT_SD_DB * rng.standard_normal() / 20)
-        click = ring(rng.uniform(900, 5500, 3), rng.uniform(0.003, 0.02, 3), peak * rng.uniform(0.2, 0.5, 3), rng)
+        click = ring(rng.uniform(900, 5500, 3), rng.uniform(0.001, 0.006, 3), peak * rng.uniform(0.2, 0.5, 3), rng)
         spreads = gains(motion.starts_s.size, 1.5, rng)
         for i, (start_s, end_s) in enumerate(zip(motion.starts_s, motion.ends_s, strict=True)):
             share = place if i % 2 == 0 else 1 - place
@@ -103,10 +104,10 @@ def _motor_and_gear(scene: Scene, motion: Motion, deformation: Deformation, rng:
     sine, cosine = np.sin(angle), np.cos(angle)
     second, third = 0.5 * rng.uniform(0.5, 1.0), 0.3 * rng.uniform(0.3, 1.0)
     tone = sine * (np.float32(1 + 3 * third) + np.float32(2 * second) * cosine - np.float32(4 * third) * sine**2)
-    rms = machine.motor_rms * 10 ** (rng.standard_normal() / 20)
+    rms = machine.motor_rms * 10 ** (2 * rng.standard_normal() / 20)
     sound = tone.reshape(-1) * expand(np.sqrt(2) * rms * motion.speed)
     for hz in machine.gear_hz:
-        line = np.sin(phase(hz * (0.7 + 0.3 * motion.speed) * (1 + 0.01 * rng.standard_normal()), rng)).reshape(-1)
-        rms = machine.gear_rms * 10 ** (3 * rng.standard_normal() / 20)
+        line = np.sin(phase(hz * (0.7 + 0.3 * motion.speed) * (1 + 0.004 * rng.standard_normal()), rng)).reshape(-1)
+        rms = machine.gear_rms * 10 ** (1.5 * rng.standard_normal() / 20)
         sound += line * expand(np.sqrt(2) * rms * motion.speed)
     return np.asarray(sound, np.float32)
