@@ -38,11 +38,12 @@ ALPHA = 0.10
 N_TIMED = 20
 """Test clips whose scoring is timed, one by one, from their files on."""
 N_DRAWS = 2000
+NETWORK_POOLINGS = ("combined", "relative", "mahalanobis", "mean")
 
 FIRST_RELEASE: Mapping[str, Mapping[str, Any]] = {
     "lstm_predictor": {"epochs": 8, "learning_rate": 2e-3, "schedule": "cosine", "conditioning": "bands"},
     "gru_autoencoder": {"epochs": 8, "learning_rate": 2e-3, "schedule": "cosine", "conditioning": "bands"},
-    "dcase_autoencoder": {"epochs": 16},
+    "dcase_autoencoder": {"epochs": 16, "scaling": "none"},
 }
 """The networks' first quick presets on sets that have fewer windows than an epoch took at most: each window once."""
 
@@ -64,7 +65,7 @@ class Recipe:
 
     def build(self) -> Detector:
         """Build the unfitted detector; one with a choice of poolings learns the statistics that they need."""
-        settings: dict[str, Any] = {"pooling": "mahalanobis"} if self.is_network else {}
+        settings: dict[str, Any] = {"pooling": NETWORK_POOLINGS[0]} if self.is_network else {}
         if self.before:
             settings = {**FIRST_RELEASE[self.detector], "windows_per_epoch": 0, "pooling": "mean"}
         return detector_class(self.detector).from_preset(self.preset, seed=self.seed, **settings)
@@ -79,7 +80,7 @@ class Recipe:
         """Ways from errors to one score that one training is judged by; the detector's own where it has no choice."""
         if not self.is_network:
             return ("its own",)
-        return ("mean",) if self.before else ("mahalanobis", "mean")
+        return ("mean",) if self.before else NETWORK_POOLINGS
 
 
 @dataclass(frozen=True)

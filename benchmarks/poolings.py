@@ -31,7 +31,7 @@ from benchmarks.real_sets import REAL, SETS
 LEAST_SHARE = 0.01
 """Least spread or mean of a band, as a share of the bands' average."""
 SCALES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "dcase_autoencoder": {"min-max": {"conditioning": "none"}, "raw decibels": {"conditioning": "decibels"}},
+    "dcase_autoencoder": {"min-max": {"scaling": "min_max"}, "raw decibels": {"scaling": "none"}},
     "lstm_predictor": {
         "min-max": {"conditioning": "none"},
         "standardised bands, folded back": {"conditioning": "bands"},

@@ -10,6 +10,7 @@ import streamlit as st
 from asd_core.artifacts.store import Artifact
 from asd_core.types import Waveform
 from pages.parts.learn.glossary import glossary
+from pages.parts.learn.neighbours import neighbours_lesson
 from pages.parts.learn.networks import gru_lesson, lstm_lesson
 from pages.parts.learn.quiz import quiz
 from pages.parts.learn.svm import svm_lesson
@@ -21,7 +22,7 @@ from pages.shared.frame import no_detectors, open_page
 from pages.shared.plain_text import plain
 from pages.shared.sources import example_clip
 
-QUIZ = "quiz"
+QUIZ, NEIGHBOURS = "quiz", "neighbours"
 
 with open_page("pages/learn.py") as chosen:
     st.markdown("How does a machine listen? Each method step by step on a clip of your choice, with its real numbers.")
@@ -38,7 +39,8 @@ with open_page("pages/learn.py") as chosen:
         "vggish_ocsvm": partial(svm_lesson, root=root),
     }
     shown = [name for name in lessons if name in good]
-    titles = {name: f"{DETECTOR_MARKS[name]} {plain(good[name].title)}" for name in shown} | {QUIZ: "Blind test"}
+    titles = {name: f"{DETECTOR_MARKS[name]} {plain(good[name].title)}" for name in shown} | {NEIGHBOURS: "Neighbours"}
+    titles |= {QUIZ: "Blind test"}
     if root is None or not shown:
         with st.container(border=True):
             st.markdown("#### :material/folder_off: Nothing to take apart here")
@@ -48,6 +50,8 @@ with open_page("pages/learn.py") as chosen:
     lesson = switch("Lesson", titles, key="lesson")
     if lesson == QUIZ:
         quiz(chosen, good)
+    elif lesson == NEIGHBOURS:
+        neighbours_lesson()
     else:
         waveform, title = example_clip(chosen, good)
         if waveform is not None:

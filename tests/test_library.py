@@ -19,6 +19,8 @@ from asd_core.audio.reading import encode_wav
 from asd_core.data import library, survey, table, uploads
 from asd_core.data.library import add_folder
 from asd_core.data.marked import mark, marked_dir
+from asd_core.data.simulated import long_recordings
+from asd_core.data.simulated.long_recordings import RecordingCounts
 from asd_core.data.table import read_library
 from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.errors import ArtifactError, BusyError, DataSetError, UsageError
@@ -27,7 +29,22 @@ from asd_core.system import disk, locks
 from asd_core.tasks import storage
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
-HOSTILE = ["../x", "..", "/etc/passwd", "a/b", "a\\b", "\0", "", " ", "-", "simulated-small", "x-own", "x" * 200, "é"]
+HOSTILE = [
+    "../x",
+    "..",
+    "/etc/passwd",
+    "a/b",
+    "a\\b",
+    "\0",
+    "",
+    " ",
+    "-",
+    "simulated-small",
+    "simulated-recordings",
+    "x-own",
+    "x" * 200,
+    "é",
+]
 
 
 @pytest.fixture
@@ -62,10 +79,48 @@ def everything(folder: Path) -> set[str]:
 # --- the table ---
 
 
-def test_an_empty_table_knows_the_embedded_bench_alone(home):
+def test_an_empty_table_knows_the_embedded_sets_alone(home):
     found = read_library()
-    assert [known.name for known in found.sets] == ["simulated-small"]
+    assert [known.name for known in found.sets] == ["simulated-small", "simulated-recordings"]
+    assert [known.embedded for known in found.sets] == [True, True]
+    assert [known.rules.recording_by for known in found.sets] == [None, r"day_\d+"]
     assert found.fault is None
+
+
+def test_embedded_recordings_are_generated_when_needed_and_again_after_deletion(home, monkeypatch):
+    tiny = RecordingCounts(n_normal=3, n_faulty=1, normal_s=10.0, faulty_s=10.0)
+    monkeypatch.setattr(long_recordings, "RecordingCounts", lambda: tiny)
+    known = next(each for each in read_library().sets if each.name == "simulated-recordings")
+    for _ in range(2):
+        assert not known.folder.exists()
+        assert library.make_embedded(known) == known.folder
+        opened = library.open_known(known, "slider")
+        assert opened.simulated is not None
+        assert {clip.recording for clip in opened.index.clips} == {"day_01", "day_02", "day_03", "day_04"}
+        library.delete_data_set(known.name)
+    assert known in read_library().sets
+
+
+def test_a_set_of_ones_own_that_has_the_name_of_the_embedded_recordings_stays_what_it_is(home):
+    add_folder("mine", recordings(home / "a"))
+    path = home / "library.json"
+    path.write_text(path.read_text().replace('"mine"', '"simulated-recordings"'))
+    found = read_library()
+    assert [(known.name, known.folder) for known in found.sets] == [
+        ("simulated-small", home.resolve() / "simulated-small"),
+        ("simulated-recordings", home / "a"),
+    ]
+    assert not found.sets[1].embedded
+    add_folder("other", recordings(home / "b"))
+    assert [known.name for known in read_library().sets] == ["simulated-small", "other", "simulated-recordings"]
+
+
+@pytest.mark.parametrize(
+    ("name", "filed"), [("simulated-small", "simulated-small-own"), ("simulated-recordings", "simulated-recordings")]
+)
+def test_detectors_of_an_embedded_set_have_a_place_of_their_own(home, name, filed):
+    with pytest.raises(DataSetError, match=f"are filed under {filed}$"):
+        library.add_alias("winter", name)
 
 
 def test_an_added_folder_is_found_again_by_name_alias_and_clips_folder(home):
@@ -136,7 +191,7 @@ def test_names_that_are_not_fit_are_refused(home, name):
 def test_a_damaged_table_counts_as_empty_with_a_reason_and_is_never_overwritten(home, content):
     (home / "library.json").write_bytes(content)
     found = read_library()
-    assert [known.name for known in found.sets] == ["simulated-small"]
+    assert [known.name for known in found.sets] == ["simulated-small", "simulated-recordings"]
     assert "damaged" in (found.fault or "")
     with pytest.raises(DataSetError, match="damaged"):
         add_folder("one", recordings(home / "a"))

@@ -38,7 +38,9 @@ def add(commands: Any) -> None:
     """Add the commands of this module."""
     parser = command(commands, "simulate", _simulate, "write a simulated slide rail as a DCASE data set")
     parser.add_argument("dir", type=Path, metavar="DIR")
-    parser.add_argument("--size", default="small", choices=("small", "calibration", "report", "report-quarter"))
+    sizes = ("small", "calibration", "report", "report-quarter", "recordings")
+    help_text = "number of clips; recordings: 13 + 6 long recordings, each cut into consecutive clips"
+    parser.add_argument("--size", default="small", choices=sizes, help=help_text)
     parser.add_argument("--seed", type=int, default=0)
     text = "list what a data set holds: counts, kinds, duplicates, refused clips"
     add_data(command(commands, "index", _index, text), positional=True, ids=False)
@@ -52,9 +54,14 @@ def add(commands: Any) -> None:
 
 def _simulate(arguments: argparse.Namespace) -> Outcome:
     from asd_core.data.simulated.bench import write_bench
+    from asd_core.data.simulated.long_recordings import write_recordings
     from asd_core.data.simulated.record import read_simulated
 
-    root = write_bench(arguments.dir, size=arguments.size, seed=arguments.seed, on_progress=show_clips("simulated"))
+    options = {"seed": arguments.seed, "on_progress": show_clips("simulated")}
+    if arguments.size == "recordings":
+        root = write_recordings(arguments.dir, **options)
+    else:
+        root = write_bench(arguments.dir, size=arguments.size, **options)
     record = read_simulated(root)
     print(root)
     return Outcome({} if record is None else dict(record.recipe))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from asd_core.data.data_set import OWN_SUFFIX, DataSet
+from asd_core.data.data_set import DataSet
 from asd_core.data.library import clips_folder, make_embedded, open_known
 from asd_core.data.table import KnownSet, read_library
 from asd_core.formats import display_name

@@ -21,7 +21,7 @@ from asd_core.data.simulated.writing import ClipWriter, Recipe, anomaly_mask, to
 from asd_core.errors import DataSetError
 from asd_core.types import SR, Float32Array
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Rises when the same seed gives other samples."""
 MACHINE_TYPE = "slider"
 CLIP_BYTES = wav_bytes(10 * SR)

@@ -25,6 +25,8 @@ from asd_core.types import SR, Float32Array
 
 SIZE_NAME = "recordings"
 _MACHINE_ID = "00"
+_GRADE_DB = -12.0
+"""Faults are milder than those of the bench: on clips of few days the bench's would all be found."""
 _SESSION_DOMAIN, _SOUND_DOMAIN, _DAY_DOMAIN = 4, 5, 6
 
 
@@ -104,7 +106,7 @@ def render_recording(key: RecordingKey, *, seed: int = 0) -> tuple[Float32Array,
 
 
 def _scene(key: RecordingKey, seed: int) -> Scene:
-    """Plan a day: a session of the machine's usual ones, its load, and as much trouble as a clip has, per 10 s."""
+    """Plan a day: a session of its own, the machine's load, its fault's grade, and a clip's trouble per 10 s."""
     if seed < 0:
         raise DataSetError(f"seed must not be negative, got {seed}")
     rng = np.random.default_rng([_DAY_DOMAIN, seed, key.day])
@@ -112,12 +114,12 @@ def _scene(key: RecordingKey, seed: int) -> Scene:
     return Scene(
         machine=machine,
         entropy=(_SOUND_DOMAIN, seed, key.day),
-        session_entropy=(_SESSION_DOMAIN, seed),
+        session_entropy=(_SESSION_DOMAIN, seed, key.day),
         session=0,
         busy_db=None,
         n_events=int(rng.poisson(machine.event_rate * key.length_s / CLIP_S)),
         kind=key.kind,
-        severity_db=machine.severity_db,
+        severity_db=machine.severity_db + _GRADE_DB + machine.severity_sd_db * rng.standard_normal(),
         length_s=key.length_s,
         warming_db=1.5 * rng.standard_normal(),
     )

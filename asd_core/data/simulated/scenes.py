@@ -26,6 +26,10 @@ class SlideRail:
         Friction noise at full speed in mel dB at the centre of its hump.
     motor_hz, motor_rms
         The motor's tone at full speed.
+    gear_hz, gear_rms
+        Whistling lines of the gear at full speed; their pitch follows it.
+    joint_places, joint_peak
+        Joints along the rail, in [0, 1], that click softly whenever the carriage passes; the median click's peak.
     severity_db, severity_sd_db
         Mean and standard deviation of the faults' grades.
     novel_share, busy_share
@@ -39,6 +43,10 @@ class SlideRail:
     friction_hump_hz: float
     motor_hz: float
     motor_rms: float
+    gear_hz: tuple[float, ...]
+    gear_rms: float
+    joint_places: tuple[float, ...]
+    joint_peak: float
     severity_db: float
     severity_sd_db: float
     novel_share: float
@@ -47,12 +55,70 @@ class SlideRail:
 
 
 MACHINES = {
-    "00": SlideRail(((0.72, 0.50), (1.60, 0.55)), -45, 5500, 490, 0.0016, 21.2, 3.0, 0.05, 0.10, 0.7),
-    "02": SlideRail(
-        ((0.42, 0.10), (0.42, 0.10), (0.42, 0.10), (0.42, 0.50)), -47, 6500, 262, 0.0022, 6.5, 5.0, 0.02, 0.08, 1.2
+    "00": SlideRail(
+        program_s=((0.72, 0.50), (1.60, 0.55)),
+        friction_db=-45,
+        friction_hump_hz=5500,
+        motor_hz=490,
+        motor_rms=0.0016,
+        gear_hz=(),
+        gear_rms=0.0,
+        joint_places=(0.62,),
+        joint_peak=0.013,
+        severity_db=28.8,
+        severity_sd_db=3.0,
+        novel_share=0.05,
+        busy_share=0.10,
+        event_rate=0.7,
     ),
-    "04": SlideRail(((1.60, 0.48), (0.80, 0.55)), -45, 3200, 455, 0.0018, 21.0, 3.0, 0.07, 0.11, 0.7),
-    "06": SlideRail(((1.05, 0.62), (1.05, 0.62)), -49, 4300, 345, 0.0020, 10.9, 1.0, 0.16, 0.18, 2.0),
+    "02": SlideRail(
+        program_s=((0.42, 0.10), (0.42, 0.10), (0.42, 0.10), (0.42, 0.50)),
+        friction_db=-47,
+        friction_hump_hz=6500,
+        motor_hz=262,
+        motor_rms=0.0022,
+        gear_hz=(),
+        gear_rms=0.0,
+        joint_places=(0.3, 0.8),
+        joint_peak=0.011,
+        severity_db=22.9,
+        severity_sd_db=5.0,
+        novel_share=0.02,
+        busy_share=0.08,
+        event_rate=1.2,
+    ),
+    "04": SlideRail(
+        program_s=((0.42, 0.60), (0.42, 0.60), (0.70, 0.62)),
+        friction_db=-45,
+        friction_hump_hz=5800,
+        motor_hz=455,
+        motor_rms=0.0014,
+        gear_hz=(5200.0, 7300.0),
+        gear_rms=0.0008,
+        joint_places=(0.25,),
+        joint_peak=0.013,
+        severity_db=30.0,
+        severity_sd_db=3.0,
+        novel_share=0.07,
+        busy_share=0.11,
+        event_rate=0.7,
+    ),
+    "06": SlideRail(
+        program_s=((0.32, 0.78), (0.44, 0.80)),
+        friction_db=-40,
+        friction_hump_hz=6800,
+        motor_hz=345,
+        motor_rms=0.0014,
+        gear_hz=(),
+        gear_rms=0.0,
+        joint_places=(0.4, 0.55),
+        joint_peak=0.013,
+        severity_db=25.2,
+        severity_sd_db=1.0,
+        novel_share=0.16,
+        busy_share=0.18,
+        event_rate=2.0,
+    ),
 }
 """The machines by id. The severities and shares were set so that a plain autoencoder finds the ids as hard as the
 published baseline finds the real ones."""

@@ -20,7 +20,7 @@ BLOCK = 64
 WITHIN_BLOCK = np.arange(BLOCK, dtype=np.float32) / np.float32(BLOCK)
 KNOTS_HZ = np.concatenate([[0.0], np.geomspace(20.0, SR / 2, 160)])
 
-FRICTION_ROLL, GREASE_ROLL, BUSY_ROLL = 54_321, 97_531, 123_457
+FRICTION_ROLL, FAULT_ROLL, BUSY_ROLL = 54_321, 97_531, 123_457
 """Circular shifts in samples that make tracks coloured from one white spectrum independent of each other."""
 
 _DENSITY_TO_MEL_DB = 52.94
@@ -67,6 +67,13 @@ def expand(control: FloatArray) -> Float32Array:
     values = control.astype(np.float32)
     steps = np.diff(values)[:, None] * WITHIN_BLOCK  # (n_blocks, BLOCK)
     return np.asarray((values[:-1, None] + steps).reshape(-1), np.float32)
+
+
+def phase(pitch_hz: FloatArray, rng: np.random.Generator) -> Float32Array:
+    """Return the phase of a tone of this pitch at the control times, shape (n_blocks, BLOCK), from a drawn start."""
+    advance = 2 * np.pi * pitch_hz[:-1] * (BLOCK / SR)
+    start = np.mod(rng.uniform(0, 2 * np.pi) + np.concatenate([[0.0], np.cumsum(advance)[:-1]]), 2 * np.pi)
+    return np.asarray(start.astype(np.float32)[:, None] + advance[:, None].astype(np.float32) * WITHIN_BLOCK)
 
 
 def octaves_above(hz: float) -> FloatArray:

@@ -132,6 +132,8 @@ def _what(data_set: DataSet, known: KnownSet, machine: str) -> tuple[list[str], 
             help="The detectors that come with the project stay as they are; yours stand beside them.",
         )
         return ids, ""
+    if known.embedded:
+        return ids, ""
     name = right.text_input(
         "Filed under (optional)",
         key=f"train_name:{known.name}",

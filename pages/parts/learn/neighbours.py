@@ -1,0 +1,93 @@
+"""The lesson on neighbours: why clips held out at random make a threshold break its promise, shown by trying it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from asd_core.data.data_set import readable
+from asd_core.data.table import EMBEDDED_RECORDINGS, KnownSet, read_library
+from asd_core.formats import share_text
+from asd_core.reports.plots import NEUTRAL_COLOUR, NORMAL_COLOUR, Cloud, score_scatter
+from asd_core.tasks.neighbours import HeldOut, Trial, mean_and_spread, try_promise
+from pages.shared.data_sets import indexed
+from pages.shared.keys import held, once
+
+N_SPLITS = 5
+WAYS: dict[HeldOut, str] = {"at_random": "A random fifth of the clips", "by_recording": "Whole recordings"}
+_Trials = dict[HeldOut, tuple[Trial, ...]]
+
+
+def neighbours_lesson() -> None:
+    """Let the reader try both ways of choosing the clips that a threshold rests on, on long simulated recordings."""
+    st.markdown(
+        "**The idea.** A threshold promises 10 % false alarms because so many of the normal clips that the detector "
+        "has not heard reach it. But data sets are cut from long recordings, and the clip before and the clip after "
+        "are nearly the same sound. Hold clips out at random, and each of them has a neighbour among those the "
+        "detector knows: its score is too low, so is the threshold, and the next recording alarms far more often."
+    )
+    st.caption(
+        ":material/science: Simulated data: one slide rail, recorded for two minutes on each of 13 days, cut into "
+        "clips of 10 s. Eight days are learned, five are new. On a real lathe the same happens."
+    )
+    known = read_library().find(EMBEDDED_RECORDINGS)
+    if known is None or not known.embedded:
+        st.info(f"Your own data set {EMBEDDED_RECORDINGS} hides these recordings.", icon=":material/info:")
+        return
+    key = ("neighbours", known.folder, N_SPLITS)
+    if held().find(key) is None:
+        st.markdown("Making the recordings and calibrating ten times takes half a minute, once.")
+        if st.button("Try it", icon=":material/play_arrow:"):
+            once(key, lambda: _trials(known))
+            st.rerun()
+        return
+    _shown(once(key, lambda: _trials(known)))
+
+
+def _trials(known: KnownSet) -> _Trials:
+    clips = readable(indexed(known, "slider").index.clips, channel=None)
+    bar = st.progress(0.0, "Fitting and calibrating \u2026")
+    found: _Trials = {}
+    for place, held_out in enumerate(WAYS):
+        found[held_out] = tuple(try_promise(clips, held_out, split=split) for split in range(N_SPLITS))
+        bar.progress((place + 1) / len(WAYS))
+    bar.empty()
+    return found
+
+
+def _shown(trials: _Trials) -> None:
+    for column, (held_out, title) in zip(st.columns(len(WAYS)), WAYS.items(), strict=True):
+        with column:
+            st.subheader(title)
+            _rate(trials[held_out])
+            _picture(trials[held_out][0], title)
+    promised = share_text(trials["at_random"][0].promised)
+    st.caption(
+        f"Nearest neighbours, promised {promised}; mean of {N_SPLITS} draws of the days that are learned, the pictures "
+        "show the first. Each dot is a normal clip. Grey: the clips that the threshold rests on, each scored by a fit "
+        "that has not heard it. Blue: new days. Detectors here are calibrated by whole recordings, wherever these are "
+        "given or can be found."
+    )
+
+
+def _rate(trials: Sequence[Trial]) -> None:
+    seen, low, high = mean_and_spread([trial.false_alarms for trial in trials])
+    st.metric(
+        "False alarms on new days",
+        share_text(seen),
+        f"{share_text(low)} to {share_text(high)} over the draws",
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+    )
+
+
+def _picture(trial: Trial, title: str) -> None:
+    rests_on, new = trial.points()
+    clouds = [
+        Cloud(f"rests on ({len(rests_on)})", rests_on, NEUTRAL_COLOUR, "circle-open", 7),
+        Cloud(f"new days ({len(new)})", new, NORMAL_COLOUR, "circle", 7),
+    ]
+    figure = score_scatter(clouds, x_title="Day", rules={"threshold": trial.threshold}, height_px=340)
+    st.plotly_chart(figure, width="stretch", alt=f"{title}: anomaly scores of normal clips by day, and the threshold")
