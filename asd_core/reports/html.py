@@ -420,7 +420,7 @@ def _map(entry: _Entry, waveform: Waveform) -> dict[str, str]:
     if found.shape[1] > 1:
         png = _data_uri(
             "image/png",
-            heatmap_png(found, low=0.0, high=map_limit(found, threshold, in_spreads=heard.in_spreads), palette="magma"),
+            heatmap_png(found, low=0.0, high=map_limit(found, threshold, unit=heard.unit), palette="magma"),
         )
     judged = verdict(score, threshold) or "no threshold"
     assessment = entry.assessment

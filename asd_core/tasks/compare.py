@@ -21,8 +21,12 @@ from asd_core.evaluation.imported import rescore
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.types import BoolArray, FloatArray, Waveform
 
-POOLING_TITLES: Mapping[str, str] = {"mean": "mean (the report)", "mahalanobis": "error spectrum"}
-"""The two poolings of a network's errors that are shown side by side."""
+POOLING_TITLES: Mapping[str, str] = {
+    "mean": "mean (the report)",
+    "relative": "relative errors",
+    "mahalanobis": "error spectrum",
+    "combined": "relative errors and error spectrum",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,9 +156,10 @@ def imported_method(
 
 
 def other_poolings(detector: NetworkDetector[Any]) -> tuple[str, ...]:
-    """Poolings of `POOLING_TITLES` that are not the network's own and that its state allows."""
-    allowed = ("mean",) if detector.normal_errors is None else tuple(POOLING_TITLES)
-    return tuple(pooling for pooling in allowed if pooling != detector.pooling)
+    """Poolings to show beside a network's own: the report's mean, or, beside that, `combined` where its state allows."""
+    if detector.pooling != "mean":
+        return ("mean",)
+    return () if detector.normal_errors is None else ("combined",)
 
 
 def pooled_title(title: str, pooling: str) -> str:

@@ -21,11 +21,16 @@ from asd_core.reports.plots import (
     map_limit,
     palette_stops,
 )
-from asd_core.types import Waveform
+from asd_core.types import MapUnit, Waveform
 from pages.shared.cache import Heard
 from pages.shared.components.player import ColourScale, Panel, Trace, synced_player
 
 FRAME_S = 0.032
+_MAP_LABELS: Mapping[MapUnit, str] = {
+    "error": "error",
+    "times_normal": "error as a multiple of what is normal in its band",
+    "spreads": "error above what is normal in its band",
+}
 
 
 def listening_panels(
@@ -66,11 +71,11 @@ def _map_panel(artifact: Artifact, heard: Heard, waveform: Waveform) -> Panel | 
     colour = DETECTOR_COLOURS[artifact.detector_name]
     if heard.anomaly_map.values.shape[1] == 1:
         return _trace(artifact, heard, colour)
-    in_spreads = heard.anomaly_map.in_spreads
-    high = map_limit(heard.anomaly_map.values, artifact.threshold.value, in_spreads=in_spreads)
+    unit = heard.anomaly_map.unit
+    high = map_limit(heard.anomaly_map.values, artifact.threshold.value, unit=unit)
     half_step = (steps[1] - steps[0]) / 2 if len(steps) > 1 else FRAME_S / 2
     return Panel(
-        label=f"{artifact.title}: {'error above what is normal in its band' if in_spreads else 'error'}",
+        label=f"{artifact.title}: {_MAP_LABELS[unit]}",
         png=heatmap_png(heard.anomaly_map.values, low=0.0, high=high, palette="magma"),
         alt=f"Anomaly map of {artifact.title}; {loudest_text(heard)}",
         y_ticks=frequency_ticks(heard.anomaly_map.bands_hz),
@@ -78,13 +83,15 @@ def _map_panel(artifact: Artifact, heard: Heard, waveform: Waveform) -> Panel | 
         colour=colour,
         note=loudest_text(heard),
         span_s=(max(0.0, float(steps[0] - half_step)), min(waveform.duration_s, float(steps[-1] + half_step))),
-        scale=ColourScale(palette_stops("magma"), *_scale_texts(artifact.threshold.value, high, in_spreads=in_spreads)),
+        scale=ColourScale(palette_stops("magma"), *_scale_texts(artifact.threshold.value, high, unit=unit)),
     )
 
 
-def _scale_texts(threshold: float | None, high: float, *, in_spreads: bool) -> tuple[str, str]:
-    """What the darkest and the brightest colour of a network's map stand for."""
-    return ("normal", f"{high:g} spreads") if in_spreads else ("0", _limit_text(threshold, high))
+def _scale_texts(threshold: float | None, high: float, *, unit: MapUnit) -> tuple[str, str]:
+    """Say what the darkest and the brightest colour of a network's map stand for."""
+    if unit == "spreads":
+        return "normal", f"{high:g} spreads above"
+    return "0", f"{high:g} × normal" if unit == "times_normal" else _limit_text(threshold, high)
 
 
 def _limit_text(threshold: float | None, high: float) -> str:
@@ -110,7 +117,7 @@ def _trace(artifact: Artifact, heard: Heard, colour: str) -> Trace:
 
 
 def loudest_text(heard: Heard) -> str:
-    """Say where the map is highest: `strangest at 3.20 s near 2.1 kHz`, in normal spreads where the map is.
+    """Say where the map is highest: `strangest at 3.20 s near 2.1 kHz`, and how high where that is measured.
 
     A map over time only is called no more than highest there: its time AUC on simulated faults lies about 0.5
     (docs/evaluation.md), so that its highest place says hardly anything about the fault's.
@@ -122,7 +129,10 @@ def loudest_text(heard: Heard) -> str:
         return f"highest {at}; simulated faults are found in time hardly better than by chance"
     hz = heard.anomaly_map.bands_hz[band]
     place = f"strangest {at} near {frequency_text(hz)}"
-    return f"{place}: {spreads_text(values[step, band])}" if heard.anomaly_map.in_spreads else place
+    found, unit = float(values[step, band]), heard.anomaly_map.unit
+    if unit == "error":
+        return place
+    return f"{place}: {spreads_text(found) if unit == 'spreads' else f'{found:.1f} times what is normal there'}"
 
 
 def frequency_text(hz: float) -> str:

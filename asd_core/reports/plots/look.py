@@ -69,8 +69,8 @@ SPECTROGRAM_DB = (-75.0, -5.0)
 """One range in dB for every log-mel spectrogram, so that loud and quiet clips are comparable."""
 MAP_TIMES_THRESHOLD = 12.0
 """The brightest colour of a map of squared errors, as a multiple of the threshold on its mean."""
-MAP_SPREADS = 12.0
-"""The brightest colour of a map in normal spreads."""
+MAP_NORMALS: Mapping[str, float] = MappingProxyType({"times_normal": 12.0, "spreads": 12.0})
+"""The brightest colour of a map that is measured against what is normal, by its unit: normal sound looks dark."""
 
 MARGIN = {"l": 56, "r": 16, "t": 32, "b": 48}
 

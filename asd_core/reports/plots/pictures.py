@@ -11,12 +11,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from asd_core.errors import InputError
-from asd_core.types import Float32Array, FloatArray
+from asd_core.types import Float32Array, FloatArray, MapUnit
 
 if TYPE_CHECKING:
     import altair as alt
     import plotly.graph_objects as go
-from asd_core.reports.plots.look import MAP_SPREADS, MAP_TIMES_THRESHOLD, MARGIN, NORMAL_COLOUR
+from asd_core.reports.plots.look import MAP_NORMALS, MAP_TIMES_THRESHOLD, MARGIN, NORMAL_COLOUR
 
 PALETTES = ("viridis", "cividis", "magma")
 """Palettes for heatmaps: even in lightness, safe for colour-blind readers."""
@@ -90,21 +90,22 @@ def palette_stops(palette: str = "viridis") -> tuple[str, ...]:
     return tuple(_hex_colour(stop) for stop in getattr(sequential, palette.capitalize()))
 
 
-def map_limit(values: npt.ArrayLike, threshold: float | None, *, in_spreads: bool = False) -> float:
+def map_limit(values: npt.ArrayLike, threshold: float | None, *, unit: MapUnit = "error") -> float:
     """Value of a network's map that gets the brightest colour; the darkest is 0.
 
-    A map in normal spreads has one scale for all clips and detectors. A map of squared errors is bright from a multiple
-    of the threshold on its mean; where there is no threshold above 0, from the 99th percentile of the values.
+    A map that is measured against what is normal has one scale for all clips and detectors. A map of squared errors is
+    bright from a multiple of the threshold on its mean; where there is no threshold above 0, from the 99th percentile
+    of the values.
 
     Parameters
     ----------
     values
         Shape (n_steps, n_bands).
-    in_spreads
-        Whether the values are in normal spreads, as `asd_core.types.AnomalyMap` says.
+    unit
+        Of the values, see `asd_core.types.AnomalyMap`.
     """
-    if in_spreads:
-        return MAP_SPREADS
+    if unit != "error":
+        return MAP_NORMALS[unit]
     if threshold is not None and threshold > 0:
         return MAP_TIMES_THRESHOLD * threshold
     return float(np.quantile(np.asarray(values, dtype=np.float64), 0.99))

@@ -40,8 +40,8 @@ def poolings_choice(chosen: Chosen, good: Mapping[str, Artifact]) -> tuple[Metho
         disabled=not networks,
         persist_state="session",
         help="A network's errors over time and frequency become one score in two ways: their mean, as in the report, "
-        "which is ruled by loud, noisy bands; or the distance of the clip's error spectrum from those of normal "
-        "clips, which weighs each band by how it varies from one normal clip to the next. The networks are the same.",
+        "which is ruled by loud, noisy bands; or measured against the errors of normal clips, as multiples of what is "
+        "normal in each band and as the distance of the error spectrum. The network is the same.",
     )
     if not wanted or not networks:
         return tuple(own.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -16,15 +17,15 @@ from asd_core.reports.plots import DETECTOR_COLOURS, NEUTRAL_COLOUR, Line, lines
 from asd_core.types import FloatArray, Waveform
 from pages.shared.cache import detector, heard
 from pages.shared.cards import promise_text, threshold_origin
+from pages.shared.keys import kept
 from pages.shared.listening import frequency_text
 from pages.shared.verdicts import verdict_word
 
-POOLED = {
-    "mean": "mean",
-    "std": "standard deviation",
-    "max": "largest",
-    "gwrp": "rank-weighted mean",
+POOLED = {"mean": "mean", "std": "standard deviation", "max": "largest", "gwrp": "rank-weighted mean"}
+SCORED = {
+    "relative": "mean of the relative errors",
     "mahalanobis": "distance of the error spectrum",
+    "combined": "geometric mean of relative errors and distance",
 }
 LOUDEST_BANDS = 13
 """A tenth of the 128 bands."""
@@ -42,10 +43,15 @@ def usual_error(artifact: Artifact) -> float:
     return (artifact.threshold.value or 0.0) if normal is None else float(normal.mean.mean())
 
 
+@kept("Pooling the errors in every way …")
+def _scores(artifact: Artifact, waveform: Waveform) -> dict[str, float]:
+    return network(artifact).scores_by_pooling(waveform)
+
+
 def from_errors_to_score(
     artifact: Artifact, waveform: Waveform, errors: FloatArray, times_s: FloatArray, *, at: int, what: str
 ) -> None:
-    """Show both ways from a map of errors to one number, and the verdict by the detector's own.
+    """Show the ways from a map of errors to one number, and the verdict by the detector's own.
 
     Parameters
     ----------
@@ -54,34 +60,43 @@ def from_errors_to_score(
     at
         The step that the reader chose.
     """
-    trained, score = network(artifact), heard(artifact, waveform).anomaly_score
+    pooling, scores = network(artifact).pooling, _scores(artifact, waveform)
     st.subheader(f"3 · {len(errors)} x 128 errors, one number")
-    own = "mean" if trained.pooling != "mahalanobis" else trained.pooling
     st.markdown(
-        f"Each of the {len(errors)} {what} leaves one error per band. Two ways lead from them to a single score; this "
-        f"detector takes the **{'second' if own == 'mahalanobis' else 'first'}**."
+        f"Each of the {len(errors)} {what} leaves one error per band. They become one number as they are, or measured "
+        "against the errors of normal clips."
     )
     over_time, over_bands = st.columns(2)
     with over_time:
-        _over_time(artifact, errors, times_s, score, at=at, what=what)
+        _over_time(artifact, errors, times_s, scores, at=at, what=what)
     with over_bands:
-        _over_bands(artifact, waveform)
-    _why_not_the_mean(artifact, waveform)
-    pooled = POOLED[trained.pooling]
-    label = f"{pooled.capitalize()} of {len(errors)} errors = score" if own == "mean" else "Distance = score"
-    verdict(artifact, score, label)
+        _over_bands(artifact, waveform, scores)
+    _why_not_the_mean(artifact, waveform, scores)
+    st.markdown(own_way(pooling, scores))
+    what_it_is = SCORED.get(pooling) or f"{POOLED.get(pooling)} of {len(errors)} errors"
+    verdict(artifact, scores[pooling], f"{what_it_is.capitalize()} = score")
+
+
+def own_way(pooling: str, scores: Mapping[str, float]) -> str:
+    """Say which of the numbers is the detector's score; that of `combined` with its two parts."""
+    if pooling in POOLED:
+        return f"This detector takes the {POOLED[pooling]} of the errors over time, as they are."
+    if pooling != "combined":
+        return f"This detector takes the {SCORED[pooling]}."
+    relative, distance, score = (score_text(scores[name]) for name in ("relative", "mahalanobis", "combined"))
+    return f"This detector takes both: the root of {relative} times {distance} is **{score}**."
 
 
 def _over_time(
-    artifact: Artifact, errors: FloatArray, times_s: FloatArray, score: float, *, at: int, what: str
+    artifact: Artifact, errors: FloatArray, times_s: FloatArray, scores: Mapping[str, float], *, at: int, what: str
 ) -> None:
-    """Show the errors over time and what their pooling over time gives."""
+    """Show the errors over time and what their pooling over time gives: the detector's own, or the report's mean."""
     pooling, threshold = network(artifact).pooling, artifact.threshold.value
-    is_own = pooling != "mahalanobis"
-    pooled = POOLED[pooling] if is_own else POOLED["mean"]
-    value = score if is_own else float(errors.mean())
-    st.markdown("**First way: the mean (the report).** First over the bands, then over time.")
-    rules = {f"{pooled} = score" if is_own else "mean": value}
+    is_own = pooling in POOLED
+    way = pooling if is_own else "mean"
+    value = scores[way]
+    st.markdown(f"**As they are: the {POOLED[way]}{' (the report)' if way == 'mean' else ''}.** Over bands and time.")
+    rules = {f"{POOLED[way]} = score" if is_own else POOLED[way]: value}
     rules |= {} if threshold is None or not is_own else {"threshold": threshold}
     chart = lines_chart(
         times_s,
@@ -93,23 +108,23 @@ def _over_time(
         marked_x=float(times_s[at]),
     )
     said = f"the score {score_text(value)}, the threshold is {score_text(threshold)}" if is_own else score_text(value)
-    st.altair_chart(chart, width="stretch", alt=f"Errors of {len(errors)} {what} over time; their {pooled} is {said}")
-    st.caption(f"The {pooled} of these {len(errors)} errors is **{score_text(value)}**.")
+    st.altair_chart(
+        chart, width="stretch", alt=f"Errors of {len(errors)} {what} over time; their {POOLED[way]} is {said}"
+    )
+    st.caption(f"The {POOLED[way]} of these {len(errors)} errors is **{score_text(value)}**.")
 
 
-def _over_bands(artifact: Artifact, waveform: Waveform) -> None:
+def _over_bands(artifact: Artifact, waveform: Waveform, scores: Mapping[str, float]) -> None:
     """Show the error spectrum in normal spreads, and its distance from those of normal clips."""
     trained = network(artifact)
-    normal = trained.normal_errors
-    st.markdown("**Second way: the error spectrum.** First over time, then its distance from those of normal clips.")
-    if normal is None:
+    st.markdown("**Against normal clips: the error spectrum.** The mean over time of each band, in its normal spreads.")
+    if trained.normal_errors is None:
         st.info(
             "This version was trained before error spectra were kept with a network: train it again to see this.",
             icon=":material/history:",
         )
         return
-    spectrum = trained.error_spectrum(heard(artifact, waveform).anomaly_map)
-    spreads, hz = normal.strangeness(spectrum), mel_band_centres_hz()
+    spreads, hz = trained.band_strangeness(heard(artifact, waveform).anomaly_map), mel_band_centres_hz()
     usual = np.full(len(hz), USUAL_SPREADS)
     chart = lines_chart(
         hz,
@@ -122,19 +137,18 @@ def _over_bands(artifact: Artifact, waveform: Waveform) -> None:
         log_x=True,
         symlog_y=True,
     )
-    distance = normal.distance(spectrum)
-    strangest = int(spreads.argmax())
+    distance, strangest = score_text(scores["mahalanobis"]), int(spreads.argmax())
     st.altair_chart(
         chart,
         width="stretch",
         alt=f"Error of each band in normal spreads; the strangest is {spreads[strangest]:.1f} at "
-        f"{frequency_text(float(hz[strangest]))}; the distance is {score_text(distance)}",
+        f"{frequency_text(float(hz[strangest]))}; the distance is {distance}",
     )
-    st.caption(f"The Mahalanobis distance of this spectrum is **{score_text(distance)}**; about 1 for a normal clip.")
+    st.caption(f"The Mahalanobis distance of this spectrum is **{distance}**; about 1 for a normal clip.")
 
 
-def _why_not_the_mean(artifact: Artifact, waveform: Waveform) -> None:
-    """Say, in this clip's numbers, what rules the mean and what the distance, where errors of normal clips are kept."""
+def _why_not_the_mean(artifact: Artifact, waveform: Waveform, scores: Mapping[str, float]) -> None:
+    """Say, in this clip's numbers, what rules the mean and what does not, where errors of normal clips are kept."""
     trained = network(artifact)
     normal = trained.normal_errors
     if normal is None:
@@ -145,12 +159,14 @@ def _why_not_the_mean(artifact: Artifact, waveform: Waveform) -> None:
     of_normal = share_text(share_of_largest(normal.mean, LOUDEST_BANDS))
     of_clip = share_text(float(spectrum[strangest] / spectrum.sum()))
     st.markdown(
-        "**Why two?** In the mean a band counts by the size of its error, and errors are large where a machine is loud "
-        f"and noisy, whether it is well or not: in normal clips the {LOUDEST_BANDS} bands with the largest errors, a "
-        f"tenth of all, have {of_normal} of the sum. The strangest band of this clip, near "
+        "**Why not the mean alone?** In it a band counts by the size of its error, and errors are large where a "
+        f"machine is loud and noisy, whether it is well or not: in normal clips the {LOUDEST_BANDS} bands with the "
+        f"largest errors, a tenth of all, have {of_normal} of the sum. The strangest band of this clip, near "
         f"{frequency_text(float(mel_band_centres_hz()[strangest]))}, is {spreads[strangest]:.1f} normal spreads above "
         f"what is normal there, and has {of_clip} of the sum. The distance counts each band, and each combination of "
-        "bands, by how much it varies from one normal clip to the next."
+        "bands, by how much it varies from one normal clip to the next. Relative errors are another way: each error as "
+        f"a multiple of what is normal in its band. Their mean is **{score_text(scores['relative'])}** here, and 1 for "
+        "normal sound."
     )
 
 

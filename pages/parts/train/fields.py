@@ -10,6 +10,7 @@ import streamlit as st
 from asd_core.data.recordings import FOLDS
 from asd_core.detectors import DETECTOR_NAMES, detector_class
 from asd_core.detectors.contract import POOLINGS
+from asd_core.detectors.dcase_autoencoder import SCALINGS
 from asd_core.detectors.networks.training import SCHEDULES
 from asd_core.detectors.on_networks import CONDITIONINGS, NetworkDetector
 from asd_core.evaluation.thresholds import DEFAULT_RULE, n_needed
@@ -67,17 +68,23 @@ MEANINGS = {
         "detector. All are then put into the weights.",
         tuple(CONDITIONINGS),
     ),
+    "scaling": Meaning(
+        "Scaling of the frames",
+        "none (the baseline): decibels as they are; min_max: training frames span 0 to 1, so that loud and faint "
+        "machines are learned equally fast.",
+        tuple(SCALINGS),
+    ),
     "windows_per_epoch": Meaning(
         "Windows per epoch",
         "Drawn anew in each epoch, some more than once where there are fewer; 0 takes each once. Fewer is faster.",
     ),
     "pooling": Meaning(
         "Pooling of the errors",
-        "How the errors become one score. mahalanobis: the distance of the clip's error spectrum from those of normal "
-        "clips, which gained for all three networks on two real machines and on simulated sound. Over time: mean (the "
-        "report's), std (its spread), max (its peak), gwrp (peaks weigh more); std was better for an autoencoder on "
-        "published unseen machines, and costs all three networks on a real lathe. `evaluate MODEL --pooling mean` "
-        "tells for yours.",
+        "How the errors become one score. Measured against normal clips: relative (multiples of what is normal in each "
+        "band), mahalanobis (distance of the error spectrum), combined (both); gained for all three networks on real "
+        "machines. Over time, as they are: mean (the report's), std (its spread), max (its peak), gwrp (peaks weigh "
+        "more); std was better for an autoencoder on published unseen machines, and costs all three networks on a real "
+        "lathe. `evaluate MODEL --pooling mean` tells for yours.",
         tuple(POOLINGS),
     ),
     "window": Meaning("Window (frames of 32 ms)", "How many frames the network sees at once."),
