@@ -38,7 +38,7 @@ _RECURRENT: Mapping[str, Mapping[str, Any]] = {
 SCALES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "lstm_predictor": _RECURRENT,
     "gru_autoencoder": _RECURRENT,
-    "dcase_autoencoder": {"min-max": {"scaling": "min_max"}, "raw decibels": {"scaling": "none"}},
+    "dcase_autoencoder": {"raw decibels": {"scaling": "none"}, "min-max": {"scaling": "min_max"}},
 }
 """Scales of the frames in training, that of preset quick first."""
 

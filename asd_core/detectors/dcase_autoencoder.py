@@ -36,7 +36,7 @@ class DcaseAutoencoder(NetworkDetector["list[Affine]"]):
 
     A 10-s clip has 309 vectors; the map is (309, 128): each vector's error, averaged over its five frames, at the
     window's centre. Where the baseline takes 10 % of its training vectors for validation, ours are the vectors of
-    held-out clips. `quick` is the same network with 96 updates in each of 16 epochs, on scaled frames.
+    held-out clips. `quick` is the same network with 96 updates in each of 16 epochs.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class DcaseAutoencoder(NetworkDetector["list[Affine]"]):
     name: ClassVar[str] = "dcase_autoencoder"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "quick": {"epochs": 16, "windows_per_epoch": 49_152, "scaling": "min_max", "pooling": "combined"},
+        "quick": {"epochs": 16, "windows_per_epoch": 49_152, "pooling": "combined"},
     }
 
     def __post_init__(self) -> None:
