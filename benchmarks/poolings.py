@@ -1,14 +1,15 @@
-"""From a network's errors to one score: what was tried on real sound. `python -m benchmarks.poolings [--halves 0]`.
+"""From a network's errors to one score: what was tried. `python -m benchmarks.poolings [--halves 0] [--benches 11 12]`.
 
 Each network is trained, preset quick, in several scales of its frames, on the lathe's other half of the recordings (see
-`benchmarks.halves`), one fold of whole recordings held out; its errors are kept, and pooled in all ways below. The
-statistics of normal clips come from the fitted clips, or from these and the held-out ones, each of which is then
-scored by statistics without its recording. Needs real recordings, see `benchmarks.real_sets`.
+`benchmarks.halves`) or on simulated benches, one fold of whole recordings held out; its errors are kept, and pooled in
+all ways below. The statistics of normal clips come from the fitted clips, or from these and the held-out ones, each of
+which is then scored by statistics without its recording. Real recordings: see `benchmarks.real_sets`.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -18,31 +19,28 @@ from typing import Any
 import numpy as np
 
 from asd_core.data.clips import Clip
-from asd_core.data.data_set import FileClips, readable
+from asd_core.data.data_set import FileClips, open_data_set, readable
+from asd_core.data.simulated.bench import write_bench
 from asd_core.detectors import detector_class
-from asd_core.detectors.covariance import whitening_of
+from asd_core.detectors.error_spectrum import NormalErrors
 from asd_core.evaluation import metrics
 from asd_core.evaluation.thresholds import default_threshold, is_anomalous
 from asd_core.features.cache import read_clip
 from asd_core.tasks.calibrate import plan_calibration
 from asd_core.types import FloatArray, IntArray
-from benchmarks.real_sets import REAL, SETS
+from benchmarks.real_sets import REAL, Part, lathe
 
-LEAST_SHARE = 0.01
-"""Least spread or mean of a band, as a share of the bands' average."""
-SCALES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "dcase_autoencoder": {"min-max": {"scaling": "min_max"}, "raw decibels": {"scaling": "none"}},
-    "lstm_predictor": {
-        "min-max": {"conditioning": "none"},
-        "standardised bands, folded back": {"conditioning": "bands"},
-        "standardised bands, errors too": {"conditioning": "equal_bands"},
-    },
-    "gru_autoencoder": {
-        "min-max": {"conditioning": "none"},
-        "standardised bands, folded back": {"conditioning": "bands"},
-        "standardised bands, errors too": {"conditioning": "equal_bands"},
-    },
+_RECURRENT: Mapping[str, Mapping[str, Any]] = {
+    "standardised bands": {"conditioning": "equal_bands"},
+    "standardised bands, errors as they were": {"conditioning": "bands"},
+    "min-max": {"conditioning": "none"},
 }
+SCALES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "lstm_predictor": _RECURRENT,
+    "gru_autoencoder": _RECURRENT,
+    "dcase_autoencoder": {"min-max": {"scaling": "min_max"}, "raw decibels": {"scaling": "none"}},
+}
+"""Scales of the frames in training, that of preset quick first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +57,8 @@ class Errors:
         Rows of the clips.
     recordings
         One per clip.
+    machine_ids
+        One per clip; figures are means over ids.
     is_fault
         Shape (n_clips,).
     """
@@ -69,6 +69,7 @@ class Errors:
     heldout: IntArray
     test: IntArray
     recordings: Any
+    machine_ids: Any
     is_fault: Any
 
     def write(self, path: Path) -> None:
@@ -99,25 +100,26 @@ def errors_of(name: str, settings: Mapping[str, Any], train: Sequence[Clip], tes
         fitted=fitted,
         heldout=heldout,
         test=np.arange(len(normal.clips), len(clips)),
-        recordings=np.array([str(clip.recording) for clip in clips]),
+        recordings=np.array([*plan.recordings.units, *[""] * len(test)]),
+        machine_ids=np.array([clip.machine_id for clip in clips]),
         is_fault=np.array([clip.label == "anomalous" for clip in clips]),
     )
 
 
-def floored(values: FloatArray) -> FloatArray:
-    """Values per band, none below a share of their mean."""
-    return np.maximum(values, LEAST_SHARE * values.mean())
+def normal_errors(rows: FloatArray, normal: IntArray) -> NormalErrors:
+    """Statistics of the normal ones among rows (n_clips, n_mels), as a detector keeps them."""
+    return NormalErrors.of(rows[normal][:, None])
 
 
 def z_values(rows: FloatArray, normal: IntArray) -> FloatArray:
-    """Rows (n_clips, width) in standard deviations of the normal ones about their mean."""
-    return (rows - rows[normal].mean(axis=0)) / floored(rows[normal].std(axis=0))
+    """Rows (n_clips, n_mels) in standard deviations of the normal ones about their mean."""
+    return normal_errors(rows, normal).strangeness(rows)
 
 
 def distances(rows: FloatArray, normal: IntArray) -> FloatArray:
-    """Mahalanobis distance of each row over the root of the width, shape (n_clips,), as `NormalErrors.distance`."""
-    z = z_values(rows, normal)
-    return np.sqrt(np.square(z @ whitening_of(z[normal]).T).mean(axis=1))
+    """Mahalanobis distance of each row from the normal ones, shape (n_clips,)."""
+    found = normal_errors(rows, normal)
+    return np.array([found.distance(row) for row in rows])
 
 
 def nearest(rows: FloatArray, normal: IntArray) -> FloatArray:
@@ -129,9 +131,9 @@ def nearest(rows: FloatArray, normal: IntArray) -> FloatArray:
     return np.sqrt(np.maximum(found.min(axis=1), 0))
 
 
-def relative(spectra: FloatArray, normal: IntArray) -> FloatArray:
-    """Each band's error in units of its mean over normal clips, shape (n_clips, n_mels)."""
-    return spectra / floored(spectra[normal].mean(axis=0))
+def relative(rows: FloatArray, normal: IntArray) -> FloatArray:
+    """Each band's error as a multiple of what is normal, shape (n_clips, n_mels)."""
+    return normal_errors(rows, normal).relative(rows)
 
 
 POOLED: Mapping[str, Callable[[FloatArray, IntArray], FloatArray]] = {
@@ -167,7 +169,8 @@ def figures(errors: Errors, anomaly_scores: FloatArray) -> tuple[float, float, f
     values, is_fault = anomaly_scores[errors.test], errors.is_fault[errors.test]
     threshold = default_threshold(anomaly_scores[errors.heldout]).value
     alarms = is_anomalous(values[~is_fault], np.inf if threshold is None else threshold)
-    return metrics.auc(is_fault, values), metrics.pauc(is_fault, values), float(alarms.mean())
+    means = metrics.mean_over_ids(metrics.per_id(is_fault, values, errors.machine_ids[errors.test].tolist()))
+    return float(means.auc_mean or 0), float(means.pauc_mean or 0), float(alarms.mean())
 
 
 def cell(found: Sequence[tuple[float, float, float]]) -> str:
@@ -189,33 +192,44 @@ def rows(by_seed: Sequence[Errors]) -> dict[str, list[str]]:
     return {**found, "standard deviation over time": [over_time, over_time]}
 
 
+def bench_part(seed: int, folder: Path) -> Part:
+    """Training and test clips of a small simulated bench."""
+    index = open_data_set(write_bench(folder / f"bench-{seed}", seed=seed)).index
+    return Part(tuple(index.select(split="train", label="normal")), tuple(index.select(split="test")))
+
+
+def table(title: str, name: str, part: Part, scales: Sequence[str], seeds: Sequence[int], build: Path) -> None:
+    """Train what is missing, print a row for each scale and pooling."""
+    for scale in scales:
+        by_seed = []
+        for seed in seeds:
+            kept = build / f"{title}-{name}-{scale}-{seed}.npz"
+            if not kept.exists():
+                errors_of(name, SCALES[name][scale], part.train, part.test, seed).write(kept)
+            by_seed.append(Errors.read(kept))
+        for pooling, cells in rows(by_seed).items():
+            print(f"| {title} | {name}, {scale} | {pooling} | {' | '.join(cells)} |", flush=True)
+
+
 def main() -> int:
-    """Train what is missing, print a table for each network and scale."""
+    """Print the table of all parts, networks and scales."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", default="lathe, 1 s", choices=list(SETS))
+    parser.add_argument("--halves", nargs="*", type=int, default=[0], choices=(0, 1), help="of the lathe")
+    parser.add_argument("--benches", nargs="*", type=int, default=[], help="seeds of simulated benches")
     parser.add_argument("--detectors", nargs="+", default=list(SCALES), choices=list(SCALES))
-    parser.add_argument("--halves", nargs="+", type=int, default=[0, 1], choices=(0, 1))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--only-presets", action="store_true", help="only the scale of each network's preset quick")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--build", type=Path, default=Path("build/poolings"))
     arguments = parser.parse_args()
-    if not REAL.is_dir():
+    parts = {f"simulated bench {seed}": bench_part(seed, arguments.build) for seed in arguments.benches}
+    if arguments.halves and not REAL.is_dir():
         print(f"skipped: {REAL} is not there")
-        return 0
-    judged = SETS[arguments.set](arguments.build)
-    for name in arguments.detectors:
-        for scale, settings in SCALES[name].items():
-            print(
-                f"\n| {name}, {scale} | half | fitted clips: AUC / pAUC, seen | with held-out ones |\n|---|---|---|---|"
-            )
-            for half in arguments.halves:
-                part, by_seed = judged.part(half), []
-                for seed in arguments.seeds:
-                    kept = arguments.build / f"{arguments.set}-{name}-{scale}-{half}-{seed}.npz"
-                    if not kept.exists():
-                        errors_of(name, settings, part.train, part.test, seed).write(kept)
-                    by_seed.append(Errors.read(kept))
-                for title, cells in rows(by_seed).items():
-                    print(f"| {title} | {half} | {' | '.join(cells)} |", flush=True)
+    else:
+        parts |= {f"lathe, half {half}": lathe(arguments.build).part(half) for half in arguments.halves}
+    print("| clips | network | pooling | fitted clips: AUC / pAUC, seen | with held-out ones |\n|---|---|---|---|---|")
+    for (title, part), name in itertools.product(parts.items(), arguments.detectors):
+        scales = list(SCALES[name])[: 1 if arguments.only_presets else None]
+        table(title, name, part, scales, arguments.seeds, arguments.build)
     return 0
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.covariance import LedoitWolf
 
-from asd_core.detectors.error_spectrum import NormalErrors
 from asd_core.evaluation import metrics
 from asd_core.features.log_mel import N_MELS
 
@@ -19,14 +19,13 @@ def pooled(name):
     return poolings.POOLED[name](SPECTRA, NORMAL)
 
 
-def test_the_distance_is_the_detectors():
-    normal = NormalErrors.of(SPECTRA[NORMAL][:, None])
-    assert pooled("Mahalanobis distance of the error spectrum") == pytest.approx(
-        [normal.distance(spectrum) for spectrum in SPECTRA]
-    )
-    in_spreads = np.array([normal.strangeness(spectrum) for spectrum in SPECTRA])
-    assert pooled("mean of z-values") == pytest.approx(in_spreads.mean(axis=1))
-    assert pooled("root mean square of z-values") == pytest.approx(np.sqrt(np.square(in_spreads).mean(axis=1)))
+def test_the_distance_is_that_of_one_gaussian():
+    z = (SPECTRA - SPECTRA[NORMAL].mean(axis=0)) / SPECTRA[NORMAL].std(axis=0)
+    precision = np.linalg.inv(LedoitWolf(assume_centered=True).fit(z[NORMAL]).covariance_)
+    squares = np.einsum("ij,jk,ik->i", z, precision, z)
+    assert pooled("Mahalanobis distance of the error spectrum") == pytest.approx(np.sqrt(squares / N_MELS))
+    assert pooled("mean of z-values") == pytest.approx(z.mean(axis=1))
+    assert pooled("root mean square of z-values") == pytest.approx(np.sqrt(np.square(z).mean(axis=1)))
 
 
 def test_relative_errors_are_in_units_of_the_bands_normal_error():
@@ -56,10 +55,17 @@ def test_a_normal_clip_is_not_its_own_neighbour():
     assert found[NORMAL].min() > 1
 
 
-def errors():
+def errors(ids=("00",) * 40):
     recordings = np.array([f"r{row // 5}" for row in range(40)])
     return poolings.Errors(
-        SPECTRA, SPECTRA.mean(axis=1), NORMAL[:20], NORMAL[20:], np.arange(30, 40), recordings, np.arange(40) >= 35
+        SPECTRA,
+        SPECTRA.mean(axis=1),
+        NORMAL[:20],
+        NORMAL[20:],
+        np.arange(30, 40),
+        recordings,
+        np.array(ids),
+        np.arange(40) >= 35,
     )
 
 
@@ -81,6 +87,22 @@ def test_figures_are_of_the_test_clips_and_the_held_out_threshold():
     assert (auc, pauc, seen) == (1.0, 1.0, 0.4)  # 33 and 34 of 30 to 34
     is_fault = np.arange(10) >= 5
     assert poolings.figures(errors(), -values)[0] == metrics.auc(is_fault, -values[30:]) == 0.0
+
+
+def test_areas_are_means_over_ids():
+    ids = ("00", "02") * 20  # of 30 to 39: normal 30, 32, 34 and faulty 36, 38 are of 00
+    values = np.arange(40.0)
+    values[[30, 32, 34]] += 100  # 00 is wrong in every pair, 02 right
+    auc, pauc, _ = poolings.figures(errors(ids), values)
+    assert auc == 0.5
+    assert pauc == pytest.approx((metrics.pauc([0, 0, 0, 1, 1], [1, 1, 1, 0, 0]) + 1) / 2)
+
+
+def test_every_scale_is_one_that_the_network_takes():
+    for name, scales in poolings.SCALES.items():
+        built = [poolings.detector_class(name).from_preset("quick", **settings) for settings in scales.values()]
+        assert built[0] == poolings.detector_class(name).from_preset("quick")
+        assert len({str(each) for each in built}) == len(built)
 
 
 def test_cells_are_means_over_seeds():

@@ -423,7 +423,7 @@ class RecurrentDetector(NetworkDetector[Scorer]):
         if self.conditioning == "none":
             super()._train(network, windows, heldout, loop)
             return
-        bands = (BandScale.centring if self.conditioning == "centre" else BandScale.of)(windows.frames)
+        bands = self._bands(windows)
         # Without `equal_bands`, errors are those of the frames as they were.
         weights = bands.std.square() if self.conditioning != "equal_bands" else bands.std.new_ones(1)
 
@@ -432,6 +432,16 @@ class RecurrentDetector(NetworkDetector[Scorer]):
 
         loop(network, loss_of, bands(windows), bands(heldout), self._plan())
         bands.fold(network, recurrent=self.recurrent_input, output="output")
+
+    def _bands(self, windows: WindowSet) -> BandScale:
+        return (BandScale.centring if self.conditioning == "centre" else BandScale.of)(windows.frames)
+
+    def _mean_spectrum_loss(self, windows: WindowSet, heldout: WindowSet) -> float | None:
+        """In the unit of the loss: with `equal_bands`, each band's own variance."""
+        if self.conditioning != "equal_bands":
+            return super()._mean_spectrum_loss(windows, heldout)
+        bands = self._bands(windows)
+        return super()._mean_spectrum_loss(bands(windows), bands(heldout))
 
 
 def _until(should_stop: Callable[[], bool], items: Iterable[Float32Array]) -> Iterator[Float32Array]:
