@@ -17,6 +17,7 @@ from asd_core.detectors.error_spectrum import share_of_largest
 from asd_core.errors import UsageError
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.formats import score_text
+from asd_core.reports import html
 from asd_core.reports.plots import map_limit
 from asd_core.types import AnomalyMap
 from pages.parts.check import bands, spot
@@ -179,3 +180,18 @@ def test_the_picture_of_a_windows_errors_keeps_the_scale_of_errors_when_the_scor
     usual = float(trained["mahalanobis"].normal_errors.mean.mean())
     assert learn_pooling.usual_error(made(threshold=1.06)) == pytest.approx(usual)
     assert usual < 0.5
+
+
+def test_a_reports_map_says_its_unit_and_how_far_its_colours_reach():
+    def entry(unit, n_bands=2):
+        found = AnomalyMap(np.ones((3, n_bands)), np.arange(3.0), np.arange(1.0, n_bands + 1), unit)
+        return SimpleNamespace(
+            detector=SimpleNamespace(anomaly_score_and_map=lambda _: (0.9, found)),
+            summary=SimpleNamespace(threshold=replace(CONFORMAL, value=0.5)),
+            assessment=SimpleNamespace(title="A", artifact=SimpleNamespace(simulated=False)),
+        )
+
+    assert html._map(entry("error"), hum(0))["scale"] == "squared error, 0 to 6"
+    assert html._map(entry("times_normal"), hum(0))["scale"].endswith("what is normal in its band, 0 to 12")
+    assert html._map(entry("spreads"), hum(0))["scale"].startswith("normal spreads above")
+    assert html._map(entry("error", 1), hum(0))["scale"] == ""
