@@ -13,6 +13,7 @@ from asd_core.detectors import detector_class
 from asd_core.detectors.contract import POOLINGS, TIME_POOLINGS
 from asd_core.detectors.covariance import whitening_of
 from asd_core.detectors.error_spectrum import NormalErrors
+from asd_core.detectors.networks import training
 from asd_core.errors import InputError, TrainingStopped, UsageError
 from asd_core.features.log_mel import N_MELS
 from asd_core.types import AnomalyMap
@@ -196,3 +197,11 @@ def test_a_training_stops_while_it_measures_the_errors():
     with pytest.raises(TrainingStopped, match="errors of the training clips"):
         detector.fit([hum(1), hum(2)], should_stop=lambda: next(answers, True))
     assert not detector.fitted
+
+
+def test_timing_a_training_leaves_its_running_statistics_alone(monkeypatch):
+    clips = [hum(seed) for seed in range(4)]
+    timed = untrained("dcase_autoencoder").fit(clips).state
+    monkeypatch.setattr(training, "_expected_s", lambda *_: 0.0)
+    untimed = untrained("dcase_autoencoder").fit(clips).state
+    assert all(np.array_equal(timed[name], untimed[name]) for name in timed)
