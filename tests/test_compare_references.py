@@ -282,16 +282,13 @@ def test_a_cross_fitted_network_has_no_held_out_scores_under_another_pooling(net
 def test_which_other_poolings_there_are_depends_on_the_state(network):
     assert other_poolings(network) == ("mean",)
     kind = detector_class("lstm_predictor")
-    options = {"hidden": 8, "layers": 1}
-    assert other_poolings(kind.from_preset("quick", **options).restore(network.state)) == ("mahalanobis",)
-    assert other_poolings(kind.from_preset("quick", **options, pooling="std").restore(network.state)) == (
-        "mean",
-        "mahalanobis",
-    )
+    options = {"hidden": 8, "layers": 1, "pooling": "mean"}
+    assert other_poolings(kind.from_preset("quick", **options).restore(network.state)) == ("combined",)
+    assert other_poolings(kind.from_preset("quick", **options | {"pooling": "std"}).restore(network.state)) == ("mean",)
     old = {name: array for name, array in network.state.items() if not name.startswith("error_")}
     assert other_poolings(kind.from_preset("quick", **options).restore(old)) == ()
     with pytest.raises(UsageError):
-        kind.from_preset("quick", **options, pooling="mahalanobis").restore(old)
+        kind.from_preset("quick", **options | {"pooling": "mahalanobis"}).restore(old)
 
 
 def test_a_network_is_named_by_its_own_pooling_beside_the_other_and_both_share_its_colour(network):

@@ -58,7 +58,12 @@ def text_of(app: AppTest) -> str:
 
 def side_by_side(app: AppTest) -> pd.DataFrame:
     """All figures of the methods: a row a figure, a column a method."""
-    return pd.concat([table.value for table in app.table if "Pair" not in table.value], axis=1).T
+    tables = [table.value for table in app.table if not {"Pair", "System"} & set(table.value)]
+    return pd.concat([table.drop(filter(is_trivial, table.index)) for table in tables], axis=1).T
+
+
+def is_trivial(title: str) -> bool:
+    return title.startswith("Best trivial number")
 
 
 def differences(app: AppTest) -> pd.DataFrame:
@@ -107,6 +112,31 @@ def test_every_rule_judges_and_those_with_labels_are_marked(compare, rule):
     marked = "uses test labels" in side_by_side(page).loc["Threshold chosen by"].iloc[0]
     assert marked == (rule in ("closest_topleft", "youden", "best_f1", "target_tpr", "target_fpr", "cost"))
     assert ("are optimistic" in text_of(page)) == marked
+
+
+def test_the_best_trivial_number_and_published_figures_stand_beside_the_detectors(compare):
+    page = compare()
+    trivial = page.table[0].value.iloc[-1]
+    assert is_trivial(trivial.name)
+    assert trivial.name.endswith("uses test labels")
+    assert 0.5 < float(trivial["AUC, mean over ids"]) < 1
+    assert "**labels of the test clips**" in text_of(page)
+    published = page.table[-1].value
+    assert list(published["Sound"].iloc[:3]) == ["simulated, 3 ids"] * 3
+    assert {"real, 3 ids", "real, 4 ids"} <= set(published["Sound"])
+    assert "no match for them" in text_of(page)
+
+
+def test_both_poolings_are_offered_where_a_network_has_another_one(compare, trained):
+    page = compare()
+    page.toggle(key="poolings").set_value(True).run()
+    assert not page.exception
+    networks = [open_artifact(trained / "simulated-small" / "slider" / name).detector() for name in DETECTORS[1:]]
+    if any(network.normal_errors is not None for network in networks):
+        assert "have to be heard again" in text_of(page)
+        assert any("Hear them again" in button.label for button in page.button)
+    else:
+        assert "train them again" in text_of(page)
 
 
 def test_the_time_per_clip_is_measured_on_demand_and_kept(compare):

@@ -48,7 +48,7 @@ from asd_core.system import typed_json
 from asd_core.system.files import replace_text
 from asd_core.tasks.assess import Assessment, assess, check_different, check_options
 from asd_core.tasks.evaluate import MadeFrom, made_from, summarise_assessment
-from asd_core.types import AnomalyMap, BoolArray, Waveform
+from asd_core.types import AnomalyMap, BoolArray, MapUnit, Waveform
 
 TEMPLATE = Path(__file__).with_name("templates") / "report.html.j2"
 _DASHES = ("", "7 4", "2 3", "8 3 2 3")
@@ -413,19 +413,25 @@ def _clip(entries: Sequence[_Entry], row: int) -> dict[str, Any]:
     }
 
 
+_MAP_UNITS: Mapping[MapUnit, str] = {
+    "error": "squared error",
+    "times_normal": "error as a multiple of what is normal in its band",
+    "spreads": "normal spreads above what is normal in the band",
+}
+
+
 def _map(entry: _Entry, waveform: Waveform) -> dict[str, str]:
     score, heard = entry.detector.anomaly_score_and_map(waveform)
     found, threshold = heard.values, entry.summary.threshold.value
-    png = ""
+    png = scale = ""
     if found.shape[1] > 1:
-        png = _data_uri(
-            "image/png",
-            heatmap_png(found, low=0.0, high=map_limit(found, threshold, unit=heard.unit), palette="magma"),
-        )
+        high = map_limit(found, threshold, unit=heard.unit)
+        png = _data_uri("image/png", heatmap_png(found, low=0.0, high=high, palette="magma"))
+        scale = f"{_MAP_UNITS[heard.unit]}, 0 to {score_text(high)}"
     judged = verdict(score, threshold) or "no threshold"
     assessment = entry.assessment
     name = named(assessment.title, simulated=assessment.artifact.simulated)
-    return {"title": name, "score": score_text(score), "verdict": judged, "png": png}
+    return {"title": name, "score": score_text(score), "verdict": judged, "png": png, "scale": scale}
 
 
 def _clip_name(clip: ScoredClip) -> str:

@@ -156,7 +156,7 @@ def imported_method(
 
 
 def other_poolings(detector: NetworkDetector[Any]) -> tuple[str, ...]:
-    """Poolings to show beside a network's own: the report's mean, or, beside that, `combined` where its state allows."""
+    """Poolings to show beside a network's own: the report's mean; beside that, `combined` where its state allows."""
     if detector.pooling != "mean":
         return ("mean",)
     return () if detector.normal_errors is None else ("combined",)

@@ -46,6 +46,11 @@ def poolings_choice(chosen: Chosen, good: Mapping[str, Artifact]) -> tuple[Metho
     if not wanted or not networks:
         return tuple(own.values())
     networks = {name: artifact for name, artifact in networks.items() if _other(artifact)}
+    if not networks:
+        st.caption(
+            "These networks were trained before errors of normal clips were kept, and take the report's mean: "
+            "train them again to see the other way."
+        )
     known = {name: held().find(_key(artifact)) for name, artifact in networks.items()}
     if missing := {name: artifact for name, artifact in networks.items() if known[name] is None}:
         _offer(chosen, missing, own)

@@ -22,11 +22,7 @@ from pages.shared.listening import frequency_text
 from pages.shared.verdicts import verdict_word
 
 POOLED = {"mean": "mean", "std": "standard deviation", "max": "largest", "gwrp": "rank-weighted mean"}
-SCORED = {
-    "relative": "mean of the relative errors",
-    "mahalanobis": "distance of the error spectrum",
-    "combined": "geometric mean of relative errors and distance",
-}
+SCORED = {"relative": "mean of the relative errors", "mahalanobis": "distance of the error spectrum"}
 LOUDEST_BANDS = 13
 """A tenth of the 128 bands."""
 USUAL_SPREADS = 2.0
@@ -73,8 +69,9 @@ def from_errors_to_score(
         _over_bands(artifact, waveform, scores)
     _why_not_the_mean(artifact, waveform, scores)
     st.markdown(own_way(pooling, scores))
-    what_it_is = SCORED.get(pooling) or f"{POOLED.get(pooling)} of {len(errors)} errors"
-    verdict(artifact, scores[pooling], f"{what_it_is.capitalize()} = score")
+    short = {"relative": "Mean of relative errors", "mahalanobis": "Distance", "combined": "Root of the two"}
+    what_it_is = short.get(pooling) or f"{POOLED[pooling].capitalize()} of {len(errors)} errors"
+    verdict(artifact, scores[pooling], f"{what_it_is} = score")
 
 
 def own_way(pooling: str, scores: Mapping[str, float]) -> str:
