@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,8 +17,10 @@ from asd_core.data.simulated import long_recordings
 from asd_core.data.simulated.long_recordings import RecordingCounts, RecordingKey, render_recording, write_recordings
 from asd_core.data.simulated.record import RECORDING_BY, load_mask, read_simulated
 from asd_core.data.simulated.scenes import KINDS
+from asd_core.data.simulated.slide_rail import render
 from asd_core.data.simulated.writing import to_pcm16
 from asd_core.errors import DataSetError
+from asd_core.features.log_mel import log_mel
 from asd_core.features.prints import border_ratio, sound_print
 
 TINY = RecordingCounts(n_normal=3, n_faulty=2, normal_s=30.0, faulty_s=20.0)
@@ -78,6 +81,16 @@ def test_days_differ_in_load_pitch_and_pace():
     assert np.std([each.friction_db for each in machines]) == pytest.approx(1.5, rel=0.5)
     assert np.std([each.motor_hz / machines[0].motor_hz for each in machines]) == pytest.approx(0.01, rel=0.5)
     assert np.std([each.program_s[0][0] / each.program_s[0][1] for each in machines]) < 1e-12
+
+
+def test_each_day_has_a_session_of_noise_of_its_own():
+    keys = RecordingCounts().recordings()
+    quiet = [replace(long_recordings._scene(key, 0), kind=None, n_events=0, length_s=10.0) for key in keys[:5]]
+    still = [replace(each, machine=replace(each.machine, program_s=((0.2, 40.0),)), warming_db=0.0) for each in quiet]
+    spectra = [log_mel(render(each)[0]).mean(axis=0) for each in still]
+    again = log_mel(render(replace(still[0], entropy=(99,)))[0]).mean(axis=0)
+    apart = [np.abs(spectra[0] - other).mean() for other in spectra[1:]]
+    assert min(apart) > 2 * np.abs(spectra[0] - again).mean()
 
 
 def test_the_set_has_thirteen_days_of_two_minutes_and_six_of_a_failing_machine():

@@ -65,7 +65,7 @@ def test_alarms_are_shares_of_the_scores_that_reach_the_threshold(trials):
     scores, is_fault = trial.test.anomaly_scores, trial.test.is_anomalous
     assert trial.threshold == default_threshold(trial.calibration.anomaly_scores).value
     assert trial.false_alarms == np.sum(scores[~is_fault] >= trial.threshold) / 60
-    assert trial.found == np.sum(scores[is_fault] >= trial.threshold) / 12 == 1.0
+    assert trial.found == np.sum(scores[is_fault] >= trial.threshold) / 12
 
 
 def test_the_threshold_rests_on_a_fifth_of_the_clips_or_on_all_of_them(trials):

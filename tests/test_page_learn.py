@@ -11,8 +11,10 @@ from sounds import PROJECT
 from streamlit.testing.v1 import AppTest
 
 from asd_core.artifacts.store import open_artifact
-from asd_core.evaluation.scores import ScoredClip
+from asd_core.data.table import KnownSet, Library
+from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.formats import score_text
+from asd_core.tasks.neighbours import Trial
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
 LESSONS = ("lstm_predictor", "gru_autoencoder", "vggish_ocsvm")
@@ -102,13 +104,63 @@ def test_the_boundary_page_states_what_the_plane_shows_and_hides(learn, through)
     assert "1,280 dimensions" in text_of(page)
 
 
+@pytest.fixture
+def neighbours(monkeypatch, tmp_path):
+    """Let the lesson find a few clips and these false alarms: 0.30, 0.35, ... at random, a tenth of it by recording."""
+    monkeypatch.syspath_prepend(str(PROJECT))
+    monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path / "home"))
+    (tmp_path / "home" / "simulated-small" / "slider").mkdir(parents=True)
+    from asd_core.data.simulated import long_recordings
+    from asd_core.data.simulated.long_recordings import RecordingCounts
+    from pages.parts.learn import neighbours as lesson
+
+    def tried(clips, held_out, *, split):
+        n_alarms = 30 + 5 * split if held_out == "at_random" else 3
+        calibration = [ScoredClip(f"{i}", "00", "heldout", "normal", "", f"{i}", float(i)) for i in range(20)]
+        test = [
+            ScoredClip(f"{i}", "00", "test", "normal", "", f"{i}", 18.0 if i < n_alarms else 1.0) for i in range(100)
+        ]
+        days = tuple(f"day_{1 + i % 2:02d}" for i in range(20)), ("day_03",) * 100
+        return Trial(held_out, Scores(tuple(calibration)), Scores(tuple(test)), 18.0, 0.10, *days)
+
+    tiny = RecordingCounts(n_normal=1, n_faulty=1, normal_s=10.0, faulty_s=10.0)
+    monkeypatch.setattr(long_recordings, "RecordingCounts", lambda: tiny)
+    monkeypatch.setattr(lesson, "try_promise", tried)
+
+
+def test_the_lesson_on_neighbours_shows_false_alarms_of_both_ways_once_asked(learn, neighbours):
+    page = learn(lesson="neighbours")
+    assert not page.exception
+    assert "Simulated data" in text_of(page)
+    assert [metric.value for metric in page.metric] == []
+    next(button for button in page.button if button.label == "Try it").click()
+    page.run()
+    assert not page.exception
+    assert [(metric.value, metric.delta) for metric in page.metric] == [
+        ("40.0 %", "32.0 % to 48.0 % over the draws"),
+        ("3.0 %", "3.0 % to 3.0 % over the draws"),
+    ]
+    assert "promised 10.0 %" in text_of(page)
+    assert "Try it" not in [button.label for button in page.button]
+
+
+def test_a_set_of_ones_own_with_the_name_of_the_recordings_is_not_taken_for_them(learn, neighbours, monkeypatch):
+    from pages.parts.learn import neighbours as lesson
+
+    monkeypatch.setattr(lesson, "read_library", lambda: Library((KnownSet("simulated-recordings", Path("/x"), "own"),)))
+    page = learn(lesson="neighbours")
+    assert not page.exception
+    assert "Your own data set simulated-recordings hides these recordings." in text_of(page)
+    assert "Try it" not in [button.label for button in page.button]
+
+
 def test_detectors_without_a_lesson_are_left_out(learn, tmp_path):
     shutil.copytree(EMBEDDED, tmp_path / "simulated-small")
     for name in ("lstm_predictor", "gru_autoencoder"):
         shutil.rmtree(tmp_path / "simulated-small" / "slider" / name)
     page = learn(artifacts=tmp_path)
     assert not page.exception
-    assert len(page.segmented_control(key="lesson").options) == 2
+    assert len(page.segmented_control(key="lesson").options) == 3
 
 
 def test_without_clips_the_glossary_stays(learn, tmp_path):

@@ -29,7 +29,7 @@ def neighbours_lesson() -> None:
     )
     st.caption(
         ":material/science: Simulated data: one slide rail, recorded for two minutes on each of 13 days, cut into "
-        "clips of 10 s. Eight days are learned, five are new. On a real lathe the same happens."
+        "clips of 10 s. Seven days are learned, six are new. On a real lathe the same happens."
     )
     known = read_library().find(EMBEDDED_RECORDINGS)
     if known is None or not known.embedded:
