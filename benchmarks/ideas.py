@@ -223,7 +223,7 @@ IDEAS: dict[str, Fit] = {
     "mean and std, 128 bands: Mahalanobis": by_rows(in_patches(mean_and_std), mahalanobis),
     "mean and std, 128 bands, whole clip: nearest neighbour": by_rows(whole(mean_and_std), nearest(1)),
     "mean and std, 128 bands, whole clip: Mahalanobis": by_rows(whole(mean_and_std), mahalanobis),
-    "mean alone, 128 bands, whole clip: nearest neighbour": by_rows(whole(_mean), nearest(1)),
+    "mean alone, 128 bands: nearest neighbour": by_rows(in_patches(_mean), nearest(1)),
     "20 cepstra: nearest neighbour": by_rows(in_patches(cepstra(20)), nearest(1)),
     "20 cepstra: Mahalanobis": by_rows(in_patches(cepstra(20)), mahalanobis),
     "frames, 64 bands, 20 axes: mixture of 4 Gaussians": by_rows(lambda sound: sound.front, mixture(4, n_axes=20)),

@@ -77,9 +77,18 @@ class Peer(Protocol):
 
 @dataclass(frozen=True)
 class PyodPeer:
-    """A detector of PyOD that takes paths of files; `make` builds it, unfitted, from a seed."""
+    """A detector of PyOD.
+
+    Parameters
+    ----------
+    make
+        Builds it, unfitted, from a seed.
+    at_16_khz
+        Whether it is given our samples at 16 kHz instead of the paths of files, which it reads at 22,050 Hz.
+    """
 
     make: Callable[[int], Any]
+    at_16_khz: bool = False
 
     def fit_score(self, train: Sequence[Clip], test: Sequence[Clip], *, seed: int) -> PeerResult:
         """Fit and score as PyOD's documentation does: from the clips' files, by its own threshold."""
@@ -87,9 +96,9 @@ class PyodPeer:
             warnings.simplefilter("ignore")  # of PyOD and librosa, which are not ours to mend
             began = process_time()
             detector = self.make(seed)
-            detector.fit(_heard(train))
+            detector.fit(self._heard(train))
             fitted = process_time()
-            scores = detector.decision_function(_heard(test))
+            scores = detector.decision_function(self._heard(test))
             scored = process_time()
         return PeerResult(
             train_scores=np.asarray(detector.decision_scores_, dtype=np.float64),
@@ -99,12 +108,12 @@ class PyodPeer:
             ms_per_clip=1000 * (scored - fitted) / len(test),
         )
 
-
-def _heard(clips: Sequence[Clip]) -> list[Any]:
-    """Paths of files; samples and their rate where a clip is a stretch of a longer file, which PyOD cannot read."""
-    return [
-        str(clip.path) if clip.span is None else (read_clip(clip.path, span=clip.span).samples, SR) for clip in clips
-    ]
+    def _heard(self, clips: Sequence[Clip]) -> list[Any]:
+        """Paths of files, or samples and their rate: those of stretches always, which PyOD cannot read."""
+        return [
+            (read_clip(clip.path, span=clip.span).samples, SR) if self.at_16_khz or clip.span else str(clip.path)
+            for clip in clips
+        ]
 
 
 @dataclass(frozen=True)
@@ -136,14 +145,14 @@ class OwnDetector:
         )
 
 
-def peers() -> dict[str, Peer]:
+def peers(*, at_16_khz: bool = False) -> dict[str, Peer]:
     """PyOD's detectors by their names for people; none where PyOD is not installed."""
     if importlib.util.find_spec("pyod") is None:
         return {}
     os.environ.setdefault("MPLBACKEND", "agg")
-    found: dict[str, Peer] = {"PyOD AudioAE": PyodPeer(_audio_ae)}
+    found: dict[str, Peer] = {"PyOD AudioAE": PyodPeer(_audio_ae, at_16_khz)}
     for name in ("GMM", "IForest", "KNN", "OCSVM", "LUNAR"):
-        found[f"PyOD {name}, 74 numbers"] = PyodPeer(partial(_on_numbers, name))
+        found[f"PyOD {name}, 74 numbers"] = PyodPeer(partial(_on_numbers, name), at_16_khz)
     return found
 
 
@@ -226,8 +235,9 @@ def main() -> int:
     parser.add_argument("--halves", type=int, nargs="+", default=[1, 0], choices=[0, 1])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--build", type=Path, default=Path("build") / "peers")
+    parser.add_argument("--at-16-khz", action="store_true", help="give PyOD the samples that ours are given")
     arguments = parser.parse_args()
-    detectors = {**peers(), **own_detectors()}
+    detectors = {**peers(at_16_khz=arguments.at_16_khz), **own_detectors()}
     if len(detectors) == len(OWN):
         print("skipped: PyOD is not installed (pip install -e .[bench])")
         return 0

@@ -104,13 +104,14 @@ def test_a_peer_is_pyods_own_way(peers, clips, name):
     assert np.median(result.test_scores[8:]) > np.median(result.test_scores[:8])
 
 
-@needs_pyod
-def test_a_stretch_of_a_file_is_given_as_samples(peers, clips):
+def test_a_peer_is_given_files_and_samples_where_it_cannot_read_them(peers, clips):
     whole = clips[0][0]
     stretch = Clip(whole.path, f"{whole.relative}#t=0,0.5", "00", "train", "normal", span=(0.0, 0.5))
-    path, (samples, sr) = peers._heard([whole, stretch])
+    path, (samples, sr) = peers.PyodPeer(lambda _: None)._heard([whole, stretch])
     assert path == str(whole.path)
     assert (len(samples), sr) == (8000, 16000)
+    ((samples, sr),) = peers.PyodPeer(lambda _: None, at_16_khz=True)._heard([whole])
+    assert (len(samples), sr) == (16000, 16000)
 
 
 def test_the_level_of_a_band_is_its_mean_power(ideas):
