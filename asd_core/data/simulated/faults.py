@@ -25,7 +25,7 @@ from asd_core.data.simulated.synthesis import (
 )
 from asd_core.types import Float32Array, FloatArray
 
-_RAIL_DB, _GREASE_DB, _BELT_DB = -45.5, -47.0, -50.0
+_RAIL_DB, _GREASE_DB, _BELT_DB = -46.0, -47.0, -50.5
 _BUMP_PEAK = 0.0004
 _SQUEAL_RMS = 0.00009
 _WHINE_RMS = 0.00012
@@ -62,8 +62,8 @@ def _worn_rail(half: Complex64Array, scene: Scene, motion: Motion, rng: np.rando
     for _ in range(int(rng.integers(1, 4))):
         centre, width = rng.uniform(0.1, 0.9), rng.uniform(0.12, 0.3)
         rough += np.exp(-(((motion.place - centre) / width) ** 4))
-    grain = _texture(motion, rng.uniform(25, 110), 0.4, rng)
-    sound = noise * expand(motion.speed * (0.3 + 0.7 * np.minimum(rough, 1)) * grain)
+    grain = _texture(motion, rng.uniform(25, 110), 0.3, rng)
+    sound = noise * expand(motion.speed * (0.45 + 0.55 * np.minimum(rough, 1)) * grain)
     bump = ring(rng.uniform(120, 900, 3), rng.uniform(0.015, 0.05, 3), np.full(3, _BUMP_PEAK), rng)
     share = rng.uniform(0.1, 0.9)
     for i, spread in enumerate(gains(motion.starts_s.size, 1.5, rng)):
@@ -87,8 +87,8 @@ def _dry_grease(half: Complex64Array, scene: Scene, motion: Motion, rng: np.rand
 def _slipping_belt(half: Complex64Array, scene: Scene, motion: Motion, rng: np.random.Generator) -> Float32Array:
     """A flapping rumble, and side lines of the motor's tone whose pitch drifts."""
     noise = _noise(half, _band_db(_BELT_DB, rng.uniform(130, 300), rng.uniform(500, 1000)))
-    flap = 1 + 0.3 * np.sin(2 * np.pi * rng.uniform(4, 12) * motion.times_s + rng.uniform(0, 2 * np.pi))
-    running = (0.6 + 0.4 * motion.speed) * flap  # the motor turns on under a belt that slips
+    flap = 1 + 0.25 * np.sin(2 * np.pi * rng.uniform(4, 12) * motion.times_s + rng.uniform(0, 2 * np.pi))
+    running = (0.7 + 0.3 * motion.speed) * flap  # the motor turns on under a belt that slips
     sound = noise * expand(running)
     drift = _texture(motion, 1.0, 0.03, rng)
     angle = phase(scene.machine.motor_hz * (0.8 + 0.2 * motion.speed) * drift, rng)

@@ -87,7 +87,7 @@ def session_noise(half: Complex64Array, scene: Scene) -> Float32Array:
     session, rng = _session_of(scene), rng_of(scene, 2)
     octaves = np.log2(np.maximum(KNOTS_HZ, 230.0) / 1200.0)
     tilt = session.tilt_db_per_octave + 0.2 * rng.standard_normal()
-    mel_db = session.level_db + 0.8 * rng.standard_normal() + tilt * octaves
+    mel_db = session.level_db + 0.5 * rng.standard_normal() + tilt * octaves
     mel_db += 2.0 * hump(2000.0, 0.8) + 2.5 * hump(240.0, 0.6)
     mel_db -= session.roll_off_db * np.maximum(octaves_above(4500.0), 0.0) / np.log2(8000 / 4500)
     for centre, width, height in zip(
