@@ -274,8 +274,8 @@ def main() -> None:
     path = arguments.out / (NAME if alone else "real_and_simulated_spectra.svg")
     path.write_text(draw(rows), encoding="utf-8")
     print(
-        "| clips | number | mel dB at 250 Hz | 1 kHz | 2.5 kHz | 7 kHz | spread, dB | modulation 0.5-4 Hz, dB/Hz | level, dB |"
-        " kurtosis, second difference | crest factor |\n|" + "---|" * 11
+        "| clips | number | mel dB at 250 Hz | 1 kHz | 2.5 kHz | 7 kHz | spread, dB | modulation 0.5-4 Hz, dB/Hz "
+        "| level, dB | kurtosis, second difference | crest factor |\n|" + "---|" * 11
     )
     for name, groups in rows.items():
         print("\n".join(line.replace("| ", f"| {name}: ", 1) for line in medians(groups)))

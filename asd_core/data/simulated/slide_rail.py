@@ -33,7 +33,7 @@ from asd_core.types import Float32Array
 
 _JOINT_SD_DB, _KNOCK_SD_DB = 9.0, 7.0
 """How widely the clicks of healthy machines scatter from clip to clip."""
-_GAIN_SD_DB = 1.2
+_GAIN_SD_DB = 1.3
 """How widely whole clips do, since recorders stand nearer or farther."""
 _KNOCK_PEAK, _THUD_PEAK = 0.008, 0.014
 

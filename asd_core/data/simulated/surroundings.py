@@ -54,10 +54,11 @@ def _draw_session(rng: np.random.Generator, site: float, level: float, strangene
     tones_hz = 50.0 * rng.integers(2, 9, 3) * (1 + 0.004 * rng.standard_normal(3))
     tones_db = -13.0 + 2.0 * strangeness * rng.standard_normal(3)
     if kind == 2:  # the flattest site has a fan or a pump: a stack of harmonics, the strongest near 900 Hz
-        order, lowest_hz = np.arange(1, 9), rng.uniform(105, 260)
-        shape_db = np.maximum(-10.0 - 14.0 * np.abs(np.log2(order * lowest_hz / 900.0)), -13.0 - 2.5 * order)
+        order, lowest_hz = np.arange(1, 13), rng.uniform(105, 260)
+        octaves = np.log2(order * lowest_hz / 900.0)
+        shape_db = -9.5 - 9.0 * np.maximum(octaves, 0.0) + 14.0 * np.minimum(octaves, 0.0)
         tones_hz = np.concatenate([tones_hz, lowest_hz * order])
-        tones_db = np.concatenate([tones_db, shape_db + 1.5 * strangeness * rng.standard_normal(8)])
+        tones_db = np.concatenate([tones_db, shape_db + 1.5 * strangeness * rng.standard_normal(12)])
     return _Session(
         level_db=-32.5 + 5.0 * level,
         tilt_db_per_octave=(-6.3, -5.0, -4.0)[kind],
