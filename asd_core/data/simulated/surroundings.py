@@ -98,7 +98,7 @@ def session_noise(half: Complex64Array, scene: Scene) -> Float32Array:
     spectrum = coloured(half, mel_db)
     pitch = 1 + 0.002 * rng.standard_normal()
     for hz, db in zip(session.tones_hz * pitch, session.tones_db, strict=True):
-        add_tone(spectrum, hz, 10 ** ((db + 1.2 * rng.standard_normal() - LINE_TO_MEL_DB) / 20), rng)
+        add_tone(spectrum, hz, 10 ** ((db + 0.8 * rng.standard_normal() - LINE_TO_MEL_DB) / 20), rng)
     n_knots = 1 + round(scene.length_s / _DRIFT_S)
     drift_db = rng.uniform(0.2, 0.9) * rng.standard_normal(n_knots)
     drift = np.interp(control_times(scene.n_samples), np.linspace(0, scene.length_s, n_knots), drift_db)
