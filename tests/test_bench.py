@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from asd_core.data.simulated import bench
 from asd_core.data.simulated.bench import SIZES, BenchSize, ClipKey, IdCounts, render_clip
+from asd_core.data.simulated.motion import HALF_BENT_DB, HEALTHY, belt_deformation, move
 from asd_core.data.simulated.record import Fault, load_mask, read_simulated
 from asd_core.data.simulated.scenes import KINDS, MACHINES
 from asd_core.data.simulated.slide_rail import render
@@ -21,6 +22,7 @@ from asd_core.data.simulated.writing import anomaly_mask, to_pcm16
 from asd_core.errors import DataSetError, UsageError
 from asd_core.features.log_mel import log_mel, mel_band_centres_hz
 from asd_core.system.disk import MIN_FREE_BYTES
+from benchmarks.trivial import kurtosis, numbers
 
 TINY = BenchSize("tiny", {"00": IdCounts(2, 2, 3), "06": IdCounts(1, 1, 3)})
 STEP = 1 / 32768
@@ -253,6 +255,64 @@ def test_every_fault_fades_into_the_healthy_machine(kind, machine_id):
             assert np.abs(samples - twin).max() < STEP
             assert differences[-1] < 0.1 * STEP
     assert differences[0] > 5 * differences[1] > 25 * differences[2]
+
+
+def test_the_carriage_goes_out_and_back():
+    scene = bench._scene(anomaly(0, "00"), 0, 0.0)
+    motion = move(scene, HEALTHY)
+    at = np.interp(np.concatenate([motion.starts_s[2:6], motion.ends_s[2:6]]), motion.times_s, motion.place)
+    assert at == pytest.approx([0, 1, 0, 1, 1, 0, 1, 0], abs=0.01)
+    assert motion.speed.max() == pytest.approx(1)
+    resting = (motion.times_s > motion.ends_s[3]) & (motion.times_s < motion.starts_s[4])
+    assert motion.speed[resting].max() == 0
+
+
+def test_a_slipping_belt_lengthens_strokes_and_stalls_within_them():
+    scene = replace(bench._scene(anomaly(2, "00"), 0, 0.0), severity_db=40.0)
+    healthy, slipping = move(scene, HEALTHY), move(scene, belt_deformation(scene))
+    lengths = (slipping.ends_s - slipping.starts_s).sum() / (healthy.ends_s - healthy.starts_s).sum()
+    assert 1.05 < lengths < 1.6
+    middle = (slipping.starts_s[:, None] + 0.15 < slipping.times_s) & (
+        slipping.times_s < slipping.ends_s[:, None] - 0.15
+    )
+    assert slipping.speed[middle.any(axis=0)].min() < 0.75
+    assert belt_deformation(replace(scene, severity_db=HALF_BENT_DB)).amount == pytest.approx(0.5)
+
+
+def test_healthy_machines_click_too():
+    kurtoses = [
+        kurtosis(np.diff(render_clip(ClipKey(i, "test", "normal", k)).samples.astype(np.float64), 2))
+        for i in MACHINES
+        for k in range(12)
+    ]
+    assert np.mean(np.asarray(kurtoses) > 4) > 0.2
+    assert np.median(kurtoses) < 6
+
+
+def aucs_of_trivial_numbers(n_clips, seeds):
+    """AUC of each number, mean over the ids of the small bench and over seeds, in its better direction."""
+    found = {}
+    for seed in seeds:
+        for machine_id in SIZES["small"].ids:
+            rows = [
+                numbers(render_clip(ClipKey(machine_id, "test", label, i), seed=seed).samples)
+                for label in ("normal", "anomaly")
+                for i in range(n_clips)
+            ]
+            for name in rows[0]:
+                auc = roc_auc_score(np.repeat([0, 1], n_clips), [row[name] for row in rows])
+                found.setdefault(name, []).append(auc)
+    return {name: max(np.mean(aucs), 1 - np.mean(aucs)) for name, aucs in found.items()}
+
+
+def test_no_trivial_number_gives_the_faults_away():
+    aucs = aucs_of_trivial_numbers(15, seeds=(0, 1))
+    assert max(aucs.values()) < 0.8  # of 90 + 90 clips: three standard errors above the limit would be 0.86
+
+
+@pytest.mark.slow
+def test_no_trivial_number_exceeds_the_limit_over_four_seeds():
+    assert max(aucs_of_trivial_numbers(50, seeds=range(4)).values()) <= 0.75
 
 
 def test_the_twin_of_a_faulty_clip_is_a_healthy_scene():

@@ -25,7 +25,7 @@ from asd_core.data.simulated.synthesis import (
 )
 from asd_core.types import Float32Array, FloatArray
 
-_RAIL_DB, _GREASE_DB, _BELT_DB = -45.5, -47.0, -50.0
+_RAIL_DB, _GREASE_DB, _BELT_DB = -46.8, -47.0, -50.5
 _BUMP_PEAK = 0.0004
 _SQUEAL_RMS = 0.00009
 _WHINE_RMS = 0.00012
@@ -34,14 +34,19 @@ _WHINE_RMS = 0.00012
 
 def fault_sound(half: Complex64Array, scene: Scene, motion: Motion) -> Float32Array:
     """Render what the fault adds, shape (n_samples,)."""
-    make = {"rail": _worn_rail, "grease": _dry_grease, "belt": _slipping_belt}[str(scene.kind)]
-    return np.float32(10 ** (scene.severity_db / 20)) * make(half, scene, motion, rng_of(scene, 9))
+    rng, gain = rng_of(scene, 9), float(10 ** (scene.severity_db / 20))
+    if scene.kind == "rail":
+        return gain * _worn_rail(half, motion, rng)
+    if scene.kind == "grease":
+        return gain * _dry_grease(half, motion, rng)
+    return gain * _slipping_belt(half, motion, scene.machine.motor_hz, rng)
 
 
 def _band_db(level_db: float, low_hz: float, high_hz: float) -> FloatArray:
     """Level at each of `KNOTS_HZ`: between two frequencies it falls like a site's, 5 dB per octave; steeply beyond."""
     mel_db = level_db - 5.0 * octaves_above(1200.0)
-    return mel_db + 18.0 * (np.minimum(octaves_above(low_hz), 0.0) - np.maximum(octaves_above(high_hz), 0.0))
+    mel_db += 18.0 * (np.minimum(octaves_above(low_hz), 0.0) - np.maximum(octaves_above(high_hz), 0.0))
+    return mel_db
 
 
 def _noise(half: Complex64Array, mel_db: FloatArray) -> Float32Array:
@@ -54,7 +59,7 @@ def _texture(motion: Motion, rate_hz: float, depth: float, rng: np.random.Genera
     return np.asarray(1 + depth * np.interp(motion.times_s, knots_s, rng.uniform(-1, 1, knots_s.size)))
 
 
-def _worn_rail(half: Complex64Array, scene: Scene, motion: Motion, rng: np.random.Generator) -> Float32Array:
+def _worn_rail(half: Complex64Array, motion: Motion, rng: np.random.Generator) -> Float32Array:
     """One to three rough stretches: passed on the way out and, mirrored, on the way back."""
     low_hz = rng.uniform(800, 2000)
     noise = _noise(half, _band_db(_RAIL_DB, low_hz, low_hz * 2 ** rng.uniform(1.2, 2.2)))
@@ -62,8 +67,8 @@ def _worn_rail(half: Complex64Array, scene: Scene, motion: Motion, rng: np.rando
     for _ in range(int(rng.integers(1, 4))):
         centre, width = rng.uniform(0.1, 0.9), rng.uniform(0.12, 0.3)
         rough += np.exp(-(((motion.place - centre) / width) ** 4))
-    grain = _texture(motion, rng.uniform(25, 110), 0.4, rng)
-    sound = noise * expand(motion.speed * (0.3 + 0.7 * np.minimum(rough, 1)) * grain)
+    grain = _texture(motion, rng.uniform(25, 110), 0.3, rng)
+    sound = noise * expand(motion.speed * (0.6 + 0.4 * np.minimum(rough, 1)) * grain)
     bump = ring(rng.uniform(120, 900, 3), rng.uniform(0.015, 0.05, 3), np.full(3, _BUMP_PEAK), rng)
     share = rng.uniform(0.1, 0.9)
     for i, spread in enumerate(gains(motion.starts_s.size, 1.5, rng)):
@@ -72,7 +77,7 @@ def _worn_rail(half: Complex64Array, scene: Scene, motion: Motion, rng: np.rando
     return sound
 
 
-def _dry_grease(half: Complex64Array, scene: Scene, motion: Motion, rng: np.random.Generator) -> Float32Array:
+def _dry_grease(half: Complex64Array, motion: Motion, rng: np.random.Generator) -> Float32Array:
     """Friction that rasps, chatters slowly and squeals."""
     noise = _noise(half, _band_db(_GREASE_DB, rng.uniform(2200, 4000), rng.uniform(6000, 8000)))
     chatter = 1 + 0.3 * np.sin(2 * np.pi * rng.uniform(3, 14) * motion.times_s + rng.uniform(0, 2 * np.pi))
@@ -84,14 +89,15 @@ def _dry_grease(half: Complex64Array, scene: Scene, motion: Motion, rng: np.rand
     return sound
 
 
-def _slipping_belt(half: Complex64Array, scene: Scene, motion: Motion, rng: np.random.Generator) -> Float32Array:
+def _slipping_belt(half: Complex64Array, motion: Motion, motor_hz: float, rng: np.random.Generator) -> Float32Array:
     """A flapping rumble, and side lines of the motor's tone whose pitch drifts."""
     noise = _noise(half, _band_db(_BELT_DB, rng.uniform(130, 300), rng.uniform(500, 1000)))
-    flap = 1 + 0.3 * np.sin(2 * np.pi * rng.uniform(4, 12) * motion.times_s + rng.uniform(0, 2 * np.pi))
-    running = (0.6 + 0.4 * motion.speed) * flap  # the motor turns on under a belt that slips
+    flap = 1 + 0.25 * np.sin(2 * np.pi * rng.uniform(4, 12) * motion.times_s + rng.uniform(0, 2 * np.pi))
+    running = (0.7 + 0.3 * motion.speed) * flap  # the motor turns on under a belt that slips
     sound = noise * expand(running)
     drift = _texture(motion, 1.0, 0.03, rng)
-    angle = phase(scene.machine.motor_hz * (0.8 + 0.2 * motion.speed) * drift, rng)
+    angle = phase(motor_hz * (0.8 + 0.2 * motion.speed) * drift, rng)
     first, second = rng.uniform(0.6, 1.6), rng.uniform(1.8, 3.2)
     lines = np.sin(np.float32(first) * angle) + np.float32(0.7) * np.sin(np.float32(second) * angle)
-    return sound + lines.reshape(-1) * expand(np.sqrt(2) * _WHINE_RMS * running)
+    sound += lines.reshape(-1) * expand(np.sqrt(2) * _WHINE_RMS * running)
+    return sound

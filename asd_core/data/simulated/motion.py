@@ -54,13 +54,15 @@ class Deformation:
     wobble_depth: float
 
 
+HALF_BENT_DB = 18.0
+"""Severity at which a belt bends the motion half as much as it can."""
 HEALTHY = Deformation(amount=0.0, lengthening=0.0, wobble_hz=0.0, wobble_depth=0.0)
 
 
 def belt_deformation(scene: Scene) -> Deformation:
     """Longer, uneven strokes that stall and a wobbling tone, all in proportion to a small severity's power."""
     rng = rng_of(scene, 8)
-    power = 10 ** (scene.severity_db / 10)
+    power = 10 ** ((scene.severity_db - HALF_BENT_DB) / 10)
     amount = power / (1 + power)
     return Deformation(amount, rng.uniform(0.1, 0.5), rng.uniform(3, 9), amount * rng.uniform(0.02, 0.06))
 

@@ -31,9 +31,11 @@ from asd_core.data.simulated.synthesis import (
 )
 from asd_core.types import Float32Array
 
-_JOINT_SD_DB, _KNOCK_SD_DB = 9.0, 9.0
+_JOINT_SD_DB, _KNOCK_SD_DB = 9.0, 7.0
 """How widely the clicks of healthy machines scatter from clip to clip."""
-_KNOCK_PEAK, _THUD_PEAK = 0.008, 0.010
+_GAIN_SD_DB = 1.3
+"""How widely whole clips do, since recorders stand nearer or farther."""
+_KNOCK_PEAK, _THUD_PEAK = 0.008, 0.014
 
 
 def render(scene: Scene) -> tuple[Float32Array, Float32Array]:
@@ -47,14 +49,14 @@ def render(scene: Scene) -> tuple[Float32Array, Float32Array]:
     half = white_half_spectrum(scene.n_samples, rng_of(scene, 0))
     surroundings = session_noise(half, scene) + disturbances(half, scene)
     friction = _friction_noise(half, scene)
-    twin = surroundings + _machine_sound(friction, scene, move(scene, HEALTHY), HEALTHY)
+    gain = np.float32(10 ** (_GAIN_SD_DB * rng_of(scene, 11).standard_normal() / 20))
+    twin = gain * (surroundings + _machine_sound(friction, scene, move(scene, HEALTHY), HEALTHY))
     if scene.kind is None:
         return twin, twin
     deformation = belt_deformation(scene) if scene.kind == "belt" else HEALTHY
     motion = move(scene, deformation)
-    samples = surroundings + _machine_sound(friction, scene, motion, deformation)
-    samples += fault_sound(half, scene, motion)
-    return samples, twin
+    sound = surroundings + _machine_sound(friction, scene, motion, deformation)
+    return gain * (sound + fault_sound(half, scene, motion)), twin
 
 
 def _friction_noise(half: Complex64Array, scene: Scene) -> Float32Array:

@@ -54,10 +54,11 @@ def _draw_session(rng: np.random.Generator, site: float, level: float, strangene
     tones_hz = 50.0 * rng.integers(2, 9, 3) * (1 + 0.004 * rng.standard_normal(3))
     tones_db = -13.0 + 2.0 * strangeness * rng.standard_normal(3)
     if kind == 2:  # the flattest site has a fan or a pump: a stack of harmonics, the strongest near 900 Hz
-        order, lowest_hz = np.arange(1, 9), rng.uniform(105, 260)
-        shape_db = np.maximum(-10.0 - 14.0 * np.abs(np.log2(order * lowest_hz / 900.0)), -13.0 - 2.5 * order)
+        order, lowest_hz = np.arange(1, 13), rng.uniform(105, 260)
+        octaves = np.log2(order * lowest_hz / 900.0)
+        shape_db = -9.5 - 9.0 * np.maximum(octaves, 0.0) + 14.0 * np.minimum(octaves, 0.0)
         tones_hz = np.concatenate([tones_hz, lowest_hz * order])
-        tones_db = np.concatenate([tones_db, shape_db + 1.5 * strangeness * rng.standard_normal(8)])
+        tones_db = np.concatenate([tones_db, shape_db + 1.5 * strangeness * rng.standard_normal(12)])
     return _Session(
         level_db=-32.5 + 5.0 * level,
         tilt_db_per_octave=(-6.3, -5.0, -4.0)[kind],
@@ -87,7 +88,7 @@ def session_noise(half: Complex64Array, scene: Scene) -> Float32Array:
     session, rng = _session_of(scene), rng_of(scene, 2)
     octaves = np.log2(np.maximum(KNOTS_HZ, 230.0) / 1200.0)
     tilt = session.tilt_db_per_octave + 0.2 * rng.standard_normal()
-    mel_db = session.level_db + 0.8 * rng.standard_normal() + tilt * octaves
+    mel_db = session.level_db + 0.5 * rng.standard_normal() + tilt * octaves
     mel_db += 2.0 * hump(2000.0, 0.8) + 2.5 * hump(240.0, 0.6)
     mel_db -= session.roll_off_db * np.maximum(octaves_above(4500.0), 0.0) / np.log2(8000 / 4500)
     for centre, width, height in zip(
@@ -97,7 +98,7 @@ def session_noise(half: Complex64Array, scene: Scene) -> Float32Array:
     spectrum = coloured(half, mel_db)
     pitch = 1 + 0.002 * rng.standard_normal()
     for hz, db in zip(session.tones_hz * pitch, session.tones_db, strict=True):
-        add_tone(spectrum, hz, 10 ** ((db + 1.2 * rng.standard_normal() - LINE_TO_MEL_DB) / 20), rng)
+        add_tone(spectrum, hz, 10 ** ((db + 0.8 * rng.standard_normal() - LINE_TO_MEL_DB) / 20), rng)
     n_knots = 1 + round(scene.length_s / _DRIFT_S)
     drift_db = rng.uniform(0.2, 0.9) * rng.standard_normal(n_knots)
     drift = np.interp(control_times(scene.n_samples), np.linspace(0, scene.length_s, n_knots), drift_db)

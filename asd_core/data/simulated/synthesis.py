@@ -87,12 +87,12 @@ def hump(centre_hz: float, width_octaves: float) -> FloatArray:
 
 
 def add_tone(spectrum: Complex64Array, hz: float, rms: float, rng: np.random.Generator) -> None:
-    """Add a narrow line to `spectrum` in place: a tone whose strength wanders over a second or so."""
+    """Add a narrow line to `spectrum` in place: a tone whose strength wanders over tenths of a second."""
     n_samples = _n_samples(spectrum)
-    centre, reach = round(hz * n_samples / SR), round(1.2 * n_samples / SR)
-    offsets = np.arange(-reach, reach + 1)  # bins, up to 1.2 Hz away
+    centre, reach = round(hz * n_samples / SR), round(8.0 * n_samples / SR)
+    offsets = np.arange(-reach, reach + 1)  # bins, up to 8 Hz away
     draws = rng.standard_normal(offsets.size) + 1j * rng.standard_normal(offsets.size)
-    line = np.exp(-0.5 * (offsets / (0.3 * n_samples / SR)) ** 2) * draws
+    line = np.exp(-0.5 * (offsets / (2.0 * n_samples / SR)) ** 2) * draws
     line *= rms * n_samples / np.sqrt(2 * np.sum(np.abs(line) ** 2))
     spectrum[centre - reach : centre + reach + 1] += line.astype(np.complex64)
 
