@@ -79,7 +79,7 @@ def _worn_rail(half: Complex64Array, motion: Motion, rng: np.random.Generator) -
 
 def _dry_grease(half: Complex64Array, motion: Motion, rng: np.random.Generator) -> Float32Array:
     """Friction that rasps, chatters slowly and squeals."""
-    noise = _noise(half, _band_db(_GREASE_DB, rng.uniform(2200, 4000), rng.uniform(6000, 8000)))
+    noise = _noise(half, _band_db(_GREASE_DB, rng.uniform(2600, 4200), rng.uniform(6000, 8000)))
     chatter = 1 + 0.3 * np.sin(2 * np.pi * rng.uniform(3, 14) * motion.times_s + rng.uniform(0, 2 * np.pi))
     sound = noise * expand(motion.speed * chatter * _texture(motion, rng.uniform(20, 60), 0.3, rng))
     strength = expand(np.sqrt(2) * _SQUEAL_RMS * motion.speed * _texture(motion, 2.0, 0.8, rng))
