@@ -14,10 +14,12 @@ from sklearn.metrics import roc_auc_score
 
 from asd_core.data.simulated import bench
 from asd_core.data.simulated.bench import SIZES, BenchSize, ClipKey, IdCounts, render_clip
+from asd_core.data.simulated.faults import fault_sound
 from asd_core.data.simulated.motion import HALF_BENT_DB, HEALTHY, belt_deformation, move
 from asd_core.data.simulated.record import Fault, load_mask, read_simulated
-from asd_core.data.simulated.scenes import KINDS, MACHINES
+from asd_core.data.simulated.scenes import KINDS, MACHINES, rng_of
 from asd_core.data.simulated.slide_rail import render
+from asd_core.data.simulated.synthesis import add_tone, to_time, white_half_spectrum
 from asd_core.data.simulated.writing import anomaly_mask, to_pcm16
 from asd_core.errors import DataSetError, UsageError
 from asd_core.features.log_mel import log_mel, mel_band_centres_hz
@@ -279,6 +281,43 @@ def test_a_slipping_belt_lengthens_strokes_and_stalls_within_them():
     assert belt_deformation(replace(scene, severity_db=HALF_BENT_DB)).amount == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(("kind", "at_rest"), [("rail", 0.0), ("grease", 0.0), ("belt", 0.7)])
+def test_rough_and_dry_rails_are_silent_at_rest_and_a_slipping_belt_turns_on(kind, at_rest):
+    scene = replace(bench._scene(anomaly(KINDS.index(kind), "04"), 0, 0.0), severity_db=20.0)
+    motion = move(scene, HEALTHY)
+    envelope = np.abs(fault_sound(white_half_spectrum(scene.n_samples, rng_of(scene, 0)), scene, motion)) ** 2
+    sound = np.convolve(envelope, np.ones(64) / 64)[::64][: motion.speed.size]
+    moving, resting = motion.speed == 1, np.convolve(motion.speed, np.ones(101), mode="same") == 0
+    assert resting.sum() > 100
+    ratio = np.sqrt(np.median(sound[resting]) / np.median(sound[moving]))
+    assert ratio == pytest.approx(at_rest, abs=0.15)
+
+
+def test_a_rough_rail_is_rough_at_the_same_places_on_the_way_back():
+    scene = replace(bench._scene(anomaly(0, "00"), 0, 0.0), severity_db=40.0, length_s=60.0)
+    motion = move(scene, HEALTHY)
+    sound = fault_sound(white_half_spectrum(scene.n_samples, rng_of(scene, 0)), scene, motion)
+    power = np.square(sound).reshape(-1, 64).mean(axis=1)
+    place, going = motion.place[:-1], motion.speed[:-1] == 1
+    outward = np.diff(motion.place) > 0
+    bins = np.digitize(place, np.linspace(0, 1, 21))
+    profiles = [
+        np.array([np.log(np.median(power[going & way & (bins == k)])) for k in range(3, 19)])
+        for way in (outward, ~outward)
+    ]
+    assert np.corrcoef(profiles)[0, 1] > 0.7
+
+
+def test_a_tone_has_the_asked_power_and_flutters_within_a_few_hertz():
+    spectrum = np.zeros(80_001, np.complex64)
+    add_tone(spectrum, 900.0, 0.01, np.random.default_rng(0))
+    power = np.abs(spectrum) ** 2
+    hz = np.arange(power.size) / 10
+    assert np.std(to_time(spectrum)) == pytest.approx(0.01, rel=0.01)
+    assert (hz * power).sum() / power.sum() == pytest.approx(900, abs=0.5)
+    assert np.sqrt(((hz - 900) ** 2 * power).sum() / power.sum()) == pytest.approx(2 / np.sqrt(2), rel=0.2)
+
+
 def test_healthy_machines_click_too():
     kurtoses = [
         kurtosis(np.diff(render_clip(ClipKey(i, "test", "normal", k)).samples.astype(np.float64), 2))
@@ -331,7 +370,7 @@ def test_a_long_scene_is_one_rendering_at_the_level_of_a_clip_from_beginning_to_
 
 def test_friction_changes_by_what_warming_says_from_beginning_to_end():
     scene = replace(bench._scene(ClipKey("06", "train", "normal", 2), 0, 0.0), busy_db=None, n_events=0, length_s=60.0)
-    quiet_room = replace(scene, machine=replace(scene.machine, friction_db=0.0, motor_rms=0.0, joint_peak=0.0))
+    quiet_room = replace(scene, machine=replace(scene.machine, friction_db=12.0, motor_rms=0.0, joint_peak=0.0))
     steady, warmed = render(quiet_room)[0], render(replace(quiet_room, warming_db=-6.0))[0]
     change_db = [
         20 * np.log10(np.std(warmed[part]) / np.std(steady[part])) for part in (slice(48_000), slice(-48_000, None))

@@ -25,7 +25,7 @@ from asd_core.data.simulated.synthesis import (
 )
 from asd_core.types import Float32Array, FloatArray
 
-_RAIL_DB, _GREASE_DB, _BELT_DB = -46.8, -47.0, -50.5
+_RAIL_DB, _GREASE_DB, _BELT_DB = -47.0, -47.0, -50.0
 _BUMP_PEAK = 0.0004
 _SQUEAL_RMS = 0.00009
 _WHINE_RMS = 0.00012
@@ -79,7 +79,7 @@ def _worn_rail(half: Complex64Array, motion: Motion, rng: np.random.Generator) -
 
 def _dry_grease(half: Complex64Array, motion: Motion, rng: np.random.Generator) -> Float32Array:
     """Friction that rasps, chatters slowly and squeals."""
-    noise = _noise(half, _band_db(_GREASE_DB, rng.uniform(2200, 4000), rng.uniform(6000, 8000)))
+    noise = _noise(half, _band_db(_GREASE_DB, rng.uniform(2600, 4200), rng.uniform(6000, 8000)))
     chatter = 1 + 0.3 * np.sin(2 * np.pi * rng.uniform(3, 14) * motion.times_s + rng.uniform(0, 2 * np.pi))
     sound = noise * expand(motion.speed * chatter * _texture(motion, rng.uniform(20, 60), 0.3, rng))
     strength = expand(np.sqrt(2) * _SQUEAL_RMS * motion.speed * _texture(motion, 2.0, 0.8, rng))
@@ -97,7 +97,7 @@ def _slipping_belt(half: Complex64Array, motion: Motion, motor_hz: float, rng: n
     sound = noise * expand(running)
     drift = _texture(motion, 1.0, 0.03, rng)
     angle = phase(motor_hz * (0.8 + 0.2 * motion.speed) * drift, rng)
-    first, second = rng.uniform(0.6, 1.6), rng.uniform(1.8, 3.2)
+    first, second = rng.uniform(0.6, 1.6), rng.uniform(1.5, 2.4)
     lines = np.sin(np.float32(first) * angle) + np.float32(0.7) * np.sin(np.float32(second) * angle)
     sound += lines.reshape(-1) * expand(np.sqrt(2) * _WHINE_RMS * running)
     return sound

@@ -54,11 +54,10 @@ def _draw_session(rng: np.random.Generator, site: float, level: float, strangene
     tones_hz = 50.0 * rng.integers(2, 9, 3) * (1 + 0.004 * rng.standard_normal(3))
     tones_db = -13.0 + 2.0 * strangeness * rng.standard_normal(3)
     if kind == 2:  # the flattest site has a fan or a pump: a stack of harmonics, the strongest near 900 Hz
-        order, lowest_hz = np.arange(1, 13), rng.uniform(105, 260)
-        octaves = np.log2(order * lowest_hz / 900.0)
-        shape_db = -9.5 - 9.0 * np.maximum(octaves, 0.0) + 14.0 * np.minimum(octaves, 0.0)
+        order, lowest_hz = np.arange(1, 9), rng.uniform(105, 260)
+        shape_db = np.maximum(-10.0 - 14.0 * np.abs(np.log2(order * lowest_hz / 900.0)), -13.0 - 2.5 * order)
         tones_hz = np.concatenate([tones_hz, lowest_hz * order])
-        tones_db = np.concatenate([tones_db, shape_db + 1.5 * strangeness * rng.standard_normal(12)])
+        tones_db = np.concatenate([tones_db, shape_db + 1.5 * strangeness * rng.standard_normal(8)])
     return _Session(
         level_db=-32.5 + 5.0 * level,
         tilt_db_per_octave=(-6.3, -5.0, -4.0)[kind],
@@ -87,7 +86,7 @@ def session_noise(half: Complex64Array, scene: Scene) -> Float32Array:
     """Render the session's noise and tones with the clip's small deviations and a slow drift in level."""
     session, rng = _session_of(scene), rng_of(scene, 2)
     octaves = np.log2(np.maximum(KNOTS_HZ, 230.0) / 1200.0)
-    tilt = session.tilt_db_per_octave + 0.2 * rng.standard_normal()
+    tilt = session.tilt_db_per_octave + 0.3 * rng.standard_normal()
     mel_db = session.level_db + 0.5 * rng.standard_normal() + tilt * octaves
     mel_db += 2.0 * hump(2000.0, 0.8) + 2.5 * hump(240.0, 0.6)
     mel_db -= session.roll_off_db * np.maximum(octaves_above(4500.0), 0.0) / np.log2(8000 / 4500)
