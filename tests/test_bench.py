@@ -23,8 +23,8 @@ from asd_core.data.simulated.synthesis import add_tone, to_time, white_half_spec
 from asd_core.data.simulated.writing import anomaly_mask, to_pcm16
 from asd_core.errors import DataSetError, UsageError
 from asd_core.features.log_mel import log_mel, mel_band_centres_hz
+from asd_core.features.trivial import kurtosis, numbers
 from asd_core.system.disk import MIN_FREE_BYTES
-from benchmarks.trivial import kurtosis, numbers
 
 TINY = BenchSize("tiny", {"00": IdCounts(2, 2, 3), "06": IdCounts(1, 1, 3)})
 STEP = 1 / 32768
