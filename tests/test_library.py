@@ -19,7 +19,7 @@ from asd_core.audio.reading import encode_wav
 from asd_core.data import library, survey, table, uploads
 from asd_core.data.library import add_folder
 from asd_core.data.marked import mark, marked_dir
-from asd_core.data.simulated import long_recordings
+from asd_core.data.simulated import bench, long_recordings
 from asd_core.data.simulated.long_recordings import RecordingCounts
 from asd_core.data.table import read_library
 from asd_core.data.uploads import Quota, Upload, store_uploads
@@ -90,6 +90,7 @@ def test_an_empty_table_knows_the_embedded_sets_alone(home):
 def test_embedded_recordings_are_generated_when_needed_and_again_after_deletion(home, monkeypatch):
     tiny = RecordingCounts(n_normal=3, n_faulty=1, normal_s=10.0, faulty_s=10.0)
     monkeypatch.setattr(long_recordings, "RecordingCounts", lambda: tiny)
+    monkeypatch.setattr(bench, "write_bench", lambda *_, **__: pytest.fail("made a bench of it"))
     known = next(each for each in read_library().sets if each.name == "simulated-recordings")
     for _ in range(2):
         assert not known.folder.exists()
