@@ -50,13 +50,16 @@ def render(scene: Scene) -> tuple[Float32Array, Float32Array]:
     surroundings = session_noise(half, scene) + disturbances(half, scene)
     friction = _friction_noise(half, scene)
     gain = np.float32(10 ** (_GAIN_SD_DB * rng_of(scene, 11).standard_normal() / 20))
-    twin = gain * (surroundings + _machine_sound(friction, scene, move(scene, HEALTHY), HEALTHY))
+    motion = move(scene, HEALTHY)
+    machine = _machine_sound(friction, scene, motion, HEALTHY)
+    twin = gain * (surroundings + machine)
     if scene.kind is None:
         return twin, twin
-    deformation = belt_deformation(scene) if scene.kind == "belt" else HEALTHY
-    motion = move(scene, deformation)
-    sound = surroundings + _machine_sound(friction, scene, motion, deformation)
-    return gain * (sound + fault_sound(half, scene, motion)), twin
+    if scene.kind == "belt":
+        deformation = belt_deformation(scene)
+        motion = move(scene, deformation)
+        machine = _machine_sound(friction, scene, motion, deformation)
+    return gain * (surroundings + machine + fault_sound(half, scene, motion)), twin
 
 
 def _friction_noise(half: Complex64Array, scene: Scene) -> Float32Array:
