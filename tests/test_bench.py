@@ -114,8 +114,8 @@ def test_rendered_statistics_stay_the_same():
     assert levels[[8, 16, 40, 80, 120]] == pytest.approx(GOLDEN_LEVELS_DB, abs=0.01)
 
 
-GOLDEN_RMS = 0.008475
-GOLDEN_LEVELS_DB = [-20.82, -16.883, -30.317, -33.234, -40.955]
+GOLDEN_RMS = 0.0115402
+GOLDEN_LEVELS_DB = [-19.221, -14.287, -27.856, -31.130, -40.294]
 
 
 class InterruptedRunError(Exception):
