@@ -46,7 +46,7 @@ TITLES = {
     "dcase_autoencoder": "DCASE autoencoder",
 }
 BEST_NETWORK = "dcase_autoencoder"
-"""By the first half."""
+"""By pAUC on half 0; half 1 had been seen by then."""
 ON_STATISTICS = ("vggish_ocsvm", "vggish_mahalanobis", "vggish_knn")
 ENSEMBLES: Mapping[str, tuple[str, ...]] = {
     "nearest neighbours and best network": ("vggish_knn", BEST_NETWORK),
