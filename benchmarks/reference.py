@@ -54,11 +54,13 @@ def score_by_loop(detector: NetworkDetector[Any], network: torch.nn.Module, fram
 
 
 def score_by_batch(detector: NetworkDetector[Any], network: torch.nn.Module, frames: Float32Array) -> float:
-    """All windows of a clip in one batch, copied out one by one."""
+    """All windows of a clip in one batch, copied out one by one; pooled as the detector pools."""
     length = detector._window_frames
     windows = np.stack([frames[start : start + length] for start in range(len(frames) - length + 1)])
     with torch.inference_mode():
-        return float(errors(detector, network, torch.from_numpy(windows)).mean())
+        found = errors(detector, network, torch.from_numpy(windows))
+    steps = found.reshape(len(windows), -1, found.shape[-1]).mean(dim=1)  # (n_windows, n_mels)
+    return detector._pooled(steps.numpy().astype(np.float64), detector.pooling)
 
 
 class WindowDataset(torch.utils.data.Dataset[torch.Tensor]):

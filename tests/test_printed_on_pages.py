@@ -424,7 +424,7 @@ def test_a_data_set_is_counted_by_what_its_clips_are_for(monkeypatch):
     monkeypatch.setattr(data_report, "indexed", lambda *_: SimpleNamespace(index=index, simulated=None))
     for name in ("_published", "_names_and_times", "_clip_report", "label_table", "left_out", "go"):
         monkeypatch.setattr(data_report, name, lambda *_, **__: None)
-    known = SimpleNamespace(name="x", folder=PROJECT, uploaded=False, rules=NO_RULES)
+    known = SimpleNamespace(name="x", folder=PROJECT, uploaded=False, embedded=False, rules=NO_RULES)
     app = drawn(lambda: data_report.set_report(known))
     assert metrics_of(app) == {"Normal training clips": "48", "Normal test clips": "17", "Anomalous test clips": "13"}
     assert before(line_with(text_of(app), "layout"), "clips") == "78"

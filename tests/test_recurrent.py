@@ -159,7 +159,10 @@ def test_the_stride_leaves_training_as_it_is(name):
         detector = detector_class(name).from_preset("paper", hidden=8, layers=1, epochs=1, stride=stride)
         detector.fit(clips)
         weights.append(detector.state)
-    for key, array in weights[0].items():
+    learned = [key for key in weights[0] if not key.startswith("error_")]  # those are of the windows that are scored
+    assert len(learned) > 5
+    for key in learned:
+        array = weights[0][key]
         np.testing.assert_array_equal(array, weights[1][key])
 
 
@@ -196,7 +199,7 @@ def swelling(seed):
 
 def test_centred_frames_keep_a_high_rate_from_driving_the_gru_where_it_learns_nothing():
     """What befell preset `paper` in its later epochs, at a higher rate and in a hundredth of the time."""
-    settings = {"hidden": 128, "epochs": 2, "windows_per_epoch": 960, "batch_size": 16, "learning_rate": 2e-2}
+    settings = {"hidden": 128, "epochs": 2, "windows_per_epoch": 0, "batch_size": 16, "learning_rate": 2e-2}
     clips, heldout = [swelling(seed) for seed in range(10)], [swelling(seed) for seed in range(20, 23)]
     shares = {}
     for conditioning in ("none", "centre"):
@@ -237,5 +240,5 @@ def test_a_band_that_never_changes_is_no_reason_to_fail():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_an_unknown_conditioning_is_refused(name):
-    with pytest.raises(UsageError, match="conditioning must be one of none, centre, bands; got 'frames'"):
+    with pytest.raises(UsageError, match="conditioning must be one of none, centre, bands, equal_bands; got 'frames'"):
         detector_class(name).from_preset("quick", conditioning="frames")

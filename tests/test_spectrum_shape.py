@@ -271,7 +271,7 @@ def test_a_detector_of_the_simulated_rail_calls_real_clips_unfamiliar(real_clips
     known = Familiarity.fit([traits(Waveform(render_clip(key).samples)) for key in keys])
     real = sorted(real_clips.glob("*/test/*.wav"))
     assert len(real) == 36
-    assert sum(bool(known.check(traits(read_waveform(path)))) for path in real) >= 0.85 * len(real)
+    assert sum(bool(known.check(traits(read_waveform(path)))) for path in real) >= 0.75 * len(real)
     others = [
         Waveform(render_clip(replace(key, index=0, split="test"), seed=seed).samples)
         for key in keys[::40]

@@ -6,7 +6,6 @@ that the pages of an installed program can show them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +16,7 @@ import numpy as np
 
 from asd_core.evaluation.trivial import BestNumber
 from asd_core.system import typed_json
+from asd_core.system.files import parse_json
 
 EMBEDDED_SEED = 0
 """The bench that comes with the project."""
@@ -81,7 +81,7 @@ class BenchSeeds:
 
 def read_bench_seeds(path: Path = RESULTS) -> BenchSeeds:
     """Read the figures that were kept; raises ValueError where a file is not as `BenchSeeds.to_json` writes it."""
-    return typed_json.from_json(BenchSeeds, json.loads(path.read_text(encoding="utf-8")))
+    return typed_json.from_json(BenchSeeds, parse_json(path.read_text(encoding="utf-8")))
 
 
 @cache
