@@ -12,6 +12,7 @@ import torch
 
 from asd_core.detectors.networks.training import load_network_state
 from asd_core.detectors.on_networks import NetworkDetector
+from asd_core.features.log_mel import N_MELS
 from asd_core.types import Float32Array
 
 
@@ -59,7 +60,7 @@ def score_by_batch(detector: NetworkDetector[Any], network: torch.nn.Module, fra
     windows = np.stack([frames[start : start + length] for start in range(len(frames) - length + 1)])
     with torch.inference_mode():
         found = errors(detector, network, torch.from_numpy(windows))
-    steps = found.reshape(len(windows), -1, found.shape[-1]).mean(dim=1)  # (n_windows, n_mels)
+    steps = found.reshape(len(windows), -1, N_MELS).mean(dim=1)
     return detector._pooled(steps.numpy().astype(np.float64), detector.pooling)
 
 

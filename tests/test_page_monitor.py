@@ -72,7 +72,7 @@ def test_a_newcomer_presses_one_button_and_sees_the_alarm_come_and_go(app):
     page = at_clip(page, BEFORE + 6)
     assert "ALARM" in text_of(page)
     (raised,) = re.findall(r"since clip (\d+)", text_of(page))
-    assert BEFORE < int(raised) <= BEFORE + 3  # at the latest with the third faulty clip
+    assert BEFORE < int(raised) <= BEFORE + 5  # three of five in a row, though one may be missed
     assert [toast.value for toast in page.toast] == [f"Alarm raised at clip {raised}."]
     page = at_clip(page, N_CLIPS)
     assert not page.exception

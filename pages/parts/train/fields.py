@@ -83,7 +83,8 @@ MEANINGS = {
         "How the errors become one score. Measured against normal clips: relative (multiples of what is normal in each "
         "band), mahalanobis (distance of the error spectrum: better on one half of a real lathe, worse on the other), "
         "combined (both). Over time, as they are: mean (the report's), std (its spread), max (its peak), gwrp (peaks "
-        "weigh more); on a real lathe std costs all three, .06 to .32. `evaluate MODEL --pooling mean` tells for yours.",
+        "weigh more); on a real lathe std costs all three, .06 to .32. `evaluate MODEL --pooling mean` tells for "
+        "yours.",
         tuple(POOLINGS),
     ),
     "window": Meaning("Window (frames of 32 ms)", "How many frames the network sees at once."),
