@@ -26,8 +26,6 @@ from asd_core.types import SR, Float32Array, FloatArray
 
 _DRIFT_S = 2.5
 """Seconds between the values that a session's level wanders through."""
-_FANS_HZ = (143.0, 187.0)
-"""Lowest harmonics of the fans that are heard at the same sites whichever machine is recorded."""
 _NOVEL_STRANGENESS = 2.5
 """How much wider a session of its own strays; it gives the heavy tail that false alarms come from."""
 
@@ -55,9 +53,9 @@ def _draw_session(rng: np.random.Generator, site: float, level: float, strangene
     kind = int(np.searchsorted([0.40, 0.62], site, side="right"))
     tones_hz = 50.0 * rng.integers(2, 9, 3) * (1 + 0.004 * rng.standard_normal(3))
     tones_db = -13.0 + 2.0 * strangeness * rng.standard_normal(3)
-    if kind == 2:  # the flattest site has one of the hall's fans: a stack of harmonics, the strongest near 900 Hz
-        order, lowest_hz = np.arange(1, 9), rng.choice(_FANS_HZ) * (1 + 0.002 * rng.standard_normal())
-        shape_db = np.maximum(-11.0 - 14.0 * np.abs(np.log2(order * lowest_hz / 900.0)), -13.0 - 2.5 * order)
+    if kind == 2:  # the flattest site has a fan or a pump: a stack of harmonics, the strongest near 900 Hz
+        order, lowest_hz = np.arange(1, 9), rng.uniform(105, 260)
+        shape_db = np.maximum(-10.0 - 14.0 * np.abs(np.log2(order * lowest_hz / 900.0)), -13.0 - 2.5 * order)
         tones_hz = np.concatenate([tones_hz, lowest_hz * order])
         tones_db = np.concatenate([tones_db, shape_db + 1.5 * strangeness * rng.standard_normal(8)])
     return _Session(
