@@ -31,8 +31,7 @@ from asd_core.features.encoders import load_encoder
 from asd_core.features.log_mel import VGGISH_MIN_SAMPLES, log_mel_frames, vggish_patches
 from asd_core.tasks.calibrate import plan_calibration
 from asd_core.types import BoolArray, FloatArray, IntArray, Waveform
-from benchmarks.halves import half_of_recordings, rows_for
-from benchmarks.real_sets import REAL, drone_clips, joined_clips, lathe_clips
+from benchmarks.real_sets import REAL, SETS
 
 PATCH_FRAMES = 30
 """0.96 s of log-mel frames, as long as a patch of the encoders."""
@@ -308,16 +307,8 @@ def judged(task: Task, names: Sequence[str]) -> dict[str, tuple[float, float, fl
 
 def real_tasks(half: int, build: Path) -> dict[str, Task]:
     """Lathe and drone, judged on a half of their recordings."""
-    sets = {
-        "lathe, 1 s": lathe_clips(),
-        "lathe, 5 s": joined_clips(lathe_clips(), build / "lathe-5s"),
-        "drone": drone_clips(),
-    }
-    tasks = {}
-    for name, clips in sets.items():
-        train, test = rows_for(clips, half_of_recordings(clips), judged=half)
-        tasks[name] = Task.of([clips[row] for row in train], [clips[row] for row in test])
-    return tasks
+    parts = {name: SETS[name](build).part(half) for name in ("lathe, 1 s", "lathe, 5 s", "drone, 10 s")}
+    return {name: Task.of(part.train, part.test) for name, part in parts.items()}
 
 
 def rail_task(seed: int, build: Path) -> Task:

@@ -31,8 +31,8 @@ from asd_core.detectors.contract import Detector
 from asd_core.evaluation import metrics
 from asd_core.evaluation.thresholds import default_threshold, is_anomalous
 from asd_core.tasks.calibrate import fit_and_calibrate, forget, plan_calibration
+from asd_core.tasks.neighbours import split_recordings
 from asd_core.types import BoolArray, FloatArray
-from benchmarks.real_promise import split_rows
 from benchmarks.real_sets import REAL, lathe_clips
 
 SLIDER = REAL.parent / "dcase_layout" / "dev_data" / "slider"
@@ -163,7 +163,7 @@ class Trained:
 
 def measure(data: str, kinds: dict[str, list[Clip]], name: str, *, split: int, folder: Path) -> list[Row]:
     """Train on lossless and on each coded set, and compare."""
-    train, test = split_rows(kinds[LOSSLESS], seed=split)
+    train, test = split_recordings(kinds[LOSSLESS], seed=split)
     is_fault = np.array([kinds[LOSSLESS][row].label == "anomalous" for row in test])
     trained = {
         kind: Trained(name, [clips[row] for row in train], seed=split, folder=folder) for kind, clips in kinds.items()

@@ -38,8 +38,7 @@ from asd_core.features.cache import read_clip
 from asd_core.system.threads import one_blas_thread, torch_threads
 from asd_core.tasks.calibrate import fit_and_calibrate, forget, plan_calibration
 from asd_core.types import SR, FloatArray
-from benchmarks.halves import half_of_recordings, rows_for
-from benchmarks.real_sets import REAL, joined_clips, lathe_clips
+from benchmarks.real_sets import REAL, SETS, Part
 
 ALPHA = 0.10
 """False alarms that every detector is asked for: PyOD's default `contamination`, and our default threshold's."""
@@ -219,12 +218,11 @@ def judged(data: str, half: int, name: str, test: Sequence[Clip], result: PeerRe
     )
 
 
-def measure(data: str, clips: Sequence[Clip], detectors: Mapping[str, Peer], *, half: int, seed: int) -> list[Row]:
+def measure(data: str, part: Part, detectors: Mapping[str, Peer], *, half: int, seed: int) -> list[Row]:
     """Train each detector on the other half's normal clips and judge it on all clips of the half; prints each row."""
-    train, test = ([clips[row] for row in rows] for rows in rows_for(clips, half_of_recordings(clips), judged=half))
     rows = []
     for name, detector in detectors.items():
-        rows.append(judged(data, half, name, test, detector.fit_score(train, test, seed=seed)))
+        rows.append(judged(data, half, name, part.test, detector.fit_score(part.train, part.test, seed=seed)))
         print(rows[-1].line(), flush=True)
     return rows
 
@@ -232,6 +230,7 @@ def measure(data: str, clips: Sequence[Clip], detectors: Mapping[str, Peer], *, 
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", default=["lathe, 1 s", "lathe, 5 s"], choices=list(SETS))
     parser.add_argument("--halves", type=int, nargs="+", default=[1, 0], choices=[0, 1])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--build", type=Path, default=Path("build") / "peers")
@@ -244,14 +243,10 @@ def main() -> int:
     if not REAL.is_dir():
         print(f"skipped: {REAL} is not there")
         return 0
-    sets = {
-        "lathe, 1 s": lathe_clips(),
-        "lathe, 5 s": joined_clips(lathe_clips(), arguments.build / "lathe-5s"),
-    }
     print(HEAD)
     for half in arguments.halves:
-        for data, clips in sets.items():
-            measure(data, clips, detectors, half=half, seed=arguments.seed)
+        for data in arguments.sets:
+            measure(data, SETS[data](arguments.build).part(half), detectors, half=half, seed=arguments.seed)
     return 0
 
 

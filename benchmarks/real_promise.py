@@ -23,18 +23,16 @@ from time import monotonic
 import numpy as np
 
 from asd_core.artifacts.arrays import CheckpointFile
-from asd_core.data.clips import Clip
 from asd_core.data.data_set import FileClips, ReadableClips, readable
-from asd_core.data.recordings import FOLDS, Recordings
 from asd_core.detectors import DETECTOR_NAMES, detector_class
 from asd_core.detectors.contract import Detector
 from asd_core.evaluation import metrics
 from asd_core.evaluation.thresholds import default_threshold, is_anomalous
-from asd_core.tasks.calibrate import Plan, fit_and_calibrate, forget, plan_calibration
+from asd_core.tasks.calibrate import fit_and_calibrate, forget, plan_calibration
+from asd_core.tasks.neighbours import fifth_at_random, split_recordings
 from benchmarks.judged import found_at_promise
 from benchmarks.real_sets import REAL, drone_clips, joined_clips, lathe_clips
 
-TRAINING_SHARE = 0.6
 N_SPLITS = 10
 ALPHA = 0.10
 ASKED_CROSS_FITTED, ASKED_NETWORKS, ASKED_FOUND = 0.12, 0.17, 0.9
@@ -58,31 +56,17 @@ class Row:
     seconds: float
 
 
-def split_rows(clips: Sequence[Clip], *, seed: int) -> tuple[list[int], list[int]]:
-    """Training rows (60 % of the normal recordings) and test rows."""
-    names = sorted({str(clip.recording) for clip in clips if clip.label == "normal"})
-    drawn = set(np.random.default_rng(seed).permutation(names)[: int(TRAINING_SHARE * len(names))].tolist())
-    train = [row for row, clip in enumerate(clips) if clip.label == "normal" and clip.recording in drawn]
-    return train, sorted(set(range(len(clips))) - set(train))
-
-
-def at_random(n_clips: int, *, seed: int) -> Plan:
-    """Hold a random fifth of the clips out, as the first release did."""
-    folds = np.ones(n_clips, dtype=np.int64)
-    folds[np.random.default_rng(seed).permutation(n_clips)[: round(n_clips / FOLDS)]] = 0
-    return Plan(Recordings("order", ("",) * n_clips, ("",) * n_clips, (), 1), folds, "held_out")
-
-
 def judge(
     data: str, detector: Detector, known: ReadableClips, *, split: int, before: bool, folder: Path, blind: bool
 ) -> Row:
     """Train on one split and judge the threshold on clips of recordings that were not in training."""
-    train, test = split_rows(known.clips, seed=split)
-    normal = _part(known, train)
+    train, test = split_recordings(known.clips, seed=split)
+    normal = known.only(train)
     if blind:  # recordings are not said: they must be found, or replaced by runs in name order
         normal = replace(normal, clips=tuple(replace(clip, recording=None) for clip in normal.clips))
     began = monotonic()
-    plan = at_random(len(train), seed=split) if before else plan_calibration(normal, detector=detector, channel=None)
+    told = plan_calibration(normal, detector=detector, channel=None)
+    plan = fifth_at_random(len(train), seed=split) if before else told
     checkpoint = CheckpointFile(folder / f"checkpoint-{data}-{detector.name}-{split}")
     heldout = fit_and_calibrate(detector, normal, plan, channel=None, checkpoint=checkpoint).heldout
     forget(checkpoint, plan)
@@ -107,11 +91,6 @@ def judge(
         found_at_promise=found_at_promise(scores, is_fault),
         seconds=seconds,
     )
-
-
-def _part(known: ReadableClips, rows: Sequence[int]) -> ReadableClips:
-    clips, digests = (tuple(values[row] for row in rows) for values in (known.clips, known.digests))
-    return ReadableClips(clips, digests, (), ())
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -20,7 +20,7 @@ from asd_core.audio.reading import read_waveform
 from asd_core.data.clips import Clip
 from asd_core.data.indexing import index_clips
 from asd_core.data.simulated.bench import write_bench
-from asd_core.detectors.on_networks import RecurrentDetector
+from asd_core.detectors.on_recurrent_networks import RecurrentDetector
 from asd_core.evaluation.metrics import auc
 from asd_core.types import FloatArray
 from benchmarks.embedded import NAME, PROJECT

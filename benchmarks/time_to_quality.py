@@ -24,7 +24,7 @@ from asd_core.data.simulated.bench import BenchSize, IdCounts, write_bench
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import Progress, State
 from asd_core.detectors.networks.training import BandScale, load_network_state, network_state
-from asd_core.detectors.on_networks import RecurrentDetector
+from asd_core.detectors.on_recurrent_networks import RecurrentDetector
 from asd_core.evaluation.metrics import auc
 
 SIZE = BenchSize("time-to-quality", {name: IdCounts(94, 50, 50) for name in ("00", "02", "04", "06")})

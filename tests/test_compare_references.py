@@ -27,7 +27,7 @@ from asd_core.tasks.compare import Method, join, other_poolings, with_ensemble, 
 from pages.parts.compare import figures as compare_figures
 from pages.parts.compare import methods as compare_methods
 from pages.parts.compare import poolings, references
-from pages.parts.train import fields, live
+from pages.parts.train import fields
 from pages.shared.bench_seeds import over_bench_seeds
 from pages.shared.plain_text import plain
 
@@ -330,10 +330,3 @@ def test_the_form_says_how_many_updates_a_preset_makes():
     assert after(fields.effort("lstm_predictor", "paper", None), "paper:") == str(paper.epochs)
     assert "passes over all windows" in fields.effort("lstm_predictor", "paper", None)
     assert fields.effort("vggish_knn", "quick", None) == ""
-
-
-def test_a_training_says_how_long_it_will_take_before_its_first_epoch():
-    from asd_core.detectors.contract import Progress
-
-    share, text = live._how_far([Progress(0, 8, None, None, 0.0, 200.0)], age_s=3.0)
-    assert (share, text) == (0.0, "8 epochs: about 3 min 20 s on this machine")

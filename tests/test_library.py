@@ -102,6 +102,23 @@ def test_embedded_recordings_are_generated_when_needed_and_again_after_deletion(
     assert known in read_library().sets
 
 
+def test_clips_of_an_earlier_generator_are_replaced_and_no_others(home):
+    known = next(each for each in read_library().sets if each.name == "simulated-small")
+    assert not library.is_outdated(known)
+    tiny = bench.BenchSize("small", {"00": bench.IdCounts(1, 1, 1)})
+    bench.write_bench(known.folder, size=tiny)
+    assert not library.is_outdated(known)
+    marker = known.folder / "SIMULATED.json"
+    marker.write_text(marker.read_text().replace('"generator_version": 2', '"generator_version": 1'))
+    (known.folder / "old.txt").write_text("of the earlier generator")
+    assert library.is_outdated(known)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "SIZES", {"small": tiny})
+        library.make_embedded(known)
+    assert not library.is_outdated(known)
+    assert not (known.folder / "old.txt").exists()
+
+
 def test_a_set_of_ones_own_that_has_the_name_of_the_embedded_recordings_stays_what_it_is(home):
     add_folder("mine", recordings(home / "a"))
     path = home / "library.json"

@@ -265,5 +265,6 @@ def test_the_trained_predictor_hears_when_a_simulated_rail_is_rough():
         localise(detector.anomaly_map(Waveform(clip.samples)), anomaly_mask(clip.samples, clip.twin))
         for clip in rendered
     ]
-    assert np.mean([clip.time_auc for clip in rated]) > 0.7
-    assert np.mean([clip.pixel_auc for clip in rated]) > 0.55
+    assert min(clip.time_auc for clip in rated) > 0.7
+    assert min(clip.pixel_auc for clip in rated) > 0.55
+    assert sum(bool(clip.hits) for clip in rated) >= 3

@@ -15,7 +15,8 @@ from test_detector_contract import NETWORKS, built, small, tiny
 from asd_core.artifacts.manifest import TrainingRecord
 from asd_core.artifacts.store import Artifact
 from asd_core.detectors.contract import Progress
-from asd_core.detectors.on_networks import CONDITIONINGS, no_better_than_mean
+from asd_core.detectors.on_networks import no_better_than_mean
+from asd_core.detectors.on_recurrent_networks import CONDITIONINGS
 from asd_core.jobs.table import Job, Status
 from asd_core.reports import html as report
 from asd_core.reports.plots import learning_curves

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import threading
 import time
@@ -16,12 +17,14 @@ from streamlit.runtime import caching
 from streamlit.testing.v1 import AppTest
 
 from asd_core.artifacts.store import open_artifact
+from asd_core.data.simulated.record import GENERATOR_VERSION, MARKER_NAME
+from asd_core.data.table import read_library
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.types import Waveform
 from pages.parts.check import uploads
 from pages.parts.compare import maps as compare_maps
 from pages.parts.explore import views as explore_views
-from pages.shared import cache, keys
+from pages.shared import cache, data_sets, keys
 from pages.shared.keys import HASHES, held
 
 SESSION = "test session id"
@@ -178,3 +181,17 @@ def test_sessions_that_open_the_map_at_once_listen_to_each_clip_once(monkeypatch
     assert sorted(heard) == list(range(10))
     assert len(found) == 4
     assert all(points is found[0] for points in found)
+
+
+@pytest.mark.parametrize("version", [GENERATOR_VERSION, GENERATOR_VERSION - 1])
+def test_clips_of_an_earlier_generator_are_made_anew(version, monkeypatch, tmp_path):
+    monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path))
+    known = next(each for each in read_library().sets if each.embedded)
+    known.folder.mkdir(parents=True)
+    (known.folder / MARKER_NAME).write_text(
+        json.dumps({"schema": 1, "simulated": True, "generator_version": version, "anomalous": {}})
+    )
+    made = []
+    monkeypatch.setattr(data_sets, "make_embedded", lambda known, **_: made.append(known))
+    assert data_sets._generated(known) == known.folder
+    assert made == [known] * (version != GENERATOR_VERSION)

@@ -80,7 +80,7 @@ def test_the_strangest_place_of_a_map_in_spreads_is_told_with_its_distance_from_
 
 def test_a_maps_label_says_whether_it_is_squared_error_or_normal_spreads():
     panel = listening._map_panel(made(), spreads(), hum(0))
-    assert panel.label == "A: error above what is normal in its band"
+    assert panel.label == "A: error in normal spreads above what is normal in its band"
     assert (panel.scale.low, panel.scale.high) == ("normal", "12 spreads above")
     squared = spreads()
     for unit, label in (("error", "error"), ("times_normal", "error as a multiple of what is normal in its band")):

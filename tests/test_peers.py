@@ -13,6 +13,8 @@ from sounds import hum
 from asd_core.audio.reading import encode_wav
 from asd_core.data.clips import Clip
 from asd_core.types import Waveform
+from benchmarks.halves import half_of_recordings
+from benchmarks.real_sets import RealSet
 
 needs_pyod = pytest.mark.skipif(importlib.util.find_spec("pyod") is None, reason="PyOD is not installed: extra bench")
 
@@ -76,8 +78,10 @@ def test_detectors_learn_from_the_normal_clips_of_the_other_half(peers, clips, c
             return peers.PeerResult(np.zeros(1), np.arange(len(test)), 0.0, 0.0, 0.0)
 
     seen, other = Seen(), Seen()
-    peers.measure("hums", [*normal, *faulty], {"seen": seen}, half=1, seed=3)
-    peers.measure("hums", [*normal, *faulty], {"other": other}, half=0, seed=3)
+    clips = (*normal, *faulty)
+    hums = RealSet(clips, half_of_recordings(clips))
+    peers.measure("hums", hums.part(1), {"seen": seen}, half=1, seed=3)
+    peers.measure("hums", hums.part(0), {"other": other}, half=0, seed=3)
     assert {each.label for each in seen.train} == {"normal"}
     assert {each.recording for each in seen.train}.isdisjoint(each.recording for each in seen.test)
     assert len({each.path for each in (*seen.train, *other.train)}) == 24

@@ -32,7 +32,7 @@ from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.data.folders import check_is_folder
 from asd_core.data.indexing import index_clips
 from asd_core.data.marked import marked_dir
-from asd_core.data.simulated.record import read_simulated
+from asd_core.data.simulated.record import GENERATOR_VERSION, read_simulated
 from asd_core.data.table import (
     EMBEDDED_NAME,
     EMBEDDED_NAMES,
@@ -203,6 +203,8 @@ def clips_folder(data_set: str, machine: str) -> Path | None:
 def make_embedded(known: KnownSet, *, on_progress: Callable[[int, int], None] | None = None) -> Path:
     """Generate the clips of an embedded set, or find them there; returns their folder.
 
+    Clips that an earlier generator made are replaced: the embedded detectors were trained on others.
+
     Parameters
     ----------
     on_progress
@@ -216,8 +218,16 @@ def make_embedded(known: KnownSet, *, on_progress: Callable[[int, int], None] | 
     from asd_core.data.simulated.bench import write_bench
     from asd_core.data.simulated.long_recordings import write_recordings
 
+    if is_outdated(known):
+        remove_tree(set_aside(known.folder, data_dir()))
     write = write_bench if known.name == EMBEDDED_NAME else write_recordings
     return write(known.folder, on_progress=on_progress)
+
+
+def is_outdated(known: KnownSet) -> bool:
+    """Whether the clips of an embedded set are there, but as an earlier version of the generator made them."""
+    found = read_simulated(known.folder) if known.folder.is_dir() else None
+    return found is not None and found.recipe.get("generator_version") != GENERATOR_VERSION
 
 
 def new_bench_folder(name: str) -> Path:

@@ -32,17 +32,17 @@ BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON = 0.01, 1e-3
 
 @dataclass
 class DcaseAutoencoder(NetworkDetector["list[Affine]"]):
-    """Five log-mel frames, concatenated, go through eight numbers and back; the score is the mean squared error.
+    """Five log-mel frames, concatenated, go through eight numbers and back; what is not given back is strange.
 
     A 10-s clip has 309 vectors; the map is (309, 128): each vector's error, averaged over its five frames, at the
     window's centre. Where the baseline takes 10 % of its training vectors for validation, ours are the vectors of
-    held-out clips. `quick` is the same network with 96 updates in each of 16 epochs.
+    held-out clips. `quick` is the same network with 96 updates in each of 16 epochs, and pools its errors otherwise.
 
     Parameters
     ----------
     scaling
         `none`: the frames stay raw decibels, as in the baseline, and the errors are in dB squared; or `min_max`:
-        training frames span [0, 1], so that loud and faint machines are learned equally fast.
+        training frames span [0, 1]. No better on a real lathe (docs/evaluation.md).
     """
 
     epochs: int = 100

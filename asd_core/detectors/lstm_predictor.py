@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from asd_core.detectors.contract import State
-from asd_core.detectors.on_networks import Affine, RecurrentDetector, part, recurrent_shapes
+from asd_core.detectors.on_networks import Affine, part
+from asd_core.detectors.on_recurrent_networks import RecurrentDetector, recurrent_shapes
 from asd_core.features.log_mel import N_MELS, frame_times_s
 from asd_core.system.threads import one_blas_thread
 from asd_core.types import Float32Array, FloatArray, Waveform

@@ -38,6 +38,7 @@ from asd_core.formats import MISSING, TRAINED_ON_SIMULATED, area_text, rate_text
 from asd_core.reports.plots import (
     ANOMALOUS_COLOUR,
     DETECTOR_COLOURS,
+    MAP_LABELS,
     NORMAL_COLOUR,
     SPECTROGRAM_DB,
     heatmap_png,
@@ -48,7 +49,7 @@ from asd_core.system import typed_json
 from asd_core.system.files import replace_text
 from asd_core.tasks.assess import Assessment, assess, check_different, check_options
 from asd_core.tasks.evaluate import MadeFrom, made_from, summarise_assessment
-from asd_core.types import AnomalyMap, BoolArray, MapUnit, Waveform
+from asd_core.types import AnomalyMap, BoolArray, Waveform
 
 TEMPLATE = Path(__file__).with_name("templates") / "report.html.j2"
 _DASHES = ("", "7 4", "2 3", "8 3 2 3")
@@ -413,13 +414,6 @@ def _clip(entries: Sequence[_Entry], row: int) -> dict[str, Any]:
     }
 
 
-_MAP_UNITS: Mapping[MapUnit, str] = {
-    "error": "squared error",
-    "times_normal": "error as a multiple of what is normal in its band",
-    "spreads": "normal spreads above what is normal in the band",
-}
-
-
 def _map(entry: _Entry, waveform: Waveform) -> dict[str, str]:
     score, heard = entry.detector.anomaly_score_and_map(waveform)
     found, threshold = heard.values, entry.summary.threshold.value
@@ -427,7 +421,7 @@ def _map(entry: _Entry, waveform: Waveform) -> dict[str, str]:
     if found.shape[1] > 1:
         high = map_limit(found, threshold, unit=heard.unit)
         png = _data_uri("image/png", heatmap_png(found, low=0.0, high=high, palette="magma"))
-        scale = f"{_MAP_UNITS[heard.unit]}, 0 to {score_text(high)}"
+        scale = f"{MAP_LABELS[heard.unit]}, 0 to {score_text(high)}"
     judged = verdict(score, threshold) or "no threshold"
     assessment = entry.assessment
     name = named(assessment.title, simulated=assessment.artifact.simulated)

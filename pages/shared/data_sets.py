@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from asd_core.data.data_set import DataSet
-from asd_core.data.library import clips_folder, make_embedded, open_known
+from asd_core.data.library import clips_folder, is_outdated, make_embedded, open_known
 from asd_core.data.table import KnownSet, read_library
 from asd_core.formats import display_name
 from pages.shared.choices import choose
@@ -82,8 +82,8 @@ def tree_stamp(root: Path) -> str:
 
 
 def _generated(known: KnownSet) -> Path:
-    """Return the folder of clips that come with the project, generated first where it is missing."""
-    if not known.folder.is_dir():
+    """Return the folder of clips that come with the project, generated first where it is missing or outdated."""
+    if not known.folder.is_dir() or is_outdated(known):
         bar = st.progress(0.0, "Generating the simulated clips, once …")
         with _BENCH_LOCK:  # another session may be generating them
             make_embedded(known, on_progress=lambda done, total: bar.progress(done / total, f"{done} of {total} clips"))

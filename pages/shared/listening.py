@@ -14,6 +14,7 @@ from asd_core.features.log_mel import log_mel, mel_band_centres_hz
 from asd_core.formats import score_text
 from asd_core.reports.plots import (
     DETECTOR_COLOURS,
+    MAP_LABELS,
     MAP_TIMES_THRESHOLD,
     SPECTROGRAM_DB,
     frequency_ticks,
@@ -26,11 +27,6 @@ from pages.shared.cache import Heard
 from pages.shared.components.player import ColourScale, Panel, Trace, synced_player
 
 FRAME_S = 0.032
-_MAP_LABELS: Mapping[MapUnit, str] = {
-    "error": "error",
-    "times_normal": "error as a multiple of what is normal in its band",
-    "spreads": "error above what is normal in its band",
-}
 
 
 def listening_panels(
@@ -75,7 +71,7 @@ def _map_panel(artifact: Artifact, heard: Heard, waveform: Waveform) -> Panel | 
     high = map_limit(heard.anomaly_map.values, artifact.threshold.value, unit=unit)
     half_step = (steps[1] - steps[0]) / 2 if len(steps) > 1 else FRAME_S / 2
     return Panel(
-        label=f"{artifact.title}: {_MAP_LABELS[unit]}",
+        label=f"{artifact.title}: {MAP_LABELS[unit]}",
         png=heatmap_png(heard.anomaly_map.values, low=0.0, high=high, palette="magma"),
         alt=f"Anomaly map of {artifact.title}; {loudest_text(heard)}",
         y_ticks=frequency_ticks(heard.anomaly_map.bands_hz),

@@ -15,14 +15,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import scipy
 
+from asd_core.data.simulated.record import GENERATOR_VERSION
 from asd_core.data.simulated.scenes import KINDS, MACHINES, N_SESSIONS, Scene
 from asd_core.data.simulated.slide_rail import render
 from asd_core.data.simulated.writing import ClipWriter, Recipe, anomaly_mask, to_pcm16, wav_bytes, write_simulated
 from asd_core.errors import DataSetError
 from asd_core.types import SR, Float32Array
 
-GENERATOR_VERSION = 2
-"""Rises when the same seed gives other samples."""
 MACHINE_TYPE = "slider"
 CLIP_BYTES = wav_bytes(10 * SR)
 """Size of a 10-s clip of 16 bit with its header."""

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from asd_core.data.simulated.bench import GENERATOR_VERSION, MACHINE_TYPE
-from asd_core.data.simulated.record import RECORDING_BY
+from asd_core.data.simulated.bench import MACHINE_TYPE
+from asd_core.data.simulated.record import GENERATOR_VERSION, RECORDING_BY
 from asd_core.data.simulated.scenes import CLIP_S, KINDS, MACHINES, Scene, SlideRail
 from asd_core.data.simulated.slide_rail import render
 from asd_core.data.simulated.writing import ClipWriter, Recipe, anomaly_mask, to_pcm16, wav_bytes, write_simulated

@@ -17,6 +17,8 @@ from asd_core.system.files import parse_json, read_if_present
 from asd_core.system.typed_json import from_json
 from asd_core.types import BoolArray
 
+GENERATOR_VERSION = 2
+"""Rises when the same seed gives other samples."""
 MARKER_NAME = "SIMULATED.json"
 MASKS_NAME = "masks.npz"
 MASK_SHAPE = (313, 128)

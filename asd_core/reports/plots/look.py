@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_core.errors import InputError
-from asd_core.types import FloatArray
+from asd_core.types import FloatArray, MapUnit
 
 if TYPE_CHECKING:
     pass
@@ -69,8 +69,15 @@ SPECTROGRAM_DB = (-75.0, -5.0)
 """One range in dB for every log-mel spectrogram, so that loud and quiet clips are comparable."""
 MAP_TIMES_THRESHOLD = 12.0
 """The brightest colour of a map of squared errors, as a multiple of the threshold on its mean."""
-MAP_NORMALS: Mapping[str, float] = MappingProxyType({"times_normal": 12.0, "spreads": 12.0})
-"""The brightest colour of a map that is measured against what is normal, by its unit: normal sound looks dark."""
+MAP_NORMALS = 12.0
+"""The brightest colour of a map that is measured against what is normal, in its unit: normal sound looks dark."""
+MAP_LABELS: Mapping[MapUnit, str] = MappingProxyType(
+    {
+        "error": "squared error",
+        "times_normal": "error as a multiple of what is normal in its band",
+        "spreads": "error in normal spreads above what is normal in its band",
+    }
+)
 
 MARGIN = {"l": 56, "r": 16, "t": 32, "b": 48}
 

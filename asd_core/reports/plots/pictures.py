@@ -105,7 +105,7 @@ def map_limit(values: npt.ArrayLike, threshold: float | None, *, unit: MapUnit =
         Of the values, see `asd_core.types.AnomalyMap`.
     """
     if unit != "error":
-        return MAP_NORMALS[unit]
+        return MAP_NORMALS
     if threshold is not None and threshold > 0:
         return MAP_TIMES_THRESHOLD * threshold
     return float(np.quantile(np.asarray(values, dtype=np.float64), 0.99))

@@ -13,7 +13,7 @@ from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import encode_wav
 from asd_core.detectors.gru_autoencoder import GruAutoencoder
 from asd_core.detectors.lstm_predictor import LstmPredictor
-from asd_core.detectors.on_networks import RecurrentDetector
+from asd_core.detectors.on_recurrent_networks import RecurrentDetector
 from asd_core.features.log_mel import HOP_LENGTH, mel_band_centres_hz
 from asd_core.formats import score_text
 from asd_core.reports.plots import (

@@ -12,7 +12,8 @@ from asd_core.detectors import DETECTOR_NAMES, detector_class
 from asd_core.detectors.contract import POOLINGS
 from asd_core.detectors.dcase_autoencoder import SCALINGS
 from asd_core.detectors.networks.training import SCHEDULES
-from asd_core.detectors.on_networks import CONDITIONINGS, NetworkDetector
+from asd_core.detectors.on_networks import NetworkDetector
+from asd_core.detectors.on_recurrent_networks import CONDITIONINGS
 from asd_core.evaluation.thresholds import DEFAULT_RULE, n_needed
 from asd_core.features.encoders import ENCODER_IDS
 from asd_core.formats import seconds_text
@@ -70,8 +71,7 @@ MEANINGS = {
     ),
     "scaling": Meaning(
         "Scaling of the frames",
-        "none (the baseline): decibels as they are; min_max: training frames span 0 to 1, so that loud and faint "
-        "machines are learned equally fast.",
+        "none (the baseline): decibels as they are; min_max: training frames span 0 to 1. No better on a real lathe.",
         tuple(SCALINGS),
     ),
     "windows_per_epoch": Meaning(

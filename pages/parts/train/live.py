@@ -14,7 +14,7 @@ from asd_core.data.simulated.record import MARKER_NAME
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import Detector, Progress
 from asd_core.errors import UsageError
-from asd_core.formats import TRAINED_ON_SIMULATED, counted, display_name, seconds_text
+from asd_core.formats import TRAINED_ON_SIMULATED, display_name, seconds_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
 from asd_core.jobs.table import Job
@@ -186,8 +186,6 @@ def _how_far(
     if not events:
         return 0.0, f"Reading the normal clips … {seconds_text(round(age_s))}"
     last = events[-1]
-    if last.epoch == 0:
-        return 0.0, f"{counted(last.epochs, 'epoch')}: about {seconds_text(round(last.eta_s))} on this machine"
     if last.epoch < last.epochs:
         left = f"about {seconds_text(round(last.eta_s))} left"
         return last.epoch / last.epochs, f"{_place(last, per_fit or last.epochs)} · {left}"
