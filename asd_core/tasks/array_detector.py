@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -104,6 +104,11 @@ class ArrayDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         Width of the rows, and the names of columns where there were any.
     """
 
+    offset_: float
+    threshold_: Threshold
+    cross_fitted_scores_: FloatArray
+    state_: State
+
     def __init__(
         self,
         back_end: str = "mahalanobis",
@@ -144,7 +149,8 @@ class ArrayDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             Rows that scikit-learn refuses; RowsError: rows that nothing can be learned from; SettingError: a setting
             that is out of range.
         """
-        vars(self).pop("offset_", None)  # so that a fit that fails leaves nothing to score with
+        with suppress(AttributeError):
+            del self.offset_  # a fit that fails leaves nothing to score with
         rows = validate_data(self, X, dtype=np.float64, ensure_min_samples=MIN_TRAINING_CLIPS)
         check_consistent_length(rows, groups)
         with _value_errors(), one_blas_thread():
