@@ -52,8 +52,8 @@ def launched(
 ) -> tuple[float, float]:
     """Wall seconds of `python -m module`, and the peak memory in MB of the largest of its processes.
 
-    Compiled modules are kept, as they are for users. A small launcher is in between, since
-    a child's peak would otherwise start at the memory of this process.
+    Compiled modules are kept, as they are for users. A small launcher is in between: a child's peak would otherwise
+    start at the memory of this process.
     """
     command = [sys.executable, "-c", LAUNCH, sys.executable, "-m", module, *map(os.fspath, arguments)]
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(environment or {})}
