@@ -1,4 +1,4 @@
-"""Gate arithmetic of recurrent layers in one pass, compiled by Numba, for scores (NumPy) and for training (torch).
+"""Gate arithmetic of recurrent layers in one pass, compiled by Numba, for scores (NumPy).
 
 NumPy passes over memory for each operation, and its exponentials are slow without AVX-512: that takes half as long
 again as the matrix products. The code is compiled once for this processor and kept on disk (beside this file, or in
@@ -119,34 +119,3 @@ def gru_step(gates: Float32Array, added: Float32Array, bias_new: Float32Array, s
             new[k] = tanh(more_new[k] + _HALF * (r[k] + _ONE) * (new[k] + bias_new[k]))
         for k in range(size):
             state[k] = new[k] + _HALF * (z[k] + _ONE) * (state[k] - new[k])
-
-
-@Kernel
-def lstm_learning_step(
-    gates: Float32Array, before: Float32Array, cells: Float32Array, tanh_cells: Float32Array, hidden: Float32Array
-) -> None:
-    """Step an LSTM layer and keep what its gradients need; all but `gates` and `before` are written only.
-
-    Parameters
-    ----------
-    gates
-        Sums before the gates, shape (n, 4 hidden), as torch orders them; overwritten with the gates.
-    before, cells, tanh_cells, hidden
-        The last step's cells; this step's, their tanh, and the states: shape (n, hidden) each.
-    """
-    n, size = cells.shape
-    for row in range(n):
-        gate, cell, tanh_cell, state = gates[row], cells[row], tanh_cells[row], hidden[row]
-        for k in range(2 * size):
-            gate[k] = _HALF * tanh(_HALF * gate[k]) + _HALF
-        i, f, g, o = gate[:size], gate[size : 2 * size], gate[2 * size : 3 * size], gate[3 * size :]
-        for k in range(size):
-            g[k] = tanh(g[k])
-        for k in range(size):
-            o[k] = _HALF * tanh(_HALF * o[k]) + _HALF
-        for k in range(size):
-            cell[k] = f[k] * before[row, k] + i[k] * g[k]
-        for k in range(size):
-            tanh_cell[k] = tanh(cell[k])
-        for k in range(size):
-            state[k] = o[k] * tanh_cell[k]
