@@ -224,6 +224,11 @@ class Detector(ABC):
         """What is to be known of the last fit, as `code: text`; empty for most detectors."""
         return ()
 
+    @property
+    def trained_on(self) -> str:
+        """Where the last fit computed: `cpu`, or what a network found beside it."""
+        return "cpu"
+
     @final
     def fit(
         self,
