@@ -16,6 +16,7 @@ from asd_core.detectors.contract import State, TensorSpec
 from asd_core.detectors.covariance import whitening_of
 from asd_core.detectors.on_embeddings import PatchDetector
 from asd_core.detectors.silent_bands import STATE_SPEC
+from asd_core.system.onnx_graphs import Graph
 from asd_core.types import FloatArray
 
 
@@ -50,3 +51,9 @@ class Mahalanobis(PatchDetector):
         whitened = (patches - arrays["mean"]) @ arrays["whitening"].T  # (n_patches, 128)
         distances: FloatArray = np.square(whitened).sum(axis=1)
         return distances
+
+    def _add_patch_scores(self, graph: Graph, patches: str) -> str:
+        arrays = self._learned
+        apart = graph.add("Sub", patches, graph.constant(arrays["mean"]))
+        whitened = graph.add("MatMul", apart, graph.constant(arrays["whitening"].T))
+        return graph.add("ReduceSum", graph.add("Mul", whitened, whitened), graph.constant([1]), keepdims=0)

@@ -9,9 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from asd_core.detectors.contract import State, TensorSpec
-from asd_core.detectors.on_embeddings import PatchDetector, squared_distances
+from asd_core.detectors.on_embeddings import (
+    PatchDetector,
+    add_squared_distances,
+    add_standardised,
+    squared_distances,
+)
 from asd_core.detectors.silent_bands import STATE_SPEC
 from asd_core.errors import InputError, UsageError
+from asd_core.system.onnx_graphs import Graph
 from asd_core.types import FloatArray
 
 MAX_K = 100
@@ -84,3 +90,13 @@ class NearestNeighbours(PatchDetector):
             raise InputError("scale must be positive")
         self._check_references(state["references"])
         super()._restore(state)
+
+    def _add_patch_scores(self, graph: Graph, patches: str) -> str:
+        references = self._learned["references"]
+        scaled = add_standardised(graph, patches, self._learned)
+        distances = add_squared_distances(graph, scaled, references)
+        _, nearest = graph.add_many("TopK", distances, graph.constant([self.k]), n_outputs=2, largest=0)
+        neighbours = graph.add("Gather", graph.constant(references), nearest)  # (n_patches, k, 128)
+        gaps = graph.add("Sub", graph.add("Unsqueeze", scaled, graph.constant([1])), neighbours)
+        squares = graph.add("ReduceSum", graph.add("Mul", gaps, gaps), graph.constant([2]), keepdims=0)
+        return graph.add("ReduceMean", graph.add("Sqrt", squares), axes=[1], keepdims=0)
