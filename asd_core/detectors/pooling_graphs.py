@@ -5,8 +5,6 @@ All values are float64.
 
 from __future__ import annotations
 
-import numpy as np
-
 from asd_core.detectors.contract import GWRP_DECAY, TIME_POOLINGS
 from asd_core.detectors.error_spectrum import NormalErrors
 from asd_core.system.onnx_graphs import Graph

@@ -116,7 +116,7 @@ def why_not(artifact: Artifact) -> str | None:
         return None
     return (
         f"{artifact.title} cannot be exported: the network of its encoder {artifact.encoder_title} is TensorFlow's and "
-        "is not ours to rebuild. Train the same detector on log-mel statistics (--set encoder=logmel_stats), which can"
+        "is not ours to rebuild. Train the same detector on log-mel statistics instead, which can be exported"
     )
 
 
@@ -297,15 +297,16 @@ def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
 def _readme(artifact: Artifact, description: Mapping[str, Any]) -> str:
     threshold = artifact.threshold
     paragraphs = [
-        f"{artifact.title}, version {artifact.version}: a detector of anomalous sound that learned from normal clips of "
-        f"the machine {artifact.manifest.data.machine} only"
+        f"{artifact.title}, version {artifact.version}: a detector of anomalous sound that learned from normal clips "
+        f"of the machine {artifact.manifest.data.machine} only"
         f"{f', {TRAINED_ON_SIMULATED}' if artifact.simulated else ''}. A higher score is stranger.",
         f"Install:  python -m pip install onnxruntime numpy\nCheck:    python {SCORER}\n"
         f"Score:    python {SCORER} FILE.wav ...",
         f"{MODEL} takes `samples`: float32, shape (n_samples,), mono, {SR} Hz, full scale 1, at least "
         f"{description['min_samples']} of them. It gives `anomaly_score`, float64; `anomaly_map`, float32, shape "
-        f"(n_steps, n_bands), one step every {description['map']['step_s']:g} s; and `log_mel`, the frames of its front "
-        f"end ({description['log_mel']['unit']}). It has no operators of its own and no external data (opset {OPSET}).",
+        f"(n_steps, n_bands), one step every {description['map']['step_s']:g} s; and `log_mel`, the frames of its "
+        f"front end ({description['log_mel']['unit']}). It has no operators of its own and no external data (opset "
+        f"{OPSET}).",
         _threshold_sentence(threshold.value, artifact.manifest.promise),
         f"{GOLDEN} is generated sound; {DETECTOR} holds its score and {GOLDEN_MAP} its map, as asd_core computed them. "
         "`python -m asd_core export --verify DIR` compares the folder with the detector it was made from.",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import platform
 import sys
 import time
 from importlib.metadata import distributions
@@ -29,8 +30,9 @@ def main(folder: str, clips: str, out: str) -> None:
             found = score.run(samples)
             seconds.append(time.perf_counter() - began)
         np.savez(Path(out) / f"{path.stem}.npz", seconds=min(seconds), **found)
-    installed = {found.metadata["Name"].lower(): found.version for found in distributions()}
-    (Path(out) / "environment.json").write_text(json.dumps(installed), encoding="utf-8")
+    packages = {found.metadata["Name"].lower(): found.version for found in distributions()}
+    told = {"python": platform.python_version(), "packages": dict(sorted(packages.items()))}
+    (Path(out) / "environment.json").write_text(json.dumps(told), encoding="utf-8")
 
 
 if __name__ == "__main__":
