@@ -25,13 +25,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from asd_core.artifacts.store import Artifact, open_artifact
-from asd_core.audio.reading import encode_wav
 from asd_core.data.simulated.bench import ClipKey, render_clip
+from asd_core.data.simulated.writing import to_pcm16
 from asd_core.detectors.contract import Detector
 from asd_core.errors import FileError, UsageError
 from asd_core.evaluation.operating import verdict
@@ -56,6 +56,7 @@ MODEL, DETECTOR, SCORER, GOLDEN, GOLDEN_MAP, README = (
 OUTPUTS = ("anomaly_score", "anomaly_map", "log_mel")
 MAX_DESCRIPTION_BYTES = 256 * 1024
 NATURAL_LOGARITHM = "natural logarithm of a magnitude"
+Subtype: TypeAlias = Literal["PCM_16", "FLOAT"]
 _PACKAGES = ("numpy", "onnx", "onnxruntime")
 _GOLDEN_CLIP, _GOLDEN_SEED = ClipKey("00", "test", "anomaly", 0), 2016
 _MADE_BY_PYTHON = "__pycache__"
@@ -131,14 +132,13 @@ def exported_files(artifact: Artifact) -> tuple[dict[str, bytes], dict[str, Any]
     if (reason := why_not(artifact)) is not None:
         raise UsageError(reason)
     detector = artifact.detector()
-    wav = encode_wav(_golden_samples())
-    anomaly_score, anomaly_map = detector.anomaly_score_and_map(_as_16_bit(_golden_samples()))
+    anomaly_score, anomaly_map = detector.anomaly_score_and_map(Waveform(_golden_samples()))
     description = describe(artifact, detector, anomaly_map)
     golden = {"anomaly_score": anomaly_score, "verdict": verdict(anomaly_score, artifact.threshold.value)}
     files = {
         MODEL: model_bytes(artifact, detector),
         SCORER: scorer_bytes(),
-        GOLDEN: wav,
+        GOLDEN: wav_in_channel(_golden_samples(), artifact.channel, subtype="PCM_16"),
         GOLDEN_MAP: _map_bytes(anomaly_map),
         README: _readme(artifact, description).encode(),
     }
@@ -227,14 +227,26 @@ def _log_mel_axes(artifact: Artifact) -> dict[str, Any]:
 
 @cache
 def _golden_samples() -> Float32Array:
-    """A simulated slide rail with a fault, 10 s; of another seed than any bench that comes with the project."""
-    return render_clip(_GOLDEN_CLIP, seed=_GOLDEN_SEED).samples
+    """A simulated slide rail with a fault, 10 s, in 16-bit steps; no bench that comes with the project has it."""
+    steps = to_pcm16(render_clip(_GOLDEN_CLIP, seed=_GOLDEN_SEED).samples)
+    samples = steps.astype(np.float32) / np.float32(32768)
+    samples.setflags(write=False)
+    return samples
 
 
-def _as_16_bit(samples: Float32Array) -> Waveform:
-    """What is read back from a 16-bit file of these samples."""
-    steps = np.clip(np.rint(samples.astype(np.float64) * 32768), -32768, 32767)
-    return Waveform((steps / 32768).astype(np.float32))
+def wav_in_channel(samples: Float32Array, channel: int | None, *, subtype: Subtype) -> bytes:
+    """Write samples (n_samples,) as a WAV file in which this channel has them; None: the only one.
+
+    The channels before it have half of them, so that it is noticed where one of those is heard.
+    """
+    import soundfile
+
+    n_channels = (channel or 0) + 1
+    frames = np.repeat(samples[:, None], n_channels, axis=1)
+    frames[:, :-1] *= np.float32(0.5)
+    content = io.BytesIO()
+    soundfile.write(content, to_pcm16(frames) if subtype == "PCM_16" else frames, SR, format="WAV", subtype=subtype)
+    return content.getvalue()
 
 
 def _map_bytes(found: AnomalyMap) -> bytes:

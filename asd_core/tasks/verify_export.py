@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_core.artifacts.store import Artifact, open_artifact
-from asd_core.audio.reading import encode_wav, read_waveform
+from asd_core.audio.reading import read_waveform
 from asd_core.data.simulated.bench import ClipKey, Label, render_clip
 from asd_core.detectors.contract import Detector
 from asd_core.errors import ArtifactError, FileError, UsageError
@@ -37,10 +37,12 @@ from asd_core.tasks.export_onnx import (
     GOLDEN,
     MODEL,
     SCORER,
+    Subtype,
     describe,
     model_bytes,
     read_description,
     scorer_bytes,
+    wav_in_channel,
 )
 from asd_core.types import SR, Float32Array, FloatArray, Waveform
 
@@ -288,13 +290,13 @@ def _description_faults(exported: _Exported) -> list[str]:
     return [
         f"{DETECTOR} has another {key} than {artifact.version}: {_short(got.get(key))}, not {_short(value)}"
         for key, value in wanted.items()
-        if key not in _FREE_KEYS and got.get(key) != value
+        if key not in _FREE_KEYS and _short(got.get(key), None) != _short(value, None)
     ]
 
 
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _short(value: object, at_most: int | None = 80) -> str:
+    text = json.dumps(value, sort_keys=True)  # in which true is not 1
+    return text if at_most is None or len(text) <= at_most else f"{text[: at_most - 3]}..."
 
 
 def _built_alike(description: Mapping[str, Any]) -> bool:
@@ -431,17 +433,10 @@ def _log_mel_differences(got: FloatArray, wanted: FloatArray) -> tuple[float | N
 
 def _write_clips(folder: Path, exported: _Exported, seed: int) -> None:
     """Write the clips: simulated rails as 16-bit files, all others as floating-point ones, in the channel it hears."""
-    import soundfile
-
-    channel = exported.artifact.channel or 0
     for name, samples in drawn_clips(seed, min_samples=exported.detector.min_samples):
-        path = folder / f"{name}.wav"
-        if name.startswith(RAIL) and channel == 0:
-            path.write_bytes(encode_wav(samples))
-            continue
-        frames = np.repeat(samples[:, None], channel + 1, axis=1)
-        frames[:, :channel] *= np.float32(0.5)  # so that the wrong channel would be noticed
-        soundfile.write(path, frames, SR, format="WAV", subtype="FLOAT")
+        subtype: Subtype = "PCM_16" if name.startswith(RAIL) else "FLOAT"
+        content = wav_in_channel(samples, exported.artifact.channel, subtype=subtype)
+        (folder / f"{name}.wav").write_bytes(content)
     if (golden := exported.content(GOLDEN)) is not None:
         (folder / GOLDEN).write_bytes(golden)
 

@@ -42,8 +42,9 @@ def read_wav(path: str | Path) -> Any:
             kind = (struct.unpack_from("<H", chunk, 24)[0] if tag == 0xFFFE else tag, bits, sr)
         elif name == b"data":
             sound = chunk
-    if kind not in ((1, 16, DETECTOR["sr"]), (3, 32, DETECTOR["sr"])):
-        raise ValueError(f"{path} must be a WAV file of 16-bit or 32-bit float samples at {DETECTOR['sr']} Hz")
+    if kind not in ((1, 16, DETECTOR["sr"]), (3, 32, DETECTOR["sr"])) or n_channels <= (DETECTOR["channel"] or 0):
+        wanted = f"16-bit or 32-bit float samples at {DETECTOR['sr']} Hz, with channel {DETECTOR['channel'] or 0}"
+        raise ValueError(f"{path} must be a WAV file of {wanted}")
     whole = len(sound) - len(sound) % (n_channels * bits // 8)
     values = np.frombuffer(sound[:whole], "<i2" if bits == 16 else "<f4").astype(np.float32)
     frames = (values / np.float32(32768) if bits == 16 else values).reshape(-1, n_channels)
