@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from asd_core.detectors.contract import State, TensorSpec
-from asd_core.detectors.networks.graphs import Windows, affine
+from asd_core.detectors.networks.graphs import Affine, Windows
 from asd_core.detectors.on_networks import NetworkDetector, part, window_centres_s
 from asd_core.errors import UsageError
 from asd_core.features.log_mel import N_MELS
@@ -131,9 +131,9 @@ class DcaseAutoencoder(NetworkDetector):
         rows = graph.add("Concat", *frames, axis=1)  # (n_windows, 640)
         *hidden, (weight, bias) = self._folded(weights)
         for layer in hidden:
-            rows = graph.add("Relu", affine(graph, rows, *layer))
+            rows = graph.add("Relu", Affine(graph, *layer)(rows))
         outputs = zip(np.split(weight, WINDOW), np.split(bias, WINDOW), strict=True)
-        return [(affine(graph, rows, *output), frame) for output, frame in zip(outputs, frames, strict=True)]
+        return [(Affine(graph, *output)(rows), frame) for output, frame in zip(outputs, frames, strict=True)]
 
     def _folded(self, weights: State) -> list[tuple[Float32Array, Float32Array]]:
         """Weight and bias of the dense layers, each with its normalisation folded into them."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from asd_core.detectors.contract import State
-from asd_core.detectors.networks.graphs import Windows, affine, gru_states, gru_states_of_constant
+from asd_core.detectors.networks.graphs import Affine, Windows, gru_states, gru_states_of_constant
 from asd_core.detectors.on_networks import part, window_centres_s
 from asd_core.detectors.on_recurrent_networks import RecurrentDetector, recurrent_shapes
 from asd_core.features.log_mel import N_MELS
@@ -87,10 +87,8 @@ class GruAutoencoder(RecurrentDetector):
         graph = windows.graph
         latent = gru_states(windows, part(weights, "encoder"), n_steps=self.window)[-1]
         decoded = gru_states_of_constant(graph, latent, part(weights, "decoder"), n_steps=self.window)
-        output = weights["output.weight"], weights["output.bias"]
-        return [
-            (affine(graph, state, *output), windows.step(windows.frames, step)) for step, state in enumerate(decoded)
-        ]
+        output = Affine(graph, **part(weights, "output"))
+        return [(output(state), windows.step(windows.frames, step)) for step, state in enumerate(decoded)]
 
     def _step_times_s(self, n_steps: int) -> FloatArray:
         return window_centres_s(n_steps * self.stride, window=self.window)[:: self.stride]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from asd_core.detectors.contract import State
-from asd_core.detectors.networks.graphs import Windows, affine, lstm_states
+from asd_core.detectors.networks.graphs import Affine, Windows, lstm_states
 from asd_core.detectors.on_networks import part
 from asd_core.detectors.on_recurrent_networks import RecurrentDetector, recurrent_shapes
 from asd_core.features.log_mel import N_MELS, frame_times_s
@@ -75,8 +75,8 @@ class LstmPredictor(RecurrentDetector):
 
     def _add_predictions(self, windows: Windows, weights: State) -> Sequence[tuple[str, str]]:
         states = lstm_states(windows, part(weights, "lstm"), n_steps=self.window)
-        predicted = affine(windows.graph, states[-1], weights["output.weight"], weights["output.bias"])
-        return [(predicted, windows.step(windows.frames, self.window))]
+        output = Affine(windows.graph, **part(weights, "output"))
+        return [(output(states[-1]), windows.step(windows.frames, self.window))]
 
     def _step_times_s(self, n_steps: int) -> FloatArray:
         return frame_times_s(n_steps * self.stride + self.window)[self.window :: self.stride]

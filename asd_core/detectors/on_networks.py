@@ -26,7 +26,7 @@ from asd_core.detectors.contract import (
 )
 from asd_core.detectors.error_spectrum import STATE_SPEC as ERROR_SPEC
 from asd_core.detectors.error_spectrum import NormalErrors
-from asd_core.detectors.networks.graphs import Windows
+from asd_core.detectors.networks.graphs import Windows, kept_graph
 from asd_core.detectors.networks.training import (
     MAX_HELDOUT_WINDOWS,
     MinMaxScale,
@@ -205,12 +205,16 @@ class NetworkDetector(Detector):
         """Mean squared error of each window of scaled frames (n_frames, n_mels), shape (n_steps, n_mels)."""
         _, weights = self._learned
         if self._ready is None or self._ready[0] is not weights:  # made once: weights no longer change
-            graph = Graph()
-            errors = self.add_errors(graph, graph.input("frames", ["n_frames", N_MELS]))
-            graph.output(errors, "errors", ["n_steps", N_MELS])
-            self._ready = weights, session(graph.to_bytes())
+            of = f"{self.name} {self._window_frames} {self._window_stride}"
+            self._ready = weights, session(kept_graph(self._error_graph, of=of, weights=weights))
         found: Float32Array = self._ready[1].run(["errors"], {"frames": frames})[0]
         return found
+
+    def _error_graph(self) -> bytes:
+        graph = Graph()
+        errors = self.add_errors(graph, graph.input("frames", ["n_frames", N_MELS]))
+        graph.output(errors, "errors", ["n_steps", N_MELS])
+        return graph.to_bytes()
 
     def _predicted_and_true(self, clip: Waveform) -> tuple[Float32Array, Float32Array]:
         """Predicted and true scaled frames of each pair, shape (n_pairs, n_steps, n_mels). Raises as `anomaly_map`."""

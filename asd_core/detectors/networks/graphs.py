@@ -9,17 +9,44 @@ are float32.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from asd_core.detectors.contract import State
+from asd_core.features.cache import opened
 from asd_core.system.onnx_graphs import Graph
 from asd_core.types import Float32Array
 
+VERSION = 1
+"""Raised with any change of the graphs that are built here, so that those kept on disk are built anew."""
 Added: TypeAlias = Callable[[int, int], str]
 """From a step and a gate to what the inputs add to that gate before its non-linearity, shape (n_windows, hidden)."""
+
+
+def kept_graph(build: Callable[[], bytes], *, of: str, weights: State) -> bytes:
+    """The bytes of a graph from the cache in the data folder, or built and kept there: `onnx` need not be imported.
+
+    Parameters
+    ----------
+    of
+        All that the graph depends on besides the weights.
+    """
+    store = opened()
+    if store is None:
+        return build()
+    digest = hashlib.sha256()
+    for name, array in sorted(weights.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    key = f"graph\n{VERSION}\n{of}\n{digest.hexdigest()}"
+    kept = store.read(key)
+    if kept is None:
+        kept = build()
+        store.write(key, kept)
+    return kept
 
 
 class Windows:
@@ -43,10 +70,22 @@ class Windows:
         return self.graph.rows(rows, step, self._ends[step], step=self._stride)
 
 
-def affine(graph: Graph, rows: str, weight: Float32Array, bias: Float32Array | str) -> str:
-    """`rows @ weight.T + bias`, shape (n, n_outputs), of weights (n_outputs, n_inputs); a bias may be a value, too."""
-    added = bias if isinstance(bias, str) else graph.constant(bias)
-    return graph.add("Gemm", rows, graph.constant(weight.T), added)
+class Affine:
+    """`rows @ weight.T + bias`; the arrays are stored in the graph once, however many rows come.
+
+    Parameters
+    ----------
+    weight, bias
+        Shape (n_outputs, n_inputs) and (n_outputs,).
+    """
+
+    def __init__(self, graph: Graph, weight: Float32Array, bias: Float32Array) -> None:
+        self._graph = graph
+        self._weight, self._bias = graph.constant(weight.T), graph.constant(bias)
+
+    def __call__(self, rows: str) -> str:
+        """Name of rows (n, n_inputs) to the name of a value of shape (n, n_outputs)."""
+        return self._graph.add("Gemm", rows, self._weight, self._bias)
 
 
 def lstm_states(windows: Windows, weights: State, *, n_steps: int) -> list[str]:
@@ -67,99 +106,113 @@ def gru_states(windows: Windows, weights: State, *, n_steps: int) -> list[str]:
 
 def gru_states_of_constant(graph: Graph, inputs: str, weights: State, *, n_steps: int) -> list[str]:
     """Hidden states of a GRU's last layer at each step, where each step's input is the same (n_windows, n_inputs)."""
-    first, *deeper = _layers(weights, n_gates=3)
-    projected = first.of_inputs(graph, inputs)
-    return _through(graph, lambda _, gate: projected(gate), first, deeper, n_steps=n_steps, layer_states=_gru_layer)
+    first, *deeper = _layers(graph, weights, n_gates=3)
+    projected = first.of_inputs(inputs)
+    return _through(lambda _, gate: projected(gate), first, deeper, n_steps=n_steps, layer_states=_gru_layer)
 
 
 class _Layer:
-    """Weights of one recurrent layer, gate by gate."""
+    """Weights of one recurrent layer in a graph, gate by gate."""
 
     def __init__(
-        self, ih: Float32Array, hh: Float32Array, b_ih: Float32Array, b_hh: Float32Array, *, n_gates: int
+        self,
+        graph: Graph,
+        ih: Float32Array,
+        hh: Float32Array,
+        b_ih: Float32Array,
+        b_hh: Float32Array,
+        *,
+        n_gates: int,
     ) -> None:
-        self._from_input, self.from_state = np.split(ih, n_gates), np.split(hh, n_gates)
-        self.bias_state = np.split(b_hh, n_gates)
+        self.graph = graph
+        self.from_state = [graph.constant(rows.T) for rows in np.split(hh, n_gates)]
+        of_state = np.split(b_hh, n_gates)
         # A GRU's reset gate weighs the new gate's bias from the state: it can't be added to that from the input.
-        apart = [n_gates == 3 and gate == 2 for gate in range(n_gates)]
-        biases = zip(np.split(b_ih, n_gates), self.bias_state, apart, strict=True)
-        self._bias = [of_input if is_apart else of_input + of_state for of_input, of_state, is_apart in biases]
+        self.bias_new = graph.constant(of_state[-1]) if n_gates == 3 else ""
+        if n_gates == 3:
+            of_state[-1] = np.zeros_like(of_state[-1])
+        of_input = zip(np.split(ih, n_gates), np.split(b_ih, n_gates), of_state, strict=True)
+        self._from_input = [Affine(graph, rows, b_input + b_state) for rows, b_input, b_state in of_input]
 
-    def of_inputs(self, graph: Graph, inputs: str) -> Callable[[int], str]:
+    def of_inputs(self, inputs: str) -> Callable[[int], str]:
         """From a gate to what inputs (n, n_inputs) add to it, computed once, and only when it is asked for."""
         made: dict[int, str] = {}
 
         def projected(gate: int) -> str:
             if gate not in made:
-                made[gate] = affine(graph, inputs, self._from_input[gate], self._bias[gate])
+                made[gate] = self._from_input[gate](inputs)
             return made[gate]
 
         return projected
 
 
-LayerStates: TypeAlias = Callable[[Graph, Added, _Layer, int], list[str]]
+LayerStates: TypeAlias = Callable[[Added, _Layer, int], list[str]]
 
 
 def _states(windows: Windows, weights: State, *, n_steps: int, n_gates: int, layer_states: LayerStates) -> list[str]:
-    first, *deeper = _layers(weights, n_gates=n_gates)
-    projected = first.of_inputs(windows.graph, windows.frames)
+    first, *deeper = _layers(windows.graph, weights, n_gates=n_gates)
+    projected = first.of_inputs(windows.frames)
 
     def added(step: int, gate: int) -> str:
         return windows.step(projected(gate), step)
 
-    return _through(windows.graph, added, first, deeper, n_steps=n_steps, layer_states=layer_states)
+    return _through(added, first, deeper, n_steps=n_steps, layer_states=layer_states)
 
 
 def _through(
-    graph: Graph, added: Added, first: _Layer, deeper: Sequence[_Layer], *, n_steps: int, layer_states: LayerStates
+    added: Added, first: _Layer, deeper: Sequence[_Layer], *, n_steps: int, layer_states: LayerStates
 ) -> list[str]:
     """States of the last layer at each step."""
-    states = layer_states(graph, added, first, n_steps)
+    states = layer_states(added, first, n_steps)
     for layer in deeper:
-        states = layer_states(graph, _added_by(graph, states, layer), layer, n_steps)
+        states = layer_states(_added_by(states, layer), layer, n_steps)
     return states
 
 
-def _added_by(graph: Graph, states: Sequence[str], layer: _Layer) -> Added:
+def _added_by(states: Sequence[str], layer: _Layer) -> Added:
     """What the states of the layer below add."""
-    projected = [layer.of_inputs(graph, state) for state in states]
+    projected = [layer.of_inputs(state) for state in states]
     return lambda step, gate: projected[step](gate)
 
 
-def _lstm_layer(graph: Graph, added: Added, layer: _Layer, n_steps: int) -> list[str]:
-    recur = [graph.constant(rows.T) for rows in layer.from_state]
+def _lstm_layer(added: Added, layer: _Layer, n_steps: int) -> list[str]:
+    graph = layer.graph
     states: list[str] = []
     cell = ""
     for step in range(n_steps):
-
-        def gate(which: int, function: str, step: int = step) -> str:
-            total = added(step, which)
-            return graph.add(function, graph.add("Gemm", states[-1], recur[which], total) if states else total)
-
+        gate = _gates(added, layer, states, step)
         new = graph.add("Mul", gate(0, "Sigmoid"), gate(2, "Tanh"))
         cell = graph.add("Add", new, graph.add("Mul", gate(1, "Sigmoid"), cell)) if states else new
         states.append(graph.add("Mul", gate(3, "Sigmoid"), graph.add("Tanh", cell)))
     return states
 
 
-def _gru_layer(graph: Graph, added: Added, layer: _Layer, n_steps: int) -> list[str]:
-    recur = [graph.constant(rows.T) for rows in layer.from_state]
-    bias_new = graph.constant(layer.bias_state[2])
+def _gru_layer(added: Added, layer: _Layer, n_steps: int) -> list[str]:
+    graph = layer.graph
     states: list[str] = []
     for step in range(n_steps):
-
-        def gate(which: int, step: int = step) -> str:
-            total = added(step, which)
-            return graph.add("Sigmoid", graph.add("Gemm", states[-1], recur[which], total) if states else total)
-
-        from_state = graph.add("Gemm", states[-1], recur[2], bias_new) if states else bias_new
-        new = graph.add("Tanh", graph.add("Add", added(step, 2), graph.add("Mul", gate(0), from_state)))
+        gate = _gates(added, layer, states, step)
+        reset, update = gate(0, "Sigmoid"), gate(1, "Sigmoid")
+        of_state = graph.add("Gemm", states[-1], layer.from_state[2], layer.bias_new) if states else layer.bias_new
+        new = graph.add("Tanh", graph.add("Add", added(step, 2), graph.add("Mul", reset, of_state)))
         difference = graph.add("Sub", states[-1], new) if states else graph.add("Neg", new)
-        states.append(graph.add("Add", new, graph.add("Mul", gate(1), difference)))
+        states.append(graph.add("Add", new, graph.add("Mul", update, difference)))
     return states
 
 
-def _layers(weights: State, *, n_gates: int) -> Iterator[_Layer]:
+def _gates(added: Added, layer: _Layer, states: Sequence[str], step: int) -> Callable[[int, str], str]:
+    """From a gate and its function to its value at a step, after the states so far."""
+
+    def gate(which: int, function: str) -> str:
+        total = added(step, which)
+        if states:
+            total = layer.graph.add("Gemm", states[-1], layer.from_state[which], total)
+        return layer.graph.add(function, total)
+
+    return gate
+
+
+def _layers(graph: Graph, weights: State, *, n_gates: int) -> Iterator[_Layer]:
     for layer in range(sum(name.startswith("weight_ih") for name in weights)):
         arrays = (weights[f"{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-        yield _Layer(*arrays, n_gates=n_gates)
+        yield _Layer(graph, *arrays, n_gates=n_gates)
