@@ -309,7 +309,8 @@ def test_the_golden_clip_is_read_from_its_file_as_it_was_scored(exported):
         np.testing.assert_array_equal(golden["values"], found.values)
 
 
-def test_the_scorer_runs_where_nothing_else_is_installed(exported, environment, tmp_path, capfd):
+def test_the_scorer_runs_where_nothing_else_is_installed(exported, environment, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     folder = exported("dcase_autoencoder")
     (tmp_path / "clip.wav").write_bytes(wav())
     run_in(environment, folder / "score.py", limit_s=60)

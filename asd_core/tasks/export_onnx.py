@@ -55,6 +55,8 @@ MODEL, DETECTOR, SCORER, GOLDEN, GOLDEN_MAP, README = (
 )
 OUTPUTS = ("anomaly_score", "anomaly_map", "log_mel")
 MAX_DESCRIPTION_BYTES = 256 * 1024
+LEAST_RUNTIME = "1.16"
+"""The oldest ONNX Runtime that the folders were tried with; the same scores."""
 NATURAL_LOGARITHM = "natural logarithm of a magnitude"
 Subtype: TypeAlias = Literal["PCM_16", "FLOAT"]
 _PACKAGES = ("numpy", "onnx", "onnxruntime")
@@ -312,7 +314,7 @@ def _readme(artifact: Artifact, description: Mapping[str, Any]) -> str:
         f"{artifact.title}, version {artifact.version}: a detector of anomalous sound that learned from normal clips "
         f"of the machine {artifact.manifest.data.machine} only"
         f"{f', {TRAINED_ON_SIMULATED}' if artifact.simulated else ''}. A higher score is stranger.",
-        f"Install:  python -m pip install onnxruntime numpy\nCheck:    python {SCORER}\n"
+        f"Install:  python -m pip install 'onnxruntime>={LEAST_RUNTIME}' numpy\nCheck:    python {SCORER}\n"
         f"Score:    python {SCORER} FILE.wav ...",
         f"{MODEL} takes `samples`: float32, shape (n_samples,), mono, {SR} Hz, full scale 1, at least "
         f"{description['min_samples']} of them. It gives `anomaly_score`, float64; `anomaly_map`, float32, shape "
