@@ -84,7 +84,8 @@ def _lines(found: Verification) -> list[str]:
     return [
         f"environment of its own: Python {environment.python}; {packages}, {made}",
         *([environment.why] if environment.why else []),
-        f"clips drawn with --seed {found.seed}; differences: score and map relative, log-mel in dB",
+        f"clips drawn with --seed {found.seed}; differences: score and map relative, log-mel in dB; "
+        "ms of processor time",
         f"{'clip':<16} {'s':>6} {'score here':>13} {'in the folder':>13} "
         f"{'score':>8} {'map':>8} {'log-mel':>8} {'ms':>6}",
         *[_line(clip) for clip in found.clips],

@@ -101,7 +101,7 @@ class ClipCheck:
     faint_db
         The same for fainter bands, by how many dB they are below: `60-80`, ...; those that the clip has.
     run_ms
-        The shortest run in the environment, in ms.
+        Least processor time of a run in the environment, on one thread, in ms.
     """
 
     name: str
