@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from asd_core.cli import bench_files, checking, converting, dcase_files, judging, scoring, training
+from asd_core.cli import bench_files, checking, converting, dcase_files, exporting, judging, scoring, training
 from asd_core.cli.options import check_place, use_vggish
 from asd_core.cli.outcome import BUSY, INTERRUPTED, USAGE, Interrupted, write_json
 from asd_core.errors import AsdError, BusyError
@@ -67,6 +67,6 @@ def _parser() -> argparse.ArgumentParser:
         description="Detect anomalous machine sound with detectors that know only normal sound.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (bench_files, training, judging, scoring, dcase_files, converting, checking):
+    for module in (bench_files, training, judging, scoring, dcase_files, exporting, converting, checking):
         module.add(commands)
     return parser
