@@ -60,6 +60,8 @@ GENERAL_WARNINGS = (
     "shared_recordings: ",
     "subsample: ",
 )
+CHECKPOINT = ".checkpoint-"
+"""Start of the names of files in a detector's folder from which a training that was cut short goes on."""
 MAX_CLIP_WARNINGS = 50
 """A manifest has a size limit: warnings about further clips are counted, not kept."""
 
@@ -381,7 +383,7 @@ def _shortened(warnings: Sequence[str]) -> tuple[str, ...]:
 def _checkpoint(folder: Path, detector: Detector, channel: int | None, digests: Sequence[str]) -> CheckpointFile:
     """One file per detector, settings and split: training resumes only from its own epochs."""
     parts = [detector.name, repr(sorted(settings_json(detector).items())), str(channel), *digests]
-    return CheckpointFile(folder / f".checkpoint-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
+    return CheckpointFile(folder / f"{CHECKPOINT}{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
 
 
 def _training_record(history: Sequence[Progress], seconds: float) -> TrainingRecord:
