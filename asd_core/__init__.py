@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "AnomalyMap": "asd_core.types",
+    "ArrayDetector": "asd_core.tasks.array_detector",
     "Artifact": "asd_core.artifacts.store",
     "AsdError": "asd_core.errors",
     "DETECTOR_NAMES": "asd_core.detectors",

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -88,7 +87,7 @@ def features_row(data: Path) -> Row:
     return ratio_row("features: file to log-mel against librosa", pairs, asked=0.55, better="lower")
 
 
-def fitted_at_paper_size(name: str, clips: list[Float32Array]) -> NetworkDetector[Any]:
+def fitted_at_paper_size(name: str, clips: list[Float32Array]) -> NetworkDetector:
     """A detector of the paper preset with first weights: speed does not depend on what was learned."""
     detector = detector_class(name).from_preset("paper")
     assert isinstance(detector, NetworkDetector)
@@ -122,7 +121,7 @@ def scoring_rows(data: Path) -> list[Row]:
     with torch.inference_mode(), one_blas_thread():
         return [
             row
-            for name, share in (("lstm_predictor", 0.80), ("gru_autoencoder", 0.70))
+            for name, share in (("lstm_predictor", 0.90), ("gru_autoencoder", 0.85))
             for row in network_rows(fitted_at_paper_size(name, [log_mel(waveform.samples)]), waveform, share)
         ]
 
@@ -132,7 +131,7 @@ def share_row(name: str, shares: list[float], asked: float | None) -> Row:
     return Row(name, statistics.median(shares), asked, "higher", "share", [shares[0], shares[-1]])
 
 
-def network_rows(detector: NetworkDetector[Any], waveform: Waveform, share: float) -> list[Row]:
+def network_rows(detector: NetworkDetector, waveform: Waveform, share: float) -> list[Row]:
     """Rows of one network, all from scaled frames to the score."""
     frames, name, candidates = detector.scaled_frames(waveform), detector.name, products()
     network = reference.network_of(detector)
@@ -153,13 +152,13 @@ def network_rows(detector: NetworkDetector[Any], waveform: Waveform, share: floa
     ]
 
 
-def scaled_clips(detector: NetworkDetector[Any], data: Path) -> list[Float32Array]:
+def scaled_clips(detector: NetworkDetector, data: Path) -> list[Float32Array]:
     """Twelve training clips as the network sees them."""
     scale, _ = detector._learned
     return [scale(log_mel(read_waveform(path).samples)) for path in clips_of(data, 12)]
 
 
-def train_part(detector: NetworkDetector[Any], clips: list[Float32Array], *, n_windows: int, threads: int = 1) -> float:
+def train_part(detector: NetworkDetector, clips: list[Float32Array], *, n_windows: int, threads: int = 1) -> float:
     """Train new weights on a part of an epoch; its loss."""
     network = detector._build()
     detector._initialise(network)
@@ -223,9 +222,12 @@ def fresh_rows(data: Path) -> list[Row]:
     runs += [
         (f"fresh score of one clip: {name}", ["score", clip, "--model", str(models / name)], limit, memory)
         for name, limit, memory in (
-            ("lstm_predictor", 2.0, 300.0),
-            ("gru_autoencoder", 2.0, 300.0),
-            ("vggish_ocsvm", 1.0, None),
+            ("lstm_predictor", 0.9, 150.0),
+            ("gru_autoencoder", 0.9, 150.0),
+            ("dcase_autoencoder", None, None),
+            ("vggish_ocsvm", 0.4, None),
+            ("vggish_mahalanobis", 0.4, None),
+            ("vggish_knn", 0.4, None),
         )
     ]
     alone = [launched("timeit", "-n1", "-r1", "import torch")[0] for _ in range(5)]
@@ -282,6 +284,7 @@ def groups(data: Path) -> dict[str, Callable[[], list[Row]]]:
         "sweep": sweep.rows,
         "runs": many_runs.rows,
         "dashboard": pages.dashboard_rows,
+        "check": pages.check_rows,
         "threshold": pages.threshold_rows,
         "folder": lambda: scale.rows("folder", n_clips=300),
         "workers": lambda: scale.rows("workers", n_clips=2000, detector="vggish_ocsvm"),  # the most start-up a clip

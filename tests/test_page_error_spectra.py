@@ -83,7 +83,10 @@ def test_a_maps_label_says_whether_it_is_squared_error_or_normal_spreads():
     assert panel.label == "A: error in normal spreads above what is normal in its band"
     assert (panel.scale.low, panel.scale.high) == ("normal", "12 spreads above")
     squared = spreads()
-    for unit, label in (("error", "error"), ("times_normal", "error as a multiple of what is normal in its band")):
+    for unit, label in (
+        ("error", "squared error"),
+        ("times_normal", "error as a multiple of what is normal in its band"),
+    ):
         other = replace(squared, anomaly_map=replace(squared.anomaly_map, unit=unit))
         assert listening._map_panel(made(), other, hum(0)).label == f"A: {label}"
 
@@ -193,5 +196,5 @@ def test_a_reports_map_says_its_unit_and_how_far_its_colours_reach():
 
     assert html._map(entry("error"), hum(0))["scale"] == "squared error, 0 to 6"
     assert html._map(entry("times_normal"), hum(0))["scale"].endswith("what is normal in its band, 0 to 12")
-    assert html._map(entry("spreads"), hum(0))["scale"].startswith("normal spreads above")
+    assert html._map(entry("spreads"), hum(0))["scale"].startswith("error in normal spreads above")
     assert html._map(entry("error", 1), hum(0))["scale"] == ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from asd_core.detectors.networks.training import BandScale, WindowSet
-from asd_core.detectors.on_networks import NetworkDetector, Scorer
+from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ CONDITIONINGS = ("none", "centre", "bands", "equal_bands")
 
 
 @dataclass
-class RecurrentDetector(NetworkDetector[Scorer]):
+class RecurrentDetector(NetworkDetector):
     """A recurrent network over windows of scaled log-mel frames.
 
     Parameters
@@ -56,20 +56,25 @@ class RecurrentDetector(NetworkDetector[Scorer]):
             raise UsageError(f"conditioning must be one of {', '.join(CONDITIONINGS)}; got {self.conditioning!r}")
         super().__post_init__()
 
+    @property
+    def _window_stride(self) -> int:
+        return self.stride
+
     def _train(
         self, network: torch.nn.Module, windows: WindowSet, heldout: WindowSet, loop: Callable[..., None]
     ) -> None:
         if self.conditioning == "none":
             super()._train(network, windows, heldout, loop)
             return
-        bands = self._bands(windows)
+        bands, plan = self._bands(windows), self._plan()
         # Without `equal_bands`, errors are those of the frames as they were.
         weights = bands.std.square() if self.conditioning != "equal_bands" else bands.std.new_ones(1)
+        weights = weights.to(plan.device)
 
         def loss_of(batch: torch.Tensor) -> torch.Tensor:
             return (self._errors(network, batch) * weights).mean()
 
-        loop(network, loss_of, bands(windows), bands(heldout), self._plan())
+        loop(network, loss_of, bands(windows), bands(heldout), plan)
         bands.fold(network, recurrent=self.recurrent_input, output="output")
 
     def _bands(self, windows: WindowSet) -> BandScale:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from asd_core.errors import InputError
 from asd_core.types import FloatArray, MapUnit
-
-if TYPE_CHECKING:
-    pass
 
 NORMAL_COLOUR = "#0072B2"
 """Blue of Okabe and Ito (2008), for everything about normal clips."""
