@@ -33,7 +33,7 @@ from asd_core.evaluation.uncertainty import bootstrap
 from asd_core.features.log_mel import log_mel
 from asd_core.system.threads import one_blas_thread
 from asd_core.types import Float32Array, Waveform
-from benchmarks import caching, pages, reference, scale, sweep
+from benchmarks import caching, many_runs, pages, reference, scale, sweep
 from benchmarks.embedded import NAME, PROJECT
 from benchmarks.rows import COMMAND, Row, launched, median_row
 
@@ -286,6 +286,7 @@ def groups(data: Path) -> dict[str, Callable[[], list[Row]]]:
         "evaluation": evaluation_rows,
         "cache": lambda: caching.rows(data),
         "sweep": sweep.rows,
+        "runs": many_runs.rows,
         "dashboard": pages.dashboard_rows,
         "check": pages.check_rows,
         "threshold": pages.threshold_rows,
