@@ -8,6 +8,7 @@
     |-- NotFittedError        scoring or saving before `fit`
     |-- UsageError            a command or call that cannot be carried out as requested
     |   |-- DataSetError      a folder that is not a data set, or not the one meant
+    |   |-- MissingExtraError     packages of an extra that are not installed
     |   |-- EncoderUnavailableError   an encoder whose weights or packages are out of reach
     |   `-- StaleVersionError         a change to a version that is no longer the current one
     |-- UndefinedMetricError  a figure that does not exist for these scores (one class only, ...)
@@ -119,6 +120,10 @@ class DataSetError(UsageError):
     def advice(self) -> str:
         """The error for a page."""
         return self._advice or str(self)
+
+
+class MissingExtraError(UsageError):
+    """A task needs packages that come with an extra; the text names them and how to install them."""
 
 
 class EncoderUnavailableError(UsageError):

@@ -39,6 +39,7 @@ from asd_core.detectors.silent_bands import STATE_SPEC as SILENT_SPEC
 from asd_core.detectors.silent_bands import SilentBands, loudest_frames_db
 from asd_core.errors import InputError, TrainingStopped, UsageError
 from asd_core.features.log_mel import HOP_LENGTH, frame_times_s, log_mel_frames, mel_band_centres_hz
+from asd_core.system.extras import require
 from asd_core.system.threads import one_blas_thread, torch_threads
 from asd_core.types import AnomalyMap, Float32Array, FloatArray, MapUnit, Waveform
 
@@ -123,6 +124,11 @@ class NetworkDetector(Detector, Generic[Scorer]):
         if self.pooling not in POOLINGS:
             raise UsageError(f"pooling must be one of {', '.join(POOLINGS)}; got {self.pooling!r}")
         self._plan()
+
+    @classmethod
+    def require_packages(cls) -> None:
+        """Check that torch and what learns with it are installed."""
+        require("train", task="training")
 
     @property
     def min_samples(self) -> int:
