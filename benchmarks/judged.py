@@ -180,7 +180,7 @@ def _trained(detector: Detector, poolings: Sequence[str], part: Part, folder: Pa
     }
 
 
-def by_pooling(detector: NetworkDetector[Any], own: Scores, clips: ReadableClips) -> dict[str, Scores]:
+def by_pooling(detector: NetworkDetector, own: Scores, clips: ReadableClips) -> dict[str, Scores]:
     """Scores under each pooling of clips whose scores under the detector's own are known; those stay as they are."""
     place = dict(zip(clips.digests, clips.clips, strict=True))
     heard = [detector.scores_by_pooling(read_clip(place[clip.digest].path)) for clip in own.clips]

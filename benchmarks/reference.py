@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import librosa
 import numpy as np
@@ -23,7 +22,7 @@ def log_mel(path: Path) -> Float32Array:
     return librosa.power_to_db(mel, ref=1.0, amin=1e-10, top_db=None).T
 
 
-def errors(detector: NetworkDetector[Any], network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
+def errors(detector: NetworkDetector, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
     """Squared errors of windows (n, window_frames, n_mels) by torch's own layers."""
     if detector.name == "lstm_predictor":
         states, _ = network.get_submodule("lstm")(windows[:, :-1])
@@ -36,14 +35,14 @@ def errors(detector: NetworkDetector[Any], network: torch.nn.Module, windows: to
     return (network.get_submodule("output")(decoded) - windows).square()
 
 
-def network_of(detector: NetworkDetector[Any]) -> torch.nn.Module:
+def network_of(detector: NetworkDetector) -> torch.nn.Module:
     """The learned network in torch."""
     network = detector._build()
     load_network_state(network, detector._learned[1])
     return network.eval()
 
 
-def score_by_loop(detector: NetworkDetector[Any], network: torch.nn.Module, frames: Float32Array) -> float:
+def score_by_loop(detector: NetworkDetector, network: torch.nn.Module, frames: Float32Array) -> float:
     """One window at a time through the network; the mean of the squared errors."""
     length = detector._window_frames
     means = []
@@ -54,7 +53,7 @@ def score_by_loop(detector: NetworkDetector[Any], network: torch.nn.Module, fram
     return float(np.mean(means))
 
 
-def score_by_batch(detector: NetworkDetector[Any], network: torch.nn.Module, frames: Float32Array) -> float:
+def score_by_batch(detector: NetworkDetector, network: torch.nn.Module, frames: Float32Array) -> float:
     """All windows of a clip in one batch, copied out one by one; pooled as the detector pools."""
     length = detector._window_frames
     windows = np.stack([frames[start : start + length] for start in range(len(frames) - length + 1)])
@@ -80,7 +79,7 @@ class WindowDataset(torch.utils.data.Dataset[torch.Tensor]):
 
 
 def training_losses(
-    detector: NetworkDetector[Any], network: torch.nn.Module, clips: list[Float32Array], order: np.ndarray
+    detector: NetworkDetector, network: torch.nn.Module, clips: list[Float32Array], order: np.ndarray
 ) -> Iterator[float]:
     """One epoch of a plain DataLoader loop over a given order of windows; yields each batch's loss."""
     dataset = WindowDataset(clips, detector._window_frames)

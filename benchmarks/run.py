@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -88,7 +87,7 @@ def features_row(data: Path) -> Row:
     return ratio_row("features: file to log-mel against librosa", pairs, asked=0.55, better="lower")
 
 
-def fitted_at_paper_size(name: str, clips: list[Float32Array]) -> NetworkDetector[Any]:
+def fitted_at_paper_size(name: str, clips: list[Float32Array]) -> NetworkDetector:
     """A detector of the paper preset with first weights: speed does not depend on what was learned."""
     detector = detector_class(name).from_preset("paper")
     assert isinstance(detector, NetworkDetector)
@@ -132,7 +131,7 @@ def share_row(name: str, shares: list[float], asked: float | None) -> Row:
     return Row(name, statistics.median(shares), asked, "higher", "share", [shares[0], shares[-1]])
 
 
-def network_rows(detector: NetworkDetector[Any], waveform: Waveform, share: float) -> list[Row]:
+def network_rows(detector: NetworkDetector, waveform: Waveform, share: float) -> list[Row]:
     """Rows of one network, all from scaled frames to the score."""
     frames, name, candidates = detector.scaled_frames(waveform), detector.name, products()
     network = reference.network_of(detector)
@@ -153,13 +152,13 @@ def network_rows(detector: NetworkDetector[Any], waveform: Waveform, share: floa
     ]
 
 
-def scaled_clips(detector: NetworkDetector[Any], data: Path) -> list[Float32Array]:
+def scaled_clips(detector: NetworkDetector, data: Path) -> list[Float32Array]:
     """Twelve training clips as the network sees them."""
     scale, _ = detector._learned
     return [scale(log_mel(read_waveform(path).samples)) for path in clips_of(data, 12)]
 
 
-def train_part(detector: NetworkDetector[Any], clips: list[Float32Array], *, n_windows: int, threads: int = 1) -> float:
+def train_part(detector: NetworkDetector, clips: list[Float32Array], *, n_windows: int, threads: int = 1) -> float:
     """Train new weights on a part of an epoch; its loss."""
     network = detector._build()
     detector._initialise(network)

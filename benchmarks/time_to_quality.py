@@ -71,14 +71,14 @@ def run(name: str, preset: str, seed: int, settings: Mapping[str, Any]) -> dict[
     return {"detector": name, "preset": preset, "seed": seed, "settings": dict(settings), "rows": rows}
 
 
-def _bands(detector: RecurrentDetector[Any], fitted: FileClips) -> BandScale | None:
+def _bands(detector: RecurrentDetector, fitted: FileClips) -> BandScale | None:
     """The scale that a conditioned training has still to fold into the weights of its checkpoints."""
     if detector.conditioning == "none":
         return None
     return BandScale.of(torch.from_numpy(np.concatenate([detector.scaled_frames(clip) for clip in fitted])))
 
 
-def _weights(detector: RecurrentDetector[Any], weights: State, bands: BandScale | None) -> State:
+def _weights(detector: RecurrentDetector, weights: State, bands: BandScale | None) -> State:
     network = detector._build()
     load_network_state(network, weights)
     if bands is not None:
@@ -87,7 +87,7 @@ def _weights(detector: RecurrentDetector[Any], weights: State, bands: BandScale 
 
 
 def _row(
-    detector: RecurrentDetector[Any], notes: Notes, epoch: int, test: tuple[Any, ...], bands: BandScale | None
+    detector: RecurrentDetector, notes: Notes, epoch: int, test: tuple[Any, ...], bands: BandScale | None
 ) -> dict[str, Any]:
     scale = detector.state["scale"]
     detector.restore({**_weights(detector, notes.weights[epoch], bands), "scale": scale})

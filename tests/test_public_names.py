@@ -35,12 +35,12 @@ def test_dir_lists_the_public_names():
 
 
 def test_type_checkers_are_told_the_same_names_from_the_same_modules():
-    tree = ast.parse((PROJECT / "asd_core" / "__init__.py").read_text(encoding="utf-8"))
-    (block,) = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
-    told = {alias.asname: node.module for node in block.body for alias in node.names if alias.asname == alias.name}
+    tree = ast.parse((PROJECT / "asd_core" / "__init__.pyi").read_text(encoding="utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    told = {alias.asname: node.module for node in imports for alias in node.names if alias.asname == alias.name}
     assert told == asd_core._EXPORTS
     assert (PROJECT / "asd_core" / "py.typed").is_file()
-    assert "py.typed" in PYPROJECT["tool"]["setuptools"]["package-data"]["asd_core"]
+    assert PYPROJECT["tool"]["setuptools"]["package-data"]["asd_core"] == ["py.typed", "*.pyi"]
 
 
 def test_a_name_that_is_not_public_is_refused():

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from asd_core.detectors.contract import State, TensorSpec
-from asd_core.detectors.on_networks import Affine, NetworkDetector, part, window_centres_s
+from asd_core.detectors.networks.graphs import Affine, Windows
+from asd_core.detectors.on_networks import NetworkDetector, part, window_centres_s
 from asd_core.errors import UsageError
 from asd_core.features.log_mel import N_MELS
 from asd_core.types import Float32Array, FloatArray
@@ -31,7 +32,7 @@ BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON = 0.01, 1e-3
 
 
 @dataclass
-class DcaseAutoencoder(NetworkDetector["list[Affine]"]):
+class DcaseAutoencoder(NetworkDetector):
     """Five log-mel frames, concatenated, go through eight numbers and back; what is not given back is strange.
 
     A 10-s clip has 309 vectors; the map is (309, 128): each vector's error, averaged over its five frames, at the
@@ -124,19 +125,18 @@ class DcaseAutoencoder(NetworkDetector["list[Affine]"]):
         errors: torch.Tensor = (network(vectors) - vectors).square()
         return errors.reshape(windows.shape)
 
-    def _step_errors(self, frames: Float32Array) -> Float32Array:
-        vectors = np.lib.stride_tricks.sliding_window_view(frames, WINDOW, axis=0).transpose(0, 2, 1)
-        vectors = vectors.reshape(len(vectors), -1)  # (n, 640)
-        *hidden, last = self._scorer
-        rows = vectors
-        for dense in hidden:
-            rows = np.maximum(dense(rows), 0)
-        errors = np.square(last(rows) - vectors)
-        means: Float32Array = errors.reshape(len(errors), WINDOW, N_MELS).mean(axis=1)
-        return means
+    def _add_predictions(self, windows: Windows, weights: State) -> Sequence[tuple[str, str]]:
+        graph = windows.graph
+        frames = [windows.step(windows.frames, step) for step in range(WINDOW)]
+        rows = graph.add("Concat", *frames, axis=1)  # (n_windows, 640)
+        *hidden, (weight, bias) = self._folded(weights)
+        for layer in hidden:
+            rows = graph.add("Relu", Affine(graph, *layer)(rows))
+        outputs = zip(np.split(weight, WINDOW), np.split(bias, WINDOW), strict=True)
+        return [(Affine(graph, *output)(rows), frame) for output, frame in zip(outputs, frames, strict=True)]
 
-    def _prepared(self, weights: State) -> list[Affine]:
-        """The dense layers, each with its normalisation folded into its weights."""
+    def _folded(self, weights: State) -> list[tuple[Float32Array, Float32Array]]:
+        """Weight and bias of the dense layers, each with its normalisation folded into them."""
         layers = []
         for layer in range(len(SIZES) - 1):
             weight, bias = weights[f"dense{layer}.weight"], weights[f"dense{layer}.bias"]
@@ -144,7 +144,7 @@ class DcaseAutoencoder(NetworkDetector["list[Affine]"]):
                 norm = part(weights, f"batch_norm{layer}")
                 factor = norm["weight"] / np.sqrt(norm["running_var"] + np.float32(BATCH_NORM_EPSILON))
                 weight, bias = weight * factor[:, None], (bias - norm["running_mean"]) * factor + norm["bias"]
-            layers.append(Affine(weight, bias))
+            layers.append((weight, bias))
         return layers
 
     def _step_times_s(self, n_steps: int) -> FloatArray:

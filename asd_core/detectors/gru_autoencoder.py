@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from asd_core.detectors.contract import State
-from asd_core.detectors.on_networks import Affine, part, window_centres_s
+from asd_core.detectors.networks.graphs import Affine, Windows, gru_states, gru_states_of_constant
+from asd_core.detectors.on_networks import part, window_centres_s
 from asd_core.detectors.on_recurrent_networks import RecurrentDetector, recurrent_shapes
 from asd_core.features.log_mel import N_MELS
-from asd_core.system.threads import one_blas_thread
 from asd_core.types import Float32Array, FloatArray, Waveform
 
 if TYPE_CHECKING:
     import torch
 
-    from asd_core.detectors.networks.recurrent_scoring import GruScorer
-
 
 @dataclass
-class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer, Affine]"]):
+class GruAutoencoder(RecurrentDetector):
     """Windows of ten log-mel frames go through one vector and back; the score is the pooled squared error.
 
     The encoder's last hidden state is the decoder's input at each of its steps. A 10-s clip has 304 windows; the map is
@@ -55,11 +50,8 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer, Affine]"]):
 
     def rebuild_windows(self, clip: Waveform) -> tuple[Float32Array, Float32Array]:
         """Reconstructed and true scaled windows, each (n_windows, window, 128). Raises as `anomaly_map`."""
-        frames = self.scaled_frames(clip)
-        with one_blas_thread():
-            rebuilt = np.stack(list(self._rebuilt_steps(frames)), axis=1)
-        windows = np.lib.stride_tricks.sliding_window_view(frames, self.window, axis=0)[:: self.stride]
-        return rebuilt, windows.transpose(0, 2, 1)
+        rebuilt, true = self._predicted_and_true(clip)  # (window, n_windows, 128) each
+        return rebuilt.transpose(1, 0, 2), true.transpose(1, 0, 2)
 
     @property
     def _window_frames(self) -> int:
@@ -91,29 +83,12 @@ class GruAutoencoder(RecurrentDetector["tuple[GruScorer, GruScorer, Affine]"]):
         errors: torch.Tensor = (network.get_submodule("output")(decoded) - steps).square()
         return errors.transpose(0, 1)
 
-    def _prepared(self, weights: State) -> tuple[GruScorer, GruScorer, Affine]:
-        from asd_core.detectors.networks.recurrent_scoring import GruScorer
-
-        encoder, decoder = (GruScorer(part(weights, name)) for name in ("encoder", "decoder"))
-        return encoder, decoder, Affine(**part(weights, "output"))
-
-    def _rebuilt_steps(self, frames: Float32Array) -> Iterator[Float32Array]:
-        """Reconstructed frame (n_windows, n_mels) at each step of the scored windows of frames (n_frames, n_mels)."""
-        encoder, decoder, output = self._scorer
-        (latent,) = deque(encoder.over_windows(frames, n_steps=self.window, stride=self.stride), maxlen=1)
-        return (output(state) for state in decoder.over_constant(latent, n_steps=self.window))
-
-    def _step_errors(self, frames: Float32Array) -> Float32Array:
-        n_starts = len(frames) - self.window + 1
-        errors = (
-            np.square(rebuilt - frames[step : step + n_starts : self.stride])
-            for step, rebuilt in enumerate(self._rebuilt_steps(frames))
-        )
-        total: Float32Array = next(errors)
-        for each in errors:
-            total += each
-        total /= np.float32(self.window)
-        return total
+    def _add_predictions(self, windows: Windows, weights: State) -> Sequence[tuple[str, str]]:
+        graph = windows.graph
+        latent = gru_states(windows, part(weights, "encoder"), n_steps=self.window)[-1]
+        decoded = gru_states_of_constant(graph, latent, part(weights, "decoder"), n_steps=self.window)
+        output = Affine(graph, **part(weights, "output"))
+        return [(output(state), windows.step(windows.frames, step)) for step, state in enumerate(decoded)]
 
     def _step_times_s(self, n_steps: int) -> FloatArray:
         return window_centres_s(n_steps * self.stride, window=self.window)[:: self.stride]

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from asd_core.detectors.contract import State
-from asd_core.detectors.on_networks import Affine, part
+from asd_core.detectors.networks.graphs import Affine, Windows, lstm_states
+from asd_core.detectors.on_networks import part
 from asd_core.detectors.on_recurrent_networks import RecurrentDetector, recurrent_shapes
 from asd_core.features.log_mel import N_MELS, frame_times_s
-from asd_core.system.threads import one_blas_thread
 from asd_core.types import Float32Array, FloatArray, Waveform
 
 if TYPE_CHECKING:
     import torch
 
-    from asd_core.detectors.networks.recurrent_scoring import LstmScorer
-
 
 @dataclass
-class LstmPredictor(RecurrentDetector["tuple[LstmScorer, Affine]"]):
+class LstmPredictor(RecurrentDetector):
     """Ten log-mel frames predict the eleventh; the score is the pooled squared error over all predictions.
 
     A 10-s clip has 303 predictions; the map is (303, 128), at the times of the predicted frames
@@ -50,9 +46,8 @@ class LstmPredictor(RecurrentDetector["tuple[LstmScorer, Affine]"]):
 
     def predict_frames(self, clip: Waveform) -> tuple[Float32Array, Float32Array]:
         """Predicted and true scaled frames, each (n_steps, 128). Raises as `anomaly_map`."""
-        frames = self.scaled_frames(clip)
-        with one_blas_thread():
-            return self._predictions(frames), frames[self.window :: self.stride]
+        (predicted,), (true,) = self._predicted_and_true(clip)
+        return predicted, true
 
     @property
     def _window_frames(self) -> int:
@@ -78,20 +73,10 @@ class LstmPredictor(RecurrentDetector["tuple[LstmScorer, Affine]"]):
         errors: torch.Tensor = (network.get_submodule("output")(states[-1]) - windows[:, self.window]).square()
         return errors
 
-    def _prepared(self, weights: State) -> tuple[LstmScorer, Affine]:
-        from asd_core.detectors.networks.recurrent_scoring import LstmScorer
-
-        return LstmScorer(part(weights, "lstm")), Affine(**part(weights, "output"))
-
-    def _predictions(self, frames: Float32Array) -> Float32Array:
-        """Predicted frame after each window of scaled frames (n_frames, n_mels), one row per scored window."""
-        lstm, output = self._scorer
-        return output(lstm.last_states(frames[:-1], n_steps=self.window, stride=self.stride))
-
-    def _step_errors(self, frames: Float32Array) -> Float32Array:
-        errors: Float32Array = self._predictions(frames) - frames[self.window :: self.stride]
-        np.square(errors, out=errors)
-        return errors
+    def _add_predictions(self, windows: Windows, weights: State) -> Sequence[tuple[str, str]]:
+        states = lstm_states(windows, part(weights, "lstm"), n_steps=self.window)
+        output = Affine(windows.graph, **part(weights, "output"))
+        return [(output(states[-1]), windows.step(windows.frames, self.window))]
 
     def _step_times_s(self, n_steps: int) -> FloatArray:
         return frame_times_s(n_steps * self.stride + self.window)[self.window :: self.stride]

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from asd_core.detectors.contract import (
 )
 from asd_core.detectors.error_spectrum import STATE_SPEC as ERROR_SPEC
 from asd_core.detectors.error_spectrum import NormalErrors
+from asd_core.detectors.networks.graphs import Windows, kept_graph
 from asd_core.detectors.networks.training import (
     MAX_HELDOUT_WINDOWS,
     MinMaxScale,
@@ -38,36 +39,18 @@ from asd_core.detectors.networks.training import (
 from asd_core.detectors.silent_bands import STATE_SPEC as SILENT_SPEC
 from asd_core.detectors.silent_bands import SilentBands, loudest_frames_db
 from asd_core.errors import InputError, TrainingStopped, UsageError
-from asd_core.features.log_mel import HOP_LENGTH, frame_times_s, log_mel_frames, mel_band_centres_hz
+from asd_core.features.log_mel import HOP_LENGTH, N_MELS, frame_times_s, log_mel_frames, mel_band_centres_hz
 from asd_core.system.extras import require
+from asd_core.system.onnx_graphs import Graph, session
 from asd_core.system.threads import one_blas_thread, torch_threads
 from asd_core.types import AnomalyMap, Float32Array, FloatArray, MapUnit, Waveform
 
 if TYPE_CHECKING:
+    import onnxruntime
     import torch
 
-Scorer = TypeVar("Scorer")
 RAW_DECIBELS = MinMaxScale(0.0, 1.0)
 _NOT_WEIGHTS = {"scale", *SILENT_SPEC, *ERROR_SPEC}
-
-
-class Affine:
-    """`rows @ weight.T + bias`, the weight laid out once.
-
-    Parameters
-    ----------
-    weight, bias
-        Shape (n_outputs, n_inputs) and (n_outputs,).
-    """
-
-    def __init__(self, weight: Float32Array, bias: Float32Array) -> None:
-        self.weight, self.bias = np.ascontiguousarray(weight.T), bias
-
-    def __call__(self, rows: Float32Array) -> Float32Array:
-        """Shape (n, n_inputs) to (n, n_outputs)."""
-        products: Float32Array = rows @ self.weight
-        products += self.bias
-        return products
 
 
 def part(weights: State, name: str) -> State:
@@ -93,7 +76,7 @@ def _distance_to_mean(
 
 
 @dataclass
-class NetworkDetector(Detector, Generic[Scorer]):
+class NetworkDetector(Detector):
     """A network that predicts or reconstructs log-mel frames; the squared error is the anomaly map.
 
     Parameters
@@ -118,7 +101,10 @@ class NetworkDetector(Detector, Generic[Scorer]):
     _normal_errors: NormalErrors | None = field(default=None, init=False, repr=False, compare=False)
     _last: Progress | None = field(default=None, init=False, repr=False, compare=False)
     """The last fit's last epoch."""
-    _ready: tuple[State, Scorer] | None = field(default=None, init=False, repr=False, compare=False)
+    _ready: tuple[State, onnxruntime.InferenceSession] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+    """The weights, and the session that scores with them."""
 
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
@@ -187,17 +173,65 @@ class NetworkDetector(Detector, Generic[Scorer]):
             raise self._not_fitted()
         return self._fitted
 
-    @property
-    def _scorer(self) -> Scorer:
-        """The learned network as it scores, made once: its weights no longer change."""
-        _, weights = self._learned
-        if self._ready is None or self._ready[0] is not weights:
-            self._ready = weights, self._prepared(weights)
-        return self._ready[1]
-
     @abstractmethod
-    def _prepared(self, weights: State) -> Scorer:
-        """Lay the weights out for scoring."""
+    def _add_predictions(self, windows: Windows, weights: State) -> Sequence[tuple[str, str]]:
+        """Add to a graph what the network predicts: pairs of predicted and true frames, shape (n_steps, n_mels) each.
+
+        A step's error is the mean over the pairs of their squared difference.
+        """
+
+    def add_errors(self, graph: Graph, frames: str) -> str:
+        """Add the squared error of each step and band to a graph.
+
+        Parameters
+        ----------
+        frames
+            Name of scaled frames (n_frames, n_mels), float32; the errors have shape (n_steps, n_mels).
+        """
+        _, weights = self._learned
+        pairs = self._add_predictions(self._windows(graph, frames), weights)
+        differences = [graph.add("Sub", predicted, true) for predicted, true in pairs]
+        squares = [graph.add("Mul", difference, difference) for difference in differences]
+        if len(squares) == 1:
+            return squares[0]
+        return graph.add("Div", graph.add("Sum", *squares), graph.constant(np.float32(len(squares))))
+
+    def _windows(self, graph: Graph, frames: str) -> Windows:
+        return Windows(graph, frames, length=self._window_frames, stride=self._window_stride)
+
+    @property
+    def _window_stride(self) -> int:
+        """Frames from one scored window to the next."""
+        return 1
+
+    def _step_errors(self, frames: Float32Array) -> Float32Array:
+        """Mean squared error of each window of scaled frames (n_frames, n_mels), shape (n_steps, n_mels)."""
+        _, weights = self._learned
+        if self._ready is None or self._ready[0] is not weights:  # made once: weights no longer change
+            of = f"{self.name} {self._window_frames} {self._window_stride}"
+            self._ready = weights, session(kept_graph(self._error_graph, of=of, weights=weights))
+        found: Float32Array = self._ready[1].run(["errors"], {"frames": frames})[0]
+        return found
+
+    def _error_graph(self) -> bytes:
+        graph = Graph()
+        errors = self.add_errors(graph, graph.input("frames", ["n_frames", N_MELS]))
+        graph.output(errors, "errors", ["n_steps", N_MELS])
+        return graph.to_bytes()
+
+    def _predicted_and_true(self, clip: Waveform) -> tuple[Float32Array, Float32Array]:
+        """Predicted and true scaled frames of each pair, shape (n_pairs, n_steps, n_mels). Raises as `anomaly_map`."""
+        _, weights = self._learned
+        graph = Graph()
+        windows = self._windows(graph, graph.input("frames", ["n_frames", N_MELS]))
+        pairs = self._add_predictions(windows, weights)
+        for name, values in zip(("predicted", "true"), zip(*pairs, strict=True), strict=True):
+            stacked = [graph.add("Unsqueeze", value, graph.constant([0])) for value in values]
+            graph.output(graph.add("Concat", *stacked, axis=0), name, [len(pairs), "n_steps", N_MELS])
+        with one_blas_thread():
+            frames = self.scaled_frames(clip)
+        predicted, true = session(graph.to_bytes()).run(["predicted", "true"], {"frames": frames})
+        return predicted, true
 
     def _frames(self, clip: Waveform) -> Float32Array:
         return log_mel_frames(clip, min_samples=self.min_samples)
@@ -224,10 +258,6 @@ class NetworkDetector(Detector, Generic[Scorer]):
     @abstractmethod
     def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
         """Squared errors of windows (n, window_frames, n_mels) in training, shape (n, ..., n_mels)."""
-
-    @abstractmethod
-    def _step_errors(self, frames: Float32Array) -> Float32Array:
-        """Mean squared error of each window of scaled frames (n_frames, n_mels), shape (n_steps, n_mels)."""
 
     @abstractmethod
     def _step_times_s(self, n_steps: int) -> FloatArray: ...

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from asd_core.detectors.networks.training import BandScale, WindowSet
-from asd_core.detectors.on_networks import NetworkDetector, Scorer
+from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ CONDITIONINGS = ("none", "centre", "bands", "equal_bands")
 
 
 @dataclass
-class RecurrentDetector(NetworkDetector[Scorer]):
+class RecurrentDetector(NetworkDetector):
     """A recurrent network over windows of scaled log-mel frames.
 
     Parameters
@@ -55,6 +55,10 @@ class RecurrentDetector(NetworkDetector[Scorer]):
         if self.conditioning not in CONDITIONINGS:
             raise UsageError(f"conditioning must be one of {', '.join(CONDITIONINGS)}; got {self.conditioning!r}")
         super().__post_init__()
+
+    @property
+    def _window_stride(self) -> int:
+        return self.stride
 
     def _train(
         self, network: torch.nn.Module, windows: WindowSet, heldout: WindowSet, loop: Callable[..., None]

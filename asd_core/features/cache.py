@@ -1,11 +1,12 @@
 """Features of recordings on disk, so that a second training or evaluation reads no audio.
 
-Each entry is one file, named by the SHA-256 of its key. There are three kinds:
+Each entry is one file, named by the SHA-256 of its key. There are four kinds:
 
 - what the reader found in a file: its path and status (size, times, inode) and the channel lead to the content's
   digest, the length and the warnings. A changed status is another key, so the file is read again;
 - the samples of a stretch of a long recording, by their digest: reading one far into a file costs reading all before;
-- an array computed from a recording: the content's digest, the channel and the name of the features lead to the array.
+- an array computed from a recording: the content's digest, the channel and the name of the features lead to the array;
+- the graph that a network scores with: the digest of its weights leads to the bytes of an ONNX model.
 
 The reader's version and those of the packages that figures depend on are part of every key. Entries are written to a
 temporary file and renamed, so several processes may write at once; each ends with a SHA-256 of its key and body, and
@@ -56,7 +57,7 @@ _SEAL_BYTES = hashlib.sha256().digest_size
 _SETTLED_S = 2.0
 """A file younger than this may change again without a change of its times: its status is not trusted yet."""
 _STALE_S = 3600.0
-_PACKAGES = ("numpy", "scipy", "soundfile", "soxr", "av", "tensorflow")
+_PACKAGES = ("numpy", "scipy", "soundfile", "soxr", "av", "tensorflow", "onnx")
 _PARTIAL = ".partial-"
 _STRETCH = re.compile(r"#t=(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)$")
 

@@ -24,33 +24,37 @@ class Graph:
     """A graph under construction; a value in it is known by its name, which `add`, `input` and `constant` return."""
 
     def __init__(self) -> None:
-        self._nodes: list[Any] = []
-        self._constants: dict[str, Any] = {}
-        self._inputs: list[Any] = []
-        self._outputs: list[Any] = []
+        import onnx
+        from onnx import helper
+
+        # Built in place: `helper.make_graph` would copy the arrays again and again.
+        self._model = onnx.ModelProto(ir_version=IR_VERSION, producer_name=PRODUCER)
+        self._model.opset_import.append(helper.make_opsetid("", OPSET))
+        self._model.graph.name = "detector"
         self._n_names = 0
 
     def input(self, name: str, shape: Shape, dtype: type[np.generic] = np.float32) -> str:
         """Declare an input; sizes that vary are named by strings."""
-        self._inputs.append(_described(name, shape, dtype))
+        self._model.graph.input.append(_described(name, shape, dtype))
         return name
 
     def output(self, value: str, name: str, shape: Shape, dtype: type[np.generic] = np.float32) -> None:
         """Give a value out under this name."""
         from onnx import helper
 
-        self._nodes.append(helper.make_node("Identity", [value], [name]))
-        self._outputs.append(_described(name, shape, dtype))
+        self._model.graph.node.append(helper.make_node("Identity", [value], [name]))
+        self._model.graph.output.append(_described(name, shape, dtype))
 
     def constant(self, values: Any, dtype: type[np.generic] | None = None) -> str:
         """Store an array (or a number, or a list of them) in the graph; Python's integers are int64."""
-        from onnx import numpy_helper
+        from onnx import helper
 
         array = np.asarray(values, dtype)
-        # `ascontiguousarray` would give a number one axis; the copy keeps a view's whole base out of the graph.
-        array = array if array.flags.c_contiguous else array.copy(order="C")
-        name = self._name("constant")
-        self._constants[name] = numpy_helper.from_array(array, name)
+        stored = self._model.graph.initializer.add()
+        stored.name = name = self._name("constant")
+        stored.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
+        stored.dims.extend(array.shape)
+        stored.raw_data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
         return name
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
@@ -62,7 +66,7 @@ class Graph:
         from onnx import helper
 
         outputs = [self._name(operator) for _ in range(n_outputs)]
-        self._nodes.append(helper.make_node(operator, list(inputs), outputs, **attributes))
+        self._model.graph.node.append(helper.make_node(operator, list(inputs), outputs, **attributes))
         return outputs
 
     def rows(self, values: str, start: int | str, end: int | str, *, step: int = 1) -> str:
@@ -75,20 +79,11 @@ class Graph:
         return self.add("Shape", values, start=0, end=1)
 
     def to_bytes(self, *, metadata: Mapping[str, str] | None = None) -> bytes:
-        """Serialise the checked graph: the bytes of a whole ONNX file, the same for the same construction."""
-        import onnx
+        """Serialise the graph: the bytes of a whole ONNX file, the same ones for the same construction."""
         from onnx import helper
 
-        graph = helper.make_graph(self._nodes, "detector", self._inputs, self._outputs, list(self._constants.values()))
-        model = helper.make_model(
-            graph,
-            producer_name=PRODUCER,
-            ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-        )
-        helper.set_model_props(model, dict(metadata or {}))
-        onnx.checker.check_model(model)
-        serialised: bytes = model.SerializeToString(deterministic=True)
+        helper.set_model_props(self._model, dict(metadata or {}))
+        serialised: bytes = self._model.SerializeToString(deterministic=True)
         return serialised
 
     def _name(self, kind: str) -> str:

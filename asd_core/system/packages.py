@@ -9,7 +9,18 @@ from importlib.metadata import PackageNotFoundError, version
 
 from asd_core import __version__
 
-_PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "torch", "soundfile", "soxr", "safetensors")
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "numba",
+    "scikit-learn",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "soundfile",
+    "soxr",
+    "safetensors",
+)
 
 
 def installed(packages: Iterable[str]) -> dict[str, str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -155,7 +154,7 @@ def imported_method(
     return Method(key, title, scores, rescore(first.heldout, imported, machine=machine, required=False))
 
 
-def other_poolings(detector: NetworkDetector[Any]) -> tuple[str, ...]:
+def other_poolings(detector: NetworkDetector) -> tuple[str, ...]:
     """Poolings to show beside a network's own: the report's mean; beside that, `combined` where its state allows."""
     if detector.pooling != "mean":
         return ("mean",)
@@ -168,7 +167,7 @@ def pooled_title(title: str, pooling: str) -> str:
 
 
 def with_other_poolings(
-    method: Method, detector: NetworkDetector[Any], sounds: Callable[[ScoredClip], Waveform]
+    method: Method, detector: NetworkDetector, sounds: Callable[[ScoredClip], Waveform]
 ) -> tuple[Method, ...]:
     """Return a network's scores under its other poolings, from one pass over its test and held-out clips.
 
@@ -200,7 +199,7 @@ def with_other_poolings(
 
 
 def _by_pooling(
-    scores: Scores, detector: NetworkDetector[Any], poolings: Sequence[str], sounds: Callable[[ScoredClip], Waveform]
+    scores: Scores, detector: NetworkDetector, poolings: Sequence[str], sounds: Callable[[ScoredClip], Waveform]
 ) -> dict[str, list[ScoredClip]]:
     found: dict[str, list[ScoredClip]] = {pooling: [] for pooling in poolings}
     for clip in scores.clips:

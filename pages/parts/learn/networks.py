@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import streamlit as st
@@ -64,8 +64,8 @@ class Steps:
     stride: int
 
 
-def _network(artifact: Artifact) -> RecurrentDetector[Any]:
-    return cast(RecurrentDetector[Any], detector(artifact))
+def _network(artifact: Artifact) -> RecurrentDetector:
+    return cast(RecurrentDetector, detector(artifact))
 
 
 @kept("Running the network …")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import streamlit as st
@@ -28,9 +28,9 @@ LOUDEST_BANDS = 13
 USUAL_SPREADS = 2.0
 
 
-def network(artifact: Artifact) -> NetworkDetector[Any]:
+def network(artifact: Artifact) -> NetworkDetector:
     """Load the network of a version."""
-    return cast(NetworkDetector[Any], detector(artifact))
+    return cast(NetworkDetector, detector(artifact))
 
 
 def usual_error(artifact: Artifact) -> float:
