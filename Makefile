@@ -29,11 +29,8 @@ package: .venv/.dev
 
 # The API reference from the docstrings, in build/docs; a warning is an error.
 docs: .venv/.dev
-	rm -rf build/reference build/docs
-	mkdir -p build/reference
-	cp docs/reference/*.rst build/reference
-	$(BIN)/sphinx-apidoc --quiet --separate --module-first --no-toc -o build/reference asd_core asd_core/__main__.py
-	$(BIN)/sphinx-build --quiet --fail-on-warning --jobs 2 -c docs/reference build/reference build/docs
+	rm -rf build/docs
+	PYTHONPATH=. $(BIN)/python docs/reference.py build/docs
 
 # Breaks the code in some hundred places, one at a time, and sees that the tests named for each notice (minutes).
 mutants: .venv/.dev
