@@ -22,7 +22,7 @@ GO_ON = {
 with open_page("app.py") as chosen:
     # Only now, once the title has been sent: a fresh server still has NumPy and the package to load.
     from pages.parts.overview.cards import detector_cards, page_cards
-    from pages.shared.cache import artifacts, summary
+    from pages.shared.cache import artifacts
     from pages.shared.cards import list_broken, old_note, simulated_note
 
     st.markdown(
@@ -37,7 +37,7 @@ with open_page("app.py") as chosen:
     st.subheader("Trained detectors")
     simulated_note(good.values())
     old_note(good)
-    detector_cards([(artifact, summary(artifact)) for artifact in good.values()])
+    detector_cards(list(good.values()))
     list_broken(bad)
     st.subheader("Go on")
     page_cards(GO_ON)

@@ -11,9 +11,10 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlencode
 
 from asd_core.data.simulated.bench import write_bench
-from benchmarks.embedded import PROJECT
+from benchmarks.embedded import NAME, PROJECT
 from benchmarks.large_set import DETECTORS, ONE_MACHINE, WHOLE_DEVELOPMENT_SET, large_set
 from benchmarks.rows import Row, median_row
 from benchmarks.visitor import Run, Visitor, dashboard, processor_s, resident_mb, visit
@@ -52,7 +53,7 @@ def dashboard_rows(*, repeats: int = 5) -> list[Row]:
     start = "dashboard: start of the server to"
     drawn = [
         median_row(f"{start} the page's title in Chromium", title, unit="s", asked=3),
-        median_row(f"{start} the first detector's figure in Chromium", figure, unit="s", asked=None),
+        median_row(f"{start} the first detector's figure in Chromium", figure, unit="s", asked=4),
         median_row("this machine: the same to the title of an empty Streamlit page", empty, unit="s", asked=None),
     ]
     return [
@@ -81,6 +82,31 @@ def drawn_after_s(environment: dict[str, str], *test_ids: str, script: Path = Pa
                 found.append(time.perf_counter() - began)
         browser.close()
     return found
+
+
+def check_rows(*, n_clips: int = 9) -> list[Row]:
+    """What a clip that nobody has listened to costs the page Check: three detectors' verdicts and maps."""
+    with tempfile.TemporaryDirectory(dir=PROJECT / "build") as folder:
+        environment = {"ASD_DATA_DIR": folder, "ASD_ARTIFACTS_DIR": str(PROJECT / "artifacts")}
+        bench = write_bench(Path(folder) / NAME, size="small", seed=0)
+        clips = [path.relative_to(bench / "slider").as_posix() for path in sorted(bench.glob("slider/test/*.wav"))]
+        chosen = clips[:: len(clips) // (n_clips + 2)][: n_clips + 2]
+        runs, taken = [], []
+        with dashboard(environment) as (url, pid):
+            for clip in chosen:
+                began = processor_s(pid)
+                with visit(url, "check", urlencode({"clip": clip})) as visitor:
+                    runs.append(check(visitor.run()))
+                taken.append(processor_s(pid) - began)
+    if len({tuple(run.largest()) for run in runs}) < n_clips:
+        raise SystemExit("the page did not listen to another clip each time: nothing is measured")
+    name = "check: three verdicts and maps of another 10-s clip"
+    times, sent = [run.seconds for run in runs[2:]], [run.n_bytes / 1000 for run in runs[2:]]
+    return [  # the first two load the detectors
+        median_row(f"{name}: server time", times, unit="s", asked=0.35),
+        median_row(f"{name}: processor time of the server", taken[2:], unit="s", asked=None),
+        median_row(f"{name}: sent to the browser", sent, unit="kB", asked=None),
+    ]
 
 
 def threshold_rows() -> list[Row]:

@@ -47,14 +47,17 @@ def median_row(name: str, values: Sequence[float], *, unit: str, asked: float | 
     return Row(name, statistics.median(values), asked, better, unit, [min(values), max(values)])
 
 
-def launched(module: str, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> tuple[float, float]:
+def launched(
+    module: str, *arguments: str | Path, environment: Mapping[str, str] | None = None, project: Path = PROJECT
+) -> tuple[float, float]:
     """Wall seconds of `python -m module`, and the peak memory in MB of the largest of its processes.
 
-    A small launcher is in between: a child's peak would otherwise start at the memory of this process.
+    Compiled modules are kept, as they are for users. A small launcher is in between: a child's peak would otherwise
+    start at the memory of this process.
     """
     command = [sys.executable, "-c", LAUNCH, sys.executable, "-m", module, *map(os.fspath, arguments)]
-    env = {**os.environ, **(environment or {})}
-    printed = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, check=True).stdout.split()
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(environment or {})}
+    printed = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=True).stdout.split()
     if printed[0] != "0":
         raise SystemExit(f"{module} {arguments[:3]} ended with {printed[0]}")
     return float(printed[1]), float(printed[2])

@@ -121,7 +121,7 @@ def scoring_rows(data: Path) -> list[Row]:
     with torch.inference_mode(), one_blas_thread():
         return [
             row
-            for name, share in (("lstm_predictor", 0.80), ("gru_autoencoder", 0.70))
+            for name, share in (("lstm_predictor", 0.90), ("gru_autoencoder", 0.85))
             for row in network_rows(fitted_at_paper_size(name, [log_mel(waveform.samples)]), waveform, share)
         ]
 
@@ -222,9 +222,12 @@ def fresh_rows(data: Path) -> list[Row]:
     runs += [
         (f"fresh score of one clip: {name}", ["score", clip, "--model", str(models / name)], limit, memory)
         for name, limit, memory in (
-            ("lstm_predictor", 2.0, 300.0),
-            ("gru_autoencoder", 2.0, 300.0),
-            ("vggish_ocsvm", 1.0, None),
+            ("lstm_predictor", 0.9, 150.0),
+            ("gru_autoencoder", 0.9, 150.0),
+            ("dcase_autoencoder", None, None),
+            ("vggish_ocsvm", 0.4, None),
+            ("vggish_mahalanobis", 0.4, None),
+            ("vggish_knn", 0.4, None),
         )
     ]
     alone = [launched("timeit", "-n1", "-r1", "import torch")[0] for _ in range(5)]
@@ -280,6 +283,7 @@ def groups(data: Path) -> dict[str, Callable[[], list[Row]]]:
         "cache": lambda: caching.rows(data),
         "sweep": sweep.rows,
         "dashboard": pages.dashboard_rows,
+        "check": pages.check_rows,
         "threshold": pages.threshold_rows,
         "folder": lambda: scale.rows("folder", n_clips=300),
         "workers": lambda: scale.rows("workers", n_clips=2000, detector="vggish_ocsvm"),  # the most start-up a clip

@@ -59,6 +59,15 @@ def test_eight_threads_at_once_get_the_bits_of_one(name):
             np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("name", DETECTOR_NAMES)
+def test_a_score_in_another_thread_is_the_bits_of_the_main_one(name):
+    detector = open_artifact(EMBEDDED / name).detector()
+    clips = [hum(seed, seconds=2.0, knocks=1) for seed in range(6)]
+    with ThreadPoolExecutor(6) as threads:
+        together = list(threads.map(detector.anomaly_score, clips))
+    assert together == [detector.anomaly_score(clip) for clip in clips]
+
+
 def test_a_session_runs_on_the_calling_thread_alone():
     graph = Graph()
     graph.output(graph.add("Neg", graph.input("x", ["n"])), "y", ["n"])

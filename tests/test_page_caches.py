@@ -26,6 +26,7 @@ from pages.parts.compare import maps as compare_maps
 from pages.parts.explore import views as explore_views
 from pages.shared import cache, data_sets, keys
 from pages.shared.keys import HASHES, held
+from pages.shared.sources import SharedClip
 
 SESSION = "test session id"
 LSTM = PROJECT / "artifacts" / "simulated-small" / "slider" / "lstm_predictor"
@@ -195,3 +196,25 @@ def test_clips_of_an_earlier_generator_are_made_anew(version, monkeypatch, tmp_p
     monkeypatch.setattr(data_sets, "make_embedded", lambda known, **_: made.append(known))
     assert data_sets._generated(known) == known.folder
     assert made == [known] * (version != GENERATOR_VERSION)
+
+
+def test_features_of_a_clip_are_computed_once_per_channel_and_go_with_its_sound():
+    from asd_core.features.log_mel import log_mel_frames
+
+    calls = []
+
+    def level():
+        calls.append(1)
+        return np.zeros(3)
+
+    left, mean = (SharedClip.of(hum(1), channel) for channel in (0, None))
+    for clip in (left, SharedClip.of(hum(1), 0), left):
+        assert not clip.derived("level", level).flags.writeable
+    assert len(calls) == 1
+    mean.derived("level", level)
+    left.derived("another", level)
+    assert len(calls) == 3
+    np.testing.assert_array_equal(log_mel_frames(left, min_samples=1), log_mel_frames(hum(1), min_samples=1))
+    held().drop([left.digest])
+    left.derived("level", level)
+    assert len(calls) == 4

@@ -148,7 +148,8 @@ def test_a_lines_chart_keeps_lines_bands_and_rules():
     chart = plots.lines_chart(
         x, [band, plots.Line("b", x * np.nan, "#222222")], x_title="Hz", y_title="dB", rules={"t": 5}
     )
-    rows = chart.to_dict()["datasets"]
+    rows = chart.to_dict(validate=True)["datasets"]  # pages do not validate
+    assert plots.spec_of(chart)["datasets"] == rows
     drawn = [row for data in rows.values() for row in data]
     assert {"label": "a", "x": 20.0, "y": 2.0, "low": 1.0, "high": 20.0} in drawn
     assert {"label": "b", "x": 200.0, "y": None} in drawn

@@ -12,7 +12,6 @@ from asd_core import __version__
 _PACKAGES = (
     "numpy",
     "scipy",
-    "numba",
     "scikit-learn",
     "torch",
     "onnx",

@@ -47,7 +47,7 @@ MAX_QUEUED = 256
 """Parts queued at once: memory, the scheduler's and ours, does not grow with the number of clips."""
 PLAN, RUN = "plan.json", "run.json"
 ADDRESSES = ("tcp://", "tls://")
-_PACKAGES = ("numpy", "scipy", "numba", "tensorflow", "soundfile", "soxr", "dask", "distributed", "pyarrow")
+_PACKAGES = ("numpy", "scipy", "onnxruntime", "tensorflow", "soundfile", "soxr", "dask", "distributed", "pyarrow")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import streamlit as st
 
 from asd_core.data.data_set import DataSet
 from asd_core.data.library import clips_folder, is_outdated, make_embedded, open_known
+from asd_core.data.simulated.record import MARKER_NAME
 from asd_core.data.table import KnownSet, read_library
 from asd_core.formats import display_name
 from pages.shared.choices import choose
@@ -83,12 +84,19 @@ def tree_stamp(root: Path) -> str:
 
 def _generated(known: KnownSet) -> Path:
     """Return the folder of clips that come with the project, generated first where it is missing or outdated."""
-    if not known.folder.is_dir() or is_outdated(known):
+    marker = known.folder / MARKER_NAME
+    changed_ns = marker.stat().st_mtime_ns if marker.is_file() else 0
+    if not known.folder.is_dir() or _is_outdated(known, changed_ns):
         bar = st.progress(0.0, "Generating the simulated clips, once …")
         with _BENCH_LOCK:  # another session may be generating them
             make_embedded(known, on_progress=lambda done, total: bar.progress(done / total, f"{done} of {total} clips"))
         bar.empty()
     return known.folder
+
+
+@st.cache_data(max_entries=8, show_spinner=False, hash_funcs={KnownSet: lambda known: os.fsencode(known.folder)})
+def _is_outdated(known: KnownSet, changed_ns: int) -> bool:  # noqa: ARG001 - read again where the record has changed
+    return is_outdated(known)
 
 
 def tree(root: Path) -> Tree:

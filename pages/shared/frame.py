@@ -67,6 +67,9 @@ class Chosen:
         return self.data_set == EMBEDDED_NAME
 
 
+ICON = Path(__file__).with_name("icon.svg")
+
+
 @contextmanager
 def open_page(path: str) -> Iterator[Chosen]:
     """Set up the page, draw the links and the choice of data set, and turn refusals into plain messages.
@@ -79,9 +82,9 @@ def open_page(path: str) -> Iterator[Chosen]:
     if not _started(path):
         st.stop()
     link = next(page for page in PAGES if page.path == path)
-    st.set_page_config(page_title=f"{link.title} · machine sounds", layout="wide")
+    # A file of ours as the icon: for an emoji, Streamlit would load the table of all of them.
+    st.set_page_config(page_title=f"{link.title} · machine sounds", page_icon=ICON, layout="wide")
     st.title(link.title)  # before anything that imports NumPy: a fresh server shows it half a second earlier
-    st.set_page_config(page_icon="🔊")  # last: Streamlit loads all emojis for it
     chosen = _sidebar()
     with _boundary(path):
         yield chosen

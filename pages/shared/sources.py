@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import streamlit as st
@@ -15,24 +16,49 @@ from asd_core.data.recordings import natural_key
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.features.cache import read_clip
 from asd_core.formats import display_name
-from asd_core.types import Waveform
+from asd_core.types import DerivedArray, Waveform
 from pages.shared.choices import choose
 from pages.shared.data_sets import clips_root
 from pages.shared.frame import Chosen
-from pages.shared.keys import ClipFile, kept
+from pages.shared.keys import ClipFile, held, kept
 from pages.shared.plain_text import plain
 
 _SAID_FOLDERS = frozenset((*LABELS, *NORMAL_WORDS, *ANOMALOUS_WORDS, *SPLITS))
 """Folders that say no more of a clip than its label and split."""
 
 
+@dataclass(frozen=True, eq=False)
+class SharedClip(Waveform):
+    """A clip whose features are computed once for all detectors, pages and sessions; they are read-only.
+
+    Parameters
+    ----------
+    channel
+        The channel that the samples are of; None for the mean.
+    """
+
+    channel: int | None = None
+
+    @classmethod
+    def of(cls, waveform: Waveform, channel: int | None) -> SharedClip:
+        """The same sound, shared."""
+        return cls(waveform.samples, waveform.sr, waveform.digest, waveform.warnings, channel)
+
+    def _derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
+        def locked() -> DerivedArray:
+            array = compute()
+            array.flags.writeable = False
+            return array
+
+        return held().get(("derived", self.digest, self.channel, name), locked, sounds=lambda _: [self.digest])
+
+
 @kept()
 def clip(file: ClipFile) -> Waveform:
     """Read a clip of a data set."""
     if file.span is None:
-        return read_waveform(file.path, channel=file.channel)
-    known = read_clip(file.path, channel=file.channel, span=file.span)
-    return Waveform(known.samples, digest=known.digest, warnings=known.warnings)
+        return SharedClip.of(read_waveform(file.path, channel=file.channel), file.channel)
+    return SharedClip.of(read_clip(file.path, channel=file.channel, span=file.span), file.channel)
 
 
 def label_and_kind(clip: ScoredClip | Clip) -> str:

@@ -17,6 +17,7 @@ from asd_core.reports.plots.curves import (
     lines_chart,
     precision_recall_figure,
     roc_overlay,
+    spec_of,
 )
 from asd_core.reports.plots.histograms import histogram, score_histogram, score_histogram_spec
 from asd_core.reports.plots.look import (
@@ -92,6 +93,7 @@ __all__ = [
     "score_timeline",
     "scores_by_id",
     "seen_marks",
+    "spec_of",
     "waveform_envelope",
     "waveform_figure",
 ]

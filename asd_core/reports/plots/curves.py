@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from itertools import pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 import numpy.typing as npt
 
 from asd_core.errors import InputError
+from asd_core.reports.plots.look import MARGIN, NEUTRAL_COLOUR, short_number
+from asd_core.reports.plots.thinning import along_curve
 from asd_core.types import FloatArray
 
 if TYPE_CHECKING:
     import altair as alt
     import plotly.graph_objects as go
-from asd_core.reports.plots.look import MARGIN, NEUTRAL_COLOUR, short_number
-from asd_core.reports.plots.thinning import along_curve
+
+Arguments = ParamSpec("Arguments")
 
 LOG_TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000, 5000)
 """Marks of a logarithmic frequency axis."""
@@ -171,6 +174,30 @@ def learning_curves(
     return figure
 
 
+def _unvalidated(chart: Callable[Arguments, alt.LayerChart]) -> Callable[Arguments, alt.LayerChart]:
+    """Draw without validating each part as it is made."""
+
+    @wraps(chart)
+    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> alt.LayerChart:
+        from altair.utils.schemapi import debug_mode
+
+        with debug_mode(False):
+            return chart(*args, **kwargs)
+
+    return drawn
+
+
+def spec_of(chart: alt.LayerChart) -> dict[str, Any]:
+    """Return a chart's Vega-Lite specification, data included, without Altair's theme.
+
+    It is not validated, which would take longer than all else that a page does for a chart; tests validate it.
+    """
+    spec: dict[str, Any] = chart.to_dict(validate=False)
+    spec.pop("config", None)
+    return spec
+
+
+@_unvalidated
 def lines_chart(
     x: npt.ArrayLike,
     lines: Sequence[Line],

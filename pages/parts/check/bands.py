@@ -11,7 +11,15 @@ from asd_core.artifacts.store import Artifact
 from asd_core.detectors.occlusion import BandOcclusion, band_occlusion
 from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.features.log_mel import mel_band_centres_hz
-from asd_core.reports.plots import DETECTOR_COLOURS, DETECTOR_DASHES, NEUTRAL_COLOUR, Line, band_figure, lines_chart
+from asd_core.reports.plots import (
+    DETECTOR_COLOURS,
+    DETECTOR_DASHES,
+    NEUTRAL_COLOUR,
+    Line,
+    band_figure,
+    lines_chart,
+    spec_of,
+)
 from asd_core.types import FloatArray, Waveform
 from pages.parts.check.what_if import DASHES
 from pages.shared.cache import Heard, detector
@@ -47,7 +55,9 @@ def strange_bands(artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard])
         symlog_y=True,
         height_px=300,
     )
-    st.altair_chart(chart, width="stretch", alt="Error of the whole clip in each band. " + ". ".join(texts))
+    st.vega_lite_chart(
+        spec=spec_of(chart), width="stretch", alt="Error of the whole clip in each band. " + ". ".join(texts)
+    )
     st.caption(
         f"{plain('. '.join(texts))}. Each network's error in a band, as the mean over the whole clip, beside those of "
         "normal clips: one normal spread is the standard deviation from one normal clip to the next in that band. "

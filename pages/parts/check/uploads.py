@@ -17,6 +17,7 @@ from pages.shared.held import Held
 from pages.shared.keys import held
 from pages.shared.plain_text import plain
 from pages.shared.quota import USED, used_quota
+from pages.shared.sources import SharedClip
 
 _ADMITTED = "upload_admitted"
 MAX_NAMED = 3
@@ -61,9 +62,10 @@ class Upload:
 
     def _decoded(self) -> Waveform | AudioError:
         try:
-            return decode_upload(self.file.getvalue(), name=self.name, channel=self.channel)
+            sound = decode_upload(self.file.getvalue(), name=self.name, channel=self.channel)
         except AudioError as error:
             return error
+        return SharedClip.of(sound, self.channel)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from asd_core.reports.plots import (
     RocCurve,
     lines_chart,
     roc_overlay,
+    spec_of,
 )
 from asd_core.types import FloatArray, Waveform
 from pages.parts.check.verdicts import unfamiliar
@@ -172,7 +173,7 @@ def _moving(waveform: Waveform, artifacts: Mapping[str, Artifact], change: Chang
         marked_x=getattr(change, way.field),
         height_px=340,
     )
-    st.altair_chart(chart, width="stretch", alt=f"Scores of {len(lines)} detectors along: {way.axis}")
+    st.vega_lite_chart(spec=spec_of(chart), width="stretch", alt=f"Scores of {len(lines)} detectors along: {way.axis}")
     st.caption(
         "Upwards: distance of the score from each detector's own threshold, in standard deviations of the scores of "
         "the normal clips that it was calibrated on. Above 0 the clip is called anomalous."

@@ -26,6 +26,7 @@ from asd_core.reports.plots import (
     histogram,
     lines_chart,
     palette_stops,
+    spec_of,
 )
 from asd_core.types import SR, Waveform
 from pages.parts.explore.clips import (
@@ -174,7 +175,7 @@ def _spectra_chart(lines: Sequence[Line], *, alt: str) -> None:
     chart = lines_chart(
         mean_spectrum_hz(), lines, x_title="Frequency (Hz)", y_title=LEVEL_TITLE, log_x=True, height_px=320
     )
-    st.altair_chart(chart, width="stretch", alt=alt)
+    st.vega_lite_chart(spec=spec_of(chart), width="stretch", alt=alt)
 
 
 def spectra_view(data_set: DataSet, stamp: str) -> None:

@@ -26,6 +26,7 @@ from asd_core.reports.plots import (
     heatmap_png,
     lines_chart,
     palette_stops,
+    spec_of,
 )
 from asd_core.types import SR, Float32Array, FloatArray, Waveform
 from pages.parts.learn.pooling import from_errors_to_score, usual_error
@@ -256,7 +257,7 @@ def _bands(artifact: Artifact, spectra: Mapping[str, Float32Array]) -> None:
     chart = lines_chart(
         hz, lines, x_title="Centre of the mel band (Hz)", y_title="Scaled level", log_x=True, height_px=250
     )
-    st.altair_chart(chart, width="stretch", alt="Scaled level over mel bands: foretold and came")
+    st.vega_lite_chart(spec=spec_of(chart), width="stretch", alt="Scaled level over mel bands: foretold and came")
     squared = np.square(spectra["foretold"] - spectra["came"], dtype=np.float64)
     line = Line("squared difference", squared, DETECTOR_COLOURS[artifact.detector_name])
     chart = lines_chart(
@@ -268,4 +269,4 @@ def _bands(artifact: Artifact, spectra: Mapping[str, Float32Array]) -> None:
         zero=True,
         height_px=230,
     )
-    st.altair_chart(chart, width="stretch", alt="Squared difference of the two over mel bands")
+    st.vega_lite_chart(spec=spec_of(chart), width="stretch", alt="Squared difference of the two over mel bands")

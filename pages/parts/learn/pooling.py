@@ -13,7 +13,7 @@ from asd_core.detectors.error_spectrum import share_of_largest
 from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.features.log_mel import mel_band_centres_hz
 from asd_core.formats import score_text, share_text
-from asd_core.reports.plots import DETECTOR_COLOURS, NEUTRAL_COLOUR, Line, lines_chart
+from asd_core.reports.plots import DETECTOR_COLOURS, NEUTRAL_COLOUR, Line, lines_chart, spec_of
 from asd_core.types import FloatArray, Waveform
 from pages.shared.cache import detector, heard
 from pages.shared.cards import promise_text, threshold_origin
@@ -105,8 +105,10 @@ def _over_time(
         marked_x=float(times_s[at]),
     )
     said = f"the score {score_text(value)}, the threshold is {score_text(threshold)}" if is_own else score_text(value)
-    st.altair_chart(
-        chart, width="stretch", alt=f"Errors of {len(errors)} {what} over time; their {POOLED[way]} is {said}"
+    st.vega_lite_chart(
+        spec=spec_of(chart),
+        width="stretch",
+        alt=f"Errors of {len(errors)} {what} over time; their {POOLED[way]} is {said}",
     )
     st.caption(f"The {POOLED[way]} of these {len(errors)} errors is **{score_text(value)}**.")
 
@@ -135,8 +137,8 @@ def _over_bands(artifact: Artifact, waveform: Waveform, scores: Mapping[str, flo
         symlog_y=True,
     )
     distance, strangest = score_text(scores["mahalanobis"]), int(spreads.argmax())
-    st.altair_chart(
-        chart,
+    st.vega_lite_chart(
+        spec=spec_of(chart),
         width="stretch",
         alt=f"Error of each band in normal spreads; the strangest is {spreads[strangest]:.1f} at "
         f"{frequency_text(float(hz[strangest]))}; the distance is {distance}",

@@ -11,6 +11,7 @@ from asd_core.evaluation.summary import Summary
 from asd_core.evaluation.uncertainty import Interval, estimate_of, interval_text
 from asd_core.formats import area_text, score_text, seconds_text
 from pages.shared.bench_seeds import BENCHES_MEANING, over_bench_seeds
+from pages.shared.cache import summary
 from pages.shared.cards import (
     DETECTOR_MARKS,
     calibration_marks,
@@ -23,11 +24,11 @@ from pages.shared.frame import PAGES
 from pages.shared.plain_text import plain
 
 
-def detector_cards(cards: Sequence[tuple[Artifact, Summary]]) -> None:
-    """Draw one card per detector, three per row."""
-    for column, (artifact, figures) in in_columns(cards):
+def detector_cards(artifacts: Sequence[Artifact]) -> None:
+    """Draw one card per detector, three per row; each is shown before the figures of the next are computed."""
+    for column, artifact in in_columns(artifacts):
         with column:
-            _detector_card(artifact, figures)
+            _detector_card(artifact, summary(artifact))
 
 
 def _detector_card(artifact: Artifact, figures: Summary) -> None:
