@@ -11,14 +11,18 @@ import pdoc
 
 import asd_core
 
+NOT_SHOWN = {"__main__", "cli"}
+
 
 def main(folder: Path) -> None:
     """Document every module but those of the command line, which `asd --help` explains."""
-    for name in asd_core.__all__:  # pdoc looks names up where it finds them, and these come when first used
+    # pdoc shows what `__all__` names and the module holds; public names come when first used, and rooms are not named.
+    for name in asd_core.__all__:
         setattr(asd_core, name, getattr(asd_core, name))
+    rooms = (room.name for room in pkgutil.iter_modules(asd_core.__path__))
+    asd_core.__all__ = [*asd_core.__all__, *(name for name in rooms if name not in NOT_SHOWN)]
     pdoc.render.configure(docformat="numpy", show_source=False, footer_text=f"asd_core {asd_core.__version__}")
-    rooms = [f"asd_core.{room.name}" for room in pkgutil.iter_modules(asd_core.__path__)]
-    pdoc.pdoc("asd_core", *rooms, r"!asd_core\.(.*\.)?__main__", "!asd_core.cli", output_directory=folder)
+    pdoc.pdoc("asd_core", "!asd_core.jobs.__main__", output_directory=folder)
 
 
 if __name__ == "__main__":
