@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 _EXPORTS = {  # type checkers read the same names in __init__.pyi
     "AnomalyMap": "asd_core.types",
+    "ArrayDetector": "asd_core.tasks.array_detector",
     "Artifact": "asd_core.artifacts.store",
     "AsdError": "asd_core.errors",
     "DETECTOR_NAMES": "asd_core.detectors",

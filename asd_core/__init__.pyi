@@ -12,6 +12,7 @@ from asd_core.detectors.contract import Detector as Detector
 from asd_core.errors import AsdError as AsdError
 from asd_core.evaluation.thresholds import Threshold as Threshold
 from asd_core.features.log_mel import log_mel as log_mel
+from asd_core.tasks.array_detector import ArrayDetector as ArrayDetector
 from asd_core.tasks.evaluate import evaluate as evaluate
 from asd_core.tasks.recalibrate import recalibrate as recalibrate
 from asd_core.tasks.score import score_clips as score_clips

@@ -4,12 +4,14 @@
 
     AsdError
     |-- InputError            a waveform or array that breaks a stated limit
-    |   `-- AudioError        an audio file that is refused; `code` is stable
+    |   |-- AudioError        an audio file that is refused; `code` is stable
+    |   `-- RowsError         rows of numbers that an estimator cannot learn from; also a ValueError
     |-- NotFittedError        scoring or saving before `fit`
     |-- UsageError            a command or call that cannot be carried out as requested
     |   |-- DataSetError      a folder that is not a data set, or not the one meant
     |   |-- MissingExtraError     packages of an extra that are not installed
     |   |-- EncoderUnavailableError   an encoder whose weights or packages are out of reach
+    |   |-- SettingError              an estimator's parameter that is unknown or out of range; also a ValueError
     |   `-- StaleVersionError         a change to a version that is no longer the current one
     |-- UndefinedMetricError  a figure that does not exist for these scores (one class only, ...)
     |-- ThresholdError        a rule that cannot give a threshold from these scores
@@ -93,6 +95,10 @@ def _audio_error(code: str, what: str, cure: str, command: str, name: str) -> Au
     return AudioError(code, what, cure=cure, command=command, name=name)
 
 
+class RowsError(InputError, ValueError):
+    """Rows of numbers break a limit where scikit-learn's callers expect a ValueError."""
+
+
 class NotFittedError(AsdError):
     """The detector has not been fitted yet."""
 
@@ -128,6 +134,10 @@ class MissingExtraError(UsageError):
 
 class EncoderUnavailableError(UsageError):
     """An encoder's weights or packages are out of reach."""
+
+
+class SettingError(UsageError, ValueError):
+    """A parameter is unknown or out of range where scikit-learn's callers expect a ValueError."""
 
 
 class StaleVersionError(UsageError):

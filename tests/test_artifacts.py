@@ -1137,9 +1137,8 @@ def test_a_damaged_checkpoint_counts_as_none(tmp_path):
 # What the package never does
 
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "joblib", "skops", "dill", "cloudpickle", "marshal", "shelve"}
-BOUNDARIES = {"run.py": ["except Exception"], "kernels.py": ["except Exception"]}
-"""A job's own process, where whatever went wrong becomes the job's reason; and where Numba's cache of compiled code may
-be damaged: the call is tried again without a cache, so that any other fault comes again."""
+BOUNDARIES = {"run.py": ["except Exception"]}
+"""A job's own process, where whatever went wrong becomes the job's reason."""
 UNSAFE_CALLS = {"torch.load", "torch.save", "joblib.load", "joblib.dump", "pickle.load", "pickle.loads"}
 
 

@@ -7,6 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sounds import hum
 
 from asd_core.detectors import DETECTOR_NAMES, detector_class
@@ -266,6 +267,66 @@ def test_presets_build_and_unknown_settings_are_refused(name):
         kind.from_preset("quick", colour=1)
     with pytest.raises(UsageError, match="preset must be one of"):
         kind.from_preset("slow")
+
+
+def other_settings(name):
+    """A detector with a seed and a setting of its own that are not the defaults."""
+    own = {"vggish_ocsvm": {"nu": 0.3}, "vggish_mahalanobis": {}, "vggish_knn": {"k": 2}}.get(name, {"epochs": 1})
+    return tiny(name, seed=5).set_params(**own)
+
+
+def test_scikit_learn_clones_it_with_equal_settings_and_without_its_fit(name, training_clips):
+    detector = other_settings(name).fit(training_clips)
+    copy = clone(detector)
+    assert type(copy) is type(detector)
+    assert copy == detector
+    assert copy.get_params() == detector.get_params(deep=False) != type(detector)().get_params()
+    assert detector.fitted
+    assert not copy.fitted
+
+
+def test_params_are_the_fields_of_the_constructor(name):
+    detector = other_settings(name)
+    assert detector.get_params() == {f.name: getattr(detector, f.name) for f in dataclasses.fields(detector) if f.init}
+
+
+def test_set_params_makes_the_detector_that_the_constructor_would_make(name, training_clips):
+    changed, built_so = tiny(name).set_params(seed=7), tiny(name, seed=7)
+    assert changed == built_so
+    first, second = (detector.fit(training_clips).state for detector in (changed, built_so))
+    assert all(np.array_equal(first[key], second[key]) for key in second)
+
+
+def test_a_changed_setting_forgets_the_fit_and_an_equal_one_keeps_it(name, training_clips):
+    detector = tiny(name).fit(training_clips)
+    before = detector.anomaly_score(hum(60))
+    assert detector.set_params(**detector.get_params()) is detector
+    assert detector.anomaly_score(hum(60)) == before
+    assert not detector.set_params(seed=detector.seed + 1).fitted
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [({"colour": 1}, "no setting 'colour'; it has"), ({"clone__seed": 1}, "no setting 'clone__")],
+)
+def test_set_params_refuses_an_unknown_name_as_scikit_learn_expects_and_changes_nothing(name, setting, message):
+    detector = tiny(name)
+    before = detector.get_params()
+    for expected in (UsageError, ValueError):
+        with pytest.raises(expected, match=message):
+            detector.set_params(seed=9, **setting)
+    assert detector.get_params() == before
+
+
+@pytest.mark.parametrize("value", [0, -3])
+def test_set_params_refuses_what_the_constructor_refuses_and_keeps_the_fit(name, value, training_clips):
+    wrong = {"vggish_ocsvm": "nu", "vggish_mahalanobis": "encoder", "vggish_knn": "k"}.get(name, "epochs")
+    detector = tiny(name).fit(training_clips)
+    for expected in (UsageError, ValueError):
+        with pytest.raises(expected, match=f"{wrong} must be"):
+            detector.set_params(**{wrong: value})
+    assert detector.fitted
+    assert detector == tiny(name)
 
 
 def test_an_unknown_detector_is_refused():

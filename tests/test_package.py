@@ -147,7 +147,7 @@ def test_a_detector_that_needs_no_extra_is_trained_there(asd, tmp_path):
     [
         (
             ("train", "lstm_predictor", "--data", "nowhere"),
-            "training needs PyTorch and Numba: pip install 'asd_core[train]'",
+            "training needs PyTorch: pip install 'asd_core[train]'",
         ),
         (
             ("score", "{clip}", "--model", MODELS[0], "--to", "scores"),

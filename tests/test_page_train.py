@@ -8,6 +8,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from printed import figures
@@ -25,6 +26,7 @@ from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
 from asd_core.jobs.listing import list_jobs
 from asd_core.tasks.train import TrainingRequest
+from pages.parts.train import fields as form_fields
 from pages.parts.train.fields import MEANINGS
 
 HOSTILE = "<img src=x onerror=alert(1)>[l](javascript:alert(1))"
@@ -161,6 +163,8 @@ def test_a_tiny_run_is_submitted_trains_in_its_own_process_and_shows_its_result(
     assert "Training now" not in text_of(app)
     assert [metric.label for metric in app.metric][:1] == ["AUC, mean over ids"]
     assert len(app.get("plotly_chart")) == 1
+    settings = next(each.value for each in app.dataframe if "Setting" in each.value).set_index("Setting")["Value"]
+    assert settings["Trained on"] == "the processor"
     assert library.clips_folder("winter", "pump") == home / "uploads" / "pump"
     assert open_artifact(Path(done.status.model)).manifest.data.data_set == "winter"
     button(app, "Threshold").click().run()
@@ -198,6 +202,40 @@ def test_every_field_has_a_help_text_and_every_setting_a_meaning(page):
         assert not app.exception
         fields = [*app.number_input, *app.text_input, *app.selectbox, *app.multiselect]
         assert all(field.help for field in fields), [field.label for field in fields if not field.help]
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Return a function that gives torch the named devices beside the processor."""
+
+    def has(*names):
+        monkeypatch.setattr(form_fields, "has_gpu_driver", lambda: bool(names))
+        monkeypatch.setattr(form_fields, "torch_devices", lambda: ("cpu", *names))
+        form_fields.devices.clear()
+
+    yield has
+    form_fields.devices.clear()
+
+
+def test_without_a_gpu_the_form_says_that_it_trains_on_the_processor(page, gpus):
+    gpus()
+    app = page()
+    assert "Trained on the processor: there is no GPU here that PyTorch can use." in text_of(app)
+    assert not [field for field in app.selectbox if field.key.endswith(":device")]
+    assert "Trained on the processor" not in text_of(page(train_detector="vggish_knn"))
+
+
+def test_beside_a_gpu_the_form_asks_for_the_device_and_the_job_gets_it(page, gpus, monkeypatch):
+    gpus("cuda")
+    asked = []
+    monkeypatch.setattr(jobs, "submit", lambda request: asked.append(request) or SimpleNamespace(name="run"))
+    app = page()
+    assert "Trained on the processor" not in text_of(app)
+    (field,) = (field for field in app.selectbox if field.key == "hp:lstm_predictor:quick:device")
+    assert (field.value, field.options) == ("auto", ["auto", "cpu", "cuda"])
+    field.set_value("cpu")
+    button(app, "Start training").click().run()
+    assert [request.settings for request in asked] == [{"device": "cpu"}]
 
 
 def test_leaving_out_every_id_is_refused(page):

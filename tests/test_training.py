@@ -143,10 +143,10 @@ def test_neither_global_generators_nor_thread_settings_are_touched(clips):
     assert (np.random.rand(), float(torch.rand(1)), torch.get_num_threads()) == expected  # noqa: NPY002
 
 
-def test_every_window_is_seen_once_an_epoch_in_an_order_of_its_own(clips):
+def test_every_window_is_seen_once_an_epoch_in_an_order_of_its_own(clips, monkeypatch):
     windows = WindowSet.of(clips, length=2)
-    real, orders = windows.batch, []
-    windows.batch = lambda rows: (orders.append(rows.tolist()), real(rows))[1]
+    real, orders = WindowSet.batch, []
+    monkeypatch.setattr(WindowSet, "batch", lambda self, rows: (orders.append(rows.tolist()), real(self, rows))[1])
     built = network()
     train_network(
         built,
@@ -262,6 +262,28 @@ def test_windows_are_drawn_again_only_when_all_have_been(clips):
     assert sorted(order[:25]) == sorted(order[25:50]) == list(range(25))
     assert len(set(order[50:].tolist())) == 10
     assert order[:25].tolist() != order[25:50].tolist()
+
+
+def test_the_time_is_told_from_gradients_in_the_mode_of_training(clips):
+    """CuDNN gives gradients of recurrent layers in no other mode."""
+    built, modes = network(), []
+
+    def loss_of(windows):
+        modes.append(built.training)
+        return (built(windows[:, 0]) - windows[:, 1]).square().mean()
+
+    training._expected_s(built.eval(), loss_of, WindowSet.of(clips, length=2), plan())
+    assert modes == [True] * 4
+    assert all(parameter.grad is None for parameter in built.parameters())
+
+
+def test_windows_move_to_a_device_and_are_cut_there(clips):
+    import torch
+
+    there = WindowSet.of(clips, length=2).to("meta")  # torch's stand-in for a device: shapes alone
+    batch = there.batch(torch.arange(3, device="meta"))
+    assert (batch.device.type, batch.shape) == ("meta", (3, 2, 3))
+    assert there.thinned(5).starts.device.type == "meta"
 
 
 def test_how_long_it_takes_is_said_before_the_first_epoch_and_changes_nothing(clips, monkeypatch):

@@ -234,6 +234,8 @@ class TrainingRecord(_Record):
     mean_spectrum_loss
         What `heldout_loss` would be if the fitted frames' mean spectrum were always predicted; None where the detector
         has no loss, and for versions that do not say.
+    device
+        Where it computed, see `Detector.trained_on`; None for versions that do not say: on the processor.
     """
 
     seconds: float
@@ -241,6 +243,7 @@ class TrainingRecord(_Record):
     loss: tuple[float | None, ...]
     heldout_losses: tuple[float | None, ...]
     mean_spectrum_loss: float | None = None
+    device: str | None = None
 
     @property
     def beats_mean_spectrum(self) -> bool | None:

@@ -41,7 +41,7 @@ def completion(parser: argparse.ArgumentParser, shell: str) -> str:
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     """All actions of a parser and of its commands."""
-    for action in parser._actions:  # argparse has no public way to them; shtab goes the same
+    for action in parser._actions:  # argparse has no public way to them; shtab does the same
         yield action
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():

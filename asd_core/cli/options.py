@@ -11,6 +11,7 @@ from typing import Any, Literal
 from asd_core.cli.outcome import Outcome
 from asd_core.data.folder_rules import FolderRules
 from asd_core.errors import UsageError
+from asd_core.system.devices import DEVICES
 
 MODEL = "a detector folder, or one version in it"
 
@@ -94,6 +95,12 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
     """Add how much is trained, and from which seed."""
     parser.add_argument("--preset", default="quick", help="paper (the report's values) or quick")
     parser.add_argument("--seed", type=int, default=0, help="of the training and of the held-out clips")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add where networks train."""
+    text = "where a network trains; default auto: cuda where PyTorch has it, else cpu"
+    parser.add_argument("--device", default="auto", metavar="|".join(DEVICES), help=text)
 
 
 def add_folds(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from asd_core.cli.options import (
     MODEL,
     add_data,
+    add_device,
     add_folds,
     add_preset,
     add_vggish,
@@ -30,6 +31,7 @@ from asd_core.cli.outcome import (
     simulated_mark,
 )
 from asd_core.formats import seconds_text
+from asd_core.system.devices import CPU
 
 if TYPE_CHECKING:
     from asd_core.detectors.contract import Progress
@@ -51,6 +53,7 @@ def add(commands: Any) -> None:
     parser = command(commands, "reproduce", _reproduce, text)
     add_data(parser, ids=False)
     add_preset(parser)
+    add_device(parser)
     parser.add_argument("--resume", action="store_true", help="continue where an earlier run ended")
     parser.add_argument("--out", type=Path, default=Path("reproduction"), metavar="DIR")
     add_vggish(parser)
@@ -66,6 +69,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=int, default=1, help="threads of the arithmetic; more than 1 needs an idle machine"
     )
+    add_device(parser)
     text = "of recordings with several; default: the first of raw MIMII, else the mean"
     parser.add_argument("--channel", type=channel, metavar="mean|N", help=text)
     add_folds(parser)
@@ -76,7 +80,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 def _train(arguments: argparse.Namespace) -> Outcome:
     from asd_core.detectors import detector_class
-    from asd_core.tasks.train import TrainingRequest, train
+    from asd_core.tasks.train import TrainingRequest, device_setting, train
 
     kind = detector_class(arguments.detector)
     pairs = [key_value(text) for text in arguments.set]
@@ -84,7 +88,7 @@ def _train(arguments: argparse.Namespace) -> Outcome:
     request = TrainingRequest(
         **{name: getattr(arguments, name) for name in names},
         **data_options(arguments),
-        settings={key: kind.parse_setting(key, value) for key, value in pairs},
+        settings=device_setting(kind, arguments.device) | {key: kind.parse_setting(key, value) for key, value in pairs},
     )
     return _trained(train(request, on_progress=_print_epoch))
 
@@ -99,6 +103,7 @@ def _trained(result: TrainingResult) -> Outcome:
     print(
         f"{report['title']}: {report['n_train']} clips fitted, {report['n_heldout']} scored by "
         f"{'fits' if manifest.calibration.how == 'cross_fit' else 'a fit'} without them, {report['seconds']:.1f} s"
+        f"{'' if report['device'] == CPU else ' on ' + report['device']}"
         f"{simulated_mark(detector=report['simulated'], data=report['data_simulated'])}",
         file=sys.stderr,
     )
@@ -177,7 +182,7 @@ def _reproduce(arguments: argparse.Namespace) -> Outcome:
         print(f"{name}: ", end="", file=sys.stderr)
         _print_epoch(progress)
 
-    names = ("preset", "resume", "seed")
+    names = ("preset", "resume", "seed", "device")
     options = {name: getattr(arguments, name) for name in names} | data_options(arguments)
     result = reproduce(arguments.data, arguments.out, **options, on_progress=show)
     print(as_text(result))

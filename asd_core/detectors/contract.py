@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol, Self, final
 
 import numpy as np
 import numpy.typing as npt
 
-from asd_core.errors import InputError, NotFittedError, UsageError
+from asd_core.errors import InputError, NotFittedError, SettingError, UsageError
 from asd_core.features.encoders.contract import EncoderIdentity
 from asd_core.system.threads import one_blas_thread
 from asd_core.types import AnomalyMap, FloatArray, Waveform
@@ -137,9 +137,7 @@ class Detector(ABC):
         """
         if preset not in cls.presets:
             raise UsageError(f"preset must be one of {', '.join(cls.presets)}; got {preset!r}")
-        known = {field.name for field in fields(cls) if field.init}
-        if unknown := set(overrides) - known:
-            raise UsageError(f"{cls.name} has no setting {sorted(unknown)[0]!r}; it has {', '.join(sorted(known))}")
+        cls._check_names(overrides)
         return cls(**{**cls.presets[preset], **overrides})
 
     @classmethod
@@ -151,16 +149,51 @@ class Detector(ABC):
         UsageError
             Unknown name, or text that is not such a number.
         """
-        defaults = {field.name: field.default for field in fields(cls) if field.init}
-        if name not in defaults:
-            raise UsageError(f"{cls.name} has no setting {name!r}; it has {', '.join(sorted(defaults))}")
-        default = defaults[name]
+        cls._check_names([name])
+        default = cls._defaults()[name]
         try:
             if isinstance(default, str):
                 return _number_or_text(text)
             return int(text) if isinstance(default, int) else float(text)
         except ValueError as error:
             raise UsageError(f"{name} must be a number like {default}, got {text!r}") from error
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 - a setting holds no settings of its own
+        """Return the hyper-parameters by name, as scikit-learn's `clone` reads them; `deep` changes nothing."""
+        return {name: getattr(self, name) for name in self._defaults()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change hyper-parameters, all or none of them.
+
+        What was fitted belongs to the settings it was fitted with: a value that changes forgets it, and equal ones
+        keep it. To score a fit in another way (a network's `pooling`), restore its `state` in a clone.
+
+        Raises
+        ------
+        SettingError
+            Unknown name, or a value that the constructor refuses.
+        """
+        try:
+            self._check_names(params)
+            wanted = type(self)(**{**self.get_params(), **params})
+        except UsageError as error:
+            raise SettingError(str(error)) from error
+        if wanted != self:
+            self._forget()
+        for name, value in wanted.get_params().items():
+            setattr(self, name, value)
+        return self
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        """The hyper-parameters with their defaults."""
+        return {field.name: field.default for field in fields(cls) if field.init}
+
+    @classmethod
+    def _check_names(cls, names: Iterable[str]) -> None:
+        known = sorted(cls._defaults())
+        if unknown := sorted(set(names) - set(known)):
+            raise UsageError(f"{cls.name} has no setting {unknown[0]!r}; it has {', '.join(known)}")
 
     @property
     @abstractmethod
@@ -201,6 +234,11 @@ class Detector(ABC):
             They come with an extra that is not installed.
         """
         return
+
+    @property
+    def trained_on(self) -> str:
+        """Where the last fit computed: `cpu`, or what a network found beside it."""
+        return "cpu"
 
     @final
     def fit(

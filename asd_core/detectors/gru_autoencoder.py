@@ -75,13 +75,11 @@ class GruAutoencoder(RecurrentDetector):
         return shapes | {"output.weight": (N_MELS, self.hidden), "output.bias": (N_MELS,)}
 
     def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-        from asd_core.detectors.networks.recurrent_training import gru_states
-
-        steps = windows.transpose(0, 1)  # (window, n, n_mels)
-        latent = gru_states(network.get_submodule("encoder"), steps, n_steps=self.window)[-1:]
-        decoded = gru_states(network.get_submodule("decoder"), latent, n_steps=self.window)
-        errors: torch.Tensor = (network.get_submodule("output")(decoded) - steps).square()
-        return errors.transpose(0, 1)
+        _, last_states = network.get_submodule("encoder")(windows)  # (layers, n, hidden)
+        latent = last_states[-1].unsqueeze(1).expand(-1, self.window, -1)
+        decoded, _ = network.get_submodule("decoder")(latent)
+        errors: torch.Tensor = (network.get_submodule("output")(decoded) - windows).square()
+        return errors
 
     def _add_predictions(self, windows: Windows, weights: State) -> Sequence[tuple[str, str]]:
         graph = windows.graph

@@ -67,10 +67,8 @@ class LstmPredictor(RecurrentDetector):
         return windows[:, self.window]
 
     def _errors(self, network: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-        from asd_core.detectors.networks.recurrent_training import lstm_states
-
-        states = lstm_states(network.get_submodule("lstm"), windows[:, : self.window].transpose(0, 1))
-        errors: torch.Tensor = (network.get_submodule("output")(states[-1]) - windows[:, self.window]).square()
+        states, _ = network.get_submodule("lstm")(windows[:, : self.window])
+        errors: torch.Tensor = (network.get_submodule("output")(states[:, -1]) - self._targets(windows)).square()
         return errors
 
     def _add_predictions(self, windows: Windows, weights: State) -> Sequence[tuple[str, str]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from asd_core.detectors.contract import State, TensorSpec
 from asd_core.detectors.covariance import whitening_of
-from asd_core.detectors.on_embeddings import PatchDetector
+from asd_core.detectors.on_embeddings import LeastStd, PatchDetector, no_least_std, standard_scale
 from asd_core.detectors.silent_bands import STATE_SPEC
 from asd_core.types import FloatArray
 
@@ -41,12 +41,33 @@ class Mahalanobis(PatchDetector):
         return spec | STATE_SPEC
 
     def _fit_rows(self, rows: FloatArray) -> State:
-        """Learn `mean` and `whitening`, with which precision = whitening.T @ whitening."""
-        mean, scale = self._standard_scale(rows)
-        return {"mean": mean, "whitening": whitening_of((rows - mean) / scale) / scale}
+        return fit_gaussian(rows, least_std=self._encoder.least_std)
 
     def _patch_scores(self, patches: FloatArray) -> FloatArray:
-        arrays = self._learned
-        whitened = (patches - arrays["mean"]) @ arrays["whitening"].T  # (n_patches, 128)
-        distances: FloatArray = np.square(whitened).sum(axis=1)
-        return distances
+        return mahalanobis_scores(patches, self._learned)
+
+
+def fit_gaussian(rows: FloatArray, *, least_std: LeastStd = no_least_std) -> State:
+    """Learn `mean` and `whitening`, with which precision = whitening.T @ whitening.
+
+    Parameters
+    ----------
+    rows
+        Shape (n_rows, width), at least two rows.
+    least_std
+        See `standard_scale`.
+
+    Raises
+    ------
+    InputError
+        No column changes, or the rows vary in too few directions.
+    """
+    mean, scale = standard_scale(rows, least_std=least_std)
+    return {"mean": mean, "whitening": whitening_of((rows - mean) / scale) / scale}
+
+
+def mahalanobis_scores(rows: FloatArray, state: State) -> FloatArray:
+    """Squared Mahalanobis distances of rows (n_rows, width) under what `fit_gaussian` learned, shape (n_rows,)."""
+    whitened = (rows - state["mean"]) @ state["whitening"].T  # (n_rows, width)
+    distances: FloatArray = np.square(whitened).sum(axis=1)
+    return distances

@@ -9,7 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from asd_core.detectors.contract import State, TensorSpec
-from asd_core.detectors.on_embeddings import PatchDetector, squared_distances
+from asd_core.detectors.on_embeddings import (
+    LeastStd,
+    PatchDetector,
+    no_least_std,
+    seeded_rows,
+    squared_distances,
+    standard_scale,
+)
 from asd_core.detectors.silent_bands import STATE_SPEC
 from asd_core.errors import InputError, UsageError
 from asd_core.types import FloatArray
@@ -45,10 +52,7 @@ class NearestNeighbours(PatchDetector):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 1 <= self.k <= MAX_K:
-            raise UsageError(f"k must be 1..{MAX_K}, got {self.k}")
-        if not self.k <= self.max_references <= MAX_REFERENCES:
-            raise UsageError(f"max_references must be k..{MAX_REFERENCES}, got {self.max_references}")
+        check_neighbours(k=self.k, max_references=self.max_references)
 
     def state_spec(self) -> dict[str, TensorSpec]:
         """Names, types and shapes of scaling and standardised training patches."""
@@ -60,27 +64,81 @@ class NearestNeighbours(PatchDetector):
         } | STATE_SPEC
 
     def _fit_rows(self, rows: FloatArray) -> State:
-        mean, scale = self._standard_scale(rows)
-        references = self._draw((rows - mean) / scale, at_most=self.max_references)
-        self._check_references(references)
-        return {"mean": mean, "scale": scale, "references": references}
-
-    def _check_references(self, references: FloatArray) -> None:
-        if len(references) < self.k:
-            raise InputError(f"k = {self.k} neighbours need as many training patches, got {len(references)}")
+        state = fit_references(
+            rows,
+            k=self.k,
+            max_references=self.max_references,
+            seed=self.seed,
+            least_std=self._encoder.least_std,
+        )
+        self._drawn = (len(state["references"]), len(rows))
+        return state
 
     def _patch_scores(self, patches: FloatArray) -> FloatArray:
-        arrays = self._learned
-        scaled = (patches - arrays["mean"]) / arrays["scale"]
-        references = arrays["references"]
-        nearest = np.argpartition(squared_distances(scaled, references), self.k - 1, axis=1)[:, : self.k]
-        # Computed from differences: the quick formula leaves an error of 1e-6 near zero.
-        gaps = scaled[:, None] - references[nearest]  # (n_patches, k, 128)
-        distances: FloatArray = np.sqrt(np.square(gaps).sum(axis=2)).mean(axis=1)
-        return distances
+        return neighbour_scores(patches, self._learned, k=self.k)
 
     def _restore(self, state: State) -> None:
         if not (state["scale"] > 0).all():
             raise InputError("scale must be positive")
-        self._check_references(state["references"])
+        check_references(state["references"], k=self.k)
         super()._restore(state)
+
+
+def check_neighbours(*, k: int, max_references: int) -> None:
+    """Check the settings.
+
+    Raises
+    ------
+    UsageError
+        One is out of range.
+    """
+    if not 1 <= k <= MAX_K:
+        raise UsageError(f"k must be 1..{MAX_K}, got {k}")
+    if not k <= max_references <= MAX_REFERENCES:
+        raise UsageError(f"max_references must be k..{MAX_REFERENCES}, got {max_references}")
+
+
+def check_references(references: FloatArray, *, k: int) -> None:
+    """Check that there are k of them.
+
+    Raises
+    ------
+    InputError
+        There are fewer.
+    """
+    if len(references) < k:
+        raise InputError(f"k = {k} neighbours need as many training patches, got {len(references)}")
+
+
+def fit_references(
+    rows: FloatArray, *, k: int, max_references: int, seed: int, least_std: LeastStd = no_least_std
+) -> State:
+    """Learn `mean`, `scale` and `references`: the standardised rows, or a seeded draw of them.
+
+    Parameters
+    ----------
+    rows
+        Shape (n_rows, width).
+    least_std
+        See `standard_scale`.
+
+    Raises
+    ------
+    InputError
+        Fewer than k rows, or no column changes.
+    """
+    mean, scale = standard_scale(rows, least_std=least_std)
+    references = seeded_rows((rows - mean) / scale, at_most=max_references, seed=seed)
+    check_references(references, k=k)
+    return {"mean": mean, "scale": scale, "references": references}
+
+
+def neighbour_scores(rows: FloatArray, state: State, *, k: int) -> FloatArray:
+    """Mean distances of rows (n_rows, width) to their k nearest references of `fit_references`, shape (n_rows,)."""
+    scaled = (rows - state["mean"]) / state["scale"]
+    references = state["references"]
+    nearest = np.argpartition(squared_distances(scaled, references), k - 1, axis=1)[:, :k]
+    # Computed from differences: the quick formula leaves an error of 1e-6 near zero.
+    gaps = scaled[:, None] - references[nearest]  # (n_rows, k, width)
+    distances: FloatArray = np.sqrt(np.square(gaps).sum(axis=2)).mean(axis=1)
+    return distances

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 
@@ -22,6 +22,8 @@ PATCH_S = VGGISH_PATCH * VGGISH_HOP / SR
 CONSTANT_STD = 1e-8
 FLOOR_SHARE = 0.1
 """Of the columns' average deviation: no column counts as varying less."""
+LeastStd: TypeAlias = Callable[[FloatArray], FloatArray]
+"""The columns' means to the least deviation of each, both of shape (width,); see `Encoder.least_std`."""
 
 
 @dataclass
@@ -87,12 +89,6 @@ class EncoderDetector(Detector):
         n_kept, n_rows = self._drawn
         return (f"subsample: {n_kept} of {n_rows} training rows kept, drawn by the seed",) if n_kept < n_rows else ()
 
-    def _draw(self, rows: FloatArray, *, at_most: int) -> FloatArray:
-        """All rows, or a seeded draw of them, which `training_warnings` reports."""
-        drawn = seeded_rows(rows, at_most=at_most, seed=self.seed)
-        self._drawn = (len(drawn), len(rows))
-        return drawn
-
     def _forget(self) -> None:
         self._arrays, self._drawn = None, (0, 0)
 
@@ -121,10 +117,6 @@ class EncoderDetector(Detector):
     @abstractmethod
     def _fit_rows(self, rows: FloatArray) -> State:
         """Learn the back end's arrays from the training clips' vectors, shape (n_rows, width)."""
-
-    def _standard_scale(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """`standard_scale`, with the least deviations of the encoder that runs."""
-        return standard_scale(rows, least_std=self._encoder.least_std)
 
     def _state(self) -> State:
         return {name: array.copy() for name, array in self._learned.items()}
@@ -169,9 +161,12 @@ def patch_times_s(n_patches: int) -> FloatArray:
     return (np.arange(n_patches, dtype=np.float64) + 0.5) * PATCH_S
 
 
-def standard_scale(
-    rows: FloatArray, *, least_std: Callable[[FloatArray], FloatArray] = np.zeros_like
-) -> tuple[FloatArray, FloatArray]:
+def no_least_std(mean: FloatArray) -> FloatArray:
+    """No column has a least deviation of its own, shape (width,)."""
+    return np.zeros_like(mean)
+
+
+def standard_scale(rows: FloatArray, *, least_std: LeastStd = no_least_std) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation (ddof 0) of each column, the latter no smaller than a floor.
 
     What never varied in training would otherwise be divided by almost nothing, and rounding noise in it would be
@@ -183,7 +178,7 @@ def standard_scale(
     rows
         Shape (n_rows, width).
     least_std
-        The columns' means to the least deviation of each, shape (width,); see `Encoder.least_std`.
+        See `LeastStd`.
 
     Raises
     ------

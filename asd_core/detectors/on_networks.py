@@ -40,6 +40,7 @@ from asd_core.detectors.silent_bands import STATE_SPEC as SILENT_SPEC
 from asd_core.detectors.silent_bands import SilentBands, loudest_frames_db
 from asd_core.errors import InputError, TrainingStopped, UsageError
 from asd_core.features.log_mel import HOP_LENGTH, N_MELS, frame_times_s, log_mel_frames, mel_band_centres_hz
+from asd_core.system.devices import CPU, DEVICES, chosen_device
 from asd_core.system.extras import require
 from asd_core.system.onnx_graphs import Graph, session
 from asd_core.system.threads import one_blas_thread, torch_threads
@@ -87,6 +88,9 @@ class NetworkDetector(Detector):
         How the errors become one score: mean (the report), std, max or gwrp over time; relative, the mean of errors
         measured as multiples of what is normal in their band; mahalanobis, the distance of the clip's error spectrum
         from those of normal clips; or combined, the geometric mean of these two.
+    device
+        Where `fit` computes: `cpu`, `cuda`, `mps`, or `auto` (see `asd_core.system.devices.chosen_device`). What it
+        finds is `trained_on`. Scores are always computed on the processor.
     """
 
     epochs: int = 10
@@ -95,12 +99,14 @@ class NetworkDetector(Detector):
     schedule: str = "constant"
     windows_per_epoch: int = 0
     pooling: str = "mean"
+    device: str = "auto"
 
     _fitted: tuple[MinMaxScale, State] | None = field(default=None, init=False, repr=False, compare=False)
     _silent_bands: SilentBands = field(default_factory=SilentBands.none, init=False, repr=False, compare=False)
     _normal_errors: NormalErrors | None = field(default=None, init=False, repr=False, compare=False)
     _last: Progress | None = field(default=None, init=False, repr=False, compare=False)
     """The last fit's last epoch."""
+    _trained_on: str = field(default=CPU, init=False, repr=False, compare=False)
     _ready: tuple[State, onnxruntime.InferenceSession] | None = field(
         default=None, init=False, repr=False, compare=False
     )
@@ -109,11 +115,13 @@ class NetworkDetector(Detector):
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
             raise UsageError(f"pooling must be one of {', '.join(POOLINGS)}; got {self.pooling!r}")
+        if self.device not in DEVICES:
+            raise UsageError(f"device must be one of {', '.join(DEVICES)}; got {self.device!r}")
         self._plan()
 
     @classmethod
     def require_packages(cls) -> None:
-        """Check that torch and what learns with it are installed."""
+        """Check that torch is installed."""
         require("train", task="training")
 
     @property
@@ -165,6 +173,11 @@ class NetworkDetector(Detector):
     def training_warnings(self) -> tuple[str, ...]:
         """Say when the network is no better than always predicting the mean spectrum."""
         return () if self._last is None else no_better_than_mean(self._last)
+
+    @property
+    def trained_on(self) -> str:
+        """Where the last fit computed: `cpu`, `cuda` or `mps`."""
+        return self._trained_on
 
     @property
     def _learned(self) -> tuple[MinMaxScale, State]:
@@ -275,10 +288,12 @@ class NetworkDetector(Detector):
             windows_per_epoch=self.windows_per_epoch,
             seed=self.seed,
             threads=self.threads,
+            device=self._trained_on,
         )
 
     def _forget(self) -> None:
         self._fitted, self._last, self._normal_errors, self._silent_bands = None, None, None, SilentBands.none()
+        self._trained_on = CPU
 
     def _fit(
         self,
@@ -288,6 +303,7 @@ class NetworkDetector(Detector):
         should_stop: Callable[[], bool],
         checkpoint: Checkpoint | None,
     ) -> None:
+        self._trained_on = chosen_device(self.device)
         frames = [self._frames(clip) for clip in clips]
         self._silent_bands = SilentBands.of(map(loudest_frames_db, frames))
         frames = [self._silent_bands.floored(clip) for clip in frames]

@@ -66,14 +66,15 @@ class RecurrentDetector(NetworkDetector):
         if self.conditioning == "none":
             super()._train(network, windows, heldout, loop)
             return
-        bands = self._bands(windows)
+        bands, plan = self._bands(windows), self._plan()
         # Without `equal_bands`, errors are those of the frames as they were.
         weights = bands.std.square() if self.conditioning != "equal_bands" else bands.std.new_ones(1)
+        weights = weights.to(plan.device)
 
         def loss_of(batch: torch.Tensor) -> torch.Tensor:
             return (self._errors(network, batch) * weights).mean()
 
-        loop(network, loss_of, bands(windows), bands(heldout), self._plan())
+        loop(network, loss_of, bands(windows), bands(heldout), plan)
         bands.fold(network, recurrent=self.recurrent_input, output="output")
 
     def _bands(self, windows: WindowSet) -> BandScale:

@@ -14,7 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_core.detectors.contract import State, TensorSpec
-from asd_core.detectors.on_embeddings import EncoderDetector, patch_times_s, squared_distances
+from asd_core.detectors.on_embeddings import (
+    EncoderDetector,
+    LeastStd,
+    no_least_std,
+    patch_times_s,
+    seeded_rows,
+    squared_distances,
+    standard_scale,
+)
 from asd_core.detectors.silent_bands import STATE_SPEC
 from asd_core.errors import InputError, UsageError
 from asd_core.features.encoders import load_encoder
@@ -55,19 +63,12 @@ class OneClassSvm(EncoderDetector):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.nu < 1:
-            raise UsageError(f"nu must be in (0, 1), got {self.nu}")
-        if self.gamma != "scale" and not (isinstance(self.gamma, int | float) and 0 < self.gamma < np.inf):
-            raise UsageError(f"gamma must be 'scale' or a positive number, got {self.gamma!r}")
+        check_one_class(nu=self.nu, gamma=self.gamma)
 
     @property
     def score_unit(self) -> float:
-        """The score far from all training clips, which no score exceeds.
-
-        Decision values grow with the sum of the dual weights, and that with the number of training clips; so does this
-        bound, which also brings clips far from both fits to the same score.
-        """
-        return -float(self._learned["intercept"][0])
+        """`bound_of_scores` of what was learned: the score far from all training clips."""
+        return bound_of_scores(self._learned)
 
     def state_spec(self) -> dict[str, TensorSpec]:
         """Names, types and shapes of scaling, support vectors and their weights."""
@@ -97,26 +98,12 @@ class OneClassSvm(EncoderDetector):
         return load_encoder(self.encoder)
 
     def _fit_rows(self, rows: FloatArray) -> State:
-        from sklearn.svm import OneClassSVM
-
-        blocks = self._draw(rows, at_most=MAX_TRAINING_BLOCKS)
-        mean, scale = self._standard_scale(blocks)
-        scaled = (blocks - mean) / scale
-        gamma = kernel_gamma(self.gamma, scaled)
-        svm = OneClassSVM(kernel="rbf", nu=self.nu, gamma=gamma).fit(scaled)
-        return {
-            "mean": mean,
-            "scale": scale,
-            "support_vectors": np.ascontiguousarray(svm.support_vectors_, dtype=np.float64),
-            "dual_coef": np.ascontiguousarray(svm.dual_coef_[0], dtype=np.float64),
-            "intercept": np.asarray(svm.intercept_, dtype=np.float64),
-            "gamma": np.array([gamma], dtype=np.float64),
-        }
+        self._drawn = (min(len(rows), MAX_TRAINING_BLOCKS), len(rows))
+        return fit_one_class(rows, nu=self.nu, gamma=self.gamma, seed=self.seed, least_std=self._encoder.least_std)
 
     def _block_scores(self, blocks: FloatArray) -> FloatArray:
         """Negated decision values of unscaled blocks (n, 1280), shape (n,)."""
-        arrays = self._learned
-        return one_class_scores((blocks - arrays["mean"]) / arrays["scale"], arrays)
+        return row_scores(blocks, self._learned)
 
     def _anomaly_score(self, clip: Waveform) -> float:
         return float(self._block_scores(self.embed(clip)).mean())
@@ -149,6 +136,68 @@ class OneClassSvm(EncoderDetector):
         if not (state["gamma"] > 0).all() or not (state["scale"] > 0).all():
             raise InputError("gamma and scale must be positive")
         super()._restore(state)
+
+
+def check_one_class(*, nu: float, gamma: str | float) -> None:
+    """Check the settings.
+
+    Raises
+    ------
+    UsageError
+        One is out of range.
+    """
+    if not 0 < nu < 1:
+        raise UsageError(f"nu must be in (0, 1), got {nu}")
+    if gamma != "scale" and not (isinstance(gamma, int | float) and 0 < gamma < np.inf):
+        raise UsageError(f"gamma must be 'scale' or a positive number, got {gamma!r}")
+
+
+def fit_one_class(
+    rows: FloatArray, *, nu: float, gamma: str | float, seed: int, least_std: LeastStd = no_least_std
+) -> State:
+    """Learn the scaling (`mean`, `scale`) and the SVM: `support_vectors`, `dual_coef`, `intercept` and `gamma`.
+
+    Parameters
+    ----------
+    rows
+        Shape (n_rows, width); of more than 20,000 a seeded draw is fitted.
+    least_std
+        See `standard_scale`.
+
+    Raises
+    ------
+    InputError
+        No column changes.
+    """
+    from sklearn.svm import OneClassSVM
+
+    drawn = seeded_rows(rows, at_most=MAX_TRAINING_BLOCKS, seed=seed)
+    mean, scale = standard_scale(drawn, least_std=least_std)
+    scaled = (drawn - mean) / scale
+    width = kernel_gamma(gamma, scaled)
+    svm = OneClassSVM(kernel="rbf", nu=nu, gamma=width).fit(scaled)
+    return {
+        "mean": mean,
+        "scale": scale,
+        "support_vectors": np.ascontiguousarray(svm.support_vectors_, dtype=np.float64),
+        "dual_coef": np.ascontiguousarray(svm.dual_coef_[0], dtype=np.float64),
+        "intercept": np.asarray(svm.intercept_, dtype=np.float64),
+        "gamma": np.array([width], dtype=np.float64),
+    }
+
+
+def bound_of_scores(state: Mapping[str, npt.NDArray[Any]]) -> float:
+    """The score far from all training rows, which no score exceeds.
+
+    Decision values grow with the sum of the dual weights, and that with the number of training rows; so does this
+    bound, which also brings rows far from two fits to the same score.
+    """
+    return -float(state["intercept"][0])
+
+
+def row_scores(rows: FloatArray, state: State) -> FloatArray:
+    """Negated decision values of rows (n_rows, width) under what `fit_one_class` learned, shape (n_rows,)."""
+    return one_class_scores((rows - state["mean"]) / state["scale"], state)
 
 
 def one_class_scores(standardised: npt.ArrayLike, state: Mapping[str, npt.NDArray[Any]]) -> FloatArray:

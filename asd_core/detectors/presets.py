@@ -8,14 +8,14 @@ from typing import Any
 
 from asd_core.detectors.contract import Detector
 
-NOT_COMPARED = ("seed", "threads")
+NOT_COMPARED = ("seed", "threads", "device")
 
 Differences = Mapping[str, tuple[Any, Any]]
 """Name of a setting to its two values."""
 
 
 def differences(detector: Detector, other: Detector) -> Differences:
-    """Return the settings in which two detectors of one kind differ, seed and threads left out, in their order."""
+    """Return the settings in which two detectors of one kind differ, in their order, without `NOT_COMPARED`."""
     names = [each.name for each in fields(detector) if each.init and each.name not in NOT_COMPARED]
     pairs = {name: (getattr(detector, name), getattr(other, name)) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

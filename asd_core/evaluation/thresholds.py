@@ -347,16 +347,20 @@ def _promise(rule: str, value: float | None) -> float | None:
     return value if rule == "conformal" else round(1 - value, 12)
 
 
-def _highest(scores: FloatArray) -> Threshold:
+def _highest(scores: FloatArray, *, alpha: float | None = None) -> Threshold:
     if not len(scores):
         raise ThresholdError("no threshold: there are no normal scores to choose it from")
-    is_provisional = len(scores) < n_needed(DEFAULT_RULE)
+    is_provisional = len(scores) < n_needed(DEFAULT_RULE, alpha)
     value = just_above(float(scores.max()))
     return Threshold(value, "highest", False, None, len(scores), provisional=is_provisional)
 
 
 def default_threshold(
-    normal_scores: npt.ArrayLike, *, machine_ids: Sequence[str] | None = None, keeps_promises: bool = True
+    normal_scores: npt.ArrayLike,
+    *,
+    alpha: float | None = None,
+    machine_ids: Sequence[str] | None = None,
+    keeps_promises: bool = True,
 ) -> Threshold:
     """Return the threshold a detector is born with: split-conformal at 10 %, or provisional from fewer than 9 scores.
 
@@ -364,6 +368,8 @@ def default_threshold(
     ----------
     normal_scores, machine_ids, keeps_promises
         As for `from_normal_scores`.
+    alpha
+        Another false-alarm rate than 10 %, in (0, 1), which needs ceil(1 / alpha) - 1 scores.
 
     Raises
     ------
@@ -373,13 +379,16 @@ def default_threshold(
         No score at all.
     """
     scores = checked_scores(normal_scores)
-    is_enough = len(scores) >= n_needed(DEFAULT_RULE)
+    is_enough = len(scores) >= n_needed(DEFAULT_RULE, alpha)
     if is_enough and not np.ptp(scores) > 0:
         raise InputError(
             f"all {len(scores)} held-out clips have the same score {scores[0]:g}: the detector has learned nothing"
         )
-    rule = DEFAULT_RULE if is_enough else "highest"
-    return from_normal_scores(rule, scores, machine_ids=machine_ids, keeps_promises=keeps_promises)
+    if not is_enough:
+        return _highest(scores, alpha=alpha)
+    return from_normal_scores(
+        DEFAULT_RULE, scores, rule_value=alpha, machine_ids=machine_ids, keeps_promises=keeps_promises
+    )
 
 
 def from_normal_scores(

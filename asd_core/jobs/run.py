@@ -16,7 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from asd_core.detectors import detector_class
 from asd_core.detectors.contract import Progress
+from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.errors import AsdError, BusyError, TrainingStopped, UsageError
 from asd_core.jobs.chores import Chore, Step
 from asd_core.jobs.table import (
@@ -34,6 +36,7 @@ from asd_core.jobs.table import (
     write_step,
 )
 from asd_core.system.clock import utc_now
+from asd_core.system.devices import CPU, has_gpu_driver
 from asd_core.system.disk import MIN_FREE_BYTES, existing_folder, free_bytes
 from asd_core.system.locks import flock, lock_file
 from asd_core.system.logs import event, fault
@@ -77,7 +80,7 @@ def _listen(stops: list[int]) -> None:
 
 
 def _run_training(job: Job, request: TrainingRequest, stops: Sequence[int]) -> int:
-    _limit_self(MAX_FILE_BYTES)
+    _limit_self(MAX_FILE_BYTES, max_memory_bytes=None if may_use_gpu(request) else MAX_MEMORY_BYTES)
     event("training began", job=job.name, detector=request.detector)
     status, code = _in_words(job, lambda: _train(job.folder, request, job.status, stops))
     _write_end(job.folder, status)
@@ -86,7 +89,7 @@ def _run_training(job: Job, request: TrainingRequest, stops: Sequence[int]) -> i
 
 
 def _run_chore(job: Job, chore: Chore, stops: list[int]) -> int:
-    _limit_self(None)
+    _limit_self(None, max_memory_bytes=MAX_MEMORY_BYTES)
     event("chore began", job=job.name, kind=chore.kind, data_set=chore.name)
     status, code = _in_words(job, lambda: _do(job.folder, chore, job.status, stops))
     _write_end(job.folder, status)
@@ -136,14 +139,20 @@ def _inherited_lock(descriptor: int, path: Path) -> int | None:
     return descriptor if flock(descriptor) else None
 
 
-def _limit_self(max_file_bytes: int | None) -> None:
+def may_use_gpu(request: TrainingRequest) -> bool:
+    """Whether a training may compute on a GPU: CUDA reserves far more addresses than any limit on memory allows."""
+    is_network = issubclass(detector_class(request.detector), NetworkDetector)
+    return is_network and (request.settings or {}).get("device") != CPU and has_gpu_driver()
+
+
+def _limit_self(max_file_bytes: int | None, *, max_memory_bytes: int | None) -> None:
     """Give way to the dashboard and stay within bounds; both are inherited by the next job, so set, never added to."""
     if os.name == "nt":
         return
     import resource
 
     os.nice(max(0, NICENESS - os.nice(0)))
-    for kind, limit in ((resource.RLIMIT_FSIZE, max_file_bytes), (resource.RLIMIT_AS, MAX_MEMORY_BYTES)):
+    for kind, limit in ((resource.RLIMIT_FSIZE, max_file_bytes), (resource.RLIMIT_AS, max_memory_bytes)):
         _, hard = resource.getrlimit(kind)
         bounds = [bound for bound in (limit, hard) if bound not in (None, resource.RLIM_INFINITY)]
         soft = min(bounds, default=resource.RLIM_INFINITY)

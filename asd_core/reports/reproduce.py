@@ -18,6 +18,7 @@ from asd_core.data.data_set import DataSet, fingerprint, open_data_set, readable
 from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import Progress
+from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.detectors.presets import unlike_paper
 from asd_core.errors import DataSetError, EncoderUnavailableError, ThresholdError
 from asd_core.evaluation.summary import Summary, summarise
@@ -26,6 +27,7 @@ from asd_core.reports.course_report import Method, Reproduction, extrapolated_se
 from asd_core.reports.course_tables import section
 from asd_core.reports.html import report_on
 from asd_core.reports.published import LABELLED_RULES, OTHER_RULES, PUBLISHED, REPORT_IDS, ReportRule
+from asd_core.system.devices import chosen_device
 from asd_core.system.files import replace_file
 from asd_core.tasks.assess import Assessment, assess
 from asd_core.tasks.evaluate import summarise_assessment
@@ -43,6 +45,7 @@ def reproduce(
     preset: str = "quick",
     resume: bool = False,
     seed: int = 0,
+    device: str = "auto",
     on_progress: Callable[[str, Progress], None] = lambda _name, _progress: None,
 ) -> Reproduction:
     """Train the three detectors, judge them as the report did and as it should be done, and write one HTML report.
@@ -58,10 +61,14 @@ def reproduce(
 
     Raises
     ------
+    UsageError
+        The networks are to train on a device that is not there.
     DataSetError
         None of the report's ids, or not both normal and anomalous test clips of them.
     """
     began = monotonic()
+    if device != "auto":
+        chosen_device(device)  # refused now, not after the first detector
     data_set = open_data_set(data, machine=machine, seed=max(seed, 0), rules=rules)
     ids, warnings = _report_ids(data_set)
     methods: list[Method] = []
@@ -75,6 +82,7 @@ def reproduce(
             rules=rules,
             ids=ids,
             preset=preset,
+            settings={"device": device} if issubclass(detector_class(name), NetworkDetector) else None,
             seed=seed,
             resume=resume,
             out=out / "detectors",

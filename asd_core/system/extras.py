@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from asd_core.errors import MissingExtraError
 
 EXTRAS = {
-    "train": {"torch": "PyTorch", "numba": "Numba"},
+    "train": {"torch": "PyTorch"},
     "formats": {"av": "PyAV"},
     "dashboard": {
         "streamlit": "Streamlit",

@@ -16,7 +16,7 @@ from asd_core.artifacts.arrays import CheckpointFile
 from asd_core.artifacts.manifest import CalibrationSummary
 from asd_core.data.clips import Clip, prints_of
 from asd_core.data.data_set import FileClips, ReadableClips
-from asd_core.data.recordings import FOLDS, Recordings, assign_folds, find_recordings, in_runs
+from asd_core.data.recordings import FOLDS, Named, Recordings, assign_folds, find_recordings, in_runs
 from asd_core.detectors.contract import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
 from asd_core.errors import InputError, UsageError
 from asd_core.evaluation.scores import ScoredClip, Scores
@@ -142,11 +142,25 @@ def plan_calibration(
     if is_validation.sum() >= n_needed(DEFAULT_RULE) and n_others >= _MIN_FITTED:
         return Plan(recordings, np.where(is_validation, 0, 1), "held_out")
     wanted = FOLDS if n_folds == 1 else n_folds
-    folds = assign_folds(normal.clips, recordings, n_folds=wanted, seed=detector.seed)
-    if _fewest_left(folds, normal.digests) < _MIN_FITTED:
-        recordings = in_runs(normal.clips, recordings)
-        folds = assign_folds(normal.clips, recordings, n_folds=wanted, seed=detector.seed)
+    recordings, folds = deal_folds(normal.clips, recordings, normal.digests, n_folds=wanted, seed=detector.seed)
     return Plan(recordings, folds, "held_out" if n_folds == 1 else "cross_fit")
+
+
+def deal_folds(
+    clips: Sequence[Named], recordings: Recordings, digests: Sequence[str], *, n_folds: int, seed: int
+) -> tuple[Recordings, IntArray]:
+    """Deal whole recordings to folds; runs of clips instead where a fold would leave fewer than two distinct clips.
+
+    Returns
+    -------
+    tuple
+        The recordings, with the units that were dealt, and the fold of each clip, shape (n_clips,).
+    """
+    folds = assign_folds(clips, recordings, n_folds=n_folds, seed=seed)
+    if _fewest_left(folds, digests) < _MIN_FITTED:
+        recordings = in_runs(clips, recordings)
+        folds = assign_folds(clips, recordings, n_folds=n_folds, seed=seed)
+    return recordings, folds
 
 
 def _fewest_left(folds: IntArray, digests: Sequence[str]) -> int:

@@ -15,6 +15,7 @@ from asd_core.artifacts.store import Artifact, open_artifact
 from asd_core.data.folder_rules import NO_RULES, FolderRules
 from asd_core.detectors.contract import Progress, ignore_progress, never_stop
 from asd_core.errors import UsageError
+from asd_core.system.devices import CPU
 from asd_core.tasks.train import TrainingRequest, TrainingResult, train
 
 
@@ -67,6 +68,8 @@ def training_request(
         machine = trained_on.machine
     detector = build_detector(artifact.manifest)
     settings = {name: getattr(detector, name) for name in artifact.manifest.settings}
+    if "device" in settings:  # a GPU that was named then need not be here: only the processor is everywhere
+        settings["device"] = CPU if artifact.manifest.training.device == CPU else "auto"
     out = artifact.folder.parents[3]
     return TrainingRequest(
         artifact.detector_name,

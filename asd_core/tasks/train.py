@@ -40,11 +40,13 @@ from asd_core.data.folders import Skipped
 from asd_core.data.recordings import FOLDS
 from asd_core.detectors import detector_class
 from asd_core.detectors.contract import FEW_TRAINING_CLIPS, Detector, Progress, ignore_progress, never_stop
+from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.errors import DataSetError, UsageError
 from asd_core.evaluation.thresholds import DEFAULT_RULE, Threshold, default_threshold, n_needed
 from asd_core.features.familiarity import MIN_CLIPS, Familiarity, traits
 from asd_core.features.log_mel import FEATURE_CONFIG
 from asd_core.system.clock import utc_now
+from asd_core.system.devices import CPU, DEVICES
 from asd_core.system.packages import installed_versions
 from asd_core.system.typed_json import to_json
 from asd_core.tasks.calibrate import Plan, fit_and_calibrate, forget, plan_calibration, scored
@@ -133,6 +135,7 @@ class TrainingResult:
             "seconds": manifest.training.seconds,
             "heldout_loss": manifest.training.heldout_loss,
             "mean_spectrum_loss": manifest.training.mean_spectrum_loss,
+            "device": manifest.training.device,
             "threshold": manifest.threshold.to_json(),
             "calibration": manifest.calibration.to_json(),
             "labels": [to_json(row) for row in self.labels],
@@ -181,6 +184,23 @@ def train(
         return _train(detector, data_set, folder, request, on_progress, should_stop)
 
 
+def device_setting(kind: type[Detector], device: str) -> dict[str, str]:
+    """Write the device that is wanted as a detector's setting; only networks have it, and `auto` is their default.
+
+    Raises
+    ------
+    UsageError
+        Unknown, or a GPU for a detector that is fitted without one.
+    """
+    if device not in DEVICES:
+        raise UsageError(f"device must be one of {', '.join(DEVICES)}; got {device!r}")
+    if device == "auto" or (device == CPU and not issubclass(kind, NetworkDetector)):
+        return {}
+    if not issubclass(kind, NetworkDetector):
+        raise UsageError(f"{kind.name} is fitted on the processor; only networks train on {device}")
+    return {"device": device}
+
+
 def detector_folder(out: Path, data_set: DataSet, detector: str) -> Path:
     """Where a detector's versions go; a data set whose folder is marked read-only gets a folder beside it."""
     return writable_folder(out / data_set.name / slug(data_set.index.machine) / detector)
@@ -214,7 +234,7 @@ def _train(
         checkpoint=checkpoint,
         resume=request.resume,
     )
-    training = _training_record(fit.history, monotonic() - began)
+    training = _training_record(fit.history, monotonic() - began, detector.trained_on)
     threshold = default_threshold(
         fit.heldout.anomaly_scores,
         machine_ids=fit.heldout.machine_ids,
@@ -380,16 +400,18 @@ def _shortened(warnings: Sequence[str]) -> tuple[str, ...]:
 
 
 def _checkpoint(folder: Path, detector: Detector, channel: int | None, digests: Sequence[str]) -> CheckpointFile:
-    """One file per detector, settings and split: training resumes only from its own epochs."""
-    parts = [detector.name, repr(sorted(settings_json(detector).items())), str(channel), *digests]
+    """One file per detector, settings and split: training resumes only from its own epochs, on whatever device."""
+    settings = sorted((name, value) for name, value in settings_json(detector).items() if name != "device")
+    parts = [detector.name, repr(settings), str(channel), *digests]
     return CheckpointFile(folder / f".checkpoint-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
 
 
-def _training_record(history: Sequence[Progress], seconds: float) -> TrainingRecord:
+def _training_record(history: Sequence[Progress], seconds: float, device: str) -> TrainingRecord:
     return TrainingRecord(
         seconds=round(seconds, 3),
         heldout_loss=history[-1].heldout_loss if history else None,
         loss=tuple(progress.loss for progress in history),
         heldout_losses=tuple(progress.heldout_loss for progress in history),
         mean_spectrum_loss=history[-1].mean_spectrum_loss if history else None,
+        device=device,
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from asd_core.detectors.contract import Checkpoint, Progress, State
 from asd_core.errors import InputError, TrainingStopped, UsageError
+from asd_core.system.devices import CPU, full_precision
 from asd_core.system.threads import torch_threads
 from asd_core.types import Float32Array, IntArray
 
@@ -42,8 +43,10 @@ class TrainingPlan:
     windows_per_epoch
         Windows drawn in each epoch, without replacement until all have been drawn, then anew: so a plan has as many
         updates on small data as on large. 0 takes all once.
-    seed, threads
-        Of the order of windows and the first weights; of torch's arithmetic.
+    seed
+        Of the order of windows and the first weights.
+    threads, device
+        Of torch's arithmetic; `cpu`, `cuda` or `mps`.
     """
 
     epochs: int
@@ -53,6 +56,7 @@ class TrainingPlan:
     windows_per_epoch: int
     seed: int
     threads: int
+    device: str = CPU
 
     def n_updates(self, n_windows: int) -> int:
         """Steps of Adam on so many windows."""
@@ -150,11 +154,15 @@ class WindowSet:
         step = max(1, math.ceil(len(self.starts) / at_most))
         return WindowSet(self.frames, self.starts[::step], self.length)
 
+    def to(self, device: str) -> WindowSet:
+        """The same windows on a device; on the one where they are, without a copy."""
+        return WindowSet(self.frames.to(device), self.starts.to(device), self.length)
+
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
-        """Windows of the given rows, shape (n_rows, length, n_bands)."""
+        """Windows of the given rows, shape (n_rows, length, n_bands); the rows lie on the windows' device."""
         import torch
 
-        return self.frames[self.starts[rows, None] + torch.arange(self.length)]
+        return self.frames[self.starts[rows, None] + torch.arange(self.length, device=rows.device)]
 
 
 @dataclass(frozen=True)
@@ -218,7 +226,8 @@ def train_network(
     """Minimise `loss_of(batch)` with Adam; the network is changed in place.
 
     The order of windows in an epoch depends on the seed and the epoch alone, so a training that continues from a
-    checkpoint ends with the same weights as one that was never stopped.
+    checkpoint ends with the same weights as one that was never stopped. Network and windows move to the plan's device,
+    and the network comes back; a checkpoint may have been written on another one.
 
     Parameters
     ----------
@@ -234,8 +243,9 @@ def train_network(
     """
     import torch
 
-    heldout = heldout.thinned(MAX_HELDOUT_WINDOWS)
-    with torch_threads(plan.threads):
+    network.to(plan.device)
+    windows, heldout = windows.to(plan.device), heldout.thinned(MAX_HELDOUT_WINDOWS).to(plan.device)
+    with torch_threads(plan.threads), full_precision(plan.device):
         optimiser = torch.optim.Adam(network.parameters(), lr=plan.learning_rate, fused=True)
         history = _resume(network, optimiser, checkpoint)
         for progress in history:
@@ -254,6 +264,7 @@ def train_network(
             if checkpoint is not None:
                 checkpoint.write(_training_state(network, optimiser, history))
             on_progress(history[-1])
+    network.to(CPU)
 
 
 def mean_loss(loss_of: Callable[[torch.Tensor], torch.Tensor], windows: WindowSet, *, batch: int = 512) -> float | None:
@@ -264,7 +275,7 @@ def mean_loss(loss_of: Callable[[torch.Tensor], torch.Tensor], windows: WindowSe
         return None
     total = 0.0
     with torch.inference_mode():
-        for rows in torch.split(torch.arange(len(windows.starts)), batch):
+        for rows in torch.split(torch.arange(len(windows.starts), device=windows.starts.device), batch):
             total += float(loss_of(windows.batch(rows))) * len(rows)
     return total / len(windows.starts)
 
@@ -279,9 +290,8 @@ def _train_epoch(
 ) -> float:
     import torch
 
-    order = _order(len(windows.starts), plan, epoch)
-    batches = torch.split(torch.from_numpy(order), plan.batch_size)
-    total = 0.0
+    order = torch.from_numpy(_order(len(windows.starts), plan, epoch)).to(windows.starts.device)
+    batches, losses = torch.split(order, plan.batch_size), []
     for step, rows in enumerate(batches):
         if should_stop():
             raise TrainingStopped(f"stopped in epoch {epoch + 1} of {plan.epochs}; {epoch} finished")
@@ -290,7 +300,9 @@ def _train_epoch(
         loss = loss_of(windows.batch(rows))
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        total += float(loss.detach()) * len(rows)
+        losses.append(loss.detach())
+    # Read at the end: to read a loss at each update would wait for a GPU.
+    total: float = sum(loss * len(rows) for loss, rows in zip(torch.stack(losses).tolist(), batches, strict=True))
     if not math.isfinite(total):
         raise InputError(f"the loss became {total} in epoch {epoch + 1}; lower the learning rate")
     return total / len(order)
@@ -302,14 +314,19 @@ def _expected_s(
     """Seconds that the whole plan will take on this machine, from a few gradients that are thrown away."""
     import torch
 
-    network.eval()  # running statistics must not move
-    rows = torch.arange(min(plan.batch_size, len(windows.starts)))
+    network.train()  # cuDNN gives gradients of recurrent layers in this mode only
+    running = [buffer.clone() for buffer in network.buffers()]
+    rows = torch.arange(min(plan.batch_size, len(windows.starts)), device=windows.starts.device)
     times_s = []
     for _ in range(1 + _N_TIMED):
         began = time.perf_counter()
-        loss_of(windows.batch(rows)).backward()  # type: ignore[no-untyped-call]
+        loss = loss_of(windows.batch(rows))
+        loss.backward()  # type: ignore[no-untyped-call]
+        float(loss.detach())  # a GPU has then computed all of it
         times_s.append(time.perf_counter() - began)
     network.zero_grad(set_to_none=True)
+    for buffer, before in zip(network.buffers(), running, strict=True):
+        buffer.copy_(before)  # running statistics must not move
     return plan.n_updates(len(windows.starts)) * float(np.median(times_s[1:]))  # the first one prepares
 
 
@@ -335,7 +352,7 @@ def _set_learning_rate(optimiser: torch.optim.Optimizer, plan: TrainingPlan, don
 
 def network_state(network: torch.nn.Module) -> State:
     """Copy a network's weights, and buffers such as running statistics, to NumPy arrays."""
-    return {name: tensor.detach().numpy().copy() for name, tensor in network.state_dict().items()}
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
 
 
 def load_network_state(network: torch.nn.Module, state: State) -> None:
@@ -349,7 +366,7 @@ def _training_state(network: torch.nn.Module, optimiser: torch.optim.Optimizer, 
     state: State = {f"weights.{name}": array for name, array in network_state(network).items()}
     for index, moments in optimiser.state_dict()["state"].items():
         for key, tensor in moments.items():
-            state[f"adam.{index}.{key}"] = np.asarray(tensor.numpy()).copy()
+            state[f"adam.{index}.{key}"] = np.asarray(tensor.cpu().numpy()).copy()
     rows = [(p.epochs, p.loss, -1.0 if p.heldout_loss is None else p.heldout_loss, p.elapsed_s) for p in history]
     return state | {"history": np.array(rows, dtype=np.float64)}
 

@@ -17,6 +17,7 @@ from asd_core.detectors.on_recurrent_networks import CONDITIONINGS
 from asd_core.evaluation.thresholds import DEFAULT_RULE, n_needed
 from asd_core.features.encoders import ENCODER_IDS
 from asd_core.formats import seconds_text
+from asd_core.system.devices import CPU, has_gpu_driver, torch_devices
 from asd_core.tasks.calibrate import MIN_TRAINING_CLIPS
 
 NOT_ASKED = ("threads",)
@@ -87,6 +88,11 @@ MEANINGS = {
         "yours.",
         tuple(POOLINGS),
     ),
+    "device": Meaning(
+        "Device",
+        "Where the weights are learned. auto takes cuda where PyTorch has it; mps is taken by name only. On a GPU the "
+        "same seed need not give the same bits. Scores are always computed on the processor.",
+    ),
     "window": Meaning("Window (frames of 32 ms)", "How many frames the network sees at once."),
     "hidden": Meaning("Hidden units", "Size of each recurrent layer; time grows with its square."),
     "layers": Meaning("Layers", "Recurrent layers on top of each other."),
@@ -111,9 +117,17 @@ def preset_values(detector: str, preset: str) -> dict[str, Any]:
     return {field.name: getattr(chosen, field.name) for field in fields(chosen) if field.init}
 
 
+@st.cache_data(max_entries=1, show_spinner=False)
+def devices() -> tuple[str, ...]:
+    """What a network can be trained on here; torch, which takes seconds to import, is asked only beside a driver."""
+    return torch_devices() if has_gpu_driver() else (CPU,)
+
+
 def ask(detector: str, preset: str) -> dict[str, str]:
     """Draw one field per hyper-parameter, in two columns; return their values as text, for `parse_setting`."""
     asked = {name: value for name, value in preset_values(detector, preset).items() if name not in NOT_ASKED}
+    if devices() == (CPU,) and asked.pop("device", None) is not None:
+        st.caption("Trained on the processor: there is no GPU here that PyTorch can use.")
     columns = st.columns(2)
     return {
         name: _field(columns[place % 2], name, value, key=f"hp:{detector}:{preset}:{name}")
@@ -124,10 +138,9 @@ def ask(detector: str, preset: str) -> dict[str, str]:
 def _field(column: Any, name: str, value: Any, *, key: str) -> str:
     meaning = MEANINGS.get(name, Meaning(name, "See the detector's documentation."))
     text = f"{meaning.text} Preset: {value}."
-    if meaning.choices:
-        chosen = column.selectbox(
-            meaning.label, meaning.choices, index=meaning.choices.index(value), key=key, help=text
-        )
+    choices = ("auto", *devices()) if name == "device" else meaning.choices
+    if choices:
+        chosen = column.selectbox(meaning.label, choices, index=choices.index(value), key=key, help=text)
         return str(chosen)
     if isinstance(value, int):
         return str(column.number_input(meaning.label, value=value, step=1, key=key, help=text))

@@ -16,6 +16,7 @@ from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
 from asd_core.jobs.listing import list_jobs
 from asd_core.jobs.table import Job
+from asd_core.system.devices import CPU
 from asd_core.tasks.train import TrainingRequest
 from pages.parts.train.live import job_title, loss_figure
 from pages.shared.cache import summary
@@ -149,6 +150,15 @@ def _result(job: Job) -> None:
         go("pages/threshold.py", "Threshold", icon=":material/tune:", set=place, detector=artifact.detector_name)
 
 
+def _trained_on(job: Job) -> str:
+    """Name the device that the run's version was trained on; a dash where there is none yet, or none any more."""
+    folder = Path(job.status.model or "") / (job.status.version or "")
+    if job.state != "done" or not folder.is_dir():
+        return MISSING
+    device = open_artifact(folder).manifest.training.device
+    return "the processor" if device in (None, CPU) else f"a GPU ({device})"
+
+
 def _settings(job: Job) -> None:
     request = job.request
     if request is None:
@@ -159,6 +169,7 @@ def _settings(job: Job) -> None:
         "Changed": ", ".join(f"{k} = {v}" for k, v in (request.settings or {}).items()) or "nothing",
         "Seed": str(request.seed),
         "Ids": "all" if request.ids is None else ", ".join(request.ids),
+        "Trained on": _trained_on(job),
         "Folds": "preset" if request.folds is None else str(request.folds),
         "Clips": str(request.data),
         "Went on from a checkpoint": "yes" if request.resume else "no",
