@@ -1,6 +1,7 @@
 # Two commands do everything: `make app` and `make test`. Each sets up .venv by itself.
 PYTHON ?= python3
 BIN := .venv/bin
+TEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --slowest-files 10
 BENCH_DATA ?= build/simulated-small
 NPM := $(shell command -v npm 2>/dev/null)
 BIOME := node_modules/.bin/biome check --error-on-warnings
@@ -12,10 +13,11 @@ app: .venv/.app
 
 # Two processes; then the same for the tests in a browser. The first pass sets no number of threads, as users set none:
 # the package limits its own, and a figure that depends on threads must fail here. Browsers and servers get one thread
-# each, since OpenMP threads that wait for a busy processor are many times slower than one.
+# each, since OpenMP threads that wait for a busy processor are many times slower than one. The long files come first
+# (tests/conftest.py), and compiled code is kept whatever the shell says, which halves the time of collecting the tests.
 test: .venv/.dev
-	env -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS $(BIN)/python -m pytest -m "not slow and not browser" -n 2 --dist loadfile
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m "browser and not slow" -n 2 --dist loadfile
+	env -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS $(TEST) -m "not slow and not browser"
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(TEST) -m "browser and not slow"
 
 test-all: .venv/.dev
 	$(BIN)/python -m pytest

@@ -359,6 +359,31 @@ def test_versions_of_the_project_are_marked_as_read_only(page, home):
     assert not any(each.key == "make_current" for each in app.button)
 
 
+def test_the_current_version_can_be_exported(page, home):
+    shutil.copytree(PROJECT / "artifacts" / "simulated-small", home.parent / "artifacts" / "simulated-small")
+    app = page("versions")
+    assert not app.exception
+    (offered,) = app.get("download_button")
+    assert offered.proto.label == "Export to ONNX (ZIP)"
+
+
+def test_a_version_that_cannot_be_exported_says_why(page, home):
+    from asd_core.artifacts.manifest import EncoderRecord
+    from asd_core.artifacts.store import publish
+
+    folder = home.parent / "artifacts" / "pump" / "slider" / "vggish_ocsvm"
+    shutil.copytree(PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm", folder)
+    artifact = open_artifact(folder)
+    encoder = EncoderRecord(id="vggish", title="VGGish", dimension=128, digest="0" * 64)
+    settings = {**artifact.manifest.settings, "encoder": "vggish"}
+    manifest = replace(artifact.manifest, encoder=encoder, settings=settings, title="VGGish + one-class SVM")
+    publish(folder, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
+    app = page("versions")
+    assert not app.exception
+    assert not app.get("download_button")
+    assert "VGGish + one-class SVM cannot be exported" in text_of(app)
+
+
 def test_without_runs_or_detectors_each_view_says_so(page):
     assert "Nothing has been trained from here yet" in text_of(page("runs"))
     assert "No trained detector is here yet" in text_of(page("versions"))

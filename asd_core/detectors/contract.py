@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from asd_core.errors import InputError, NotFittedError, SettingError, UsageError
 from asd_core.features.encoders.contract import EncoderIdentity
+from asd_core.system.onnx_graphs import Graph
 from asd_core.system.threads import one_blas_thread
 from asd_core.types import AnomalyMap, FloatArray, Waveform
 
@@ -69,6 +70,25 @@ class TensorSpec:
         return same_rank and all(
             got >= 1 if want is None else got == want for want, got in zip(self.shape, shape, strict=True)
         )
+
+
+@dataclass(frozen=True)
+class GraphValues:
+    """Names of what a detector makes of a waveform in a graph.
+
+    Parameters
+    ----------
+    anomaly_score
+        Float64, shape ().
+    anomaly_map
+        Float64, shape (n_steps, n_bands), as `AnomalyMap.values`.
+    log_mel
+        Float32, shape (n_frames, n_bands): the frames of its front end, before anything is learned.
+    """
+
+    anomaly_score: str
+    anomaly_map: str
+    log_mel: str
 
 
 class Checkpoint(Protocol):
@@ -319,6 +339,20 @@ class Detector(ABC):
         with one_blas_thread():
             return self._anomaly_score_and_map(clip)
 
+    @final
+    def add_to_graph(self, graph: Graph, samples: str) -> GraphValues:
+        """Add all that makes score and map of samples (n_samples,), float32 at 16 kHz.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        UsageError
+            This detector, or its encoder, has no graph.
+        """
+        self._require_fit()
+        return self._add_to_graph(graph, samples)
+
     @property
     @final
     def state(self) -> State:
@@ -375,6 +409,10 @@ class Detector(ABC):
     def _anomaly_score_and_map(self, clip: Waveform) -> tuple[float, AnomalyMap]:
         """Both; a detector whose two share costly work does it once here."""
         return self._anomaly_score(clip), self._anomaly_map(clip)
+
+    def _add_to_graph(self, graph: Graph, samples: str) -> GraphValues:  # noqa: ARG002 - for those that have one
+        """The same as `_anomaly_score_and_map` in nodes; a detector that has none cannot be exported."""
+        raise UsageError(f"{self.title} cannot be exported: {self.name} has no graph")
 
     @abstractmethod
     def _state(self) -> State: ...

@@ -93,10 +93,11 @@ class NormalErrors:
 
     def relative(self, errors: FloatArray) -> FloatArray:
         """Errors (n_steps, n_mels) as multiples of what is normal in each band, same shape: 1 on average."""
-        return errors / self._least_mean
+        return errors / self.least_mean
 
     @property
-    def _least_mean(self) -> FloatArray:
+    def least_mean(self) -> FloatArray:
+        """Normal error of each band, shape (n_mels,), no smaller than a tenth of the bands' average."""
         return np.maximum(self.mean, max(_LEAST_ERROR_SHARE * float(self.mean.mean()), _TINY))
 
     def in_spreads(self, errors: FloatArray) -> FloatArray:
@@ -106,7 +107,7 @@ class NormalErrors:
     def errors_of(self, found: AnomalyMap) -> FloatArray:
         """Errors (n_steps, n_mels) from which `relative` or `in_spreads` made a map."""
         if found.unit == "times_normal":
-            return found.values * self._least_mean
+            return found.values * self.least_mean
         return found.values * self.frame_spread + self.mean
 
     def strangeness(self, spectrum: FloatArray) -> FloatArray:

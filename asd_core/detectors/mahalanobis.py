@@ -16,6 +16,7 @@ from asd_core.detectors.contract import State, TensorSpec
 from asd_core.detectors.covariance import whitening_of
 from asd_core.detectors.on_embeddings import LeastStd, PatchDetector, no_least_std, standard_scale
 from asd_core.detectors.silent_bands import STATE_SPEC
+from asd_core.system.onnx_graphs import Graph
 from asd_core.types import FloatArray
 
 
@@ -45,6 +46,12 @@ class Mahalanobis(PatchDetector):
 
     def _patch_scores(self, patches: FloatArray) -> FloatArray:
         return mahalanobis_scores(patches, self._learned)
+
+    def _add_patch_scores(self, graph: Graph, patches: str) -> str:
+        arrays = self._learned
+        apart = graph.add("Sub", patches, graph.constant(arrays["mean"]))
+        whitened = graph.add("MatMul", apart, graph.constant(arrays["whitening"].T))
+        return graph.add("ReduceSum", graph.add("Mul", whitened, whitened), graph.constant([1]), keepdims=0)
 
 
 def fit_gaussian(rows: FloatArray, *, least_std: LeastStd = no_least_std) -> State:

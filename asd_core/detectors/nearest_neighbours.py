@@ -12,6 +12,8 @@ from asd_core.detectors.contract import State, TensorSpec
 from asd_core.detectors.on_embeddings import (
     LeastStd,
     PatchDetector,
+    add_squared_distances,
+    add_standardised,
     no_least_std,
     seeded_rows,
     squared_distances,
@@ -19,6 +21,7 @@ from asd_core.detectors.on_embeddings import (
 )
 from asd_core.detectors.silent_bands import STATE_SPEC
 from asd_core.errors import InputError, UsageError
+from asd_core.system.onnx_graphs import Graph
 from asd_core.types import FloatArray
 
 MAX_K = 100
@@ -82,6 +85,16 @@ class NearestNeighbours(PatchDetector):
             raise InputError("scale must be positive")
         check_references(state["references"], k=self.k)
         super()._restore(state)
+
+    def _add_patch_scores(self, graph: Graph, patches: str) -> str:
+        references = self._learned["references"]
+        scaled = add_standardised(graph, patches, self._learned)
+        distances = add_squared_distances(graph, scaled, references)
+        _, nearest = graph.add_many("TopK", distances, graph.constant([self.k]), n_outputs=2, largest=0)
+        neighbours = graph.add("Gather", graph.constant(references), nearest)  # (n_patches, k, 128)
+        gaps = graph.add("Sub", graph.add("Unsqueeze", scaled, graph.constant([1])), neighbours)
+        squares = graph.add("ReduceSum", graph.add("Mul", gaps, gaps), graph.constant([2]), keepdims=0)
+        return graph.add("ReduceMean", graph.add("Sqrt", squares), axes=[1], keepdims=0)
 
 
 def check_neighbours(*, k: int, max_references: int) -> None:

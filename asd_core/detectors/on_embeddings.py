@@ -10,12 +10,13 @@ from typing import ClassVar, TypeAlias
 
 import numpy as np
 
-from asd_core.detectors.contract import Checkpoint, Detector, Progress, State
+from asd_core.detectors.contract import Checkpoint, Detector, GraphValues, Progress, State
 from asd_core.detectors.silent_bands import SilentBands, loudest_db
 from asd_core.errors import InputError, TrainingStopped, UsageError
 from asd_core.features.encoders import ENCODER_IDS, load_encoder
 from asd_core.features.encoders.contract import Encoder, EncoderIdentity
 from asd_core.features.log_mel import VGGISH_HOP, VGGISH_MIN_SAMPLES, VGGISH_PATCH
+from asd_core.system.onnx_graphs import Graph
 from asd_core.types import SR, AnomalyMap, FloatArray, Waveform
 
 PATCH_S = VGGISH_PATCH * VGGISH_HOP / SR
@@ -118,6 +119,15 @@ class EncoderDetector(Detector):
     def _fit_rows(self, rows: FloatArray) -> State:
         """Learn the back end's arrays from the training clips' vectors, shape (n_rows, width)."""
 
+    def _add_to_graph(self, graph: Graph, samples: str) -> GraphValues:
+        encoded = self._encoder.add_to_graph(graph, samples)
+        anomaly_score, anomaly_map = self._add_scores(graph, encoded.vectors)
+        return GraphValues(anomaly_score, anomaly_map, encoded.log_mel)
+
+    def _add_scores(self, graph: Graph, patches: str) -> tuple[str, str]:  # noqa: ARG002 - for those that have one
+        """Add a clip's score and map, all float64, from its patches' vectors (n_patches, dimension)."""
+        raise UsageError(f"{self.title} cannot be exported: {self.name} has no graph")
+
     def _state(self) -> State:
         return {name: array.copy() for name, array in self._learned.items()}
 
@@ -155,6 +165,14 @@ class PatchDetector(EncoderDetector):
         times_s = patch_times_s(len(scores))
         return float(scores.mean()), AnomalyMap(scores[:, None], times_s, np.array([np.nan]))
 
+    def _add_scores(self, graph: Graph, patches: str) -> tuple[str, str]:
+        scores = self._add_patch_scores(graph, patches)
+        return graph.add("ReduceMean", scores, keepdims=0), graph.add("Unsqueeze", scores, graph.constant([1]))
+
+    def _add_patch_scores(self, graph: Graph, patches: str) -> str:  # noqa: ARG002 - for those that have one
+        """Add `_patch_scores`, shape (n_patches,), of vectors (n_patches, 128), all float64."""
+        raise UsageError(f"{self.title} cannot be exported: {self.name} has no graph")
+
 
 def patch_times_s(n_patches: int) -> FloatArray:
     """Centres of patches in seconds, shape (n_patches,)."""
@@ -190,6 +208,19 @@ def standard_scale(rows: FloatArray, *, least_std: LeastStd = no_least_std) -> t
         raise InputError("the training clips' embeddings never change: nothing can be learned from them")
     floor = np.maximum(FLOOR_SHARE * std.mean(), least_std(mean))
     return mean, np.maximum(std, floor)
+
+
+def add_standardised(graph: Graph, rows: str, arrays: State) -> str:
+    """Add rows (n, width), float64, in units of the arrays' `scale` about their `mean`."""
+    return graph.add("Div", graph.add("Sub", rows, graph.constant(arrays["mean"])), graph.constant(arrays["scale"]))
+
+
+def add_squared_distances(graph: Graph, rows: str, others: FloatArray) -> str:
+    """Add `squared_distances`, shape (n_rows, n_others), of rows (n_rows, width), float64."""
+    squares = graph.add("ReduceSum", graph.add("Mul", rows, rows), graph.constant([1]), keepdims=1)
+    sums = graph.add("Add", squares, graph.constant(np.square(others).sum(1)))
+    products = graph.add("MatMul", rows, graph.constant(2.0 * others.T))
+    return graph.add("Max", graph.add("Sub", sums, products), graph.constant(0.0))
 
 
 def seeded_rows(rows: FloatArray, *, at_most: int, seed: int) -> FloatArray:

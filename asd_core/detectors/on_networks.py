@@ -18,6 +18,7 @@ from asd_core.detectors.contract import (
     TIME_POOLINGS,
     Checkpoint,
     Detector,
+    GraphValues,
     Progress,
     State,
     TensorSpec,
@@ -36,9 +37,11 @@ from asd_core.detectors.networks.training import (
     network_state,
     train_network,
 )
+from asd_core.detectors.pooling_graphs import add_map, add_score
 from asd_core.detectors.silent_bands import STATE_SPEC as SILENT_SPEC
 from asd_core.detectors.silent_bands import SilentBands, loudest_frames_db
 from asd_core.errors import InputError, TrainingStopped, UsageError
+from asd_core.features.graphs import add_log_mel
 from asd_core.features.log_mel import HOP_LENGTH, N_MELS, frame_times_s, log_mel_frames, mel_band_centres_hz
 from asd_core.system.devices import CPU, DEVICES, chosen_device
 from asd_core.system.extras import require
@@ -394,6 +397,15 @@ class NetworkDetector(Detector):
         relative = float(self._errors_of_normal.relative(errors).mean())
         distance = self._errors_of_normal.distance(errors.mean(axis=0))
         return {"relative": relative, "mahalanobis": distance, "combined": float(np.sqrt(relative * distance))}[pooling]
+
+    def _add_to_graph(self, graph: Graph, samples: str) -> GraphValues:
+        scale, _ = self._learned
+        log_mel = add_log_mel(graph, samples)
+        frames = scale.add_to_graph(graph, self._silent_bands.add_floored(graph, log_mel))
+        errors = graph.to_double(self.add_errors(graph, frames))
+        pooling, normal = self.pooling, self._normal_errors
+        anomaly_score = add_score(graph, errors, pooling=pooling, normal=normal)
+        return GraphValues(anomaly_score, add_map(graph, errors, pooling=pooling, normal=normal), log_mel)
 
     @property
     def normal_errors(self) -> NormalErrors | None:

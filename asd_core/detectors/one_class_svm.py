@@ -17,6 +17,8 @@ from asd_core.detectors.contract import State, TensorSpec
 from asd_core.detectors.on_embeddings import (
     EncoderDetector,
     LeastStd,
+    add_squared_distances,
+    add_standardised,
     no_least_std,
     patch_times_s,
     seeded_rows,
@@ -28,6 +30,7 @@ from asd_core.errors import InputError, UsageError
 from asd_core.features.encoders import load_encoder
 from asd_core.features.encoders.contract import Encoder
 from asd_core.features.log_mel import VGGISH_FRAME, VGGISH_HOP, VGGISH_PATCH
+from asd_core.system.onnx_graphs import Graph
 from asd_core.types import AnomalyMap, FloatArray, Waveform
 
 BLOCK_PATCHES = 10
@@ -137,6 +140,32 @@ class OneClassSvm(EncoderDetector):
             raise InputError("gamma and scale must be positive")
         super()._restore(state)
 
+    def _add_scores(self, graph: Graph, patches: str) -> tuple[str, str]:
+        n_patches, dimension = graph.n_rows(patches), self._encoder.dimension
+        rows = _add_block_rows(graph, n_patches)  # (n_blocks, 10): patches of each block
+        blocks = graph.add("Gather", patches, rows)  # (n_blocks, 10, dimension)
+        scores = self._add_block_scores(graph, blocks)  # (n_blocks,)
+        # Each block ten times, without one of its patches each time: (n_blocks, 10 variants, 10 patches, dimension).
+        one = graph.constant([1])
+        training_mean = self._learned["mean"].reshape(BLOCK_PATCHES, dimension)
+        is_occluded = graph.constant(np.eye(BLOCK_PATCHES, dtype=np.bool_)[:, :, None])
+        variants = graph.add("Where", is_occluded, graph.constant(training_mean), graph.add("Unsqueeze", blocks, one))
+        without = graph.add("Reshape", self._add_block_scores(graph, variants), graph.constant([-1, BLOCK_PATCHES]))
+        falls = graph.add("Sub", graph.add("Unsqueeze", scores, one), without)  # (n_blocks, 10)
+        total = _add_sums(graph, falls, rows, n_patches)
+        counted = _add_sums(graph, graph.add("Expand", graph.constant(1.0), graph.add("Shape", falls)), rows, n_patches)
+        anomaly_map = graph.add("Unsqueeze", graph.add("Div", total, counted), one)  # (n_patches, 1)
+        return graph.add("ReduceMean", scores, keepdims=0), anomaly_map
+
+    def _add_block_scores(self, graph: Graph, blocks: str) -> str:
+        """Add `_block_scores`, shape (n,), of blocks of ten patches (..., 10, dimension), n in all."""
+        arrays = self._learned
+        rows = graph.add("Reshape", blocks, graph.constant([-1, len(arrays["mean"])]))
+        distances = add_squared_distances(graph, add_standardised(graph, rows, arrays), arrays["support_vectors"])
+        kernel = graph.add("Exp", graph.add("Mul", distances, graph.constant(-arrays["gamma"])))
+        products = graph.add("MatMul", kernel, graph.constant(-arrays["dual_coef"]))
+        return graph.add("Sub", products, graph.constant(arrays["intercept"]))
+
 
 def check_one_class(*, nu: float, gamma: str | float) -> None:
     """Check the settings.
@@ -245,3 +274,28 @@ def patch_blocks(patches: FloatArray) -> FloatArray:
     """Blocks of ten patches, shape (n_blocks, 10, dimension); a shorter clip is repeated to ten."""
     rows = [(start + np.arange(BLOCK_PATCHES)) % len(patches) for start in block_starts(len(patches))]
     return patches[np.stack(rows)]
+
+
+def _add_block_rows(graph: Graph, n_patches: str) -> str:
+    """Add the patches of each block, int64, shape (n_blocks, 10), as `patch_blocks` takes them.
+
+    Parameters
+    ----------
+    n_patches
+        Int64, shape (1,).
+    """
+    length, zero = graph.constant([BLOCK_PATCHES]), graph.constant(0)
+    n_blocks = graph.add("Div", graph.add("Add", n_patches, graph.constant([BLOCK_PATCHES - 1])), length)
+    blocks = graph.add("Range", zero, graph.add("Squeeze", n_blocks), graph.constant(1))
+    last = graph.add("Max", graph.add("Sub", n_patches, length), zero)
+    starts = graph.add("Min", graph.add("Mul", blocks, length), last)
+    within = graph.constant(np.arange(BLOCK_PATCHES))
+    return graph.add("Mod", graph.add("Add", graph.add("Unsqueeze", starts, graph.constant([1])), within), n_patches)
+
+
+def _add_sums(graph: Graph, values: str, patches: str, n_patches: str) -> str:
+    """Add the sum of the values (n_blocks, 10) of each patch, float64, shape (n_patches,)."""
+    flat = graph.constant([-1])
+    values, patches = graph.add("Reshape", values, flat), graph.add("Reshape", patches, flat)
+    nothing = graph.add("Expand", graph.constant(0.0), n_patches)
+    return graph.add("ScatterElements", nothing, patches, values, axis=0, reduction="add")

@@ -17,6 +17,7 @@ import numpy as np
 from asd_core.detectors.contract import State, TensorSpec
 from asd_core.errors import InputError
 from asd_core.features.log_mel import AMIN, N_MELS, checked_samples, log_mel, mel_band_centres_hz
+from asd_core.system.onnx_graphs import Graph
 from asd_core.types import BoolArray, Float32Array, FloatArray, Waveform
 
 LOWEST_DB = float(10 * np.log10(AMIN))
@@ -104,6 +105,10 @@ class SilentBands:
         if not self.silent.any():
             return frames
         return np.maximum(frames, self.floor_db.astype(np.float32))
+
+    def add_floored(self, graph: Graph, frames: str) -> str:
+        """Add `floored`."""
+        return graph.add("Max", frames, graph.constant(self.floor_db, np.float32)) if self.silent.any() else frames
 
     def warnings(self, clip: Waveform) -> tuple[str, ...]:
         """An `empty_bands: text` line where the clip has sound in a band that was silent in training."""

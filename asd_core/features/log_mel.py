@@ -110,7 +110,7 @@ def _mel_power(frames: Float32Array) -> Float32Array:
     windowed = np.empty((min(_BLOCK_FRAMES, len(frames)), N_FFT), dtype=np.float32)
     for at in range(0, len(frames), _BLOCK_FRAMES):
         part = frames[at : at + _BLOCK_FRAMES]
-        spectrum = scipy.fft.rfft(np.multiply(part, _hann(N_FFT), out=windowed[: len(part)]), axis=1, workers=1)
+        spectrum = scipy.fft.rfft(np.multiply(part, hann(N_FFT), out=windowed[: len(part)]), axis=1, workers=1)
         row = np.square(spectrum.real, out=power[at : at + len(part)])
         row += np.square(spectrum.imag)
     mel = np.empty((len(frames), N_MELS), dtype=np.float32)
@@ -196,7 +196,7 @@ def vggish_patches(samples: Float32Array) -> FloatArray:
     frames = np.lib.stride_tricks.sliding_window_view(signal, VGGISH_FRAME)[::VGGISH_HOP]  # (n_frames, 400)
     n_patches = len(frames) // VGGISH_PATCH
     frames = frames[: n_patches * VGGISH_PATCH]
-    magnitude = np.abs(scipy.fft.rfft(frames * _hann(VGGISH_FRAME, np.float64), VGGISH_FFT, axis=1, workers=1))
+    magnitude = np.abs(scipy.fft.rfft(frames * hann(VGGISH_FRAME, np.float64), VGGISH_FFT, axis=1, workers=1))
     mel: FloatArray = np.log(magnitude @ vggish_mel_matrix() + VGGISH_LOG_OFFSET)  # (n_patches * 96, 64)
     return mel.reshape(n_patches, VGGISH_PATCH, VGGISH_BANDS)
 
@@ -213,7 +213,8 @@ def vggish_mel_matrix() -> FloatArray:
 
 
 @cache
-def _hann(length: int, dtype: type[np.float32] | type[np.float64] = np.float32) -> npt.NDArray[np.floating]:
+def hann(length: int, dtype: type[np.float32] | type[np.float64] = np.float32) -> npt.NDArray[np.floating]:
+    """Periodic Hann window, shape (length,); read-only."""
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
     return _read_only(window.astype(dtype))
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 OPSET, IR_VERSION = 17, 8
 PRODUCER = "asd_core"
+_TENSOR_FLOAT, _TENSOR_DOUBLE = 1, 11
+"""ONNX's numbers of the types."""
 Shape: TypeAlias = Sequence[int | str]
 
 
@@ -77,6 +79,14 @@ class Graph:
     def n_rows(self, values: str) -> str:
         """Size of a value's first axis, int64 of shape (1,)."""
         return self.add("Shape", values, start=0, end=1)
+
+    def to_double(self, values: str) -> str:
+        """Convert to float64."""
+        return self.add("Cast", values, to=_TENSOR_DOUBLE)
+
+    def to_float(self, values: str) -> str:
+        """Convert to float32."""
+        return self.add("Cast", values, to=_TENSOR_FLOAT)
 
     def to_bytes(self, *, metadata: Mapping[str, str] | None = None) -> bytes:
         """Serialise the graph: the bytes of a whole ONNX file, the same ones for the same construction."""

@@ -89,6 +89,8 @@ def _types(hint: Any) -> tuple[type, ...]:
 
 def _read_any(name: str, hint: Any, value: object) -> object:
     """Read by the first member of a union that takes the value."""
+    if value is None and NoneType in get_args(hint):
+        return None
     refusals = []
     for member in get_args(hint):
         try:

@@ -62,6 +62,8 @@ GENERAL_WARNINGS = (
     "shared_recordings: ",
     "subsample: ",
 )
+CHECKPOINT = ".checkpoint-"
+"""Start of the names of files in a detector's folder from which a training that was cut short goes on."""
 MAX_CLIP_WARNINGS = 50
 """A manifest has a size limit: warnings about further clips are counted, not kept."""
 
@@ -403,7 +405,7 @@ def _checkpoint(folder: Path, detector: Detector, channel: int | None, digests: 
     """One file per detector, settings and split: training resumes only from its own epochs, on whatever device."""
     settings = sorted((name, value) for name, value in settings_json(detector).items() if name != "device")
     parts = [detector.name, repr(settings), str(channel), *digests]
-    return CheckpointFile(folder / f".checkpoint-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
+    return CheckpointFile(folder / f"{CHECKPOINT}{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
 
 
 def _training_record(history: Sequence[Progress], seconds: float, device: str) -> TrainingRecord:

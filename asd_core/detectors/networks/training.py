@@ -14,6 +14,7 @@ import numpy as np
 from asd_core.detectors.contract import Checkpoint, Progress, State
 from asd_core.errors import InputError, TrainingStopped, UsageError
 from asd_core.system.devices import CPU, full_precision
+from asd_core.system.onnx_graphs import Graph
 from asd_core.system.threads import torch_threads
 from asd_core.types import Float32Array, IntArray
 
@@ -102,6 +103,11 @@ class MinMaxScale:
     def __call__(self, frames: Float32Array) -> Float32Array:
         """Scale frames, same shape."""
         return (frames - np.float32(self.low)) * np.float32(1.0 / (self.high - self.low))
+
+    def add_to_graph(self, graph: Graph, frames: str) -> str:
+        """Add the same to a graph."""
+        above = graph.add("Sub", frames, graph.constant(self.low, np.float32))
+        return graph.add("Mul", above, graph.constant(1.0 / (self.high - self.low), np.float32))
 
 
 def initialise(network: torch.nn.Module, *, seed: int) -> None:

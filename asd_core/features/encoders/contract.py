@@ -8,7 +8,10 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from asd_core.errors import UsageError
+from asd_core.features.graphs import EncodedInGraph
 from asd_core.features.log_mel import VGGISH_MIN_SAMPLES, checked_samples
+from asd_core.system.onnx_graphs import Graph
 from asd_core.types import Float32Array, FloatArray, Waveform
 
 
@@ -51,6 +54,8 @@ class Encoder(ABC):
 
     id: ClassVar[str]
     dimension: ClassVar[int] = 128
+    has_graph: ClassVar[bool] = False
+    """Whether `add_to_graph` is there, so that detectors on this encoder can be exported."""
 
     @property
     @abstractmethod
@@ -89,6 +94,16 @@ class Encoder(ABC):
             Weights or packages out of reach.
         """
         return clip.derived(f"encoder {self.id} {self.digest}", lambda: self._encode_clip(clip))
+
+    def add_to_graph(self, graph: Graph, samples: str) -> EncodedInGraph:  # noqa: ARG002 - for those that have one
+        """Add the same as `encode`, for samples (n_samples,), float32.
+
+        Raises
+        ------
+        UsageError
+            This encoder has no graph.
+        """
+        raise UsageError(f"detectors on the encoder {self.id} cannot be exported: it has no graph")
 
     def _encode_clip(self, clip: Waveform) -> FloatArray:
         samples = checked_samples(clip, min_samples=1)

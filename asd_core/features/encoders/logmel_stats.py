@@ -8,7 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from asd_core.features.encoders.contract import Encoder, EncoderIdentity
+from asd_core.features.graphs import EncodedInGraph, add_logmel_stats
 from asd_core.features.log_mel import VGGISH_BANDS, vggish_patches
+from asd_core.system.onnx_graphs import Graph
 from asd_core.types import Float32Array, FloatArray
 
 _RECIPE = "logmel_stats 1: VGGish front end, 96-frame patches, 64 band means then 64 band standard deviations, ddof 0"
@@ -26,6 +28,7 @@ class LogmelStats(Encoder):
     """
 
     id: ClassVar[str] = "logmel_stats"
+    has_graph: ClassVar[bool] = True
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -45,3 +48,7 @@ class LogmelStats(Encoder):
     def _encode(self, samples: Float32Array) -> FloatArray:
         patches = vggish_patches(samples)  # (n_patches, 96, 64)
         return np.concatenate([patches.mean(axis=1), patches.std(axis=1)], axis=1)
+
+    def add_to_graph(self, graph: Graph, samples: str) -> EncodedInGraph:
+        """Add the same as `encode`, for samples (n_samples,), float32."""
+        return add_logmel_stats(graph, samples)

@@ -1,7 +1,8 @@
-"""Versions of a trained detector: which one is current, and making an earlier one current again."""
+"""Versions of a trained detector: which one is current, taking it elsewhere, and going back to an earlier one."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,10 +13,12 @@ from asd_core.artifacts.versions import current_version, is_read_only, make_curr
 from asd_core.errors import ArtifactError
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.formats import MISSING, score_text
+from asd_core.tasks.export_onnx import exported_zip, why_not
 from pages.parts.train.fields import detector_titles
 from pages.shared.cards import promise_text
 from pages.shared.choices import choose
 from pages.shared.frame import Chosen, no_detectors
+from pages.shared.plain_text import plain
 
 
 def versions(chosen: Chosen) -> None:
@@ -34,6 +37,8 @@ def versions(chosen: Chosen) -> None:
     folder = chosen.detectors[name]
     current = current_version(folder)
     _table(folder, current)
+    if current is not None:
+        _export(folder / current)
     if is_read_only(folder):
         st.caption(":material/lock: These came with the project and stay as they are.")
     else:
@@ -81,6 +86,27 @@ def _opened(version: Path) -> tuple[Artifact | None, str]:
         return open_artifact(version), ""
     except ArtifactError as error:
         return None, f"damaged: {error}"
+
+
+def _export(version: Path) -> None:
+    """Offer the current version as a folder that runs without this program; made when the reader asks for it."""
+    artifact, _ = _opened(version)
+    if artifact is None:
+        return
+    if (reason := why_not(artifact)) is not None:
+        st.caption(f"{plain(reason)}.")
+        return
+    st.download_button(
+        "Export to ONNX (ZIP)",
+        partial(exported_zip, artifact),
+        file_name=f"{artifact.detector_name}-{artifact.version}.zip",
+        mime="application/zip",
+        on_click="ignore",
+        key="export_onnx",
+        icon=":material/download:",
+        help="A folder that scores WAV files on another machine with ONNX Runtime and NumPy alone: model, threshold, a "
+        "short scorer, and a generated clip to check it by.",
+    )
 
 
 def _choose(folder: Path, current: str | None) -> None:
