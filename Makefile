@@ -6,7 +6,7 @@ BENCH_DATA ?= build/simulated-small
 NPM := $(shell command -v npm 2>/dev/null)
 BIOME := node_modules/.bin/biome check --error-on-warnings
 
-.PHONY: app test test-all soak mutants check audit fix bench artifacts rooms screenshots clean
+.PHONY: app test test-all soak package docs mutants check audit fix bench artifacts rooms screenshots clean
 
 app: .venv/.app
 	$(BIN)/python -m streamlit run app.py
@@ -24,6 +24,15 @@ test-all: .venv/.dev
 
 soak: .venv/.dev
 	$(BIN)/python -m pytest -m soak -s
+
+# Builds the wheel, installs the core alone in a fresh environment and scores with it: fails where no such test ran.
+package: .venv/.dev
+	$(BIN)/python -m pytest -m package -rs tests/test_package.py
+
+# The API reference from the docstrings, in build/docs; a warning is an error.
+docs: .venv/.dev
+	rm -rf build/docs
+	PYTHONPATH=. $(BIN)/python docs/reference.py build/docs
 
 # Breaks the code in some hundred places, one at a time, and sees that the tests named for each notice (minutes).
 mutants: .venv/.dev
@@ -65,9 +74,11 @@ screenshots: .venv/.dev
 clean:
 	rm -rf .venv node_modules build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.venv/.app: requirements.txt
+# The project itself is installed as it lies here, with the setuptools of requirements.txt: the command `asd`.
+.venv/.app: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 .venv/.dev: .venv/.app requirements-dev.txt

@@ -91,6 +91,13 @@ def pytest_collection_finish():
         manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 
+def pytest_deselected(items):
+    """`make package` must not pass without one of its tests."""
+    left_out = [item.nodeid for item in items if item.get_closest_marker("package")]
+    if left_out and items[0].config.option.markexpr == "package":
+        raise pytest.UsageError(f"-m package runs all of its tests, deselected: {', '.join(left_out)}")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Names that are not UTF-8 may be logged, but a report with them cannot travel between processes."""

@@ -159,7 +159,7 @@ def train(
     Raises
     ------
     UsageError
-        Unknown detector, preset or setting; a data set without normal training clips.
+        Unknown detector, preset or setting; a data set without normal training clips; packages that are not installed.
     InputError
         Too few clips, or features or scores that never change.
     BusyError
@@ -168,6 +168,7 @@ def train(
         `should_stop` returned True; `resume` continues from the last finished epoch.
     """
     kind = detector_class(request.detector)
+    kind.require_packages()  # before all clips are read
     settings = {"seed": request.seed, "threads": request.threads, **(request.settings or {})}
     detector = kind.from_preset(request.preset, **settings)
     if detector.seed < 0 or detector.threads < 1:
