@@ -73,7 +73,11 @@ def copied(
     kept = made_once(root.name, make, depends_on=json.dumps([recipe.header, recipe.paths, code_digest()]))
     staged = root.with_name(f".{root.name}.partial-{uuid.uuid4().hex[:8]}")
     shutil.copytree(kept, staged)
-    staged.rename(root)
+    try:
+        staged.rename(root)
+    except OSError:  # another thread or process was faster
+        shutil.rmtree(staged)
+        return write(root, recipe, render, on_progress=on_progress)
     if on_progress is not None:
         on_progress(len(recipe.paths), len(recipe.paths))
     return root

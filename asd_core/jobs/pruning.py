@@ -92,7 +92,7 @@ def prune(limits: Limits) -> list[str]:
 
 
 def _beyond(limits: Limits) -> Iterator[tuple[str, str]]:
-    """Names of the runs to remove, and why; only those that are too many or too old by their name are opened."""
+    """Names of the runs to remove unless they are active, and why; only too many or too old ones are opened."""
     since = None if limits.days is None else datetime.now(UTC) - timedelta(days=limits.days)
     written = cache(_written)  # thousands of runs trained in the same few folders
     jobs = Jobs(run_names())
@@ -102,7 +102,7 @@ def _beyond(limits: Limits) -> Iterator[tuple[str, str]]:
             continue
         with contextlib.suppress(UsageError):  # deleted meanwhile
             job = jobs[n_newer]
-            if job.is_active or job.is_damaged or _made_a_version(job, written):
+            if job.is_damaged or _made_a_version(job, written):
                 continue
             if since is not None and _ended_before(job, since):
                 yield name, f"it ended more than {limits.days} days ago"
@@ -165,7 +165,7 @@ def _moment_s(moment: str | None) -> float | None:
 
 
 def _set_aside(name: str) -> bool:
-    """Set a run aside, with `table` held; False where another process has done so, or it goes on after all."""
+    """Set a run aside, with `table` held; False where it waits or runs, or another process has done so."""
     with contextlib.suppress(UsageError):
         job = read_job(runs_dir() / name)
         if not job.is_active:
