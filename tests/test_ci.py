@@ -25,9 +25,9 @@ def test_it_stops_at_the_first_step_that_fails_and_leaves_none_out():
 @pytest.mark.parametrize("options", [f"--deselect {KEY_TEST}", "-k nothing"])
 def test_it_fails_where_the_test_of_the_package_is_left_out(options):
     recipe = re.search(r"^package: .*\n\t\$\(BIN\)/python (.*)$", MAKEFILE, re.MULTILINE)[1]
+    environment = {**os.environ, "PYTEST_ADDOPTS": f"{options} --collect-only"}
     done = subprocess.run(
-        [sys.executable, *recipe.split()], cwd=PROJECT, env={**os.environ, "PYTEST_ADDOPTS": options},
+        [sys.executable, *recipe.split()], cwd=PROJECT, env=environment,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode in (4, 5), done.stdout + done.stderr
-    assert not re.search(r"\d passed", done.stdout)
