@@ -758,6 +758,7 @@ def test_the_command_exports_and_verifies_in_both_forms(few_clips, tmp_path, cap
     assert main(["export", "--verify", str(out), "--offline", "--seed", "4", "--json", str(report)]) == 0
     printed = capsys.readouterr().out
     assert "clips drawn with --seed 4" in printed
+    assert "the graph: the nodes and numbers that this package builds from the version" in printed
     assert "linked from those installed here" in printed
     assert "(trained on simulated sound)" in printed
     assert printed.endswith(f"verified: {out}\n")
@@ -781,6 +782,11 @@ def test_the_command_fails_where_a_folder_is_not_verified(folder, few_clips, cap
 def test_the_command_says_what_it_needs(arguments, capsys):
     assert main(["export", *arguments]) == 2
     assert "--to DIR" in capsys.readouterr().err
+
+
+def test_a_negative_seed_is_refused(exported, capsys):
+    assert main(["export", "--verify", str(exported(QUICKEST)), "--offline", "--seed", "-1"]) == 2
+    assert "seed must not be negative, got -1" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_export_cannot_be_verified(tmp_path, capsys):

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 _HERE = Path()
 """What `--verify` means without a folder: the one that was just written."""
 
+_GRAPH = {
+    True: "the nodes and numbers that this package builds from the version",
+    False: "NOT what this package builds from the version",
+    None: "built by other versions of this package or of onnx, and not compared",
+}
+
 
 def add(commands: Any) -> None:
     """Add the command of this module."""
@@ -84,6 +90,7 @@ def _lines(found: Verification) -> list[str]:
     return [
         f"environment of its own: Python {environment.python}; {packages}, {made}",
         *([environment.why] if environment.why else []),
+        f"the graph: {_GRAPH[found.same_graph]}",
         f"clips drawn with --seed {found.seed}; differences: score and map relative, log-mel in dB; "
         "ms of processor time",
         f"{'clip':<16} {'s':>6} {'score here':>13} {'in the folder':>13} "

@@ -403,7 +403,8 @@ class NetworkDetector(Detector):
         log_mel = add_log_mel(graph, samples)
         frames = scale.add_to_graph(graph, self._silent_bands.add_floored(graph, log_mel))
         errors = graph.to_double(self.add_errors(graph, frames))
-        pooling, normal = self.pooling, self._normal_errors
+        pooling = self.pooling
+        normal = None if pooling in TIME_POOLINGS else self._errors_of_normal
         anomaly_score = add_score(graph, errors, pooling=pooling, normal=normal)
         return GraphValues(anomaly_score, add_map(graph, errors, pooling=pooling, normal=normal), log_mel)
 

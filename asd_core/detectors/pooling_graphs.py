@@ -5,7 +5,7 @@ All values are float64.
 
 from __future__ import annotations
 
-from asd_core.detectors.contract import GWRP_DECAY, TIME_POOLINGS
+from asd_core.detectors.contract import GWRP_DECAY
 from asd_core.detectors.error_spectrum import NormalErrors
 from asd_core.system.onnx_graphs import Graph
 
@@ -32,8 +32,8 @@ def _add_gwrp(graph: Graph, step_values: str) -> str:
 
 
 def add_score(graph: Graph, errors: str, *, pooling: str, normal: NormalErrors | None) -> str:
-    """Add the score, shape (), of errors (n_steps, n_mels); `normal` is needed by poolings that measure against it."""
-    if pooling in TIME_POOLINGS or normal is None:
+    """Add the score, shape (), of errors (n_steps, n_mels); `normal` is None for poolings over time alone."""
+    if normal is None:
         return add_time_pooling(graph, graph.add("ReduceMean", errors, axes=[1], keepdims=0), pooling=pooling)
     relative = graph.add("ReduceMean", add_relative(graph, errors, normal=normal), keepdims=0)
     if pooling == "relative":
@@ -44,7 +44,7 @@ def add_score(graph: Graph, errors: str, *, pooling: str, normal: NormalErrors |
 
 def add_map(graph: Graph, errors: str, *, pooling: str, normal: NormalErrors | None) -> str:
     """Add the map's values, same shape as the errors (n_steps, n_mels), in the unit that goes with the pooling."""
-    if normal is None or pooling in TIME_POOLINGS:
+    if normal is None:
         return errors
     if pooling == "mahalanobis":
         above = graph.add("Sub", errors, graph.constant(normal.mean))

@@ -213,10 +213,12 @@ def verify_export(
     Raises
     ------
     UsageError
-        No exported folder, or no version to compare it with.
+        No exported folder, no version to compare it with, or a negative seed.
     ArtifactError
         A damaged detector.
     """
+    if seed is not None and seed < 0:
+        raise UsageError(f"seed must not be negative, got {seed}")
     description = read_description(folder)
     if description is None:
         raise UsageError(f"{folder} is no exported detector: it has no {DETECTOR} of ours")
