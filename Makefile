@@ -14,7 +14,7 @@ app: .venv/.app
 # Two processes; then the same for the tests in a browser. The first pass sets no number of threads, as users set none:
 # the package limits its own, and a figure that depends on threads must fail here. Browsers and servers get one thread
 # each, since OpenMP threads that wait for a busy processor are many times slower than one. The long files come first
-# (tests/conftest.py), and compiled code is kept whatever the shell says, which halves the time of collecting the tests.
+# (tests/conftest.py), and compiled code is kept whatever the shell says, which takes a third off collecting the tests.
 test: .venv/.dev
 	env -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS $(TEST) -m "not slow and not browser"
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(TEST) -m "browser and not slow"
