@@ -10,11 +10,13 @@ COPY requirements.txt ./
 RUN python -m pip install --index-url "$TORCH_INDEX" "$(grep '^torch==' requirements.txt)" \
     && python -m pip install -r requirements.txt
 
-COPY app.py LICENSE ./
+COPY app.py LICENSE README.md pyproject.toml ./
 COPY .streamlit .streamlit
 COPY asd_core asd_core
 COPY pages pages
 COPY artifacts artifacts
+# The command `asd`; its packages are there.
+RUN python -m pip install --no-deps --no-build-isolation -e .
 
 # The program stays root's and cannot be written; a new named volume starts with the trained detectors.
 RUN useradd --uid 10001 --create-home asd \

@@ -6,6 +6,8 @@
 
     artifact = open_artifact(Path("artifacts/simulated-small/slider/lstm_predictor"))
     score = artifact.detector().anomaly_score(read_waveform("clip.wav"))
+
+The public names below are imported when they are first used, so that `import asd_core` costs nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_EXPORTS = {
+_EXPORTS = {  # type checkers read the same names in __init__.pyi
     "AnomalyMap": "asd_core.types",
     "ArrayDetector": "asd_core.tasks.array_detector",
     "Artifact": "asd_core.artifacts.store",
@@ -43,7 +45,12 @@ __all__ = sorted(_EXPORTS)
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, so that `import asd_core` costs nothing."""
+    """Import a public name when it is first used."""
     if name not in _EXPORTS:
         raise AttributeError(f"module 'asd_core' has no attribute {name!r}")
     return getattr(import_module(_EXPORTS[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not, and what every module has."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

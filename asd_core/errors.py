@@ -9,6 +9,7 @@
     |-- NotFittedError        scoring or saving before `fit`
     |-- UsageError            a command or call that cannot be carried out as requested
     |   |-- DataSetError      a folder that is not a data set, or not the one meant
+    |   |-- MissingExtraError     packages of an extra that are not installed
     |   |-- EncoderUnavailableError   an encoder whose weights or packages are out of reach
     |   |-- SettingError              an estimator's parameter that is unknown or out of range; also a ValueError
     |   `-- StaleVersionError         a change to a version that is no longer the current one
@@ -125,6 +126,10 @@ class DataSetError(UsageError):
     def advice(self) -> str:
         """The error for a page."""
         return self._advice or str(self)
+
+
+class MissingExtraError(UsageError):
+    """A task needs packages that come with an extra; the text names them and how to install them."""
 
 
 class EncoderUnavailableError(UsageError):

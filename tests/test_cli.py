@@ -120,7 +120,7 @@ def test_help_imports_no_large_package():
     imported = {line.rpartition(b"|")[2].strip().split(b".")[0] for line in done.stderr.splitlines()}
     assert done.returncode == 0
     assert b"asd_core" in imported
-    assert not imported & {b"torch", b"tensorflow", b"librosa", b"numpy", b"sklearn", b"scipy", b"soundfile"}
+    assert not imported & {b"torch", b"tensorflow", b"librosa", b"numpy", b"sklearn", b"scipy", b"soundfile", b"shtab"}
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["score"], ["train"], ["score", "x", "--modell", "y"]])

@@ -74,12 +74,23 @@ def test_only_the_container_listens_on_all_interfaces():
 
 
 def test_torch_for_the_cpu_comes_first_and_the_rest_is_pinned():
-    (install,) = [run for run in arguments("RUN") if "pip install" in run]
+    install, _ = [run for run in arguments("RUN") if "pip install" in run]
     first, second = (step for step in install.split("&&") if "pip install" in step)
     assert "$TORCH_INDEX" in first
     assert "torch==" in first
     assert arguments("ARG")[0].endswith("/cpu")
     assert "-r requirements.txt" in second
+
+
+def test_the_package_itself_is_installed_after_its_files_are_there_and_fetches_nothing():
+    (position,) = [at for at, (name, rest) in enumerate(IMAGE) if name == "RUN" and rest.endswith(" -e .")]
+    install = IMAGE[position][1]
+    assert "--no-deps" in install
+    assert "--no-build-isolation" in install
+    copied = " ".join(rest for name, rest in IMAGE[:position] if name == "COPY")
+    for needed in ("pyproject.toml", "README.md", "LICENSE", "asd_core asd_core"):
+        assert needed in copied
+    assert position < [name for name, _ in IMAGE].index("USER")
 
 
 def ignored(path):
@@ -104,7 +115,8 @@ def test_nothing_else_gets_into_the_image(path):
 
 def test_the_image_holds_all_that_the_dashboard_needs():
     copied = {source for copy in arguments("COPY") for source in copy.split()[:-1]}
-    assert copied == {"requirements.txt", "app.py", "LICENSE", ".streamlit", "asd_core", "pages", "artifacts"}
+    package = {"pyproject.toml", "README.md", "LICENSE", "asd_core"}
+    assert copied == {"requirements.txt", "app.py", ".streamlit", "pages", "artifacts"} | package
     assert find_artifacts(PROJECT / "artifacts")
     assert (PROJECT / "artifacts" / "simulated-small" / "READ_ONLY").exists()
 

@@ -10,10 +10,12 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 
 import numpy as np
 import pytest
 import soundfile as sf
+from made_once import made_once
 from sounds import PROJECT, hum
 
 from asd_core.detectors import one_class_svm as vggish_ocsvm
@@ -392,11 +394,14 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory):
+def stand_in():
     """A SavedModel with VGGish's inputs and outputs and other weights, and one that refuses its input."""
-    folder = tmp_path_factory.mktemp("stand_in")
-    python(STAND_IN, folder / "model", folder / "fussy")
-    return folder
+
+    def make(folder):
+        folder.mkdir()
+        python(STAND_IN, folder / "model", folder / "fussy")
+
+    return made_once("vggish-stand-in", make, depends_on=f"{STAND_IN} {metadata.version('tensorflow')}")
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,13 @@ import tomllib
 from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from sounds import PROJECT
 
 from asd_core.cli import doctor, main
+from asd_core.system.extras import EXTRAS, PURPOSES
 
 FLOORS = {
     "streamlit": ((1, 54), "CVE-2026-10804 (fixed in 1.53.1), CVE-2026-33682 (1.54.0), CVE-2024-42474, CVE-2022-35918"),
@@ -35,6 +39,48 @@ def test_every_package_is_pinned_to_one_version(name):
     assert loose == (["-r requirements.txt"] if name == "requirements-dev.txt" else [])
     names = [PIN.fullmatch(line)[1].lower() for line in pins(name) if line not in loose]
     assert len(names) == len(set(names)) > 5
+
+
+def ranges():
+    """Each package that pyproject.toml names, with all the versions that it allows there."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    found = {}
+    for requirement in map(Requirement, named):
+        allowed = found.setdefault(canonicalize_name(requirement.name), SpecifierSet())
+        found[canonicalize_name(requirement.name)] = allowed & requirement.specifier
+    return found
+
+
+def test_every_pin_lies_in_the_range_that_the_package_allows():
+    allowed = ranges()
+    pinned = [PIN.fullmatch(line).groups() for name in FILES for line in pins(name) if PIN.fullmatch(line)]
+    outside = [(name, pin) for name, pin in pinned if pin not in allowed.get(canonicalize_name(name), ())]
+    assert outside == []
+
+
+def test_what_the_package_needs_is_pinned_and_bounded_on_both_sides():
+    pinned = {canonicalize_name(PIN.fullmatch(line)[1]) for name in FILES for line in pins(name) if PIN.fullmatch(line)}
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    bench = {canonicalize_name(Requirement(line).name) for line in project["optional-dependencies"]["bench"]}
+    assert set(ranges()) - bench == pinned
+    for name, allowed in ranges().items():
+        operators = {specifier.operator for specifier in allowed}
+        assert operators in ({">=", "<"}, {"=="}), name
+
+
+def test_extras_name_the_modules_of_the_packages_that_pyproject_lists():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    listed = {
+        extra: {canonicalize_name(Requirement(line).name) for line in lines}
+        for extra, lines in project["optional-dependencies"].items()
+    }
+    assert set(EXTRAS) == set(PURPOSES) == set(listed) - {"dev", "bench"}
+    packages = metadata.packages_distributions()
+    for extra, modules in EXTRAS.items():
+        owners = {canonicalize_name(package) for module in modules for package in packages[module]}
+        assert owners == listed[extra], extra
+    assert {canonicalize_name(Requirement(line).name) for line in project["dependencies"]} == set(doctor._REQUIRED)
 
 
 @pytest.mark.parametrize("package", FLOORS)
@@ -119,6 +165,8 @@ def test_holes_that_no_version_mends_are_not_reached(path):
 def test_doctor_reads_every_kind_of_version(found, is_enough, monkeypatch):
     real = doctor.version
     monkeypatch.setattr(doctor, "version", lambda name: found if name == "torch" else real(name))
+    for started in ("_decoder", "_formats"):  # each starts a process to try what it names
+        monkeypatch.setattr(doctor, started, lambda: doctor.Check("not tried", True, False, ""))
     check = next(check for check in doctor.checks() if check.name == "torch")
     assert check.ok is is_enough
     assert check.detail == f"{found}, wanted 2.10 or newer"

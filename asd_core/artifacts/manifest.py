@@ -31,7 +31,7 @@ from asd_core.system.typed_json import from_json, to_json
 SCHEMA = 1
 KIND = "asd_core detector"
 MANIFEST = "manifest.json"
-PAYLOAD_FILES = (STATE, SCORES)
+PAYLOAD_FILES: tuple[str, ...] = (STATE, SCORES)
 MAX_MANIFEST_BYTES = 256 * 1024
 PROMISE_CONDITION = "new recordings of the same machine, microphone and place"
 MAX_PAYLOAD_BYTES = 512 * 2**20

@@ -25,6 +25,7 @@ from asd_core.audio.kinds import only_lossless, other_kind
 from asd_core.audio.messages import MAX_WANTED_BYTES, REFUSAL_PARTS, read_exactly, read_question, write_message
 from asd_core.audio.opening import naming_refusals
 from asd_core.errors import AudioError, UsageError
+from asd_core.system.extras import install_command
 from asd_core.types import Waveform
 
 MAX_OPEN_FILES = 16
@@ -103,7 +104,7 @@ def _compressed() -> ModuleType:
         from asd_core.audio import compressed
     except ImportError as error:
         what = "the package av, which decodes this kind of file, cannot be loaded"
-        raise AudioError("decode", what, cure="install it", command="python -m pip install av") from error
+        raise AudioError("decode", what, cure="install it", command=install_command("formats")) from error
     return compressed
 
 

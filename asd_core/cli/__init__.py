@@ -1,4 +1,4 @@
-"""The command line: arguments in, one call of the package, lines and exit code out. `python -m asd_core --help`.
+"""The command line: arguments in, one call of the package, lines and exit code out. `asd --help`.
 
 Exit codes: 0 done; 1 unexpected; 2 usage, or nothing could be done; 3 done, but some clips were refused (listed);
 4 busy; 130 interrupted. Progress goes to standard error, results to standard output.
@@ -13,7 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from asd_core import __version__
 from asd_core.cli import bench_files, checking, converting, dcase_files, exporting, judging, scoring, training
+from asd_core.cli.completion import COMMAND, SHELLS, PrintCompletion
 from asd_core.cli.options import check_place, use_vggish
 from asd_core.cli.outcome import BUSY, INTERRUPTED, USAGE, Interrupted, write_json
 from asd_core.errors import AsdError, BusyError
@@ -63,9 +65,12 @@ def _place_and_reason(error: OSError) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m asd_core",
+        prog=COMMAND if Path(sys.argv[0]).stem == COMMAND else "python -m asd_core",
         description="Detect anomalous machine sound with detectors that know only normal sound.",
     )
+    parser.add_argument("--version", action="version", version=f"{COMMAND} {__version__}")
+    text = "print the completion script of a shell; README says where it goes"
+    parser.add_argument("--print-completion", action=PrintCompletion, choices=SHELLS, help=text)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in (bench_files, training, judging, scoring, dcase_files, exporting, converting, checking):
         module.add(commands)

@@ -17,6 +17,7 @@ from asd_core.errors import AudioError, UsageError
 from asd_core.features import cache as feature_cache
 from asd_core.features.encoders.vggish import cached_hub_folder
 from asd_core.system.disk import existing_folder, free_bytes
+from asd_core.system.extras import EXTRAS, PURPOSES, install_command, missing_modules
 from asd_core.system.places import data_dir, vggish_dir
 from asd_core.types import SR
 
@@ -25,17 +26,16 @@ _FLOORS = {"streamlit": (1, 54), "torch": (2, 10)}
 _REQUIRED = (
     "numpy",
     "scipy",
-    "numba",
     "scikit-learn",
+    "threadpoolctl",
     "soundfile",
     "soxr",
-    "av",
     "safetensors",
-    "torch",
-    "streamlit",
-    "plotly",
-    "altair",
+    "onnx",
+    "onnxruntime",
+    "shtab",
 )
+"""The core's packages; `extras` lists the others."""
 _IMA_FMT = struct.pack("<HHIIHHHH", 0x11, 1, 8000, 4000, 256, 4, 2, 505)
 _IMA_SILENCE = struct.pack("<4sI4s4sI20s4sI", b"RIFF", 4132, b"WAVE", b"fmt ", 20, _IMA_FMT, b"data", 4096) + bytes(
     4096
@@ -64,18 +64,35 @@ def checks() -> list[Check]:
     python = Check(
         "python", (3, 11) <= sys.version_info[:2] < (3, 14), True, f"{sys.version.split()[0]}, wanted 3.11-3.13"
     )
-    found = [python, *[_package(name) for name in _REQUIRED], _data_dir(), _feature_cache(), _vggish()]
+    found = [python, *[_package(name) for name in _REQUIRED], *_extras(), _data_dir(), _feature_cache(), _vggish()]
     return [*found, *_protections(), _decoder(), _formats()]
 
 
 def _package(name: str) -> Check:
     try:
-        found = version(name)
+        return Check(name, True, True, version(name))
     except PackageNotFoundError:
-        return Check(name, False, True, "not installed: pip install -r requirements.txt")
-    floor = _FLOORS.get(name)
-    if floor is None:
-        return Check(name, True, True, found)
+        return Check(name, False, True, "not installed: pip install asd_core")
+
+
+def _extras() -> list[Check]:
+    """Which extras are there; where one of their packages has known holes in older versions, its version as well."""
+    return [
+        *map(_extra, EXTRAS),
+        *[_version(name, floor) for name, floor in _FLOORS.items() if not missing_modules([name])],
+    ]
+
+
+def _extra(extra: str) -> Check:
+    name, purpose = f"extra {extra}", PURPOSES[extra]
+    if missing := missing_modules(EXTRAS[extra]):
+        absent = ", ".join(EXTRAS[extra][module] for module in missing)
+        return Check(name, False, False, f"{purpose}; missing {absent}: {install_command(extra)}")
+    return Check(name, True, False, purpose)
+
+
+def _version(name: str, floor: tuple[int, int]) -> Check:
+    found = version(name)
     return Check(name, reaches(found, floor), True, f"{found}, wanted {'.'.join(map(str, floor))} or newer")
 
 
@@ -118,11 +135,8 @@ def _feature_cache() -> Check:
 
 
 def _vggish() -> Check:
-    packages = [
-        name for name in ("tensorflow", "tensorflow_hub", "tf_keras", "pkg_resources") if find_spec(name) is None
-    ]
-    if packages:
-        return Check("VGGish", False, False, f"missing packages: {', '.join(packages)}")
+    if missing := missing_modules(EXTRAS["vggish"]):
+        return Check("VGGish", False, False, f"missing packages: {', '.join(missing)}")
     try:
         folder = vggish_dir() or cached_hub_folder()
     except UsageError as error:

@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from asd_core.formats import TRAINED_ON_SIMULATED, display_name
 
 if TYPE_CHECKING:
-    from asd_core.data.folders import Skipped
-
-if TYPE_CHECKING:
     from asd_core.data.data_set import LabelRow
     from asd_core.data.folders import Skipped
 

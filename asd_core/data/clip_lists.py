@@ -23,6 +23,7 @@ from asd_core.audio.reading import MAX_FILE_BYTES, decode_waveform
 from asd_core.data.folders import Listing, Skipped, list_files, skipped_tables, where_to_look
 from asd_core.errors import AudioError, UsageError
 from asd_core.formats import cell_text, separator_of
+from asd_core.system.extras import require
 from asd_core.types import Waveform
 
 LIST_SUFFIXES = (".csv", ".parquet")
@@ -183,6 +184,7 @@ def allowed_stores() -> tuple[str, ...]:
 
 def _opened_store(url: str) -> tuple[Any, str]:
     """File system of a URL and the path in it."""
+    require("cluster", "fsspec", task="reading object stores")
     import fsspec
 
     try:
@@ -311,6 +313,7 @@ def _separator(stream: TextIO) -> str:
 
 def _parquet_column(path: Path) -> Iterator[Any]:
     """Yield the names in a Parquet file; texts that occur often stay one text."""
+    require("cluster", "pyarrow", task="reading Parquet")
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -244,6 +244,17 @@ class Detector(ABC):
         """What is to be known of the last fit, as `code: text`; empty for most detectors."""
         return ()
 
+    @classmethod
+    def require_packages(cls) -> None:
+        """Check that the packages that `fit` needs are installed; most detectors need none beyond the package's own.
+
+        Raises
+        ------
+        MissingExtraError
+            They come with an extra that is not installed.
+        """
+        return
+
     @property
     def trained_on(self) -> str:
         """Where the last fit computed: `cpu`, or what a network found beside it."""
@@ -280,7 +291,10 @@ class Detector(ABC):
             Too few distinct clips, clips too short, or features that never change.
         TrainingStopped
             `should_stop` returned True.
+        MissingExtraError
+            See `require_packages`; the earlier fit is kept.
         """
+        self.require_packages()
         self._forget()
         distinct = len({clip.digest or hashlib.sha256(clip.samples.tobytes()).hexdigest() for clip in clips})
         if distinct < MIN_TRAINING_CLIPS:

@@ -44,6 +44,7 @@ from asd_core.errors import InputError, TrainingStopped, UsageError
 from asd_core.features.graphs import add_log_mel
 from asd_core.features.log_mel import HOP_LENGTH, N_MELS, frame_times_s, log_mel_frames, mel_band_centres_hz
 from asd_core.system.devices import CPU, DEVICES, chosen_device
+from asd_core.system.extras import require
 from asd_core.system.onnx_graphs import Graph, session
 from asd_core.system.threads import one_blas_thread, torch_threads
 from asd_core.types import AnomalyMap, Float32Array, FloatArray, MapUnit, Waveform
@@ -120,6 +121,11 @@ class NetworkDetector(Detector):
         if self.device not in DEVICES:
             raise UsageError(f"device must be one of {', '.join(DEVICES)}; got {self.device!r}")
         self._plan()
+
+    @classmethod
+    def require_packages(cls) -> None:
+        """Check that torch is installed."""
+        require("train", task="training")
 
     @property
     def min_samples(self) -> int:

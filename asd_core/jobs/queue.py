@@ -22,7 +22,8 @@ from asd_core.data.data_set import slug
 from asd_core.detectors import detector_class
 from asd_core.errors import AsdError, BusyError, UsageError
 from asd_core.jobs.chores import Chore
-from asd_core.jobs.listing import active_jobs, list_chores
+from asd_core.jobs.listing import active_jobs, list_chores, note_ended
+from asd_core.jobs.pruning import limits, prune
 from asd_core.jobs.run import BUSY, HEARTBEAT_LIMIT_S, USAGE, check_free_disk, run, slot
 from asd_core.jobs.table import (
     LANES,
@@ -36,6 +37,7 @@ from asd_core.jobs.table import (
     read_job,
     running,
     runs_dir,
+    set_aside,
     slot_path,
     table,
     write_status,
@@ -55,23 +57,27 @@ _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
 def submit(request: TrainingRequest) -> Job:
-    """Put a training in the queue, and start it if nothing else trains.
+    """Put a training in the queue, and start it if nothing else trains; old runs are removed (`pruning`).
 
     Raises
     ------
     UsageError
-        An unknown detector, preset or setting, more than one thread, or too little room on the disk.
+        An unknown detector, preset or setting, more than one thread, too little room on the disk, or limits of runs
+        that are not numbers.
     BusyError
         The queue is full, or the same detector is already queued or running for these clips.
     """
     request = _checked_request(request)
     check_free_disk(request)
+    kept = limits()
     with table():
         _check_room(request)
         folder = make_run(request)
     event("training asked for", job=folder.name, detector=request.detector, data=str(request.data))
     with contextlib.suppress(BusyError):  # it is queued: the next look starts it
         clear_dead_jobs()
+    with contextlib.suppress(BusyError):  # the next training that is asked for removes them
+        prune(kept)
     return read_job(folder)
 
 
@@ -91,7 +97,7 @@ def start(chore: Chore) -> Job:
         if any(job.is_active for job in before):
             raise BusyError("another data set is being made; wait for it or stop it")
         folder = make_run(chore)
-        doomed = [_set_aside(job) for job in before]
+        doomed = [set_aside(job) for job in before]
     for each in doomed:
         remove_tree(each)
     event("chore asked for", job=folder.name, kind=chore.kind, data_set=chore.name)
@@ -150,13 +156,8 @@ def delete(job: Job) -> None:
         job = read_job(job.folder)
         if job.is_active:
             raise UsageError(f"{job.name} is {job.state}: cancel it first")
-        doomed = _set_aside(job)
+        doomed = set_aside(job)
     remove_tree(doomed)
-
-
-def _set_aside(job: Job) -> Path:
-    """Remove a run folder from the table at once: removing what it holds may take longer."""
-    return job.folder.rename(job.folder.with_name(f".tmp-{job.name}"))
 
 
 def clear_dead_jobs() -> list[Job]:
@@ -180,6 +181,7 @@ def clear_dead_jobs() -> list[Job]:
         return active_jobs()
     with table():
         active = active_jobs()
+        note_ended()
         for lane in LANES:
             jobs = [job for job in active if job.lane == lane]
             if not any(_still_runs(job) for job in jobs):

@@ -6,6 +6,7 @@
         .lock                               held briefly by any process that changes the table
         .slot                               held by the process that trains, until it ends
         .slot-chores                        held by the process of a chore, until it ends
+        .ended                              which jobs have ended (`listing`)
         20260131T120000000000Z-1a2b3c4d/
             job.json                        what to do
             status.json                     state, process, heartbeat, reason, model; replaced as a whole
@@ -51,6 +52,7 @@ MAX_JSON_BYTES = 256 * 1024
 MAX_PROGRESS_BYTES = 8 * 2**20
 JOB, STATUS, PROGRESS, STEP, LOG = "job.json", "status.json", "progress.jsonl", "step.json", "log.txt"
 HEADER: Mapping[str, Any] = {"schema": 1, "command": TRAIN}
+_ASIDE = ".tmp-"
 _MOMENT = "%Y%m%dT%H%M%S%fZ"
 RUN_NAME = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 
@@ -132,12 +134,15 @@ class Job:
         The training; None for a chore and where `job.json` is damaged.
     chore
         None for a training and where `job.json` is damaged.
+    is_damaged
+        Whether one of its files could not be read: then nobody knows what it did.
     """
 
     folder: Path
     request: TrainingRequest | None
     status: Status
     chore: Chore | None = None
+    is_damaged: bool = False
 
     @property
     def name(self) -> str:
@@ -170,6 +175,25 @@ def runs_dir() -> Path:
     return (data_dir() / "runs").resolve()
 
 
+def run_names() -> list[str]:
+    """Names of the run folders, newest first; nothing in them is opened."""
+    try:
+        with os.scandir(runs_dir()) as entries:
+            found = [each.name for each in entries if RUN_NAME.fullmatch(each.name) and _is_folder(each)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(found, reverse=True)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
+
+
+def first_name_at(moment: datetime) -> str:
+    """Run folders of jobs that were submitted before this moment (UTC) have a name that sorts before this one."""
+    return f"{moment:{_MOMENT}}"
+
+
 def slot_path(lane: str) -> Path:
     """Lock that a job of this lane holds while it runs."""
     return runs_dir() / LANES[lane]
@@ -187,14 +211,16 @@ def read_job(run_dir: Path) -> Job:
     try:
         request = parse_request(_read_json(folder / JOB))
     except ValueError as error:
-        return Job(folder, None, Status("failed", error=f"{JOB} is damaged: {error}"))
+        return Job(folder, None, Status("failed", error=f"{JOB} is damaged: {error}"), is_damaged=True)
+    is_damaged = False
     try:
         status = Status.from_json(_read_json(folder / STATUS))
     except ValueError as error:
         status = Status("lost", error=f"{STATUS} is damaged: {error}", command=command_of(request))
+        is_damaged = True
     if isinstance(request, TrainingRequest):
-        return Job(folder, request, status)
-    return Job(folder, None, status, request)
+        return Job(folder, request, status, is_damaged=is_damaged)
+    return Job(folder, None, status, request, is_damaged)
 
 
 def step(job: Job) -> Step:
@@ -241,7 +267,7 @@ def make_run(request: TrainingRequest | Chore) -> Path:
     except ValueError as error:
         raise UsageError("a setting must be finite, got NaN or Infinity") from error
     name = f"{_next_moment():{_MOMENT}}-{secrets.token_hex(4)}"
-    staged = runs_dir() / f".tmp-{name}"
+    staged = runs_dir() / f"{_ASIDE}{name}"
     staged.mkdir()
     replace_file(staged / JOB, text)
     write_status(staged, Status("queued", command=command_of(request)))
@@ -251,7 +277,7 @@ def make_run(request: TrainingRequest | Chore) -> Path:
 def _next_moment() -> datetime:
     """Now, or just after the newest job where the clock has been set back since: jobs are told apart by their order."""
     now = datetime.now(UTC)
-    newest = max((path.name for path in runs_dir().iterdir() if RUN_NAME.fullmatch(path.name)), default="")
+    newest = next(iter(run_names()), "")
     with contextlib.suppress(ValueError, OverflowError):  # none, or a folder that was named by hand
         return max(now, _moment(newest) + timedelta(microseconds=1))
     return now
@@ -281,6 +307,16 @@ def running(pid: int, *, command: str = TRAIN, token: str | None = None) -> Stat
 def ended(status: Status, state: str, error: str) -> Status:
     """Status of a job that ended without a result."""
     return replace(status, state=state, error=error, ended_at=utc_now("milliseconds"))
+
+
+def set_aside(job: Job) -> Path:
+    """Remove a run folder from the table at once, with `table` held: removing what it holds may take longer."""
+    return job.folder.rename(job.folder.with_name(f"{_ASIDE}{job.name}"))
+
+
+def folders_aside() -> list[Path]:
+    """Run folders that were set aside, or were never finished; call it with `table` held, so that nobody makes one."""
+    return [path for path in runs_dir().glob(f"{_ASIDE}*") if RUN_NAME.fullmatch(path.name.removeprefix(_ASIDE))]
 
 
 def checked_folder(run_dir: Path) -> Path:

@@ -298,9 +298,9 @@ def parse_json(text: str | bytes, **options: Any) -> Any:
     level = _containers([content])
     for _ in range(MAX_JSON_DEPTH):
         level = [child for each in level for child in _containers(each)]
-    if level:
-        raise _too_deep()
-    return content
+        if not level:
+            return content
+    raise _too_deep()
 
 
 def _containers(parent: Any) -> list[Any]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+
+class DataclassInstance(Protocol):
+    """A value of any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
 
 T = TypeVar("T", bound="DataclassInstance")
 _SCALARS = (int, float, str, bool)
@@ -85,6 +89,8 @@ def _types(hint: Any) -> tuple[type, ...]:
 
 def _read_any(name: str, hint: Any, value: object) -> object:
     """Read by the first member of a union that takes the value."""
+    if value is None and NoneType in get_args(hint):
+        return None
     refusals = []
     for member in get_args(hint):
         try:

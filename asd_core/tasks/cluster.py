@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from asd_core.errors import UsageError
+from asd_core.system.extras import require
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -37,8 +38,9 @@ def dask_client(cluster: str | None, workers: int) -> Iterator[Client]:
     Raises
     ------
     UsageError
-        No scheduler, or none with a worker, answers within `CONNECT_S` seconds.
+        Dask is not installed; no scheduler, or none with a worker, answers within `CONNECT_S` seconds.
     """
+    require("cluster", "dask", "distributed", task="scoring in parts")
     if cluster is not None:
         with _connected(cluster) as client:
             yield client

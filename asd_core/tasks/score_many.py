@@ -30,6 +30,7 @@ from asd_core.artifacts.store import open_artifact
 from asd_core.data.clip_lists import expand, locate
 from asd_core.data.folders import Skipped
 from asd_core.errors import ArtifactError, UsageError
+from asd_core.system.extras import require
 from asd_core.system.files import replace_file
 from asd_core.system.locks import hold
 from asd_core.system.packages import installed_versions
@@ -124,11 +125,14 @@ def score_to(
     ------
     UsageError
         No clips; a folder of another run; no scheduler or worker in reach, or one that sees other folders.
+    MissingExtraError
+        Dask, fsspec or PyArrow is not installed.
     ArtifactError, EncoderUnavailableError
         A model that cannot be loaded.
     BusyError
         Another process writes to the folder.
     """
+    require("cluster", task="scoring in parts")
     _check_options(cluster, workers, part_size)
     named = expand(paths)
     clips = named.names

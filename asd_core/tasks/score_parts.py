@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from asd_core.errors import UsageError
 from asd_core.formats import PLAIN, CsvStyle
+from asd_core.system.extras import require
 from asd_core.tasks.score import ScoreRow, format_score_csv
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def read_rows(folder: Path, files: Iterable[str], *, simulated: Mapping[str, boo
     UsageError
         A part is missing or damaged.
     """
+    require("cluster", "pyarrow", task="reading Parquet")
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -15,6 +15,7 @@ from asd_core.system.disk import (
     set_aside,
 )
 from asd_core.system.places import TFHUB_CACHE_NAME, benches_dir, data_dir
+from asd_core.tasks.train import CHECKPOINT
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def caches(out: Path) -> tuple[Cache, ...]:
     """Caches that may be emptied: surveys, features of clips, downloaded encoder weights, interrupted work."""
     own = data_dir()
     left = [*own.glob(".*.partial-*"), *benches_dir().glob(".*.partial-*"), *own.glob(f"*/{ASIDE}*")]
-    left += [*own.glob(f"{ASIDE}*"), *out.glob("*/*/*/.checkpoint-*"), *out.glob(f"*/*/*/{ASIDE}*")]
+    left += [*own.glob(f"{ASIDE}*"), *out.glob(f"*/*/*/{CHECKPOINT}*"), *out.glob(f"*/*/*/{ASIDE}*")]
     return (
         Cache(
             "surveys", "Reports on data sets and sweeps (made again when asked for)", (own / "surveys", own / "sweeps")

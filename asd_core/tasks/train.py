@@ -62,6 +62,8 @@ GENERAL_WARNINGS = (
     "shared_recordings: ",
     "subsample: ",
 )
+CHECKPOINT = ".checkpoint-"
+"""Start of the names of files in a detector's folder from which a training that was cut short goes on."""
 MAX_CLIP_WARNINGS = 50
 """A manifest has a size limit: warnings about further clips are counted, not kept."""
 
@@ -157,7 +159,7 @@ def train(
     Raises
     ------
     UsageError
-        Unknown detector, preset or setting; a data set without normal training clips.
+        Unknown detector, preset or setting; a data set without normal training clips; packages that are not installed.
     InputError
         Too few clips, or features or scores that never change.
     BusyError
@@ -166,6 +168,7 @@ def train(
         `should_stop` returned True; `resume` continues from the last finished epoch.
     """
     kind = detector_class(request.detector)
+    kind.require_packages()  # before all clips are read
     settings = {"seed": request.seed, "threads": request.threads, **(request.settings or {})}
     detector = kind.from_preset(request.preset, **settings)
     if detector.seed < 0 or detector.threads < 1:
@@ -402,7 +405,7 @@ def _checkpoint(folder: Path, detector: Detector, channel: int | None, digests: 
     """One file per detector, settings and split: training resumes only from its own epochs, on whatever device."""
     settings = sorted((name, value) for name, value in settings_json(detector).items() if name != "device")
     parts = [detector.name, repr(settings), str(channel), *digests]
-    return CheckpointFile(folder / f".checkpoint-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
+    return CheckpointFile(folder / f"{CHECKPOINT}{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}")
 
 
 def _training_record(history: Sequence[Progress], seconds: float, device: str) -> TrainingRecord:

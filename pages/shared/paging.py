@@ -8,20 +8,22 @@ PAGE_ROWS = 500
 """Rows of a table that are sent at once."""
 
 
-def page_start(n_rows: int, *, key: str) -> int:
+def page_start(n_rows: int, *, key: str, page_rows: int = PAGE_ROWS) -> int:
     """Let the reader choose a page where there are several; return its first row.
 
     Parameters
     ----------
     key
         Key of the number's widget; a page beyond the end is replaced by the last one.
+    page_rows
+        Rows of a page.
     """
-    n_pages = max(1, -(-n_rows // PAGE_ROWS))
+    n_pages = max(1, -(-n_rows // page_rows))
     if n_pages == 1:
         return 0
     st.session_state[key] = min(max(int(st.session_state.get(key, 1)), 1), n_pages)
     page = st.number_input(
-        f"Page 1 to {n_pages:,} ({PAGE_ROWS} of {n_rows:,} rows each)",
+        f"Page 1 to {n_pages:,} ({page_rows} of {n_rows:,} rows each)",
         1,
         n_pages,
         step=1,
@@ -29,4 +31,4 @@ def page_start(n_rows: int, *, key: str) -> int:
         persist_state="session",
         width=320,
     )
-    return (int(page) - 1) * PAGE_ROWS
+    return (int(page) - 1) * page_rows

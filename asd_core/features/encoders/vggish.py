@@ -21,6 +21,7 @@ import numpy as np
 from asd_core.errors import EncoderUnavailableError
 from asd_core.features.encoders.contract import Encoder, EncoderIdentity, WeightFile
 from asd_core.features.encoders.weights import check_record, record_first_use, weight_files, weights_digest
+from asd_core.system.extras import install_command
 from asd_core.system.places import TFHUB_CACHE_NAME, data_dir
 from asd_core.types import SR, Float32Array, FloatArray
 
@@ -191,8 +192,8 @@ def _tensorflow_error() -> type[Exception]:
 
 def _missing_package(error: ImportError) -> EncoderUnavailableError:
     return EncoderUnavailableError(
-        f"VGGish needs tensorflow, tensorflow-hub, tf-keras and setuptools < 81 ({_first_line(error)}); "
-        "install requirements.txt, or use the encoder logmel_stats"
+        f"VGGish needs tensorflow, tensorflow-hub, tf-keras and setuptools < 81 ({_first_line(error)}): "
+        f"{install_command('vggish')}, or use the encoder logmel_stats"
     )
 
 

@@ -26,6 +26,9 @@ from pages.parts.data.table import tree_bytes
 from pages.shared.data_sets import known_sets
 from pages.shared.frame import PROJECT
 
+MAX_RUNS = 100
+"""Of the newest that are listed: older ones are few kilobytes each, and are removed by themselves (`jobs.pruning`)."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -101,6 +104,8 @@ def storage() -> None:
             "An unlisted folder holds clips that belong to no data set of the table: making or downloading it was cut "
             "short, or a new table was begun."
         )
+    if len(list_jobs()) > MAX_RUNS:
+        st.caption(f"Of the finished runs, those among the {MAX_RUNS} newest are listed; Train shows all of them.")
     table = pd.DataFrame(
         {
             "What": [item.kind for item in items],
@@ -141,7 +146,7 @@ def _items() -> list[Item]:
     ]
     runs = [
         Item("finished run", _run_name(job), folder_bytes(job.folder), partial(delete, job))
-        for job in list_jobs()
+        for job in list_jobs()[:MAX_RUNS]
         if not job.is_active
     ]
     emptied = [

@@ -14,7 +14,7 @@ from asd_core.evaluation.uncertainty import estimate_of, interval_text
 from asd_core.formats import MISSING, TRAINED_ON_SIMULATED, area_text, display_name, score_text, seconds_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
-from asd_core.jobs.listing import list_jobs
+from asd_core.jobs.listing import Jobs, list_jobs
 from asd_core.jobs.table import Job
 from asd_core.system.devices import CPU
 from asd_core.tasks.train import TrainingRequest
@@ -22,6 +22,7 @@ from pages.parts.train.live import job_title, loss_figure
 from pages.shared.cache import summary
 from pages.shared.cards import calibration_marks, promise_text, threshold_origin
 from pages.shared.choices import choose, go
+from pages.shared.paging import page_start
 from pages.shared.plain_text import shown_text, warning_text, without_options
 
 STATE_TEXTS = {
@@ -32,14 +33,20 @@ STATE_TEXTS = {
     "running": "running",
     "queued": "waiting",
 }
+RUNS_PER_PAGE = 25
+"""The files of each are opened for its line."""
+LOOK_BACK = 100
+"""Runs that are searched for one like the training that is about to be asked for."""
+PAGE = "runs_page"
 
 
 def run_history() -> None:
     """List all trainings that were started here, and show one of them."""
-    found = list_jobs()
-    if not found:
+    every = list_jobs()
+    if not every:
         st.info("Nothing has been trained from here yet.", icon=":material/info:")
         return
+    found = list(_visible(every))
     table = pd.DataFrame(
         {
             "Started (UTC)": [f"{job.submitted_at:%Y-%m-%d %H:%M}" for job in found],
@@ -51,8 +58,8 @@ def run_history() -> None:
     )
     st.dataframe(table, hide_index=True, width="stretch", key="runs", alt=f"Table of {len(found)} trainings")
     by_name = {job.name: job for job in found}
-    if again := st.session_state.pop("next_run", None):
-        st.session_state["run"] = again
+    if not by_name:
+        return
     name = choose(
         "Look at",
         by_name,
@@ -61,6 +68,18 @@ def run_history() -> None:
         help="The newest comes first.",
     )
     _details(by_name[name])
+
+
+def _visible(every: Jobs) -> Jobs:
+    """Return the runs of one page: the one that shows the run which is asked for, or that the reader turned to."""
+    again = st.session_state.pop("next_run", None)
+    if again:
+        st.session_state["run"] = again
+    asked = st.session_state.get("run") or st.query_params.get("run")
+    if asked in every.names and (again or PAGE not in st.session_state):
+        st.session_state[PAGE] = every.names.index(asked) // RUNS_PER_PAGE + 1
+    start = page_start(len(every), key=PAGE, page_rows=RUNS_PER_PAGE)
+    return every[start : start + RUNS_PER_PAGE]
 
 
 def _choice(job: Job) -> str:
@@ -87,7 +106,9 @@ def last_took_s(detector: str, preset: str) -> float | None:
             return False
         return (request.detector, request.preset) == (detector, preset)
 
-    return next((_took_s(job) for job in list_jobs() if job.state == "done" and is_alike(job.request)), None)
+    return next(
+        (_took_s(job) for job in list_jobs()[:LOOK_BACK] if job.state == "done" and is_alike(job.request)), None
+    )
 
 
 def _details(job: Job) -> None:
