@@ -17,15 +17,19 @@ import numpy as np
 import onnxruntime
 
 FOLDER = Path(__file__).resolve().parent
-DETECTOR = json.loads((FOLDER / "detector.json").read_text(encoding="utf-8"))
-THRESHOLD = DETECTOR["threshold"]["value"]
+
+
+@cache
+def detector() -> dict[str, Any]:
+    """Read detector.json, once."""
+    return dict(json.loads((FOLDER / "detector.json").read_text(encoding="utf-8")))
 
 
 @cache
 def session() -> Any:
     """Load model.onnx, once its SHA-256 is the one in detector.json; it runs on one thread."""
     model, options = (FOLDER / "model.onnx").read_bytes(), onnxruntime.SessionOptions()
-    if hashlib.sha256(model).hexdigest() != DETECTOR["files"]["model.onnx"]["sha256"]:
+    if hashlib.sha256(model).hexdigest() != detector()["files"]["model.onnx"]["sha256"]:
         raise ValueError("model.onnx is damaged: its SHA-256 is not the one in detector.json")
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -42,32 +46,34 @@ def read_wav(path: str | Path) -> Any:
             kind = (struct.unpack_from("<H", chunk, 24)[0] if tag == 0xFFFE else tag, bits, sr)
         elif name == b"data":
             sound = chunk
-    if kind not in ((1, 16, DETECTOR["sr"]), (3, 32, DETECTOR["sr"])) or n_channels <= (DETECTOR["channel"] or 0):
-        wanted = f"16-bit or 32-bit float samples at {DETECTOR['sr']} Hz, with channel {DETECTOR['channel'] or 0}"
+    if kind not in ((1, 16, detector()["sr"]), (3, 32, detector()["sr"])) or n_channels <= (detector()["channel"] or 0):
+        wanted = f"16-bit or 32-bit float samples at {detector()['sr']} Hz, with channel {detector()['channel'] or 0}"
         raise ValueError(f"{path} must be a WAV file of {wanted}")
     whole = len(sound) - len(sound) % (n_channels * bits // 8)
     values = np.frombuffer(sound[:whole], "<i2" if bits == 16 else "<f4").astype(np.float32)
     frames = (values / np.float32(32768) if bits == 16 else values).reshape(-1, n_channels)
-    return frames.mean(axis=1) if DETECTOR["channel"] is None else frames[:, DETECTOR["channel"]].copy()
+    return frames.mean(axis=1) if detector()["channel"] is None else frames[:, detector()["channel"]].copy()
 
 
 def run(samples: Any) -> dict[str, Any]:
     """Score samples (n_samples,), float32 at 16 kHz: anomaly score, verdict, map and log-mel frames."""
-    if len(samples) < DETECTOR["min_samples"] or not np.isfinite(samples).all():
-        raise ValueError(f"a clip needs {DETECTOR['min_samples']} samples or more, all of them finite")
-    anomaly_score, anomaly_map, log_mel = session().run(DETECTOR["outputs"], {"samples": samples})
-    verdict = "" if THRESHOLD is None else "anomalous" if anomaly_score >= THRESHOLD else "normal"
+    if len(samples) < detector()["min_samples"] or not np.isfinite(samples).all():
+        raise ValueError(f"a clip needs {detector()['min_samples']} samples or more, all of them finite")
+    anomaly_score, anomaly_map, log_mel = session().run(detector()["outputs"], {"samples": samples})
+    threshold = detector()["threshold"]["value"]
+    verdict = "" if threshold is None else "anomalous" if anomaly_score >= threshold else "normal"
     return {"anomaly_score": float(anomaly_score), "verdict": verdict, "map": anomaly_map, "log_mel": log_mel}
 
 
 def main(paths: list[str]) -> int:
     """Print score, threshold and verdict of each file; without files, say whether golden.wav scores as it should."""
+    limit = detector()["threshold"]["value"]
     for path in paths:
         found = run(read_wav(path))
-        print(f"{path}: score {found['anomaly_score']:.6g}, threshold {THRESHOLD}, {found['verdict']}")
+        print(f"{path}: score {found['anomaly_score']:.6g}, threshold {limit}, {found['verdict']}")
     if paths:
         return 0
-    got, wanted = run(read_wav(FOLDER / "golden.wav"))["anomaly_score"], DETECTOR["golden"]["anomaly_score"]
+    got, wanted = run(read_wav(FOLDER / "golden.wav"))["anomaly_score"], detector()["golden"]["anomaly_score"]
     same = abs(got - wanted) <= 1e-4 * abs(wanted)
     print(f"golden.wav: score {got:.9g}, expected {wanted:.9g}: {'as it should be' if same else 'WRONG'}")
     return 0 if same else 1
