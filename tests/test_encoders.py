@@ -253,7 +253,7 @@ import json, pkgutil, sys
 from pathlib import Path
 import asd_core
 for name in pkgutil.walk_packages(asd_core.__path__, "asd_core."):
-    if not name.name.endswith("__main__") and ".exported." not in name.name:  # scripts that run elsewhere
+    if not name.name.endswith("__main__"):
         __import__(name.name)
 from asd_core.tasks.evaluate import evaluate
 from asd_core.tasks.train import TrainingRequest, train
