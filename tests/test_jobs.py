@@ -731,6 +731,7 @@ SAMPLES = {
     "preset": ["paper"],
     "seed": ["7"],
     "threads": ["2"],
+    "device": ["cpu"],
     "folds": ["3"],
     "ids": ["00", "00,02"],
     "ids_from": ["folder"],

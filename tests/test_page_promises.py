@@ -115,9 +115,11 @@ def made(artifact: Artifact, threshold: Threshold, calibration: CalibrationSumma
     return replace(artifact, manifest=replace(artifact.manifest, threshold=threshold, calibration=calibration))
 
 
-def test_a_card_of_the_overview_shows_the_promise_and_marks_what_is_provisional_or_old(artifact):
+def test_a_card_of_the_overview_shows_the_promise_and_marks_what_is_provisional_or_old(artifact, monkeypatch):
+    monkeypatch.setattr(overview_cards, "summary", lambda _: SUMMARY)
+
     def card(*state) -> AppTest:
-        return drawn(lambda: overview_cards.detector_cards([(made(artifact, *state), SUMMARY)]))
+        return drawn(lambda: overview_cards.detector_cards([made(artifact, *state)]))
 
     app = card(CONFORMAL)
     (caption,) = [each for each in app.caption if "At most 10 %" in each.value]
