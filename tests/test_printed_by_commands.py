@@ -158,7 +158,7 @@ def test_how_long_all_epochs_take_is_printed_before_the_first(capsys):
 
 def test_training_ends_with_counts_of_fitted_and_held_out_clips_time_and_threshold(tmp_path, monkeypatch, capsys):
     report = {"title": "A", "n_train": 96, "n_heldout": 24, "seconds": 7.26, "threshold": {"value": 0.004321}}
-    report |= {"refused": [], "simulated": True, "data_simulated": True, "model": "m"}
+    report |= {"refused": [], "simulated": True, "data_simulated": True, "model": "m", "device": "cpu"}
     manifest = SimpleNamespace(calibration=CALIBRATION, threshold=THRESHOLD, promise="")
     understood = {"labels": (LabelRow("folder ok", "normal", "train", 120, 13),), "skipped": Skipped()}
     artifact = SimpleNamespace(manifest=manifest)
@@ -329,7 +329,7 @@ def test_doctor_says_how_much_of_the_feature_cache_is_used(monkeypatch):
 def test_doctor_takes_a_package_at_its_oldest_version_and_none_older(monkeypatch):
     for found, ok in (("2.10.0", True), ("2.11.1+cpu", True), ("2.9.1", False), ("10.0", True)):
         monkeypatch.setattr("asd_core.cli.doctor.version", lambda _, found=found: found)
-        assert doctor._package("torch").ok is ok
+        assert doctor._version("torch", doctor._FLOORS["torch"]).ok is ok
 
 
 @pytest.mark.parametrize(("n_refused", "code"), [(0, 0), (2, 3)])

@@ -28,7 +28,7 @@ from asd_core.detectors.contract import Detector
 from asd_core.errors import ArtifactError, FileError, UsageError
 from asd_core.evaluation.operating import verdict
 from asd_core.features.log_mel import VGGISH_BANDS, VGGISH_MIN_SAMPLES, log_mel, vggish_patches
-from asd_core.system.files import read_regular
+from asd_core.system.files import parse_json, read_regular
 from asd_core.system.packages import installed_versions
 from asd_core.system.typed_json import to_json
 from asd_core.tasks.environments import FromWhere, last_line, make_environment, run_in
@@ -287,7 +287,7 @@ def _description_faults(exported: _Exported) -> list[str]:
     """What `detector.json` says otherwise than the version."""
     artifact, detector = exported.artifact, exported.detector
     quiet = Waveform(np.zeros(max(2 * SR, 4 * detector.min_samples), dtype=np.float32))
-    wanted = json.loads(json.dumps(describe(artifact, detector, detector.anomaly_map(quiet))))
+    wanted = parse_json(json.dumps(describe(artifact, detector, detector.anomaly_map(quiet))))
     got = exported.description
     return [
         f"{DETECTOR} has another {key} than {artifact.version}: {_short(got.get(key))}, not {_short(value)}"
@@ -344,7 +344,7 @@ def _run(exported: _Exported, seed: int, made: FromWhere) -> tuple[Environment, 
             run_in(inside, runner, exported.folder.resolve(), clips, out, limit_s=RUN_S)
         except subprocess.SubprocessError as error:
             return Environment(made, "", {}, why), [], [f"the folder's scorer failed: {last_line(error)}"]
-        told = json.loads((out / "environment.json").read_text(encoding="utf-8"))
+        told = parse_json((out / "environment.json").read_bytes())
         checks, faults = [], []
         for path in sorted(clips.glob("*.wav")):
             check, wrong = _compare(path, _found(out / f"{path.stem}.npz"), exported)
