@@ -716,7 +716,7 @@ def test_a_version_that_was_replaced_is_found_and_called_outdated(own_model, few
 def test_a_detector_that_has_moved_is_named_by_an_option(own_model, few_clips, tmp_path):
     export_onnx(own_model, tmp_path / "folder")
     moved = own_model.rename(tmp_path / "moved")
-    with pytest.raises(UsageError, match="name it by --model"):
+    with pytest.raises(UsageError, match=r"name it \(--model\)"):
         verified(tmp_path / "folder")
     assert verified(tmp_path / "folder", model=moved).faults == ()
 

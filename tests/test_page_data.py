@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from asd_core.audio.reading import encode_wav
 from asd_core.data import library
+from asd_core.data.simulated.writing import write_simulated
 from asd_core.data.table import read_library
 from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.jobs import queue as jobs
@@ -185,6 +186,7 @@ def test_a_damaged_file_of_names_is_said(page, home):
 def test_a_full_disk_says_so_before_the_embedded_clips_are_made(page, monkeypatch):
     real = shutil.disk_usage
     monkeypatch.setattr(shutil, "disk_usage", lambda place: real(place)._replace(free=MIN_FREE_BYTES))
+    monkeypatch.setattr("asd_core.data.simulated.bench.write_simulated", write_simulated)  # not a copy kept for tests
     monkeypatch.setattr("asd_core.data.simulated.bench.render_clip", lambda *_, **__: pytest.fail("it was rendered"))
     app = page("sets", data_set="simulated-small")
     assert not app.exception

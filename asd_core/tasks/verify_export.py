@@ -255,7 +255,7 @@ def _origin(description: Mapping[str, Any], model: Path | None) -> tuple[Artifac
         artifact = open_artifact(named)
     except ArtifactError as error:
         if model is None:
-            raise UsageError(f"the detector it was made from cannot be opened; name it by --model ({error})") from error
+            raise UsageError(f"the detector it was made from cannot be opened; name it (--model): {error}") from error
         raise
     if artifact.version != version and _VERSION.fullmatch(version) and (artifact.folder.parent / version).is_dir():
         artifact = open_artifact(artifact.folder.parent / version)
