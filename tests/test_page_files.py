@@ -138,7 +138,7 @@ ASSEMBLED = {
     "refusals.py: python -m asd_core convert {file} --to converted",
     "refusals.py: python -m asd_core score {file} --segment 10 --model MODEL",
     "export_onnx.py: x is generated sound; x holds its score and x its map, as asd_core computed them. "
-    "`python -m asd_core export --verify DIR` compares the folder with the detector it was made from.",  # of a text file
+    "`python -m asd_core export --verify DIR` compares the folder with the detector it was made from.",  # in a file
     "run.py: --slot must be an open descriptor of x",  # between this program's own processes
 }
 
