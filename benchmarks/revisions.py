@@ -25,7 +25,6 @@ import sys, time
 from pathlib import Path
 from asd_core.artifacts.store import open_artifact
 from asd_core.audio.reading import read_waveform
-from asd_core.features.log_mel import log_mel
 detector = open_artifact(Path(sys.argv[1])).detector()
 frames = detector.scaled_frames(read_waveform(sys.argv[2]))
 times = []
