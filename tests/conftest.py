@@ -93,7 +93,7 @@ def pytest_collection_finish():
 
 
 def keep_buttons():
-    """Let AppTest treat pages as `st.navigation` has them: its runs begin as if there were none, and clicks are lost."""
+    """Let AppTest treat pages as `st.navigation` has them: else the first click of each run is lost."""
     from streamlit.runtime.pages_manager import PagesManager
 
     made = PagesManager.__init__
