@@ -42,7 +42,7 @@ def _seconds(folders: Iterable[Path], preset: str) -> Iterable[float]:
 
 
 def updates_of(detector: str, preset: str) -> int | None:
-    """Return how often a preset updates a network's weights; None where that depends on the clips, or has no meaning."""
+    """Return how often a preset updates a network's weights; None where that depends on the clips or means nothing."""
     chosen = detector_class(detector).from_preset(preset)
     if not isinstance(chosen, NetworkDetector) or not chosen.windows_per_epoch:
         return None

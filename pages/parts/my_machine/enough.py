@@ -13,8 +13,8 @@ from asd_core.evaluation.daily import lowest_promise
 from asd_core.evaluation.thresholds import DEFAULT_RULE, n_needed
 from asd_core.formats import counted
 from asd_core.tasks.calibrate import MIN_TRAINING_CLIPS
-from pages.parts.my_machine.ways import next_button, step_button
 from pages.parts.my_machine.subject import Subject
+from pages.parts.my_machine.ways import next_button, step_button
 from pages.shared.data_sets import tree_stamp
 from pages.shared.keys import HASHES, StampedSet
 

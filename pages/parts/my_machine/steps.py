@@ -14,6 +14,7 @@ from asd_core.reports.plots import DETECTOR_SHORT_NAMES
 from asd_core.tasks.calibrate import MIN_TRAINING_CLIPS
 from pages.parts.my_machine.enough import enough_line
 from pages.parts.my_machine.subject import Subject
+from pages.parts.my_machine.ways import open_step
 from pages.shared.choices import keep, link
 from pages.shared.frame import first_screen
 
@@ -95,7 +96,7 @@ def draw_steps(subject: Subject, bodies: Mapping[str, Callable[[Subject], None]]
     """Draw the list, with the body of the step that is open below its line."""
     steps = steps_of(subject)
     opened = _opened(steps)
-    with first_screen():
+    with first_screen(), st.container(gap=None):
         for step in steps:
             _line(step, is_open=step.name == opened)
     number = [step.name for step in steps].index(opened) + 1
@@ -124,8 +125,3 @@ def _line(step: Step, *, is_open: bool) -> None:
             args=(step.name,),
         )
         st.caption(f"{STATE_WORDS[step.state]} · {step.line}", width="content")
-
-
-def open_step(name: str) -> None:
-    """Open a step in the next run of the page."""
-    st.session_state["step"] = name

@@ -97,12 +97,13 @@ class Subject:
 def choose_subject(chosen: Chosen) -> Subject:
     """Say which machine the page is about, and let the user begin a new one, go on with another, or delete it."""
     found = find_machine(chosen.data_set, chosen.machine) if chosen.data_set else None
-    is_own = found is not None and not found[0].embedded
-    if is_own and not st.session_state.get(NEW):
-        subject = Subject(chosen, chosen.data_set, *found, artifacts(chosen)[0])
-        _header(subject)
-        return subject
-    return _new_subject(chosen, can_go_back=is_own)
+    if found is None or found[0].embedded:
+        return _new_subject(chosen, can_go_back=False)
+    if st.session_state.get(NEW):
+        return _new_subject(chosen, can_go_back=True)
+    subject = Subject(chosen, chosen.data_set, *found, artifacts(chosen)[0])
+    _header(subject)
+    return subject
 
 
 def _header(subject: Subject) -> None:
@@ -143,7 +144,9 @@ def _new_subject(chosen: Chosen, *, can_go_back: bool) -> Subject:
             _go_on(own)
     made = checked_name(name or proposed_name())
     if read_library().find(made) is not None:
-        raise DataSetError(f"{made} is the name of a machine that is here already: choose another name, or go on with it")
+        raise DataSetError(
+            f"{made} is the name of a machine that is here already: choose another name, or go on with it"
+        )
     return Subject(chosen, made)
 
 

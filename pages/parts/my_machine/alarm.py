@@ -1,0 +1,146 @@
+"""Step 4: the false-alarm rate in daily words, what the clips can promise, and saving it for all active detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from asd_core.artifacts.manifest import PROMISE_CONDITION
+from asd_core.artifacts.store import Artifact
+from asd_core.artifacts.versions import save_threshold, writable_folder
+from asd_core.evaluation.daily import can_promise, false_alarms_per_day, false_alarms_text, lowest_promise
+from asd_core.evaluation.metrics import confusion_at
+from asd_core.evaluation.thresholds import DEFAULT_RULE, Threshold, n_needed
+from asd_core.formats import counted, rate_text
+from asd_core.monitoring.alarms import AlarmRule
+from asd_core.reports.plots import DETECTOR_SHORT_NAMES
+from asd_core.tasks.assess import choose_threshold
+from pages.parts.my_machine.subject import Subject
+from pages.parts.my_machine.ways import next_button, open_step, step_button
+from pages.shared.cache import tested
+from pages.shared.cards import DETECTOR_MARKS, PROVISIONAL_BADGE
+from pages.shared.choices import go, keep, link, switch
+from pages.shared.plain_text import plain
+
+RATES = {"1": 0.01, "2": 0.02, "5": 0.05, "10": 0.10, "20": 0.20}
+EVERY_S = {"10s": 10, "1min": 60, "10min": 600, "1h": 3600}
+EVERY = {"10s": "every 10 s", "1min": "each minute", "10min": "every 10 minutes", "1h": "each hour"}
+_SAVED = "alarm_saved"
+
+
+def alarm_step(subject: Subject) -> None:
+    """Ask how many false alarms can be borne, say what that means in a day, and save it."""
+    if not subject.active:
+        st.info("This needs a trained detector.", icon=":material/info:")
+        step_button("train", "Train one")
+        return
+    rate = RATES[_asked_rate(subject)]
+    every = switch("A clip is judged", EVERY, key="judged")
+    able = {name: each for name, each in subject.active.items() if can_promise(rate, each.manifest.calibration.n)}
+    text = false_alarms_text(false_alarms_per_day(rate, every_s=EVERY_S[every]))
+    st.markdown(f"### {text[0].upper()}{text[1:]} at most")
+    _condition(able or subject.active, every)
+    _cannot(subject, able, rate)
+    if able:
+        thresholds = {name: _threshold(each, rate) for name, each in able.items()}
+        _found(subject, thresholds)
+        _save(subject, able, thresholds, rate)
+    if st.session_state.get(_SAVED) == _versions(subject):
+        st.success("Saved: all pages judge by it from now on.", icon=":material/check:")
+    next_button("listen")
+
+
+def _asked_rate(subject: Subject) -> str:
+    if "alarm_rate" not in st.session_state and st.query_params.get("alarm_rate") not in RATES:
+        st.session_state["alarm_rate"] = _saved_rate(subject.active)
+    keep("alarm_rate", RATES)
+    asked = st.select_slider(
+        "Of 100 normal clips, how many may give a false alarm?",
+        list(RATES),
+        key="alarm_rate",
+        format_func=lambda rate: f"{rate} %",
+        persist_state="session",
+        help="The false-alarm rate (FPR). Fewer false alarms means that slighter faults are missed.",
+    )
+    link("alarm_rate")
+    return asked
+
+
+def _saved_rate(active: Mapping[str, Artifact]) -> str:
+    """Return the slider's place for what the detectors promise now."""
+    promised = {artifact.threshold.promised_fpr for artifact in active.values()}
+    return next((text for text, rate in RATES.items() if promised == {rate}), "10")
+
+
+def _condition(artifacts: Mapping[str, Artifact], every: str) -> None:
+    """Say on which condition the promise rests, and on how much."""
+    calibration = next(iter(artifacts.values())).manifest.calibration
+    rule = AlarmRule()
+    st.markdown(
+        f"if a clip is judged {EVERY[every]} and the machine goes on sounding as it did: on average, for "
+        f"{PROMISE_CONDITION}. From {counted(calibration.n, 'held-out clip')}; {plain(calibration.basis)}."
+    )
+    st.caption(
+        f"A false alarm here is one clip. Monitor rings only when {rule.k} of the last {rule.n} clips are anomalous, "
+        "which is rarer where false alarms come one at a time."
+    )
+
+
+def _cannot(subject: Subject, able: Mapping[str, Artifact], rate: float) -> None:
+    """Say which detectors cannot promise this rate, and how many more clips that takes."""
+    unable = {name: each.manifest.calibration.n for name, each in subject.active.items() if name not in able}
+    if not unable:
+        return
+    names = ", ".join(DETECTOR_SHORT_NAMES[name] for name in unable)
+    n, needed = min(unable.values()), n_needed(DEFAULT_RULE, rate)
+    st.warning(
+        f"{PROVISIONAL_BADGE} {names}: {counted(n, 'held-out clip')} can promise no less than "
+        f"{100 * lowest_promise(n):.2g} % (1 in {n + 1}); {100 * rate:g} % takes {needed}, {needed - n} more. Until "
+        "then the threshold stays as it is.",
+        icon=":material/hourglass_empty:",
+    )
+    step_button("sound", "Add more sound")
+
+
+def _threshold(artifact: Artifact, rate: float) -> Threshold:
+    return choose_threshold(artifact, tested(artifact), rule=DEFAULT_RULE, rule_value=rate)
+
+
+def _found(subject: Subject, thresholds: Mapping[str, Threshold]) -> None:
+    """Say how many of the faulty clips are found at this rate, where there are any."""
+    if not subject.n_faulty:
+        return
+    for name, threshold in thresholds.items():
+        scores = tested(subject.active[name])
+        if not scores.is_anomalous.any() or threshold.value is None:
+            continue
+        confusion = confusion_at(scores.is_anomalous, scores.anomaly_scores, threshold.value)
+        found = rate_text(confusion.tp, confusion.tp + confusion.fn)
+        alarms = rate_text(confusion.fp, confusion.fp + confusion.tn)
+        st.markdown(
+            f"{DETECTOR_MARKS[name]} {DETECTOR_SHORT_NAMES[name]} finds **{found}** of your faulty clips, and gives a "
+            f"false alarm on {alarms} of the normal ones put aside."
+        )
+    go("pages/threshold.py", "See it on the ROC", icon=":material/tune:")
+
+
+def _save(subject: Subject, able: Mapping[str, Artifact], thresholds: Mapping[str, Threshold], rate: float) -> None:
+    """Save the threshold of each detector that can promise the rate, all by one click."""
+    differ = {
+        name: each for name, each in thresholds.items() if each != able[name].threshold and each.value is not None
+    }
+    is_new = any(able[name].manifest.parent is None for name in able)
+    if not differ and not is_new:
+        return
+    label = f"Use {100 * rate:g} % for {counted(len(able), 'detector')}"
+    if st.button(label, key=f"use_rate:{_versions(subject)}", icon=":material/check:", type="primary"):
+        for name, threshold in thresholds.items():
+            if threshold.value is not None:
+                save_threshold(able[name], threshold, folder=writable_folder(able[name].folder.parent))
+        open_step("listen")
+        st.rerun()
+
+
+def _versions(subject: Subject) -> str:
+    return " ".join(artifact.version for artifact in subject.active.values())
