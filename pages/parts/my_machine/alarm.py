@@ -24,8 +24,8 @@ from pages.shared.choices import go, keep, link, switch
 from pages.shared.plain_text import plain
 
 RATES = {"1": 0.01, "2": 0.02, "5": 0.05, "10": 0.10, "20": 0.20}
-EVERY_S = {"10s": 10, "1min": 60, "10min": 600, "1h": 3600}
-EVERY = {"10s": "every 10 s", "1min": "each minute", "10min": "every 10 minutes", "1h": "each hour"}
+EVERY_S = {"1min": 60, "10s": 10, "10min": 600, "1h": 3600}
+EVERY = {"1min": "each minute", "10s": "every 10 s", "10min": "every 10 minutes", "1h": "each hour"}
 _SAVED = "alarm_saved"
 
 
@@ -39,7 +39,7 @@ def alarm_step(subject: Subject) -> None:
     every = switch("A clip is judged", EVERY, key="judged")
     able = {name: each for name, each in subject.active.items() if can_promise(rate, each.manifest.calibration.n)}
     text = false_alarms_text(false_alarms_per_day(rate, every_s=EVERY_S[every]))
-    st.markdown(f"### {text[0].upper()}{text[1:]} at most")
+    st.markdown(f"### At most {text}")
     _condition(able or subject.active, every)
     _cannot(subject, able, rate)
     if able:
@@ -78,8 +78,8 @@ def _condition(artifacts: Mapping[str, Artifact], every: str) -> None:
     calibration = next(iter(artifacts.values())).manifest.calibration
     rule = AlarmRule()
     st.markdown(
-        f"if a clip is judged {EVERY[every]} and the machine goes on sounding as it did: on average, for "
-        f"{PROMISE_CONDITION}. From {counted(calibration.n, 'held-out clip')}; {plain(calibration.basis)}."
+        f"on average, if a clip is judged {EVERY[every]} and normal sound stays like the recordings: "
+        f"{PROMISE_CONDITION}. This rests on {counted(calibration.n, 'held-out clip')} from {plain(calibration.basis)}."
     )
     st.caption(
         f"A false alarm here is one clip. Monitor rings only when {rule.k} of the last {rule.n} clips are anomalous, "

@@ -38,13 +38,13 @@ def goals() -> tuple[Goal, ...]:
     """What numbers of normal clips buy, the least first."""
     return (
         Goal(MIN_TRAINING_CLIPS, "to train at all"),
-        Goal(n_needed(DEFAULT_RULE), "for a first threshold that promises something"),
-        Goal(FEW_TRAINING_CLIPS, "for a steady one"),
+        Goal(n_needed(DEFAULT_RULE), "for a first threshold"),
+        Goal(FEW_TRAINING_CLIPS, "for a steady threshold"),
     )
 
 
 def enough_line(n: int) -> str:
-    """Say in one line which goal comes next: `12 of 30 clips for a steady one`."""
+    """Say in one line which goal comes next: `12 of 30 clips for a steady threshold`."""
     ahead = next((goal for goal in goals() if n < goal.n), None)
     if ahead is None:
         return f"{counted(n, 'clip')}: enough for a steady threshold"
