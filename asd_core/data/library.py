@@ -11,7 +11,7 @@
         uploads/<name>/names.jsonl                       what their owners call them; shown, never used as a path
         marked/<normal or anomalous>/<digest>.wav        clips whose verdict was marked wrong
         dcase2020/<part>/<machine>/                      downloads
-        surveys/<digest>.json                            lengths, levels, duplicates of a data set's clips
+        surveys/<name>.<digest>.json                     lengths, levels, duplicates of a data set's clips
         locks/<name>.lock                                held while clips are stored in a data set or it is deleted
 
 Folders of recordings may be named only below the allowed roots: the data folder, and those that `ASD_DATA_ROOTS` names.

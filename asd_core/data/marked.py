@@ -22,6 +22,7 @@ DATA_SET_NAME = "marked"
 """Name of the data set of marked clips."""
 LABELS = ("normal", "anomalous")
 NAME_LENGTH = 16
+MARKS = "marked.jsonl"
 
 
 def marked_dir() -> Path:
@@ -67,7 +68,7 @@ def _note(waveform: Waveform, label: str, shown_name: str) -> None:
         "shown_name": shown_name[:200],
         "marked_at": utc_now(),
     }
-    with (marked_dir() / "marked.jsonl").open("a", encoding="utf-8", errors="backslashreplace") as log:
+    with (marked_dir() / MARKS).open("a", encoding="utf-8", errors="backslashreplace") as log:
         log.write(json.dumps(entry) + "\n")
 
 

@@ -12,23 +12,13 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from asd_core.data.dcase2020.published import ARCHIVES, MACHINES, expected_clips, unpacked_bytes
 from asd_core.data.library import new_bench_folder
 from asd_core.data.simulated.bench import SIZES
-from asd_core.data.uploads import (
-    MAX_UPLOADED_BYTES,
-    MAX_UPLOADS,
-    Quota,
-    Stored,
-    Upload,
-    check_quota,
-    destination,
-    store_uploads,
-)
 from asd_core.formats import size_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.chores import Download, Simulate
 from asd_core.system.disk import check_free_disk, free_bytes
 from pages.shared.choices import go
-from pages.shared.quota import USED, formats_text, upload_types, used_quota
-from pages.shared.refusals import refused_files
+from pages.shared.intake import intake_text, say, store
+from pages.shared.quota import upload_types
 
 CLIPS_PER_S = 25
 """Simulated clips per second on a slow core, for a rough forecast only."""
@@ -42,17 +32,16 @@ PARTS = {
 
 def upload_form() -> None:
     """Take labelled clips, and say which were stored and which refused."""
-    used = used_quota()
     st.caption(
-        f"{formats_text()}; 0.5 s to 10 min, at most 32 MB each; {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB "
-        f"a session (used: {used.files} files, {size_text(used.bytes)}). 3 normal clips train a detector, from 9 on "
-        "its threshold can promise a false-alarm rate, and 30 make it steady. Where there are anomalous clips to test, "
-        "about 60 % of the normal ones are trained on. For more, and for longer or larger recordings, use a server "
-        "folder."
+        f"{intake_text()} 3 normal clips train a detector, from 9 on its threshold can promise a false-alarm rate, and "
+        "30 make it steady. Where there are anomalous clips to test, about 60 % of the normal ones are trained on."
     )
     sent = _upload_fields()
     if sent is not None:
-        _upload_outcome(_stored(sent, used))
+        outcome = store(sent.name, sent.files, kind=sent.kind, machine_id=sent.machine_id)
+        say(outcome)
+        if outcome.stored is not None and outcome.stored.known is not None:
+            look(outcome.stored.known.name)
 
 
 @dataclass(frozen=True)
@@ -84,7 +73,9 @@ def _upload_fields() -> _Sent | None:
             help="Normal: the machine as it should be; detectors learn from these. Anomalous: only for testing.",
         )
         kind, machine_id = _kind_and_id()
-        files = st.file_uploader("Clips", type=upload_types(), accept_multiple_files=True, key="upload_files")
+        files = st.file_uploader(
+            "Clips", type=upload_types(archives=True), accept_multiple_files=True, key="upload_files"
+        )
         is_sent = st.form_submit_button("Store these clips", icon=":material/upload:")
     return _Sent(name, None if label == "normal" else kind, machine_id, files) if is_sent else None
 
@@ -104,35 +95,6 @@ def _kind_and_id() -> tuple[str, str]:
         help="Tells several machines of one type apart, such as 01 and 02. Empty: there is one machine.",
     )
     return kind, machine_id
-
-
-def _stored(sent: _Sent, used: Quota) -> Stored:
-    destination(sent.name, kind=sent.kind, machine_id=sent.machine_id)
-    # Counted before anything is decoded: a click elsewhere may end this run at any line below.
-    st.session_state[USED] = check_quota([file.size for file in sent.files], used)
-    bar = st.empty()
-    stored = store_uploads(
-        sent.name,
-        [Upload(file.name, file.getvalue()) for file in sent.files],
-        used=used,
-        kind=sent.kind,
-        machine_id=sent.machine_id,
-        on_progress=lambda done, total: bar.progress(done / total, f"Checked {done} of {total} clips"),
-    )
-    bar.empty()
-    return stored
-
-
-def _upload_outcome(stored: Stored) -> None:
-    if stored.stored and not stored.refused:
-        st.success(f"{stored.stored} clips stored.", icon=":material/check:")
-    elif stored.stored:
-        st.info(f"{stored.stored} clips stored.", icon=":material/info:")
-    if stored.repeated:
-        st.info(f"{stored.repeated} clips were there already or came twice.", icon=":material/info:")
-    refused_files(stored.refused)
-    if stored.known is not None:
-        look(stored.known.name)
 
 
 def look(name: str) -> None:
