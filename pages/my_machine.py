@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pages.parts.my_machine.alarm import alarm_step
 from pages.parts.my_machine.enough import enough_step
+from pages.parts.my_machine.header import header
 from pages.parts.my_machine.listen import listen_step
 from pages.parts.my_machine.sound import sound_step
 from pages.parts.my_machine.steps import draw_steps
@@ -13,6 +14,7 @@ from pages.shared.frame import open_page
 
 with open_page("pages/my_machine.py") as chosen:
     subject = choose_subject(chosen)
+    header(subject)
     follow_trainings(subject)
     draw_steps(
         subject,

@@ -26,7 +26,6 @@ from pages.shared.plain_text import plain
 RATES = {"1": 0.01, "2": 0.02, "5": 0.05, "10": 0.10, "20": 0.20}
 EVERY_S = {"1min": 60, "10s": 10, "10min": 600, "1h": 3600}
 EVERY = {"1min": "each minute", "10s": "every 10 s", "10min": "every 10 minutes", "1h": "each hour"}
-_SAVED = "alarm_saved"
 
 
 def alarm_step(subject: Subject) -> None:
@@ -42,13 +41,12 @@ def alarm_step(subject: Subject) -> None:
     st.markdown(f"### At most {text}")
     _condition(able or subject.active, every)
     _cannot(subject, able, rate)
+    is_offered = False
     if able:
         thresholds = {name: _threshold(each, rate) for name, each in able.items()}
         _found(subject, thresholds)
-        _save(subject, able, thresholds, rate)
-    if st.session_state.get(_SAVED) == _versions(subject):
-        st.success("Saved: all pages judge by it from now on.", icon=":material/check:")
-    next_button("listen")
+        is_offered = _save(able, thresholds, rate)
+    next_button("listen", is_due=not is_offered)
 
 
 def _asked_rate(subject: Subject) -> str:
@@ -125,22 +123,22 @@ def _found(subject: Subject, thresholds: Mapping[str, Threshold]) -> None:
     go("pages/threshold.py", "See it on the ROC", icon=":material/tune:")
 
 
-def _save(subject: Subject, able: Mapping[str, Artifact], thresholds: Mapping[str, Threshold], rate: float) -> None:
-    """Save the threshold of each detector that can promise the rate, all by one click."""
-    differ = {
-        name: each for name, each in thresholds.items() if each != able[name].threshold and each.value is not None
-    }
-    is_new = any(able[name].manifest.parent is None for name in able)
-    if not differ and not is_new:
-        return
-    label = f"Use {100 * rate:g} % for {counted(len(able), 'detector')}"
-    if st.button(label, key=f"use_rate:{_versions(subject)}", icon=":material/check:", type="primary"):
-        for name, threshold in thresholds.items():
-            if threshold.value is not None:
-                save_threshold(able[name], threshold, folder=writable_folder(able[name].folder.parent))
+def _save(able: Mapping[str, Artifact], thresholds: Mapping[str, Threshold], rate: float) -> bool:
+    """Offer to save the threshold of each detector that can promise the rate; return whether any is another one."""
+    new = {name: each for name, each in thresholds.items() if each.value is not None and _is_new(able[name], each)}
+    if not new:
+        st.caption(f":material/check: {100 * rate:g} % is what these detectors judge by on all pages.")
+        return False
+    versions = " ".join(able[name].version for name in new)
+    label = f"Use {100 * rate:g} % for {counted(len(new), 'detector')}"
+    if st.button(label, key=f"use_rate:{versions}", icon=":material/check:", type="primary"):
+        for name, threshold in new.items():
+            save_threshold(able[name], threshold, folder=writable_folder(able[name].folder.parent))
         open_step("listen")
         st.rerun()
+    return True
 
 
-def _versions(subject: Subject) -> str:
-    return " ".join(artifact.version for artifact in subject.active.values())
+def _is_new(artifact: Artifact, threshold: Threshold) -> bool:
+    """Whether a threshold is another one than the saved one, or was never confirmed since the training."""
+    return artifact.threshold != threshold or artifact.manifest.parent is None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 
 import streamlit as st
 
 from asd_core.audio.sandbox import decode_upload
+from asd_core.data.uploads import Upload
 from asd_core.evaluation.operating import verdict
 from asd_core.formats import counted, display_name
 from asd_core.reports.plots import DETECTOR_SHORT_NAMES
@@ -19,21 +19,13 @@ from pages.shared.cards import DETECTOR_MARKS, calibration_marks
 from pages.shared.choices import go, switch
 from pages.shared.components.recorder import CLIP_S, last_take, recorder
 from pages.shared.plain_text import plain, shown_text, warning_text
-from pages.shared.quota import formats_text, upload_types
+from pages.shared.quota import count_checked, formats_text, upload_types
 from pages.shared.sources import of_one_channel
 from pages.shared.verdicts import verdict_badge
 
 WAYS = {"file": "File", "microphone": "Microphone"}
 RECORDER = "listen_recorder"
 _HEARD = "listen_heard"
-
-
-@dataclass(frozen=True)
-class Arrived:
-    """A clip to judge, as it came; kept in the session alone."""
-
-    name: str
-    content: bytes
 
 
 def listen_step(subject: Subject) -> None:
@@ -49,16 +41,16 @@ def listen_step(subject: Subject) -> None:
     _watch(subject)
 
 
-def _file() -> Arrived | None:
+def _file() -> Upload | None:
     file = st.file_uploader(f"A new clip: {formats_text()}", type=upload_types(), key="listen_file")
-    return None if file is None else Arrived(file.name, file.getvalue())
+    return None if file is None else Upload(file.name, file.getvalue())
 
 
-def _recorded() -> Arrived | None:
-    """Record one clip; it stays until the next one."""
+def _recorded() -> Upload | None:
+    """Record one clip; it stays, in this session alone, until the next one."""
     take = last_take(RECORDER)
     if take is not None:
-        st.session_state[_HEARD] = (take.id, Arrived("the clip from the microphone", take.wav))
+        st.session_state[_HEARD] = (take.id, Upload("the clip from the microphone", take.wav))
     kept = st.session_state.get(_HEARD)
     recorder(
         wanted=1,
@@ -70,11 +62,12 @@ def _recorded() -> Arrived | None:
     return None if kept is None else kept[1]
 
 
-def _judge(subject: Subject, arrived: Arrived) -> None:
+def _judge(subject: Subject, arrived: Upload) -> None:
     """Say in one sentence what the detectors make of a clip, then which says what."""
     artifacts = of_one_channel(subject.active)
     channel = next(iter(artifacts.values())).channel
-    waveform = decode_upload(arrived.content, name=arrived.name, channel=channel)
+    count_checked(arrived)
+    waveform = decode_upload(arrived.read(), name=arrived.name, channel=channel)
     words = {
         name: verdict(detector(artifact).anomaly_score(waveform), artifact.threshold.value)
         for name, artifact in artifacts.items()

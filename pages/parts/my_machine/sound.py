@@ -9,16 +9,15 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from asd_core.data.folder_rules import HERE, FolderRules
 from asd_core.data.library import add_folder, allowed_roots
-from asd_core.data.uploads import Upload
 from asd_core.detectors.contract import FEW_TRAINING_CLIPS
 from asd_core.evaluation.thresholds import DEFAULT_RULE, n_needed
-from asd_core.system.clock import local_now
 from asd_core.tasks.calibrate import MIN_TRAINING_CLIPS
-from pages.parts.my_machine.storing import keep_recordings, what_became_of_them
+from pages.parts.my_machine.storing import keep_files, keep_take, what_became_of_them
 from pages.parts.my_machine.subject import Subject, machine_made
 from pages.parts.my_machine.ways import next_button
 from pages.shared.choices import switch
 from pages.shared.components.recorder import CLIP_S, last_take, recorder
+from pages.shared.intake import intake_text
 from pages.shared.plain_text import plain, shown_text
 from pages.shared.quota import formats_text, upload_types
 
@@ -31,7 +30,7 @@ _SENT = "machine_uploads"
 
 def sound_step(subject: Subject) -> None:
     """Take recordings of the machine while it runs well, and of faults where there are any."""
-    what_became_of_them()
+    what_became_of_them(subject)
     if subject.known is not None and not subject.known.uploaded:
         _lies_elsewhere(subject)
     else:
@@ -61,8 +60,9 @@ def _bring_in(subject: Subject) -> None:
 
 def _files(subject: Subject) -> None:
     files = st.file_uploader(
-        f"Recordings of normal sound: {formats_text()}; 0.5 s to 10 min each. They are stored at once.",
-        type=upload_types(),
+        f"Recordings of normal sound: {formats_text()}, or a ZIP of them. They are stored at once.",
+        type=upload_types(archives=True),
+        help=intake_text(),
         accept_multiple_files=True,
         key=_field("normal"),
     )
@@ -76,7 +76,7 @@ def _field(what: str) -> str:
 
 def _keep(subject: Subject, files: Sequence[UploadedFile], *, kind: str | None) -> None:
     """Store what was chosen, then empty the field."""
-    keep_recordings(subject, [Upload(file.name, file.getvalue()) for file in files], kind=kind)
+    keep_files(subject, files, kind=kind)
     st.session_state[_SENT] = st.session_state.get(_SENT, 0) + 1
     st.rerun()
 
@@ -85,8 +85,7 @@ def _microphone(subject: Subject) -> None:
     """Store each clip as it arrives: the recorder goes on meanwhile."""
     take = last_take(RECORDER)
     if take is not None and take.id != st.session_state.get(_TAKEN):
-        name = f"recording {local_now():%Y-%m-%d %H.%M.%S}.wav"
-        keep_recordings(subject, [Upload(name, take.wav)])
+        keep_take(subject, take)
         st.session_state[_TAKEN] = take.id
         st.rerun()
     recorder(
@@ -143,8 +142,8 @@ def _faulty(subject: Subject) -> None:
         "What is wrong with the machine? (optional)", key="machine_fault", placeholder="bearing", max_chars=40
     )
     files = st.file_uploader(
-        f"Recordings of the fault: {formats_text()}",
-        type=upload_types(),
+        f"Recordings of the fault: {formats_text()}, or a ZIP of them",
+        type=upload_types(archives=True),
         accept_multiple_files=True,
         key=_field("faulty"),
     )

@@ -3,66 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from asd_core.data.uploads import Stored, Upload, store_uploads
-from asd_core.formats import counted
+from asd_core.data.uploads import Upload, store_uploads
+from asd_core.system.clock import local_now
 from pages.parts.my_machine.subject import Subject, machine_made
-from pages.shared.quota import USED, used_quota
-from pages.shared.refusals import refused_files
+from pages.shared.components.recorder import Take
+from pages.shared.intake import Outcome, say, store
+from pages.shared.quota import count_stored
 
-NOTE = "my_machine_note"
-"""Key of what the session's last recordings came to."""
-
-
-@dataclass(frozen=True)
-class Note:
-    """What became of some recordings.
-
-    Parameters
-    ----------
-    kind
-        None for normal ones.
-    """
-
-    stored: Stored
-    kind: str | None
+_OUTCOME = "my_machine_outcome"
+"""Key of what became of the session's last recordings; it is said until the next ones come."""
 
 
-def keep_recordings(subject: Subject, uploads: Sequence[Upload], *, kind: str | None = None) -> Stored:
-    """Store recordings with the machine, and make it the context of all pages; the next run says what became of them.
+def keep_files(subject: Subject, files: Sequence[UploadedFile], *, kind: str | None = None) -> None:
+    """Store recordings, and those inside ZIP archives, with the machine, which becomes the context of all pages.
 
     Parameters
     ----------
     kind
         None for normal sound, else the kind of fault; empty where it has no name.
     """
-    bar = st.empty()
-    stored = store_uploads(
-        subject.name,
-        uploads,
-        used=used_quota(),
-        kind=kind,
-        on_progress=lambda done, total: bar.progress(done / total, f"Read {done} of {total}") if total > 1 else None,
-    )
-    bar.empty()
-    st.session_state[USED] = stored.used
-    st.session_state[NOTE] = Note(stored, kind)
-    if stored.known is not None:
-        machine_made(stored.known)
-    return stored
+    _keep(subject, store(subject.name, files, kind=kind))
 
 
-def what_became_of_them() -> None:
-    """Say what the last recordings of this session came to."""
-    note = st.session_state.get(NOTE)
-    if note is None:
-        return
-    stored, what = note.stored, "normal" if note.kind is None else "faulty"
-    if stored.stored:
-        st.success(f"{counted(stored.stored, f'{what} clip')} understood and stored.", icon=":material/check:")
-    if stored.repeated:
-        st.info(f"{counted(stored.repeated, 'clip')} were here already, or came twice.", icon=":material/info:")
-    refused_files(stored.refused)
+def keep_take(subject: Subject, take: Take) -> None:
+    """Store a clip from the microphone as normal sound, under the time at which it came."""
+    clip = Upload(f"recording {local_now():%Y-%m-%d %H.%M.%S}.wav", take.wav)
+    stored = store_uploads(subject.name, [clip], used=count_stored(subject.name, [clip]))
+    _keep(subject, Outcome(stored, {}, stored.refused))
+
+
+def _keep(subject: Subject, outcome: Outcome) -> None:
+    st.session_state[_OUTCOME] = (subject.name, outcome)
+    if outcome.stored is not None and outcome.stored.known is not None:
+        machine_made(outcome.stored.known)
+
+
+def what_became_of_them(subject: Subject) -> None:
+    """Say what was understood of the last recordings of this session, and what was passed over or refused."""
+    name, outcome = st.session_state.get(_OUTCOME, ("", None))
+    if outcome is not None and name == subject.name:
+        say(outcome)

@@ -14,13 +14,11 @@ from asd_core.data.library import checked_name, find_machine
 from asd_core.data.table import KnownSet, read_library
 from asd_core.errors import DataSetError
 from asd_core.jobs.table import Job
-from pages.parts.my_machine.deletion import delete_button
 from pages.shared.background import cleared_jobs
 from pages.shared.cache import artifacts
 from pages.shared.context import switch_to
 from pages.shared.data_sets import indexed, known_sets
 from pages.shared.frame import Chosen
-from pages.shared.plain_text import plain
 
 NEW = "my_machine_new"
 """Key of the session's flag: a new machine was asked for, whatever the context is."""
@@ -95,22 +93,13 @@ class Subject:
 
 
 def choose_subject(chosen: Chosen) -> Subject:
-    """Say which machine the page is about, and let the user begin a new one, go on with another, or delete it."""
+    """Return the machine of the context; ask for a name where that is not one's own, or a new one is wanted."""
     found = find_machine(chosen.data_set, chosen.machine) if chosen.data_set else None
     if found is None or found[0].embedded:
         return _new_subject(chosen, can_go_back=False)
     if st.session_state.get(NEW):
         return _new_subject(chosen, can_go_back=True)
-    subject = Subject(chosen, chosen.data_set, *found, artifacts(chosen)[0])
-    _header(subject)
-    return subject
-
-
-def _header(subject: Subject) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{plain(subject.chosen.title)}**", width="stretch")
-        st.button("New machine", icon=":material/add:", key="new_machine", on_click=begin_new)
-        delete_button(subject.known)
+    return Subject(chosen, chosen.data_set, *found, artifacts(chosen)[0])
 
 
 def begin_new() -> None:

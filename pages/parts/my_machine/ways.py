@@ -17,13 +17,13 @@ def open_step(name: str) -> None:
     st.session_state["step"] = name
 
 
-def next_button(name: str) -> None:
-    """Draw the button that opens the step which comes next."""
+def next_button(name: str, *, is_due: bool = True) -> None:
+    """Draw the button that opens the step which comes next; less loud where something is due before."""
     st.button(
         NEXT[name],
         key=f"next:{name}",
         icon=":material/arrow_forward:",
-        type="primary",
+        type="primary" if is_due else "secondary",
         on_click=open_step,
         args=(name,),
     )
