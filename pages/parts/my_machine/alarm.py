@@ -12,7 +12,7 @@ from asd_core.artifacts.versions import save_threshold, writable_folder
 from asd_core.evaluation.daily import can_promise, false_alarms_per_day, false_alarms_text, lowest_promise
 from asd_core.evaluation.metrics import confusion_at
 from asd_core.evaluation.thresholds import DEFAULT_RULE, Threshold, n_needed
-from asd_core.formats import counted, rate_text
+from asd_core.formats import counted
 from asd_core.monitoring.alarms import AlarmRule
 from asd_core.reports.plots import DETECTOR_SHORT_NAMES
 from asd_core.tasks.assess import choose_threshold
@@ -38,8 +38,11 @@ def alarm_step(subject: Subject) -> None:
     every = switch("A clip is judged", EVERY, key="judged")
     able = {name: each for name, each in subject.active.items() if can_promise(rate, each.manifest.calibration.n)}
     text = false_alarms_text(false_alarms_per_day(rate, every_s=EVERY_S[every]))
-    st.markdown(f"### At most {text}")
-    _condition(able or subject.active, every)
+    if able:
+        st.markdown(f"### At most {text}")
+        _condition(able, every)
+    else:
+        st.markdown(f"### {100 * rate:g} % would be {text}")
     _cannot(subject, able, rate)
     is_offered = False
     if able:
@@ -114,11 +117,10 @@ def _found(subject: Subject, thresholds: Mapping[str, Threshold]) -> None:
         if not scores.is_anomalous.any() or threshold.value is None:
             continue
         confusion = confusion_at(scores.is_anomalous, scores.anomaly_scores, threshold.value)
-        found = rate_text(confusion.tp, confusion.tp + confusion.fn)
-        alarms = rate_text(confusion.fp, confusion.fp + confusion.tn)
         st.markdown(
-            f"{DETECTOR_MARKS[name]} {DETECTOR_SHORT_NAMES[name]} finds **{found}** of your faulty clips, and gives a "
-            f"false alarm on {alarms} of the normal ones put aside."
+            f"{DETECTOR_MARKS[name]} {DETECTOR_SHORT_NAMES[name]} finds **{confusion.tp} of "
+            f"{counted(confusion.tp + confusion.fn, 'faulty clip')}**, and gives {confusion.fp} false alarms on the "
+            f"{confusion.fp + confusion.tn} normal ones that were put aside."
         )
     go("pages/threshold.py", "See it on the ROC", icon=":material/tune:")
 

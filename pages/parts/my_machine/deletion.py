@@ -14,7 +14,6 @@ def delete_button(subject: Subject) -> None:
     """Offer to delete the machine; what there is of it is looked up once the reader asks."""
     with st.popover("Delete", icon=":material/delete:", key="delete_my_machine", on_change="rerun") as popover:
         if popover.open and deletion(subject.name, key="delete_machine"):
-            st.session_state.pop("step", None)
             st.session_state[_DELETED] = subject.name
             st.rerun()
 

@@ -19,7 +19,7 @@ from pages.shared.cards import DETECTOR_MARKS, calibration_marks
 from pages.shared.choices import go, switch
 from pages.shared.components.recorder import CLIP_S, last_take, recorder
 from pages.shared.plain_text import plain, shown_text, warning_text
-from pages.shared.quota import count_checked, formats_text, upload_types
+from pages.shared.quota import count_checked, upload_types
 from pages.shared.sources import of_one_channel
 from pages.shared.verdicts import verdict_badge
 
@@ -42,7 +42,7 @@ def listen_step(subject: Subject) -> None:
 
 
 def _file() -> Upload | None:
-    file = st.file_uploader(f"A new clip: {formats_text()}", type=upload_types(), key="listen_file")
+    file = st.file_uploader("A new clip", type=upload_types(), key="listen_file")
     return None if file is None else Upload(file.name, file.getvalue())
 
 
@@ -97,9 +97,11 @@ def verdict_sentence(words: dict[str, str | None]) -> str:
 def _remarks(subject: Subject, waveform: Waveform) -> None:
     """Say what is odd about the recording itself, beside the verdict."""
     remarks = [text for artifact in subject.active.values() for text in artifact.reading_warnings(waveform)]
-    remarks += [text for artifact in subject.active.values() for text in artifact.unfamiliar(waveform)]
+    unlike = [text for artifact in subject.active.values() for text in artifact.unfamiliar(waveform)]
     for remark in dict.fromkeys(remarks):
         st.caption(f":material/info: {plain(warning_text(remark))}")
+    for remark in dict.fromkeys(unlike):
+        st.caption(f":material/info: Unlike anything in training: {plain(warning_text(remark))}")
 
 
 def _watch(subject: Subject) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import streamlit as st
@@ -9,6 +10,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from asd_core.data.folder_rules import HERE, FolderRules
 from asd_core.data.library import add_folder, allowed_roots
+from asd_core.data.recordings import TRAINING_SHARE
 from asd_core.detectors.contract import FEW_TRAINING_CLIPS
 from asd_core.evaluation.thresholds import DEFAULT_RULE, n_needed
 from asd_core.tasks.calibrate import MIN_TRAINING_CLIPS
@@ -19,7 +21,7 @@ from pages.shared.choices import switch
 from pages.shared.components.recorder import CLIP_S, last_take, recorder
 from pages.shared.intake import intake_text
 from pages.shared.plain_text import plain, shown_text
-from pages.shared.quota import formats_text, upload_types
+from pages.shared.quota import upload_types
 
 WAYS = {"files": "Files", "microphone": "Microphone", "folder": "Server folder"}
 RECORDER = "machine_recorder"
@@ -60,7 +62,7 @@ def _bring_in(subject: Subject) -> None:
 
 def _files(subject: Subject) -> None:
     files = st.file_uploader(
-        f"Recordings of normal sound: {formats_text()}, or a ZIP of them. They are stored at once.",
+        "Recordings of normal sound, or a ZIP of them; they are stored at once",
         type=upload_types(archives=True),
         help=intake_text(),
         accept_multiple_files=True,
@@ -133,16 +135,22 @@ def _lies_elsewhere(subject: Subject) -> None:
         st.warning(plain(remark.partition(": ")[2]), icon=":material/warning:")
 
 
+def _enough_for_both() -> int:
+    """Normal clips of which enough are left to learn from once a part is put aside."""
+    return math.ceil(n_needed(DEFAULT_RULE) / TRAINING_SHARE)
+
+
 def _faulty(subject: Subject) -> None:
     st.caption(
-        "Detectors never learn from them. They show how many faults are found and how many are missed, and a part of "
-        "the normal clips is then kept for that test."
+        "Detectors never learn from them: they show how many faults are found and how many are missed. About "
+        f"{100 * (1 - TRAINING_SHARE):.0f} % of the normal clips are then put aside for that test, so have "
+        f"{_enough_for_both()} of them first."
     )
     kind = st.text_input(
         "What is wrong with the machine? (optional)", key="machine_fault", placeholder="bearing", max_chars=40
     )
     files = st.file_uploader(
-        f"Recordings of the fault: {formats_text()}, or a ZIP of them",
+        "Recordings of the fault, or a ZIP of them",
         type=upload_types(archives=True),
         accept_multiple_files=True,
         key=_field("faulty"),

@@ -41,6 +41,10 @@ _PLANS = {
 }
 
 
+_STEP_OF = "my_machine_step_of"
+"""Key of the machine whose step is open."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One line of the list."""
@@ -95,7 +99,7 @@ def _lines(subject: Subject) -> dict[str, str]:
 def draw_steps(subject: Subject, bodies: Mapping[str, Callable[[Subject], None]]) -> None:
     """Draw the list, with the body of the step that is open below its line."""
     steps = steps_of(subject)
-    opened = _opened(steps)
+    opened = _opened(steps, subject)
     with first_screen(), st.container(gap=None):
         for step in steps:
             _line(step, is_open=step.name == opened)
@@ -104,11 +108,14 @@ def draw_steps(subject: Subject, bodies: Mapping[str, Callable[[Subject], None]]
     bodies[opened](subject)
 
 
-def _opened(steps: list[Step]) -> str:
-    """Return the step that the user opened or a link names; at first the one to do now."""
+def _opened(steps: list[Step], subject: Subject) -> str:
+    """Return the step that the user opened or a link names; for another machine than before, the one to do now."""
     now = next((step.name for step in steps if step.state == "now"), "listen")
-    if st.session_state.get("step") is None and st.query_params.get("step") not in TITLES:
+    before = st.session_state.get(_STEP_OF)
+    is_linked = before is None and st.query_params.get("step") in TITLES
+    if before != subject.name and not is_linked:
         st.session_state["step"] = now
+    st.session_state[_STEP_OF] = subject.name
     keep("step", TITLES)
     link("step")
     return str(st.session_state["step"])

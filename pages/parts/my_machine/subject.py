@@ -106,7 +106,6 @@ def begin_new() -> None:
     """Have the next run of the page begin a new machine."""
     st.session_state[NEW] = True
     st.session_state.pop(NAME, None)
-    st.session_state["step"] = "sound"
 
 
 def machine_made(known: KnownSet) -> None:
@@ -154,10 +153,8 @@ def _go_on(own: dict[str, KnownSet]) -> None:
         for name, known in own.items():
             if st.button(name, key=f"go_on:{name}"):
                 machine_made(known)
-                st.session_state.pop("step", None)
                 st.rerun()
 
 
 def _go_back() -> None:
     st.session_state.pop(NEW, None)
-    st.session_state.pop("step", None)

@@ -55,6 +55,10 @@ def _quick(subject: Subject) -> None:
     missing = [name for name in QUICK if _is_wanted(subject, name)]
     names = ", ".join(f"{DETECTOR_MARKS[name]} {DETECTOR_SHORT_NAMES[name]}" for name in QUICK)
     if not missing:
+        if not subject.trainings:
+            st.caption(
+                f":material/check: The quick detectors are trained on these {subject.n_training} clips: {names}."
+            )
         return
     is_again = all(name in subject.detectors for name in missing)
     st.markdown(f"{len(QUICK)} quick detectors learn what is normal: {names}.")
