@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.parts.my_machine.subject import Subject
+from pages.parts.my_machine.ways import STEP_OF
 from pages.shared.deletion import deletion
 
 _DELETED = "my_machine_deleted"
@@ -15,6 +16,7 @@ def delete_button(subject: Subject) -> None:
     with st.popover("Delete", icon=":material/delete:", key="delete_my_machine", on_change="rerun") as popover:
         if popover.open and deletion(subject.name, key="delete_machine"):
             st.session_state[_DELETED] = subject.name
+            st.session_state[STEP_OF] = ""
             st.rerun()
 
 

@@ -113,5 +113,5 @@ def _watch(subject: Subject) -> None:
         )
         name = next(iter(subject.active))
         model = shown_text(str(subject.active[name].folder.parent))
-        st.code(f"python -m asd_core watch FOLDER --model {shlex.quote(model)}", language="shell")
+        st.code(f"python -m asd_core watch FOLDER --model {shlex.quote(model)}", language="shell", wrap_lines=True)
         go("pages/monitor.py", "To Monitor", icon=":material/monitor_heart:", monitor="live")

@@ -14,7 +14,7 @@ from asd_core.reports.plots import DETECTOR_SHORT_NAMES
 from asd_core.tasks.calibrate import MIN_TRAINING_CLIPS
 from pages.parts.my_machine.enough import enough_line
 from pages.parts.my_machine.subject import Subject
-from pages.parts.my_machine.ways import open_step
+from pages.parts.my_machine.ways import STEP_OF, open_step
 from pages.shared.choices import keep, link
 from pages.shared.frame import first_screen
 
@@ -33,16 +33,12 @@ ICONS: Mapping[State, str] = {
 }
 STATE_WORDS: Mapping[State, str] = {"done": "done", "now": "now", "later": "later"}
 _PLANS = {
-    "sound": "record your machine while it runs well",
+    "sound": "record it while it runs well",
     "enough": "what so many clips are good for",
     "train": "the quick detectors take seconds",
-    "alarm": "how many false alarms a day you can bear",
+    "alarm": "how many false alarms per day",
     "listen": "let them judge a new clip",
 }
-
-
-_STEP_OF = "my_machine_step_of"
-"""Key of the machine whose step is open."""
 
 
 @dataclass(frozen=True)
@@ -111,18 +107,18 @@ def draw_steps(subject: Subject, bodies: Mapping[str, Callable[[Subject], None]]
 def _opened(steps: list[Step], subject: Subject) -> str:
     """Return the step that the user opened or a link names; for another machine than before, the one to do now."""
     now = next((step.name for step in steps if step.state == "now"), "listen")
-    before = st.session_state.get(_STEP_OF)
+    before = st.session_state.get(STEP_OF)
     is_linked = before is None and st.query_params.get("step") in TITLES
     if before != subject.name and not is_linked:
         st.session_state["step"] = now
-    st.session_state[_STEP_OF] = subject.name
+    st.session_state[STEP_OF] = subject.name
     keep("step", TITLES)
     link("step")
     return str(st.session_state["step"])
 
 
 def _line(step: Step, *, is_open: bool) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.button(
             f"{step.number} · {TITLES[step.name]}",
             key=f"step:{step.name}",

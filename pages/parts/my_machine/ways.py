@@ -11,6 +11,9 @@ NEXT = {
     "listen": "Next: listen",
 }
 
+STEP_OF = "my_machine_step_of"
+"""Key of the machine whose step is open; empty after one was deleted."""
+
 
 def open_step(name: str) -> None:
     """Open a step in the next run of the page."""
