@@ -105,11 +105,12 @@ def draw_steps(subject: Subject, bodies: Mapping[str, Callable[[Subject], None]]
 
 
 def _opened(steps: list[Step], subject: Subject) -> str:
-    """Return the step that the user opened or a link names; for another machine than before, the one to do now."""
+    """Return the step that is open: what was clicked, or a link names; for another machine, the one to do now."""
     now = next((step.name for step in steps if step.state == "now"), "listen")
     before = st.session_state.get(STEP_OF)
-    is_linked = before is None and st.query_params.get("step") in TITLES
-    if before != subject.name and not is_linked:
+    asked = st.session_state.get("step") or st.query_params.get("step")
+    is_asked_for = before is None and asked in TITLES
+    if before != subject.name and not is_asked_for:
         st.session_state["step"] = now
     st.session_state[STEP_OF] = subject.name
     keep("step", TITLES)

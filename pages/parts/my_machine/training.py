@@ -110,8 +110,9 @@ def _start(subject: Subject, names: Sequence[str]) -> None:
     if known is None:
         return
     st.session_state.pop(_FAILED, None)
+    seen = st.session_state.setdefault(_SEEN, {})
     for name in names:
-        jobs.submit(
+        job = jobs.submit(
             TrainingRequest(
                 detector=name,
                 data=known.folder,
@@ -122,6 +123,7 @@ def _start(subject: Subject, names: Sequence[str]) -> None:
                 rules=known.rules,
             )
         )
+        seen[job.name] = name  # at once: it may end before anybody looks
     st.rerun()
 
 
