@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shared.frame import first_screen, open_page
+from pages.shared.frame import first_screen, no_detectors, open_page
 
 DOORS = {
     "pages/check.py": ("Try it", "Pick, upload or record a clip: see and hear what is strange in it."),
@@ -29,15 +29,16 @@ with open_page("pages/overview.py") as chosen:
     from pages.shared.cards import list_broken, old_note, simulated_note
 
     doors(DOORS)
+    note = st.container()
     good, bad = artifacts(chosen)
-    active = [artifact for name, artifact in good.items() if name in chosen.active]
+    active = {name: artifact for name, artifact in good.items() if name in chosen.active} or good
     if active:
         st.subheader("How good are they?")
-        how_good(active)
+        how_good(list(active.values()))
         if st.toggle("Show the figures: AUC, intervals, thresholds", key="figures", persist_state="session"):
-            detector_cards(active)
-        simulated_note(active)
-        old_note({name: artifact for name, artifact in good.items() if name in chosen.active})
+            detector_cards(list(active.values()))
+        simulated_note(active.values())
+        old_note(active)
     list_broken(bad)
     st.subheader("More pages")
     page_cards(MORE)
@@ -46,3 +47,6 @@ with open_page("pages/overview.py") as chosen:
         from pages.parts.overview.hero import draw_hero
 
         draw_hero(chosen)
+    if not chosen.detectors:
+        with note:
+            no_detectors()

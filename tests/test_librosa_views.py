@@ -49,8 +49,12 @@ def test_knocks_have_their_rhythm_in_beats_per_minute(per_second, bpm):
     assert 0 <= found.strength.min() <= found.strength.max() <= 1
 
 
-def test_silence_has_no_rhythm():
+def test_silence_and_steady_noise_have_no_rhythm():
     assert rhythm(np.zeros(3 * SR)).beats_per_minute is None
+    for seed in range(5):
+        found = rhythm(0.1 * np.random.default_rng(seed).standard_normal(10 * SR))
+        assert found.beats_per_minute is None
+        assert found.strength.mean() < 0.1
 
 
 def test_a_tone_peaks_at_its_own_bin_and_at_its_own_level():

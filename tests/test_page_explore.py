@@ -52,6 +52,11 @@ def text_of(app: AppTest) -> str:
     return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
 
 
+def lanes_of(app: AppTest) -> list[dict[str, object]]:
+    """What the player was sent: its lanes."""
+    return next(message["lanes"] for message in messages(app) if "lanes" in message)
+
+
 def test_a_normal_and_an_anomalous_clip_stand_side_by_side_at_first(explore):
     page = explore()
     assert not page.exception
@@ -155,10 +160,11 @@ def test_an_own_data_set_is_opened_whatever_folder_its_machine_has(
     assert sorted(page.dataframe[0].value["Label"]) == ["anomalous", "normal"]
 
 
-def test_without_detectors_the_page_says_what_to_do(explore, tmp_path):
+def test_clips_are_seen_and_heard_before_any_detector_is_trained(explore, tmp_path):
     page = explore(artifacts=tmp_path)
     assert not page.exception
-    assert "No trained detector is here yet" in text_of(page)
+    assert "480 of 480 clips" in text_of(page)
+    assert lanes_of(page)
 
 
 def drawn(root, view):

@@ -24,6 +24,8 @@ RHYTHM_WINDOW = 768
 """Steps over which a rhythm is looked for: 6.1 s."""
 SLOWEST_BPM, FASTEST_BPM, N_TEMPI = 30.0, 960.0, 160
 """Range of a rhythm, 0.5 to 16 Hz, on a logarithmic axis of 32 tempi per octave."""
+CLEAR_STRENGTH = 0.3
+"""Mean strength from which a rhythm is called one: noise stays below it."""
 LOWEST_HZ, BINS_PER_OCTAVE, N_OCTAVES = 55.0, 24, 7
 """The constant-Q bins: quarter tones from 55 Hz (the note A1) to just below 7 kHz."""
 FLOOR_DB = -100.0
@@ -68,12 +70,12 @@ class Rhythm:
 
     @property
     def beats_per_minute(self) -> float | None:
-        """The fastest tempo whose mean strength peaks at 85 % of the highest or more; None where nothing sets in.
+        """The fastest tempo whose mean strength peaks at 85 % of the highest or more; None where none is clear.
 
         What repeats each second repeats every two seconds as well, so that slower peaks may be as high.
         """
         mean = self.strength.mean(axis=0)
-        if mean.max() <= 0:
+        if mean.max() < CLEAR_STRENGTH:
             return None
         inner = mean[1:-1]
         peaks = 1 + np.flatnonzero((inner > mean[:-2]) & (inner >= mean[2:]) & (inner >= 0.85 * mean.max()))
@@ -135,6 +137,7 @@ def rhythm(samples: npt.ArrayLike) -> Rhythm:
     import librosa
 
     onsets = librosa.onset.onset_strength(y=_padded(signal, 2048), sr=SR, hop_length=ONSET_HOP)
+    onsets -= onsets.mean()  # of steady noise the rest repeats at no tempo, the mean at all of them
     by_lag = librosa.feature.tempogram(
         onset_envelope=onsets, sr=SR, hop_length=ONSET_HOP, win_length=RHYTHM_WINDOW
     ).T  # (n_steps, n_lags)

@@ -63,8 +63,8 @@ class Picture:
         First and last second of it.
     ticks
         (relative position from 0 = bottom to 1 = top, text).
-    what
-        What is drawn, in words, for those who do not see it.
+    what, axis
+        What is drawn and what lies upwards, in words, for those who do not see it.
     note
         What was found in it.
     """
@@ -73,6 +73,7 @@ class Picture:
     span_s: tuple[float, float]
     ticks: tuple[tuple[float, str], ...]
     what: str
+    axis: str
     note: str = ""
 
 
@@ -126,7 +127,7 @@ def _spectrogram(samples: np.ndarray, settings: PictureSettings) -> Picture:
     made = spectrogram(samples, window=settings.window, hop_length=settings.hop_length, scale=settings.scale)
     png = heatmap_png(made.levels_db, low=settings.low_db, high=settings.high_db, palette=settings.palette)
     ticks = frequency_ticks(made.bands_hz, ticks_hz=(250, 500, 1000, 2000, 4000, 6000))
-    return Picture(png, made.span_s, ticks, f"Spectrogram, {settings.text}")
+    return Picture(png, made.span_s, ticks, "Spectrogram", settings.text)
 
 
 @dataclass(frozen=True)
@@ -161,13 +162,13 @@ def _rhythm_picture(waveform: Waveform) -> Picture:
     png = heatmap_png(found.strength[::4], low=0.0, high=1.0, palette="magma")
     at = np.interp(np.log(BEATS), np.log(found.tempi_bpm), np.linspace(0, 1, len(found.tempi_bpm)))
     ticks = tuple((float(place), f"{beats} · {beats / 60:g}") for place, beats in zip(at, BEATS, strict=True))
-    return Picture(png, found.span_s, ticks, "Rhythm: beats per minute upwards, brighter repeats more", _beat(found))
+    return Picture(png, found.span_s, ticks, "Rhythm", "beats per minute upwards", _beat(found))
 
 
 def _beat(found: Rhythm) -> str:
     beats = found.beats_per_minute
     if beats is None:
-        return "beats per minute · Hz; nothing sets in"
+        return "beats per minute · Hz; no clear rhythm"
     return f"beats per minute · Hz; most at {beats:.0f} per minute ({beats / 60:.1f} Hz)"
 
 
@@ -177,7 +178,7 @@ def _pitch_picture(waveform: Waveform) -> Picture:
     low, high = PITCH_DB
     ticks = frequency_ticks(found.bins_hz, ticks_hz=(55, 110, 220, 440, 880, 1760, 3520))
     png = heatmap_png(found.levels_db, low=low, high=high)
-    return Picture(png, found.span_s, ticks, "Constant-Q picture: an octave is equally high everywhere", _tone(found))
+    return Picture(png, found.span_s, ticks, "Constant-Q picture", "octaves upwards", _tone(found))
 
 
 def _tone(found: ConstantQ) -> str:

@@ -61,12 +61,10 @@ LEVEL_TITLE = "Level (dB)"
 LANE_PX = {1: 260, 2: 136, 3: 96, 4: 84}
 """Height of each picture: together they fit on a screen."""
 PART_TITLES = {"hum": "The hum: what lasts", "knocks": "The knocks: what strikes"}
-_KEYS = (
-    "Waveforms: full scale is 1. The keys 1 to 4 choose which one is heard; space plays, arrow keys move by 0.5 s."
-)
+_KEYS = "Waveforms: full scale is 1. The keys 1 to 4 choose which one is heard; space plays, arrow keys move by 0.5 s."
 MEANINGS = {
     SPECTROGRAM: "{settings}, the same for every clip.",
-    PARTS: "What lasts and what strikes, taken apart by median filters; together they are the whole. {settings}.",
+    PARTS: "What lasts and what strikes, by median filters; together they are the whole. Spectrograms: {settings}.",
     RHYTHM: "How strongly onsets repeat at each tempo within 6 s: half and a third of a tempo light up as well.",
     PITCH: "Constant-Q: 24 bins per octave from 55 Hz, levels in dB re a full-scale sine.",
 }
@@ -144,7 +142,7 @@ def _lane(title: str, short: str, samples: np.ndarray, picture: Picture, label: 
         wav=encode_wav(samples),
         duration_s=len(samples) / SR,
         png=picture.png,
-        alt=f"{picture.what}: {title}; time to the right",
+        alt=f"{picture.what} of {title}, {picture.axis}; time to the right, brighter is more",
         y_ticks=picture.ticks,
         span_s=picture.span_s,
         colour=LABEL_COLOURS[label],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 import streamlit as st
@@ -53,10 +52,10 @@ def _embedded_shown() -> bool:
         return False
     embedded = Chosen(EMBEDDED_NAME, folders[0].parent.name, {folder.name: folder for folder in folders})
     good = artifacts(embedded)[0]
-    return _shown(replace(embedded, active=tuple(good)), list(good.values()))
+    return _shown(embedded, good.values(), is_stand_in=True)
 
 
-def _shown(chosen: Chosen, listening: Iterable[Artifact]) -> bool:
+def _shown(chosen: Chosen, listening: Iterable[Artifact], *, is_stand_in: bool = False) -> bool:
     """Draw the first detector that has a demonstration; those with a map over frequency come first."""
     for artifact in sorted(listening, key=lambda each: each.detector_name.startswith("vggish")):
         threshold = artifact.threshold.value
@@ -67,7 +66,7 @@ def _shown(chosen: Chosen, listening: Iterable[Artifact]) -> bool:
         normal, anomalous = sounds
         if normal is None or anomalous is None or max(normal.duration_s, anomalous.duration_s) > LONGEST_S:
             continue
-        _draw(artifact, threshold, pair, (normal, anomalous))
+        _draw(artifact, threshold, pair, (normal, anomalous), is_stand_in=is_stand_in)
         return True
     return False
 
@@ -88,7 +87,9 @@ def _rendered(key: tuple[str, ...], digest: str) -> Waveform:
     return SharedClip.of(Waveform((to_pcm16(samples) / 32768.0).astype(np.float32), digest=digest), None)
 
 
-def _draw(artifact: Artifact, threshold: float, pair: Demonstration, sounds: tuple[Waveform, Waveform]) -> None:
+def _draw(
+    artifact: Artifact, threshold: float, pair: Demonstration, sounds: tuple[Waveform, Waveform], *, is_stand_in: bool
+) -> None:
     name = DETECTOR_SHORT_NAMES.get(artifact.detector_name, artifact.title)
     found = [heard(artifact, sound) for sound in sounds]
     scale, limits = _map_scale(threshold, found)
@@ -111,6 +112,8 @@ def _draw(artifact: Artifact, threshold: float, pair: Demonstration, sounds: tup
         key="hero",
     )
     source = "Simulated sound, not a recording" if artifact.simulated else "Test clips of this data set"
+    if is_stand_in:
+        source = f"Until this data set has test clips of both labels: the example that comes with the program. {source}"
     st.caption(
         f"{source}. Chosen by rule, not by ear: the anomalous test clip with the median score of those that the {name} "
         f"finds, and the normal one with the median score of machine id {plain(display_name(pair.normal.machine_id))}. "
