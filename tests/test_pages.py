@@ -297,8 +297,9 @@ def test_one_class_only_still_gives_threshold_and_promise(app, tmp_path):
     assert not page.exception
     assert "A ROC needs normal and anomalous test clips" in text_of(page)
     assert "Observed false alarms" in text_of(page)
-    overview = app(artifacts=tmp_path)
+    overview = app(artifacts=tmp_path).toggle(key="figures").set_value(True).run()
     assert not overview.exception
+    assert "no labelled test clips tell how many faults it finds" in text_of(overview)
     assert "not defined" in text_of(overview)
 
 

@@ -240,10 +240,10 @@ def _start_rows(clips: Sequence[Clip]) -> list[int]:
     rows = [row for row, clip in enumerate(clips) if shown_text(clip.relative) in names][:MOST_CLIPS]
     if rows or not clips:
         return rows
-    test = [row for row, clip in enumerate(clips) if clip.split == "test"] or list(range(len(clips)))
-    first = {clips[row].label: row for row in reversed(test)}
+    test_first = sorted(range(len(clips)), key=lambda row: clips[row].split != "test")
+    first = {clips[row].label: row for row in reversed(test_first)}
     pair = [first[label] for label in ("normal", "anomalous") if label in first]
-    return sorted(pair) or [test[0]]
+    return sorted(pair) or [test_first[0]]
 
 
 def holdings(data_set: DataSet, stamp: str) -> Holdings:

@@ -63,7 +63,7 @@ LANE_PX = {1: 260, 2: 136, 3: 96, 4: 84}
 PART_TITLES = {"hum": "The hum: what lasts", "knocks": "The knocks: what strikes"}
 _KEYS = "Waveforms: full scale is 1. The keys 1 to 4 choose which one is heard; space plays, arrow keys move by 0.5 s."
 MEANINGS = {
-    SPECTROGRAM: "{settings}, the same for every clip.",
+    SPECTROGRAM: "Spectrograms: {settings}, the same for every clip.",
     PARTS: "What lasts and what strikes, by median filters; together they are the whole. Spectrograms: {settings}.",
     RHYTHM: "How strongly onsets repeat at each tempo within 6 s: half and a third of a tempo light up as well.",
     PITCH: "Constant-Q: 24 bins per octave from 55 Hz, levels in dB re a full-scale sine.",
@@ -104,8 +104,7 @@ def _player(opened: Mapping[Clip, Waveform], settings: PictureSettings) -> None:
     peak = max(float(np.abs(waveform.samples).max(initial=0.0)) for waveform in opened.values())
     height = LANE_PX.get(len(lanes), min(LANE_PX.values()))
     lanes_player(lanes, scale=scale, peak=peak, height_px=height, key="explore_player")
-    meaning = MEANINGS[kind].format(settings=settings.text)
-    st.caption(f"{meaning[0].upper()}{meaning[1:]} {_KEYS}")
+    st.caption(f"{MEANINGS[kind].format(settings=settings.text)} {_KEYS}")
 
 
 def _one_lane_each(
