@@ -27,7 +27,6 @@ def _other(place: DeltaGenerator, good: dict[str, Artifact], name: str) -> Artif
         others,
         key="second",
         place=place,
-        in_url=False,
         format_func=lambda other: "no second detector" if other == NONE else good[other].title,
     )
     return good.get(second)
@@ -55,7 +54,7 @@ with open_page("pages/threshold.py") as chosen:
         """Everything that follows the threshold: only this part runs again when it moves."""
         artifact = good[name]
         scores = tested(artifact)
-        rule_place, second_place, number_place = st.columns([3, 2, 2])
+        rule_place, number_place, second_place = st.columns([5, 2, 3])
         rule_controls(artifact, scores, rule_place, number_place)
         second = _other(second_place, good, name)
         point = operating_point(artifact, scores)

@@ -115,8 +115,8 @@ def test_the_promise_stands_beside_what_is_observed_among_normal_clips(point):
 
 def test_each_id_has_its_own_area_false_alarms_and_faults_found(point):
     table = drawn(lambda: operating_point.per_id_table(point)).table[0].value
-    assert [figures(cell) for cell in table["False alarms"]] == [["33.3", "1", "3"], ["0.0", "0", "2"]]
-    assert [figures(cell) for cell in table["Found"]] == [["100.0", "2", "2"], ["50.0", "1", "2"]]
+    assert [figures(cell) for cell in table["False-alarm rate"]] == [["33.3", "1", "3"], ["0.0", "0", "2"]]
+    assert [figures(cell) for cell in table["Detection rate"]] == [["100.0", "2", "2"], ["50.0", "1", "2"]]
     assert table["AUC"].tolist() == ["1.000", "0.625"]  # id 02: 0.7 above both, 0.3 a tie with one and below the other
 
 
@@ -216,7 +216,7 @@ def test_what_if_counts_false_alarms_among_normal_and_finds_among_anomalous_clip
     before_, changed = np.array([0.1] * 4 + [0.9] * 2 + [0.2] * 3), np.array([0.9] * 3 + [0.1] * 2 + [0.9] * 3 + [0.1])
     found = Judgements(labels, before_, changed)
     table = drawn(lambda: what_if._before_and_after(with_scores(), found)).table[0].value
-    assert [figures(cell)[1:] for cell in table["False alarms"]] == [["1", "5"], ["3", "5"]]
+    assert [figures(cell)[1:] for cell in table["False-alarm rate"]] == [["1", "5"], ["3", "5"]]
     assert [figures(cell)[1:] for cell in table["Faults found"]] == [["1", "4"], ["3", "4"]]
 
 
