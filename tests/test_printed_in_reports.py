@@ -29,7 +29,9 @@ def tables(page: str) -> dict[str, dict[str, list[str]]]:
     """Tables of a page by their first heading: first cell of a row to its other cells, headings included."""
     found = {}
     for table in re.findall(r"<table>.*?</table>", page, re.DOTALL):
-        rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in re.findall(r"<tr>.*?</tr>", table, re.S)]
+        rows = [
+            re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in re.findall(r"<tr>.*?</tr>", table, re.S)
+        ]
         found[rows[0][0]] = {row[0]: row[1:] for row in rows}
     return found
 

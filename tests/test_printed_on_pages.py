@@ -48,6 +48,7 @@ from pages.parts.overview import cards as overview_cards
 from pages.parts.threshold import operating_point
 from pages.parts.threshold import views as threshold_views
 from pages.parts.train import live as train_live
+from pages.parts.train import result as train_result
 from pages.parts.train import runs as train_runs
 from pages.parts.train import sweep as train_sweep
 from pages.shared import cards, listening
@@ -216,7 +217,7 @@ def test_what_if_counts_false_alarms_among_normal_and_finds_among_anomalous_clip
     before_, changed = np.array([0.1] * 4 + [0.9] * 2 + [0.2] * 3), np.array([0.9] * 3 + [0.1] * 2 + [0.9] * 3 + [0.1])
     found = Judgements(labels, before_, changed)
     table = drawn(lambda: what_if._before_and_after(with_scores(), found)).table[0].value
-    assert [figures(cell)[1:] for cell in table["False-alarm rate"]] == [["1", "5"], ["3", "5"]]
+    assert [figures(cell)[1:] for cell in table["False alarms"]] == [["1", "5"], ["3", "5"]]
     assert [figures(cell)[1:] for cell in table["Faults found"]] == [["1", "4"], ["3", "4"]]
 
 
@@ -369,11 +370,11 @@ def test_a_run_took_the_time_from_its_beginning_to_its_end():
 
 def test_the_result_of_a_run_shows_its_areas_threshold_and_clips(monkeypatch):
     artifact = open_artifact(SVM)
-    monkeypatch.setattr(train_runs, "summary", lambda *_: SUMMARY)
-    job = Job(Path("x"), None, Status("done", model=str(SVM), version=artifact.version))
-    app = drawn(lambda: train_runs._result(job))
-    assert list(metrics_of(app).values()) == ["0.872", "0.653", f"{artifact.threshold.value:.4g}"]
-    assert ["AUC, mean" in label for label in metrics_of(app)] == [True, False, False]
+    monkeypatch.setattr(train_result, "summary", lambda *_: SUMMARY)
+    app = drawn(lambda: train_result.result_card(artifact, key="x"))
+    rates = ["70.0 % (7/10)", "20.0 % (8/40)"]
+    assert list(metrics_of(app).values()) == ["0.872", *rates, f"{artifact.threshold.value:.4g}"]
+    assert [label.split()[0] for label in metrics_of(app)] == ["AUC,", "Detection", "False-alarm", "Threshold"]
     promise = cards.promise_text(artifact.threshold, artifact.manifest.calibration)
     assert line_with(text_of(app), "The threshold is").endswith(promise)
     line = line_with(text_of(app), "intervals")

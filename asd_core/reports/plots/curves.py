@@ -28,7 +28,14 @@ LOG_TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000, 5000)
 """Marks of a logarithmic frequency axis."""
 
 
-_LEARNING_COLOURS = {"training": "#009E73", "validation": "#CC79A7"}
+_LEARNING_LOOKS = (
+    ("#009E73", "solid", "circle"),
+    ("#CC79A7", "dash", "diamond"),
+    ("#56B4E9", "dot", "square"),
+    ("#E69F00", "dashdot", "triangle-up"),
+    ("#999933", "longdash", "star"),
+)
+"""Colour, dash pattern and symbol of the first, second, ... line of losses."""
 _LEVEL_COLOUR = "#767676"
 
 
@@ -130,12 +137,12 @@ def learning_curves(
     n_epochs: int | None = None,
     height_px: int = 280,
 ) -> go.Figure:
-    """Draw losses over epochs with Plotly, one line for each name, and dotted levels to compare them with.
+    """Draw losses over epochs with Plotly, at most five lines, and dotted levels to compare them with.
 
     Parameters
     ----------
     losses
-        Name ("training", "validation") -> loss of epoch 1, 2, ...; lines may differ in length.
+        Name ("training", "held-out") -> loss of epoch 1, 2, ...; lines may differ in length.
     levels
         Name -> loss that does not depend on the epoch: a dotted line over all epochs.
     log_axis
@@ -148,14 +155,14 @@ def learning_curves(
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for name, values in losses.items():
+    for (name, values), (colour, dash, symbol) in zip(losses.items(), _LEARNING_LOOKS, strict=False):
         figure.add_scatter(
             x=list(range(1, len(values) + 1)),
             y=[float(value) for value in values],
             name=name,
             mode="lines+markers",
-            line={"color": _LEARNING_COLOURS.get(name), "dash": "dash" if name == "validation" else "solid"},
-            marker={"size": 6, "symbol": "diamond" if name == "validation" else "circle"},
+            line={"color": colour, "dash": dash},
+            marker={"size": 6, "symbol": symbol},
             hovertemplate="epoch %{x}: %{y:.4g}",
         )
     shown = n_epochs or max((len(values) for values in losses.values()), default=1)
