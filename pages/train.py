@@ -13,10 +13,10 @@ from pages.shared.frame import open_page
 VIEWS = {"new": "New training", "runs": "Earlier trainings", "versions": "Versions", "sweep": "Tune the SVM"}
 
 with open_page("pages/train.py") as chosen:
-    live_panel()
+    shows_result = live_panel()
     view = switch("What to do", VIEWS, key="train_view")
     if view == "new":
-        new_training(chosen)
+        new_training(chosen, is_first=not shows_result)
     elif view == "runs":
         run_history()
     elif view == "versions":

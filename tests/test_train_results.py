@@ -91,13 +91,17 @@ def test_a_result_says_what_was_learned_and_how_good_it_is():
     artifact = open_artifact(EMBEDDED / "vggish_knn")
     app = drawn(lambda: result.result_card(artifact, key="x"))
     text = text_of(app)
-    assert f"**{artifact.title}**, trained in {seconds_text(artifact.manifest.training.seconds)} on 180 normal clips" in text
+    assert (
+        f"**{artifact.title}**, trained in {seconds_text(artifact.manifest.training.seconds)} on 180 normal clips"
+        in text
+    )
     assert list(metrics_of(app)) == [
         "AUC, mean over ids",
         "Detection rate (TPR)",
         "False-alarm rate (FPR)",
         "Threshold",
     ]
+    assert [each.delta.split(" clips")[0] for each in app.metric][1:3] == ["111 of 150 anomalous", "6 of 150 normal"]
     assert [button.label for button in app.button] == ["Check a clip now", "See it on the ROC"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Literal
 
 import streamlit as st
@@ -39,8 +40,14 @@ PROBED = 10
 PRESETS = {"quick": "Quick", "paper": "Paper: the report's values"}
 
 
-def new_training(chosen: Chosen) -> None:
-    """Ask for detector, preset and hyper-parameters; check them; put the training in the queue."""
+def new_training(chosen: Chosen, *, is_first: bool) -> None:
+    """Ask for detector, preset and hyper-parameters; check them; put the training in the queue.
+
+    Parameters
+    ----------
+    is_first
+        Whether the form is what the page shows first.
+    """
     known, machine = training_data(chosen)
     data_set = indexed(known, machine)
     n_clips = len(data_set.index.select(split="train", label="normal"))
@@ -48,7 +55,7 @@ def new_training(chosen: Chosen) -> None:
         st.info("This data set has no normal training clips: add some first.", icon=":material/info:")
         go("pages/data.py", "Add recordings", icon=":material/folder_open:", data_view="sets", data_set=known.name)
         return
-    with first_screen():
+    with first_screen() if is_first else nullcontext():
         detector, preset = _choose_detector()
         st.markdown(time_sentence(estimate(detector, preset, n_clips=n_clips)))
         st.caption(outlook(detector, n_clips))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from asd_core.tasks.train import TrainingRequest
 from pages.parts.train.fields import detector_titles
 from pages.parts.train.result import made_by, result_card, switch_to_trained
 from pages.shared.background import cleared_jobs
-from pages.shared.frame import fragment
+from pages.shared.frame import first_screen, fragment
 
 POLL_S = 1.0
 HELD_OUT = "held-out"
@@ -37,20 +38,30 @@ FEW_EPOCHS, LONG_EPOCHS = 20, 200
 """Up to the first number each epoch has a tick; up to the second the axis shows the epochs to come as well."""
 
 
-def live_panel() -> None:
-    """Show active trainings with their latest state, and those that have ended since this session saw them run."""
+def live_panel() -> bool:
+    """Show active trainings with their latest state, and those that have ended since this session saw them run.
+
+    Returns
+    -------
+    bool
+        Whether one that has ended is shown, so that the page's form is not the first thing on it.
+    """
     first = _trainings()
     before = {job.name: job.state for job in first}
     seen = st.session_state.setdefault("seen_jobs", set())
     seen |= set(before)
+    ended = []
     for name in sorted(seen - set(before), reverse=True):
         with contextlib.suppress(UsageError):  # its record has been deleted
-            job = job_table.read_job(job_table.runs_dir() / name)
-            _follow(job)
+            ended.append(job_table.read_job(job_table.runs_dir() / name))
+    for place, job in enumerate(ended):
+        _follow(job)
+        with nullcontext() if place else first_screen():
             _ended(job)
     if before:
         looks = [first]
         fragment(lambda: _panel(before, looks.pop() if looks else _trainings()), run_every=POLL_S)()
+    return bool(ended)
 
 
 def _trainings() -> list[Job]:
@@ -229,7 +240,7 @@ def _ended(job: Job) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             icon, words = ENDINGS.get(job.state, (":material/info:", "Training ended"))
             st.markdown(f"{icon} **{words}**", width="content")
-            st.text(job_title(job), width="stretch")
+            st.text("" if artifact else job_title(job), width="stretch")
             look = {"train_view": "runs", "run": job.name}
             st.button("Details", key=f"see:{job.name}", on_click=_put_away, args=(job.name, look))
             st.button(

@@ -10,7 +10,7 @@ import streamlit as st
 from asd_core.artifacts.store import Artifact, open_artifact
 from asd_core.errors import AsdError
 from asd_core.evaluation.uncertainty import estimate_of, interval_text
-from asd_core.formats import area_text, counted, rate_text, score_text, seconds_text
+from asd_core.formats import area_text, counted, score_text, seconds_text, share_text
 from asd_core.jobs.table import Job
 from pages.shared.cache import summary
 from pages.shared.cards import DETECTOR_MARKS, calibration_marks, promise_text, simulated_badge, threshold_origin
@@ -71,13 +71,15 @@ def _figures(artifact: Artifact) -> None:
         st.metric("Threshold", score_text(artifact.threshold.value), border=True)
         st.caption("There are no test clips of both classes: how many faults it finds is not known yet.")
         return
-    figures = {"AUC, mean over ids": area_text(estimate_of(ranking.auc_mean))}
+    figures = {"AUC, mean over ids": (area_text(estimate_of(ranking.auc_mean)), "0.5 is chance, 1 is perfect")}
     if confusion is not None:
-        figures["Detection rate (TPR)"] = rate_text(confusion.tp, confusion.n_anomalous)
-        figures["False-alarm rate (FPR)"] = rate_text(confusion.fp, confusion.n_normal)
-    figures["Threshold"] = score_text(artifact.threshold.value)
-    for column, (label, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
-        column.metric(label, value, border=True)
+        found_of = f"{confusion.tp} of {confusion.n_anomalous} anomalous clips"
+        figures["Detection rate (TPR)"] = (share_text(confusion.tpr), found_of)
+        alarms_of = f"{confusion.fp} of {confusion.n_normal} normal clips"
+        figures["False-alarm rate (FPR)"] = (share_text(confusion.fpr), alarms_of)
+    figures["Threshold"] = (score_text(artifact.threshold.value), "anomalous from here on")
+    for column, (label, (value, words)) in zip(st.columns(len(figures)), figures.items(), strict=True):
+        column.metric(label, value, words, border=True, delta_color="off", delta_arrow="off")
     st.caption(
         f"95 % intervals: AUC {interval_text(ranking.auc_mean)}, partial AUC {interval_text(ranking.pauc_mean)}. "
         f"{ranking.n_normal} normal and {ranking.n_anomalous} anomalous test clips; version {artifact.version}."
