@@ -1,4 +1,4 @@
-"""Compare: every method on the same test clips, their curves and figures, and the clips on which they differ."""
+"""Compare: every detector on the same test clips, their curves and figures, and the clips on which they differ."""
 
 from __future__ import annotations
 
@@ -23,24 +23,23 @@ VIEWS = {
 }
 
 with open_page("pages/compare.py") as chosen:
-    st.markdown(
-        "Every method on the **same test clips**: how well it tells anomalous from normal ones, what its verdicts "
-        "cost, whether a difference may be chance, and which clips one hears and another does not."
-    )
     if not chosen.detectors:
         no_detectors()
     good = usable_detectors(chosen)
     simulated_note(good.values())
-    import_box(chosen, good)
-    comparison = compared(chosen, poolings_choice(chosen, good))
+    left, right = st.columns(2)
+    with left:
+        comparison = compared(chosen, poolings_choice(chosen, good))
     if not comparison.clips:
         st.info(
-            "There are no labelled test clips that all of these methods scored, so that nothing can be compared.",
+            "There are no labelled test clips that all of these detectors scored, so that nothing can be compared.",
             icon=":material/info:",
         )
+        import_box(chosen, good)
         st.stop()
+    with right:
+        comparison = ensemble_choice(comparison)
     common_line(comparison)
-    comparison = ensemble_choice(comparison)
 
     @fragment
     def views() -> None:
@@ -61,3 +60,4 @@ with open_page("pages/compare.py") as chosen:
             localisation_view(chosen, judgement)
 
     views()
+    import_box(chosen, good)

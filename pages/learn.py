@@ -1,4 +1,4 @@
-"""Learn: each method taken apart on one clip, a blind test, and a glossary."""
+"""Learn: each detector taken apart on one clip, a blind test, and a glossary."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from pages.shared.sources import example_clip
 QUIZ, NEIGHBOURS = "quiz", "neighbours"
 
 with open_page("pages/learn.py") as chosen:
-    st.markdown("How does a machine listen? Each method step by step on a clip of your choice, with its real numbers.")
     if not chosen.detectors:
         no_detectors()
     good, broken = artifacts(chosen)

@@ -30,7 +30,7 @@ SECONDS_PER_CLIP = 0.08
 
 
 def poolings_choice(chosen: Chosen, good: Mapping[str, Artifact]) -> tuple[Method, ...]:
-    """Return the detectors' methods; on request, each network under both poolings, clearly named."""
+    """Return what the detectors scored; on request, each network under both poolings, clearly named."""
     own = {name: Method.of(artifact) for name, artifact in good.items()}
     networks = {name: artifact for name, artifact in good.items() if "pooling" in artifact.manifest.settings}
     keep("poolings")
@@ -40,7 +40,7 @@ def poolings_choice(chosen: Chosen, good: Mapping[str, Artifact]) -> tuple[Metho
         disabled=not networks,
         persist_state="session",
         help="A network's errors over time and frequency become one score in two ways: their mean, as in the report, "
-        "which is ruled by loud, noisy bands; or measured against the errors of normal clips, as multiples of what is "
+        "which loud, noisy bands dominate; or measured against the errors of normal clips, as multiples of what is "
         "normal in each band and as the distance of the error spectrum. The network is the same.",
     )
     if not wanted or not networks:

@@ -60,7 +60,7 @@ GLOSSARY = {
         "How much a value varies where all is normal: its standard deviation over normal sound. Two spreads above "
         "normal happen now and then, ten do not."
     ),
-    "One-class SVM": "A method that draws a boundary around normal examples only.",
+    "One-class SVM": "A model that draws a boundary around normal examples only.",
     "Overfitting": "Learning the training clips by heart instead of what they have in common.",
     "Patch": "0.96 s of sound, which an encoder turns into 128 numbers.",
     "pAUC": (
