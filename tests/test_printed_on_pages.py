@@ -38,7 +38,7 @@ from pages.parts.compare import figures as compare_figures
 from pages.parts.compare import maps as compare_maps
 from pages.parts.compare import methods as compare_methods
 from pages.parts.data import report as data_report
-from pages.parts.explore import views as explore_views
+from pages.parts.explore import pictures as explore_pictures
 from pages.parts.learn import pooling as learn_pooling
 from pages.parts.learn import quiz as learn_quiz
 from pages.parts.learn import svm as learn_svm
@@ -480,7 +480,7 @@ def test_sizes_are_written_in_decimal_units():
 
 
 def test_a_spectrograms_window_and_step_are_told_in_samples_and_milliseconds():
-    settings = explore_views.PictureSettings("mel", 1024, 256, "viridis", -80.0, 0.0)
+    settings = explore_pictures.PictureSettings("mel", 1024, 256, "viridis", -80.0, 0.0)
     text = settings.text
     assert figures(text.split("window")[1])[:4] == ["1024", "64", "256", "16"]
 

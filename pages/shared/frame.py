@@ -248,10 +248,10 @@ def _read_only_note() -> None:
 
 
 def no_detectors() -> None:
-    """Say what to do where nothing is trained yet, and stop the page."""
-    st.info("No trained detector is here yet. Begin with recordings, then train on them:", icon=":material/info:")
+    """Say what to do where nothing is trained on the data set yet, and stop the page."""
+    st.info("No trained detector is here yet. The shortest way to one is the page My machine:", icon=":material/info:")
     for page in PAGES:
-        if page.path in ("pages/data.py", "pages/train.py"):
+        if page.path in ("pages/my_machine.py", "pages/train.py"):
             st.page_link(page.path, label=page.title, icon=page.icon)
     st.markdown("Or from the shell; reload this page afterwards:")
     st.code("python -m asd_core train lstm_predictor --data FOLDER_OF_RECORDINGS", language="shell")
