@@ -29,7 +29,6 @@ with open_page("pages/learn.py") as chosen:
         no_detectors()
     good, broken = artifacts(chosen)
     list_broken(broken)
-    simulated_note(good.values())
     with st.container():  # keeps later elements in place, whether or not clips are generated first
         root = clips_root(chosen)
     lessons: dict[str, Callable[[Artifact, Waveform, str], None]] = {
@@ -55,5 +54,6 @@ with open_page("pages/learn.py") as chosen:
         waveform, title = example_clip(chosen, good)
         if waveform is not None:
             lessons[lesson](good[lesson], waveform, title)
+    simulated_note(good.values())
     st.divider()
     glossary()

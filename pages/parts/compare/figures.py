@@ -70,6 +70,7 @@ def figures_view(chosen: Chosen, judged: Judged) -> None:
 
 
 def _curves(judged: Judged) -> None:
+    place = st.container()
     shaded = st.toggle(
         "95 % bands",
         key="bands",
@@ -77,10 +78,10 @@ def _curves(judged: Judged) -> None:
         "bootstrap draws of the clips within normal and anomalous.",
     )
     figure, alt = _overlay(judged, shaded)
-    with first_screen():
+    with place, first_screen():
         st.plotly_chart(figure, width="stretch", key="curves", config={"displaylogo": False}, alt=alt)
     st.caption(
-        "Diamonds: the operating points of the chosen rule. Grey: the range of the partial AUC (pAUC). Dotted: chance."
+        "Marks: the operating points of the chosen rule. Grey: the range of the partial AUC (pAUC). Dotted: chance."
     )
     if shaded and (without := _without_band(judged)):
         st.caption(f"No band, since there is no spread among its draws: {plain(', '.join(without))}.")
@@ -113,6 +114,7 @@ def _overlay(judged: Judged, shaded: bool) -> tuple[Any, str]:
                 look.dash,
                 _point(judged, row),
                 None if band is None else (band.fpr, band.low, band.high),
+                look.symbol,
             )
         )
     figure = roc_overlay(curves, height_px=440).update_yaxes(constrain="domain")

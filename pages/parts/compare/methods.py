@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError, DataSetError, ThresholdError, UndefinedMetricError
@@ -20,6 +21,7 @@ from asd_core.formats import display_name
 from asd_core.reports.plots import (
     DETECTOR_COLOURS,
     DETECTOR_DASHES,
+    DETECTOR_SYMBOLS,
     ENSEMBLE_COLOUR,
     ENSEMBLE_DASH,
     IMPORTED_COLOURS,
@@ -44,10 +46,11 @@ _IMPORTED, _REFUSED, _ROUND = "compare_imported", "compare_refused", "compare_ro
 
 @dataclass(frozen=True)
 class Look:
-    """Colour and dash pattern of a detector or of imported scores."""
+    """Colour, dash pattern and mark of a detector or of imported scores."""
 
     colour: str
     dash: str
+    symbol: str = "diamond"
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +138,7 @@ def _looks(comparison: Comparison) -> tuple[Look, ...]:
             return Look(*next(imported))
         name = method.trained.detector_name
         dash = DETECTOR_DASHES.get(name, "solid") if method.artifact is not None else REPOOLED_DASH
-        return Look(DETECTOR_COLOURS.get(name, NEUTRAL_COLOUR), dash)
+        return Look(DETECTOR_COLOURS.get(name, NEUTRAL_COLOUR), dash, DETECTOR_SYMBOLS.get(name, "diamond"))
 
     return tuple(look(method) for method in comparison.methods)
 
@@ -145,7 +148,7 @@ def ensemble_choice(comparison: Comparison) -> Comparison:
     n_detectors = sum(method.artifact is not None for method in comparison.methods)
     keep("ensemble")
     wanted = st.toggle(
-        "Add the ensemble of the detectors",
+        "Add their ensemble",
         key="ensemble",
         disabled=n_detectors < 2,
         persist_state="session",
@@ -170,12 +173,13 @@ def common_line(comparison: Comparison) -> None:
     st.caption(text)
 
 
-def rule_choice(comparison: Comparison) -> str:
+def rule_choice(comparison: Comparison, place: DeltaGenerator) -> str:
     """Let the user choose the rule that every verdict on this page follows."""
     return choose(
         "Verdicts by",
         [rule for rule in COMPARED_RULES if _can_be_used(rule, comparison)],
         key="verdicts",
+        place=place,
         format_func=rule_title,
         help="One rule for every detector. Rules that look at the labels of the test clips are judged by the very "
         "clips they were chosen on: their figures are optimistic. Imported scores have no saved threshold; they get "

@@ -35,7 +35,7 @@ def poolings_choice(chosen: Chosen, good: Mapping[str, Artifact]) -> tuple[Metho
     networks = {name: artifact for name, artifact in good.items() if "pooling" in artifact.manifest.settings}
     keep("poolings")
     wanted = st.toggle(
-        "Both poolings of each network",
+        "Both poolings of networks",
         key="poolings",
         disabled=not networks,
         persist_state="session",
@@ -86,7 +86,7 @@ def _offer(chosen: Chosen, missing: Mapping[str, Artifact], own: Mapping[str, Me
     root = clips_root(chosen) if pressed else None
     if root is None:
         if pressed:
-            st.caption("The sound of this data set is not at hand.")
+            st.caption("The sound of this data set is not here.")
         return
     for name, artifact in missing.items():
         once(_key(artifact), partial(_heard_again, artifact, own[name], root))
