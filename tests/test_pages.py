@@ -205,7 +205,7 @@ def test_the_threshold_page_states_promise_and_observation(app):
     assert not page.exception
     text = text_of(page)
     assert "**Promise:** at most 10 % of normal clips give a false alarm on average, for new recordings" in text
-    assert "Observed false alarms" in text
+    assert "Observed false-alarm rate" in text
     assert "95 % interval" in text
 
 
@@ -296,7 +296,7 @@ def test_one_class_only_still_gives_threshold_and_promise(app, tmp_path):
     page = app("pages/threshold.py", artifacts=tmp_path)
     assert not page.exception
     assert "A ROC needs normal and anomalous test clips" in text_of(page)
-    assert "Observed false alarms" in text_of(page)
+    assert "Observed false-alarm rate" in text_of(page)
     overview = app(artifacts=tmp_path).toggle(key="figures").set_value(True).run()
     assert not overview.exception
     assert "no labelled test clips tell how many faults it finds" in text_of(overview)

@@ -76,7 +76,7 @@ def waveform_figure(
         y=highest, fill="tonexty", fillcolor=colour, hovertemplate="%{x:.2f} s: %{y:.3f}<extra></extra>", **shared
     )
     figure.update_xaxes(title_text="Time (s)", range=[0, np.size(samples) / sr], showgrid=False)
-    figure.update_yaxes(title_text="Amplitude", zeroline=True)
+    figure.update_yaxes(title_text="Amplitude (1 = full scale)", zeroline=True, nticks=5)
     figure.update_layout(height=height_px, margin={**MARGIN, "t": 8})
     return figure
 
