@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.shared.choices import turn_on
 from pages.shared.frame import first_screen, no_detectors, open_page
 
 DOORS = {
@@ -41,7 +42,7 @@ with open_page("pages/overview.py") as chosen:
         st.subheader("How good are they?")
         with st.container(key="how-good"):
             how_good(list(active.values()))
-        if st.toggle("Show the figures: AUC, intervals, thresholds", key="figures", persist_state="session"):
+        if turn_on("Show the figures: AUC, intervals, thresholds", key="figures"):
             detector_cards(list(active.values()))
         simulated_note(active.values())
         old_note(active)
