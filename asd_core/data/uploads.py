@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from asd_core.audio.kinds import kind_of
@@ -21,8 +21,18 @@ from asd_core.audio.recorded import time_in_metadata, time_in_name
 from asd_core.audio.sandbox import decode_upload
 from asd_core.data.folder_rules import NORMAL_WORDS, FolderRules
 from asd_core.data.library import checked_name
-from asd_core.data.names import NAMES, ClipNames, RecordedTime, name_lines, names_content, owner_name, read_names
+from asd_core.data.names import (
+    NAMES,
+    ClipNames,
+    RecordedTime,
+    name_lines,
+    names_content,
+    owner_name,
+    read_names,
+    told_apart,
+)
 from asd_core.data.own_folders import is_kind
+from asd_core.data.recordings import natural_key
 from asd_core.data.table import KnownSet, read_library, table_lock, uploads_dir, writable_library, write_table
 from asd_core.errors import AudioError, DataSetError, FileError, UsageError
 from asd_core.formats import display_name
@@ -138,7 +148,7 @@ class Quota:
     def left(self) -> str:
         """What is left of it, in words."""
         n_files, n_bytes = max(0, self.limits.files - self.files), max(0, self.limits.bytes - self.bytes)
-        return f"{n_files} files and {n_bytes / 2**20:.0f} MB"
+        return f"{n_files} files and {_mb(n_bytes)}"
 
     def with_uploads(self, uploads: Sequence[Upload], stored: Collection[str] = ()) -> Quota:
         """Add files before any of them is decoded; those that came before, or are stored already, cost nothing.
@@ -173,9 +183,13 @@ class Quota:
         return (
             "send fewer files, reload the page for a new session, choose 'Use a server folder' on the Data page, or "
             "work from the shell (python -m asd_core train, score): a session may "
-            f"{self.limits.verb} {self.limits.files} files and {self.limits.bytes >> 20} MB, {self.left} are left, and "
-            f"these are {n_files} files and {n_bytes / 2**20:.0f} MB"
+            f"{self.limits.verb} {self.limits.files} files and {_mb(self.limits.bytes)}, {self.left} are left, and "
+            f"these are {n_files} files and {_mb(n_bytes)}"
         )
+
+
+def _mb(n_bytes: int) -> str:
+    return f"{n_bytes / 2**20:.0f} MB" if n_bytes < 2**30 else f"{n_bytes / 2**30:.3g} GB"
 
 
 @dataclass(frozen=True)
@@ -230,6 +244,51 @@ def check_quota(uploads: Sequence[Upload], used: Quota, *, stored: Collection[st
 def stored_digests(name: str) -> frozenset[str]:
     """`Upload.digest` of each clip in a data set of uploads; none where there is no such data set."""
     return frozenset(_stored_clips(uploads_dir().resolve() / checked_name(name)))
+
+
+@dataclass(frozen=True)
+class StoredClip:
+    """A clip in a data set of uploads.
+
+    Parameters
+    ----------
+    path
+        Below the data set's folder.
+    name
+        What its owner calls it, without its label's folder.
+    label
+        `normal` or the kind of anomaly.
+    machine_id
+        Empty where none was given.
+    recorded
+        When it was recorded and how that is known; empty where nothing is.
+    """
+
+    path: str
+    name: str
+    label: str
+    machine_id: str
+    recorded: str
+
+    @property
+    def digest(self) -> str:
+        """First hex digits of the SHA-256 of its content."""
+        return PurePosixPath(self.path).stem
+
+
+def stored_clips(known: KnownSet) -> list[StoredClip]:
+    """All clips that were uploaded to a data set, normal ones first, in natural order of their owners' names."""
+    names = read_names(known.folder)
+    shown = told_apart(names.names)
+    found = []
+    for path in _stored_clips(known.folder).values():
+        relative = path.relative_to(known.folder)
+        place, (label, *ids) = relative.as_posix(), relative.parts[:-1]
+        time = names.recorded.get(place)
+        found.append(
+            StoredClip(place, shown.get(place, path.name), label, "/".join(ids), "" if time is None else time.text)
+        )
+    return sorted(found, key=lambda clip: (clip.label != NORMAL, clip.label, natural_key(clip.name), clip.path))
 
 
 def _stored_clips(root: Path) -> dict[str, Path]:

@@ -23,8 +23,9 @@ from asd_core.audio.kinds import readable_suffixes
 from asd_core.audio.reading import MAX_UPLOAD_BYTES
 from asd_core.data.folder_rules import NO_RULES, split_of
 from asd_core.data.folders import ARCHIVES, litter_kind
-from asd_core.data.own_folders import understand
-from asd_core.data.uploads import NOT_SAID, Upload
+from asd_core.data.library import fits_a_folder
+from asd_core.data.own_folders import Meaning, is_kind, understand
+from asd_core.data.uploads import NORMAL, NOT_SAID, Upload
 from asd_core.errors import AudioError, DataSetError
 from asd_core.formats import display_name
 
@@ -310,13 +311,19 @@ def _labels(paths: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
         remark = f"what the folders mean was not understood, and all count as chosen in the form: {error.advice}"
         return dict.fromkeys(paths, NOT_SAID), (remark,)
     meanings = {path: found for machine in machines for path, found in machine.meanings.items()}
-    return {path: _label(meanings[path].label, meanings[path].kind) for path in paths}, ()
+    has_normal = any(found.label == NORMAL for found in meanings.values())
+    return {path: _label(meanings[path], has_normal=has_normal) for path in paths}, ()
 
 
-def _label(label: str, kind: str | None) -> str:
-    if label == "normal":
-        return "normal"
-    return kind or "anomalous" if label == "anomalous" else NOT_SAID
+def _label(found: Meaning, *, has_normal: bool) -> str:
+    """What a recording's names say; beside no normal ones, a folder's name alone makes no kind of anomaly."""
+    if found.label == NORMAL:
+        return NORMAL
+    kind = found.kind or "anomalous"
+    is_said = has_normal or NO_RULES.label_of(found.word) is not None
+    if found.label != "anomalous" or not (is_said and is_kind(kind)):
+        return NOT_SAID
+    return kind if fits_a_folder(kind) else "anomalous"
 
 
 def _own_names(paths: Sequence[str], labels: Mapping[str, str]) -> dict[str, str]:

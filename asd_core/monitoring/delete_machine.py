@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -23,8 +22,7 @@ from asd_core.artifacts.versions import is_read_only
 from asd_core.data.data_set import slug
 from asd_core.data.folders import list_files
 from asd_core.data.library import allowed_roots
-from asd_core.data.marked import DATA_SET_NAME as MARKED
-from asd_core.data.marked import LABELS, MARKS, NAME_LENGTH, marked_dir
+from asd_core.data.marked import forget_marks, marked_dir, marks_of
 from asd_core.data.names import NAMES, OLD_NAMES, read_names
 from asd_core.data.survey import kept_surveys
 from asd_core.data.table import KnownSet, read_library, table_lock, writable_library, write_table
@@ -38,12 +36,11 @@ from asd_core.monitoring.rows import unescaped
 from asd_core.monitoring.table import is_running, list_tables, own_files
 from asd_core.system import logs
 from asd_core.system.disk import folder_bytes, remove_tree, set_aside
-from asd_core.system.files import read_if_present, replace_beneath
+from asd_core.system.files import read_if_present
 from asd_core.system.locks import data_set_lock, data_set_lock_path
 from asd_core.system.places import data_dir
 
 _STEM_LENGTH = 32
-_MAX_MARKS_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -164,7 +161,7 @@ def delete_machine(data_set: str, *, out: Path) -> Holdings:
         for folder in doomed:
             remove_tree(folder)
         _remove_files((*found.surveys, *_watch_files(found), *found.features))
-        _forget_marks(found)
+        forget_marks(found.digests)
         logs.mask(_words(found))
         data_set_lock_path(known.name).unlink(missing_ok=True)
     with contextlib.suppress(BusyError), jobs.table():
@@ -186,7 +183,7 @@ def _found(known: KnownSet, out: Path) -> _Found:
     recordings, places = _recordings(known)
     stored = {path.stem[:DIGEST_PREFIX] for path in recordings if known.uploaded and len(path.stem) == _STEM_LENGTH}
     entries, digests = clip_entries(places, {*stored, *_trained_on(detectors)})
-    marks = tuple(_marks(digests))
+    marks = tuple(marks_of(digests))
     of_marks, _ = clip_entries(marks)
     graphs = graph_entries() if detectors else []
     return _Found(
@@ -248,14 +245,6 @@ def _content(path: Path) -> bytes:
     return b""
 
 
-def _marks(digests: Iterable[str]) -> Iterator[Path]:
-    for digest in sorted(digests):
-        for label in LABELS:
-            path = marked_dir().resolve() / label / f"{digest[:NAME_LENGTH]}.wav"
-            if path.is_file():
-                yield path
-
-
 def _sweeps(known: KnownSet) -> list[Path]:
     return [path for name in (known.name, *known.aliases) for path in (data_dir() / "sweeps").glob(f"{name}.*.json")]
 
@@ -302,25 +291,6 @@ def _remove_files(paths: Iterable[Path]) -> None:
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
-
-
-def _forget_marks(found: _Found) -> None:
-    """Remove marked clips whose sound is from these recordings, and the lines on them."""
-    if not (marked_dir() / MARKS).exists():
-        return
-    with data_set_lock(MARKED):
-        _remove_files(found.marks)
-        root = marked_dir().resolve()
-        lines = (read_if_present(root / MARKS, at_most=_MAX_MARKS_BYTES) or b"").splitlines(keepends=True)
-        kept = [line for line in lines if _marked_digest(line) not in found.digests]
-        if len(kept) < len(lines):
-            replace_beneath(root, Path(MARKS), b"".join(kept))
-
-
-def _marked_digest(line: bytes) -> str:
-    with contextlib.suppress(ValueError, AttributeError):
-        return str(json.loads(line).get("digest"))[:DIGEST_PREFIX]
-    return ""
 
 
 def _words(found: _Found) -> list[str]:

@@ -39,7 +39,7 @@ def deletion(name: str, *, key: str = "delete_machine") -> bool:
     if not st.button("Delete my machine", key=f"{key}:{name}", icon=":material/delete:", disabled=not is_sure):
         return False
     removed = delete_machine(name, out=out)
-    held().drop(removed.digests)
+    held().drop_starting(removed.digests)
     return True
 
 
