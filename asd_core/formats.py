@@ -94,6 +94,14 @@ def seconds_text(seconds: float) -> str:
     return f"{int(seconds) // 60} min {int(seconds) % 60} s"
 
 
+def ago_text(seconds: float) -> str:
+    """Write how long ago something was, in its largest unit: `just now`, `4 minutes ago`, `2 days ago`."""
+    for unit, unit_s in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= unit_s:
+            return f"{counted(int(seconds // unit_s), unit)} ago"
+    return "just now"
+
+
 def size_text(n_bytes: int) -> str:
     """Write a size on disk: `1.2 GB`, `340 MB`, `12 kB`."""
     for unit, power in (("GB", 9), ("MB", 6)):

@@ -89,6 +89,20 @@ def pytest_collection_finish():
         from streamlit.components.v2 import manifest_scanner
 
         manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
+        keep_buttons()
+
+
+def keep_buttons():
+    """Let AppTest treat pages as `st.navigation` has them: else the first click of each run is lost."""
+    from streamlit.runtime.pages_manager import PagesManager
+
+    made = PagesManager.__init__
+
+    def without_folder(self, *args, **kwargs):
+        made(self, *args, **kwargs)
+        PagesManager.uses_pages_directory = False
+
+    PagesManager.__init__ = without_folder
 
 
 def pytest_deselected(items):

@@ -21,7 +21,6 @@ ASKED = {
     "server.enableXsrfProtection": True,
     "server.enableCORS": True,
     "client.showErrorDetails": "none",
-    "client.showSidebarNavigation": False,
     "browser.gatherUsageStats": False,
 }
 SCRIPT = """

@@ -39,6 +39,20 @@ def current_version(detector_folder: Path) -> str | None:
         return None
 
 
+def trained_at(artifact: Artifact) -> str:
+    """Return when a version's arrays were trained, as ISO 8601, UTC.
+
+    A version with another threshold has the arrays of its parent; where that is gone, its own time stands in.
+    """
+    parent = artifact.manifest.parent
+    own, mine = artifact.folder.parent, artifact.folder.parents[2]
+    origin = mine.with_name(mine.name.removesuffix(OWN_SUFFIX)) / own.relative_to(mine)
+    for folder in (own, origin) if parent else ():
+        if (folder / str(parent)).is_dir():
+            return trained_at(open_artifact(folder / str(parent)))
+    return artifact.manifest.created_at
+
+
 def make_current(detector_folder: Path, version: str) -> None:
     """Make an earlier version current again: only `current` is replaced, all or nothing, after a check of the version.
 

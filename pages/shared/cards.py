@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -13,20 +14,32 @@ from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError
 from asd_core.evaluation.thresholds import RULES, Threshold
 from asd_core.formats import TRAINED_ON_SIMULATED
+from asd_core.reports.plots.look import DETECTOR_COLOURS, DETECTOR_SYMBOLS
 from pages.shared.cache import artifacts
 from pages.shared.choices import go
-from pages.shared.frame import Chosen
+from pages.shared.context import Chosen
 from pages.shared.plain_text import plain, shown_text
 
-DETECTOR_MARKS = {
-    "vggish_ocsvm": ":green[■]",
-    "lstm_predictor": ":violet[■]",
-    "gru_autoencoder": ":blue[■]",
-    "dcase_autoencoder": ":orange[■]",
-    "vggish_mahalanobis": ":yellow[▲]",
-    "vggish_knn": ":violet[▲]",
+_SHAPES = {
+    "square": '<path d="M3 3h10v10H3z"/>',
+    "circle": '<circle cx="8" cy="8" r="5.6"/>',
+    "diamond": '<path d="M8 1.4L14.6 8 8 14.6 1.4 8z"/>',
+    "cross": '<path d="M5.8 2h4.4v3.8H14v4.4h-3.8V14H5.8v-3.8H2V5.8h3.8z"/>',
+    "triangle-up": '<path d="M8 2l6.4 11.6H1.6z"/>',
+    "star": '<path d="M8 1l2 4.9 5.3.4-4 3.4 1.2 5.2L8 12.1l-4.5 2.8 1.2-5.2-4-3.4L6 5.9z"/>',
 }
-"""The detectors' colours as Markdown signs, for places that take text only."""
+"""Plotly's marker symbols as paths in a box of 16 by 16."""
+
+
+def _mark(name: str) -> str:
+    shape = _SHAPES[DETECTOR_SYMBOLS[name]]
+    size = 'width="14" height="14" viewBox="0 0 16 16"'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size} fill="{DETECTOR_COLOURS[name]}">{shape}</svg>'
+    return f"![](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+DETECTOR_MARKS = {name: _mark(name) for name in DETECTOR_SYMBOLS}
+"""The detectors' marks, in their colours and shapes, as Markdown images; a list to choose from takes no images."""
 
 
 CARDS_IN_A_ROW = 3
@@ -52,9 +65,8 @@ def simulated_note(shown: Iterable[Artifact]) -> None:
     """Say that figures and clips are simulated where any of these detectors learned from simulated clips."""
     if any(artifact.simulated for artifact in shown):
         st.caption(
-            f":material/science: Simulated data: these detectors were {TRAINED_ON_SIMULATED}, and every clip and every "
-            "figure on this page comes from generated sound, not from recordings. Neither the figures nor the "
-            "order of the methods carries over to a real machine."
+            ":material/science: Simulated data: every clip and figure on this page comes from generated sound. Neither "
+            "the figures nor the order of the detectors carries over to a real machine."
         )
 
 
@@ -81,8 +93,9 @@ def list_broken(broken: Mapping[str, AsdError]) -> None:
 
 
 def usable_detectors(chosen: Chosen) -> dict[str, Artifact]:
-    """Open the chosen detectors; broken ones are listed, and the page stops where none is left."""
-    good, broken = artifacts(chosen)
+    """Open the active detectors; broken ones are listed, and the page stops where none is left."""
+    opened, broken = artifacts(chosen)
+    good = {name: artifact for name, artifact in opened.items() if name in chosen.active} or opened
     list_broken(broken)
     if not good:
         st.info("None of these detectors can be used: choose another data set, or train again.", icon=":material/info:")

@@ -77,6 +77,45 @@ def switch(
     return _choice(place.segmented_control, label, options, key=key, in_url=in_url, look=look)
 
 
+def choose_many(
+    label: str,
+    options: Iterable[str],
+    *,
+    key: str,
+    parameter: str,
+    default: tuple[str, ...],
+    place: Any = st,
+    **look: Any,
+) -> tuple[str, ...]:
+    """Let the reader switch some of a few names on and off; return those that are on, in the order of the options.
+
+    Parameters
+    ----------
+    parameter
+        What the URL calls the choice; it names it only where it is not the default.
+    default
+        Names that are on at first, and where the reader switches all of them off.
+    look
+        Further options of the widget.
+    """
+    names = tuple(options)
+    before = st.session_state.get(key)
+    if before is None:
+        before = [name for name in names if name in st.query_params.get_all(parameter)]
+    st.session_state[key] = [name for name in names if name in before] or list(default)
+    place.pills(label, names, selection_mode="multi", key=key, persist_state="session", **look)
+    chosen = tuple(name for name in names if name in st.session_state[key])
+    _link_many(parameter, () if chosen == default else chosen)
+    return chosen
+
+
+def _link_many(parameter: str, values: tuple[str, ...]) -> None:
+    if not values:
+        st.query_params.pop(parameter, None)
+    elif tuple(st.query_params.get_all(parameter)) != values:
+        st.query_params[parameter] = list(values)
+
+
 def _choice(
     widget: Callable[..., str],
     label: str,

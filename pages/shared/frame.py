@@ -1,4 +1,4 @@
-"""The frame around every page: links, the choice of data set, and what is shown when something is refused."""
+"""The frame around every page: menu, header, the context's place, and what is shown when something is refused."""
 
 from __future__ import annotations
 
@@ -10,84 +10,170 @@ from functools import wraps
 from pathlib import Path
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from asd_core.errors import AsdError, AudioError
-from asd_core.formats import display_name
 from asd_core.system.files import CANNOT_BE_KEPT, is_writable
 from asd_core.system.logs import configure, event, fault
 from asd_core.system.places import artifacts_dir, data_dir
-from pages.shared.choices import choose
+from pages.shared.context import PROJECT as PROJECT
+from pages.shared.context import Chosen as Chosen
+from pages.shared.context import context_box, context_line
 from pages.shared.plain_text import error_text, shown_text
-
-PROJECT = Path(__file__).resolve().parents[2]
-EMBEDDED_NAME = "simulated-small"
 
 
 @dataclass(frozen=True)
 class Link:
-    """A page and how its link looks."""
+    """A page: its script, how its link looks, the section of the menu, and what it is for, in one sentence."""
 
     path: str
     title: str
     icon: str
-
-
-PAGES = (
-    Link("app.py", "Overview", ":material/home:"),
-    Link("pages/data.py", "Data", ":material/folder_open:"),
-    Link("pages/explore.py", "Explore", ":material/library_music:"),
-    Link("pages/train.py", "Train", ":material/model_training:"),
-    Link("pages/threshold.py", "Threshold", ":material/tune:"),
-    Link("pages/check.py", "Check a clip", ":material/hearing:"),
-    Link("pages/monitor.py", "Monitor", ":material/monitor_heart:"),
-    Link("pages/compare.py", "Compare", ":material/compare_arrows:"),
-    Link("pages/learn.py", "Learn", ":material/school:"),
-)
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The choice in the sidebar: a data set's machine, and its detectors.
-
-    Parameters
-    ----------
-    data_set, machine
-        Names of the folders below `artifacts`; empty where nothing is trained.
-    detectors
-        Registry name to detector folder, in the registry's order.
-    """
-
-    data_set: str
-    machine: str
-    detectors: dict[str, Path]
+    section: str
+    about: str
 
     @property
-    def embedded(self) -> bool:
-        """Whether these are the detectors that come with the project."""
-        return self.data_set == EMBEDDED_NAME
+    def address(self) -> str:
+        """Its part of the URL; empty for the overview."""
+        return "" if self.path == OVERVIEW else Path(self.path).stem
 
 
-ICON = Path(__file__).with_name("icon.svg")
+USE, UNDERSTAND, BUILD = "Use", "Understand", "Build"
+OVERVIEW = "pages/overview.py"
+PAGES = (
+    Link(
+        OVERVIEW,
+        "Overview",
+        ":material/home:",
+        "",
+        "Detectors that learned from **normal** sound only show where in a recording they hear something strange.",
+    ),
+    Link(
+        "pages/check.py",
+        "Check a clip",
+        ":material/hearing:",
+        USE,
+        "Pick, upload or record a clip: what each detector says of it, and where it hears something strange.",
+    ),
+    Link(
+        "pages/my_machine.py",
+        "My machine",
+        ":material/precision_manufacturing:",
+        USE,
+        "From recordings of your own machine to a detector that listens to it, in five steps.",
+    ),
+    Link(
+        "pages/monitor.py",
+        "Monitor",
+        ":material/monitor_heart:",
+        USE,
+        "Listening all day: several anomalous clips together raise an alarm, so that a single odd one does not.",
+    ),
+    Link(
+        "pages/explore.py",
+        "Explore",
+        ":material/library_music:",
+        UNDERSTAND,
+        "What the machine sounds like when it is well, and what changes when it is not: see it and hear it.",
+    ),
+    Link(
+        "pages/threshold.py",
+        "Threshold",
+        ":material/tune:",
+        UNDERSTAND,
+        "Drag the point along the curve: a lower threshold finds more faults and raises more false alarms.",
+    ),
+    Link(
+        "pages/compare.py",
+        "Compare",
+        ":material/compare_arrows:",
+        UNDERSTAND,
+        "The active detectors on the **same test clips**: how they differ, and whether that may be chance.",
+    ),
+    Link(
+        "pages/learn.py",
+        "Learn",
+        ":material/school:",
+        UNDERSTAND,
+        "How a machine listens: each detector step by step on a clip of your choice, with its real numbers.",
+    ),
+    Link(
+        "pages/data.py",
+        "Data",
+        ":material/folder_open:",
+        BUILD,
+        "Add, review and tidy recordings. Detectors learn from **normal** sound of one machine.",
+    ),
+    Link(
+        "pages/train.py",
+        "Train",
+        ":material/model_training:",
+        BUILD,
+        "Training runs in a process of its own: change pages, reload or close this tab, and it goes on.",
+    ),
+)
+
+_FOLDER = Path(__file__).parent
+ICON, LOGO, STYLE = _FOLDER / "icon.svg", _FOLDER / "logo.svg", _FOLDER / "frame.css"
+PRODUCT = "Hark"
+_FRAMED = "framed"
+
+
+def run_page() -> None:
+    """Draw the menu and run the page that the URL names: the whole of `app.py`."""
+    page = _menu()
+    st.session_state[_FRAMED] = True
+    page.run()
+
+
+def _menu() -> StreamlitPage:
+    # Before the menu, which would fetch a page's icon from the internet, as that of the browser's tab; a file of ours,
+    # since for an emoji Streamlit would load the table of all of them.
+    st.set_page_config(page_title=PRODUCT, page_icon=ICON, layout="wide")
+    sections: dict[str, list[StreamlitPage]] = {}
+    for link in PAGES:
+        page = st.Page(
+            PROJECT / link.path, title=link.title, icon=link.icon, url_path=link.address, default=not link.address
+        )
+        sections.setdefault(link.section, []).append(page)
+    return st.navigation(sections, expanded=True)
 
 
 @contextmanager
 def open_page(path: str) -> Iterator[Chosen]:
-    """Set up the page, draw the links and the choice of data set, and turn refusals into plain messages.
+    """Set up the page, draw the choice of the context, and turn refusals into plain messages.
 
     Parameters
     ----------
     path
         The page's own path, as in `PAGES`.
     """
+    if not st.session_state.pop(_FRAMED, False):
+        # A fresh server runs the script of a deep link by itself: from now on the menu runs it.
+        _menu()
+        st.rerun()
     if not _started(path):
         st.stop()
     link = next(page for page in PAGES if page.path == path)
-    # A file of ours as the icon: for an emoji, Streamlit would load the table of all of them.
-    st.set_page_config(page_title=f"{link.title} · machine sounds", page_icon=ICON, layout="wide")
+    st.set_page_config(page_title=f"{link.title} · {PRODUCT}")
+    st.logo(LOGO, icon_image=ICON, size="large")
+    st.html(STYLE)
     st.title(link.title)  # before anything that imports NumPy: a fresh server shows it half a second earlier
-    chosen = _sidebar()
+    lines = st.container(gap="xxsmall")
+    lines.markdown(link.about)
+    with st.sidebar:
+        chosen = context_box()
+        _read_only_note()
+    lines.caption(context_line(chosen))
     with _boundary(path):
         yield chosen
+
+
+@contextmanager
+def first_screen() -> Iterator[None]:
+    """Mark the one thing of a page that a person sees without scrolling, at 1280 x 900."""
+    with st.container(key="first-screen"):
+        yield
 
 
 def fragment(draw: Callable[[], None], *, run_every: float | None = None) -> Callable[[], None]:
@@ -168,46 +254,3 @@ def no_detectors() -> None:
     st.markdown("Or from the shell; reload this page afterwards:")
     st.code("python -m asd_core train lstm_predictor --data FOLDER_OF_RECORDINGS", language="shell")
     st.stop()
-
-
-def _sidebar() -> Chosen:
-    groups = _groups()
-    with st.sidebar:
-        for page in PAGES:
-            st.page_link(page.path, label=page.title, icon=page.icon)
-        _read_only_note()
-        if not groups:
-            return Chosen("", "", {})
-        name = choose(
-            "Data set and machine",
-            groups,
-            key="set",
-            format_func=lambda name: " · ".join(map(display_name, name.split("/"))),
-            help="Every page shows the detectors trained on this data set. 'Simulated' means generated sound, "
-            "not recordings.",
-        )
-    return groups[name]
-
-
-def _groups() -> dict[str, Chosen]:
-    from asd_core.artifacts.store import find_artifacts
-
-    found: dict[str, Chosen] = {}
-    for folder in find_artifacts(artifacts_dir(PROJECT)):
-        machine, data_set = folder.parent.name, folder.parents[1].name
-        if shown_text(data_set + machine) != data_set + machine:
-            continue  # copied by hand: the browser cannot be sent such a name, so it could not be chosen
-        group = found.setdefault(f"{data_set}/{machine}", Chosen(data_set, machine, {}))
-        group.detectors[folder.name] = folder
-    return {label: _in_order(group) for label, group in sorted(found.items(), key=_embedded_first)}
-
-
-def _in_order(group: Chosen) -> Chosen:
-    from asd_core.detectors import DETECTOR_NAMES
-
-    ordered = {name: group.detectors[name] for name in DETECTOR_NAMES if name in group.detectors}
-    return Chosen(group.data_set, group.machine, ordered)
-
-
-def _embedded_first(item: tuple[str, Chosen]) -> tuple[bool, str]:
-    return not item[1].embedded, item[0]

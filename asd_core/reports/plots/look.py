@@ -49,6 +49,32 @@ DETECTOR_DASHES: Mapping[str, str] = MappingProxyType(
 """Detector name -> dash pattern of Plotly, so that curves differ by more than colour."""
 
 
+DETECTOR_SYMBOLS: Mapping[str, str] = MappingProxyType(
+    {
+        "vggish_ocsvm": "square",
+        "lstm_predictor": "circle",
+        "gru_autoencoder": "diamond",
+        "dcase_autoencoder": "cross",
+        "vggish_mahalanobis": "triangle-up",
+        "vggish_knn": "star",
+    }
+)
+"""Detector name -> marker symbol of Plotly, the shape of its mark wherever one is drawn."""
+
+
+DETECTOR_SHORT_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "vggish_ocsvm": "SVM",
+        "lstm_predictor": "LSTM",
+        "gru_autoencoder": "GRU",
+        "dcase_autoencoder": "Autoencoder",
+        "vggish_mahalanobis": "Mahalanobis",
+        "vggish_knn": "kNN",
+    }
+)
+"""Detector name -> what chips, axes and legends with little room call it."""
+
+
 IMPORTED_COLOURS = ("#A6761D", "#8172B3", "#6B8E9F")
 """Brown, violet and slate, for imported scores: none of them a detector's colour."""
 

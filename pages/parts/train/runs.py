@@ -167,7 +167,7 @@ def _result(job: Job) -> None:
     st.caption(f"The threshold is {origin}. {promise_text(threshold, calibration)}")
     place = f"{folder.parents[2].name}/{folder.parents[1].name}"
     with st.container(horizontal=True):
-        go("app.py", "Overview", icon=":material/home:", set=place)
+        go("pages/overview.py", "Overview", icon=":material/home:", set=place)
         go("pages/threshold.py", "Threshold", icon=":material/tune:", set=place, detector=artifact.detector_name)
 
 
