@@ -31,7 +31,7 @@ with open_page("pages/check.py") as chosen:
     channel = next((artifact.channel for artifact in good.values()), None)
     waveform, title = None, ""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        source = switch("Clip", SOURCES, key="source", width="content")
+        source = switch("Clip", SOURCES, key="source", width="content", label_visibility="collapsed")
         if source == "Example":
             waveform, title = hidden_example(chosen, good)
     if source == "Upload":
@@ -58,7 +58,7 @@ with open_page("pages/check.py") as chosen:
     sound_notes(good, waveform)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         open_linked_change("What if")
-        view = switch("Show", VIEWS, key="view", width="content")
+        view = switch("Show", VIEWS, key="view", width="content", label_visibility="collapsed")
         report_download(good, results, waveform, title=title)
         mark_controls(waveform, title)
     if view == "Where":

@@ -38,11 +38,18 @@ def hidden_example(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[W
             "Example",
             titles,
             key=KEY,
-            help="Test clips that no detector was trained on, in random order. Judge first, then reveal the label.",
+            label_visibility="collapsed",
         )
         st.button("Next", key="example_next", icon=":material/skip_next:", on_click=_take, args=(_after(names, name),))
         st.button("Random", key="example_random", icon=":material/casino:", on_click=_take_any, args=(names, name))
-        st.button("Reveal", key="example_reveal", icon=":material/visibility:", on_click=_reveal, args=(name,))
+        st.button(
+            "Reveal",
+            key="example_reveal",
+            icon=":material/visibility:",
+            on_click=_reveal,
+            args=(name,),
+            help="Test clips that no detector was trained on, in random order: judge first, then reveal the label.",
+        )
     clip = scored[name]
     sound = load_scored(chosen, clip, first.channel)
     if st.session_state.get(_REVEALED) != name:
