@@ -19,13 +19,14 @@ from asd_core.data import library
 from asd_core.data.data_set import slug
 from asd_core.data.table import read_library
 from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.formats import display_name
 from asd_core.reports.html import write_report
 from asd_core.tasks.score import format_score_csv, score_waveform
 from asd_core.tasks.train import TrainingRequest, train
 from pages.shared.plain_text import plain
 
 VIEWS = {
-    "app.py": {"set": ("rail/rail",)},
+    "pages/overview.py": {"set": ("rail/rail",)},
     "pages/data.py": {"data_view": ("sets", "upload", "folder", "simulate", "download", "storage")},
     "pages/explore.py": {"view": ("clips", "spectra", "contents")},
     "pages/train.py": {"train_view": ("new", "runs", "sweep", "versions")},
@@ -68,7 +69,7 @@ def opened(path: str, **state: str) -> AppTest:
     app = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
     for key, value in state.items():
         app.session_state[key] = value
-    return app.switch_page(path).run() if path != "app.py" else app.run()
+    return app.switch_page(path).run() if path != "pages/overview.py" else app.run()
 
 
 def trained(home: Path) -> Path:
@@ -196,17 +197,18 @@ def test_a_data_set_and_its_machines_may_have_any_name(home, path, machine):
 
 @pytest.mark.parametrize("name", [name for name in FILED if "\udcff" not in name + FILED[name]])
 def test_detectors_filed_under_any_name_are_shown_as_text(home, name):
-    app = opened("app.py", set=f"{name}/{FILED[name]}")
+    app = opened("pages/overview.py", set=f"{name}/{FILED[name]}")
     check(app)
     assert app.selectbox(key="set").value == f"{name}/{FILED[name]}"
     assert [each for each in app.metric if each.label.startswith("AUC")]
 
 
 def test_the_choice_of_data_set_lists_every_name_but_those_that_are_not_utf_8(home):
-    app = opened("app.py", set="rail/rail")
+    app = opened("pages/overview.py", set="rail/rail")
     check(app)
     options = app.selectbox(key="set").options
-    assert len(options) == 1 + len(FILED) - 2  # one is the data set's name, one the machine's
+    titles = {f"{display_name(data_set)} · {display_name(machine)}" for data_set, machine in FILED.items()}
+    assert len(titles & set(options)) == len(FILED) - 2  # one is the data set's name, one the machine's
     assert all(option.isprintable() for option in options)
 
 

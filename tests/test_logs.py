@@ -133,18 +133,18 @@ def test_configuring_again_adds_no_second_line(log):
 
 @pytest.fixture
 def failing_page(log, monkeypatch, tmp_path):
-    """Return a function that opens the overview while an error comes up in it."""
+    """Return a function that opens the overview while an error comes up in its header."""
     monkeypatch.setenv("ASD_ARTIFACTS_DIR", str(PROJECT / "artifacts"))
     monkeypatch.syspath_prepend(str(PROJECT))
 
     def open_(error: Exception) -> AppTest:
-        from pages.shared import cache
+        from pages.shared import context_box
 
         def fail(_chosen):
             raise error
 
         with monkeypatch.context() as patch:
-            patch.setattr(cache, "artifacts", fail)
+            patch.setattr(context_box, "context_line", fail)
             return AppTest.from_file(str(PROJECT / "app.py"), default_timeout=60).run()
 
     return open_
@@ -156,7 +156,7 @@ def test_a_fault_of_a_page_shows_a_number_that_leads_to_its_trace(log, failing_p
     assert "secret" not in shown
     (line,) = [line for line in lines(log) if line["event"] == "fault"]
     assert line["number"] in shown
-    assert (line["error"], line["text"], line["page"]) == ("RuntimeError", "the secret detail", "app.py")
+    assert (line["error"], line["text"], line["page"]) == ("RuntimeError", "the secret detail", "pages/overview.py")
     assert line["trace"][-1].endswith(" fail")
     assert page.exception  # and Streamlit knows of it too: tests that look for faults find it
 

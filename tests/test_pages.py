@@ -36,11 +36,11 @@ def trained(tmp_path_factory):
 def app(monkeypatch, trained):
     """Return a function that opens a page over some artifacts."""
 
-    def open_(page: str = "app.py", artifacts: Path = trained) -> AppTest:
+    def open_(page: str = "pages/overview.py", artifacts: Path = trained) -> AppTest:
         monkeypatch.setenv("ASD_ARTIFACTS_DIR", str(artifacts))
         monkeypatch.syspath_prepend(str(PROJECT))
         test = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=180).run()
-        return test if page == "app.py" else test.switch_page(page).run()
+        return test if page == "pages/overview.py" else test.switch_page(page).run()
 
     return open_
 
@@ -73,7 +73,7 @@ def test_the_overview_shows_every_detector_with_interval_threshold_and_origin(ap
     assert "Simulated data" in text
 
 
-@pytest.mark.parametrize("path", ["app.py", *PAGES])
+@pytest.mark.parametrize("path", ["pages/overview.py", *PAGES])
 def test_without_detectors_a_page_says_what_to_do(app, tmp_path, path):
     page = app(path, artifacts=tmp_path)
     assert not page.exception
@@ -101,7 +101,7 @@ def broken(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("path", ["app.py", *PAGES, "pages/compare.py", "pages/learn.py"])
+@pytest.mark.parametrize("path", ["pages/overview.py", *PAGES, "pages/compare.py", "pages/learn.py"])
 def test_broken_detectors_are_named_with_the_reason_and_the_others_work(app, broken, path):
     page = app(path, artifacts=broken)
     assert not page.exception

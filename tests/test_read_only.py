@@ -27,7 +27,7 @@ from asd_core.system.files import is_writable
 from asd_core.tasks.train import TrainingRequest, train
 
 VIEWS = {
-    "app.py": ("", ("",)),
+    "pages/overview.py": ("", ("",)),
     "pages/data.py": ("data_view", ("sets", "upload", "folder", "simulate", "download", "storage")),
     "pages/explore.py": ("view", ("clips", "spectra", "contents")),
     "pages/train.py": ("train_view", ("new", "runs", "sweep", "versions")),
@@ -96,7 +96,7 @@ def opened(path: str, **state: str) -> AppTest:
     app = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
     for key, value in {**STATE, **state}.items():
         app.session_state[key] = value
-    return app.switch_page(path).run() if path != "app.py" else app.run()
+    return app.switch_page(path).run() if path != "pages/overview.py" else app.run()
 
 
 def refusals(app: AppTest) -> list[str]:

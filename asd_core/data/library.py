@@ -183,10 +183,15 @@ def open_known(known: KnownSet, machine: str, *, ids: Sequence[str] | None = Non
 
 
 def find_machine(data_set: str, machine: str) -> tuple[KnownSet, str] | None:
-    """Return the data set, and its machine's own name, that detectors filed under these names were trained on."""
+    """Return the data set, and its machine's own name, that detectors filed under these names were trained on.
+
+    The machine may be named by its own name, or by that of the folder of its detectors.
+    """
     known = read_library().find(data_set)
     if known is None:
         return None
+    if machine in known.machines:
+        return known, machine
     return next(((known, name) for name in known.machines if slug(name) == machine), None)
 
 

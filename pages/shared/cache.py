@@ -16,7 +16,7 @@ from asd_core.evaluation.metrics import RocCurve, roc_curve
 from asd_core.evaluation.scores import Scores
 from asd_core.evaluation.summary import Summary, summarise
 from asd_core.types import AnomalyMap, BoolArray, FloatArray, Waveform
-from pages.shared.frame import Chosen
+from pages.shared.context import Chosen
 from pages.shared.keys import HASHES, kept
 
 

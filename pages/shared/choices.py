@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 
 from pages.shared.plain_text import shown_text
+
+ON = "on"
+Number = TypeVar("Number", int, float)
 
 
 def keep(key: str, options: Iterable[str] | None = None) -> None:
@@ -107,6 +111,70 @@ def choose_many(
     chosen = tuple(name for name in names if name in st.session_state[key])
     _link_many(parameter, () if chosen == default else chosen)
     return chosen
+
+
+def turn_on(label: str, *, key: str, place: Any = st, **look: Any) -> bool:
+    """Let the reader turn something on, which the URL then says.
+
+    Parameters
+    ----------
+    look
+        Further options of the widget.
+    """
+    st.session_state[key] = bool(st.session_state.get(key, st.query_params.get(key) == ON))
+    is_on = bool(place.toggle(label, key=key, persist_state="session", **look))
+    if is_on:
+        st.query_params[key] = ON
+    else:
+        st.query_params.pop(key, None)
+    return is_on
+
+
+def choose_number(
+    widget: Callable[..., Number],
+    label: str,
+    low: Number,
+    high: Number,
+    *,
+    key: str,
+    default: Number,
+    parameter: str | None = None,
+    **look: Any,
+) -> Number:
+    """Let the reader choose a number, which the URL names unless it is the default.
+
+    Parameters
+    ----------
+    widget
+        `st.slider`, `st.number_input`, or the same of a column.
+    low, high, default
+        All integers or all floats; a number outside of the first two is moved to the nearer one.
+    parameter
+        What the URL calls the number; its key unless given.
+    look
+        Further options of the widget, such as `step`.
+    """
+    parameter = parameter or key
+    asked = st.session_state.get(key)
+    if asked is None:
+        asked = _number(st.query_params.get(parameter), default)
+    st.session_state[key] = min(max(asked, low), high)
+    chosen = widget(label, low, high, key=key, persist_state="session", **look)
+    text = f"{chosen:.6g}"
+    if chosen == default:
+        st.query_params.pop(parameter, None)
+    elif st.query_params.get(parameter) != text:
+        st.query_params[parameter] = text
+    return chosen
+
+
+def _number(text: str | None, default: Number) -> Number:
+    """Read a number of the URL; the default where it is none."""
+    try:
+        number = type(default)(float(text or "nan"))
+    except (ValueError, OverflowError):
+        return default
+    return number if math.isfinite(number) else default
 
 
 def _link_many(parameter: str, values: tuple[str, ...]) -> None:

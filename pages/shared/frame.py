@@ -18,7 +18,6 @@ from asd_core.system.logs import configure, event, fault
 from asd_core.system.places import artifacts_dir, data_dir
 from pages.shared.context import PROJECT as PROJECT
 from pages.shared.context import Chosen as Chosen
-from pages.shared.context import context_box, context_line
 from pages.shared.plain_text import error_text, shown_text
 
 
@@ -159,12 +158,15 @@ def open_page(path: str) -> Iterator[Chosen]:
     st.logo(LOGO, icon_image=ICON, size="large")
     st.html(STYLE)
     st.title(link.title)  # before anything that imports NumPy: a fresh server shows it half a second earlier
+    from pages.shared.context_box import context_box, context_line
+
     lines = st.container(gap="xxsmall")
     lines.markdown(link.about)
     with st.sidebar:
         chosen = context_box()
         _read_only_note()
-    lines.caption(context_line(chosen))
+    with _boundary(path):
+        lines.caption(context_line(chosen))
     with _boundary(path):
         yield chosen
 
@@ -246,10 +248,10 @@ def _read_only_note() -> None:
 
 
 def no_detectors() -> None:
-    """Say what to do where nothing is trained yet, and stop the page."""
-    st.info("No trained detector is here yet. Begin with recordings, then train on them:", icon=":material/info:")
+    """Say what to do where nothing is trained on the data set yet, and stop the page."""
+    st.info("No trained detector is here yet. The shortest way to one is the page My machine:", icon=":material/info:")
     for page in PAGES:
-        if page.path in ("pages/data.py", "pages/train.py"):
+        if page.path in ("pages/my_machine.py", "pages/train.py"):
             st.page_link(page.path, label=page.title, icon=page.icon)
     st.markdown("Or from the shell; reload this page afterwards:")
     st.code("python -m asd_core train lstm_predictor --data FOLDER_OF_RECORDINGS", language="shell")

@@ -13,7 +13,7 @@ STREAMLITS_OWN = (("color-contrast", "<span title="),)
 """Fault and how its element begins: the chips of a multiselect are white on the primary colour in either theme."""
 
 
-FIRST_LOOKED_AT = ("app.py", "pages/threshold.py", "pages/check.py")
+FIRST_LOOKED_AT = ("pages/overview.py", "pages/threshold.py", "pages/check.py")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def page_param(path: str):
 @pytest.mark.parametrize("path", [page_param(page.path) for page in PAGES])
 def test_a_page_has_no_serious_fault(url, open_page, path, theme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    address = "" if path == "app.py" else path.removeprefix("pages/").removesuffix(".py")
+    address = next(link.address for link in PAGES if link.path == path)
     page = open_page(f"{url}/{address}", color_scheme=theme)
     settle(page)
     found = axe.run(page).response["violations"]
