@@ -22,7 +22,7 @@ from pages.shared.quota import formats_text, upload_types
 from pages.shared.sources import of_one_channel
 
 SOURCES = ("Example", "Upload", "Microphone")
-VIEWS = ("Where", "Frequencies", "What if", "Details")
+VIEWS = {"where": "Where", "frequencies": "Frequencies", "what_if": "What if", "details": "Details"}
 
 with open_page("pages/check.py") as chosen:
     if not chosen.detectors:
@@ -57,16 +57,16 @@ with open_page("pages/check.py") as chosen:
         answer(good, results, waveform, is_recording=is_recording)
     sound_notes(good, waveform)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        open_linked_change("What if")
+        open_linked_change("what_if")
         view = switch("Show", VIEWS, key="view", width="content", label_visibility="collapsed")
         report_download(good, results, waveform, title=title)
         mark_controls(waveform, title)
-    if view == "Where":
+    if view == "where":
         where_it_is_strange(chosen, waveform, good, results, title=title)
-    elif view == "Frequencies":
+    elif view == "frequencies":
         strange_bands(good, results)
         bands_that_matter(waveform, good)
-    elif view == "What if":
+    elif view == "what_if":
         what_if(chosen, waveform, good, results)
     else:
         details(good, results, waveform, title=title)

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from pages.shared import components
 from pages.shared.components import browser_script
 
-SCRIPTS = ("player.js", "roc.js")
+SCRIPTS = ("player.js", "roc.js", "gauges.js")
 TESTS = sorted((PROJECT / "tests" / "javascript").glob("*.test.js"))
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="Node.js is not installed: JavaScript was not run")
@@ -45,7 +45,7 @@ def test_the_browser_gets_one_module_that_imports_nothing(script):
 @pytest.mark.parametrize(
     ("script", "parts"),
     [
-        ("player.js", ["elements.js", "numbers.js", "timeline.js", "player.js"]),
+        ("player.js", ["band.js", "elements.js", "timeline.js", "regions.js", "panels.js", "gestures.js", "player.js"]),
         ("roc.js", ["numbers.js", "curve.js", "elements.js", "roc.js"]),
     ],
 )

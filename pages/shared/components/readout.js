@@ -34,13 +34,13 @@ export function levelOf(levels, [red, green, blue]) {
   return found;
 }
 
-const digits = (step) => Math.max(0, Math.min(6, Math.ceil(-Math.log10(step))));
+const digits = (step) => Math.max(0, Math.min(9, Math.floor(-Math.log10(step))));
 
 // "-32 dB"; at the ends of the scale "-75 dB or less", "-5 dB or more". No finer than a step of the palette.
 export function levelText(level, { from, to, unit }) {
   const step = (to - from) / (LEVELS - 1);
   const value = from + level * step;
   const end = level === 0 ? " or less" : level === LEVELS - 1 ? " or more" : "";
-  const shown = step >= 0.05 ? value.toFixed(digits(step * 4)) : value.toPrecision(3);
+  const shown = value.toFixed(digits(step));
   return `${[shown.replace("-", "\u2212"), unit].filter(Boolean).join(" ")}${end}`;
 }
