@@ -10,6 +10,8 @@ from sounds import PROJECT
 
 pytestmark = pytest.mark.browser
 WAIT_MS = 60_000
+FIRST_MS = 180_000
+"""The first page of a server simulates the clips."""
 PLAYER_APP = """
 import numpy as np
 import streamlit as st
@@ -194,7 +196,7 @@ def test_a_finger_scrolls_the_page_upwards_and_draws_after_a_long_press_or_sidew
 
 def test_the_answer_lies_on_the_first_screen_and_the_page_names_no_label(url, open_page):
     page = open_page(f"{url}/check", height=900)
-    page.locator(".gauges .row").nth(2).wait_for(timeout=WAIT_MS)
+    page.locator(".gauges .row").nth(2).wait_for(timeout=FIRST_MS)
     settle(page)
     box = page.locator(".st-key-first-screen").bounding_box()
     assert box["y"] >= 0
@@ -205,9 +207,9 @@ def test_the_answer_lies_on_the_first_screen_and_the_page_names_no_label(url, op
 
 def test_a_stop_keeps_what_has_been_computed_and_continue_goes_on(url, open_page):
     page = open_page(f"{url}/check?view=frequencies&detectors=gru_autoencoder&detectors=lstm_predictor")
-    page.get_by_role("button", name="Stop").click(timeout=WAIT_MS)
+    page.locator(".st-key-step_stop button").click(timeout=WAIT_MS)  # Streamlit has a button Stop of its own
     page.get_by_text(re.compile(r"Stopped: \d+ steps are left")).wait_for(timeout=WAIT_MS)
-    page.get_by_role("button", name="Continue").click()
+    page.locator(".st-key-step_continue button").click()
     page.get_by_test_id("stPlotlyChart").nth(1).wait_for(timeout=WAIT_MS)
     settle(page)
     assert page.get_by_role("button", name="Continue").count() == 0
