@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from asd_core.data.uploads import CHECKING
 from pages.parts.check.answer import answer
 from pages.parts.check.bands import bands_that_matter, strange_bands
 from pages.parts.check.batch import chosen_upload
@@ -18,7 +19,7 @@ from pages.shared.cache import heard
 from pages.shared.cards import old_note, simulated_note, simulated_warning, usable_detectors
 from pages.shared.choices import switch
 from pages.shared.frame import first_screen, no_detectors, open_page
-from pages.shared.quota import formats_text, upload_types
+from pages.shared.quota import formats_text, limits_text, upload_types
 from pages.shared.sources import of_one_channel
 
 SOURCES = ("Example", "Upload", "Microphone")
@@ -36,7 +37,7 @@ with open_page("pages/check.py") as chosen:
             waveform, title = hidden_example(chosen, good)
     if source == "Upload":
         files = st.file_uploader(
-            f"Recordings: {formats_text()}; 0.5 s to 10 min, at most 32 MB each, 50 files and 200 MB a session; "
+            f"Recordings: {formats_text()}; 0.5 s to 10 min, {limits_text(CHECKING)}; "
             "longer or larger recordings: add their folder on the page Data",
             type=upload_types(),
             accept_multiple_files=True,

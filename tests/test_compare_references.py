@@ -322,11 +322,8 @@ def test_an_ensemble_takes_each_network_once(network, monkeypatch):
 def test_the_form_says_how_many_updates_a_preset_makes():
     quick = detector_class("lstm_predictor").from_preset("quick")
     n = quick.epochs * -(-quick.windows_per_epoch // quick.batch_size)
-    text = fields.effort("lstm_predictor", "quick", None)
-    assert f"{n:,} updates of the weights, however many clips there are" in text
-    assert "last such training" not in text
-    assert "3 min 20 s" in fields.effort("lstm_predictor", "quick", 200.0)
+    assert f"{n:,} updates of the weights, however many clips there are" in fields.effort("lstm_predictor", "quick")
     paper = detector_class("lstm_predictor").from_preset("paper")
-    assert after(fields.effort("lstm_predictor", "paper", None), "paper:") == str(paper.epochs)
-    assert "passes over all windows" in fields.effort("lstm_predictor", "paper", None)
-    assert fields.effort("vggish_knn", "quick", None) == ""
+    assert after(fields.effort("lstm_predictor", "paper"), "paper:") == str(paper.epochs)
+    assert "passes over all windows" in fields.effort("lstm_predictor", "paper")
+    assert fields.effort("vggish_knn", "quick") == ""

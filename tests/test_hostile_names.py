@@ -103,7 +103,7 @@ def check(app: AppTest) -> None:
 @pytest.mark.parametrize("path", VIEWS)
 def test_no_view_reads_a_name_as_markdown(home, path):
     ((key, values),) = VIEWS[path].items()
-    app = opened(path, **{"set": "rail/rail", "data_set": "rail", "train_set": "rail", key: values[0]})
+    app = opened(path, **{"set": "rail/rail", "data_set": "rail", key: values[0]})
     check(app)
     for value in values[1:]:
         app.session_state[key] = value
@@ -190,13 +190,11 @@ def test_a_single_upload_with_each_name_gets_its_verdict(home):
         assert gauges_of(app)
 
 
-@pytest.mark.parametrize("path", ["pages/data.py", "pages/train.py"])
 @pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
-def test_a_data_set_and_its_machines_may_have_any_name(home, path, machine):
-    state = {"data_set": FLEET, "data_machine": machine, "train_set": FLEET, "train_machine": machine}
-    app = opened(path, set="rail/rail", **state)
+def test_a_data_set_and_its_machines_may_have_any_name(home, machine):
+    app = opened("pages/data.py", set="rail/rail", data_set=FLEET, data_machine=machine)
     check(app)
-    (box,) = [each for each in app.selectbox if each.key in ("data_machine", "train_machine")]
+    (box,) = [each for each in app.selectbox if each.key == "data_machine"]
     assert box.value == machine
     assert all(option.isprintable() for each in app.selectbox for option in each.options)
 

@@ -22,7 +22,7 @@ from asd_core.data.marked import mark, marked_dir
 from asd_core.data.simulated import bench, long_recordings
 from asd_core.data.simulated.long_recordings import RecordingCounts
 from asd_core.data.table import read_library
-from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.data.uploads import CHECKING, Quota, Upload, store_uploads
 from asd_core.errors import ArtifactError, BusyError, DataSetError, UsageError
 from asd_core.features.cache import FeatureCache, cache_folder
 from asd_core.system import disk, locks
@@ -496,16 +496,17 @@ def test_nothing_but_refused_files_begins_no_data_set(home):
     [
         ([], Quota(), "at least one"),
         ([33 * 2**20], Quota(), "at most 32 MB"),
-        ([1] * 51, Quota(), "50 files"),
-        ([1] * 2, Quota(49, 0), "51 files"),
-        ([30 * 2**20] * 7, Quota(), "200 MB"),
-        ([2**20], Quota(1, 200 * 2**20), "201 MB"),
-        ([1], Quota(1, 200 * 2**20), "2 files and 200 MB"),
+        ([1] * 501, Quota(), "500 files and 1024 MB, 500 files and 1024 MB are left, and these are 501 files"),
+        ([1] * 2, Quota(499, 0), "1 files and 1024 MB are left, and these are 2 files"),
+        ([30 * 2**20] * 35, Quota(), "these are 35 files and 1050 MB"),
+        ([2**20], Quota(1, 2**30), "499 files and 0 MB are left"),
+        ([1] * 51, Quota(limits=CHECKING), "may check 50 files and 200 MB"),
+        ([30 * 2**20] * 7, Quota(limits=CHECKING), "these are 7 files and 210 MB"),
     ],
 )
 def test_caps_hold_before_anything_is_decoded(home, monkeypatch, sizes, used, reason):
     monkeypatch.setattr(uploads, "decode_upload", lambda *_, **__: pytest.fail("decoded all the same"))
-    clips = [Upload(f"{number}.wav", Sized(size)) for number, size in enumerate(sizes)]
+    clips = sized(sizes)
     with pytest.raises(UsageError, match=reason):
         store_uploads("pump", clips, used=used)
     assert everything(home) == set()
@@ -513,18 +514,28 @@ def test_caps_hold_before_anything_is_decoded(home, monkeypatch, sizes, used, re
 
 @pytest.mark.parametrize(
     ("sizes", "used"),
-    [([32 * 2**20], Quota()), ([1] * 50, Quota()), ([1], Quota(49, 200 * 2**20 - 1)), ([25 * 2**20] * 8, Quota())],
+    [
+        ([32 * 2**20], Quota()),
+        ([1] * 500, Quota()),
+        ([1], Quota(499, 2**30 - 1)),
+        ([1] * 50, Quota(limits=CHECKING)),
+        ([25 * 2**20] * 8, Quota(limits=CHECKING)),
+    ],
 )
 def test_up_to_the_caps_files_are_taken(home, sizes, used):
-    after = uploads.check_quota(sizes, used)
-    assert after == Quota(used.files + len(sizes), used.bytes + sum(sizes))
+    after = uploads.check_quota(sized(sizes), used)
+    assert (after.files, after.bytes) == (used.files + len(sizes), used.bytes + sum(sizes))
+
+
+def sized(sizes: list[int]) -> list[Upload]:
+    return [Upload(f"{number}.wav", Sized(size, b"%d" % number)) for number, size in enumerate(sizes)]
 
 
 class Sized(bytes):
     """Claims a size without having it."""
 
-    def __new__(cls, size: int) -> Sized:
-        made = super().__new__(cls)
+    def __new__(cls, size: int, content: bytes) -> Sized:
+        made = super().__new__(cls, content)
         made.size = size
         return made
 
@@ -534,7 +545,7 @@ class Sized(bytes):
 
 def test_refused_files_count_towards_the_session(home):
     stored = store_uploads("pump", [Upload("a.wav", b"x" * 100)], used=Quota())
-    assert stored.used == Quota(1, 100)
+    assert (stored.used.files, stored.used.bytes) == (1, 100)
 
 
 def test_a_full_disk_refuses_uploads_before_they_are_written(home, monkeypatch):
@@ -632,7 +643,7 @@ def test_a_survey_sums_up_lengths_levels_duplicates_and_refusals_and_is_kept(hom
 def test_a_damaged_survey_is_made_again(home):
     data_set = library.open_known(add_folder("pump", recordings(home / "pump")), "pump")
     found = survey.survey(data_set)
-    kept = home / "surveys" / f"{survey.survey_key(data_set)}.json"
+    kept = home / "surveys" / f"pump.{survey.survey_key(data_set)}.json"
     odd = kept.read_bytes().replace(b"0.6", b'"0.6"')
     for damaged in (b"{", b"[]", b'{"schema": 1, "command": "survey", "groups": []}', odd):
         kept.write_bytes(damaged)

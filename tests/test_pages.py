@@ -59,17 +59,28 @@ def wav_bytes(samples, sr=16000) -> bytes:
     return stream.getvalue()
 
 
-def test_the_overview_shows_every_detector_with_interval_threshold_and_origin(app):
+def test_the_overview_says_in_words_how_many_faults_each_active_detector_finds(app):
     page = app()
     assert not page.exception
+    lines = [each for each in page.markdown if "of 100 faults at" in each.value]
+    titles = ("Log-mel statistics + one-class SVM", "LSTM next-frame predictor", "GRU autoencoder")
+    assert len(lines) == len(titles) < N_DETECTORS
+    for line, title in zip(lines, titles, strict=True):
+        assert title in line.value
+        assert "false alarms in 100 (simulated)" in line.value
+        assert re.match(r"\d+ of 150 anomalous clips, with \d false alarms on 150 normal: ", line.help)
+    assert "VGGish" not in text_of(page)
+    assert "Simulated data" in text_of(page)
+    assert not page.metric
+
+
+def test_the_overviews_figures_are_one_click_away(app):
+    page = app().toggle(key="figures").set_value(True).run()
+    assert not page.exception
     text = text_of(page)
-    for title in ("Log-mel statistics + one-class SVM", "LSTM next-frame predictor", "GRU autoencoder"):
-        assert title in text
-    assert "VGGish" not in text
-    assert text.count("95 % interval") == text.count("(Split-conformal") == N_DETECTORS
-    assert text.count("from 36 held-out normal clips (Split-conformal") == 3  # the networks
-    assert text.count("from 180 normal clips, each scored by a fit that has not heard it (Split-conformal") == 3
-    assert "Simulated data" in text
+    assert text.count("95 % interval") == text.count("(Split-conformal") == len(page.metric) == 3
+    assert text.count("from 36 held-out normal clips (Split-conformal") == 2  # the networks
+    assert text.count("from 180 normal clips, each scored by a fit that has not heard it (Split-conformal") == 1
 
 
 @pytest.mark.parametrize("path", ["pages/overview.py", *PAGES])
@@ -131,7 +142,7 @@ def test_the_threshold_page_states_promise_and_observation(app):
     assert not page.exception
     text = text_of(page)
     assert "**Promise:** at most 10 % of normal clips give a false alarm on average, for new recordings" in text
-    assert "Observed false alarms" in text
+    assert "Observed false-alarm rate" in text
     assert "95 % interval" in text
 
 
@@ -222,7 +233,8 @@ def test_one_class_only_still_gives_threshold_and_promise(app, tmp_path):
     page = app("pages/threshold.py", artifacts=tmp_path)
     assert not page.exception
     assert "A ROC needs normal and anomalous test clips" in text_of(page)
-    assert "Observed false alarms" in text_of(page)
-    overview = app(artifacts=tmp_path)
+    assert "Observed false-alarm rate" in text_of(page)
+    overview = app(artifacts=tmp_path).toggle(key="figures").set_value(True).run()
     assert not overview.exception
+    assert "no labelled test clips tell how many faults it finds" in text_of(overview)
     assert "not defined" in text_of(overview)

@@ -38,7 +38,7 @@ from pages.parts.compare import figures as compare_figures
 from pages.parts.compare import maps as compare_maps
 from pages.parts.compare import methods as compare_methods
 from pages.parts.data import report as data_report
-from pages.parts.explore import views as explore_views
+from pages.parts.explore import pictures as explore_pictures
 from pages.parts.learn import pooling as learn_pooling
 from pages.parts.learn import quiz as learn_quiz
 from pages.parts.learn import svm as learn_svm
@@ -48,6 +48,7 @@ from pages.parts.overview import cards as overview_cards
 from pages.parts.threshold import operating_point
 from pages.parts.threshold import views as threshold_views
 from pages.parts.train import live as train_live
+from pages.parts.train import result as train_result
 from pages.parts.train import runs as train_runs
 from pages.parts.train import sweep as train_sweep
 from pages.shared import cards, listening
@@ -115,8 +116,8 @@ def test_the_promise_stands_beside_what_is_observed_among_normal_clips(point):
 
 def test_each_id_has_its_own_area_false_alarms_and_faults_found(point):
     table = drawn(lambda: operating_point.per_id_table(point)).table[0].value
-    assert [figures(cell) for cell in table["False alarms"]] == [["33.3", "1", "3"], ["0.0", "0", "2"]]
-    assert [figures(cell) for cell in table["Found"]] == [["100.0", "2", "2"], ["50.0", "1", "2"]]
+    assert [figures(cell) for cell in table["False-alarm rate"]] == [["33.3", "1", "3"], ["0.0", "0", "2"]]
+    assert [figures(cell) for cell in table["Detection rate"]] == [["100.0", "2", "2"], ["50.0", "1", "2"]]
     assert table["AUC"].tolist() == ["1.000", "0.625"]  # id 02: 0.7 above both, 0.3 a tie with one and below the other
 
 
@@ -373,11 +374,11 @@ def test_a_run_took_the_time_from_its_beginning_to_its_end():
 
 def test_the_result_of_a_run_shows_its_areas_threshold_and_clips(monkeypatch):
     artifact = open_artifact(SVM)
-    monkeypatch.setattr(train_runs, "summary", lambda *_: SUMMARY)
-    job = Job(Path("x"), None, Status("done", model=str(SVM), version=artifact.version))
-    app = drawn(lambda: train_runs._result(job))
-    assert list(metrics_of(app).values()) == ["0.872", "0.653", f"{artifact.threshold.value:.4g}"]
-    assert ["AUC, mean" in label for label in metrics_of(app)] == [True, False, False]
+    monkeypatch.setattr(train_result, "summary", lambda *_: SUMMARY)
+    app = drawn(lambda: train_result.result_card(artifact, key="x"))
+    rates = ["70.0 %", "20.0 %"]
+    assert list(metrics_of(app).values()) == ["0.872", *rates, f"{artifact.threshold.value:.4g}"]
+    assert [label.split()[0] for label in metrics_of(app)] == ["AUC,", "Detection", "False-alarm", "Threshold"]
     promise = cards.promise_text(artifact.threshold, artifact.manifest.calibration)
     assert line_with(text_of(app), "The threshold is").endswith(promise)
     line = line_with(text_of(app), "intervals")
@@ -483,7 +484,7 @@ def test_sizes_are_written_in_decimal_units():
 
 
 def test_a_spectrograms_window_and_step_are_told_in_samples_and_milliseconds():
-    settings = explore_views.PictureSettings("mel", 1024, 256, "viridis", -80.0, 0.0)
+    settings = explore_pictures.PictureSettings("mel", 1024, 256, "viridis", -80.0, 0.0)
     text = settings.text
     assert figures(text.split("window")[1])[:4] == ["1024", "64", "256", "16"]
 

@@ -38,7 +38,7 @@ VIEWS = {
     "pages/learn.py": ("lesson", ("vggish_ocsvm", "quiz")),
 }
 DATA_NOTE, DETECTORS_NOTE = "The data folder cannot be written to", "The folder of the detectors cannot be written to"
-STATE = {"set": "rail/rail", "data_set": "up", "train_set": "rail", "train_machine": "rail"}
+STATE = {"set": "rail/rail", "data_set": "up"}
 
 
 def wav(seed, knocks=0):

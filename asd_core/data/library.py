@@ -11,7 +11,7 @@
         uploads/<name>/names.jsonl                       what their owners call them; shown, never used as a path
         marked/<normal or anomalous>/<digest>.wav        clips whose verdict was marked wrong
         dcase2020/<part>/<machine>/                      downloads
-        surveys/<digest>.json                            lengths, levels, duplicates of a data set's clips
+        surveys/<name>.<digest>.json                     lengths, levels, duplicates of a data set's clips
         locks/<name>.lock                                held while clips are stored in a data set or it is deleted
 
 Folders of recordings may be named only below the allowed roots: the data folder, and those that `ASD_DATA_ROOTS` names.
@@ -167,11 +167,16 @@ def checked_name(name: str, *, reserved: Sequence[str] = EMBEDDED_NAMES) -> str:
         Too long, nothing left of it, or reserved.
     """
     made = slug(name).lstrip("_-")
-    if not re.search(r"[a-zA-Z0-9]", name) or not made or len(made) > MAX_NAME:
+    if not fits_a_folder(name):
         raise DataSetError(f"a name must have 1 to {MAX_NAME} letters and digits, got {name[:MAX_SHOWN_NAME]!a}")
     if made in reserved or made.endswith(OWN_SUFFIX):
         raise DataSetError(f"{made!r} is reserved; choose another name")
     return made
+
+
+def fits_a_folder(name: str) -> bool:
+    """Whether something is left of a name that is made fit for a folder, and not too much."""
+    return re.search(r"[a-zA-Z0-9]", name) is not None and 0 < len(slug(name).lstrip("_-")) <= MAX_NAME
 
 
 def open_known(known: KnownSet, machine: str, *, ids: Sequence[str] | None = None, seed: int = 0) -> DataSet:

@@ -7,13 +7,14 @@ and `marked.jsonl` records when and with which label it was marked. Marking agai
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from asd_core.audio.reading import encode_wav
 from asd_core.errors import UsageError
 from asd_core.system.clock import utc_now
 from asd_core.system.disk import check_free_disk
-from asd_core.system.files import replace_beneath
+from asd_core.system.files import parse_json, read_if_present, replace_beneath
 from asd_core.system.locks import data_set_lock
 from asd_core.system.places import data_dir
 from asd_core.types import Waveform
@@ -22,6 +23,8 @@ DATA_SET_NAME = "marked"
 """Name of the data set of marked clips."""
 LABELS = ("normal", "anomalous")
 NAME_LENGTH = 16
+MARKS = "marked.jsonl"
+MAX_MARKS_BYTES = 64 * 2**20
 
 
 def marked_dir() -> Path:
@@ -67,8 +70,44 @@ def _note(waveform: Waveform, label: str, shown_name: str) -> None:
         "shown_name": shown_name[:200],
         "marked_at": utc_now(),
     }
-    with (marked_dir() / "marked.jsonl").open("a", encoding="utf-8", errors="backslashreplace") as log:
+    with (marked_dir() / MARKS).open("a", encoding="utf-8", errors="backslashreplace") as log:
         log.write(json.dumps(entry) + "\n")
+
+
+def marks_of(digests: Iterable[str]) -> list[Path]:
+    """Marked clips whose sound has one of these digests; the first `NAME_LENGTH` hex digits are enough."""
+    names = sorted({f"{digest[:NAME_LENGTH]}.wav" for digest in digests})
+    places = (marked_dir().resolve() / label / name for name in names for label in LABELS)
+    return [path for path in places if path.is_file()]
+
+
+def forget_marks(digests: Iterable[str]) -> None:
+    """Remove marked clips whose sound has one of these digests, and the lines on them; damaged lines stay.
+
+    Raises
+    ------
+    BusyError
+        As `mark`.
+    """
+    gone = frozenset(digest[:NAME_LENGTH] for digest in digests)
+    if not gone or not (marked_dir() / MARKS).exists():
+        return
+    with data_set_lock(DATA_SET_NAME):
+        for path in marks_of(gone):
+            path.unlink(missing_ok=True)
+        root = marked_dir().resolve()
+        lines = (read_if_present(root / MARKS, at_most=MAX_MARKS_BYTES) or b"").splitlines(keepends=True)
+        kept = [line for line in lines if _digest(line) not in gone]
+        if len(kept) < len(lines):
+            replace_beneath(root, PurePath(MARKS), b"".join(kept))
+
+
+def _digest(line: bytes) -> str:
+    try:
+        entry = parse_json(line)
+    except ValueError:
+        return ""
+    return str(entry.get("digest"))[:NAME_LENGTH] if isinstance(entry, dict) else ""
 
 
 def marked_label(digest: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def survey(data_set: DataSet, *, on_progress: Callable[[int, int], None] | None 
 
     If it cannot be kept, it is made again the next time.
     """
-    cached = data_dir() / "surveys" / f"{survey_key(data_set)}.json"
+    cached = _place(data_set)
     found = _read_survey(cached)
     if found is None:
         found = _survey(data_set, on_progress or _no_progress)
@@ -121,7 +121,23 @@ def survey(data_set: DataSet, *, on_progress: Callable[[int, int], None] | None 
 
 def has_survey(data_set: DataSet) -> bool:
     """Whether `survey` has read these clips before."""
-    return _read_survey(data_dir() / "surveys" / f"{survey_key(data_set)}.json") is not None
+    return _read_survey(_place(data_set)) is not None
+
+
+def kept_surveys(names: Iterable[str]) -> list[Path]:
+    """Surveys, also outdated ones, of data sets that are or were filed under these names.
+
+    Those of earlier releases do not say which data set they are of: all of them are given.
+    """
+    folder = data_dir() / "surveys"
+    return [
+        *(path for name in names for path in folder.glob(f"{name}.*.json")),
+        *folder.glob(f"{'[0-9a-f]' * 64}.json"),
+    ]
+
+
+def _place(data_set: DataSet) -> Path:
+    return data_dir() / "surveys" / f"{data_set.name}.{survey_key(data_set)}.json"
 
 
 def survey_key(data_set: DataSet) -> str:

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from asd_core.audio.kinds import kind_of
 from asd_core.audio.reading import MAX_UPLOAD_BYTES
@@ -17,8 +21,18 @@ from asd_core.audio.recorded import time_in_metadata, time_in_name
 from asd_core.audio.sandbox import decode_upload
 from asd_core.data.folder_rules import NORMAL_WORDS, FolderRules
 from asd_core.data.library import checked_name
-from asd_core.data.names import NAMES, ClipNames, RecordedTime, name_lines, names_content, owner_name, read_names
+from asd_core.data.names import (
+    NAMES,
+    ClipNames,
+    RecordedTime,
+    name_lines,
+    names_content,
+    owner_name,
+    read_names,
+    told_apart,
+)
 from asd_core.data.own_folders import is_kind
+from asd_core.data.recordings import natural_key
 from asd_core.data.table import KnownSet, read_library, table_lock, uploads_dir, writable_library, write_table
 from asd_core.errors import AudioError, DataSetError, FileError, UsageError
 from asd_core.formats import display_name
@@ -40,41 +54,138 @@ _SUFFIXES = {
     "wav": ".wav",
 }
 """Of stored clips, by the reader that a kind of recording is handed to."""
-MAX_UPLOADS, MAX_UPLOADED_BYTES = 50, 200 * 2**20
-"""Of one session; a single file may have `asd_core.audio.reading.MAX_UPLOAD_BYTES`."""
+NORMAL = "normal"
+"""Folder of normal clips, and their label."""
+_STORED_STEM = re.compile(r"[0-9a-f]{32}")
+NOT_SAID = ""
+"""Label of an upload whose own names say none."""
+DIGEST_PREFIX = 32
+"""Hex digits of a content's SHA-256 that its stored name and the quotas keep."""
 
 
-@dataclass(frozen=True)
-class Quota:
-    """What a session has uploaded so far."""
+class Packed(Protocol):
+    """Content that is read when it is needed, such as a recording in an archive."""
 
-    files: int = 0
-    bytes: int = 0
+    @property
+    def n_bytes(self) -> int:
+        """Its size."""
 
-    def with_files(self, sizes: Sequence[int]) -> Quota:
-        """Add files by their sizes, before any of them is read; raises UsageError where they are too many or large."""
-        files, total = self.files + len(sizes), self.bytes + sum(sizes)
-        if max(sizes, default=0) > MAX_UPLOAD_BYTES:
-            raise UsageError(
-                "cut the file into shorter recordings, or let whoever runs this program put it into a folder on the "
-                "server, then choose 'Use a server folder' on the Data page: an uploaded file may have at most "
-                f"{MAX_UPLOAD_BYTES >> 20} MB, this one has {max(sizes) / 2**20:.1f} MB"
-            )
-        if files > MAX_UPLOADS or total > MAX_UPLOADED_BYTES:
-            raise UsageError(
-                "choose 'Use a server folder' on the Data page, or reload the page for a new session: a session may "
-                f"upload {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB, with these it would be {files} files "
-                f"and {total / 2**20:.0f} MB"
-            )
-        return Quota(files, total)
+    @property
+    def digest(self) -> str:
+        """SHA-256 of it, in hexadecimal."""
+
+    def read(self) -> bytes:
+        """All of it."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One file as it came: the name is text, never a path."""
+    """One file as it came: the name is text, never a path.
+
+    Parameters
+    ----------
+    label
+        What its own names say of it: `normal`, a kind of anomaly, or `NOT_SAID`.
+    """
 
     name: str
-    content: bytes
+    content: bytes | Packed
+    label: str = NOT_SAID
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file."""
+        return len(self.content) if isinstance(self.content, bytes) else self.content.n_bytes
+
+    @cached_property
+    def digest(self) -> str:
+        """First hex digits of the SHA-256 of the content."""
+        whole = hashlib.sha256(self.content).hexdigest() if isinstance(self.content, bytes) else self.content.digest
+        return whole[:DIGEST_PREFIX]
+
+    def read(self) -> bytes:
+        """Return the whole content."""
+        return self.content if isinstance(self.content, bytes) else self.content.read()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one session may upload for a purpose; a single file may have `MAX_UPLOAD_BYTES`.
+
+    Parameters
+    ----------
+    verb
+        What is done with the files: `store`, `check`.
+    """
+
+    verb: str
+    files: int
+    bytes: int
+
+
+STORING = Limits("store", 500, 2**30)
+"""An hour and a half of clips of 10 s: more than detectors gain from. The disk is checked besides."""
+CHECKING = Limits("check", 50, 200 * 2**20)
+"""What is checked stays in the server's memory while its page is open."""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What a session has uploaded so far for one purpose.
+
+    Parameters
+    ----------
+    seen
+        `Upload.digest` of each file that has been counted: it is not counted again.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    limits: Limits = STORING
+    seen: frozenset[str] = frozenset()
+
+    @property
+    def left(self) -> str:
+        """What is left of it, in words."""
+        n_files, n_bytes = max(0, self.limits.files - self.files), max(0, self.limits.bytes - self.bytes)
+        return f"{n_files} files and {n_bytes / 2**20:.0f} MB"
+
+    def with_uploads(self, uploads: Sequence[Upload], stored: Collection[str] = ()) -> Quota:
+        """Add files before any of them is decoded; those that came before, or are stored already, cost nothing.
+
+        Parameters
+        ----------
+        stored
+            `Upload.digest` of what is stored where they go.
+
+        Raises
+        ------
+        UsageError
+            One is too large, or they are too many or too large together.
+        """
+        largest = max(uploads, key=lambda upload: upload.n_bytes, default=None)
+        if largest is not None and largest.n_bytes > MAX_UPLOAD_BYTES:
+            raise UsageError(
+                f"{display_name(largest.name)}: cut the file into shorter recordings, or let whoever runs this program "
+                "put it into a folder on the server, then choose 'Use a server folder' on the Data page: an uploaded "
+                f"file may have at most {MAX_UPLOAD_BYTES >> 20} MB, this one has {largest.n_bytes / 2**20:.1f} MB"
+            )
+        new = {upload.digest: upload.n_bytes for upload in uploads}
+        new = {digest: size for digest, size in new.items() if digest not in self.seen and digest not in stored}
+        longer = replace(
+            self, files=self.files + len(new), bytes=self.bytes + sum(new.values()), seen=self.seen | new.keys()
+        )
+        if longer.files > self.limits.files or longer.bytes > self.limits.bytes:
+            raise UsageError(self._refusal(len(new), sum(new.values())))
+        return longer
+
+    def _refusal(self, n_files: int, n_bytes: int) -> str:
+        return (
+            "send fewer files, reload the page for a new session, choose 'Use a server folder' on the Data page, or "
+            "work from the shell (python -m asd_core train, score): a session may "
+            f"{self.limits.verb} {self.limits.files} files and {self.limits.bytes >> 20} MB, {self.left} are left, and "
+            f"these are {n_files} files and {n_bytes / 2**20:.0f} MB"
+        )
 
 
 @dataclass(frozen=True)
@@ -91,6 +202,10 @@ class Stored:
         `AudioError.entry` of each, by its owner's name for it.
     used
         The session's quota after this upload.
+    labels
+        Number of new clips by label: `normal` or a kind of anomaly.
+    elsewhere
+        Names of files that are stored already under another label, or of another machine, and stay there.
     """
 
     known: KnownSet | None
@@ -98,21 +213,83 @@ class Stored:
     repeated: int
     refused: tuple[dict[str, str], ...]
     used: Quota
+    labels: Mapping[str, int] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
 
 
-def check_quota(sizes: Sequence[int], used: Quota) -> Quota:
-    """Check sizes before anything is read or decoded; returns the quota with them.
+def check_quota(uploads: Sequence[Upload], used: Quota, *, stored: Collection[str] = ()) -> Quota:
+    """Check sizes before anything is decoded; returns the quota with them.
+
+    Parameters
+    ----------
+    stored
+        See `stored_digests`: what costs nothing.
 
     Raises
     ------
     UsageError
         Nothing, too many, too large, or too little room on the disk.
     """
-    if not sizes:
+    if not uploads:
         raise UsageError("choose at least one recording")
-    longer = used.with_files(sizes)
-    check_free_disk(sum(sizes))
+    longer = used.with_uploads(uploads, stored)
+    check_free_disk(longer.bytes - used.bytes)
     return longer
+
+
+def stored_digests(name: str) -> frozenset[str]:
+    """`Upload.digest` of each clip in a data set of uploads; none where there is no such data set."""
+    return frozenset(_stored_clips(uploads_dir().resolve() / checked_name(name)))
+
+
+@dataclass(frozen=True)
+class StoredClip:
+    """A clip in a data set of uploads.
+
+    Parameters
+    ----------
+    path
+        Below the data set's folder.
+    name
+        What its owner calls it, without its label's folder.
+    label
+        `normal` or the kind of anomaly.
+    machine_id
+        Empty where none was given.
+    recorded
+        When it was recorded and how that is known; empty where nothing is.
+    """
+
+    path: str
+    name: str
+    label: str
+    machine_id: str
+    recorded: str
+
+    @property
+    def digest(self) -> str:
+        """First hex digits of the SHA-256 of its content."""
+        return PurePosixPath(self.path).stem
+
+
+def stored_clips(known: KnownSet) -> list[StoredClip]:
+    """All clips that were uploaded to a data set, normal ones first, in natural order of their owners' names."""
+    names = read_names(known.folder)
+    shown = told_apart(names.names)
+    found = []
+    for path in _stored_clips(known.folder).values():
+        relative = path.relative_to(known.folder)
+        place, (label, *ids) = relative.as_posix(), relative.parts[:-1]
+        time = names.recorded.get(place)
+        found.append(
+            StoredClip(place, shown.get(place, path.name), label, "/".join(ids), "" if time is None else time.text)
+        )
+    return sorted(found, key=lambda clip: (clip.label != NORMAL, clip.label, natural_key(clip.name), clip.path))
+
+
+def _stored_clips(root: Path) -> dict[str, Path]:
+    """Clips below a data set of uploads by the digest in their names; what else lies there is left out."""
+    return {path.stem: path for path in root.glob("*/**/*.*") if _STORED_STEM.fullmatch(path.stem)}
 
 
 @dataclass(frozen=True)
@@ -158,11 +335,12 @@ def store_uploads(
     """Decode uploaded clips and keep those that pass, under names made from their content.
 
     Nothing is written before all are decoded, so an upload that is interrupted in `on_progress` leaves nothing behind.
+    One recording at a time is in memory, besides what came.
 
     Parameters
     ----------
     name, kind, machine_id
-        As for `destination`.
+        As for `destination`; `kind` is that of the uploads whose own names say no label.
     on_progress
         Called with (files decoded, files in all).
 
@@ -173,40 +351,69 @@ def store_uploads(
     BusyError
         The data set is being deleted, or another upload to it is being stored.
     """
-    used = check_quota([len(upload.content) for upload in uploads], used)
-    place = destination(name, kind=kind, machine_id=machine_id)
-    good: list[Upload] = []
+    asked = destination(name, kind=kind, machine_id=machine_id)
+    used = check_quota(uploads, used, stored=stored_digests(name))
+    said = {label: destination(name, kind=_kind(label), machine_id=machine_id) for label in _labels_said(uploads)}
+    good: list[tuple[Upload, Path]] = []
     refused: list[dict[str, str]] = []
     for n_done, upload in enumerate(uploads, start=1):
         try:
-            decode_upload(upload.content, name=upload.name)
+            decode_upload(upload.read(), name=upload.name)
         except AudioError as error:
             refused.append(error.entry(display_name(upload.name)))
         else:
-            good.append(upload)
+            good.append((upload, said.get(upload.label, asked).folder))
         if on_progress is not None:
             on_progress(n_done, len(uploads))
-    known, n_stored = _keep(place, good) if good else (read_library().find(place.root.name), 0)
-    event("uploads", data_set=place.root.name, n_taken=len(good), n_refused=len(refused))
-    return Stored(known, n_stored, len(good) - n_stored, tuple(refused), used)
+    root = asked.root
+    kept = _keep(root, good) if good else _Kept(read_library().find(root.name))
+    event("uploads", n_taken=len(good), n_refused=len(refused))
+    n_repeated = len(good) - sum(kept.labels.values()) - len(kept.elsewhere)
+    return Stored(kept.known, sum(kept.labels.values()), n_repeated, tuple(refused), used, kept.labels, kept.elsewhere)
 
 
-def _keep(place: Destination, uploads: Sequence[Upload]) -> tuple[KnownSet, int]:
-    """Store clips that were decoded; returns their data set and how many are new.
+def _labels_said(uploads: Sequence[Upload]) -> list[str]:
+    return [label for label in dict.fromkeys(upload.label for upload in uploads) if label != NOT_SAID]
+
+
+def _kind(label: str) -> str | None:
+    return None if label == NORMAL else label
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The data set that clips went to, how many are new by label, and which are stored elsewhere in it."""
+
+    known: KnownSet | None
+    labels: Mapping[str, int] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
+
+
+def _keep(root: Path, uploads: Sequence[tuple[Upload, Path]]) -> _Kept:
+    """Store clips that were decoded, each in its folder.
 
     The data set is listed first and the clips are written last, so that an interruption leaves no clip that the pages
     do not list and cannot delete.
     """
-    with data_set_lock(place.root.name):
-        if place.folder.resolve() != place.folder:
-            raise DataSetError(f"{place.folder} leads elsewhere; nothing was written")
-        known = _listed(place.root)
-        clips = {place.folder / _storage_name(upload.content): upload for upload in uploads}
+    with data_set_lock(root.name):
+        for folder in dict.fromkeys(folder for _, folder in uploads):
+            if folder.resolve() != folder:
+                raise DataSetError(f"{folder} leads elsewhere; nothing was written")
+        known = _listed(root)
+        there, elsewhere = _stored_clips(root), []
+        clips: dict[Path, Upload] = {}
+        for upload, folder in uploads:
+            path = folder / _storage_name(upload)
+            if there.setdefault(upload.digest, path).parent != folder:
+                elsewhere.append(display_name(upload.name))
+            else:
+                clips[path] = upload
         new = [path for path in clips if not path.exists()]
-        _note_names(known, {path.relative_to(place.root).as_posix(): upload for path, upload in clips.items()})
+        _note_names(known, {path.relative_to(root).as_posix(): upload for path, upload in clips.items()})
         for path in new:
-            _write_below_uploads(path, clips[path].content)
-    return known, len(new)
+            _write_below_uploads(path, clips[path].read())
+    labels = Counter(path.relative_to(root).parts[0] for path in new)
+    return _Kept(known, dict(labels.most_common()), tuple(elsewhere))
 
 
 def _listed(root: Path) -> KnownSet:
@@ -223,7 +430,7 @@ def _listed(root: Path) -> KnownSet:
             "recordings",
             utc_now(),
             {root.name: ""},
-            rules=FolderRules(normal=("normal",), ids_from="folder"),
+            rules=FolderRules(normal=(NORMAL,), ids_from="folder"),
         )
         write_table([known, *library.sets])
     return known
@@ -260,14 +467,14 @@ def _recorded(upload: Upload) -> RecordedTime:
     """When an upload was recorded: browsers send no time of a file, so that the present stands in for it."""
     if (time := time_in_name(upload.name)) is not None:
         return RecordedTime(time, "name")
-    if (time := time_in_metadata(upload.content)) is not None:
+    if (time := time_in_metadata(upload.read())) is not None:
         return RecordedTime(time, "metadata")
     return RecordedTime(local_now(), "upload")
 
 
 def _label_folder(kind: str | None) -> str:
     if kind is None:
-        return "normal"
+        return NORMAL
     made = checked_name(kind or "anomalous", reserved=NORMAL_WORDS)
     if not is_kind(made):
         raise DataSetError(f"{made!r} is no kind of anomaly: it reads like an id, a date, a split or a normal label")
@@ -278,10 +485,11 @@ def _id_folder(machine_id: str) -> str:
     return checked_name(machine_id, reserved=(*NORMAL_WORDS, "abnormal")) if machine_id.strip() else ""
 
 
-def _storage_name(content: bytes) -> str:
+def _storage_name(upload: Upload) -> str:
+    content = upload.read()
     kind = kind_of(content)
     suffix = _SUFFIXES[kind.demuxer] if kind else ".flac" if content[:4] == b"fLaC" else ".wav"
-    return hashlib.sha256(content).hexdigest()[:32] + suffix
+    return upload.digest + suffix
 
 
 def _write_below_uploads(path: Path, content: bytes) -> None:

@@ -1,12 +1,15 @@
 """Features of recordings on disk, so that a second training or evaluation reads no audio.
 
-Each entry is one file, named by the SHA-256 of its key. There are four kinds:
+Each entry is one file, named by a tag of what it is about and by the SHA-256 of its key. There are four kinds:
 
 - what the reader found in a file: its path and status (size, times, inode) and the channel lead to the content's
   digest, the length and the warnings. A changed status is another key, so the file is read again;
 - the samples of a stretch of a long recording, by their digest: reading one far into a file costs reading all before;
 - an array computed from a recording: the content's digest, the channel and the name of the features lead to the array;
 - the graph that a network scores with: the digest of its weights leads to the bytes of an ONNX model.
+
+The tag comes from the recording's path, from the clip's digest, or is that of all graphs: by it, what is kept of a
+recording is found again when its owner deletes it.
 
 The reader's version and those of the packages that figures depend on are part of every key. Entries are written to a
 temporary file and renamed, so several processes may write at once; each ends with a SHA-256 of its key and body, and
@@ -27,7 +30,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -59,6 +62,10 @@ _SETTLED_S = 2.0
 _STALE_S = 3600.0
 _PACKAGES = ("numpy", "scipy", "soundfile", "soxr", "av", "tensorflow", "onnx")
 _PARTIAL = ".partial-"
+_TAG_LENGTH = 16
+_TAG = re.compile(rf"[a-z]+\n([0-9a-f]{{{_TAG_LENGTH}}})\n")
+"""Second line of a key: what its entry is about. The entry's name begins with it, so that it can be found."""
+_DIGEST_PREFIX = 16
 _STRETCH = re.compile(r"#t=(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)$")
 
 Parsed = TypeVar("Parsed")
@@ -133,9 +140,68 @@ def split_name(name: str) -> tuple[str, Span | None]:
     return (name[: match.start()], (float(match[1]), float(match[2]))) if match else (name, None)
 
 
+def graph_key(subject: str) -> str:
+    """Key of a graph that a network scores with; `subject` is all that it depends on."""
+    return f"graph\n{_digest_tag('graphs')}\n{subject}"
+
+
+def graph_entries() -> list[Path]:
+    """Graphs of all detectors, which hold what these have learned."""
+    return _whatever_the_cap().tagged(_digest_tag("graphs"))
+
+
+def clip_entries(files: Iterable[Path], digests: Iterable[str] = ()) -> tuple[list[Path], frozenset[str]]:
+    """All that the cache keeps of these recordings.
+
+    Parameters
+    ----------
+    files
+        Recordings, by absolute paths; they need not exist any more.
+    digests
+        Further clips by their digests; the first 16 hex digits are enough.
+
+    Returns
+    -------
+    entries
+        Files of the cache.
+    digests
+        First 16 hex digits of the clips' digests: those given, and those that the cache knew the recordings by.
+    """
+    store = _whatever_the_cap()
+    outcomes = [path for file in files for path in store.tagged(_tag_of_file(os.fspath(file)))]
+    known = frozenset({*(digest[:_DIGEST_PREFIX] for digest in digests), *_outcome_digests(outcomes)})
+    return [*outcomes, *(path for digest in known for path in store.tagged(_tag(digest)))], known
+
+
+def _outcome_digests(entries: Sequence[Path]) -> Iterator[str]:
+    for path in entries:
+        with contextlib.suppress(OSError):
+            outcome = _parse_outcome(path.read_bytes()[:-_SEAL_BYTES])
+            if outcome is not None:
+                yield outcome.digest[:_DIGEST_PREFIX]
+
+
+def _whatever_the_cap() -> FeatureCache:
+    """The cache in the data folder, even where nothing is to be kept in it any more."""
+    return FeatureCache(cache_folder(), DEFAULT_MB * 2**20)
+
+
+def _tag(digest: str) -> str:
+    """Tag of what belongs to a clip of this digest."""
+    return _digest_tag(digest[:_DIGEST_PREFIX])
+
+
+def _tag_of_file(path: str) -> str:
+    return _digest_tag(f"file {path}")
+
+
+def _digest_tag(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:_TAG_LENGTH]
+
+
 def _samples_key(digest: str) -> str:
     """Of a stretch's samples, which lie far into a recording and would cost reading all before them again."""
-    return f"samples\n{digest}"
+    return f"samples\n{_tag(digest)}\n{digest}"
 
 
 def _kept_samples(store: FeatureCache, digest: str) -> Float32Array | None:
@@ -252,8 +318,13 @@ class FeatureCache:
         return sum(entry.n_bytes for entry in self._entries())
 
     def _place(self, key: str) -> Path:
-        name = _key_digest(key).hex()
+        digest, tag = _key_digest(key).hex(), _TAG.match(key)
+        name = tag[1] + digest[_TAG_LENGTH:] if tag else digest
         return self.folder / name[:2] / name[2:]
+
+    def tagged(self, tag: str) -> list[Path]:
+        """Entries whose keys have this tag."""
+        return list((self.folder / tag[:2]).glob(f"{tag[2:]}*"))
 
     def _make_room(self, n_bytes: int) -> None:
         """Scan the folder after each twentieth of the cap, and where the cap would be exceeded."""
@@ -386,7 +457,7 @@ class KnownClip(Waveform):
 
     def _derived(self, name: str, compute: Callable[[], DerivedArray]) -> DerivedArray:
         """Take features from the cache, or compute and keep them; C-contiguous in both cases."""
-        key = "\n".join(("array", _runtime(), self.digest, str(self._channel), name))
+        key = "\n".join(("array", _tag(self.digest), _runtime(), self.digest, str(self._channel), name))
         known = self._store.read_as(key, _parse_array)
         if known is not None:
             return cast(DerivedArray, known)
@@ -409,7 +480,8 @@ def _status(path: str | os.PathLike[str]) -> os.stat_result | None:
 def _file_key(path: str | os.PathLike[str], status: os.stat_result, channel: int | None, span: Span | None) -> str:
     times = (status.st_mtime_ns, status.st_ctime_ns)
     facts = (status.st_dev, status.st_ino, status.st_size, *times, channel, *(span or ()))
-    return "\n".join(("file", _runtime(), os.fspath(Path(path).absolute()), *map(str, facts)))
+    place = os.fspath(Path(path).absolute())
+    return "\n".join(("file", _tag_of_file(place), _runtime(), place, *map(str, facts)))
 
 
 def _is_settled(status: os.stat_result) -> bool:

@@ -49,10 +49,18 @@ def lock_file(path: Path) -> int | None:
     The lock lasts until the descriptor is closed, in this process and in those that inherited it.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
-    if flock(descriptor):
+    if flock(descriptor) and _is_named(descriptor, path):
         return descriptor
     os.close(descriptor)
     return None
+
+
+def _is_named(descriptor: int, path: Path) -> bool:
+    """Whether an open lock file still has its name: its last holder may have removed it with what it guarded."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def flock(descriptor: int) -> bool:
@@ -77,7 +85,12 @@ def data_set_lock(name: str) -> AbstractContextManager[None]:
         Another one holds it for longer than `DATA_SET_WAIT_S`.
     """
     busy = f"the data set {name} is busy: clips are being stored in it, or it is being deleted; try again"
-    return hold(data_dir() / "locks" / f"{name}.lock", busy=busy, wait_s=DATA_SET_WAIT_S)
+    return hold(data_set_lock_path(name), busy=busy, wait_s=DATA_SET_WAIT_S)
+
+
+def data_set_lock_path(name: str) -> Path:
+    """The file of a data set's lock; whoever holds it may remove it."""
+    return data_dir() / "locks" / f"{name}.lock"
 
 
 def is_held(lock: Path) -> bool:

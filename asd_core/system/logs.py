@@ -15,14 +15,18 @@ import json
 import logging
 import logging.handlers
 import os
+import re
 import secrets
 import sys
 import threading
 import traceback
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
 
+from asd_core.errors import FileError
+from asd_core.system.files import parse_json, read_regular, replace_file
 from asd_core.system.places import data_dir
 
 MAX_BYTES = 2 * 2**20
@@ -30,6 +34,8 @@ KEPT_FILES = 4
 """Besides the one being written: 10 MiB per program."""
 MAX_TEXT = 1000
 MAX_FRAMES = 30
+MASK = "(deleted)"
+_NEVER_MASKED = ("time", "level", "event", "pid", "number")
 
 _LOGGER = logging.getLogger("asd_core")
 _CONFIGURING = threading.Lock()
@@ -69,6 +75,47 @@ def fault(error: BaseException, **fields: str | int | None) -> str:
     number = f"E-{secrets.token_hex(4)}"
     _LOGGER.error("fault", exc_info=error, extra={"fields": {"number": number, **fields}})
     return number
+
+
+def mask(names: Iterable[str]) -> int:
+    """Replace names that a user wants to be forgotten, wherever they stand as words of their own; returns the lines.
+
+    A line that another program writes in the same instant may be lost.
+    """
+    words = "|".join(re.escape(name) for name in sorted(set(names), key=len, reverse=True) if name)
+    if not words:
+        return 0
+    pattern = re.compile(rf"(?<![\w-])(?:{words})(?![\w-])")
+    return sum(_mask_file(path, pattern) for path in sorted((data_dir() / "logs").glob("*.jsonl*")))
+
+
+def _mask_file(path: Path, pattern: re.Pattern[str]) -> int:
+    try:
+        lines = read_regular(path, at_most=2 * MAX_BYTES).decode("ascii", "replace").splitlines()
+    except FileError:
+        return 0
+    masked = [_masked_line(line, pattern) for line in lines]
+    n_changed = sum(one != other for one, other in zip(lines, masked, strict=True))
+    if n_changed:
+        replace_file(path, "".join(f"{line}\n" for line in masked if line).encode("ascii"))
+    return n_changed
+
+
+def _masked_line(line: str, pattern: re.Pattern[str]) -> str:
+    """The line with the names masked in the values of its fields; nothing of one that cannot be read."""
+    try:
+        content = parse_json(line)
+    except ValueError:
+        return ""
+    return _written(
+        {name: value if name in _NEVER_MASKED else _masked(value, pattern) for name, value in content.items()}
+    )
+
+
+def _masked(value: object, pattern: re.Pattern[str]) -> object:
+    if isinstance(value, list):
+        return [_masked(each, pattern) for each in value]
+    return pattern.sub(MASK, value) if isinstance(value, str) else value
 
 
 class _JsonLines(logging.handlers.RotatingFileHandler):
@@ -114,6 +161,10 @@ def _line(record: logging.LogRecord) -> str:
         content[name] = value if value is None or isinstance(value, int) else _short(str(value))
     if record.exc_info and record.exc_info[1] is not None:
         content |= _trace(record.exc_info[1])
+    return _written(content)
+
+
+def _written(content: dict[str, object]) -> str:
     return json.dumps(content).replace("\x7f", "\\u007f")  # all else that cannot be printed is escaped already
 
 

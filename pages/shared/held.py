@@ -13,6 +13,8 @@ import numpy as np
 
 ENTRY_BYTES = 512
 """Approximate cost of an entry, or of a value inside it, besides its content: small ones are not free either."""
+PREFIX = 16
+"""Digits of a clip's digest that name it."""
 LOOK_S = 0.2
 """Seconds between two notices to a session that waits for another one's computation."""
 
@@ -102,8 +104,16 @@ class Held:
     def drop(self, sounds: Iterable[str]) -> None:
         """Forget every value that was made from one of these clips, named by their digests."""
         gone = frozenset(sounds)
+        self._drop(lambda entry: bool(entry.sounds & gone))
+
+    def drop_starting(self, prefixes: Iterable[str]) -> None:
+        """Forget every value that was made from one of these clips, named by the first 16 digits of their digests."""
+        gone = frozenset(prefixes)
+        self._drop(lambda entry: any(digest[:PREFIX] in gone for digest in entry.sounds))
+
+    def _drop(self, is_gone: Callable[[_Entry], bool]) -> None:
         with self._lock:
-            for key in [key for key, entry in self._entries.items() if entry.sounds & gone]:
+            for key in [key for key, entry in self._entries.items() if is_gone(entry)]:
                 self._remove(key)
 
     def _make(

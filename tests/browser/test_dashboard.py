@@ -21,12 +21,13 @@ def wait_for_text(page, text):
     page.get_by_text(re.compile(text)).first.wait_for(timeout=WAIT_MS)
 
 
-def test_the_overview_shows_every_detector_and_links_on(url, open_page):
+def test_the_overview_shows_the_figures_of_each_active_detector_and_links_on(url, open_page):
     page = open_page(url)
-    n_detectors = len(list(PROJECT.glob("artifacts/simulated-small/*/*/current")))
-    page.get_by_test_id("stMetric").nth(n_detectors - 1).wait_for(timeout=WAIT_MS)
-    assert page.get_by_test_id("stMetric").count() == n_detectors
-    page.get_by_test_id("stMain").get_by_role("link", name="Check a clip").click()
+    wait_for_text(page, "of 100 faults at")
+    page.get_by_text("Show the figures").click()
+    page.get_by_test_id("stMetric").nth(2).wait_for(timeout=WAIT_MS)
+    assert page.get_by_test_id("stMetric").count() == 3
+    page.get_by_test_id("stMain").get_by_role("link", name="Try it").click()
     page.get_by_role("heading", name="Check a clip").wait_for(timeout=WAIT_MS)
 
 

@@ -4,7 +4,11 @@ import { dbfs, fourDigits, percent, raisedText, rate, short } from "../../pages/
 
 test("thresholds and scores have four significant digits, in powers of ten where they are tiny or huge", () => {
   const texts = [0, 0.0021249, -1.59, 12.3456, 9999.96, 0.0000123456, 54321].map(fourDigits);
-  assert.deepEqual(texts, ["0.000", "0.002125", "\u22121.590", "12.35", "1.000e+4", "1.235e\u22125", "5.432e+4"]);
+  assert.deepEqual(texts, ["0", "0.002125", "\u22121.590", "12.35", "1.000e+4", "1.235e\u22125", "5.432e+4"]);
+});
+
+test("rounding noise around a boundary at 0 is written as 0, and a small score is not", () => {
+  assert.deepEqual([3.6e-14, -8e-16, 2e-9].map(fourDigits), ["0", "0", "2.000e\u22129"]);
 });
 
 test("the ends of an axis are short", () => {

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from asd_core.detectors.contract import State
-from asd_core.features.cache import opened
+from asd_core.features.cache import graph_key, opened
 from asd_core.system.onnx_graphs import Graph
 from asd_core.types import Float32Array
 
@@ -41,7 +41,7 @@ def kept_graph(build: Callable[[], bytes], *, of: str, weights: State) -> bytes:
     for name, array in sorted(weights.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(array.tobytes())
-    key = f"graph\n{VERSION}\n{of}\n{digest.hexdigest()}"
+    key = graph_key(f"{VERSION}\n{of}\n{digest.hexdigest()}")
     kept = store.read(key)
     if kept is None:
         kept = build()

@@ -48,7 +48,8 @@ def answer_text(artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]) -
     silent = len(heard) - len(judging)
     rest = f"; {silent} cannot judge" if silent else ""
     if not alarmed:
-        return f"All {n}: normal{rest}" if len(judging) > 1 else f"1 of {n}: normal{rest}"
+        all_of = {1: "1 of 1 detector", 2: "Both detectors"}.get(len(judging), f"All {n}")
+        return f"{all_of}: normal{rest}"
     split = "; they disagree" if len(alarmed) < len(judging) else ""
     return f"{len(alarmed)} of {n}: anomalous{_where(artifacts, heard, alarmed)}{split}{rest}"
 

@@ -9,14 +9,15 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from asd_core.audio.sandbox import decode_upload
-from asd_core.data.uploads import MAX_UPLOADS
+from asd_core.data.uploads import CHECKING
+from asd_core.data.uploads import Upload as Uploaded
 from asd_core.errors import AudioError, UsageError
 from asd_core.formats import display_name
 from asd_core.types import Waveform
 from pages.shared.held import Held
 from pages.shared.keys import held
 from pages.shared.plain_text import plain
-from pages.shared.quota import USED, used_quota
+from pages.shared.quota import count_checked
 from pages.shared.sources import SharedClip
 
 _ADMITTED = "upload_admitted"
@@ -98,7 +99,10 @@ def admitted(files: Sequence[UploadedFile], *, channel: int | None) -> list[Uplo
 
 
 @st.cache_data(
-    max_entries=MAX_UPLOADS, show_spinner="Reading …", scope="session", hash_funcs={Upload: lambda upload: upload.key}
+    max_entries=CHECKING.files,
+    show_spinner="Reading …",
+    scope="session",
+    hash_funcs={Upload: lambda upload: upload.key},
 )
 def _lacks_channel(upload: Upload) -> bool:
     sound = upload.sound
@@ -122,7 +126,7 @@ def _beyond_limit(file: UploadedFile) -> AudioError | None:
     if file.file_id in admitted:
         return None
     try:
-        st.session_state[USED] = used_quota().with_files([file.size])
+        count_checked(Uploaded(file.name, file.getvalue()))
     except UsageError as error:
         return AudioError("too_big", str(error))
     admitted.add(file.file_id)

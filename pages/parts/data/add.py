@@ -1,34 +1,17 @@
-"""Forms that bring data in: uploads, folders, simulated benches, downloads."""
+"""Forms that make data: simulated benches, downloads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import pandas as pd
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from asd_core.data.dcase2020.published import ARCHIVES, MACHINES, expected_clips, unpacked_bytes
 from asd_core.data.library import new_bench_folder
 from asd_core.data.simulated.bench import SIZES
-from asd_core.data.uploads import (
-    MAX_UPLOADED_BYTES,
-    MAX_UPLOADS,
-    Quota,
-    Stored,
-    Upload,
-    check_quota,
-    destination,
-    store_uploads,
-)
 from asd_core.formats import size_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.chores import Download, Simulate
 from asd_core.system.disk import check_free_disk, free_bytes
-from pages.shared.choices import go
-from pages.shared.quota import USED, formats_text, upload_types, used_quota
-from pages.shared.refusals import refused_files
 
 CLIPS_PER_S = 25
 """Simulated clips per second on a slow core, for a rough forecast only."""
@@ -38,106 +21,6 @@ PARTS = {
     "additional": "Additional training: normal clips of further ids",
     "eval": "Evaluation: test clips of the further ids, without labels",
 }
-
-
-def upload_form() -> None:
-    """Take labelled clips, and say which were stored and which refused."""
-    used = used_quota()
-    st.caption(
-        f"{formats_text()}; 0.5 s to 10 min, at most 32 MB each; {MAX_UPLOADS} files and {MAX_UPLOADED_BYTES >> 20} MB "
-        f"a session (used: {used.files} files, {size_text(used.bytes)}). 3 normal clips train a detector, from 9 on "
-        "its threshold can promise a false-alarm rate, and 30 make it steady. Where there are anomalous clips to test, "
-        "about 60 % of the normal ones are trained on. For more, and for longer or larger recordings, use a server "
-        "folder."
-    )
-    sent = _upload_fields()
-    if sent is not None:
-        _upload_outcome(_stored(sent, used))
-
-
-@dataclass(frozen=True)
-class _Sent:
-    """What the form for uploads sends; `kind` is None for normal clips."""
-
-    name: str
-    kind: str | None
-    machine_id: str
-    files: Sequence[UploadedFile]
-
-
-def _upload_fields() -> _Sent | None:
-    """Draw the form; return what it sends, in the run that follows the click."""
-    with st.form("upload_form", clear_on_submit=True):
-        left, right = st.columns(2)
-        name = left.text_input(
-            "Data set",
-            key="upload_name",
-            placeholder="my-pump",
-            help="A new name begins a data set; the name of one that you uploaded before adds to it.",
-        )
-        label = right.segmented_control(
-            "These clips are",
-            ["normal", "anomalous"],
-            key="upload_label",
-            default="normal",
-            required=True,
-            help="Normal: the machine as it should be; detectors learn from these. Anomalous: only for testing.",
-        )
-        kind, machine_id = _kind_and_id()
-        files = st.file_uploader("Clips", type=upload_types(), accept_multiple_files=True, key="upload_files")
-        is_sent = st.form_submit_button("Store these clips", icon=":material/upload:")
-    return _Sent(name, None if label == "normal" else kind, machine_id, files) if is_sent else None
-
-
-def _kind_and_id() -> tuple[str, str]:
-    left, right = st.columns(2)
-    kind = left.text_input(
-        "Kind of fault (anomalous clips only)",
-        key="upload_kind",
-        placeholder="bearing",
-        help="Optional, one word; kinds can be told apart on other pages.",
-    )
-    machine_id = right.text_input(
-        "Machine id (optional)",
-        key="upload_id",
-        placeholder="00",
-        help="Tells several machines of one type apart, such as 01 and 02. Empty: there is one machine.",
-    )
-    return kind, machine_id
-
-
-def _stored(sent: _Sent, used: Quota) -> Stored:
-    destination(sent.name, kind=sent.kind, machine_id=sent.machine_id)
-    # Counted before anything is decoded: a click elsewhere may end this run at any line below.
-    st.session_state[USED] = check_quota([file.size for file in sent.files], used)
-    bar = st.empty()
-    stored = store_uploads(
-        sent.name,
-        [Upload(file.name, file.getvalue()) for file in sent.files],
-        used=used,
-        kind=sent.kind,
-        machine_id=sent.machine_id,
-        on_progress=lambda done, total: bar.progress(done / total, f"Checked {done} of {total} clips"),
-    )
-    bar.empty()
-    return stored
-
-
-def _upload_outcome(stored: Stored) -> None:
-    if stored.stored and not stored.refused:
-        st.success(f"{stored.stored} clips stored.", icon=":material/check:")
-    elif stored.stored:
-        st.info(f"{stored.stored} clips stored.", icon=":material/info:")
-    if stored.repeated:
-        st.info(f"{stored.repeated} clips were there already or came twice.", icon=":material/info:")
-    refused_files(stored.refused)
-    if stored.known is not None:
-        look(stored.known.name)
-
-
-def look(name: str) -> None:
-    """Offer to see what a data set holds."""
-    go("pages/data.py", "See what it holds", icon=":material/search:", data_view="sets", data_set=name)
 
 
 def simulate_form() -> None:

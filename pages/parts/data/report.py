@@ -13,14 +13,17 @@ from asd_core.audio.kinds import LOSSY
 from asd_core.data.clips import ClipIndex
 from asd_core.data.data_set import DataSet, Dependence, coding_remark, expected_counts, find_dependence
 from asd_core.data.folder_rules import FolderRules
+from asd_core.data.library import find_machine
 from asd_core.data.names import known_time, read_names
 from asd_core.data.survey import Group, Survey, has_survey, survey, survey_key
 from asd_core.data.table import KnownSet
 from asd_core.formats import display_name
+from pages.parts.data.outdated import outdated_note
 from pages.parts.data.storage import delete_set
 from pages.parts.data.understood import label_table, left_out
-from pages.shared.choices import choose, go
-from pages.shared.data_sets import choose_machine, indexed, known_sets, set_title, tree_stamp
+from pages.shared.choices import go
+from pages.shared.data_sets import indexed, tree_stamp
+from pages.shared.frame import Chosen
 from pages.shared.keys import HASHES, StampedSet, held, once
 from pages.shared.plain_text import plain, warning_text
 from pages.shared.refusals import passed_over, refused_files
@@ -45,29 +48,32 @@ RECORDINGS_HELP = (
 )
 
 
-def choose_set() -> KnownSet:
-    """Let the user pick a data set, and offer to delete it."""
-    sets = known_sets()
+def review(chosen: Chosen) -> None:
+    """Show what the data set of the context holds, what to do with it, and how to delete it."""
+    if not chosen.data_set:
+        return
     left, right = st.columns([4, 1], vertical_alignment="bottom")
-    name = choose(
-        "Look at",
-        sets,
-        key="data_set",
-        place=left,
-        format_func=lambda name: set_title(sets[name]),
-        help="Choose a data set to see what it holds.",
-    )
+    left.subheader(f"Review data set: {plain(chosen.title)}", anchor=False)
+    found = find_machine(chosen.data_set, chosen.machine)
+    if found is None:
+        st.info(
+            "Only detectors are here: the recordings they learned from are not known. Add their folder under 'Use a "
+            "server folder', under this name.",
+            icon=":material/info:",
+        )
+        return
     with right:
-        delete_set(sets[name])
-    return sets[name]
+        delete_set(found[0])
+    set_report(*found, chosen)
 
 
-def set_report(known: KnownSet) -> None:
+def set_report(known: KnownSet, machine: str, chosen: Chosen) -> None:
     """Show counts at once, and the rest once the clips have been read."""
     if not known.embedded and not known.folder.is_dir():
         st.warning("The folder of this data set is gone: delete it here, or bring the folder back.")
         return
-    machine = choose_machine(known, key="data_machine")
+    if known.uploaded:
+        outdated_note(chosen, known)
     data_set = indexed(known, machine)
     index = data_set.index
     if data_set.simulated is not None:
@@ -83,16 +89,26 @@ def set_report(known: KnownSet) -> None:
         strict=True,
     ):
         column.metric(label, f"{n:,}", help=text, border=True)
+    _what_next(known, n_normal=len(normal))
     understood = _layout(index)
     _published(data_set)
     _names_and_times(data_set, uploaded=known.uploaded)
     dependence = _clip_report(data_set, rules=known.rules)
     if dependence is not None and dependence.labels:
         label_table(index, dependence.labels, place=understood)
-    if normal:
-        go("pages/train.py", "Train a detector on it", icon=":material/model_training:", train_set=known.name)
-    else:
+
+
+def _what_next(known: KnownSet, *, n_normal: int) -> None:
+    """Offer what is usually done with a data set."""
+    if not n_normal:
         st.info("No normal training clips: nothing can be trained on it yet.", icon=":material/info:")
+    with st.container(horizontal=True):
+        if n_normal:
+            go("pages/train.py", "Train", icon=":material/model_training:", train_view="new")
+        if known.uploaded:
+            go("pages/data.py", "Add recordings", icon=":material/upload:", data_view="upload")
+            go("pages/data.py", "Tidy", icon=":material/cleaning_services:", data_view="tidy")
+        go("pages/explore.py", "Explore", icon=":material/library_music:")
 
 
 def _names_and_times(data_set: DataSet, *, uploaded: bool) -> None:

@@ -14,12 +14,14 @@ from asd_core.data.library import ROOTS_VARIABLE, add_folder, allowed_roots
 from asd_core.data.table import KnownSet
 from asd_core.errors import UsageError
 from asd_core.formats import display_name
-from pages.parts.data.add import look
 from pages.parts.data.understood import taken_text
-from pages.shared.data_sets import indexed
+from pages.shared.choices import go
+from pages.shared.context import switch_to
+from pages.shared.data_sets import indexed, known_sets
 from pages.shared.plain_text import plain, shown_text, warning_text
 from pages.shared.refusals import all_passed_over, skipped_files
 
+_ADDED = "folder_added"
 RECORDING_NAMES = {
     "unknown": "nothing: they are looked for in the sound",
     "folder": "the folder: its clips are of one recording",
@@ -31,6 +33,7 @@ USUAL_NORMAL = f"{', '.join(NORMAL_WORDS[:-1])} or {NORMAL_WORDS[-1]}"
 
 def add_folder_form() -> None:
     """Add a folder on this computer that lies below an allowed root, and say what was made of it."""
+    _said()
     st.caption("Recordings stay where they are and are only read. A folder may lie below one of these:")
     st.code("\n".join(shown_text(str(root)) for root in allowed_roots()), language=None)
     st.caption(
@@ -47,8 +50,22 @@ def add_folder_form() -> None:
             folder = folder.strip()
             made = name or folder.rstrip("/").rpartition("/")[2]
             known = add_folder(made, folder, rules=rules(folder))
-            _outcome(known)
-        look(known.name)
+            for machine in known.machines:
+                indexed(known, machine)
+        st.session_state[_ADDED] = known.name
+        switch_to(known.name, next(iter(known.machines)))
+        st.rerun()
+
+
+def _said() -> None:
+    """Say what was found in the folder that was added just now, and offer what is usually done next."""
+    known = known_sets().get(st.session_state.pop(_ADDED, ""))
+    if known is None:
+        return
+    _outcome(known)
+    with st.container(horizontal=True):
+        go("pages/train.py", "Train", icon=":material/model_training:", train_view="new")
+        go("pages/data.py", "Review data set", icon=":material/search:", data_view="sets")
 
 
 def _place() -> tuple[str, str]:

@@ -24,7 +24,9 @@ from asd_core.system.places import artifacts_dir
 from asd_core.tasks.storage import caches, empty_cache
 from pages.parts.data.table import tree_bytes
 from pages.shared.data_sets import known_sets
+from pages.shared.deletion import deletion
 from pages.shared.frame import PROJECT
+from pages.shared.plain_text import plain
 
 MAX_RUNS = 100
 """Of the newest that are listed: older ones are few kilobytes each, and are removed by themselves (`jobs.pruning`)."""
@@ -41,24 +43,28 @@ class Item:
 
 
 def delete_set(known: KnownSet) -> None:
-    """Offer to delete a data set: its clips where they were made here, else only its entry in the table."""
-    here = known.folder.is_dir()
-    if known.embedded and not here:
+    """Offer to delete a data set: with all that came of it, or the clips that come with the project."""
+    if known.embedded and not known.folder.is_dir():
         return
-    with st.popover("Delete …", icon=":material/delete:", width="stretch"):
-        st.text(known.name)
-        if known.made_here:
-            st.markdown(f"Its clips are removed from the disk: **{size_text(tree_bytes(known.folder))}**.")
-            if known.embedded:
-                st.caption("They are generated again, the same, when a page needs them.")
-        else:
-            st.markdown("Only its line in the table goes; the folder stays as it is.")
-        st.caption("Detectors that were trained on it stay.")
-        if st.button("Delete for good", key=f"delete_set:{known.name}"):
-            delete_unused(known)
-            st.session_state.pop("data_set", None)
+    key = f"delete:{known.name}"
+    box = st.popover("Delete …", icon=":material/delete:", width="stretch", key=key, on_change="rerun")
+    if not box.open:
+        return
+    with box:
+        st.markdown(f"**{plain(known.name)}**")
+        if known.embedded:
+            _delete_embedded(known)
+        elif deletion(known.name):
             st.toast("Deleted.")
             st.rerun()
+
+
+def _delete_embedded(known: KnownSet) -> None:
+    st.markdown(f"Its clips are removed from the disk: **{size_text(tree_bytes(known.folder))}**.")
+    st.caption("They are generated again, the same, when a page needs them. Detectors stay.")
+    if st.button("Delete the clips", key=f"delete_set:{known.name}"):
+        delete_unused(known)
+        st.rerun()
 
 
 def delete_unused(known: KnownSet) -> None:
@@ -95,7 +101,10 @@ def _check_nothing_is_made() -> None:
 def storage() -> None:
     """List what takes up disk space, with sizes; one thing at a time can be deleted."""
     items = _items()
-    st.caption(f"{size_text(free_bytes())} are free on the disk of the data folder.")
+    st.caption(
+        f"{size_text(free_bytes())} are free on the disk of the data folder. A data set that is deleted here leaves "
+        "its detectors; 'Delete …' under 'Data sets' removes all that came of it."
+    )
     if not items:
         st.info("Nothing can be deleted.", icon=":material/info:")
         return
@@ -121,7 +130,7 @@ def storage() -> None:
         placeholder="Choose what to delete",
         format_func=lambda row: f"{items[row].kind}: {items[row].name} ({size_text(items[row].n_bytes)})",
         key=f"doomed:{len(items)}",
-        help="Versions that count, versions that came with the project, and active trainings are not listed.",
+        help="Active versions, versions that came with the project, and active trainings are not listed.",
     )
     if chosen is not None and st.button("Delete for good", key="delete_item", icon=":material/delete:"):
         items[chosen].delete()

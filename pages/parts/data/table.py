@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,9 @@ from asd_core.data.library import unlisted_folders
 from asd_core.data.table import KnownSet, read_library, restart_library
 from asd_core.formats import display_name, size_text
 from asd_core.system.disk import folder_bytes
+from pages.shared.context import switch_to
 from pages.shared.data_sets import KIND_TITLES, known_sets, tree
+from pages.shared.frame import Chosen, first_screen
 from pages.shared.keys import HASHES, Tree
 from pages.shared.plain_text import shown_text
 
@@ -31,8 +34,8 @@ def damaged_table() -> None:
         st.rerun()
 
 
-def set_table() -> None:
-    """List the known data sets: kind, machines, size, date, folder."""
+def set_table(chosen: Chosen) -> None:
+    """List the known data sets: kind, machines, size, date, folder; selecting a row opens that set on all pages."""
     if aside := st.session_state.pop("table_aside", None):
         st.success(f"A new table was begun; the old one is kept as {aside}. Add your folders again.")
     sets = list(known_sets().values())
@@ -50,10 +53,31 @@ def set_table() -> None:
             "Folder": [shown_text(str(known.folder)) for known in sets],
         }
     )
-    st.dataframe(table, hide_index=True, width="stretch", alt=f"Table of {len(sets)} known data sets", key="sets_table")
+    key = f"sets_table:{chosen.label}"
+    names = [known.name for known in sets]
+    with first_screen():
+        st.dataframe(
+            table,
+            hide_index=True,
+            width="stretch",
+            alt=f"Table of {len(sets)} known data sets",
+            key=key,
+            selection_mode="single-row",
+            selection_default={
+                "selection": {"rows": [names.index(chosen.data_set)] if chosen.data_set in names else []}
+            },
+            on_select=lambda: open_row(sets, st.session_state[key].selection.rows),
+        )
+    st.caption("Select a row to open a data set, here and on all pages.")
     if unlisted := unlisted_folders():
         names = ", ".join(display_name(folder.name) for folder in unlisted[:MAX_NAMED])
         st.text(f"Clips that belong to none of them lie in {names}; they can be deleted under Disk space.")
+
+
+def open_row(sets: Sequence[KnownSet], rows: Sequence[int]) -> None:
+    """Make the data set in the selected row the context; its first machine where it has several."""
+    for known in (sets[row] for row in rows if row < len(sets)):
+        switch_to(known.name, next(iter(known.machines), known.name))
 
 
 def tree_bytes(folder: Path) -> int:

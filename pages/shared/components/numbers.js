@@ -2,8 +2,9 @@
 
 const withMinus = (text) => text.replaceAll("-", "\u2212");
 
-// Four significant digits, as thresholds and scores are written everywhere.
+// Four significant digits, as thresholds and scores are written everywhere; rounding noise is 0.
 export function fourDigits(x) {
+  if (Math.abs(x) < 1e-9) return "0";
   const plain = x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e4);
   return withMinus(plain ? x.toPrecision(4) : x.toExponential(3));
 }

@@ -5,6 +5,7 @@ import { find } from "./elements.js";
 import { bindGestures } from "./gestures.js";
 import { loopedSeconds, setHeard, startLoop, stopLoop } from "./loop.js";
 import { raisedText } from "./numbers.js";
+import { givesWay, soundsAlone } from "./one_sound.js";
 import { drawTicks, layOut, markRegion, pictureFrame, readoutText, traceFrame, waveformFrame } from "./panels.js";
 import { dragged, followedRegion, partUnder, regionAround, regionBetween, regionText } from "./regions.js";
 import { samplesOf, secondsByKey, seekable, shareAlong, within } from "./timeline.js";
@@ -24,7 +25,6 @@ const PLAY = "M8 5v14l11-7z";
 const PAUSE = "M6 5h4v14H6zM14 5h4v14h-4z";
 const NEARER = 0.5;
 const MOST_SENT = 8;
-const SOUNDS = "asd-sound"; // players of one page tell each other when they begin to sound
 
 const decoded = (wav) => Uint8Array.from(atob(wav), (c) => c.charCodeAt(0));
 
@@ -88,10 +88,6 @@ function halt(memory) {
   memory.loop = null;
 }
 
-function announce(root) {
-  window.dispatchEvent(new CustomEvent(SOUNDS, { detail: find(root, ".player") }));
-}
-
 function playStretch(root, memory, from) {
   const audio = find(root, "audio");
   halt(memory);
@@ -111,7 +107,7 @@ function playStretch(root, memory, from) {
     gain,
     heard: memory.heard,
   });
-  announce(root);
+  soundsAlone(audio);
   follow(root, memory);
 }
 
@@ -383,7 +379,7 @@ async function play(root, audio) {
 function bindSound(root, memory, sendPause) {
   const audio = find(root, "audio");
   audio.onplay = () => {
-    announce(root);
+    soundsAlone(audio);
     follow(root, memory);
   };
   audio.onseeked = audio.onloadedmetadata = () => draw(root, memory);
@@ -399,12 +395,11 @@ function bindSound(root, memory, sendPause) {
     audio.volume = Number(event.target.value);
     if (memory.loop) setHeard(memory.loop, { volume: audio.volume });
   };
-  memory.hush ??= (event) => {
-    if (event.detail === find(root, ".player")) return;
-    if (memory.loop) pauseStretch(root, memory);
-    else audio.pause();
-  };
-  window.addEventListener(SOUNDS, memory.hush);
+  memory.soundsOn?.();
+  memory.soundsOn = givesWay(
+    (other) => other === audio,
+    () => (memory.loop ? pauseStretch(root, memory) : audio.pause()),
+  );
 }
 
 function seekTo(root, memory, seconds) {
@@ -466,7 +461,7 @@ function release(root, memory) {
   halt(memory);
   memory.context?.close();
   memory.context = null;
-  window.removeEventListener(SOUNDS, memory.hush);
+  memory.soundsOn();
   cancelAnimationFrame(memory.frame);
   URL.revokeObjectURL(memory.url);
 }
