@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,6 +12,8 @@ MISSING = "–"
 TRAINED_ON_SIMULATED = "trained on simulated sound"
 """Said wherever a detector's verdict, score or figure is shown, of a detector that never heard a real machine."""
 MAX_SHOWN_NAME = 200
+SCORE_NOISE = 1e-9
+"""A score nearer to 0 is written as 0: of a detector whose boundary lies at 0, it is rounding noise."""
 BYTE_ORDER_MARK = "\ufeff"
 """Before a CSV it tells Excel that the text is UTF-8."""
 
@@ -65,15 +68,26 @@ def rate_text(part: int, whole: int) -> str:
 
 
 def area_text(value: float | None, interval: Sequence[float] | None = None) -> str:
-    """Write an AUC with three decimals and its 95 % interval: `0.941 [0.920, 0.958]`."""
+    """Write an AUC with three decimals and its 95 % interval: `0.941 [0.920, 0.958]`; 1.000 is said of 1 alone."""
     if value is None:
         return "not defined"
-    return f"{value:.3f}" if interval is None else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+    if interval is None:
+        return _share_of_one(value)
+    return f"{_share_of_one(value)} [{_share_of_one(interval[0])}, {_share_of_one(interval[1])}]"
+
+
+def _share_of_one(value: float) -> str:
+    """Write a number from 0 to 1 with three decimals, and one that only rounds to an end as beyond the last one."""
+    if 0.9995 <= value < 1.0:
+        return "> 0.999"
+    return "< 0.001" if 0.0 < value < 0.0005 else f"{value:.3f}"
 
 
 def score_text(value: float | None) -> str:
-    """Write a score or threshold with four significant digits."""
-    return MISSING if value is None else f"{value:.4g}"
+    """Write a score or threshold with four significant digits, and rounding noise as 0."""
+    if value is None:
+        return MISSING
+    return "0" if abs(value) < SCORE_NOISE else f"{value:.4g}"
 
 
 def times_text(ratio: float) -> str:
@@ -85,6 +99,11 @@ def times_text(ratio: float) -> str:
 def share_text(value: float | None) -> str:
     """Write a rate or a precision as a percentage with one decimal, without counts."""
     return MISSING if value is None else f"{100 * value:.1f} %"
+
+
+def level_text(amplitude: float) -> str:
+    """Write an amplitude as a level below full scale, which is 1: `-12.3 dBFS`; `silent` for 0."""
+    return f"{20 * math.log10(amplitude):.1f} dBFS" if amplitude > 0 else "silent"
 
 
 def seconds_text(seconds: float) -> str:

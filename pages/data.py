@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pages.parts.data.tidy import tidy
-
 from pages.parts.data.add import download_form, simulate_form
 from pages.parts.data.report import review
 from pages.parts.data.server_folder import add_folder_form
 from pages.parts.data.storage import storage
 from pages.parts.data.table import damaged_table, set_table
+from pages.parts.data.tidy import tidy
 from pages.parts.data.upload import upload_form
 from pages.shared.background import chore_panel
 from pages.shared.choices import switch

@@ -17,10 +17,7 @@ VIEWS = {
 }
 
 with open_page("pages/explore.py") as chosen:
-    st.markdown(
-        "What does the machine sound like when it is well, and what changes when it is not? See it and hear it."
-    )
-    if not chosen.detectors:
+    if not chosen.data_set:
         no_detectors()
     opened = data_set_of(chosen)
     if opened is None:

@@ -1,43 +1,59 @@
-"""Overview: what this is, where to begin, which detectors are trained, and how good each one is."""
+"""Overview: a sound to hear first, three doors, and how good each active detector is."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from pages.shared.frame import no_detectors, open_page
+from pages.shared.choices import turn_on
+from pages.shared.frame import first_screen, no_detectors, open_page
 
-BEGIN = {
-    "pages/check.py": "Pick, upload or record a clip. See and hear what is strange in it.",
-    "pages/threshold.py": "Drag the point on the ROC. Hear the very clips that flip.",
-    "pages/learn.py": "How each method listens, step by step, and a blind test of your own ears.",
+DOORS = {
+    "pages/check.py": ("Try it", "Pick, upload or record a clip: see and hear what is strange in it."),
+    "pages/threshold.py": ("Understand it", "Drag a point along a curve, and hear the very clips that change class."),
+    "pages/my_machine.py": ("Use it on my machine", "Five steps from recordings to a detector of your own."),
 }
-GO_ON = {
+MORE = {
+    "pages/learn.py": "How each detector listens, step by step, and a blind test of your own ears.",
     "pages/explore.py": "What normal and faulty clips look and sound like, side by side.",
-    "pages/compare.py": "Every method on the same clips, side by side: what differs, and whether that may be chance.",
+    "pages/compare.py": "The active detectors on the same clips: what differs, and whether that may be chance.",
     "pages/monitor.py": "Listen all day, and watch an alarm come and go.",
     "pages/data.py": "Bring your own recordings, or make and download some.",
     "pages/train.py": "Train a detector on the normal sound of your machine.",
 }
 
+HERO_PX = 560
+"""Room that is kept for the demonstration, so that nothing moves as it comes."""
+
 with open_page("pages/overview.py") as chosen:
+    with first_screen():
+        stage = st.empty()
+    with stage.container(height=HERO_PX, border=False):
+        st.caption(":material/hourglass_top: Two clips are being listened to …")
     # Only now, once the title has been sent: a fresh server still has NumPy and the package to load.
-    from pages.parts.overview.cards import detector_cards, page_cards
+    from pages.parts.overview.cards import detector_cards, doors, how_good, page_cards
     from pages.shared.cache import artifacts
     from pages.shared.cards import list_broken, old_note, simulated_note
 
-    st.markdown(
-        "A failing machine sounds different before it stops. These detectors learned from **normal** sound only, show "
-        "where in a recording they hear something strange, and let you decide how strange is worth an alarm."
-    )
-    if not chosen.detectors:
-        no_detectors()
+    doors(DOORS)
+    note = st.container()
     good, bad = artifacts(chosen)
-    st.subheader("Begin here")
-    page_cards(BEGIN)
-    st.subheader("Trained detectors")
-    simulated_note(good.values())
-    old_note(good)
-    detector_cards(list(good.values()))
+    active = {name: artifact for name, artifact in good.items() if name in chosen.active} or good
+    if active:
+        st.subheader("How good are they?")
+        with st.container(key="how-good"):
+            how_good(list(active.values()))
+        if turn_on("Show the figures: AUC, intervals, thresholds", key="figures"):
+            detector_cards(list(active.values()))
+        simulated_note(active.values())
+        old_note(active)
     list_broken(bad)
-    st.subheader("Go on")
-    page_cards(GO_ON)
+    st.subheader("More pages")
+    page_cards(MORE)
+    with stage.container():
+        # Last, and above all else: a fresh server loads a detector for it, and nothing here waits for that.
+        from pages.parts.overview.hero import draw_hero
+
+        draw_hero(chosen, good)
+    if not chosen.detectors:
+        with note:
+            no_detectors()

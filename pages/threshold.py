@@ -13,7 +13,7 @@ from pages.parts.threshold.views import optimism_line, save_controls, views
 from pages.shared.cache import tested
 from pages.shared.cards import DETECTOR_MARKS, simulated_note, usable_detectors
 from pages.shared.choices import choose, switch
-from pages.shared.frame import fragment, no_detectors, open_page
+from pages.shared.frame import first_screen, fragment, no_detectors, open_page
 from pages.shared.plain_text import plain
 
 NONE = "none"
@@ -27,17 +27,12 @@ def _other(place: DeltaGenerator, good: dict[str, Artifact], name: str) -> Artif
         others,
         key="second",
         place=place,
-        in_url=False,
         format_func=lambda other: "no second detector" if other == NONE else good[other].title,
     )
     return good.get(second)
 
 
 with open_page("pages/threshold.py") as chosen:
-    st.markdown(
-        "A clip is called anomalous when its score reaches the threshold. Drag the point along the curve, press the "
-        "arrow keys, or choose a rule: a lower threshold finds more faults and raises more false alarms."
-    )
     if not chosen.detectors:
         no_detectors()
     good = usable_detectors(chosen)
@@ -55,11 +50,12 @@ with open_page("pages/threshold.py") as chosen:
         """Everything that follows the threshold: only this part runs again when it moves."""
         artifact = good[name]
         scores = tested(artifact)
-        rule_place, second_place, number_place = st.columns([3, 2, 2])
+        rule_place, number_place, second_place = st.columns([5, 2, 3])
         rule_controls(artifact, scores, rule_place, number_place)
         second = _other(second_place, good, name)
         point = operating_point(artifact, scores)
-        roc(point, second)
+        with first_screen():
+            roc(point, second)
         promise_line(point)
         optimism_line(point)
         recalibration(chosen, artifact)

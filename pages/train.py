@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from pages.parts.train.form import new_training
 from pages.parts.train.live import live_panel
 from pages.parts.train.runs import run_history
@@ -12,20 +10,16 @@ from pages.parts.train.versions import versions
 from pages.shared.choices import switch
 from pages.shared.frame import open_page
 
-VIEWS = {"new": "New training", "runs": "Earlier runs", "versions": "Versions", "sweep": "Nu and gamma"}
+VIEWS = {"new": "New training", "runs": "Earlier trainings", "versions": "Versions", "sweep": "Tune the SVM"}
 
 with open_page("pages/train.py") as chosen:
-    st.markdown(
-        "A detector learns what **normal** sounds like; its threshold comes from normal clips, scored by a fit that "
-        "has not heard them. Training runs in a process of its own: change pages, reload or close this tab, it goes on."
-    )
-    live_panel()
+    shows_result = live_panel()
     view = switch("What to do", VIEWS, key="train_view")
     if view == "new":
-        new_training()
+        new_training(chosen, is_first=not shows_result)
     elif view == "runs":
         run_history()
     elif view == "versions":
         versions(chosen)
     else:
-        sweep_view()
+        sweep_view(chosen)

@@ -63,7 +63,7 @@ def judged(comparison):
 
 def test_the_best_trivial_number_has_a_row_with_its_areas_and_says_that_labels_chose_it():
     row = references.trivial_row(BEST)
-    assert row["title"] == "Best trivial number (no training): level · uses test labels"
+    assert row["title"] == "Best trivial number (no training): level (uses test labels)"
     assert [row["shown"][label] for label in references.AREAS.values()] == ["0.812", "0.723", "0.634"]
     assert (row["shown"]["AUC, id 00"], row["shown"]["AUC, id 02"]) == ("0.901", "0.712")
     assert references.OVER_SEEDS not in row["shown"]
@@ -322,11 +322,8 @@ def test_an_ensemble_takes_each_network_once(network, monkeypatch):
 def test_the_form_says_how_many_updates_a_preset_makes():
     quick = detector_class("lstm_predictor").from_preset("quick")
     n = quick.epochs * -(-quick.windows_per_epoch // quick.batch_size)
-    text = fields.effort("lstm_predictor", "quick", None)
-    assert f"{n:,} updates of the weights, however many clips there are" in text
-    assert "last such training" not in text
-    assert "3 min 20 s" in fields.effort("lstm_predictor", "quick", 200.0)
+    assert f"{n:,} updates of the weights, however many clips there are" in fields.effort("lstm_predictor", "quick")
     paper = detector_class("lstm_predictor").from_preset("paper")
-    assert after(fields.effort("lstm_predictor", "paper", None), "paper:") == str(paper.epochs)
-    assert "passes over all windows" in fields.effort("lstm_predictor", "paper", None)
-    assert fields.effort("vggish_knn", "quick", None) == ""
+    assert after(fields.effort("lstm_predictor", "paper"), "paper:") == str(paper.epochs)
+    assert "passes over all windows" in fields.effort("lstm_predictor", "paper")
+    assert fields.effort("vggish_knn", "quick") == ""

@@ -36,6 +36,16 @@ def test_numbers_are_written_with_their_counts_and_limits():
     assert seconds_text(200.4) == "3 min 20 s"
 
 
+def test_an_area_that_only_rounds_to_an_end_is_not_written_as_the_end():
+    assert [area_text(value) for value in (1.0, 0.99996, 0.9995, 0.9994)] == ["1.000", "> 0.999", "> 0.999", "0.999"]
+    assert [area_text(value) for value in (0.0, 0.0004, 0.0005)] == ["0.000", "< 0.001", "0.001"]
+    assert area_text(0.9999, [0.9996, 1.0]) == "> 0.999 [> 0.999, 1.000]"
+
+
+def test_rounding_noise_around_a_boundary_at_0_is_written_as_0():
+    assert [score_text(value) for value in (0.0, 3.6e-14, -8e-16, 2e-9, -0.25)] == ["0", "0", "0", "2e-09", "-0.25"]
+
+
 HOSTILE_TEXT = st.text(st.sampled_from("=+-@\t\r\n,;|'\" ab"), max_size=12)
 FORMULA_IN_A_CELL = re.compile(r"(?:^|[,;|\t\r\n])[ \"]*[=+\-@]")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hostile import NAMES, SIGNS, SLASHED, hostile_home
+from printed import gauges_of
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
@@ -23,6 +24,7 @@ from asd_core.formats import display_name
 from asd_core.reports.html import write_report
 from asd_core.tasks.score import format_score_csv, score_waveform
 from asd_core.tasks.train import TrainingRequest, train
+from pages.parts.check.examples import NAME_LETTERS
 from pages.shared.plain_text import plain
 
 VIEWS = {
@@ -101,7 +103,7 @@ def check(app: AppTest) -> None:
 @pytest.mark.parametrize("path", VIEWS)
 def test_no_view_reads_a_name_as_markdown(home, path):
     ((key, values),) = VIEWS[path].items()
-    app = opened(path, **{"set": "rail/rail", "data_set": "rail", "train_set": "rail", key: values[0]})
+    app = opened(path, **{"set": "rail/rail", "data_set": "rail", key: values[0]})
     check(app)
     for value in values[1:]:
         app.session_state[key] = value
@@ -139,8 +141,12 @@ def test_every_hostile_clip_can_be_checked(home):
     folder = trained(home)
     clips = open_artifact(folder).scores.of("test").clips
     app = opened("pages/check.py", set="rail/rail")
-    for path in [clip.path for clip in clips if clip.label == "anomalous"][::3]:
-        app.selectbox(key="clip").set_value(path).run()
+    for clip in [clip for clip in clips if clip.label == "anomalous"][::3]:
+        app.selectbox(key="example").set_value(clip.digest[:NAME_LETTERS]).run()
+        check(app)
+        app.button(key="example_reveal").click().run()
+        check(app)
+        app.segmented_control(key="view").set_value("details").run()
         check(app)
 
 
@@ -181,16 +187,14 @@ def test_a_single_upload_with_each_name_gets_its_verdict(home):
     for number, name in enumerate(SENT[::4]):
         app.file_uploader(key="upload").set_value((name, wav(400 + number), "audio/wav")).run()
         check(app)
-        assert [each for each in app.markdown if "badge" in each.value]
+        assert gauges_of(app)
 
 
-@pytest.mark.parametrize("path", ["pages/data.py", "pages/train.py"])
 @pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
-def test_a_data_set_and_its_machines_may_have_any_name(home, path, machine):
-    state = {"data_set": FLEET, "data_machine": machine, "train_set": FLEET, "train_machine": machine}
-    app = opened(path, set="rail/rail", **state)
+def test_a_data_set_and_its_machines_may_have_any_name(home, machine):
+    app = opened("pages/data.py", set="rail/rail", data_set=FLEET, data_machine=machine)
     check(app)
-    (box,) = [each for each in app.selectbox if each.key in ("data_machine", "train_machine")]
+    (box,) = [each for each in app.selectbox if each.key == "data_machine"]
     assert box.value == machine
     assert all(option.isprintable() for each in app.selectbox for option in each.options)
 

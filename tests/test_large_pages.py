@@ -16,6 +16,7 @@ from asd_core.evaluation.metrics import confusion_at
 from asd_core.reports.plots import MAX_CURVE_POINTS, MAX_MARKS
 from benchmarks.large_set import DETECTORS, KINDS, large_set
 from pages.parts.data import table as data_table
+from pages.parts.explore.thumbnails import PAGE_CLIPS
 from pages.shared.paging import PAGE_ROWS
 
 N_CLIPS = 6000
@@ -107,7 +108,7 @@ def test_disagreements_come_page_by_page_and_are_all_counted(opened):
 
 def test_explore_sends_a_page_and_opens_the_one_that_the_link_names(opened):
     page = opened("pages/explore.py")
-    assert longest_table(page) == PAGE_ROWS
+    assert longest_table(page) == PAGE_CLIPS
     far = f"test/anomaly_id_04_{2 * (N_CLIPS // 8) - 2:08d}.wav"
     page = opened("pages/explore.py", clips=[far])
     assert far in page.dataframe[0].value["Clip"].tolist()

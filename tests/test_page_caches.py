@@ -23,7 +23,7 @@ from asd_core.evaluation.scores import ScoredClip
 from asd_core.types import Waveform
 from pages.parts.check import uploads
 from pages.parts.compare import maps as compare_maps
-from pages.parts.explore import views as explore_views
+from pages.parts.explore import pictures as explore_pictures
 from pages.shared import cache, data_sets, keys
 from pages.shared.keys import HASHES, held
 from pages.shared.sources import SharedClip
@@ -109,9 +109,10 @@ def minute_with_a_click(at=None) -> Waveform:
 
 
 def test_long_clips_that_differ_by_a_click_get_values_of_their_own():
-    settings = explore_views.PictureSettings("linear", 1024, 512, "viridis", -75.0, -5.0)
+    settings = explore_pictures.PictureSettings("linear", 1024, 512, "viridis", -75.0, -5.0)
     pictures = {
-        explore_views._picture(minute_with_a_click(at), settings)[0] for at in (None, *range(1000, 900_000, 45_000))
+        explore_pictures.spectrogram_picture(minute_with_a_click(at), settings).png
+        for at in (None, *range(1000, 900_000, 45_000))
     }
     assert len(pictures) == 21
 

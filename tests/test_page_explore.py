@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from asd_core.audio.reading import encode_wav
 from asd_core.data import library
 from asd_core.data.folder_rules import FolderRules
 from asd_core.data.indexing import index_clips
+from asd_core.data.uploads import Quota, Upload, store_uploads
 from asd_core.features.cache import read_clip
 from asd_core.system.places import data_dir
 from asd_core.types import SR
+from pages.parts.explore.thumbnails import PAGE_CLIPS
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
 HOSTILE = "[l](javascript:alert(1)) <img src=x onerror=alert(1)> \u202e *b*"
@@ -38,8 +41,10 @@ def explore(monkeypatch, trained):
     def open_(artifacts: Path = trained, **query: object) -> AppTest:
         monkeypatch.setenv("ASD_ARTIFACTS_DIR", str(artifacts))
         monkeypatch.syspath_prepend(str(PROJECT))
-        page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
-        page = page.switch_page("pages/explore.py")
+        page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120)
+        if "set" in query:  # the context is chosen at a session's first run
+            page.query_params["set"] = query["set"]
+        page = page.run().switch_page("pages/explore.py")
         for name, value in query.items():
             page.query_params[name] = value
         return page.run()
@@ -50,6 +55,12 @@ def explore(monkeypatch, trained):
 def text_of(app: AppTest) -> str:
     kinds = ("markdown", "caption", "text", "error", "warning", "info", "title", "metric")
     return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
+
+
+def lanes_of(app: AppTest) -> list[dict[str, object]]:
+    """What the player was sent: its lanes."""
+    (player,) = [each.proto for each in app.get("bidi_component") if "explore_player" in each.proto.id]
+    return json.loads(player.json)["lanes"]
 
 
 def test_a_normal_and_an_anomalous_clip_stand_side_by_side_at_first(explore):
@@ -155,10 +166,11 @@ def test_an_own_data_set_is_opened_whatever_folder_its_machine_has(
     assert sorted(page.dataframe[0].value["Label"]) == ["anomalous", "normal"]
 
 
-def test_without_detectors_the_page_says_what_to_do(explore, tmp_path):
+def test_clips_are_seen_and_heard_before_any_detector_is_trained(explore, tmp_path):
     page = explore(artifacts=tmp_path)
     assert not page.exception
-    assert "No trained detector is here yet" in text_of(page)
+    assert "480 of 480 clips" in text_of(page)
+    assert lanes_of(page)
 
 
 def drawn(root, view):
@@ -220,6 +232,105 @@ def test_duplicates_refused_files_and_hostile_names_are_shown_as_text(monkeypatc
     text = "\n".join(element.value for element in [*app.text, *app.markdown])
     assert " = " in text
     assert any("c.wav" in element.value for element in app.markdown)
+
+
+def wav(seed: int) -> bytes:
+    return encode_wav(hum(seed, seconds=1.0).samples)
+
+
+def uploaded(name: str, *, kinds: tuple[str | None, ...]) -> None:
+    for number, kind in enumerate(kinds):
+        store_uploads(name, [Upload(f"phone {number}.wav", wav(number))], used=Quota(), kind=kind)
+
+
+def folder_of(root: Path, *clips: str) -> None:
+    for number, clip in enumerate(clips):
+        (root / clip).parent.mkdir(parents=True, exist_ok=True)
+        (root / clip).write_bytes(wav(number))
+    library.add_folder(root.name, root)
+
+
+SETS = {
+    "uploads of both labels": (lambda _: uploaded("pump", kinds=(None, None, "bearing")), 3, 2),
+    "uploads of one label": (lambda _: uploaded("pump", kinds=(None, None)), 2, 1),
+    "a folder without labels": (lambda root: folder_of(root, "a.wav", "b.wav"), 2, 1),
+    "a folder without a test split": (lambda root: folder_of(root, "normal/a.wav", "normal/b.wav"), 2, 1),
+    "a folder of both labels": (lambda root: folder_of(root, "normal/a.wav", "squeal/b.wav"), 2, 2),
+    "a published layout": (
+        lambda root: folder_of(root, "train/normal_id_00_0.wav", "test/normal_id_00_1.wav", "test/anomaly_id_00_0.wav"),
+        3,
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "n_clips", "n_lanes"), SETS.values(), ids=SETS)
+def test_every_data_set_is_seen_and_heard_in_all_views(explore, monkeypatch, tmp_path, make, n_clips, n_lanes):
+    monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv(library.ROOTS_VARIABLE, str(tmp_path / "recordings"))
+    make(tmp_path / "recordings" / "pump")
+    for view in ("clips", "spectra", "contents"):
+        page = explore(set="pump/pump", view=view)
+        assert not page.exception
+        assert not page.error
+        if view == "clips":
+            assert f"{n_clips} of {n_clips} clips" in text_of(page)
+            assert len(lanes_of(page)) == n_lanes
+            assert all(picture.startswith("data:image/png;base64,") for picture in page.dataframe[0].value["Sound"])
+
+
+def test_a_damaged_clip_is_named_and_the_others_are_heard(explore, monkeypatch, tmp_path):
+    monkeypatch.setenv("ASD_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv(library.ROOTS_VARIABLE, str(tmp_path / "recordings"))
+    folder_of(tmp_path / "recordings" / "pump", "normal/a.wav", "normal/b.wav")
+    (tmp_path / "recordings" / "pump" / "normal" / "b.wav").write_bytes(b"RIFF")
+    page = explore(set="pump/pump", clips=["normal/a.wav", "normal/b.wav"])
+    assert not page.exception
+    assert [lane["title"] for lane in lanes_of(page)] == ["normal · id 00 · a"]
+    assert any("b.wav" in each.value for each in page.markdown)
+    assert page.dataframe[0].value["Sound"].isna().tolist() == [False, True]
+
+
+def test_one_clip_is_heard_whole_and_in_its_parts(explore):
+    clips = ["test/normal_id_00_00000000.wav", "test/anomaly_id_00_00000000.wav"]
+    page = explore(clips=clips, picture="parts", part_of=clips[1])
+    assert not page.exception
+    lanes = lanes_of(page)
+    assert [lane["short"] for lane in lanes] == ["the whole", "the hum", "the knocks"]
+    assert "anomaly_id_00_00000000" in lanes[0]["title"]
+    assert len({lane["sound"] for lane in lanes}) == 3
+    assert page.query_params["picture"] == "parts"
+    assert page.query_params["part_of"] == clips[1]
+
+
+@pytest.mark.parametrize(
+    ("picture", "ticks", "note"),
+    [
+        ("rhythm", ["30 · 0.5", "60 · 1", "120 · 2", "240 · 4", "480 · 8", "960 · 16"], "beats per minute · Hz"),
+        ("pitch", ["55 Hz", "110 Hz", "220 Hz", "440 Hz", "880 Hz", "1.76 kHz", "3.52 kHz"], "loudest near"),
+    ],
+)
+def test_the_pictures_by_librosa_have_numbered_axes(explore, picture, ticks, note):
+    page = explore(picture=picture)
+    assert not page.exception
+    for lane in lanes_of(page):
+        assert [text for _, text in lane["ticks"]] == ticks
+        assert note in lane["note"]
+
+
+def test_only_the_pictures_of_the_visible_page_are_drawn(explore, monkeypatch):
+    read = []
+
+    def noted(path, *, channel=None, span=None):
+        read.append(path.name)
+        return read_clip(path, channel=channel, span=span)
+
+    monkeypatch.setattr("pages.parts.explore.thumbnails.read_clip", noted)
+    query = {"only_id": "04", "only_split": "train"}
+    page = explore(**query)
+    assert len(read) == len(page.dataframe[0].value) == PAGE_CLIPS
+    explore(**query)
+    assert len(read) == PAGE_CLIPS
 
 
 def test_generated_clips_stand_below_the_data_folder(explore):

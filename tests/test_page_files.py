@@ -465,7 +465,7 @@ def test_two_channels_that_nothing_explains_lead_to_the_choice_when_training(ope
     assert not OPTION.search(said(app))
     asked: list[TrainingRequest] = []
     monkeypatch.setattr(train_form.jobs, "submit", lambda request: asked.append(request) or SimpleNamespace(name="x"))
-    app = opened("pages/train.py", train_set="belt")
+    app = opened("pages/train.py", set="belt/belt")
     box = next(each for each in app.selectbox if each.label == "Channel to learn")
     assert box.options == ["the mean of all", "channel 0", "channel 1"]
     box.set_value(1)

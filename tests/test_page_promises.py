@@ -146,7 +146,7 @@ def test_a_score_is_placed_among_clips_that_its_fit_has_not_heard(artifact):
     heard = Heard(1e9, None, ())  # type: ignore[arg-type]
     text = verdicts._among_normal(made(artifact, CONFORMAL), heard)
     n = len(artifact.scores.of("heldout").clips)
-    assert text == f"Stranger than 100 % of {n} normal clips, each scored by a fit that has not heard it."
+    assert text == f"Higher than {n} of {n} normal clips, each scored by a fit that has not heard it."
 
 
 def test_the_threshold_page_marks_what_is_provisional_and_explains_the_highest_score(artifact):
@@ -270,7 +270,7 @@ def test_losses_are_drawn_over_the_epochs_of_the_detectors_own_fit(monkeypatch):
     events = [replace(progress(epoch, 12), loss=epoch / 10) for epoch in range(1, 6)]
     app = drawn(lambda: train_live.loss_figure(Job(Path("x"), request, Status("running")), events))
     assert asked == [{"training": [0.1, 0.2]}]
-    assert "Validation" not in text_of(app)
+    assert "Held-out" not in text_of(app)
 
 
 # Own recordings: their names, and recalibrating
@@ -358,7 +358,7 @@ def test_a_table_without_names_of_recordings_is_as_earlier_versions_wrote_it(hom
 def test_a_training_takes_the_folds_of_the_form_and_the_recordings_of_its_data_set(home, monkeypatch):
     library.add_folder("pump", home / "mine" / "pump", rules=FolderRules(recording_by=RECORDINGS))
     monkeypatch.setattr(jobs, "clear_dead_jobs", list)  # it waits: nothing is trained
-    app = opened("pages/train.py", train_view="new", train_set="pump", train_detector="lstm_predictor")
+    app = opened("pages/train.py", train_view="new", set="pump/pump", train_detector="lstm_predictor")
     assert "normal training clips, of which a fifth is held out: the threshold will be provisional" in text_of(app)
     app.number_input(key="folds:lstm_predictor").set_value(3)
     button(app, "Start training").click().run()

@@ -66,7 +66,7 @@ def page(home):
 
     def open_(view: str = "new", **choices: str) -> AppTest:
         test = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
-        preset = {"train_view": view, "train_set": "pump", "train_detector": "lstm_predictor", **choices}
+        preset = {"train_view": view, "set": "pump/pump", "train_detector": "lstm_predictor", **choices}
         for key, value in preset.items():
             test.session_state[key] = value
         return test.switch_page("pages/train.py").run()
@@ -167,7 +167,7 @@ def test_a_tiny_run_is_submitted_trains_in_its_own_process_and_shows_its_result(
     assert settings["Trained on"] == "the processor"
     assert library.clips_folder("winter", "pump") == home / "uploads" / "pump"
     assert open_artifact(Path(done.status.model)).manifest.data.data_set == "winter"
-    button(app, "Threshold").click().run()
+    button(app, "See it on the ROC").click().run()
     assert app.session_state["set"] == "winter/pump"
     assert app.session_state["detector"] == "lstm_predictor"
 
@@ -258,10 +258,10 @@ def test_a_data_set_without_normal_training_clips_leads_to_the_data_page(page, h
     loose.mkdir()
     (loose / "1.wav").write_bytes(encode_wav(hum(1).samples))
     library.add_folder("loose", loose)
-    app = page(train_set="loose")
+    app = page(set="loose/loose")
     assert not app.exception
     assert "no normal training clips" in text_of(app)
-    assert button(app, "To the data")
+    assert button(app, "Add recordings")
 
 
 def test_a_running_training_is_stopped_and_can_go_on(page, home):
@@ -281,7 +281,7 @@ def test_a_running_training_is_stopped_and_can_go_on(page, home):
     assert job_table.read_job(job.folder).state == "cancelled"
     app.selectbox(key="run").set_value(job.name).run()
     assert "It was stopped:" in text_of(app)
-    button(app, "Go on from the last epoch").click().run()
+    button(app, "Resume from the last epoch").click().run()
     assert not app.exception
     assert list_jobs()[0].request.resume
     assert app.selectbox(key="run").value == list_jobs()[0].name
@@ -336,7 +336,7 @@ def test_a_damaged_run_is_listed(page, home):
     assert "damaged" in text_of(app)
 
 
-def test_an_earlier_version_counts_again(page, home):
+def test_an_earlier_version_becomes_active_again(page, home):
     from asd_core.artifacts.store import publish
 
     folder = home.parent / "artifacts" / "pump" / "slider" / "lstm_predictor"
@@ -344,7 +344,7 @@ def test_an_earlier_version_counts_again(page, home):
     artifact = open_artifact(folder)
     publish(folder, manifest=artifact.manifest, state=artifact.detector().state, scores=artifact.scores.clips)
     first = list_versions(folder)[0]
-    app = page("versions")
+    app = page("versions", set="pump/slider")
     assert not app.exception
     app.button(key="make_current").click().run()
     assert not app.exception
@@ -353,7 +353,7 @@ def test_an_earlier_version_counts_again(page, home):
 
 def test_versions_of_the_project_are_marked_as_read_only(page, home):
     shutil.copytree(PROJECT / "artifacts" / "simulated-small", home.parent / "artifacts" / "simulated-small")
-    app = page("versions")
+    app = page("versions", set="simulated-small/slider")
     assert not app.exception
     assert "came with the project" in text_of(app)
     assert not any(each.key == "make_current" for each in app.button)
@@ -361,7 +361,7 @@ def test_versions_of_the_project_are_marked_as_read_only(page, home):
 
 def test_the_current_version_can_be_exported(page, home):
     shutil.copytree(PROJECT / "artifacts" / "simulated-small", home.parent / "artifacts" / "simulated-small")
-    app = page("versions")
+    app = page("versions", set="simulated-small/slider")
     assert not app.exception
     (offered,) = app.get("download_button")
     assert offered.proto.label == "Export to ONNX (ZIP)"
@@ -378,7 +378,7 @@ def test_a_version_that_cannot_be_exported_says_why(page, home):
     settings = {**artifact.manifest.settings, "encoder": "vggish"}
     manifest = replace(artifact.manifest, encoder=encoder, settings=settings, title="VGGish + one-class SVM")
     publish(folder, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
-    app = page("versions")
+    app = page("versions", set="pump/slider")
     assert not app.exception
     assert not app.get("download_button")
     assert "VGGish + one-class SVM cannot be exported" in text_of(app)

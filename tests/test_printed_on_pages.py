@@ -38,7 +38,7 @@ from pages.parts.compare import figures as compare_figures
 from pages.parts.compare import maps as compare_maps
 from pages.parts.compare import methods as compare_methods
 from pages.parts.data import report as data_report
-from pages.parts.explore import views as explore_views
+from pages.parts.explore import pictures as explore_pictures
 from pages.parts.learn import pooling as learn_pooling
 from pages.parts.learn import quiz as learn_quiz
 from pages.parts.learn import svm as learn_svm
@@ -48,6 +48,7 @@ from pages.parts.overview import cards as overview_cards
 from pages.parts.threshold import operating_point
 from pages.parts.threshold import views as threshold_views
 from pages.parts.train import live as train_live
+from pages.parts.train import result as train_result
 from pages.parts.train import runs as train_runs
 from pages.parts.train import sweep as train_sweep
 from pages.shared import cards, listening
@@ -115,8 +116,8 @@ def test_the_promise_stands_beside_what_is_observed_among_normal_clips(point):
 
 def test_each_id_has_its_own_area_false_alarms_and_faults_found(point):
     table = drawn(lambda: operating_point.per_id_table(point)).table[0].value
-    assert [figures(cell) for cell in table["False alarms"]] == [["33.3", "1", "3"], ["0.0", "0", "2"]]
-    assert [figures(cell) for cell in table["Found"]] == [["100.0", "2", "2"], ["50.0", "1", "2"]]
+    assert [figures(cell) for cell in table["False-alarm rate"]] == [["33.3", "1", "3"], ["0.0", "0", "2"]]
+    assert [figures(cell) for cell in table["Detection rate"]] == [["100.0", "2", "2"], ["50.0", "1", "2"]]
     assert table["AUC"].tolist() == ["1.000", "0.625"]  # id 02: 0.7 above both, 0.3 a tie with one and below the other
 
 
@@ -165,7 +166,7 @@ def with_scores(*normal: float, threshold: float = 0.5, encoder_id: str | None =
 
 
 def test_a_score_is_placed_among_the_held_out_normal_clips(heard):
-    assert figures(verdicts._among_normal(with_scores(0.1, 0.2, 0.3, 0.95), heard)) == ["75", "4"]
+    assert figures(verdicts._among_normal(with_scores(0.1, 0.2, 0.3, 0.95), heard)) == ["3", "4"]
     assert not figures(verdicts._among_normal(with_scores(), heard))
 
 
@@ -208,7 +209,7 @@ def test_what_if_shows_scores_before_and_after_and_whether_the_verdict_stays():
     table = what_if._verdicts({"a": with_scores()}, {"a": 0.4}, {"a": 0.6})
     assert figures(table["Score"][0]) == ["0.4", "0.6"]
     assert table["Verdict"][0].index("normal") < table["Verdict"][0].index("anomalous")
-    assert "stays" in what_if._verdicts({"a": with_scores()}, {"a": 0.4}, {"a": 0.3})["Verdict"][0]
+    assert "unchanged" in what_if._verdicts({"a": with_scores()}, {"a": 0.4}, {"a": 0.3})["Verdict"][0]
 
 
 def test_what_if_counts_false_alarms_among_normal_and_finds_among_anomalous_clips():
@@ -226,9 +227,13 @@ def test_a_batch_shows_each_clip_the_verdict_and_score_of_its_own_row():
 
     rows = [row("x", "refused", None, ""), row("y", "ok", 0.25, "normal"), row("z", "warning", 0.75, "anomalous")]
     uploads = [SimpleNamespace(name="y"), SimpleNamespace(name="z")]
-    table = batch._table(uploads, rows, {"svm": SimpleNamespace(title="A")})
-    assert table["File"].tolist() == ["y", "z"]
-    assert [(cell.split()[0], figures(cell)) for cell in table["A"]] == [("normal", ["0.25"]), ("anomalous", ["0.75"])]
+    rows = [replace(row, model="vggish_ocsvm") for row in rows]
+    table, order = batch.batch_table(uploads, rows, {"vggish_ocsvm": with_scores(0.1, 0.2, 0.3, threshold=0.5)})
+    assert order == [1, 0]
+    assert table["File"].tolist() == ["z", "y"]
+    assert table["Anomalous"].tolist() == ["1 of 1", "0 of 1"]
+    assert table["SVM says"].tolist() == ["anomalous", "normal"]
+    assert table["SVM"].tolist() == table["Mean"].tolist() == pytest.approx([0.5 + 0.5 * 25 / 55, 0.5 - 0.5 * 25 / 55])
 
 
 # Comparing
@@ -266,7 +271,7 @@ def test_disagreements_are_a_share_of_the_common_clips(judged, monkeypatch):
     app = drawn(lambda: compare_clips.disagreement_view(None, judged))
     assert figures(line_with(text_of(app), "differ")) == ["45.5", "10", "22", "10"]
     first = app.dataframe[0].value.iloc[0]
-    assert ("alarm" in first["A"], "alarm" in first["B"]) == (True, False)
+    assert ("anomalous" in first["A"], "anomalous" in first["B"]) == (True, False)
 
 
 def test_a_clips_verdicts_are_right_or_wrong_by_its_label(judged):
@@ -288,8 +293,8 @@ def test_failures_are_misses_of_anomalous_and_alarms_of_normal_clips(judged):
 def test_a_methods_row_holds_what_it_decides_with_intervals(judged):
     shown, plain = {}, {}
     compare_figures._add_decisions(judged, 0, shown, plain)
-    assert figures(shown["False alarms"]) == ["30.0", "3", "10", "10.8", "60.3"]  # Wilson of 3 in 10
-    assert figures(shown["Faults found"])[:3] == ["75.0", "9", "12"]
+    assert figures(shown["False-alarm rate"]) == ["30.0", "3", "10", "10.8", "60.3"]  # Wilson of 3 in 10
+    assert figures(shown["Detection rate"])[:3] == ["75.0", "9", "12"]
     assert shown["Threshold"] == "0.5"
     assert figures(shown["F1 of the anomalous class"])[0] == "0.750"  # 2 * 9 / (2 * 9 + 3 + 3)
     assert {key: plain[key] for key in ("false_alarms", "false_alarms_of", "found", "found_of", "threshold")} == {
@@ -369,11 +374,11 @@ def test_a_run_took_the_time_from_its_beginning_to_its_end():
 
 def test_the_result_of_a_run_shows_its_areas_threshold_and_clips(monkeypatch):
     artifact = open_artifact(SVM)
-    monkeypatch.setattr(train_runs, "summary", lambda *_: SUMMARY)
-    job = Job(Path("x"), None, Status("done", model=str(SVM), version=artifact.version))
-    app = drawn(lambda: train_runs._result(job))
-    assert list(metrics_of(app).values()) == ["0.872", "0.653", f"{artifact.threshold.value:.4g}"]
-    assert ["AUC, mean" in label for label in metrics_of(app)] == [True, False, False]
+    monkeypatch.setattr(train_result, "summary", lambda *_: SUMMARY)
+    app = drawn(lambda: train_result.result_card(artifact, key="x"))
+    rates = ["70.0 %", "20.0 %"]
+    assert list(metrics_of(app).values()) == ["0.872", *rates, f"{artifact.threshold.value:.4g}"]
+    assert [label.split()[0] for label in metrics_of(app)] == ["AUC,", "Detection", "False-alarm", "Threshold"]
     promise = cards.promise_text(artifact.threshold, artifact.manifest.calibration)
     assert line_with(text_of(app), "The threshold is").endswith(promise)
     line = line_with(text_of(app), "intervals")
@@ -479,7 +484,7 @@ def test_sizes_are_written_in_decimal_units():
 
 
 def test_a_spectrograms_window_and_step_are_told_in_samples_and_milliseconds():
-    settings = explore_views.PictureSettings("mel", 1024, 256, "viridis", -80.0, 0.0)
+    settings = explore_pictures.PictureSettings("mel", 1024, 256, "viridis", -80.0, 0.0)
     text = settings.text
     assert figures(text.split("window")[1])[:4] == ["1024", "64", "256", "16"]
 

@@ -32,13 +32,13 @@ VIEWS = {
     "pages/explore.py": ("view", ("clips", "spectra", "contents")),
     "pages/train.py": ("train_view", ("new", "runs", "sweep", "versions")),
     "pages/threshold.py": ("view", ("scores",)),
-    "pages/check.py": ("", ("",)),
+    "pages/check.py": ("view", ("where", "frequencies", "details")),
     "pages/monitor.py": ("monitor", ("live", "replay")),
     "pages/compare.py": ("view", ("figures", "map")),
     "pages/learn.py": ("lesson", ("vggish_ocsvm", "quiz")),
 }
 DATA_NOTE, DETECTORS_NOTE = "The data folder cannot be written to", "The folder of the detectors cannot be written to"
-STATE = {"set": "rail/rail", "data_set": "up", "train_set": "rail", "train_machine": "rail"}
+STATE = {"set": "rail/rail", "data_set": "up"}
 
 
 def wav(seed, knocks=0):

@@ -215,10 +215,7 @@ def encode_wav(samples: npt.ArrayLike, *, sr: int = SR) -> bytes:
     InputError
         If the samples are not one-dimensional or not finite.
     """
-    signal = np.asarray(samples, dtype=np.float64)
-    if signal.ndim != 1 or not np.isfinite(signal).all():
-        raise InputError(f"samples must be finite and of shape (n_samples,), got shape {signal.shape}")
-    pcm = np.clip(np.rint(signal * 32768), -32768, 32767).astype("<i2")
+    pcm = _pcm16(samples)
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as out:
         out.setnchannels(1)
@@ -226,6 +223,28 @@ def encode_wav(samples: npt.ArrayLike, *, sr: int = SR) -> bytes:
         out.setframerate(sr)
         out.writeframes(pcm.tobytes())
     return buffer.getvalue()
+
+
+def encode_flac(samples: npt.ArrayLike, *, sr: int = SR) -> bytes:
+    """Encode a mono signal as 16-bit FLAC: the samples of `encode_wav`, in about half the bytes.
+
+    Raises
+    ------
+    InputError
+        If the samples are not one-dimensional or not finite.
+    """
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(buffer, _pcm16(samples), sr, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def _pcm16(samples: npt.ArrayLike) -> npt.NDArray[np.int16]:
+    signal = np.asarray(samples, dtype=np.float64)
+    if signal.ndim != 1 or not np.isfinite(signal).all():
+        raise InputError(f"samples must be finite and of shape (n_samples,), got shape {signal.shape}")
+    return np.clip(np.rint(signal * 32768), -32768, 32767).astype("<i2")
 
 
 @contextlib.contextmanager

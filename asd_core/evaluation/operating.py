@@ -68,6 +68,22 @@ def point_of(thresholds: npt.ArrayLike, threshold: float) -> int:
     return int(is_anomalous(np.asarray(thresholds, dtype=np.float64)[1:], threshold).sum())
 
 
+def shortest_threshold(anomaly_scores: npt.ArrayLike, threshold: float) -> float:
+    """Return the threshold with the fewest digits, at least four, that decides every score as a threshold does.
+
+    Parameters
+    ----------
+    anomaly_scores
+        Shape (n_clips,); may be empty.
+    """
+    decided = is_anomalous(anomaly_scores, threshold)
+    for digits in range(4, 17):
+        rounded = float(f"{threshold:.{digits}g}")
+        if np.array_equal(is_anomalous(anomaly_scores, rounded), decided):
+            return rounded
+    return threshold
+
+
 def verdict(anomaly_score: float, threshold: float | None) -> str:
     """Return `anomalous` or `normal`; empty without a threshold."""
     return "" if threshold is None else class_word(bool(is_anomalous(anomaly_score, threshold)))

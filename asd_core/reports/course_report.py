@@ -19,7 +19,7 @@ from asd_core.evaluation.summary import Ranking, Summary
 from asd_core.features.cache import read_clip
 from asd_core.features.log_mel import log_mel
 from asd_core.formats import TRAINED_ON_SIMULATED
-from asd_core.reports.plots import DETECTOR_COLOURS, SPECTROGRAM_DB, heatmap_png
+from asd_core.reports.plots import SPECTROGRAM_DB, heatmap_png
 from asd_core.reports.published import (
     LABELLED_RULES,
     LEFT_OPEN,
@@ -221,12 +221,12 @@ def write_figures(assessments: Sequence[Assessment], methods: Sequence[Method], 
 
 def _roc(assessments: Sequence[Assessment]) -> dict[str, Markup]:
     curves = []
-    for each, dash in zip(assessments, ("", "7 4", "2 3"), strict=False):
+    for each in assessments:
         roc = roc_curve(each.scores.is_anomalous, each.scores.anomaly_scores)
         name = each.artifact.detector_name
         point = PUBLISHED[name].point
         points = () if point is None else (point,)
-        curves.append(Curve(each.title, roc.fpr, roc.tpr, DETECTOR_COLOURS[name], dash, points))
+        curves.append(Curve.of_detector(name, each.title, roc.fpr, roc.tpr, points=points))
     return {"": roc_svg(curves)}
 
 

@@ -37,7 +37,6 @@ from asd_core.features.log_mel import log_mel
 from asd_core.formats import MISSING, TRAINED_ON_SIMULATED, area_text, rate_text, score_text, seconds_text, share_text
 from asd_core.reports.plots import (
     ANOMALOUS_COLOUR,
-    DETECTOR_COLOURS,
     MAP_LABELS,
     NORMAL_COLOUR,
     SPECTROGRAM_DB,
@@ -52,7 +51,6 @@ from asd_core.tasks.evaluate import MadeFrom, made_from, summarise_assessment
 from asd_core.types import AnomalyMap, BoolArray, Waveform
 
 TEMPLATE = Path(__file__).with_name("templates") / "report.html.j2"
-_DASHES = ("", "7 4", "2 3", "8 3 2 3")
 
 
 @dataclass(frozen=True)
@@ -230,12 +228,11 @@ def _roc(entries: Sequence[_Entry]) -> Markup | str:
     if labels.all() or not labels.any():
         return "A ROC needs normal and anomalous clips."
     curves = []
-    for row, entry in enumerate(entries):
+    for entry in entries:
         each = entry.assessment
         roc = roc_curve(labels, each.scores.anomaly_scores)
         label = f"{each.title}, {area_text(estimate_of(entry.summary.ranking.auc_pooled))}"
-        colour = DETECTOR_COLOURS[each.artifact.detector_name]
-        curves.append(Curve(label, roc.fpr, roc.tpr, colour, _DASHES[row % len(_DASHES)]))
+        curves.append(Curve.of_detector(each.artifact.detector_name, label, roc.fpr, roc.tpr))
     return roc_svg(curves)
 
 
@@ -310,20 +307,24 @@ def _optimism(found: Optimism | None) -> str:
     return (
         f"Chosen on one half of the clips and judged on the other, over {found.n_splits} splits: "
         f"F1 {honest.f1:.3f} instead of {naive.f1:.3f}, "
-        f"false alarms {share_text(honest.fpr)} instead of {share_text(naive.fpr)}."
+        f"false-alarm rate {share_text(honest.fpr)} instead of {share_text(naive.fpr)}."
     )
 
 
-def _confusion(decisions: Decisions) -> list[list[str]]:
-    """Return a row of each class: its clips by verdict, precision, recall and F1; none without a threshold."""
+def _confusion(decisions: Decisions) -> list[tuple[str, list[str], list[str]]]:
+    """Return a row of each class: name, clips judged normal and anomalous, figures; none without a threshold."""
     counts = decisions.confusion
     if counts is None:
         return []
     judged = {"normal": (counts.tn, counts.fp), "anomalous": (counts.fn, counts.tp)}
     return [
-        [name, *map(str, judged[name]), share_text(each.precision), share_text(each.recall), score_text(each.f1)]
+        (name, [f"{n:,}" for n in judged[name]], [share_text(each.precision), share_text(each.recall), _f1(each.f1)])
         for name, each in decisions.per_class.items()
     ]
+
+
+def _f1(value: float | None) -> str:
+    return MISSING if value is None else area_text(value)
 
 
 def _by_id(scores: Scores) -> dict[str, Any]:
@@ -407,9 +408,9 @@ def _clip(entries: Sequence[_Entry], row: int) -> dict[str, Any]:
     low, high = SPECTROGRAM_DB
     return {
         "name": _clip_name(first.scores.clips[row]),
-        "audio": _data_uri("audio/wav", encode_wav(waveform.samples)),
+        "audio": data_uri("audio/wav", encode_wav(waveform.samples)),
         "range": f"{low:g} to {high:g} dB",
-        "spectrogram": _data_uri("image/png", heatmap_png(log_mel(waveform.samples), low=low, high=high)),
+        "spectrogram": data_uri("image/png", heatmap_png(log_mel(waveform.samples), low=low, high=high)),
         "maps": [_map(each, waveform) for each in entries],
     }
 
@@ -420,7 +421,7 @@ def _map(entry: _Entry, waveform: Waveform) -> dict[str, str]:
     png = scale = ""
     if found.shape[1] > 1:
         high = map_limit(found, threshold, unit=heard.unit)
-        png = _data_uri("image/png", heatmap_png(found, low=0.0, high=high, palette="magma"))
+        png = data_uri("image/png", heatmap_png(found, low=0.0, high=high, palette="magma"))
         scale = f"{MAP_LABELS[heard.unit]}, 0 to {score_text(high)}"
     judged = verdict(score, threshold) or "no threshold"
     assessment = entry.assessment
@@ -448,5 +449,6 @@ def _flat(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _data_uri(kind: str, content: bytes) -> str:
+def data_uri(kind: str, content: bytes) -> str:
+    """Write a picture or a sound as an address that holds it."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

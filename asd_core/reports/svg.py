@@ -10,16 +10,25 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
-from asd_core.reports.plots import ANOMALOUS_COLOUR, NEUTRAL_COLOUR, NORMAL_COLOUR
+from asd_core.reports.plots import ANOMALOUS_COLOUR, DETECTOR_COLOURS, DETECTOR_DASHES, NEUTRAL_COLOUR, NORMAL_COLOUR
+from asd_core.reports.plots.ticks import nice_ticks, tick_text
 from asd_core.types import FloatArray
 
 _LEFT, _TOP, _BOTTOM = 44, 14, 34
+_DASH_ARRAYS = {
+    "dash": "7 4",
+    "dot": "2 3",
+    "dashdot": "8 3 2 3",
+    "longdash": "12 4",
+    "longdashdot": "12 3 2 3",
+}
+"""Plotly's name of a dash pattern -> lengths of dashes and gaps in SVG; any other is a solid line."""
 _LEGEND = 360
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A ROC, its legend, and marked points (false-positive rate, true-positive rate); rates have shape (n_points,)."""
+    """A ROC, its legend, and marked points (false-alarm rate, detection rate); rates have shape (n_points,)."""
 
     label: str
     fpr: FloatArray
@@ -27,6 +36,14 @@ class Curve:
     colour: str
     dash: str = ""
     points: tuple[tuple[float, float], ...] = ()
+
+    @classmethod
+    def of_detector(
+        cls, name: str, label: str, fpr: FloatArray, tpr: FloatArray, *, points: tuple[tuple[float, float], ...] = ()
+    ) -> Curve:
+        """Draw a detector's curve in its colour and dash pattern, the same as on every page."""
+        dash = _DASH_ARRAYS.get(DETECTOR_DASHES.get(name, "solid"), "")
+        return cls(label, fpr, tpr, DETECTOR_COLOURS.get(name, NEUTRAL_COLOUR), dash, points)
 
 
 def roc_svg(curves: Sequence[Curve], *, size: int = 340) -> Markup:
@@ -59,8 +76,8 @@ def roc_svg(curves: Sequence[Curve], *, size: int = 340) -> Markup:
             )
         )
         parts.append(_text(x + 28, y, curve.label))
-    parts.append(_text(_LEFT + size / 2 - 50, _TOP + size + 30, "False-positive rate"))
-    parts.append(_text(_LEFT + size * 0.62, _TOP + size * 0.97, "↑ True-positive rate"))
+    parts.append(_text(_LEFT + size / 2 - 50, _TOP + size + 30, "False-alarm rate (FPR)"))
+    parts.append(_text(_LEFT + size * 0.62, _TOP + size * 0.97, "↑ Detection rate (TPR)"))
     return _svg(_LEFT + size + _LEGEND, _TOP + size + _BOTTOM, "ROC curves", parts)
 
 
@@ -102,10 +119,13 @@ def histogram_svg(
         if threshold is not None and edges[0] <= threshold <= edges[-1]:
             x = _LEFT + width * (threshold - edges[0]) / (edges[-1] - edges[0])
             parts += [_threshold_line(x, height), _text(x + 4, _TOP + 12 + 14 * row, words)]
+    parts.append(_score_ticks(float(edges[0]), float(edges[-1]), width, height))
     parts += [
-        _text(_LEFT, _TOP + height + 14, f"{edges[0]:.3g}"),
-        _text(_LEFT + width - 30, _TOP + height + 14, f"{edges[-1]:.3g}"),
+        _text(_LEFT - 40, _TOP + height * (1 - share / top) + 4, f"{100 * share:g} %")
+        for share in nice_ticks(0.0, top)
+        if share < 0.97 * top
     ]
+    parts.append(_text(_LEFT + 4, _TOP + 12, "↑ Share of the class"))
     parts.append(
         _text(_LEFT + 60, _TOP + height + 28, "Anomaly score: normal blue, anomalous orange, dashed threshold")
     )
@@ -128,7 +148,8 @@ def by_id_svg(
                 parts.append(_box(part, low, span, width, _TOP + 40 * row + 13 + 14 * line, colour))
     if threshold is not None and low <= threshold <= high:
         parts.append(_threshold_line(_LEFT + width * (threshold - low) / span, height))
-    parts.append(_text(_LEFT + 60, _TOP + height + 20, "Scores per id: quartiles, and 5th to 95th percentile"))
+    parts.append(_score_ticks(low, low + span, width, height))
+    parts.append(_text(_LEFT + 20, _TOP + height + 28, "Anomaly score per id: quartiles, and 5th to 95th percentile"))
     return _svg(_LEFT + width + 12, _TOP + height + _BOTTOM, "Scores per machine id", parts)
 
 
@@ -184,6 +205,18 @@ def _frame(width: float, height: float) -> Markup:
     return Markup('<rect x="{}" y="{}" width="{}" height="{}" fill="none" stroke="{}" stroke-opacity=".5"/>').format(
         _LEFT, _TOP, width, height, NEUTRAL_COLOUR
     )
+
+
+def _score_ticks(low: float, high: float, width: float, height: float) -> Markup:
+    """Numbers along the lower edge, at least three."""
+    ticks = Markup("")
+    for score in nice_ticks(low, high):
+        x = _LEFT + width * (score - low) / (high - low)
+        ticks += Markup('<path d="M{} {}v4" stroke="{}"/>').format(f"{x:.1f}", _TOP + height, NEUTRAL_COLOUR)
+        ticks += Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(
+            f"{x:.1f}", f"{_TOP + height + 15:.1f}", tick_text(score)
+        )
+    return ticks
 
 
 def _ticks(width: float, height: float) -> Markup:

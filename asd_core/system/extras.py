@@ -29,6 +29,7 @@ EXTRAS = {
         "tf_keras": "tf-keras",
         "pkg_resources": "setuptools < 81",
     },
+    "views": {"librosa": "librosa", "numba": "Numba"},
 }
 """Extra -> modules that it installs, each with its name for people."""
 PURPOSES = {
@@ -37,6 +38,7 @@ PURPOSES = {
     "dashboard": "pages, HTML reports and figures",
     "cluster": "scoring in parts, Parquet and object stores",
     "vggish": "the encoder VGGish",
+    "views": "hum and knocks, rhythm and constant-Q pictures",
 }
 """Extra -> what it is for."""
 

@@ -42,6 +42,11 @@ DETECTOR_MARKS = {name: _mark(name) for name in DETECTOR_SYMBOLS}
 """The detectors' marks, in their colours and shapes, as Markdown images; a list to choose from takes no images."""
 
 
+def mark_address(name: str) -> str:
+    """Return a detector's mark as the address of a picture, for components."""
+    return DETECTOR_MARKS[name].removeprefix("![](").removesuffix(")")
+
+
 CARDS_IN_A_ROW = 3
 PROVISIONAL_BADGE = ":orange-badge[:material/hourglass_empty: provisional]"
 OLD_BADGE = ":gray-badge[:material/history: calibrated the old way]"
@@ -65,8 +70,8 @@ def simulated_note(shown: Iterable[Artifact]) -> None:
     """Say that figures and clips are simulated where any of these detectors learned from simulated clips."""
     if any(artifact.simulated for artifact in shown):
         st.caption(
-            ":material/science: Simulated data: every clip and figure on this page comes from generated sound. Neither "
-            "the figures nor the order of the detectors carries over to a real machine."
+            ":material/science: Simulated data: generated sound throughout; neither figures nor the detectors' order "
+            "carry over to a real machine."
         )
 
 

@@ -176,8 +176,8 @@ def test_figures_follow_from_the_counts(open_roc):
     page = open_roc()
     fp, fn, tn, tp = (cell(page, name) for name in ("fp", "fn", "tn", "tp"))
     assert (fp + tn, fn + tp, fp + tp) == (300, 801, 700)
-    assert figure(page, "fpr") == f"{100 * fp / 300:.1f} % ({fp}/300)"
-    assert figure(page, "tpr") == f"{100 * tp / 801:.1f} % ({tp}/801)"
+    assert figure(page, "false-alarm-rate") == f"{100 * fp / 300:.1f} % ({fp}/300)"
+    assert figure(page, "detection-rate") == f"{100 * tp / 801:.1f} % ({tp}/801)"
     assert figure(page, "accuracy") == f"{100 * (tn + tp) / 1101:.1f} % ({tn + tp}/1,101)"
     assert figure(page, "anomalous-precision") == f"{100 * tp / 700:.1f} % ({tp}/700)"
     assert figure(page, "normal-recall") == f"{100 * tn / 300:.1f} % ({tn}/300)"

@@ -19,7 +19,7 @@ VIEWS = (
         f"/data?data_view={view}"
         for view in ("sets&data_set=pump", "upload", "folder", "simulate", "download", "storage")
     ),
-    *(f"/train?train_view={view}&train_set=pump" for view in ("new", "runs", "versions", "sweep")),
+    *(f"/train?train_view={view}&set=pump/pump" for view in ("new", "runs", "versions", "sweep")),
 )
 
 
@@ -70,12 +70,12 @@ def test_clips_are_uploaded_listed_and_lead_to_training(url, open_page, tmp_path
     page.get_by_role("button", name=re.compile("Train a detector on it")).click()
     page.get_by_role("heading", name="Train").wait_for(timeout=WAIT_MS)
     page.get_by_role("button", name=re.compile("Start training")).wait_for(timeout=WAIT_MS)
-    assert "train_set=fan" in page.url
+    assert "set=fan" in page.url
 
 
 @pytest.mark.slow
 def test_a_training_shows_its_curve_survives_a_reload_and_ends_with_a_result(url, open_page):
-    page = open_page(f"{url}/train?train_set=pump&train_detector=lstm_predictor", height=1400)
+    page = open_page(f"{url}/train?set=pump/pump&train_detector=lstm_predictor", height=1400)
     train(page, epochs=1500)
     page.get_by_test_id("stPlotlyChart").first.wait_for(timeout=WAIT_MS)
     page.get_by_text(re.compile(r"Epoch \d+ of 1500")).wait_for(timeout=WAIT_MS)
@@ -88,23 +88,23 @@ def test_a_training_shows_its_curve_survives_a_reload_and_ends_with_a_result(url
         timeout=WAIT_MS,
     )
     page.get_by_text("Training now").wait_for(state="detached", timeout=WAIT_MS)
-    page.get_by_text("Earlier runs").click()
-    page.get_by_text("AUC, mean over ids").wait_for(timeout=WAIT_MS)
-    page.get_by_role("button", name="Threshold", exact=True).click()
+    page.get_by_text("Earlier trainings").click()
+    page.get_by_text("AUC, mean over ids").first.wait_for(timeout=WAIT_MS)
+    page.get_by_role("button", name=re.compile("See it on the ROC")).first.click()
     page.get_by_role("heading", name="Threshold").wait_for(timeout=WAIT_MS)
     page.get_by_text("LSTM next-frame predictor").first.wait_for(timeout=WAIT_MS)
 
 
 @pytest.mark.slow
 def test_a_training_is_stopped_by_its_button(url, open_page):
-    page = open_page(f"{url}/train?train_set=pump&train_detector=lstm_predictor", height=1400)
+    page = open_page(f"{url}/train?set=pump/pump&train_detector=lstm_predictor", height=1400)
     train(page, epochs=100_000)
     page.get_by_text(re.compile(r"Epoch \d+ of 100000")).wait_for(timeout=WAIT_MS)
     page.get_by_role("button", name=re.compile("Stop$")).click()
     page.get_by_text("Training now").wait_for(state="detached", timeout=WAIT_MS)
-    page.get_by_text("Earlier runs").click()
+    page.get_by_text("Earlier trainings").click()
     page.get_by_text("It was stopped:").wait_for(timeout=WAIT_MS)
-    page.get_by_role("button", name=re.compile("Go on from the last epoch")).wait_for(timeout=WAIT_MS)
+    page.get_by_role("button", name=re.compile("Resume from the last epoch")).wait_for(timeout=WAIT_MS)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import {
   placeAt,
   stepOf,
   thresholdText,
+  tintOf,
 } from "../../pages/shared/components/curve.js";
 
 const CLIPS = [
@@ -113,4 +114,37 @@ test("a line goes from the lower left to the upper right", () => {
 test("the threshold above every score is said in words", () => {
   assert.equal(thresholdText(null), "above every score");
   assert.equal(thresholdText(0.0021249), "0.002125");
+});
+
+test("an empty cell of the matrix is uncoloured, and one clip already shows whether it is right or wrong", () => {
+  assert.equal(tintOf(0, 1000), 0);
+  assert.equal(tintOf(1, 1000), 12);
+  assert.equal(tintOf(500, 1000), 27);
+  assert.equal(tintOf(1000, 1000), 42);
+});
+
+// Contrast as WCAG 2 defines it.
+const luminance = (rgb) => {
+  const [r, g, b] = rgb.map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const contrast = (a, b) => {
+  const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+  return (high + 0.05) / (low + 0.05);
+};
+const mixed = (colour, ground, percent) => colour.map((c, i) => (c * percent + ground[i] * (100 - percent)) / 100);
+
+test("the text of a cell can be read on blue and on orange in both themes", () => {
+  const themes = [
+    { text: [49, 51, 63], ground: [255, 255, 255] },
+    { text: [250, 250, 250], ground: [14, 17, 23] },
+  ];
+  for (const { text, ground } of themes) {
+    for (const colour of [
+      [0, 114, 178],
+      [213, 94, 0],
+    ]) {
+      assert.ok(contrast(text, mixed(colour, ground, tintOf(1, 1))) >= 4.5);
+    }
+  }
 });

@@ -43,6 +43,7 @@ from asd_core.reports.plots.pictures import (
     heatmap_png,
     map_limit,
     palette_stops,
+    small_heatmap_png,
     waveform_envelope,
     waveform_figure,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "score_timeline",
     "scores_by_id",
     "seen_marks",
+    "small_heatmap_png",
     "spec_of",
     "waveform_envelope",
     "waveform_figure",

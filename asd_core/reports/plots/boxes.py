@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_core.reports.plots.look import ANOMALOUS_COLOUR, MARGIN, NEUTRAL_COLOUR, NORMAL_COLOUR, finite_scores
+from asd_core.reports.plots.ticks import numbered
 from asd_core.types import FloatArray
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def scores_by_id(
         figure.add_hline(y=threshold, line={"color": NEUTRAL_COLOUR, "dash": "dash", "width": 1.5})
     figure.update_layout(boxmode="group", height=height_px, margin=MARGIN, legend={"orientation": "h", "y": 1.12})
     figure.update_yaxes(title="Anomaly score (higher = more anomalous)")
-    figure.update_xaxes(categoryorder="category ascending")
-    return figure
+    figure.update_xaxes(title="Machine id", categoryorder="category ascending")
+    return numbered(figure)
 
 
 def _clips_in_boxes(names: npt.NDArray[np.str_], scores: FloatArray) -> dict[str, Any]:

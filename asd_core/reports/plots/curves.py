@@ -15,6 +15,7 @@ import numpy.typing as npt
 from asd_core.errors import InputError
 from asd_core.reports.plots.look import MARGIN, NEUTRAL_COLOUR, short_number
 from asd_core.reports.plots.thinning import along_curve
+from asd_core.reports.plots.ticks import log_ticks, numbered, tick_text
 from asd_core.types import FloatArray
 
 if TYPE_CHECKING:
@@ -27,7 +28,14 @@ LOG_TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000, 5000)
 """Marks of a logarithmic frequency axis."""
 
 
-_LEARNING_COLOURS = {"training": "#009E73", "validation": "#CC79A7"}
+_LEARNING_LOOKS = (
+    ("#009E73", "solid", "circle"),
+    ("#CC79A7", "dash", "diamond"),
+    ("#56B4E9", "dot", "square"),
+    ("#E69F00", "dashdot", "triangle-up"),
+    ("#999933", "longdash", "star"),
+)
+"""Colour, dash pattern and symbol of the first, second, ... line of losses."""
 _LEVEL_COLOUR = "#767676"
 
 
@@ -45,6 +53,8 @@ class RocCurve:
         A CSS colour and a dash pattern of Plotly.
     point
         (FPR, TPR) of an operating point to mark, if any.
+    symbol
+        Of the point, as Plotly names it.
     band
         Rates and the lowest and highest TPR at them, shape (n_grid,) each, shaded behind the curve, if any.
     """
@@ -56,6 +66,7 @@ class RocCurve:
     dash: str = "solid"
     point: tuple[float, float] | None = None
     band: tuple[FloatArray, FloatArray, FloatArray] | None = None
+    symbol: str = "diamond"
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +124,8 @@ def roc_overlay(curves: Sequence[RocCurve], *, max_fpr: float | None = 0.1, heig
     for curve in curves:
         _add_curve(figure, curve)
     percent = {"tickformat": ".0%", "dtick": 0.2, "zeroline": False}
-    figure.update_xaxes(title_text="False-positive rate", range=[-0.01, 1.01], constrain="domain", **percent)
-    figure.update_yaxes(title_text="True-positive rate", range=[-0.01, 1.01], scaleanchor="x", **percent)
+    figure.update_xaxes(title_text="False-alarm rate (FPR)", range=[-0.01, 1.01], constrain="domain", **percent)
+    figure.update_yaxes(title_text="Detection rate (TPR)", range=[-0.01, 1.01], scaleanchor="x", **percent)
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"}
     figure.update_layout(height=height_px, margin=MARGIN, legend=legend, hovermode="closest")
     return figure
@@ -129,12 +140,12 @@ def learning_curves(
     n_epochs: int | None = None,
     height_px: int = 280,
 ) -> go.Figure:
-    """Draw losses over epochs with Plotly, one line for each name, and dotted levels to compare them with.
+    """Draw losses over epochs with Plotly, at most five lines, and dotted levels to compare them with.
 
     Parameters
     ----------
     losses
-        Name ("training", "validation") -> loss of epoch 1, 2, ...; lines may differ in length.
+        Name ("training", "held-out") -> loss of epoch 1, 2, ...; lines may differ in length.
     levels
         Name -> loss that does not depend on the epoch: a dotted line over all epochs.
     log_axis
@@ -147,14 +158,14 @@ def learning_curves(
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for name, values in losses.items():
+    for (name, values), (colour, dash, symbol) in zip(losses.items(), _LEARNING_LOOKS, strict=False):
         figure.add_scatter(
             x=list(range(1, len(values) + 1)),
             y=[float(value) for value in values],
             name=name,
             mode="lines+markers",
-            line={"color": _LEARNING_COLOURS.get(name), "dash": "dash" if name == "validation" else "solid"},
-            marker={"size": 6, "symbol": "diamond" if name == "validation" else "circle"},
+            line={"color": colour, "dash": dash},
+            marker={"size": 6, "symbol": symbol},
             hovertemplate="epoch %{x}: %{y:.4g}",
         )
     shown = n_epochs or max((len(values) for values in losses.values()), default=1)
@@ -168,10 +179,28 @@ def learning_curves(
             hovertemplate="%{y:.4g}",
         )
     figure.update_xaxes(title_text="Epoch", range=[0.5, shown + 0.5], tickformat="d", nticks=12)
-    figure.update_yaxes(title_text=f"Loss ({unit})", type="log" if log_axis else "linear", exponentformat="power")
+    figure.update_yaxes(title_text=f"Loss ({unit})")
+    if log_axis:
+        _log_losses(figure, [*levels.values(), *(value for values in losses.values() for value in values)])
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     figure.update_layout(height=height_px, margin=MARGIN, legend=legend, hovermode="x unified", showlegend=True)
-    return figure
+    return numbered(figure)
+
+
+def _log_losses(figure: go.Figure, losses: Sequence[float]) -> None:
+    """Give losses a logarithmic axis with numbers of its own; the axis stays linear where a loss is 0."""
+    known = [float(loss) for loss in losses if np.isfinite(loss)]
+    if not known or min(known) <= 0.0:
+        return
+    margin = max(1.05, (max(known) / min(known)) ** 0.06)
+    low, high = min(known) / margin, max(known) * margin
+    ticks = log_ticks(low, high)
+    figure.update_yaxes(
+        type="log",
+        range=[float(np.log10(low)), float(np.log10(high))],
+        tickvals=ticks,
+        ticktext=[tick_text(tick) for tick in ticks],
+    )
 
 
 def _unvalidated(chart: Callable[Arguments, alt.LayerChart]) -> Callable[Arguments, alt.LayerChart]:
@@ -238,7 +267,7 @@ def lines_chart(
         title=x_title,
         scale=alt.Scale(type="log" if log_x else "linear", domain=[float(at[0]), float(at[-1])], nice=False),
         axis=alt.Axis(
-            format="~s",
+            format=",~g",
             tickCount=8,
             values=list(LOG_TICKS_HZ) if log_x else alt.Undefined,
             grid=False,
@@ -247,7 +276,7 @@ def lines_chart(
         ),
     )
     height = alt.Scale(type="symlog", constant=1) if symlog_y else alt.Scale(zero=zero)
-    y_axis = alt.Y("y:Q", title=y_title, scale=height, axis=alt.Axis(tickCount=5))
+    y_axis = alt.Y("y:Q", title=y_title, scale=height, axis=alt.Axis(tickCount=5, format="~g"))
     labels = [line.label for line in lines]
     columns = 1 if max(map(len, labels)) > 24 else 2
     legend = alt.Legend(orient="bottom", columns=columns, labelLimit=300, symbolType="stroke", symbolOpacity=1)
@@ -340,7 +369,7 @@ def _add_curve(figure: go.Figure, curve: RocCurve) -> None:
         line={"color": curve.colour, "dash": curve.dash, "width": 2.5},
         name=curve.label,
         legendgroup=curve.label,
-        hovertemplate="FPR %{x:.1%}, TPR %{y:.1%}",
+        hovertemplate="false-alarm rate %{x:.1%}, detection rate %{y:.1%}",
     )
     if curve.point is None:
         return
@@ -348,11 +377,11 @@ def _add_curve(figure: go.Figure, curve: RocCurve) -> None:
         x=[curve.point[0]],
         y=[curve.point[1]],
         mode="markers",
-        marker={"color": curve.colour, "size": 11, "symbol": "diamond", "line": {"width": 1.5, "color": "white"}},
+        marker={"color": curve.colour, "size": 11, "symbol": curve.symbol, "line": {"width": 1.5, "color": "white"}},
         name=f"{curve.label}: operating point",
         legendgroup=curve.label,
         showlegend=False,
-        hovertemplate="operating point: FPR %{x:.1%}, TPR %{y:.1%}",
+        hovertemplate="operating point: false-alarm rate %{x:.1%}, detection rate %{y:.1%}",
     )
 
 
@@ -373,8 +402,9 @@ def precision_recall_figure(
     drawn = along_curve(recall, precision)
     figure = _rates_figure(recall[drawn], precision[drawn], point, colour=colour)
     figure.add_hline(y=base_rate, line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1})
-    figure.update_xaxes(title="Recall (anomalies found)", range=[0, 1.02])
-    figure.update_yaxes(title="Precision (alarms that are right)", range=[0, 1.05])
+    percent = {"tickformat": ".0%", "dtick": 0.2}
+    figure.update_xaxes(title="Recall (detection rate)", range=[0, 1.02], **percent)
+    figure.update_yaxes(title="Precision (share of alarms that are right)", range=[0, 1.05], **percent)
     return figure
 
 
@@ -391,11 +421,19 @@ def det_figure(fpr: FloatArray, fnr: FloatArray, *, point: tuple[float, float], 
     inside = np.flatnonzero((fpr > 0) & (fnr > 0))
     drawn = inside[along_curve(np.log10(fpr[inside]), np.log10(fnr[inside]))]
     figure = _rates_figure(fpr[drawn], fnr[drawn], point, colour=colour)
-    ticks = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1]
-    axis = {"type": "log", "tickvals": ticks, "ticktext": [f"{100 * tick:g} %" for tick in ticks]}
-    figure.update_xaxes(title="False alarms (FPR)", **axis)
-    figure.update_yaxes(title="Misses (FNR)", **axis)
+    figure.update_xaxes(title="False-alarm rate (FPR)", **_log_percent(fpr[inside]))
+    figure.update_yaxes(title="Miss rate (FNR)", **_log_percent(fnr[inside]))
     return figure
+
+
+def _log_percent(rates: FloatArray) -> dict[str, Any]:
+    """A logarithmic axis for rates above 0, its numbers in percent."""
+    if not rates.size:
+        return {"tickformat": ".0%"}
+    low, high = 0.8 * float(rates.min()), 1.25 * float(rates.max())
+    ticks = log_ticks(low, high)
+    limits = [float(np.log10(low)), float(np.log10(high))]
+    return {"type": "log", "range": limits, "tickvals": ticks, "ticktext": [f"{100 * tick:g} %" for tick in ticks]}
 
 
 def _rates_figure(x: FloatArray, y: FloatArray, point: tuple[float, float] | None, *, colour: str) -> go.Figure:
@@ -431,6 +469,6 @@ def band_figure(edges_hz: npt.ArrayLike, falls: npt.ArrayLike, *, colour: str, h
     )
     figure = go.Figure(bars)
     figure.update_layout(height=height_px, margin={**MARGIN, "l": 84}, showlegend=False)
-    figure.update_xaxes(title="Fall of the score")
-    figure.update_yaxes(title="Band in Hz", type="category")
-    return figure
+    figure.update_xaxes(title="Fall of the anomaly score", nticks=5)
+    figure.update_yaxes(title="Band (Hz)", type="category")
+    return numbered(figure)

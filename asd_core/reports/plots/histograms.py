@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_core.errors import InputError
+from asd_core.formats import score_text
 from asd_core.reports.plots.look import ANOMALOUS_COLOUR, NEUTRAL_COLOUR, NORMAL_COLOUR, finite_scores, short_number
 from asd_core.types import BoolArray, FloatArray
 
@@ -235,9 +236,9 @@ def _remarks(
     for side, edge, outside in beyond:
         counts = [f"{int(mask.sum()):,} {name.lower()}" for name, mask in zip(classes, outside, strict=True)]
         if any(mask.any() for mask in outside):
-            lines.append(f"Not drawn {side} {edge:.4g}: {', '.join(counts)}")
+            lines.append(f"Not drawn {side} {score_text(edge)}: {', '.join(counts)}")
     if threshold is not None and shown is None:
-        lines.append(f"The threshold {threshold:.4g} lies outside the axis")
+        lines.append(f"The threshold {score_text(threshold)} lies outside the axis")
     return tuple(lines)
 
 
@@ -250,7 +251,7 @@ def _bar_rows(classes: Mapping[str, FloatArray], edges: FloatArray) -> list[dict
         counts, _ = np.histogram(scores, bins=edges)
         for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
             share = 100 * count / scores.size
-            text = f"{share:.1f} % ({count:,}/{scores.size:,}) from {low:.4g} to {high:.4g}"
+            text = f"{share:.1f} % ({count:,}/{scores.size:,}) from {score_text(low)} to {score_text(high)}"
             row = {
                 "class": name,
                 "low": short_number(low),
@@ -267,7 +268,7 @@ def _bar_rows(classes: Mapping[str, FloatArray], edges: FloatArray) -> list[dict
 
 
 def _threshold_row(threshold: float) -> dict[str, Any]:
-    return {"at": threshold, "label": f"threshold {threshold:.4g}"}
+    return {"at": threshold, "label": f"threshold {score_text(threshold)}"}
 
 
 def _threshold_layers(threshold: float | None) -> list[Any]:

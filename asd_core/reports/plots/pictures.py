@@ -76,7 +76,7 @@ def waveform_figure(
         y=highest, fill="tonexty", fillcolor=colour, hovertemplate="%{x:.2f} s: %{y:.3f}<extra></extra>", **shared
     )
     figure.update_xaxes(title_text="Time (s)", range=[0, np.size(samples) / sr], showgrid=False)
-    figure.update_yaxes(title_text="Amplitude", zeroline=True)
+    figure.update_yaxes(title_text="Amplitude (1 = full scale)", zeroline=True, nticks=5)
     figure.update_layout(height=height_px, margin={**MARGIN, "t": 8})
     return figure
 
@@ -150,6 +150,34 @@ def heatmap_png(
     png = io.BytesIO()
     picture.save(png, format="PNG", optimize=False)
     return png.getvalue()
+
+
+def small_heatmap_png(values: npt.ArrayLike, *, low: float, high: float, width_px: int, height_px: int) -> bytes:
+    """PNG of a map over time and frequency, as small as a table's cell: cells are averaged, or repeated if too few.
+
+    Parameters
+    ----------
+    values
+        Shape (n_steps, n_bands), finite.
+    low, high
+        Values drawn in the first and last colour.
+    width_px, height_px
+        Size of the picture; the time axis always fills it.
+    """
+    cells = np.asarray(values, dtype=np.float64)
+    if cells.ndim != 2 or cells.size == 0:
+        raise InputError(f"a heatmap needs shape (n_steps, n_bands), none of them 0, got {cells.shape}")
+    narrow = _resized(_resized(cells, width_px).T, height_px).T
+    return heatmap_png(narrow, low=low, high=high)
+
+
+def _resized(rows: FloatArray, n: int) -> FloatArray:
+    """Shape (n, n_columns): the mean of the rows in each of `n` equal stretches, or the row that covers it."""
+    starts = np.arange(n) * len(rows) // n
+    if len(rows) < n:
+        return rows[starts]
+    means: FloatArray = np.add.reduceat(rows, starts, axis=0) / np.diff([*starts, len(rows)])[:, None]
+    return means
 
 
 def frequency_ticks(

@@ -7,23 +7,26 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from asd_core.reports.plots.look import NEUTRAL_COLOUR
+from asd_core.reports.plots.look import ANOMALOUS_COLOUR, NEUTRAL_COLOUR
 
 if TYPE_CHECKING:
     import altair as alt
 
+_NONE_WRONG, _INK = "#FFF7F0", "#101010"
+"""The shade of no errors, and the text's colour: at least 4.5:1 on it and on the shade of nothing but errors."""
+
 
 def rate_grid(
-    methods: Sequence[str], cells: Sequence[tuple[int, str, int, int]], *, title: str, row_px: int = 44
+    detectors: Sequence[str], cells: Sequence[tuple[int, str, int, int]], *, title: str, row_px: int = 44
 ) -> alt.LayerChart:
-    """Draw shares as a coloured table with Altair: one row per method, one column per group, `k/n` in each cell.
+    """Draw shares of errors as an orange table with Altair: one row per detector, a column per group, `k/n` in a cell.
 
     Parameters
     ----------
-    methods
+    detectors
         Names of the rows; long ones are wrapped.
     cells
-        (method's position, group, k, n) each.
+        (detector's position, group, k, n) each.
     title
         What is counted.
     """
@@ -34,7 +37,7 @@ def rate_grid(
         {
             "row": row,
             "column": groups.index(group),
-            "method": methods[row],
+            "detector": detectors[row],
             "group": group,
             "share": k / n if n else None,
             "text": f"{k}/{n}",
@@ -45,21 +48,21 @@ def rate_grid(
     bare: dict[str, Any] = {"title": None, "domain": False, "ticks": False, "grid": False, "labelOverlap": False}
     x_axis = alt.Axis(orient="top", labelAngle=0, labelExpr=_wrapped(groups, 12), labelLimit=100, **bare)
     y_axis = alt.Axis(
-        labelExpr=_wrapped(methods, 22), labelLimit=160, labelLineHeight=13, labelOffset=-6, labelPadding=6, **bare
+        labelExpr=_wrapped(detectors, 22), labelLimit=160, labelLineHeight=13, labelOffset=-6, labelPadding=6, **bare
     )
     tooltip = [
-        alt.Tooltip("method:N", title="Method"),
+        alt.Tooltip("detector:N", title="Detector"),
         alt.Tooltip("group:N", title="Clips"),
         alt.Tooltip("words:N", title=title),
     ]
     base = alt.Chart({"values": rows}).encode(
         x=alt.X("column:O", axis=x_axis), y=alt.Y("row:O", axis=y_axis), tooltip=tooltip
     )
-    colour = alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None)
+    shades = alt.Scale(range=[_NONE_WRONG, ANOMALOUS_COLOUR], domain=[0, 1])
+    colour = alt.Color("share:Q", scale=shades, legend=None)
     boxes = base.mark_rect(stroke=NEUTRAL_COLOUR, strokeWidth=0.5).encode(color=colour)
-    ink = alt.condition("datum.share > 0.68", alt.value("#FFFFFF"), alt.value("#16202C"))
-    text = base.mark_text(fontSize=14).encode(text="text:N", color=ink)
-    height_px = len(methods) * row_px + 80  # the title and the headings take part of it
+    text = base.mark_text(fontSize=14, color=_INK).encode(text="text:N")
+    height_px = len(detectors) * row_px + 80  # the title and the headings take part of it
     return alt.LayerChart(layer=[boxes, text], height=height_px, title=alt.Title(title, anchor="start"))
 
 

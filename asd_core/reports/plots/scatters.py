@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_core.errors import InputError
+from asd_core.formats import score_text
 from asd_core.reports.plots.look import ANOMALOUS_COLOUR, MARGIN, NEUTRAL_COLOUR, NORMAL_COLOUR, short_number
+from asd_core.reports.plots.ticks import log_ticks, numbered
 from asd_core.types import FloatArray
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ def score_plane(
     figure.update_yaxes(title_text=y_title, showgrid=False, zeroline=False, range=[up[0], up[-1]])
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     figure.update_layout(height=height_px, margin=MARGIN, legend=legend, hovermode="closest")
-    return figure
+    return numbered(figure)
 
 
 def score_scatter(
@@ -113,10 +115,10 @@ def score_scatter(
             hovertemplate="%{x:.3g}, score %{y:.3g}",
         )
     figure.update_xaxes(title_text=x_title, zeroline=False)
-    figure.update_yaxes(title_text="Anomaly score (higher = stranger)", zeroline=False)
+    figure.update_yaxes(title_text="Anomaly score (higher = more anomalous)", zeroline=False)
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     figure.update_layout(height=height_px, margin=MARGIN, legend=legend, hovermode="closest", showlegend=True)
-    return figure
+    return numbered(figure)
 
 
 def clip_scatter(
@@ -166,7 +168,11 @@ def clip_scatter(
         )
         for channel, axis, title, is_log in zip((alt.X, alt.Y), "xy", (x_title, y_title), log_axes, strict=True)
     )
-    x.axis, y.axis = alt.Axis(format="~g", tickCount=6, labelFlush=True), alt.Axis(format="~g", tickCount=6)
+    x_ticks, y_ticks = (
+        _log_values(values) if is_log else {} for values, is_log in zip(points.T, log_axes, strict=True)
+    )
+    x.axis = alt.Axis(format="~g", tickCount=6, labelFlush=True, **x_ticks)
+    y.axis = alt.Axis(format="~g", tickCount=6, **y_ticks)
     legend = alt.Legend(orient="bottom", columns=4)
     near = alt.selection_point(name="clip", fields=["row"], on="click", nearest=True, empty=False, toggle=False)
     marks = (
@@ -196,9 +202,15 @@ def clip_scatter(
     return alt.LayerChart(layer=layers, height=height_px)
 
 
+def _log_values(values: FloatArray) -> dict[str, Any]:
+    """The numbers of a logarithmic axis over these values; Vega's own would leave two of them."""
+    low, high = float(values.min()), float(values.max())
+    return {"values": log_ticks(low, high)} if high > low else {}
+
+
 def line_row(axis: str, at: float) -> dict[str, Any]:
     """Return the data of a line of `clip_scatter`, axis `x` or `y`."""
-    return {axis: at, "label": f"threshold {at:.4g}"}
+    return {axis: at, "label": f"threshold {score_text(at)}"}
 
 
 def in_expression(title: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from asd_core.formats import score_text
 from asd_core.reports.plots.look import ANOMALOUS_COLOUR, NEUTRAL_COLOUR, NORMAL_COLOUR, short_number
 
 _VERDICTS = {"normal": ("circle", NORMAL_COLOUR), "anomalous": ("triangle-up", ANOMALOUS_COLOUR)}
@@ -113,7 +114,7 @@ def _row(point: TimelinePoint) -> dict[str, Any]:
 
 def _limit(point: TimelinePoint) -> dict[str, Any]:
     threshold = point.threshold or 0.0
-    return {"at": point.at, "score": short_number(threshold), "label": f"threshold {threshold:.4g}"}
+    return {"at": point.at, "score": short_number(threshold), "label": f"threshold {score_text(threshold)}"}
 
 
 def _alarm_layers(points: Sequence[TimelinePoint], x: dict[str, Any]) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ def map_view(chosen: Chosen, judged: Judged) -> None:
     judged = _mapped(judged)
     clips = judged.comparison.clips
     if root is None or len(clips) < 2:
-        st.info("A map needs the sound of the clips, which is not at hand for this data set.", icon=":material/info:")
+        st.info("A map needs the sound of the clips, which is not here for this data set.", icon=":material/info:")
         return
     encoder = load_encoder(ENCODER)
     artifacts = [method.artifact for method in judged.comparison.methods if method.artifact is not None]

@@ -26,17 +26,20 @@ from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.features.spectra import SpectrumSpread, mean_spectrum, spectrum_spread
 from asd_core.formats import display_name
 from asd_core.types import FloatArray, Waveform
+from pages.parts.explore.thumbnails import PAGE_CLIPS, WIDTH_PX, thumbnails
 from pages.shared.choices import choose, keep
 from pages.shared.data_sets import clips_root, indexed, tree_stamp
 from pages.shared.frame import Chosen
 from pages.shared.keys import HASHES, ClipFile, StampedSet, kept, once
-from pages.shared.paging import PAGE_ROWS, page_start
+from pages.shared.paging import page_start
 from pages.shared.plain_text import shown_text
 from pages.shared.sources import clip as cached_clip
 from pages.shared.sources import shown_name
 
 MOST_CLIPS = 4
 SAMPLE_PER_LABEL = 40
+ROW_PX = 38
+THUMBNAIL = "Log-mel spectrogram, 0 to 8 kHz upwards, -75 to -5 dB: one scale for all clips."
 ALL = "all"
 SEED = 0
 
@@ -80,6 +83,20 @@ def data_set_of(chosen: Chosen) -> tuple[DataSet, str] | None:
 def load(clip: Clip, channel: int | None) -> Waveform:
     """Read a clip by its data set's channel; it is kept in memory under the digest of its bytes."""
     return cached_clip(_file(clip, channel))
+
+
+def opened_clips(
+    clips: Sequence[Clip], channel: int | None
+) -> tuple[dict[Clip, Waveform], tuple[Mapping[str, str], ...]]:
+    """Read clips; return the sounds, and `AudioError.entry` of each clip that cannot be read."""
+    opened: dict[Clip, Waveform] = {}
+    refused: list[Mapping[str, str]] = []
+    for clip in clips:
+        try:
+            opened[clip] = load(clip, channel)
+        except AudioError as error:
+            refused.append(error.entry(clip.shown))
+    return opened, tuple(refused)
 
 
 def _file(clip: Clip, channel: int | None) -> ClipFile:
@@ -169,12 +186,12 @@ def pick(data_set: DataSet, clips: Sequence[Clip], stamp: str) -> list[Clip]:
 def _page_of(clips: Sequence[Clip]) -> Sequence[Clip]:
     """Return the clips of the table's page: at first the one with the requested clips."""
     requested = _requested()
-    if len(clips) > PAGE_ROWS and "explore_page" not in st.session_state and requested:
+    if len(clips) > PAGE_CLIPS and "explore_page" not in st.session_state and requested:
         at = next((row for row, clip in enumerate(clips) if shown_text(clip.relative) in requested), 0)
-        st.session_state["explore_page"] = at // PAGE_ROWS + 1
+        st.session_state["explore_page"] = at // PAGE_CLIPS + 1
     keep("explore_page")
-    start = page_start(len(clips), key="explore_page")
-    return clips[start : start + PAGE_ROWS]
+    start = page_start(len(clips), key="explore_page", page_rows=PAGE_CLIPS)
+    return clips[start : start + PAGE_CLIPS]
 
 
 def _requested() -> list[str]:
@@ -186,7 +203,9 @@ def _requested() -> list[str]:
 def _ticked(data_set: DataSet, clips: Sequence[Clip], stamp: str) -> list[int]:
     """Draw the table; return the rows that are ticked, in order."""
     names = noted_names(StampedSet(data_set, stamp))
+    page = _digest([stamp, *(clip.relative for clip in clips)])
     columns = {
+        "Sound": thumbnails(clips, data_set.index.channel, key=page),
         "Clip": [shown_name(clip) for clip in clips],
         "Id": [display_name(clip.machine_id) for clip in clips],
         "Split": [clip.split for clip in clips],
@@ -197,13 +216,15 @@ def _ticked(data_set: DataSet, clips: Sequence[Clip], stamp: str) -> list[int]:
     if not any(columns["Recorded"]):
         del columns["Recorded"]
     table = pd.DataFrame(columns)
-    key = f"explore:{_digest([stamp, *(clip.relative for clip in clips)])}"
+    key = f"explore:{page}"
     start = st.session_state.setdefault(f"{key}:start", _start_rows(clips))
     event = st.dataframe(
         table,
         hide_index=True,
         width="stretch",
-        height=min(38 + 35 * len(clips), 178),
+        height=min(38 + ROW_PX * len(clips), 38 + 6 * ROW_PX),
+        row_height=ROW_PX,
+        column_config={"Sound": st.column_config.ImageColumn("Sound", width=WIDTH_PX + 24, help=THUMBNAIL)},
         on_select="rerun",
         selection_mode="multi-row",
         selection_default={"selection": {"rows": start}},
@@ -219,10 +240,10 @@ def _start_rows(clips: Sequence[Clip]) -> list[int]:
     rows = [row for row, clip in enumerate(clips) if shown_text(clip.relative) in names][:MOST_CLIPS]
     if rows or not clips:
         return rows
-    test = [row for row, clip in enumerate(clips) if clip.split == "test"] or list(range(len(clips)))
-    first = {clips[row].label: row for row in reversed(test)}
+    test_first = sorted(range(len(clips)), key=lambda row: clips[row].split != "test")
+    first = {clips[row].label: row for row in reversed(test_first)}
     pair = [first[label] for label in ("normal", "anomalous") if label in first]
-    return sorted(pair) or [test[0]]
+    return sorted(pair) or [test_first[0]]
 
 
 def holdings(data_set: DataSet, stamp: str) -> Holdings:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,19 +12,15 @@ from asd_core.artifacts.store import Artifact
 from asd_core.audio.reading import encode_wav
 from asd_core.data.clips import LABELS, Clip
 from asd_core.data.data_set import DataSet
-from asd_core.features.spectra import HOPS, SCALES, WINDOWS, mean_spectrum_hz, spectrogram
+from asd_core.features.spectra import mean_spectrum_hz
 from asd_core.formats import display_name, seconds_text
 from asd_core.reports.plots import (
     ANOMALOUS_COLOUR,
     NEUTRAL_COLOUR,
     NORMAL_COLOUR,
-    PALETTES,
     Line,
-    frequency_ticks,
-    heatmap_png,
     histogram,
     lines_chart,
-    palette_stops,
     spec_of,
 )
 from asd_core.types import SR, Waveform
@@ -36,47 +31,50 @@ from pages.parts.explore.clips import (
     filtered,
     holdings,
     label_spectra,
-    load,
+    opened_clips,
     pick,
 )
-from pages.shared.cards import in_columns
-from pages.shared.choices import keep, link, switch
-from pages.shared.components.player import ColourScale, Panel, synced_player
-from pages.shared.keys import kept
-from pages.shared.plain_text import plain
+from pages.parts.explore.pictures import (
+    PARTS,
+    PICTURES,
+    PITCH,
+    RHYTHM,
+    SPECTROGRAM,
+    Picture,
+    PictureSettings,
+    drawn,
+    part_pictures,
+    picture_settings,
+    spectrogram_picture,
+)
+from pages.shared.choices import choose, switch
+from pages.shared.components.lanes import LETTERS, Lane, lanes_player
+from pages.shared.components.player import ColourScale
+from pages.shared.frame import first_screen
+from pages.shared.plain_text import plain, shown_text
 from pages.shared.refusals import refused_files
 from pages.shared.sources import clip_title
 
 LABEL_COLOURS = {"normal": NORMAL_COLOUR, "anomalous": ANOMALOUS_COLOUR, "unlabelled": NEUTRAL_COLOUR}
 CLIP_DASHES = (None, (6, 3), (2, 2), (8, 3))
 LEVEL_TITLE = "Level (dB)"
-MOST_SWITCHED = 3
-"""With more options than these, a slider takes their place."""
-TOPS_DB, SPANS_DB = (-45, -30, -15, -5, 0, 15, 30), (30, 40, 50, 60, 70, 80, 100)
-
-
-@dataclass(frozen=True)
-class PictureSettings:
-    """How spectrograms are drawn: axis, window and hop in samples, palette, and the levels of both end colours."""
-
-    scale: str
-    window: int
-    hop_length: int
-    palette: str
-    low_db: float
-    high_db: float
-
-    @property
-    def text(self) -> str:
-        """The settings in words."""
-        return (
-            f"{self.scale} frequency axis, window {self.window} samples ({1000 * self.window / SR:g} ms), "
-            f"step {self.hop_length} ({1000 * self.hop_length / SR:g} ms), {self.low_db:g} to {self.high_db:g} dB"
-        )
+LANE_PX = {1: 260, 2: 136, 3: 96, 4: 84}
+"""Height of each picture: together they fit on a screen."""
+PART_TITLES = {"hum": "The hum: what lasts", "knocks": "The knocks: what strikes"}
+_KEYS = "Waveforms: full scale is 1. The keys 1 to 4 choose which one is heard; space plays, arrow keys move by 0.5 s."
+MEANINGS = {
+    SPECTROGRAM: "Spectrograms: {settings}, the same for every clip.",
+    PARTS: "What lasts and what strikes, by median filters; together they are the whole. Spectrograms: {settings}.",
+    RHYTHM: "How strongly onsets repeat at each tempo within 6 s: half and a third of a tempo light up as well.",
+    PITCH: "Constant-Q: 24 bins per octave from 55 Hz, levels in dB re a full-scale sine.",
+}
 
 
 def listen_view(data_set: DataSet, stamp: str) -> None:
-    """Pick clips; see waveform, spectrogram and mean spectrum of each and hear it."""
+    """Pick clips; see all of them on one playhead, hear one at a time, and compare their mean spectra."""
+    with first_screen():
+        stage = st.container()
+    st.subheader("Clips of this data set")
     clips, channel = filtered(data_set, stamp), data_set.index.channel
     if not clips:
         st.info(
@@ -86,89 +84,78 @@ def listen_view(data_set: DataSet, stamp: str) -> None:
     st.caption(f"{len(clips)} of {len(data_set.index.clips)} clips. Tick up to four: they are drawn alike.")
     picked = pick(data_set, clips, stamp)
     if not picked:
-        st.info("Tick a clip in the table to see and hear it.", icon=":material/touch_app:")
+        stage.info("Tick a clip in the table to see and hear it.", icon=":material/touch_app:")
         return
     settings = picture_settings()
-    peak = max(float(np.abs(load(clip, channel).samples).max(initial=0.0)) for clip in picked)
-    for column, (number, clip) in in_columns(list(enumerate(picked)), per_row=2):  # one time scale for all
-        with column:
-            _player(clip, channel, settings, peak, key=f"explore_player_{number}")
-            st.caption(plain(facts_text(data_set, stamp, clip)))
-    st.caption(
-        f"Waveforms on one scale. Spectrograms: {settings.text}, the same for every clip. Click to seek; space plays, "
-        "the arrow keys move by half a second."
+    opened, refused = opened_clips(picked, channel)
+    with stage:
+        if opened:
+            _player(opened, settings)
+            st.caption(plain(" · ".join(facts_text(data_set, stamp, clip) for clip in opened)))
+        refused_files(refused)
+    if opened:
+        _mean_spectra(list(opened), channel)
+
+
+def _player(opened: Mapping[Clip, Waveform], settings: PictureSettings) -> None:
+    """Draw the clips, or the parts of one of them, as lanes under one playhead."""
+    kind = switch("Picture", PICTURES, key="picture", label_visibility="collapsed")
+    lanes, scale = _parts_of_one(opened, settings) if kind == PARTS else _one_lane_each(opened, kind, settings)
+    peak = max(float(np.abs(waveform.samples).max(initial=0.0)) for waveform in opened.values())
+    height = LANE_PX.get(len(lanes), min(LANE_PX.values()))
+    lanes_player(lanes, scale=scale, peak=peak, height_px=height, key="explore_player")
+    st.caption(f"{MEANINGS[kind].format(settings=settings.text)} {_KEYS}")
+
+
+def _one_lane_each(
+    opened: Mapping[Clip, Waveform], kind: str, settings: PictureSettings
+) -> tuple[list[Lane], ColourScale]:
+    lanes = []
+    for letter, (clip, waveform) in zip(LETTERS, opened.items(), strict=False):
+        picture, scale = drawn(kind, waveform, settings)
+        title = clip_title(clip)
+        lanes.append(_lane(title, f"{letter} {clip.label}", waveform.samples, picture, clip.label))
+    return lanes, scale
+
+
+def _parts_of_one(opened: Mapping[Clip, Waveform], settings: PictureSettings) -> tuple[list[Lane], ColourScale]:
+    """The whole clip, its hum and its knocks."""
+    titles = {shown_text(clip.relative): clip_title(clip) for clip in opened}
+    by_name = {shown_text(clip.relative): clip for clip in opened}
+    name = (
+        choose("Clip", titles, key="part_of", label_visibility="collapsed") if len(titles) > 1 else next(iter(titles))
     )
+    clip = by_name[name]
+    waveform = opened[clip]
+    title = clip_title(clip)
+    lanes = [_lane(title, "the whole", waveform.samples, spectrogram_picture(waveform, settings), clip.label)]
+    for part, heard in part_pictures(waveform, settings).items():
+        lanes.append(_lane(PART_TITLES[part], f"the {part}", heard.samples, heard.picture, clip.label))
+    return lanes, settings.colours
+
+
+def _lane(title: str, short: str, samples: np.ndarray, picture: Picture, label: str) -> Lane:
+    return Lane(
+        title=title,
+        short=short,
+        wav=encode_wav(samples),
+        duration_s=len(samples) / SR,
+        png=picture.png,
+        alt=f"{picture.what} of {title}, {picture.axis}; time to the right, brighter is more",
+        y_ticks=picture.ticks,
+        span_s=picture.span_s,
+        colour=LABEL_COLOURS[label],
+        note=picture.note,
+    )
+
+
+def _mean_spectra(clips: Sequence[Clip], channel: int | None) -> None:
     st.subheader("Mean spectrum of these clips")
     lines = [
-        Line(
-            f"{'ABCD'[i]}  {clip_title(clip)}", clip_spectrum(clip, channel), LABEL_COLOURS[clip.label], CLIP_DASHES[i]
-        )
-        for i, clip in enumerate(picked)
+        Line(f"{letter}  {clip_title(clip)}", clip_spectrum(clip, channel), LABEL_COLOURS[clip.label], dash)
+        for letter, dash, clip in zip(LETTERS, CLIP_DASHES, clips, strict=False)
     ]
-    _spectra_chart(lines, alt=f"Mean spectra of {len(picked)} clips")
-
-
-def picture_settings() -> PictureSettings:
-    """Let the user choose how spectrograms are drawn; the URL names every choice."""
-    with st.expander("Picture settings", icon=":material/tune:"):
-        left, right = st.columns(2)
-        scale = _choice(left, "scale", "Frequency axis", SCALES, "mel")
-        palette = _choice(right, "palette", "Colours", PALETTES, "viridis")
-        window = int(_choice(left, "window", "Window (samples at 16 kHz)", WINDOWS, "1024"))
-        hops = [hop for hop in HOPS if hop <= window // 2]  # a longer step would skip sound
-        hop = int(_choice(right, "hop", "Step between windows (samples)", hops, str(min(512, window // 2))))
-        high = float(_choice(left, "top", "Brightest colour at (dB)", TOPS_DB, "-5"))
-        span = float(_choice(right, "span", "Range of the colours (dB)", SPANS_DB, "70"))
-        st.caption(
-            "A long window tells close tones apart, a short one close moments. Window 1024, step 512 on the mel axis "
-            "is what the LSTM and the GRU see."
-        )
-    return PictureSettings(scale, window, hop, palette, high - span, high)
-
-
-def _choice(
-    place: st.delta_generator.DeltaGenerator, key: str, label: str, options: Sequence[object], default: str
-) -> str:
-    texts = [str(option) for option in options]
-    keep(key, [default, *texts])
-    if len(texts) <= MOST_SWITCHED:
-        return switch(label, texts, key=key, place=place)
-    chosen = place.select_slider(label, texts, key=key, persist_state="session")
-    link(key)
-    return chosen
-
-
-def _player(clip: Clip, channel: int | None, settings: PictureSettings, peak: float, *, key: str) -> None:
-    waveform = load(clip, channel)
-    png, span_s, bands = _picture(waveform, settings)
-    title = clip_title(clip)
-    panel = Panel(
-        label="Spectrogram",
-        png=png,
-        alt=f"Spectrogram of {title}, {settings.text}: time rightwards, frequency upwards, brighter is louder",
-        y_ticks=frequency_ticks(bands, ticks_hz=(250, 500, 1000, 2000, 4000, 6000)),
-        height_px=220,
-        colour=LABEL_COLOURS[clip.label],
-        note=clip.label,
-        span_s=span_s,
-        scale=ColourScale(palette_stops(settings.palette), f"{settings.low_db:g} dB", f"{settings.high_db:g} dB"),
-    )
-    synced_player(
-        clip=f"{waveform.digest}{settings}",
-        title=title,
-        wav=encode_wav(waveform.samples),
-        duration_s=waveform.duration_s,
-        panels=[panel],
-        key=key,
-        peak=peak,
-    )
-
-
-@kept()
-def _picture(waveform: Waveform, settings: PictureSettings) -> tuple[bytes, tuple[float, float], np.ndarray]:
-    drawn = spectrogram(waveform.samples, window=settings.window, hop_length=settings.hop_length, scale=settings.scale)
-    png = heatmap_png(drawn.levels_db, low=settings.low_db, high=settings.high_db, palette=settings.palette)
-    return png, drawn.span_s, drawn.bands_hz
+    _spectra_chart(lines, alt=f"Mean spectra of {len(clips)} clips")
 
 
 def _spectra_chart(lines: Sequence[Line], *, alt: str) -> None:

@@ -18,6 +18,7 @@ from asd_core.reports.plots import (
     ANOMALOUS_COLOUR,
     DETECTOR_COLOURS,
     DETECTOR_DASHES,
+    DETECTOR_SYMBOLS,
     NEUTRAL_COLOUR,
     RocCurve,
     roc_overlay,
@@ -75,7 +76,7 @@ def _guess(chosen: Chosen, clip: ScoredClip, number: int, seed: int, channel: in
     waveform = load_scored(chosen, clip, channel)
     left, right = st.columns([3, 2], vertical_alignment="center")
     if waveform is None:
-        left.caption("The sound of this clip is not at hand.")
+        left.caption("The sound of this clip is not here.")
     else:
         left.audio(encode_wav(waveform.samples), format="audio/wav", alt=f"Clip {number + 1} of the blind test")
     return right.segmented_control(f"Clip {number + 1}", GUESSES, key=f"guess:{seed}:{number}")
@@ -89,16 +90,21 @@ def _result(clips: Sequence[ScoredClip], guesses: Sequence[bool], artifacts: Map
     left, right = st.columns([3, 2])
     with left:
         own = RocCurve(
-            "you", [alarms / n_good], [hits / n_bad], ANOMALOUS_COLOUR, point=(alarms / n_good, hits / n_bad)
+            "you",
+            [alarms / n_good],
+            [hits / n_bad],
+            ANOMALOUS_COLOUR,
+            point=(alarms / n_good, hits / n_bad),
+            symbol="x",
         )
         curves = [_curve(artifact) for artifact in artifacts.values()]
         st.plotly_chart(roc_overlay([*curves, own]), width="stretch", alt="ROC curves of the detectors and your point")
     with right:
-        st.metric("Faults you found", rate_text(hits, n_bad))
-        st.metric("False alarms you raised", rate_text(alarms, n_good))
+        st.metric("Your detection rate", rate_text(hits, n_bad))
+        st.metric("Your false-alarm rate", rate_text(alarms, n_good))
         st.caption(
-            "The diamonds are operating points: yours from six clips, the detectors' from all test clips at their "
-            "thresholds. Six clips make a coarse point: one other guess moves it far."
+            "The marks are operating points: yours, a cross, from six clips, the detectors' from all test clips at "
+            "their thresholds. From six clips it is a coarse one: a single other guess moves it far."
         )
     table = pd.DataFrame(
         {
@@ -119,7 +125,8 @@ def _curve(artifact: Artifact) -> RocCurve:
         point = (found.fp / roc.n_normal, found.tp / roc.n_anomalous)
     name = artifact.detector_name
     colour, dash = DETECTOR_COLOURS.get(name, NEUTRAL_COLOUR), DETECTOR_DASHES.get(name, "solid")
-    return RocCurve(artifact.title, roc.fpr, roc.tpr, colour, dash, point)
+    mark = DETECTOR_SYMBOLS.get(name, "diamond")
+    return RocCurve(artifact.title, roc.fpr, roc.tpr, colour, dash, point, symbol=mark)
 
 
 def _verdict(artifact: Artifact, clip: ScoredClip) -> str:

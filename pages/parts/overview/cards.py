@@ -1,4 +1,4 @@
-"""The cards of the overview: one per trained detector, and one per page."""
+"""The overview's cards: three doors, one line and one card per detector, and one card per page."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
+from asd_core.evaluation.in_words import faults_found
 from asd_core.evaluation.summary import Summary
 from asd_core.evaluation.uncertainty import Interval, estimate_of, interval_text
 from asd_core.formats import area_text, score_text, seconds_text
 from pages.shared.bench_seeds import BENCHES_MEANING, over_bench_seeds
-from pages.shared.cache import summary
+from pages.shared.cache import summary, tested
 from pages.shared.cards import (
     DETECTOR_MARKS,
     calibration_marks,
@@ -22,6 +23,34 @@ from pages.shared.cards import (
 )
 from pages.shared.frame import PAGES
 from pages.shared.plain_text import plain
+
+
+def doors(titles: Mapping[str, tuple[str, str]]) -> None:
+    """Draw the ways on as large cards: each page's path with what it is called here, and what it is for."""
+    by_path = {page.path: page for page in PAGES}
+    for column, path in in_columns(list(titles)):
+        title, text = titles[path]
+        with column.container(border=True, height="stretch", gap="xsmall"):
+            st.page_link(path, label=f"**{title}**", icon=by_path[path].icon)
+            st.caption(text)
+
+
+def how_good(artifacts: Sequence[Artifact]) -> None:
+    """Say in one line per detector how many faults it finds; figures are the cards' matter."""
+    for artifact in artifacts:
+        found = faults_found(tested(artifact))
+        name = f"{DETECTOR_MARKS[artifact.detector_name]} **{plain(artifact.title)}**"
+        if found is None:
+            st.markdown(
+                f"{name} learned from normal clips alone; no labelled test clips tell how many faults it finds."
+            )
+            continue
+        simulated = " (simulated)" if artifact.simulated else ""
+        st.markdown(
+            f"{name} {found.text}{simulated}",
+            help=f"{found.counts}: read off its test clips, one threshold for all machine ids. A description of these "
+            "clips, not a promise for new ones.",
+        )
 
 
 def detector_cards(artifacts: Sequence[Artifact]) -> None:

@@ -21,12 +21,21 @@ from asd_core.evaluation.uncertainty import wilson
 from asd_core.formats import area_text, rate_text, score_text, share_text
 from asd_core.reports.plots import DETECTOR_COLOURS, along_curve
 from asd_core.tasks.assess import choose_threshold
+from pages.parts.threshold.linked_numbers import (
+    PRIOR,
+    PRIOR_LIMITS,
+    by_hand_key,
+    read_link,
+    rule_limits,
+    write_link,
+)
 from pages.shared.cache import KeptScores, tested
 from pages.shared.cards import PROVISIONAL_BADGE, threshold_origin
 from pages.shared.choices import choose, keep
 from pages.shared.components.roc import DimmedCurve, RocMarker, roc_control
 from pages.shared.keys import HASHES
 from pages.shared.plain_text import plain
+from pages.shared.rules import rule_title
 
 SAVED, MANUAL, HIGHEST = "saved", "manual", "highest"
 HIGHEST_NOTE = (
@@ -74,8 +83,9 @@ class OperatingPoint:
 
 
 def operating_point(artifact: Artifact, scores: KeptScores) -> OperatingPoint:
-    """Work out the point from the session's choice of rule, and remember the one before it."""
+    """Work out the point from the session's choice of rule, name it in the URL, and remember the one before it."""
     origin = _chosen_threshold(artifact, scores)
+    write_link(st.session_state.get("rule", SAVED), origin.value or 0.0, scores.anomaly_scores)
     key = f"thresholds:{artifact.folder}"
     previous, current = st.session_state.get(key, (origin.value, origin.value))
     if origin.value != current:
@@ -89,12 +99,15 @@ def _chosen_threshold(artifact: Artifact, scores: KeptScores) -> Threshold:
     if rule == SAVED and artifact.threshold.value is not None:
         return artifact.threshold
     if rule in (SAVED, MANUAL):
-        by_hand = st.session_state.get(f"manual:{artifact.folder}", float(scores.anomaly_scores.max()))
+        by_hand = st.session_state.get(by_hand_key(artifact.folder), float(scores.anomaly_scores.max()))
         return replace(
             artifact.threshold,
             value=by_hand,
             rule=MANUAL,
             promised_fpr=None,
+            n_calibration=0,
+            rule_value=None,
+            prior=None,
             per_id=None,
             reason=None,
             provisional=False,
@@ -110,18 +123,13 @@ def _chosen_threshold(artifact: Artifact, scores: KeptScores) -> Threshold:
 
 def rule_controls(artifact: Artifact, scores: KeptScores, left: DeltaGenerator, right: DeltaGenerator) -> None:
     """Let the user choose a rule and, to its right, the rule's number or the threshold itself."""
-    encoder_rules = {"zero"} if artifact.encoder_id is None else set()
-    both = scores.curve is not None
-    rules = [
-        SAVED,
-        *(name for name in RULES if name not in encoder_rules and (both or not RULES[name].uses_test_labels)),
-    ]
+    read_link(detector=artifact.detector_name, folder=artifact.folder)
     rule = choose(
         "Where the threshold comes from",
-        rules,
+        _known_rules(artifact, scores),
         key="rule",
         place=left,
-        format_func=_rule_title,
+        format_func=lambda rule: "The detector's current threshold" if rule == SAVED else rule_title(rule),
         help="Rules from held-out normal clips can be used before any fault was ever heard. The highest of the normal "
         "scores is for where there are too few of them for a promise. Rules that look at the labels of the test clips "
         "are judged by the very clips they were chosen on: their figures are optimistic.",
@@ -134,14 +142,22 @@ def rule_controls(artifact: Artifact, scores: KeptScores, left: DeltaGenerator, 
         _prior(right)
 
 
+def _known_rules(artifact: Artifact, scores: KeptScores) -> list[str]:
+    """Return what the threshold can come from, at first the version's own, or by hand where it has none."""
+    encoder_rules = {"zero"} if artifact.encoder_id is None else set()
+    both = scores.curve is not None
+    rules = [name for name in RULES if name not in encoder_rules and (both or not RULES[name].uses_test_labels)]
+    return list(dict.fromkeys([MANUAL if artifact.threshold.value is None else SAVED, *rules]))
+
+
 def _number_of_rule(place: DeltaGenerator, rule: str) -> None:
     spec, key = RULES[rule], f"rule_value:{rule}"
     keep(key)
     start = {} if key in st.session_state else {"value": DEFAULT_COST if rule == "cost" else spec.default}
-    most = 1.0 - RULE_STEP if rule not in ("mean_std", "cost") else 1000.0
+    least, most = rule_limits(rule)
     place.number_input(
         f"{spec.rule_value}".capitalize(),
-        min_value=RULE_STEP,
+        min_value=least,
         max_value=most,
         step=RULE_STEP,
         key=key,
@@ -151,14 +167,15 @@ def _number_of_rule(place: DeltaGenerator, rule: str) -> None:
 
 
 def _prior(place: DeltaGenerator) -> None:
-    keep("prior")
-    start = {} if "prior" in st.session_state else {"value": DEFAULT_PRIOR}
+    keep(PRIOR)
+    start = {} if PRIOR in st.session_state else {"value": DEFAULT_PRIOR}
+    least, most = PRIOR_LIMITS
     place.number_input(
         "Share of anomalous clips to expect, in %",
-        min_value=0.01,
-        max_value=99.0,
+        min_value=least,
+        max_value=most,
         step=0.1,
-        key="prior",
+        key=PRIOR,
         persist_state="session",
         help="How rare faults are on your machine, not in the test set.",
         **start,
@@ -167,7 +184,7 @@ def _prior(place: DeltaGenerator) -> None:
 
 def _manual_slider(place: DeltaGenerator, artifact: Artifact, scores: KeptScores) -> None:
     low, high = float(scores.anomaly_scores.min()), float(scores.anomaly_scores.max())
-    key, stored = f"slider:{artifact.folder}", f"manual:{artifact.folder}"
+    key, stored = f"slider:{artifact.folder}", by_hand_key(artifact.folder)
     at = st.session_state.setdefault(stored, artifact.threshold.value if artifact.threshold.value is not None else high)
     st.session_state[key] = min(max(at, low), high)
 
@@ -175,12 +192,6 @@ def _manual_slider(place: DeltaGenerator, artifact: Artifact, scores: KeptScores
         st.session_state[stored] = st.session_state[key]
 
     place.slider("Threshold", low, high, step=(high - low) / 1000, format="%.4g", key=key, on_change=moved)
-
-
-def _rule_title(rule: str) -> str:
-    if rule == SAVED:
-        return "Saved with the detector"
-    return RULES[rule].title + (" · uses test labels" if RULES[rule].uses_test_labels else "")
 
 
 def roc(point: OperatingPoint, second: Artifact | None = None) -> None:
@@ -196,7 +207,7 @@ def roc(point: OperatingPoint, second: Artifact | None = None) -> None:
 
     def released(at: int) -> None:
         st.session_state["rule"] = MANUAL
-        st.session_state[f"manual:{point.artifact.folder}"] = threshold_at(curve.thresholds, int(shown[at]))
+        st.session_state[by_hand_key(point.artifact.folder)] = threshold_at(curve.thresholds, int(shown[at]))
 
     roc_control(
         false_positives=curve.false_positives[shown].tolist(),
@@ -266,7 +277,7 @@ def promise_line(point: OperatingPoint) -> None:
     if n_normal:
         limits = wilson(confusion.fp, n_normal)
         text += (
-            f" Observed false alarms: **{rate_text(confusion.fp, n_normal)}**, "
+            f" Observed false-alarm rate: **{rate_text(confusion.fp, n_normal)}**, "
             f"95 % interval {share_text(limits.low)} to {share_text(limits.high)}."
         )
     if origin.uses_test_labels:
@@ -296,8 +307,8 @@ def per_id_table(point: OperatingPoint) -> None:
         confusion = confusion_at(scores.is_anomalous[own], scores.anomaly_scores[own], point.threshold)
         rows[plain(f"id {machine_id}")] = {
             "AUC": area_text(each.auc),
-            "False alarms": rate_text(confusion.fp, confusion.fp + confusion.tn),
-            "Found": rate_text(confusion.tp, confusion.tp + confusion.fn),
+            "False-alarm rate": rate_text(confusion.fp, confusion.fp + confusion.tn),
+            "Detection rate": rate_text(confusion.tp, confusion.tp + confusion.fn),
         }
     st.markdown("**Per machine id**, all under this one threshold")
     st.table(pd.DataFrame.from_dict(rows, orient="index"))

@@ -11,7 +11,7 @@ from asd_core.audio.reading import encode_wav
 from asd_core.evaluation.operating import CELLS, cells, flips
 from asd_core.formats import score_text, times_text
 from pages.parts.threshold.operating_point import OperatingPoint
-from pages.shared.choices import keep, pick_row
+from pages.shared.choices import pick_row, switch
 from pages.shared.frame import Chosen
 from pages.shared.paging import PAGE_ROWS, page_start
 from pages.shared.plain_text import plain
@@ -28,14 +28,7 @@ def clip_lists(chosen: Chosen, point: OperatingPoint) -> None:
     titles = {FLIPPED: "Changed class by the last move", **{cell: f"{cell.capitalize()}s" for cell in CELLS}}
     titles["miss"] = "Misses"
     st.subheader("Listen")
-    keep("list", rows)
-    which = st.segmented_control(
-        "Which clips",
-        list(rows),
-        key="list",
-        required=True,
-        format_func=lambda name: f"{titles[name]} ({len(rows[name])})",
-    )
+    which = switch("Clips", list(rows), key="list", format_func=lambda name: f"{titles[name]} ({len(rows[name])})")
     if which == FLIPPED and not len(flipped):
         st.caption(
             "Move the point on the curve: the clips that change class between the old and the new threshold "
@@ -56,7 +49,7 @@ def _playlist(chosen: Chosen, rows: npt.NDArray[np.int64], point: OperatingPoint
         "Anomaly score": [score_text(clip.anomaly_score) for clip in clips],
     }
     if point.artifact.encoder_id is None:  # a ratio makes sense for a mean error, but not for a decision value around 0
-        table["Times the threshold"] = [times_text(clip.anomaly_score / point.threshold) for clip in clips]
+        table["Multiple of the threshold"] = [times_text(clip.anomaly_score / point.threshold) for clip in clips]
     picked = pick_row(
         pa.table(table),  # a DataFrame takes ten times as long to send, at each move of the threshold
         n_rows=len(clips),
@@ -65,7 +58,7 @@ def _playlist(chosen: Chosen, rows: npt.NDArray[np.int64], point: OperatingPoint
     )
     waveform = load_scored(chosen, clips[picked], point.artifact.channel)
     if waveform is None:
-        st.caption("The sound of this data set is not at hand.")
+        st.caption("The sound of this data set is not here.")
         return
     st.caption(f"Playing: {plain(clip_title(clips[picked]))}")
     st.audio(encode_wav(waveform.samples), format="audio/wav")

@@ -40,12 +40,15 @@ def views(point: OperatingPoint) -> None:
 def _scores(point: OperatingPoint) -> None:
     scores = point.scores
     normal, anomalous = (scores.anomaly_scores[scores.is_anomalous == label] for label in (False, True))
-    counts = f"{len(normal)} normal clips upwards and {len(anomalous)} anomalous clips downwards"
+    counts = f"{len(normal)} normal clips (upwards) and {len(anomalous)} anomalous clips (downwards)"
     alt = f"Histogram of the anomaly scores of {counts}, with the threshold"
     spec = score_histogram_spec(normal, anomalous, threshold=point.threshold)
     spec["datasets"] = {name: pa.Table.from_pylist(rows) for name, rows in spec["datasets"].items()}
     st.vega_lite_chart(spec=spec, width="stretch", alt=alt)
-    st.caption("Upwards: normal clips; right of the line they are false alarms. Downwards: anomalous; left, misses.")
+    st.caption(
+        "Upwards: normal clips; those right of the line are false alarms. Downwards: anomalous clips; those left of it "
+        "are misses."
+    )
 
 
 def _ids(point: OperatingPoint) -> None:
@@ -99,9 +102,9 @@ def optimism_line(point: OperatingPoint) -> None:
     )
     naive, honest = found.naive, found.honest
     st.caption(
-        f"Chosen on one half of the clips and judged on the other, {found.n_splits} times: false alarms "
-        f"{share_text(honest.fpr)} instead of {share_text(naive.fpr)}, found {share_text(honest.tpr)} instead of "
-        f"{share_text(naive.tpr)}, F1 {honest.f1:.3f} instead of {naive.f1:.3f}."
+        f"Chosen on one half of the clips and judged on the other, {found.n_splits} times: false-alarm rate "
+        f"{share_text(honest.fpr)} instead of {share_text(naive.fpr)}, detection rate {share_text(honest.tpr)} "
+        f"instead of {share_text(naive.tpr)}, F1 {honest.f1:.3f} instead of {naive.f1:.3f}."
     )
 
 

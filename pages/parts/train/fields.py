@@ -16,9 +16,10 @@ from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.detectors.on_recurrent_networks import CONDITIONINGS
 from asd_core.evaluation.thresholds import DEFAULT_RULE, n_needed
 from asd_core.features.encoders import ENCODER_IDS
-from asd_core.formats import seconds_text
+from asd_core.jobs.estimates import Estimate
 from asd_core.system.devices import CPU, has_gpu_driver, torch_devices
 from asd_core.tasks.calibrate import MIN_TRAINING_CLIPS
+from pages.shared.expected_time import span_text
 
 NOT_ASKED = ("threads",)
 """A training started from the dashboard uses one thread."""
@@ -77,7 +78,7 @@ MEANINGS = {
     ),
     "windows_per_epoch": Meaning(
         "Windows per epoch",
-        "Drawn anew in each epoch, some more than once where there are fewer; 0 takes each once. Fewer is faster.",
+        "Drawn anew in each epoch, some more than once where there are fewer; 0 takes each once. Fewer are faster.",
     ),
     "pooling": Meaning(
         "Pooling of the errors",
@@ -98,7 +99,7 @@ MEANINGS = {
     "layers": Meaning("Layers", "Recurrent layers on top of each other."),
     "stride": Meaning(
         "Stride of scoring (frames)",
-        "1 scores every window; k every k-th only. Training is the same. Measured by `python -m benchmarks.stride`: "
+        "1 scores every window; k only every k-th. Training is the same. Measured by `python -m benchmarks.stride`: "
         "1.7 times as fast at 2, 3.1 to 3.4 at 5, 4.2 to 4.7 at 10, where the AUC of the LSTM on simulated data fell "
         "from .940 to .905 and that of the GRU stayed.",
     ),
@@ -187,14 +188,22 @@ def outlook(detector: str, n_clips: int) -> str:
     )
 
 
-def effort(detector: str, preset: str, last_s: float | None) -> str:
-    """Say before training how much a preset trains; empty for a detector that is fitted at once.
+def time_sentence(expected: Estimate | None) -> str:
+    """Say before training how long it will take, and where that is known from."""
+    if expected is None:
+        return (
+            ":material/timer: How long it takes is known after its first updates of the weights: it times them, says "
+            "so, and can be stopped then."
+        )
+    span = f":material/timer: About **{span_text(expected)}**"
+    if expected.n_runs:
+        runs = "last training" if expected.n_runs == 1 else f"last {expected.n_runs} trainings"
+        return f"{span} on this machine, from the {runs} of this kind."
+    return f"{span}, from a training on another machine: the first one here makes this exact."
 
-    Parameters
-    ----------
-    last_s
-        Seconds that the last training of this kind took here; None where there was none.
-    """
+
+def effort(detector: str, preset: str) -> str:
+    """Say before training how much a preset trains; empty for a detector that is fitted at once."""
     chosen = detector_class(detector).from_preset(preset)
     if not isinstance(chosen, NetworkDetector):
         return ""
@@ -202,11 +211,7 @@ def effort(detector: str, preset: str, last_s: float | None) -> str:
         steps = f"{chosen.n_updates(chosen.windows_per_epoch):,} updates of the weights, however many clips there are"
     else:
         steps = f"{chosen.epochs} passes over all windows of the clips: time grows with their number"
-    took = "" if last_s is None else f" The last such training here took {seconds_text(round(last_s))} in all."
-    return (
-        f":material/timer: {preset}: {steps}. A training begins by timing a few updates on this machine, says how long "
-        f"all will take, and can be stopped then.{took}"
-    )
+    return f"Preset {preset}: {steps}."
 
 
 def changed_settings(detector: str, preset: str, texts: dict[str, str]) -> dict[str, Any]:

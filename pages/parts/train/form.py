@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Literal
 
 import streamlit as st
@@ -9,64 +10,84 @@ import streamlit as st
 from asd_core.cli.doctor import checks
 from asd_core.data.clips import n_channels_of
 from asd_core.data.data_set import OWN_SUFFIX, DataSet
-from asd_core.data.library import add_alias, checked_name
+from asd_core.data.library import add_alias, checked_name, find_machine
 from asd_core.data.table import EMBEDDED_NAME, KnownSet
 from asd_core.detectors import detector_class
 from asd_core.detectors.presets import unlike_paper_text
 from asd_core.errors import UsageError
 from asd_core.formats import display_name
 from asd_core.jobs import queue as jobs
+from asd_core.jobs.estimates import estimate
 from asd_core.system.places import artifacts_dir
 from asd_core.tasks.train import TrainingRequest
-from pages.parts.train.fields import ask, ask_folds, changed_settings, default_folds, detector_titles, effort, outlook
-from pages.parts.train.runs import last_took_s
+from pages.parts.train.fields import (
+    ask,
+    ask_folds,
+    changed_settings,
+    default_folds,
+    detector_titles,
+    effort,
+    outlook,
+    time_sentence,
+)
 from pages.shared.choices import choose, go, switch
-from pages.shared.data_sets import choose_machine, indexed, known_sets, set_title, tree_stamp
-from pages.shared.frame import PROJECT
+from pages.shared.data_sets import indexed, tree_stamp
+from pages.shared.frame import PROJECT, Chosen, first_screen
 from pages.shared.keys import HASHES, StampedSet
 
 PROBED = 10
 """Recordings whose headers are read to find the number of channels."""
-PRESETS = {"quick": "quick: a shorter training", "paper": "paper: the report's values"}
+PRESETS = {"quick": "Quick", "paper": "Paper: the report's values"}
 
 
-def new_training() -> None:
-    """Ask for detector, data, preset and hyper-parameters; check them; put the training in the queue."""
-    known, machine = choose_data()
-    if not known.embedded and not known.folder.is_dir():
-        st.warning("The folder of this data set is gone.", icon=":material/warning:")
-        return
+def new_training(chosen: Chosen, *, is_first: bool) -> None:
+    """Ask for detector, preset and hyper-parameters; check them; put the training in the queue.
+
+    Parameters
+    ----------
+    is_first
+        Whether the form is what the page shows first.
+    """
+    known, machine = training_data(chosen)
     data_set = indexed(known, machine)
-    if not data_set.index.select(split="train", label="normal"):
+    n_clips = len(data_set.index.select(split="train", label="normal"))
+    if not n_clips:
         st.info("This data set has no normal training clips: add some first.", icon=":material/info:")
-        go("pages/data.py", "To the data", icon=":material/folder_open:", data_view="sets", data_set=known.name)
+        go("pages/data.py", "Add recordings", icon=":material/folder_open:", data_view="sets", data_set=known.name)
         return
-    detector, preset = _choose_detector()
+    with first_screen() if is_first else nullcontext():
+        detector, preset = _choose_detector()
+        st.markdown(time_sentence(estimate(detector, preset, n_clips=n_clips)))
+        st.caption(outlook(detector, n_clips))
+        with st.form(f"train:{known.name}:{machine!a}:{detector}:{preset}", border=False):
+            sent = st.form_submit_button("Start training", icon=":material/play_arrow:", type="primary")
+            with st.expander("What is learned, and its name", icon=":material/library_music:"):
+                ids, name = _what(data_set, known, machine)
+                channel = _ask_channel(data_set, tree_stamp(data_set.index.root))
+            with st.expander("Hyper-parameters", icon=":material/tune:"):
+                texts = ask(detector, preset)
+                folds = ask_folds(detector)
+    _about(detector, preset)
     if data_set.simulated is not None:
         st.caption(":material/science: Simulated data: figures of this detector will be called simulated.")
-    st.caption(outlook(detector, len(data_set.index.select(split="train", label="normal"))))
-    with st.form(f"train:{known.name}:{machine!a}:{detector}:{preset}"):
-        ids, name = _what(data_set, known, machine)
-        channel = _ask_channel(data_set, tree_stamp(data_set.index.root))
-        with st.expander("Hyper-parameters", icon=":material/tune:"):
-            texts = ask(detector, preset)
-            folds = ask_folds(detector)
-        sent = st.form_submit_button("Start training", icon=":material/play_arrow:")
     if sent:
         _submit(known, machine, ids, name, detector, preset, texts, folds, channel)
 
 
-def choose_data() -> tuple[KnownSet, str]:
-    """Let the user pick a data set, and a machine where it has several."""
-    sets = known_sets()
-    name = choose(
-        "Data set",
-        sets,
-        key="train_set",
-        format_func=lambda name: set_title(sets[name]),
-        help="Whose normal clips are learned. The Data page adds others.",
-    )
-    return sets[name], choose_machine(sets[name], key="train_machine")
+def training_data(chosen: Chosen) -> tuple[KnownSet, str]:
+    """Return the data set and machine of the context; the page ends where its recordings are not here."""
+    found = find_machine(chosen.data_set, chosen.name or chosen.machine)
+    if found is None:
+        st.info(
+            "The recordings of this data set are not known here. Choose another data set in the sidebar, or add one:",
+            icon=":material/info:",
+        )
+        go("pages/data.py", "Add recordings", icon=":material/folder_open:")
+        st.stop()
+    if not found[0].embedded and not found[0].folder.is_dir():
+        st.warning("The folder of this data set is gone.", icon=":material/warning:")
+        st.stop()
+    return found
 
 
 def _choose_detector() -> tuple[str, str]:
@@ -84,23 +105,27 @@ def _choose_detector() -> tuple[str, str]:
         PRESETS,
         key="train_preset",
         place=right,
-        help="Where the hyper-parameters start from. quick counts updates of the weights, so that small data sets are "
-        "learned as well as large ones: minutes for a network. paper: the report's epochs, hours on its data.",
+        help="Where the hyper-parameters start from. Quick counts updates of the weights, so that small data sets are "
+        "learned as well as large ones: minutes for a network. Paper: the report's epochs, hours on its data.",
     )
-    if text := effort(detector, preset, last_took_s(detector, preset)):
-        st.caption(text)
-    if preset == "quick":
-        st.caption(f"Where quick differs from paper: {unlike_paper_text(detector_class(detector))}.")
-    with st.expander("What this detector does", icon=":material/info:"):
-        st.text(" ".join((detector_class(detector).__doc__ or "").split("Parameters\n")[0].split()))
-        if detector == "vggish_ocsvm":
-            st.caption(
-                "Nu and gamma decide how tight the boundary is. The view Nu and gamma of this page, or the command "
-                "`python -m asd_core sweep`, tries a grid of both."
-            )
     if preset == "paper" and detector.startswith("vggish"):
         _vggish_note()
     return detector, preset
+
+
+def _about(detector: str, preset: str) -> None:
+    """Tell, for those who ask, what the detector does, how much the preset trains, and how the presets differ."""
+    with st.expander("What this detector does, and what the preset sets", icon=":material/info:"):
+        st.text(" ".join((detector_class(detector).__doc__ or "").split("Parameters\n")[0].split()))
+        if text := effort(detector, preset):
+            st.caption(text)
+        if preset == "quick":
+            st.caption(f"Where quick differs from paper: {unlike_paper_text(detector_class(detector))}.")
+        if detector == "vggish_ocsvm":
+            st.caption(
+                "Nu and gamma decide how tight the boundary is. The view 'Tune the SVM' of this page, or the command "
+                "`python -m asd_core sweep`, tries a grid of both."
+            )
 
 
 def _vggish_note() -> None:
@@ -125,21 +150,21 @@ def _what(data_set: DataSet, known: KnownSet, machine: str) -> tuple[list[str], 
     )
     if known.name == EMBEDDED_NAME:
         right.text_input(
-            "Filed under",
+            "Save as",
             EMBEDDED_NAME + OWN_SUFFIX,
             disabled=True,
             key="train_name_embedded",
-            help="The detectors that come with the project stay as they are; yours stand beside them.",
+            help="The detectors that come with the project stay as they are; yours are kept beside them.",
         )
         return ids, ""
     if known.embedded:
         return ids, ""
     name = right.text_input(
-        "Filed under (optional)",
+        "Save as (optional)",
         key=f"train_name:{known.name}",
         placeholder=known.name,
         max_chars=60,
-        help="Name of the data set in the side bar's list. Empty: the data set's own.",
+        help="Name of the data set in the sidebar's list. Empty: the data set's own.",
     )
     return ids, name.strip()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +22,12 @@ from asd_core.jobs.table import Job
 from asd_core.reports.plots import learning_curves
 from asd_core.tasks.train import TrainingRequest
 from pages.parts.train.fields import detector_titles
+from pages.parts.train.result import made_by, result_card, switch_to_trained
 from pages.shared.background import cleared_jobs
-from pages.shared.frame import fragment
+from pages.shared.frame import first_screen, fragment
 
 POLL_S = 1.0
+HELD_OUT = "held-out"
 ENDINGS = {
     "done": (":green[:material/check_circle:]", "Training finished"),
     "failed": (":red[:material/error:]", "Training failed"),
@@ -35,18 +38,30 @@ FEW_EPOCHS, LONG_EPOCHS = 20, 200
 """Up to the first number each epoch has a tick; up to the second the axis shows the epochs to come as well."""
 
 
-def live_panel() -> None:
-    """Show active trainings with their latest state, and those that have ended since this session saw them run."""
+def live_panel() -> bool:
+    """Show active trainings with their latest state, and those that have ended since this session saw them run.
+
+    Returns
+    -------
+    bool
+        Whether one that has ended is shown, so that the page's form is not the first thing on it.
+    """
     first = _trainings()
     before = {job.name: job.state for job in first}
     seen = st.session_state.setdefault("seen_jobs", set())
     seen |= set(before)
+    ended = []
     for name in sorted(seen - set(before), reverse=True):
         with contextlib.suppress(UsageError):  # its record has been deleted
-            _ended(job_table.read_job(job_table.runs_dir() / name))
+            ended.append(job_table.read_job(job_table.runs_dir() / name))
+    for place, job in enumerate(ended):
+        _follow(job)
+        with nullcontext() if place else first_screen():
+            _ended(job)
     if before:
         looks = [first]
         fragment(lambda: _panel(before, looks.pop() if looks else _trainings()), run_every=POLL_S)()
+    return bool(ended)
 
 
 def _trainings() -> list[Job]:
@@ -72,17 +87,22 @@ def _detector_of(request: TrainingRequest) -> Detector:
     return detector_class(request.detector).from_preset(request.preset, **(request.settings or {}))
 
 
+def losses_of(events: Sequence[Progress]) -> dict[str, list[float]]:
+    """Return the losses of each epoch by name, as far as the detector has them."""
+    losses = {"training": [event.loss for event in events], HELD_OUT: [event.heldout_loss for event in events]}
+    return {
+        name: [float("nan") if value is None else value for value in values]
+        for name, values in losses.items()
+        if any(value is not None for value in values)
+    }
+
+
 def loss_figure(job: Job, events: Sequence[Progress]) -> None:
     """Draw training and held-out loss over the epochs of the detector's own fit; nothing for one without a loss."""
     if job.request is not None:
         own = epochs_per_fit(job.request)
         events = [replace(event, epochs=min(own, event.epochs)) for event in events if event.epoch <= own]
-    losses = {"training": [event.loss for event in events], "validation": [event.heldout_loss for event in events]}
-    known = {
-        name: [float("nan") if value is None else value for value in values]
-        for name, values in losses.items()
-        if any(value is not None for value in values)
-    }
+    known = losses_of(events)
     if not known or job.request is None:
         return
     scaled = getattr(_detector_of(job.request), "scales_frames", True)
@@ -94,7 +114,6 @@ def loss_figure(job: Job, events: Sequence[Progress]) -> None:
         unit="mean squared error" if scaled else "mean squared error, dB²",
         n_epochs=last.epochs if last.epochs <= LONG_EPOCHS else len(events),
     )
-    figure.update_yaxes(dtick="D2", tickformat=".2~g")
     if len(events) > FEW_EPOCHS:
         figure.update_traces(mode="lines")
     if last.epochs <= LONG_EPOCHS:
@@ -102,7 +121,7 @@ def loss_figure(job: Job, events: Sequence[Progress]) -> None:
     alt = f"Loss over {len(events)} of {last.epochs} epochs; the last training loss is {last.loss or 0:.4g}"
     st.plotly_chart(figure, key=f"loss:{job.name}", width="stretch", alt=alt)
     mark = f" :material/science: {TRAINED_ON_SIMULATED.capitalize()}." if is_simulated(job.request.data) else ""
-    held = " Validation: held-out normal clips." if "validation" in known else ""
+    held = " Held-out: normal clips that it does not learn from." if HELD_OUT in known else ""
     st.caption(f"Training: clips it learns from.{held} Lower is better.{mark}")
     if text := against_mean_spectrum(last):
         st.caption(text)
@@ -137,7 +156,7 @@ def _panel(before: dict[str, str], trainings: Sequence[Job]) -> None:
     for job in waiting:
         left, right = st.columns([4, 1], vertical_alignment="center")
         left.text(job_title(job))
-        if right.button("Take out", key=f"unqueue:{job.name}", width="stretch"):
+        if right.button("Remove from queue", key=f"unqueue:{job.name}", width="stretch"):
             jobs.cancel(job)
             st.rerun()
 
@@ -204,15 +223,31 @@ def _place(last: Progress, per_fit: int) -> str:
     return f"Fit {fit} of {n_fits} ({what}){epoch}"
 
 
+def _follow(job: Job) -> None:
+    """Once a training has ended well, go over to its data set with its detector active, one time per session."""
+    followed = st.session_state.setdefault("followed_jobs", set())
+    if job.name in followed or (artifact := made_by(job)) is None:
+        return
+    followed.add(job.name)
+    switch_to_trained(artifact)
+    st.rerun()
+
+
 def _ended(job: Job) -> None:
-    """Say how a training ended, until the message is closed."""
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        icon, words = ENDINGS.get(job.state, (":material/info:", "Training ended"))
-        st.markdown(f"{icon} **{words}**", width="content")
-        st.text(job_title(job), width="stretch")
-        look = {"train_view": "runs", "run": job.name}
-        st.button("See the result", key=f"see:{job.name}", on_click=_put_away, args=(job.name, look))
-        st.button("Close", key=f"close:{job.name}", icon=":material/close:", on_click=_put_away, args=(job.name, {}))
+    """Say how a training ended and show what it made, until the message is closed."""
+    artifact = made_by(job)
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            icon, words = ENDINGS.get(job.state, (":material/info:", "Training ended"))
+            st.markdown(f"{icon} **{words}**", width="content")
+            st.text("" if artifact else job_title(job), width="stretch")
+            look = {"train_view": "runs", "run": job.name}
+            st.button("Details", key=f"see:{job.name}", on_click=_put_away, args=(job.name, look))
+            st.button(
+                "Close", key=f"close:{job.name}", icon=":material/close:", on_click=_put_away, args=(job.name, {})
+            )
+        if artifact is not None:
+            result_card(artifact, key=f"ended:{job.name}")
 
 
 def _put_away(name: str, state: dict[str, str]) -> None:

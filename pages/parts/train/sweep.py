@@ -14,14 +14,15 @@ from asd_core.errors import FileError
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.chores import Sweep, sweep_path
 from asd_core.system.files import parse_json, read_small_text
-from pages.parts.train.form import choose_data
+from pages.parts.train.form import training_data
 from pages.shared.background import chore_panel
 from pages.shared.choices import choose
 from pages.shared.data_sets import indexed
+from pages.shared.frame import Chosen
 
 MAX_REPORT_BYTES = 16 * 2**20
 FIGURES = {
-    "heldout_fpr": "False alarms among held-out normal clips",
+    "heldout_fpr": "False-alarm rate on held-out normal clips",
     "heldout_outside": "Held-out normal clips outside the boundary",
     "support_share": "Training blocks that became support vectors",
     "auc_mean": "AUC, mean over ids (looks at test labels)",
@@ -34,18 +35,18 @@ NOTES = {
 }
 
 
-def sweep_view() -> None:
+def sweep_view(chosen: Chosen) -> None:
     """Let the user start a sweep, and show the last one of the chosen data set."""
     st.caption(
         "Log-mel statistics + one-class SVM for each pair of nu (how many training clips may lie outside) and gamma "
-        "(how closely the boundary follows them). Nothing is chosen from it."
+        "(how closely the boundary follows them). For insight only: it changes no detector."
     )
     is_busy = chore_panel(("sweep",))
-    known, machine = choose_data()
+    known, machine = training_data(chosen)
     path = sweep_path(known.name, machine)
     report = _read(path)
     if is_busy:
-        st.caption("Something is being made or tried: the next sweep can start when that has ended.")
+        st.caption("A data set is being made or a grid tried: the next one can start when that has ended.")
     elif st.button("Try the grid again" if report else "Try the grid", key="start_sweep", icon=":material/grid_on:"):
         indexed(known, machine)
         jobs.start(Sweep(known.name, machine=machine))
@@ -67,8 +68,7 @@ def _show(report: Mapping[str, Any]) -> None:
         "Show",
         FIGURES,
         key="sweep_figure",
-        in_url=False,
-        help="What the colour and the number in each cell stand for.",
+        help="What the colour and the number in each cell are.",
     )
     st.altair_chart(_heat_map(report, figure), width="stretch", alt=f"{FIGURES[figure]} for each nu and gamma")
     st.caption(NOTES[figure])

@@ -1,4 +1,4 @@
-"""Versions of a trained detector: which one is current, taking it elsewhere, and going back to an earlier one."""
+"""Versions of a trained detector: which one is active, taking it elsewhere, and going back to an earlier one."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ from pages.shared.cards import promise_text
 from pages.shared.choices import choose
 from pages.shared.frame import Chosen, no_detectors
 from pages.shared.plain_text import plain
+from pages.shared.rules import LABEL_MARK
 
 
 def versions(chosen: Chosen) -> None:
     """List the versions of one of the chosen data set's detectors."""
     if not chosen.detectors:
         no_detectors()
-    st.caption("Detectors of the data set that is chosen in the side bar.")
+    st.caption(
+        "Every training and every saved threshold makes a version; none is ever changed. All pages use the active one."
+    )
     name = choose(
         "Detector",
         chosen.detectors,
         key="version_detector",
-        in_url=False,
         format_func=detector_titles().get,
-        help="Every training and every saved threshold makes a version; none is ever changed.",
+        help="Those of the data set that the sidebar names.",
     )
     folder = chosen.detectors[name]
     current = current_version(folder)
@@ -53,7 +55,7 @@ def _table(folder: Path, current: str | None) -> None:
         rows.append(
             {
                 "Version": version.name,
-                "Counts": "yes" if version.name == current else "",
+                "State": "active" if version.name == current else "",
                 "Made (UTC)": MISSING if manifest is None else manifest.created_at[:16].replace("T", " "),
                 "Preset": MISSING if manifest is None else manifest.preset,
                 "Threshold": MISSING if artifact is None else score_text(artifact.threshold.value),
@@ -76,8 +78,8 @@ def _trained_on(artifact: Artifact) -> str:
 
 def _rule(threshold: Threshold) -> str:
     """Name a threshold's rule, and mark one that looks at test labels."""
-    mark = " · uses test labels" if threshold.uses_test_labels else ""
-    return RULES[threshold.rule].title.split(":")[0] + mark
+    title = RULES[threshold.rule].title.split(":")[0]
+    return f"{LABEL_MARK}{title}" if threshold.uses_test_labels else title
 
 
 def _opened(version: Path) -> tuple[Artifact | None, str]:
@@ -112,12 +114,10 @@ def _export(version: Path) -> None:
 def _choose(folder: Path, current: str | None) -> None:
     others = [version.name for version in reversed(list_versions(folder)) if version.name != current]
     if not others:
-        st.caption("There is one version only. Train again, or save another threshold, for more.")
+        st.caption("There is only one version. Another training, or another saved threshold, makes the next.")
         return
-    version = st.selectbox(
-        "An earlier version", others, key=f"earlier:{folder}", help="Every page then shows this one."
-    )
-    if st.button("Let this version count", key="make_current", icon=":material/history:"):
+    version = st.selectbox("Another version", others, key=f"earlier:{folder}", help="All pages then use this one.")
+    if st.button("Make active", key="make_current", icon=":material/history:"):
         make_current(folder, version)
-        st.toast(f"{version} counts now.")
+        st.toast(f"{version} is active now.")
         st.rerun()

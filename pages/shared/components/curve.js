@@ -67,6 +67,10 @@ export function isOvertaken(sent, index, nowMs) {
   return late.includes(index) && late.at(-1) !== index;
 }
 
+// How strongly a cell of the confusion matrix is coloured, in percent: more with its share of the class, and never so
+// little that right and wrong could not be told apart, nor so much that its text could not be read.
+export const tintOf = (k, of) => (k === 0 ? 0 : Math.round(12 + (30 * k) / of));
+
 // Path of a line through rates from 0 to 1 in a box of 1000 by 1000, whose y points down.
 export function linePath(xs, ys) {
   const spot = (x, y) => `${(1000 * x).toFixed(1)} ${(1000 - 1000 * y).toFixed(1)}`;

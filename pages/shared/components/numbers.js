@@ -2,8 +2,9 @@
 
 const withMinus = (text) => text.replaceAll("-", "\u2212");
 
-// Four significant digits, as thresholds and scores are written everywhere.
+// Four significant digits, as thresholds and scores are written everywhere; rounding noise is 0.
 export function fourDigits(x) {
+  if (Math.abs(x) < 1e-9) return "0";
   const plain = x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e4);
   return withMinus(plain ? x.toPrecision(4) : x.toExponential(3));
 }
@@ -15,6 +16,12 @@ export function short(x) {
 }
 
 export const dbfs = (amplitude) => `${withMinus((20 * Math.log10(amplitude)).toFixed(1))} dBFS`;
+
+// How much louder a sound is played: "raised by 24 dB".
+export function raisedText(gain) {
+  const db = Math.round(20 * Math.log10(gain));
+  return db < 0 ? `lowered by ${-db} dB` : `raised by ${db} dB`;
+}
 
 export const whole = (n) => n.toLocaleString("en");
 export const percent = (k, n) => (n ? `${((100 * k) / n).toFixed(1)} %` : "\u2013");

@@ -10,6 +10,7 @@ import {
   placeAt,
   stepOf,
   thresholdText,
+  tintOf,
 } from "./curve.js";
 import { find, make } from "./elements.js";
 import { percent, rate, ratio, whole } from "./numbers.js";
@@ -27,7 +28,7 @@ function tickLabels(side) {
 
 function drawFrame(root, { data }) {
   const box = find(root, ".roc");
-  for (const name of ["curve", "normal", "anomalous"]) box.style.setProperty(`--${name}`, data.colours[name]);
+  for (const name of ["curve", "normal", "anomalous", "right", "wrong"]) box.style.setProperty(`--${name}`, data.colours[name]);
   find(root, "[data-out=title]").textContent = data.title;
   find(root, ".xticks").replaceChildren(...tickLabels("left"));
   find(root, ".yticks").replaceChildren(...tickLabels("bottom"));
@@ -73,12 +74,12 @@ function drawMarkers(root, { data }, choose) {
 }
 
 function drawMatrix(root, { data }, counts) {
-  const words = { tn: "correct", fp: "false alarms", fn: "missed", tp: "correct" };
+  const words = { tn: "right", fp: "false alarms", fn: "missed", tp: "right" };
   for (const name of ["tn", "fp", "fn", "tp"]) {
     const [k, of] = [counts[name], name === "tn" || name === "fp" ? data.normal : data.anomalous];
     const cell = find(root, `[data-cell=${name}]`);
     cell.replaceChildren(make("strong", whole(k)), make("small", `${percent(k, of)} ${words[name]}`));
-    cell.style.background = `color-mix(in srgb, #0072B2 ${Math.round(6 + (40 * k) / of)}%, transparent)`;
+    cell.style.setProperty("--tint", `${tintOf(k, of)}%`);
   }
 }
 
@@ -93,8 +94,8 @@ function drawClass(out, name, right, judged, truly) {
 function drawFigures(root, { data }, { fp, tp, tn, fn }, threshold) {
   const out = (name) => find(root, `[data-out=${name}]`);
   out("threshold").textContent = threshold;
-  out("fpr").textContent = rate(fp, data.normal);
-  out("tpr").textContent = rate(tp, data.anomalous);
+  out("false-alarm-rate").textContent = rate(fp, data.normal);
+  out("detection-rate").textContent = rate(tp, data.anomalous);
   out("accuracy").textContent = rate(tn + tp, data.normal + data.anomalous);
   drawClass(out, "normal", tn, tn + fn, data.normal);
   drawClass(out, "anomalous", tp, tp + fp, data.anomalous);
@@ -115,7 +116,7 @@ function draw(root, memory) {
   handle.ariaLabel = `Operating point: ${data.title}`;
   handle.ariaValueMax = `${data.fp.length - 1}`;
   handle.ariaValueNow = `${index}`;
-  const rates = `false alarms ${rate(counts.fp, data.normal)}, anomalies found ${rate(counts.tp, data.anomalous)}`;
+  const rates = `false-alarm rate ${rate(counts.fp, data.normal)}, detection rate ${rate(counts.tp, data.anomalous)}`;
   handle.ariaValueText = `threshold ${threshold}, ${rates}`;
 }
 

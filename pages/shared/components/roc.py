@@ -104,7 +104,13 @@ def roc_control(
         "index": int(index),
         "exact": exact_threshold,
         "title": title,
-        "colours": {"curve": colour, "normal": NORMAL_COLOUR, "anomalous": ANOMALOUS_COLOUR},
+        "colours": {
+            "curve": colour,
+            "normal": NORMAL_COLOUR,
+            "anomalous": ANOMALOUS_COLOUR,
+            "right": NORMAL_COLOUR,
+            "wrong": ANOMALOUS_COLOUR,
+        },
         "markers": [_marker_message(marker) for marker in markers],
         "other": None if comparison is None else _comparison_message(comparison),
     }

@@ -1,0 +1,258 @@
+// A normal clip, then an anomalous one, on one playhead; what a detector hears lights up as the playhead passes. Python
+// hears of nothing.
+
+import { find, make, shape } from "./elements.js";
+import { clipAt, clipsHeard, hiddenShare, lineAt, litUpTo } from "./moments.js";
+import { fourDigits } from "./numbers.js";
+import { givesWay, soundsAlone } from "./one_sound.js";
+import {
+  extent,
+  heightScale,
+  secondsByKey,
+  seekable,
+  shareAlong,
+  spacedTicks,
+  tickSeconds,
+  tracePath,
+  traceTicks,
+} from "./timeline.js";
+
+const PLAY = "M8 5v14l11-7z";
+const PAUSE = "M6 5h4v14H6zM14 5h4v14h-4z";
+const SPECTROGRAM_PX = 128;
+const MAP_PX = 112;
+const SCORE_PX = 78;
+
+const inPercent = (share) => `${100 * share}%`;
+
+function heightTick([at, text]) {
+  const tick = make("span", text);
+  const [shift, mark] = at < 0.08 ? [0, "calc(100% - 1px)"] : at > 0.92 ? [100, "0"] : [50, "50%"];
+  Object.assign(tick.style, { bottom: inPercent(at), transform: `translateY(${shift}%)` });
+  tick.style.setProperty("--mark", mark);
+  return tick;
+}
+
+function colourScale({ stops, low, high }) {
+  const bar = make("u");
+  bar.style.background = `linear-gradient(to right, ${stops.join()})`;
+  const element = make("span", "", { className: "scale" });
+  element.append(make("span", low), bar, make("span", high));
+  return element;
+}
+
+function panelOf({ label, ticks, height, scale }) {
+  const head = make("div", "", { className: "head-row" });
+  head.append(make("span", label));
+  if (scale) head.append(colourScale(scale));
+  const [body, gutter, view] = ["body", "gutter", "view"].map((name) => make("div", "", { className: name }));
+  gutter.append(...spacedTicks(ticks, height).map(heightTick));
+  view.style.height = `${height}px`;
+  body.append(gutter, view);
+  const element = make("div", "", { className: "panel" });
+  element.append(head, body);
+  return { element, view };
+}
+
+// Seconds of a clip on the axis of all clips.
+const spanOf = (data, i, times) => times.map((seconds) => seconds + (i ? data.ends[i - 1] : 0));
+
+function picture(data, { png, alt, span }, className) {
+  const img = make("img", "", { alt, className, draggable: false, src: `data:image/png;base64,${png}` });
+  const width = inPercent((span[1] - span[0]) / data.duration);
+  Object.assign(img.style, { left: inPercent(span[0] / data.duration), width, imageRendering: "auto" });
+  return img;
+}
+
+function spectrograms(data) {
+  const panel = panelOf({ ...data.sound_panel, height: SPECTROGRAM_PX });
+  panel.view.append(
+    ...data.clips.map((clip, i) =>
+      picture(data, { png: clip.png, alt: clip.alt, span: spanOf(data, i, [0, clip.duration]) }),
+    ),
+  );
+  return panel;
+}
+
+// Each map twice: faint, and bright as far as it is lit up.
+function maps(data, memory) {
+  const panel = panelOf({ ...data.map_panel, height: MAP_PX });
+  panel.element.classList.add("map");
+  data.clips.forEach((clip, i) => {
+    const span = spanOf(data, i, clip.map_span);
+    const bright = picture(data, { png: clip.map, alt: clip.map_alt, span }, "bright");
+    panel.view.append(picture(data, { png: clip.map, alt: "", span }, "dim"), bright);
+    memory.lit.push((lit) => {
+      bright.style.clipPath = `inset(0 ${inPercent(hiddenShare(span, lit))} 0 0)`;
+    });
+  });
+  return panel;
+}
+
+function scores(data, memory) {
+  const all = data.clips.flatMap((clip) => clip.values);
+  const share = heightScale(extent([0, ...all], data.threshold));
+  const ticks = traceTicks(extent([0, ...all], null), share);
+  const panel = panelOf({ label: data.score_label, ticks, height: SCORE_PX });
+  const box = { viewBox: `0 0 ${data.duration} 1`, preserveAspectRatio: "none" };
+  const y = 1 - share(data.threshold);
+  const limit = shape("svg", { ...box, "aria-hidden": "true" });
+  limit.append(shape("path", { class: "limit", d: `M0 ${y}H${data.duration}` }));
+  const curve = shape("svg", { ...box, role: "img", "aria-label": data.score_alt });
+  data.clips.forEach((clip, i) => {
+    const times = spanOf(data, i, clip.times);
+    const path = shape("path", { class: "line", d: tracePath(times, clip.values, share) });
+    path.style.stroke = data.colour;
+    curve.append(path);
+  });
+  const text = make("span", `threshold ${fourDigits(data.threshold)}`, { className: "limit-text" });
+  text.style.top = inPercent(y);
+  const needle = make("div", "", { className: "needle" });
+  panel.view.append(limit, curve, text, needle);
+  memory.lit.push((lit) => {
+    curve.style.clipPath = `inset(0 ${inPercent(hiddenShare([0, data.duration], lit))} 0 0)`;
+  });
+  memory.follow = (now, isIdle) => {
+    const i = clipAt(data.ends, now);
+    const value = lineAt(data.clips[i].times, data.clips[i].values, now - (i ? data.ends[i - 1] : 0));
+    const colour = value !== null && value >= data.threshold ? data.colours.anomalous : data.colours.normal;
+    const shown = { display: value === null || isIdle ? "none" : "block", background: colour };
+    Object.assign(needle.style, shown, { left: inPercent(now / data.duration) });
+    if (value !== null) needle.style.top = inPercent(1 - share(value));
+  };
+  return panel;
+}
+
+function marked(text, colour) {
+  const element = make("span");
+  const mark = make("i");
+  mark.style.background = colour;
+  element.append(mark, document.createTextNode(text));
+  return element;
+}
+
+function drawAxis(root, duration) {
+  const ticks = tickSeconds(duration).map((seconds, i) => {
+    const tick = make("span", `${Number(seconds.toFixed(2))}`, { className: i % 2 ? "odd" : "" });
+    tick.style.left = inPercent(seconds / duration);
+    return tick;
+  });
+  find(root, ".ticks").replaceChildren(...ticks);
+}
+
+function drawPanels(root, memory, data) {
+  memory.lit = [];
+  const panels = [spectrograms(data), maps(data, memory), scores(data, memory)];
+  for (const panel of panels) {
+    const border = make("div", "", { className: "border" });
+    border.style.left = inPercent(data.ends[0] / data.duration);
+    panel.view.append(border);
+  }
+  find(root, ".panels").replaceChildren(...panels.map((panel) => panel.element));
+  find(root, ".titles").replaceChildren(...data.clips.map((clip) => marked(clip.title, clip.colour)));
+  find(root, ".verdicts").replaceChildren(...data.clips.map((clip) => marked(clip.verdict, clip.verdict_colour)));
+}
+
+function loadSound(root, memory, data) {
+  const bytes = Uint8Array.from(atob(data.flac), (c) => c.charCodeAt(0));
+  if (memory.url) URL.revokeObjectURL(memory.url);
+  Object.assign(memory, { sound: data.sound, lit_s: 0, url: URL.createObjectURL(new Blob([bytes], { type: "audio/flac" })) });
+  find(root, "audio").src = memory.url;
+}
+
+const wantsNoMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+// Everything that follows the playhead; called for each frame of the screen while the sound plays.
+function draw(root, memory) {
+  const [audio, lane, { duration, ends }] = [find(root, "audio"), find(root, ".lane"), memory.data];
+  const now = Math.min(audio.currentTime, duration);
+  memory.lit_s = litUpTo(memory.lit_s, now, duration, wantsNoMotion());
+  for (const light of memory.lit) light(memory.lit_s);
+  memory.follow(now, audio.paused && now === 0);
+  const heard = clipsHeard(ends, memory.lit_s);
+  find(root, ".verdicts").childNodes.forEach((verdict, i) => {
+    verdict.classList.toggle("shown", i < heard);
+  });
+  find(root, ".hero").classList.toggle("told", heard === ends.length);
+  find(root, ".head").style.left = inPercent(now / duration);
+  find(root, ".time").textContent = `${now.toFixed(1)} / ${duration.toFixed(1)} s`;
+  find(root, ".play path").setAttribute("d", audio.paused ? PLAY : PAUSE);
+  find(root, ".play").ariaLabel = audio.paused ? "Play both clips" : "Pause";
+  lane.ariaValueNow = now.toFixed(2);
+  lane.ariaValueText = `${now.toFixed(1)} s of ${duration.toFixed(1)} s`;
+}
+
+function bindSound(root, memory) {
+  const audio = find(root, "audio");
+  const tick = () => {
+    draw(root, memory);
+    if (!audio.paused) memory.frame = requestAnimationFrame(tick);
+  };
+  audio.onplay = () => {
+    soundsAlone(audio);
+    cancelAnimationFrame(memory.frame);
+    tick();
+  };
+  audio.onpause = audio.onended = audio.onseeked = audio.onloadedmetadata = () => draw(root, memory);
+  memory.stopListening?.();
+  memory.stopListening = givesWay(
+    (other) => other === audio,
+    () => audio.pause(),
+  );
+}
+
+async function start(root, memory, audio) {
+  if (audio.ended || audio.currentTime === 0) memory.lit_s = 0; // heard anew, it lights up anew
+  try {
+    await audio.play();
+  } catch (error) {
+    if (error.name === "AbortError") return; // a pause right after is no fault
+    find(root, ".time").textContent = "This sound cannot be played";
+  }
+}
+
+function bindControls(root, memory) {
+  const [audio, lane] = [find(root, "audio"), find(root, ".lane")];
+  const seek = (seconds) => {
+    audio.currentTime = seekable(seconds, memory.data.duration);
+    draw(root, memory);
+  };
+  const toggle = () => {
+    if (audio.paused) start(root, memory, audio);
+    else audio.pause();
+  };
+  find(root, ".play").onclick = toggle;
+  lane.onclick = (event) => seek(shareAlong(lane.getBoundingClientRect(), event.clientX) * memory.data.duration);
+  lane.onkeydown = (event) => {
+    const to = secondsByKey(event.key, audio.currentTime, memory.data.duration);
+    if (event.altKey || event.ctrlKey || event.metaKey || (to === undefined && event.key !== " ")) return;
+    event.preventDefault();
+    if (to !== undefined) seek(to);
+    else if (!event.repeat) toggle();
+  };
+}
+
+function release(root, memory) {
+  const audio = find(root, "audio");
+  memory.stopListening?.();
+  audio.onpause = null;
+  audio.pause();
+  cancelAnimationFrame(memory.frame);
+  URL.revokeObjectURL(memory.url);
+}
+
+// Called again at each change of data or theme: handlers are assigned, not added, and memory lives on the element.
+export default function ({ data, parentElement: root }) {
+  const box = find(root, ".hero");
+  box.memory ??= { lit_s: 0, lit: [] };
+  const memory = box.memory;
+  memory.data = data;
+  find(root, ".lane").ariaValueMax = `${data.duration}`;
+  drawPanels(root, memory, data);
+  drawAxis(root, data.duration);
+  bindSound(root, memory);
+  bindControls(root, memory);
+  if (memory.sound !== data.sound) loadSound(root, memory, data);
+  draw(root, memory);
+  return () => release(root, memory);
+}
