@@ -103,8 +103,8 @@ def _result(clips: Sequence[ScoredClip], guesses: Sequence[bool], artifacts: Map
         st.metric("Your detection rate", rate_text(hits, n_bad))
         st.metric("Your false-alarm rate", rate_text(alarms, n_good))
         st.caption(
-            "The marks are operating points: yours, a cross, from six clips, the detectors' from all test clips at their "
-            "thresholds. From six clips it is a coarse one: a single other guess moves it far."
+            "The marks are operating points: yours, a cross, from six clips, the detectors' from all test clips at "
+            "their thresholds. From six clips it is a coarse one: a single other guess moves it far."
         )
     table = pd.DataFrame(
         {
