@@ -322,7 +322,7 @@ def test_selected_rows_beyond_a_table_that_became_shorter_are_left_out():
 
 def test_selected_clips_are_relabelled_and_removed_and_older_detectors_are_said(page, home, monkeypatch):
     train(TrainingRequest("vggish_mahalanobis", home / "uploads" / "pump", out=places.artifacts_dir(PROJECT)))
-    monkeypatch.setattr("pages.parts.data.tidy.selected", lambda rows, places: list(rows[:2]))
+    monkeypatch.setattr("pages.parts.data.tidy.selected", lambda rows, _places: list(rows[:2]))
     app = page("tidy")
     assert not app.exception
     assert list(app.dataframe[0].value["Label"]) == [*["normal"] * 5, "anomalous (bearing)"]

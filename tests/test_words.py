@@ -35,7 +35,7 @@ BANNED = {
     r"\bside bar\b": "'sidebar'",
     r"\bof many \w+ every k-th|\bk every k-th": "'only every k-th'",
     r"[Ff]alse-positive rate(?! \(FPR\))|[Tt]rue-positive rate(?! \(TPR\))": "'false-alarm rate', 'detection rate'",
-    r"\b(numbers?|scores?|marks?|rows?|columns?|values?) a (clip|value|step|row|column|second|id|class)\b": "'per'",
+    r"\b(numbers?|scores?|rows?|columns?|values?) a (clip|value|step|row|column|second|id|class)\b": "'per'",
     r"\bevery method\b|\bthe methods\b|\btwo methods\b|another method\b|\bNo method\b": "'detector'",
     r"\bstands? (there|here|beside|below|above)\b": "'is', 'lies'",
 }

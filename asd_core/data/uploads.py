@@ -148,7 +148,7 @@ class Quota:
     def left(self) -> str:
         """What is left of it, in words."""
         n_files, n_bytes = max(0, self.limits.files - self.files), max(0, self.limits.bytes - self.bytes)
-        return f"{n_files} files and {n_bytes / 2**20:.0f} MB"
+        return f"{n_files} files and {_mb(n_bytes)}"
 
     def with_uploads(self, uploads: Sequence[Upload], stored: Collection[str] = ()) -> Quota:
         """Add files before any of them is decoded; those that came before, or are stored already, cost nothing.
@@ -183,9 +183,13 @@ class Quota:
         return (
             "send fewer files, reload the page for a new session, choose 'Use a server folder' on the Data page, or "
             "work from the shell (python -m asd_core train, score): a session may "
-            f"{self.limits.verb} {self.limits.files} files and {self.limits.bytes >> 20} MB, {self.left} are left, and "
-            f"these are {n_files} files and {n_bytes / 2**20:.0f} MB"
+            f"{self.limits.verb} {self.limits.files} files and {_mb(self.limits.bytes)}, {self.left} are left, and "
+            f"these are {n_files} files and {_mb(n_bytes)}"
         )
+
+
+def _mb(n_bytes: int) -> str:
+    return f"{n_bytes / 2**20:.0f} MB" if n_bytes < 2**30 else f"{n_bytes / 2**30:.3g} GB"
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,8 @@ def simulated_note(shown: Iterable[Artifact]) -> None:
     """Say that figures and clips are simulated where any of these detectors learned from simulated clips."""
     if any(artifact.simulated for artifact in shown):
         st.caption(
-            ":material/science: Simulated data: every clip and figure on this page comes from generated sound. Neither "
-            "the figures nor the order of the detectors carries over to a real machine."
+            ":material/science: Simulated data: generated sound throughout; neither figures nor the detectors' order "
+            "carry over to a real machine."
         )
 
 
