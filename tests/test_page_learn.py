@@ -208,8 +208,8 @@ def test_the_quiz_gives_the_listeners_own_point(learn):
     page.button[0].click().run()
     assert not page.exception
     values = {metric.label: metric.value for metric in page.metric}
-    assert values["Faults you found"].startswith("100.0 %")
-    assert values["False alarms you raised"].startswith("100.0 %")
+    assert values["Your detection rate"].startswith("100.0 %")
+    assert values["Your false-alarm rate"].startswith("100.0 %")
     assert len(page.dataframe[0].value) == 6
 
 
