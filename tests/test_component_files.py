@@ -48,7 +48,16 @@ def test_the_browser_gets_one_module_that_imports_nothing(script):
     [
         (
             "player.js",
-            ["band.js", "elements.js", "timeline.js", "regions.js", "panels.js", "one_sound.js", "player.js"],
+            [
+                "band.js",
+                "elements.js",
+                "loop.js",
+                "one_sound.js",
+                "timeline.js",
+                "regions.js",
+                "panels.js",
+                "player.js",
+            ],
         ),
         (
             "hero.js",

@@ -72,6 +72,7 @@ def test_the_overview_says_in_words_how_many_faults_each_active_detector_finds(a
     assert "VGGish" not in text_of(page)
     assert "Simulated data" in text_of(page)
     assert not page.metric
+    assert len(page.get("page_link")) == 9  # three doors, six more pages
 
 
 def test_the_overviews_figures_are_one_click_away(app):

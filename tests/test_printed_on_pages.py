@@ -538,6 +538,6 @@ def test_the_quiz_tells_faults_found_and_false_alarms_apart():
     given = clips({"normal": [0.1] * 4, "anomalous": [0.9] * 2})
     guesses = [True, True, True, False, True, False]
     app = drawn(lambda: learn_quiz._result(given, guesses, {}))
-    shown = {("found" in label): figures(value) for label, value in metrics_of(app).items()}
+    shown = {("detection" in label): figures(value) for label, value in metrics_of(app).items()}
     assert shown == {True: ["50.0", "1", "2"], False: ["75.0", "3", "4"]}
     assert app.dataframe[0].value["You"].tolist() == ["anomalous"] * 3 + ["normal", "anomalous", "normal"]

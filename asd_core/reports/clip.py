@@ -87,11 +87,11 @@ def clip_report(
         audio=data_uri("audio/wav", encode_wav(waveform.samples)),
         spectrogram=data_uri("image/png", heatmap_png(log_mel(waveform.samples), low=low, high=high)),
         range=f"{low:g} to {high:g} dB",
-        detectors=list(map(_detector, judged)),
+        detectors=[_detector(each, waveform.duration_s) for each in judged],
     )
 
 
-def _detector(judged: Judged) -> dict[str, object]:
+def _detector(judged: Judged, duration_s: float) -> dict[str, object]:
     artifact, manifest = judged.artifact, judged.artifact.manifest
     threshold, normal = artifact.threshold, artifact.scores.of("heldout").anomaly_scores
     word = verdict(judged.anomaly_score, threshold.value) or CANNOT_JUDGE
@@ -108,7 +108,7 @@ def _detector(judged: Judged) -> dict[str, object]:
         "version": artifact.version,
         "trained": f"{manifest.created_at[:10]}, preset {manifest.preset}, {len(manifest.data.fitted_digests)} clips",
         "remarks": list(judged.remarks),
-        **_picture(judged),
+        **_picture(judged, duration_s),
     }
 
 
@@ -120,11 +120,23 @@ def _place_text(judged: Judged) -> str:
     return f"{float(on_common_scale(judged.anomaly_score, threshold=threshold, normal_scores=normal)):.2f}"
 
 
-def _picture(judged: Judged) -> dict[str, str]:
-    """The map as a picture with its scale; empty for a map over time only."""
+def _picture(judged: Judged, duration_s: float) -> dict[str, str]:
+    """The map as a picture, with its scale and its place below the spectrogram; empty for a map over time only."""
     found = judged.anomaly_map
     if found.values.shape[1] == 1:
-        return {"png": "", "scale": ""}
+        return {"png": "", "scale": "", "place_css": ""}
     high = map_limit(found.values, judged.artifact.threshold.value, unit=found.unit)
     png = heatmap_png(found.values, low=0.0, high=high, palette="magma")
-    return {"png": data_uri("image/png", png), "scale": f"{MAP_LABELS[found.unit]}, 0 to {score_text(high)}"}
+    return {
+        "png": data_uri("image/png", png),
+        "scale": f"{MAP_LABELS[found.unit]}, 0 to {score_text(high)}",
+        "place_css": _place_css(found, duration_s),
+    }
+
+
+def _place_css(found: AnomalyMap, duration_s: float) -> str:
+    """Put a map below the stretch that it covers: a network says nothing of the clip's first frames."""
+    steps = found.times_s
+    half_step = float(steps[1] - steps[0]) / 2 if len(steps) > 1 else duration_s / 2
+    start_s, end_s = max(0.0, float(steps[0]) - half_step), min(duration_s, float(steps[-1]) + half_step)
+    return f"margin-left: {100 * start_s / duration_s:.2f}%; width: {100 * (end_s - start_s) / duration_s:.2f}%"

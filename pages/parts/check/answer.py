@@ -34,7 +34,7 @@ def answer(
         Whether the clip is the reader's own: detectors that learned from simulated sound say little about that.
     """
     known = f" ({ONLY_SIMULATED})" if is_recording and all(artifacts[name].simulated for name in heard) else ""
-    st.markdown(f"### {_icon(artifacts, heard)} {answer_text(artifacts, heard)}{known}")
+    st.markdown(f"## {_icon(artifacts, heard)} {answer_text(artifacts, heard)}{known}")
     gauges([_gauge(artifacts[name], each, waveform) for name, each in heard.items()], key="gauges")
 
 

@@ -8,12 +8,16 @@ from pathlib import PurePath
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
+from asd_core.formats import TRAINED_ON_SIMULATED
 from asd_core.reports.clip import Judged, clip_report
 from asd_core.types import Waveform
 from pages.parts.check.answer import answer_text, chips
 from pages.parts.check.verdicts import odd_about
 from pages.shared.cache import Heard
 from pages.shared.plain_text import warning_text
+
+SAID_BY_NAME = TRAINED_ON_SIMULATED
+"""The report says so beside each detector's name."""
 
 
 def report_download(
@@ -27,7 +31,7 @@ def report_download(
                 artifacts[name],
                 each.anomaly_score,
                 each.anomaly_map,
-                [f"{text}: {meaning}" for text, meaning in chips(artifacts[name], waveform)],
+                [f"{text}: {meaning}" for text, meaning in chips(artifacts[name], waveform) if text != SAID_BY_NAME],
             )
             for name, each in heard.items()
         ]
