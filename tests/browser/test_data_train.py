@@ -17,7 +17,7 @@ WAIT_MS = 120_000
 VIEWS = (
     *(
         f"/data?data_view={view}"
-        for view in ("sets&data_set=pump", "upload", "folder", "simulate", "download", "storage")
+        for view in ("sets&set=pump/pump", "upload", "tidy&set=pump/pump", "folder", "simulate", "download", "storage")
     ),
     *(f"/train?train_view={view}&set=pump/pump" for view in ("new", "runs", "versions", "sweep")),
 )
@@ -60,14 +60,14 @@ def test_clips_are_uploaded_listed_and_lead_to_training(url, open_page, tmp_path
         path.write_bytes(encode_wav(hum(50 + number, seconds=1.0).samples))
         files.append(str(path))
     page = open_page(f"{url}/data?data_view=upload")
-    page.get_by_role("textbox", name=re.compile("^Data set")).fill("fan")
+    page.get_by_role("textbox", name=re.compile("^Name of the machine")).fill("fan")
     page.locator("input[type=file]").set_input_files(files)
     page.get_by_text("<b>0.wav").first.wait_for(timeout=WAIT_MS)
-    page.get_by_role("button", name=re.compile("Store these clips")).click()
-    page.get_by_text("3 clips stored.").wait_for(timeout=WAIT_MS)
-    page.get_by_role("button", name=re.compile("See what it holds")).click()
+    page.get_by_role("button", name=re.compile("Store$")).click()
+    page.get_by_text("3 clips stored: 3 normal.").wait_for(timeout=WAIT_MS)
+    page.get_by_role("button", name=re.compile("Review data set$")).click()
     page.get_by_text("No duplicates, no refused clips, nothing passed over.").wait_for(timeout=WAIT_MS)
-    page.get_by_role("button", name=re.compile("Train a detector on it")).click()
+    page.get_by_role("button", name=re.compile("Train$")).click()
     page.get_by_role("heading", name="Train").wait_for(timeout=WAIT_MS)
     page.get_by_role("button", name=re.compile("Start training")).wait_for(timeout=WAIT_MS)
     assert "set=fan" in page.url

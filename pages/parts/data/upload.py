@@ -38,8 +38,11 @@ def upload_form(chosen: Chosen) -> None:
         if known is not None:
             _next_steps(known, chosen)
     with first_screen():
-        target = _target(known)
+        where, is_normal = _switches(known)
+        # Whatever is typed is sent by the form's button alone: a field outside would begin a run of its own when it is
+        # left for the button, and that run would end the one that stores.
         with st.form("upload_form", clear_on_submit=True):
+            target = _target(known if where == THIS else None, is_normal=is_normal)
             files = st.file_uploader(
                 "Recordings, or a ZIP of them",
                 type=upload_types(archives=True),
@@ -59,7 +62,6 @@ def upload_form(chosen: Chosen) -> None:
             return
         keep_outcome(outcome)
         switch_to(outcome.stored.known.name, slug(outcome.stored.known.name))
-        st.session_state.pop("upload_name", None)
         st.rerun()
 
 
@@ -69,8 +71,8 @@ def _own_set(chosen: Chosen) -> KnownSet | None:
     return found[0] if found is not None and found[0].uploaded else None
 
 
-def _target(known: KnownSet | None) -> _Target:
-    """Ask where the files go: by default to the machine of the context, whose name need not be typed again."""
+def _switches(known: KnownSet | None) -> tuple[str, bool]:
+    """Ask whether the files go to the machine of the context or to a new one, and whether they are normal."""
     left, right = st.columns(2)
     where = NEW
     if known is not None:
@@ -84,13 +86,18 @@ def _target(known: KnownSet | None) -> _Target:
         in_url=False,
         help="Normal: the machine as it should be; detectors learn from these. Anomalous: only for testing.",
     )
+    return where, label == "normal"
+
+
+def _target(known: KnownSet | None, *, is_normal: bool) -> _Target:
+    """Ask for a name only where the machine is new, and for a kind only where there is a fault."""
     name = "" if known is None else known.name
-    if where == NEW:
-        name = left.text_input(
+    if known is None:
+        name = st.text_input(
             "Name of the machine", key="upload_name", placeholder="my-pump", help="Its detectors are filed under it."
         )
-    kind = None if label == "normal" else _kind(known if where == THIS else None)
-    return _Target(name, kind, _machine_id(known if where == THIS else None))
+    kind = None if is_normal else _kind(known)
+    return _Target(name, kind, _machine_id(known))
 
 
 def _kind(known: KnownSet | None) -> str:
