@@ -52,7 +52,7 @@ def map_view(chosen: Chosen, judged: Judged) -> None:
     if len(clips) < n_all:
         st.caption(f"{len(clips):,} of the {n_all:,} clips, drawn at random, the same at each visit.")
     st.caption(
-        f"{encoder.identity.title}: one vector of {encoder.dimension} numbers a clip (mean over its 0.96 s patches), "
+        f"{encoder.identity.title}: one vector of {encoder.dimension} numbers per clip (mean over its 0.96 s patches), "
         f"seen along the two directions of widest spread. They hold {100 * shares[0]:.0f} % and "
         f"{100 * shares[1]:.0f} % of the variance: clips that lie apart sound different, clips that lie together need "
         "not sound alike."
