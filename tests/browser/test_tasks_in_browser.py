@@ -135,7 +135,7 @@ def test_a_link_opens_the_very_point_that_a_teacher_looks_at(url, open_page, hom
 
 def test_own_recordings_keep_their_owners_names(url, open_page):
     page = open_page(
-        f"{url}/threshold?{PUMP}&detector=vggish_mahalanobis&rule=manual&value=-1000&list=hit", height=1800
+        f"{url}/threshold?{PUMP}&detector=vggish_mahalanobis&rule=manual&value=-1000&list=true%20alarm", height=1800
     )
     said(page, r"Playing: anomalous \(bearing\) · id 00 · Broken bearing \d")
     page = open_page(f"{url}/explore?{PUMP}")
