@@ -165,6 +165,7 @@ def test_uploaded_clips_begin_a_data_set_under_a_fit_name(page):
     assert not app.exception
     assert "2 clips stored: 2 normal." in text_of(app)
     assert app.session_state["set"] == "my-fan/my-fan"
+    assert app.segmented_control(key="upload_to").value == "this"
     assert "holds 2 normal clips and 0 anomalous clips" in text_of(app)
     assert button(app, "Train")
     known = read_library().find("my-fan")

@@ -61,6 +61,7 @@ def upload_form(chosen: Chosen) -> None:
             say(outcome)
             return
         keep_outcome(outcome)
+        st.session_state.pop("upload_to", None)  # more of the same goes to the machine that is new no longer
         switch_to(outcome.stored.known.name, slug(outcome.stored.known.name))
         st.rerun()
 
