@@ -1,4 +1,4 @@
-"""Compare: every method on the same test clips, their curves and figures, and the clips on which they differ."""
+"""Compare: every detector on the same test clips, their curves and figures, and the clips on which they differ."""
 
 from __future__ import annotations
 
@@ -23,29 +23,25 @@ VIEWS = {
 }
 
 with open_page("pages/compare.py") as chosen:
-    st.markdown(
-        "Every method on the **same test clips**: how well it tells anomalous from normal ones, what its verdicts "
-        "cost, whether a difference may be chance, and which clips one hears and another does not."
-    )
     if not chosen.detectors:
         no_detectors()
     good = usable_detectors(chosen)
-    simulated_note(good.values())
-    import_box(chosen, good)
-    comparison = compared(chosen, poolings_choice(chosen, good))
-    if not comparison.clips:
-        st.info(
-            "There are no labelled test clips that all of these methods scored, so that nothing can be compared.",
-            icon=":material/info:",
-        )
-        st.stop()
-    common_line(comparison)
-    comparison = ensemble_choice(comparison)
 
     @fragment
     def views() -> None:
-        """Rule and view: only this part runs again when one of them changes."""
-        judgement = judged(comparison, rule_choice(comparison))
+        """All that follows the choices: only this part runs again when one of them changes."""
+        rule_place, *places = st.columns([3, 2, 2], vertical_alignment="bottom")
+        with places[0]:
+            comparison = compared(chosen, poolings_choice(chosen, good))
+        with places[1]:
+            comparison = ensemble_choice(comparison)
+        if not comparison.clips:
+            st.info(
+                "There are no labelled test clips that all of these detectors scored, so that nothing can be compared.",
+                icon=":material/info:",
+            )
+            return
+        judgement = judged(comparison, rule_choice(comparison, rule_place))
         view = switch("View", VIEWS, key="view")
         if view == "figures":
             figures_view(chosen, judgement)
@@ -59,5 +55,8 @@ with open_page("pages/compare.py") as chosen:
             map_view(chosen, judgement)
         else:
             localisation_view(chosen, judgement)
+        common_line(comparison)
 
     views()
+    simulated_note(good.values())
+    import_box(chosen, good)

@@ -1,4 +1,4 @@
-"""Learn: each method taken apart on one clip, a blind test, and a glossary."""
+"""Learn: each detector taken apart on one clip, a blind test, and a glossary."""
 
 from __future__ import annotations
 
@@ -25,12 +25,10 @@ from pages.shared.sources import example_clip
 QUIZ, NEIGHBOURS = "quiz", "neighbours"
 
 with open_page("pages/learn.py") as chosen:
-    st.markdown("How does a machine listen? Each method step by step on a clip of your choice, with its real numbers.")
     if not chosen.detectors:
         no_detectors()
     good, broken = artifacts(chosen)
     list_broken(broken)
-    simulated_note(good.values())
     with st.container():  # keeps later elements in place, whether or not clips are generated first
         root = clips_root(chosen)
     lessons: dict[str, Callable[[Artifact, Waveform, str], None]] = {
@@ -56,5 +54,6 @@ with open_page("pages/learn.py") as chosen:
         waveform, title = example_clip(chosen, good)
         if waveform is not None:
             lessons[lesson](good[lesson], waveform, title)
+    simulated_note(good.values())
     st.divider()
     glossary()

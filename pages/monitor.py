@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from pages.parts.monitor.live import live_tab
 from pages.parts.monitor.replay import replay_tab
 from pages.shared.cache import artifacts
@@ -14,10 +12,6 @@ from pages.shared.frame import no_detectors, open_page
 VIEWS = {"replay": "Replay", "live": "Watched folders"}
 
 with open_page("pages/monitor.py") as chosen:
-    st.markdown(
-        "Listening all day: each clip is judged as it comes in, and several anomalous ones together raise an alarm, so "
-        "that a single odd clip does not."
-    )
     if not chosen.detectors:
         no_detectors()
     good, broken = artifacts(chosen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.shared.choices import turn_on
 from pages.shared.frame import first_screen, no_detectors, open_page
 
 DOORS = {
@@ -20,9 +21,14 @@ MORE = {
     "pages/train.py": "Train a detector on the normal sound of your machine.",
 }
 
+HERO_PX = 560
+"""Room that is kept for the demonstration, so that nothing moves as it comes."""
+
 with open_page("pages/overview.py") as chosen:
     with first_screen():
-        stage = st.container()
+        stage = st.empty()
+    with stage.container(height=HERO_PX, border=False):
+        st.caption(":material/hourglass_top: Two clips are being listened to …")
     # Only now, once the title has been sent: a fresh server still has NumPy and the package to load.
     from pages.parts.overview.cards import detector_cards, doors, how_good, page_cards
     from pages.shared.cache import artifacts
@@ -34,19 +40,20 @@ with open_page("pages/overview.py") as chosen:
     active = {name: artifact for name, artifact in good.items() if name in chosen.active} or good
     if active:
         st.subheader("How good are they?")
-        how_good(list(active.values()))
-        if st.toggle("Show the figures: AUC, intervals, thresholds", key="figures", persist_state="session"):
+        with st.container(key="how-good"):
+            how_good(list(active.values()))
+        if turn_on("Show the figures: AUC, intervals, thresholds", key="figures"):
             detector_cards(list(active.values()))
         simulated_note(active.values())
         old_note(active)
     list_broken(bad)
     st.subheader("More pages")
     page_cards(MORE)
-    with stage:
+    with stage.container():
         # Last, and above all else: a fresh server loads a detector for it, and nothing here waits for that.
         from pages.parts.overview.hero import draw_hero
 
-        draw_hero(chosen)
+        draw_hero(chosen, good)
     if not chosen.detectors:
         with note:
             no_detectors()

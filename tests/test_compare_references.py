@@ -63,7 +63,7 @@ def judged(comparison):
 
 def test_the_best_trivial_number_has_a_row_with_its_areas_and_says_that_labels_chose_it():
     row = references.trivial_row(BEST)
-    assert row["title"] == "Best trivial number (no training): level · uses test labels"
+    assert row["title"] == "Best trivial number (no training): level (uses test labels)"
     assert [row["shown"][label] for label in references.AREAS.values()] == ["0.812", "0.723", "0.634"]
     assert (row["shown"]["AUC, id 00"], row["shown"]["AUC, id 02"]) == ("0.901", "0.712")
     assert references.OVER_SEEDS not in row["shown"]

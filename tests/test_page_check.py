@@ -430,29 +430,29 @@ def test_several_uploads_give_a_table_with_reasons_for_those_refused(app):
 
 
 def test_files_beyond_the_limits_of_a_session_are_refused_unread(app, monkeypatch):
-    from asd_core.data.uploads import Quota
+    from asd_core.data.uploads import CHECKING, Quota
     from pages.parts.check import uploads
 
     read = []
     monkeypatch.setattr(uploads, "decode_upload", lambda _content, name, **_: read.append(name) or hum(1, seconds=1.0))
     page = app()
-    page.session_state["upload_used"] = Quota(files=48, bytes=2**20)
+    page.session_state["check_used"] = Quota(files=48, bytes=2**20, limits=CHECKING)
     page.segmented_control(key="source").set_value("Upload").run()
     clips = [(f"{number}.wav", wav_bytes(hum(number, seconds=1.0).samples), "audio/wav") for number in range(4)]
     page.file_uploader(key="upload").set_value(clips).run()
     assert not page.exception
     assert read == ["0.wav", "1.wav"]
     assert "2 clips scored, 2 refused" in text_of(page)
-    assert text_of(page).count("a session may upload 50 files and 200 MB") == 1  # one line for both
+    assert text_of(page).count("a session may check 50 files and 200 MB") == 1  # one line for both
     line = next(text for text in text_of(page).splitlines() if text.startswith("**2 files**"))
-    assert "Choose 'Use a server folder' on the Data page" in line
-    assert "a session may upload 50 files and 200 MB" in line
+    assert "choose 'Use a server folder' on the Data page" in line
+    assert "a session may check 50 files and 200 MB, 0 files and 199 MB are left" in line
     page.run()
     assert "2 clips scored, 2 refused" in text_of(page)  # each file counts once
-    assert page.session_state["upload_used"].files == 50
-    page.session_state["upload_used"] = Quota(files=1, bytes=200 * 2**20)
-    page.file_uploader(key="upload").set_value(("more.wav", clips[0][1], "audio/wav")).run()
-    assert "201 MB" in text_of(page) or "200 MB" in text_of(page)
+    assert page.session_state["check_used"].files == 50
+    page.session_state["check_used"] = Quota(files=1, bytes=200 * 2**20, limits=CHECKING)
+    page.file_uploader(key="upload").set_value(("more.wav", clips[3][1], "audio/wav")).run()
+    assert "49 files and 0 MB are left, and this would take 1 file and less than 1 MB" in text_of(page)
     assert "This could not be done" in text_of(page)
     assert read == ["0.wav", "1.wav"]
 

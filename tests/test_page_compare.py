@@ -57,7 +57,7 @@ def text_of(app: AppTest) -> str:
 
 
 def side_by_side(app: AppTest) -> pd.DataFrame:
-    """All figures of the methods: a row a figure, a column a method."""
+    """All figures of the methods: one row per figure, one column per detector."""
     tables = [table.value for table in app.table if not {"Pair", "System"} & set(table.value)]
     return pd.concat([table.drop(filter(is_trivial, table.index)) for table in tables], axis=1).T
 
@@ -85,13 +85,13 @@ def stored_scores(artifacts: Path, *splits: str) -> str:
 def test_every_detector_stands_in_every_table_on_the_common_clips(compare):
     page = compare()
     assert not page.exception
-    assert "**300 test clips** that every method scored: 150 normal, 150 anomalous" in text_of(page)
+    assert "**300 test clips** that every detector scored: 150 normal, 150 anomalous" in text_of(page)
     assert "Simulated data" in text_of(page)
     table = side_by_side(page)
     assert list(table.columns) == ["Log-mel statistics + one-class SVM", "LSTM next-frame predictor", "GRU autoencoder"]
     assert all("[" in cell for cell in table.loc["AUC, mean over ids"])
     assert table.loc["Encoder"].iloc[0] == "Log-mel statistics"
-    assert all("/150)" in cell for cell in table.loc["False alarms"])
+    assert all("/150)" in cell for cell in table.loc["False-alarm rate"])
     assert set(table.loc["10 s clip, on this machine"]) == {"not measured yet"}
     assert len(differences(page)) == 3
     assert page.get("plotly_chart")
@@ -109,7 +109,7 @@ def test_every_view_opens_by_its_link(compare, view):
 def test_every_rule_judges_and_those_with_labels_are_marked(compare, rule):
     page = compare(verdicts=rule)
     assert not page.exception
-    marked = "uses test labels" in side_by_side(page).loc["Threshold chosen by"].iloc[0]
+    marked = "Uses test labels" in side_by_side(page).loc["Threshold chosen by"].iloc[0]
     assert marked == (rule in ("closest_topleft", "youden", "best_f1", "target_tpr", "target_fpr", "cost"))
     assert ("are optimistic" in text_of(page)) == marked
 
@@ -118,7 +118,7 @@ def test_the_best_trivial_number_and_published_figures_stand_beside_the_detector
     page = compare()
     trivial = page.table[0].value.iloc[-1]
     assert is_trivial(trivial.name)
-    assert trivial.name.endswith("uses test labels")
+    assert trivial.name.endswith("(uses test labels)")
     assert 0.5 < float(trivial["AUC, mean over ids"]) < 1
     assert "**labels of the test clips**" in text_of(page)
     published = page.table[-1].value
@@ -158,11 +158,11 @@ def test_bands_are_drawn_when_asked_for(compare):
 def test_disagreements_are_listed_by_who_raises_the_alarm_and_play(compare):
     page = compare(view="differ")
     everything = page.dataframe[0].value
-    page.selectbox(key="raised_by").set_value(2).run()
+    page.selectbox(key="raised_by").set_value("2").run()
     fewer = page.dataframe[0].value
     assert not page.exception
     assert 0 < len(fewer) < len(everything)
-    assert all(cell == "⚠ alarm" for cell in fewer["GRU autoencoder"])
+    assert all(cell == "⚠ anomalous" for cell in fewer["GRU autoencoder"])
     page.selectbox(key="differ_label").set_value("normal").run()
     assert all(cell == "normal" for cell in page.dataframe[0].value["Truth"])
     assert "Listen" in text_of(page)
@@ -262,7 +262,7 @@ def test_one_detector_alone_says_what_is_missing(compare, tmp_path, view):
     assert not page.exception
     assert not page.error
     if view in ("differ", "scatter"):
-        assert "needs two methods" in text_of(page)
+        assert "needs two detectors" in text_of(page)
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -276,7 +276,7 @@ def test_one_class_only_still_compares_verdicts(compare, tmp_path, view):
     assert "150 normal, 0 anomalous" in text_of(page)
     if view == "figures":
         assert "here is one class only" in text_of(page)
-        assert "/150)" in side_by_side(page).loc["False alarms"].iloc[0]
+        assert "/150)" in side_by_side(page).loc["False-alarm rate"].iloc[0]
         assert side_by_side(page).loc["AUC, mean over ids"].iloc[0] == "not defined"
 
 
@@ -286,7 +286,7 @@ def test_detectors_without_common_clips_cannot_be_compared(compare, tmp_path):
     keep_only(tmp_path / "simulated-small" / "slider" / "vggish_ocsvm", label="anomalous")
     page = compare(tmp_path)
     assert not page.exception
-    assert "no labelled test clips that all of these methods scored" in text_of(page)
+    assert "no labelled test clips that all of these detectors scored" in text_of(page)
 
 
 def keep_only(folder: Path, *, label: str) -> None:

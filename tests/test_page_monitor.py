@@ -67,7 +67,7 @@ def test_a_newcomer_presses_one_button_and_sees_the_alarm_come_and_go(app):
     page.button(key="replay").click().run()
     assert not page.exception
     page = at_clip(page, BEFORE)
-    assert "quiet" in text_of(page)
+    assert "no alarm" in text_of(page)
     assert f"**{BEFORE}** clips heard" in text_of(page)
     page = at_clip(page, BEFORE + 6)
     assert "ALARM" in text_of(page)
@@ -76,7 +76,7 @@ def test_a_newcomer_presses_one_button_and_sees_the_alarm_come_and_go(app):
     assert [toast.value for toast in page.toast] == [f"Alarm raised at clip {raised}."]
     page = at_clip(page, N_CLIPS)
     assert not page.exception
-    assert "quiet" in text_of(page)
+    assert "no alarm" in text_of(page)
     assert "cleared at clip" in text_of(page)
     assert page.session_state["monitor_replay"].is_over
 

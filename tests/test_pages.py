@@ -72,6 +72,7 @@ def test_the_overview_says_in_words_how_many_faults_each_active_detector_finds(a
     assert "VGGish" not in text_of(page)
     assert "Simulated data" in text_of(page)
     assert not page.metric
+    assert len(page.get("page_link")) == 9  # three doors, six more pages
 
 
 def test_the_overviews_figures_are_one_click_away(app):
@@ -124,7 +125,7 @@ def test_broken_detectors_are_named_with_the_reason_and_the_others_work(app, bro
     offered = [
         option for kind in ("selectbox", "segmented_control") for each in page.get(kind) for option in each.options
     ]
-    usable = "that every method scored" if path == "pages/compare.py" else "LSTM next-frame predictor"
+    usable = "that every detector scored" if path == "pages/compare.py" else "LSTM next-frame predictor"
     assert usable in text + "\n".join(offered)
 
 

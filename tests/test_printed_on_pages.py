@@ -271,7 +271,7 @@ def test_disagreements_are_a_share_of_the_common_clips(judged, monkeypatch):
     app = drawn(lambda: compare_clips.disagreement_view(None, judged))
     assert figures(line_with(text_of(app), "differ")) == ["45.5", "10", "22", "10"]
     first = app.dataframe[0].value.iloc[0]
-    assert ("alarm" in first["A"], "alarm" in first["B"]) == (True, False)
+    assert ("anomalous" in first["A"], "anomalous" in first["B"]) == (True, False)
 
 
 def test_a_clips_verdicts_are_right_or_wrong_by_its_label(judged):
@@ -293,8 +293,8 @@ def test_failures_are_misses_of_anomalous_and_alarms_of_normal_clips(judged):
 def test_a_methods_row_holds_what_it_decides_with_intervals(judged):
     shown, plain = {}, {}
     compare_figures._add_decisions(judged, 0, shown, plain)
-    assert figures(shown["False alarms"]) == ["30.0", "3", "10", "10.8", "60.3"]  # Wilson of 3 in 10
-    assert figures(shown["Faults found"])[:3] == ["75.0", "9", "12"]
+    assert figures(shown["False-alarm rate"]) == ["30.0", "3", "10", "10.8", "60.3"]  # Wilson of 3 in 10
+    assert figures(shown["Detection rate"])[:3] == ["75.0", "9", "12"]
     assert shown["Threshold"] == "0.5"
     assert figures(shown["F1 of the anomalous class"])[0] == "0.750"  # 2 * 9 / (2 * 9 + 3 + 3)
     assert {key: plain[key] for key in ("false_alarms", "false_alarms_of", "found", "found_of", "threshold")} == {
@@ -538,6 +538,6 @@ def test_the_quiz_tells_faults_found_and_false_alarms_apart():
     given = clips({"normal": [0.1] * 4, "anomalous": [0.9] * 2})
     guesses = [True, True, True, False, True, False]
     app = drawn(lambda: learn_quiz._result(given, guesses, {}))
-    shown = {("found" in label): figures(value) for label, value in metrics_of(app).items()}
+    shown = {("detection" in label): figures(value) for label, value in metrics_of(app).items()}
     assert shown == {True: ["50.0", "1", "2"], False: ["75.0", "3", "4"]}
     assert app.dataframe[0].value["You"].tolist() == ["anomalous"] * 3 + ["normal", "anomalous", "normal"]

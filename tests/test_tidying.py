@@ -147,12 +147,13 @@ def test_a_detector_that_is_older_than_the_data_says_what_has_changed(pump, tmp_
     assert not changes()
     assert changes().text == ""
     learned = [seed for seed in range(20, 32) if artifact.was_trained_on(digest(seed))]
+    tested = next(seed for seed in range(20, 32) if not artifact.was_trained_on(digest(seed)))
     remove_clips(pump, [path_of(pump, seed) for seed in learned[:2]])
-    move_clips(pump, [path_of(pump, learned[2])], "worn")
+    move_clips(pump, [path_of(pump, learned[2]), path_of(pump, tested)], "worn")
     store_uploads("pump", [Upload("new.wav", wav(70))], used=Quota())
-    assert changes() == Changes(len(artifact.training_digests), 2, 1, 1)
+    assert changes() == Changes(len(artifact.training_digests), 2, 1, 1, 1)
     n = len(artifact.training_digests)
     assert changes().text == (
         f"2 of the {n} clips that it learned from have since been removed; 1 of the {n} clips that it learned from has "
-        "since been called anomalous; 1 clip has been added since"
+        "since been called anomalous; 1 test clip has been removed or relabelled; 1 clip has been added since"
     )

@@ -339,7 +339,7 @@ def promise_of(threshold: Threshold, calibration: CalibrationSummary, *, short: 
     calibration
         Of the detector whose scores it is for.
     short
-        Leave out the condition, where the long form stands beside it.
+        Leave out the condition, where the long form is beside it.
     """
     if threshold.uses_test_labels:
         return "chosen on test labels: no promise"

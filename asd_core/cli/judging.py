@@ -49,7 +49,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     add_rule(parser)
     parser.add_argument("--per-id", action="store_true", help="judge each clip by its own id's threshold")
     parser.add_argument("--normalise-ids", action="store_true", help="bring ids to one scale by held-out normal clips")
-    text = "another method's scores (path, score) to compare"
+    text = "another detector's scores (path, score) to compare"
     parser.add_argument("--scores", type=Path, metavar="FILE.csv", help=text)
     text = "a network's errors pooled by mean, std, max or gwrp; no retraining"
     parser.add_argument("--pooling", metavar="P", help=text)

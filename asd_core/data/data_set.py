@@ -143,10 +143,10 @@ def readable(clips: Iterable[Clip], *, channel: int | None, min_samples: int = 1
         try:
             waveform = read_clip(clip.path, channel=channel, span=clip.span)
         except AudioError as error:
-            refused.append(in_data_set(error).entry(clip.relative))
+            refused.append(in_data_set(error).entry(clip.shown))
             continue
         if waveform.n_samples < min_samples:
-            refused.append(_too_short(waveform, min_samples).entry(clip.relative))
+            refused.append(_too_short(waveform, min_samples).entry(clip.shown))
             continue
         coding = next((text.removeprefix(LOSSY) for text in waveform.warnings if text.startswith(LOSSY)), "")
         good.append((clip, waveform.digest, coding))
@@ -182,7 +182,7 @@ def without_lossy(found: ReadableClips, rules: FolderRules) -> tuple[ReadableCli
     lossless = [row for row, coding in enumerate(found.codings) if not coding]
     if rules.lossy or not lossless or len(lossless) == len(found.clips):
         return found, Skipped()
-    left_out = [clip.relative for clip, coding in zip(found.clips, found.codings, strict=True) if coding]
+    left_out = [clip.shown for clip, coding in zip(found.clips, found.codings, strict=True) if coding]
     said = (
         f"{text}; these were left out (--lossy trains on them too)" if text.startswith(LOSSY) else text
         for text in found.warnings

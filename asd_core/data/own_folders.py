@@ -243,7 +243,7 @@ def _loose_rule(words: Sequence[str], label: str) -> str:
 
 
 def _found_label(name: str, parts: tuple[str, ...], rules: FolderRules, *, ids_above: bool) -> tuple[int | None, str]:
-    """Place of the folder that is the label, and the label; `ids_above` says that machine ids stand above labels."""
+    """Place of the folder that is the label, and the label; `ids_above` says that machine ids lie above labels."""
     known = [(place, label) for place, part in enumerate(parts) if (label := _label(part, rules)) is not None]
     if known:
         contrary = [place for place, label in known if label != known[0][1]]

@@ -93,7 +93,7 @@ def _method(method: Method) -> dict[str, Any]:
 
 
 def method_notes(method: Method) -> list[str]:
-    """Say in which settings a method differs from the report's, and what its held-out loss is worth."""
+    """Say in which settings a detector differs from the report's, and what its held-out loss is worth."""
     unlike = differences_text(method.unlike_report)
     notes = [f"Unlike the report: {unlike}." if unlike else "Settings as in the report, where it gives them."]
     loss, mean_spectrum = method.heldout_loss, method.mean_spectrum_loss
@@ -121,7 +121,7 @@ def _per_id_text(ranking: Ranking) -> str:
 
 
 def _rows(title: str, summary: Summary, *, same: bool) -> list[list[str]]:
-    """One row of a method's table, and a second one at the report's class mix where ours is not the same."""
+    """One row of a detector's table, and a second one at the report's class mix where ours is not the same."""
     value, decided = score_text(summary.threshold.value), summary.decisions.confusion
     if decided is None:
         return [[f"{title}: {summary.threshold.reason}", value, *[""] * 8]]
@@ -155,7 +155,7 @@ def training_time_text(method: Method) -> str:
 
 
 def as_text(result: Reproduction) -> str:
-    """Write the comparison for a terminal: one block per method, the report's figure before ours."""
+    """Write the comparison for a terminal: one block per detector, the report's figure before ours."""
     mark = " (simulated data; the report's figures are of real clips)" if result.data_simulated else ""
     lines = [f"ids {', '.join(result.ids)}, preset {result.preset}{mark}", class_mix_text(result.methods[0].ranking)]
     for method in result.methods:

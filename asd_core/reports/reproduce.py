@@ -1,7 +1,7 @@
 """The course report's experiment repeated: its three detectors on ids 00, 02 and 04, its figures beside ours.
 
-The report set most thresholds on labelled test clips, each method's by a rule of its own, and pooled its AUCs over ids.
-All is done here as it did it, and beside it what it leaves open: AUC per id, and a threshold with a promise.
+The report set most thresholds on labelled test clips, each detector's by a rule of its own, and pooled its AUCs over
+ids. All is done here as it did it, and beside it what it leaves open: AUC per id, and a threshold with a promise.
 """
 
 from __future__ import annotations

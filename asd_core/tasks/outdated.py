@@ -23,16 +23,19 @@ class Changes:
         Of these, those that are no longer called normal.
     n_new
         Clips that it has neither learned from nor been tested on.
+    n_retest
+        Test clips that are no longer there, or have another label now.
     """
 
     n_learned: int
     n_gone: int = 0
     n_relabelled: int = 0
     n_new: int = 0
+    n_retest: int = 0
 
     def __bool__(self) -> bool:
         """Whether anything has changed."""
-        return bool(self.n_gone or self.n_relabelled or self.n_new)
+        return bool(self.n_gone or self.n_relabelled or self.n_new or self.n_retest)
 
     @property
     def text(self) -> str:
@@ -42,6 +45,8 @@ class Changes:
             for n, what in ((self.n_gone, "removed"), (self.n_relabelled, "called anomalous"))
             if n
         ]
+        if self.n_retest:
+            parts.append(f"{counted(self.n_retest, 'test clip')} {_have(self.n_retest)} been removed or relabelled")
         if self.n_new:
             parts.append(f"{counted(self.n_new, 'clip')} {_have(self.n_new)} been added since")
         return "; ".join(parts)
@@ -61,11 +66,12 @@ def changes_since(artifact: Artifact, labels: Mapping[str, str]) -> Changes:
     """
     now = {digest[:DIGEST_PREFIX]: label for digest, label in labels.items()}
     learned = artifact.training_digests
-    tested = {clip.digest[:DIGEST_PREFIX] for clip in artifact.scores.clips}
+    tested = {clip.digest[:DIGEST_PREFIX]: clip.label for clip in artifact.scores.of("test").clips}
     there = learned & now.keys()
     return Changes(
         n_learned=len(learned),
         n_gone=len(learned) - len(there),
         n_relabelled=sum(now[digest] != "normal" for digest in there),
-        n_new=len(now.keys() - learned - tested),
+        n_new=len(now.keys() - learned - tested.keys()),
+        n_retest=sum(now.get(digest) != label for digest, label in tested.items()),
     )

@@ -99,7 +99,7 @@ def _ended(job: Job, chore: Chore) -> None:
             "Done." if chore.kind == "sweep" else "Done: it is among the data sets now.", icon=":material/check:"
         )
     elif job.state == "cancelled":
-        st.info("Stopped. Start it again to go on; a download keeps what it has fetched.", icon=":material/info:")
+        st.info("Stopped. Start it again to resume; a download keeps what it has fetched.", icon=":material/info:")
     else:
         st.error("It did not succeed:", icon=":material/error:")
         st.text(shown_text(without_options(job.status.error or "")))

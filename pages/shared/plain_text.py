@@ -22,7 +22,7 @@ def shown_text(text: str) -> str:
 
 
 def without_options(text: str) -> str:
-    """Leave out what only a command line can use: it stands in parentheses that name an option."""
+    """Leave out what only a command line can use: it is in parentheses that name an option."""
     return _OPTION.sub("", text)
 
 

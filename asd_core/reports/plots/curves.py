@@ -53,6 +53,8 @@ class RocCurve:
         A CSS colour and a dash pattern of Plotly.
     point
         (FPR, TPR) of an operating point to mark, if any.
+    symbol
+        Of the point, as Plotly names it.
     band
         Rates and the lowest and highest TPR at them, shape (n_grid,) each, shaded behind the curve, if any.
     """
@@ -64,6 +66,7 @@ class RocCurve:
     dash: str = "solid"
     point: tuple[float, float] | None = None
     band: tuple[FloatArray, FloatArray, FloatArray] | None = None
+    symbol: str = "diamond"
 
 
 @dataclass(frozen=True, eq=False)
@@ -374,7 +377,7 @@ def _add_curve(figure: go.Figure, curve: RocCurve) -> None:
         x=[curve.point[0]],
         y=[curve.point[1]],
         mode="markers",
-        marker={"color": curve.colour, "size": 11, "symbol": "diamond", "line": {"width": 1.5, "color": "white"}},
+        marker={"color": curve.colour, "size": 11, "symbol": curve.symbol, "line": {"width": 1.5, "color": "white"}},
         name=f"{curve.label}: operating point",
         legendgroup=curve.label,
         showlegend=False,

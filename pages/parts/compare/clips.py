@@ -1,4 +1,4 @@
-"""The compare page's clips: score against score, clips on which verdicts differ, and where each method fails."""
+"""The compare page's clips: score against score, clips on which verdicts differ, and where each detector fails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from asd_core.reports.plots import clip_scatter, line_row, rate_grid, seen_marks
 from asd_core.types import FloatArray
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
 from pages.shared.cache import heard
-from pages.shared.choices import choose, keep, pick_row
+from pages.shared.choices import choose, keep, link, pick_row, turn_on
 from pages.shared.frame import Chosen
 from pages.shared.listening import listening_panels
 from pages.shared.paging import PAGE_ROWS, page_start
@@ -29,13 +29,13 @@ LOG_RATIO = 8.0
 
 
 def scatter_view(chosen: Chosen, judged: Judged) -> None:
-    """Plot two methods' scores per clip with both thresholds, and play the clip that is clicked."""
+    """Plot two detectors' scores per clip with both thresholds, and play the clip that is clicked."""
     if len(judged.titles) < 2:
         two_needed()
         return
     left, right = st.columns(2)
-    first = _method_choice(left, "Scores to the right", "scatter_x", judged, default=0)
-    second = _method_choice(right, "Scores upwards", "scatter_y", judged, default=1)
+    first = _method_choice(left, "Horizontal axis", "scatter_x", judged, default=0)
+    second = _method_choice(right, "Vertical axis", "scatter_y", judged, default=1)
     points = judged.comparison.anomaly_scores[[first, second]].T
     picked = pickable(
         judged,
@@ -45,7 +45,7 @@ def scatter_view(chosen: Chosen, judged: Judged) -> None:
         x_title=f"Anomaly score, {judged.titles[first]}",
         y_title=f"Anomaly score, {judged.titles[second]}",
         lines=(judged.thresholds[first].value, judged.thresholds[second].value),
-        alt=f"Scores of {judged.titles[first]} against {judged.titles[second]}, a mark a clip",
+        alt=f"Scores of {judged.titles[first]} against {judged.titles[second]}, one mark per clip",
     )
     _quadrant_table(judged, first, second)
     play(chosen, judged, picked)
@@ -54,19 +54,17 @@ def scatter_view(chosen: Chosen, judged: Judged) -> None:
 def two_needed() -> None:
     """Say what to do where there is nothing to compare."""
     st.info(
-        "This view needs two methods with scores of the same clips: train another detector on this data set, or add "
-        "the scores of another method above.",
+        "This view needs two detectors with scores of the same clips: train another detector on this data set, or add "
+        "the scores of another detector below.",
         icon=":material/info:",
     )
 
 
 def _method_choice(place: Any, label: str, key: str, judged: Judged, *, default: int) -> int:
-    rows = list(range(len(judged.titles)))
-    if st.session_state.get(key) not in rows:
-        st.session_state[key] = default
-    return int(
-        place.selectbox(label, rows, key=key, format_func=lambda row: judged.titles[row], persist_state="session")
-    )
+    """Let the reader choose one of the detectors by its number in the list, at first the default one."""
+    titles = {str(row): title for row, title in enumerate(judged.titles)}
+    st.session_state.setdefault(key, st.query_params.get(key, str(default)))
+    return int(choose(label, titles, key=key, place=place))
 
 
 def pickable(
@@ -108,6 +106,7 @@ def pickable(
         format_func=lambda digest: clip_title(clips[listed[digest]]),
         persist_state="session",
     )
+    link(list_key)
     return clips[listed[digest]]
 
 
@@ -139,8 +138,8 @@ def _found_by_name(clips: Sequence[ScoredClip], drawn: _Drawn) -> dict[str, int]
     if len(drawn.rows) == len(clips):
         return drawn.by_label
     st.caption(
-        f"{len(drawn.rows):,} marks stand for {len(clips):,} clips: of those that would hide one another one is drawn. "
-        "All figures are of all clips."
+        f"{len(drawn.rows):,} marks stand for {len(clips):,} clips: of those that would hide one another, only one is "
+        "drawn. All figures are of all clips."
     )
     keep(NAME_KEY)
     text = st.text_input("Find a clip by a part of its name", key=NAME_KEY, persist_state="session", max_chars=100)
@@ -194,10 +193,10 @@ def _quadrant_table(judged: Judged, first: int, second: int) -> None:
         return
     counts = quadrants(judged.alarms[first], judged.alarms[second], judged.comparison.labels)
     table = {
-        "both raise an alarm": counts.both,
+        "both: anomalous": counts.both,
         f"only {judged.titles[first]}": counts.only_first,
         f"only {judged.titles[second]}": counts.only_second,
-        "neither": counts.neither,
+        "neither: both normal": counts.neither,
     }
     frame = pd.DataFrame(
         [
@@ -209,30 +208,22 @@ def _quadrant_table(judged: Judged, first: int, second: int) -> None:
 
 
 def disagreement_view(chosen: Chosen, judged: Judged) -> None:
-    """List the clips that some methods call anomalous and others do not."""
+    """List the clips that some detectors call anomalous and others do not."""
     judging = judged.judging
     if len(judging) < 2:
         two_needed()
         return
     left, right = st.columns(2)
-    options = [ANY, *judging]
-    if st.session_state.get("raised_by") not in options:
-        st.session_state["raised_by"] = ANY
-    raised_by = left.selectbox(
-        "Alarm raised by",
-        options,
-        key="raised_by",
-        format_func=lambda row: row if row == ANY else judged.titles[row],
-        persist_state="session",
-    )
-    label = choose("True label", LABELS, key="differ_label", place=right, in_url=False)
-    at = None if raised_by == ANY else judging.index(raised_by)
+    options = {ANY: ANY} | {str(row): judged.titles[row] for row in judging}
+    raised_by = choose("Called anomalous by", options, key="raised_by", place=left)
+    label = choose("True label", LABELS, key="differ_label", place=right)
+    at = None if raised_by == ANY else judging.index(int(raised_by))
     rows = disagreements(judged.alarms[judging], raised_by=at).tolist()
     clips = judged.comparison.clips
     shown = [row for row in rows if label in (LABELS[0], clips[row].label)]
     st.caption(
         f"Verdicts differ on {rate_text(len(rows), len(clips))} of the common clips"
-        + ("" if raised_by == ANY else ", with an alarm by this method")
+        + ("" if raised_by == ANY else ", called anomalous by this detector")
         + f"; {len(shown)} listed."
     )
     if not shown:
@@ -246,7 +237,7 @@ def _listed(judged: Judged, rows: list[int]) -> int:
     clips = judged.comparison.clips
     table = {"Truth": [label_and_kind(clips[row]) for row in rows], "Id": [clips[row].machine_id for row in rows]}
     for method in judged.judging:
-        table[judged.titles[method]] = ["⚠ alarm" if judged.alarms[method, row] else "quiet" for row in rows]
+        table[judged.titles[method]] = ["⚠ anomalous" if judged.alarms[method, row] else "normal" for row in rows]
     table["File"] = [short_name(clips[row]) for row in rows]
     at = pick_row(
         pd.DataFrame(table),
@@ -259,10 +250,10 @@ def _listed(judged: Judged, rows: list[int]) -> int:
 
 
 def failures_view(judged: Judged) -> None:
-    """Show where each method misses faults and raises false alarms."""
+    """Show where each detector misses faults and raises false alarms."""
     judging, clips = judged.judging, judged.comparison.clips
     if not judging:
-        st.info("No method has a threshold by this rule: choose another rule.", icon=":material/info:")
+        st.info("No detector has a threshold by this rule: choose another rule.", icon=":material/info:")
         return
     views: list[tuple[str, Callable[..., Any], Callable[[ScoredClip], str]]] = [
         ("Missed faults, by machine id", misses, _by_id),
@@ -279,7 +270,7 @@ def failures_view(judged: Judged) -> None:
             place.vega_lite_chart(
                 spec={**spec, "datasets": dict(spec["datasets"])}, width="stretch", key=f"grid:{title}", alt=words
             )
-    st.caption("Each cell: wrong verdicts / clips. Darker is worse: palest is none, darkest is all of them.")
+    st.caption("Each cell: wrong verdicts / clips. The darker, the more of them are wrong.")
 
 
 def _by_id(clip: ScoredClip) -> str:
@@ -311,9 +302,9 @@ def play(chosen: Chosen, judged: Judged, scored: ScoredClip) -> None:
     trained = {each.artifact.detector_name: each.artifact for each in judged.comparison.methods if each.artifact}
     waveform = load_scored(chosen, scored, next((artifact.channel for artifact in trained.values()), None))
     if waveform is None:
-        st.caption("The sound of this data set is not at hand.")
+        st.caption("The sound of this data set is not here.")
         return
-    shown = st.toggle("Show where each detector hears something strange", key="compare_maps")
+    shown = turn_on("Show where each detector hears something strange", key="compare_maps")
     artifacts = of_one_channel(trained) if shown else {}
     results = {name: heard(artifact, waveform) for name, artifact in artifacts.items()}
     listening_panels(waveform, artifacts, results, title=clip_title(scored), key="compare_player")
@@ -327,7 +318,7 @@ def _verdict_table(judged: Judged, row: int) -> pd.DataFrame:
         verdict = class_word(judged.alarms[method, row])
         lines.append(
             {
-                "Method": title,
+                "Detector": title,
                 "Verdict": "none" if value is None else f"{verdict}, {'right' if verdict == label else 'wrong'}",
                 "Anomaly score": score_text(float(judged.comparison.anomaly_scores[method, row])),
                 "Threshold": score_text(value),

@@ -36,10 +36,12 @@ from pages.parts.compare.references import (
 )
 from pages.shared.bench_seeds import over_bench_seeds
 from pages.shared.cache import detector
+from pages.shared.choices import turn_on
 from pages.shared.downloads import csv_download
-from pages.shared.frame import Chosen
+from pages.shared.frame import Chosen, first_screen
 from pages.shared.keys import HASHES
 from pages.shared.plain_text import plain
+from pages.shared.rules import LABEL_MARK
 
 RANKS, RANKS_BY_ID = "How well it ranks", "AUC of each machine id"
 TIMED_S, TIMED_RUNS = 10.0, 5
@@ -48,15 +50,15 @@ _DECISIONS = [
     "Threshold",
     "Threshold chosen by",
     "Promise",
-    "False alarms",
-    "Faults found",
+    "False-alarm rate",
+    "Detection rate",
     "F1 of the anomalous class",
 ]
 _COSTS = ["Trained in", "Size on disk", TIMED, "Encoder"]
 
 
 def figures_view(chosen: Chosen, judged: Judged) -> None:
-    """Show how well the methods rank and decide, and what their figures are to be held against."""
+    """Show how well the detectors rank and decide, and what their figures are to be held against."""
     if judged.comparison.has_both_classes:
         _curves(judged)
     else:
@@ -69,21 +71,25 @@ def figures_view(chosen: Chosen, judged: Judged) -> None:
 
 
 def _curves(judged: Judged) -> None:
-    shaded = st.toggle(
+    place = st.container()
+    shaded = turn_on(
         "95 % bands",
         key="bands",
         help="Where the curve would lie if other clips of the same kinds had been recorded: pointwise, by 2,000 "
         "bootstrap draws of the clips within normal and anomalous.",
     )
     figure, alt = _overlay(judged, shaded)
-    st.plotly_chart(figure, width="stretch", key="curves", config={"displaylogo": False}, alt=alt)
-    st.caption("Diamonds: the operating points of the chosen rule. Grey: the range of the partial AUC. Dotted: chance.")
+    with place, first_screen():
+        st.plotly_chart(figure, width="stretch", key="curves", config={"displaylogo": False}, alt=alt)
+    st.caption(
+        "Marks: the operating points of the chosen rule. Grey: the range of the partial AUC (pAUC). Dotted: chance."
+    )
     if shaded and (without := _without_band(judged)):
         st.caption(f"No band, since there is no spread among its draws: {plain(', '.join(without))}.")
 
 
 def _without_band(judged: Judged) -> list[str]:
-    """Titles of the methods whose AUC has no interval: they separate the clips without a fault, or not at all."""
+    """Titles of the detectors whose AUC has no interval: they separate the clips without a fault, or not at all."""
     found = [
         ranked(OnCommonClips(method, judged.comparison.fingerprint)).auc_pooled for method in judged.comparison.methods
     ]
@@ -109,9 +115,10 @@ def _overlay(judged: Judged, shaded: bool) -> tuple[Any, str]:
                 look.dash,
                 _point(judged, row),
                 None if band is None else (band.fpr, band.low, band.high),
+                look.symbol,
             )
         )
-    figure = roc_overlay(curves, height_px=520).update_yaxes(constrain="domain")
+    figure = roc_overlay(curves, height_px=440).update_yaxes(constrain="domain")
     return figure, "ROC curves on common clips: " + "; ".join(html.unescape(curve.label) for curve in curves)
 
 
@@ -145,8 +152,8 @@ def _table(chosen: Chosen, judged: Judged) -> None:
     st.caption(f"Promises are for {PROMISE_CONDITION}, on average.")
     if any(threshold.uses_test_labels for threshold in judged.thresholds):
         st.caption(
-            ":material/visibility: The thresholds were chosen on the labels of the clips that judge them: F1, false "
-            "alarms and faults found are optimistic."
+            ":material/visibility: The thresholds were chosen on the labels of the clips that judge them: F1, "
+            "false-alarm rate and detection rate are optimistic."
         )
     left, right = st.columns([1, 1])
     with left:
@@ -176,7 +183,7 @@ def _headings(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def _row(judged: Judged, row: int, seconds: dict[str, float]) -> dict[str, Any]:
-    """One method's figures, as shown and as plain values for the CSV."""
+    """One detector's figures, as shown and as plain values for the CSV."""
     method = judged.comparison.methods[row]
     found = ranked(OnCommonClips(method, judged.comparison.fingerprint))
     shown: dict[str, str] = {}
@@ -197,7 +204,7 @@ def _row(judged: Judged, row: int, seconds: dict[str, float]) -> dict[str, Any]:
 
 
 def _trained_on_simulated(judged: Judged, method: Method) -> bool | None:
-    """Whether a method, or any detector of an ensemble, was trained on simulated sound; None for imported scores."""
+    """Whether a detector, or any detector of an ensemble, was trained on simulated sound; None for imported scores."""
     if method.is_ensemble:
         return any(each.artifact.simulated for each in judged.comparison.methods if each.artifact is not None)
     return None if method.trained is None else method.trained.simulated
@@ -205,17 +212,17 @@ def _trained_on_simulated(judged: Judged, method: Method) -> bool | None:
 
 def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[str, Any]) -> None:
     threshold, confusion = judged.thresholds[row], _confusion(judged, row)
-    mark = " · uses test labels" if threshold.uses_test_labels else ""
+    mark = LABEL_MARK if threshold.uses_test_labels else ""
     shown["Threshold"] = f"none: {threshold.reason}" if confusion is None else score_text(threshold.value)
-    shown["Threshold chosen by"] = RULES[threshold.rule].title.split(":")[0] + mark
+    shown["Threshold chosen by"] = f"{mark}{RULES[threshold.rule].title.split(':')[0]}"
     shown["Promise"] = _promise(judged.comparison.methods[row], threshold)
     plain |= {"rule": threshold.rule, "uses_test_labels": threshold.uses_test_labels, "threshold": threshold.value}
     f1 = None if confusion is None or not confusion.n_anomalous else f1_interval(confusion)
     shown["F1 of the anomalous class"] = interval_text(f1, missing=MISSING)
     plain |= _plain("f1", f1)
     for label, name, counts in (
-        ("False alarms", "false_alarms", confusion and (confusion.fp, confusion.n_normal)),
-        ("Faults found", "found", confusion and (confusion.tp, confusion.n_anomalous)),
+        ("False-alarm rate", "false_alarms", confusion and (confusion.fp, confusion.n_normal)),
+        ("Detection rate", "found", confusion and (confusion.tp, confusion.n_anomalous)),
     ):
         shown[label] = _rate_text(*counts) if counts else MISSING
         plain |= {name: counts[0] if counts else None, f"{name}_of": counts[1] if counts else None}
@@ -306,7 +313,7 @@ def _measure(artifacts: list[Artifact]) -> None:
 def _differences(judged: Judged) -> None:
     pairs = list(combinations(range(len(judged.titles)), 2))
     if not pairs or not judged.comparison.has_both_classes:
-        st.caption("A difference needs two methods, and normal and anomalous clips.")
+        st.caption("A difference needs two detectors, and normal and anomalous clips.")
         return
     found = _all_differences(judged.comparison)
     adjusted = holm([_p_value(each) for each in found])
@@ -314,9 +321,9 @@ def _differences(judged: Judged) -> None:
     table = pd.DataFrame(rows)
     st.table(table, hide_index=True, alt="Paired differences of AUCs, mean over ids and pooled")
     st.caption(
-        "Both methods heard the same clips, so that what is hard for both cancels out: paired bootstrap interval "
+        "Both detectors heard the same clips, so that what is hard for both cancels out: paired bootstrap interval "
         "(2,000 draws within id and class), DeLong's test of each id joined over ids, and its p-value adjusted for the "
-        "number of pairs (Holm). In words: by the mean over ids, the figure that ranks the methods. Pooled: all ids "
+        "number of pairs (Holm). In words: by the mean over ids, the figure that ranks the detectors. Pooled: all ids "
         "together, p not adjusted."
     )
 

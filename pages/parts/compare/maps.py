@@ -43,7 +43,7 @@ def map_view(chosen: Chosen, judged: Judged) -> None:
     judged = _mapped(judged)
     clips = judged.comparison.clips
     if root is None or len(clips) < 2:
-        st.info("A map needs the sound of the clips, which is not at hand for this data set.", icon=":material/info:")
+        st.info("A map needs the sound of the clips, which is not here for this data set.", icon=":material/info:")
         return
     encoder = load_encoder(ENCODER)
     artifacts = [method.artifact for method in judged.comparison.methods if method.artifact is not None]
@@ -52,7 +52,7 @@ def map_view(chosen: Chosen, judged: Judged) -> None:
     if len(clips) < n_all:
         st.caption(f"{len(clips):,} of the {n_all:,} clips, drawn at random, the same at each visit.")
     st.caption(
-        f"{encoder.identity.title}: one vector of {encoder.dimension} numbers a clip (mean over its 0.96 s patches), "
+        f"{encoder.identity.title}: one vector of {encoder.dimension} numbers per clip (mean over its 0.96 s patches), "
         f"seen along the two directions of widest spread. They hold {100 * shares[0]:.0f} % and "
         f"{100 * shares[1]:.0f} % of the variance: clips that lie apart sound different, clips that lie together need "
         "not sound alike."

@@ -1,4 +1,4 @@
-"""The compare page's methods: trained detectors and imported scores on the same clips, judged by one rule."""
+"""What the compare page compares: trained detectors and imported scores on the same clips, judged by one rule."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError, DataSetError, ThresholdError, UndefinedMetricError
@@ -20,6 +21,7 @@ from asd_core.formats import display_name
 from asd_core.reports.plots import (
     DETECTOR_COLOURS,
     DETECTOR_DASHES,
+    DETECTOR_SYMBOLS,
     ENSEMBLE_COLOUR,
     ENSEMBLE_DASH,
     IMPORTED_COLOURS,
@@ -29,7 +31,8 @@ from asd_core.reports.plots import (
 from asd_core.tasks.assess import threshold_by_rule
 from asd_core.tasks.compare import Comparison, Method, imported_method, join, with_ensemble
 from asd_core.types import BoolArray
-from pages.shared.choices import choose, keep
+from pages.shared import rules
+from pages.shared.choices import choose, turn_on
 from pages.shared.frame import Chosen
 from pages.shared.keys import HASHES
 
@@ -43,15 +46,16 @@ _IMPORTED, _REFUSED, _ROUND = "compare_imported", "compare_refused", "compare_ro
 
 @dataclass(frozen=True)
 class Look:
-    """A method's colour and dash pattern."""
+    """Colour, dash pattern and mark of a detector or of imported scores."""
 
     colour: str
     dash: str
+    symbol: str = "diamond"
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Methods on common clips with one threshold each; titles are distinct."""
+    """Detectors on common clips with one threshold each; titles are distinct."""
 
     comparison: Comparison
     rule: str
@@ -62,7 +66,7 @@ class Judged:
 
     @property
     def judging(self) -> list[int]:
-        """Positions of the methods that have a threshold."""
+        """Positions of the detectors that have a threshold."""
         return [row for row, threshold in enumerate(self.thresholds) if threshold.value is not None]
 
     @property
@@ -73,7 +77,7 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class OnCommonClips:
-    """A method on the clips that all methods scored; the fingerprint of those clips identifies the join."""
+    """A detector on the clips that all detectors scored; the fingerprint of those clips identifies the join."""
 
     method: Method
     fingerprint: str
@@ -89,7 +93,7 @@ JUDGED_HASHES = {
 
 @st.cache_resource(max_entries=128, show_spinner="Computing intervals …", hash_funcs=JUDGED_HASHES)
 def ranked(on_clips: OnCommonClips) -> Ranking:
-    """How well a method ranks the common clips, with intervals."""
+    """How well a detector ranks the common clips, with intervals."""
     return ranking(on_clips.method.scores)
 
 
@@ -105,7 +109,7 @@ def _joined(methods: tuple[Method, ...]) -> Comparison:
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
 def judged(comparison: Comparison, rule: str) -> Judged:
-    """Give every method its threshold by one rule."""
+    """Give every detector its threshold by one rule."""
     thresholds = tuple(_threshold(method, rule) for method in comparison.methods)
     titles = distinct_titles([method.title for method in comparison.methods])
     return Judged(
@@ -134,21 +138,19 @@ def _looks(comparison: Comparison) -> tuple[Look, ...]:
             return Look(*next(imported))
         name = method.trained.detector_name
         dash = DETECTOR_DASHES.get(name, "solid") if method.artifact is not None else REPOOLED_DASH
-        return Look(DETECTOR_COLOURS.get(name, NEUTRAL_COLOUR), dash)
+        return Look(DETECTOR_COLOURS.get(name, NEUTRAL_COLOUR), dash, DETECTOR_SYMBOLS.get(name, "diamond"))
 
     return tuple(look(method) for method in comparison.methods)
 
 
 def ensemble_choice(comparison: Comparison) -> Comparison:
-    """Let the user add the detectors' ensemble as one more method."""
+    """Let the user add the detectors' ensemble as one more row."""
     n_detectors = sum(method.artifact is not None for method in comparison.methods)
-    keep("ensemble")
-    wanted = st.toggle(
-        "Add the ensemble of the detectors",
+    wanted = turn_on(
+        "Add their ensemble",
         key="ensemble",
         disabled=n_detectors < 2,
-        persist_state="session",
-        help="One more method: each detector's scores are brought to one scale by its held-out normal clips (z-scores, "
+        help="One more row: each detector's scores are brought to one scale by its held-out normal clips (z-scores, "
         "each machine id by itself where it has enough clips), then averaged with equal weights. No label of a test "
         "clip is looked at. Imported scores take no part.",
     )
@@ -159,27 +161,27 @@ def common_line(comparison: Comparison) -> None:
     """Say how many clips everything below is based on."""
     n_anomalous = int(comparison.labels.sum())
     text = (
-        f"**{len(comparison.clips)} test clips** that every method scored: {len(comparison.clips) - n_anomalous} "
+        f"**{len(comparison.clips)} test clips** that every detector scored: {len(comparison.clips) - n_anomalous} "
         f"normal, {n_anomalous} anomalous."
     )
     if any(own != len(comparison.clips) for own in comparison.n_own):
-        text += f" The methods have {', '.join(str(own) for own in comparison.n_own)} test clips of their own."
+        text += f" The detectors have {', '.join(str(own) for own in comparison.n_own)} test clips of their own."
     if comparison.n_contradicting:
-        text += f" {comparison.n_contradicting} clips are left out: the methods' data sets label them differently."
+        text += f" {comparison.n_contradicting} clips are left out: the detectors' data sets label them differently."
     st.caption(text)
 
 
-def rule_choice(comparison: Comparison) -> str:
+def rule_choice(comparison: Comparison, place: DeltaGenerator) -> str:
     """Let the user choose the rule that every verdict on this page follows."""
-    rules = [rule for rule in COMPARED_RULES if _can_be_used(rule, comparison)]
     return choose(
         "Verdicts by",
-        rules,
+        [rule for rule in COMPARED_RULES if _can_be_used(rule, comparison)],
         key="verdicts",
+        place=place,
         format_func=rule_title,
-        help="One rule for every method. Rules that look at the labels of the test clips are judged by the very clips "
-        "they were chosen on: their figures are optimistic. Imported scores have no saved threshold; they get the "
-        "split-conformal one where the file scores the held-out normal clips too.",
+        help="One rule for every detector. Rules that look at the labels of the test clips are judged by the very "
+        "clips they were chosen on: their figures are optimistic. Imported scores have no saved threshold; they get "
+        "the split-conformal one where the file scores the held-out normal clips too.",
     )
 
 
@@ -190,15 +192,13 @@ def _can_be_used(rule: str, comparison: Comparison) -> bool:
 def rule_title(rule: str) -> str:
     """Say what a rule does, with its number and whether it looks at test labels."""
     if rule == SAVED:
-        return "Saved with each detector"
-    spec = RULES[rule]
-    number = "" if spec.default is None else f" ({spec.default:g})"
-    return f"{spec.title}{number}" + (" · uses test labels" if spec.uses_test_labels else "")
+        return "Each detector's current threshold"
+    return rules.rule_title(rule, with_number=True)
 
 
 def import_box(chosen: Chosen, good: Mapping[str, Artifact]) -> None:
-    """Let the user add another method's scores to the comparison, for this session."""
-    with st.expander("Compare with another method's scores", icon=":material/upload_file:"):
+    """Let the user add another detector's scores to the comparison, for this session."""
+    with st.expander("Compare with another detector's scores", icon=":material/upload_file:"):
         number = st.session_state.setdefault(_ROUND, 0)
         st.file_uploader(
             "CSV with the columns path and anomaly_score (higher = more anomalous), one row for each test clip",

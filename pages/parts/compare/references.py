@@ -46,7 +46,7 @@ OVER_SEEDS = "AUC, mean over ids, on several simulated benches"
 
 def trivial_row(best: BestNumber | None) -> dict[str, Any]:
     """Return the best trivial number's row of the tables of areas, as shown and as plain values for the CSV."""
-    title = TRIVIAL if best is None else f"{TRIVIAL}: {best.name} · uses test labels"
+    title = TRIVIAL if best is None else f"{TRIVIAL}: {best.name} (uses test labels)"
     if best is None:
         return {"title": title, "shown": dict.fromkeys(AREAS.values(), NOT_MEASURED), "plain": {}}
     shown = {label: area_text(getattr(best, name)) for name, label in AREAS.items()}
@@ -65,9 +65,9 @@ def bench_seeds_note(labels: Sequence[str]) -> None:
         seeds = kept_bench_seeds().bench_seeds
         st.caption(
             f":material/casino: Benches {seeds[0]} to {seeds[-1]}: other simulated machines, faults and noise each, "
-            "the same settings; mean (lowest to highest). A dash: not measured. A difference between methods "
-            "that is no larger than this says nothing, and no order on simulated sound says which method hears a real "
-            "machine's faults."
+            "the same settings; mean (lowest to highest). A dash: not measured. A difference between detectors "
+            "that is no larger than this says nothing, and no order on simulated sound says which detector hears a "
+            "real machine's faults."
         )
 
 
@@ -140,7 +140,7 @@ def published_view(chosen: Chosen, judged: Judged) -> None:
     is_simulated = any(each.artifact.simulated for each in judged.comparison.methods if each.artifact is not None)
     st.caption(f":material/menu_book: {REAL_NOTE}" if is_simulated else REAL_NOTE.split(". ")[0] + ".")
     rows = _own_rows(judged, is_simulated) + _published_rows()
-    st.table(pd.DataFrame(rows), hide_index=True, alt="Areas of the methods here and of published systems")
+    st.table(pd.DataFrame(rows), hide_index=True, alt="Areas of the detectors here and of published systems")
     st.caption(
         "3 ids: 00, 02 and 04, as in the course report; 4 ids: 06 as well, which is harder. Published pooled figures "
         "are of 300 normal and 801 anomalous clips. pAUC: up to a false-alarm rate of 0.1. A dash where a source gives "

@@ -57,20 +57,17 @@ def _picked(clips: Sequence[StoredClip], known: KnownSet) -> list[StoredClip]:
     """Draw one page of the table of clips; return those that the user selected on it."""
     start = page_start(len(clips), key="tidy_page", page_rows=PAGE_ROWS)
     rows = clips[start : start + PAGE_ROWS]
-    table = pd.DataFrame(
-        {
-            "Recording": [clip.name for clip in rows],
-            "Label": [
-                clip.label if clip.label in (NORMAL, "anomalous") else f"anomalous ({clip.label})" for clip in rows
-            ],
-            "Id": [clip.machine_id for clip in rows],
-            "Time": [clip.recorded for clip in rows],
-        }
-    )
+    columns = {
+        "Recording": [clip.name for clip in rows],
+        "Label": [_label_text(clip) for clip in rows],
+        "Recorded": [clip.recorded.removeprefix("recorded ").removeprefix("at an ") for clip in rows],
+    }
+    if any(clip.machine_id for clip in rows):
+        columns["Id"] = [clip.machine_id for clip in rows]
     st.caption("Select the rows whose label is wrong, or which are to go. One alone can be heard.")
     stamp = hash(tuple(clip.path for clip in rows))
     event = st.dataframe(
-        table,
+        pd.DataFrame(columns),
         hide_index=True,
         width="stretch",
         on_select="rerun",
@@ -79,6 +76,10 @@ def _picked(clips: Sequence[StoredClip], known: KnownSet) -> list[StoredClip]:
         alt=f"Table of {len(rows)} recordings",
     )
     return selected(rows, event.selection.rows)
+
+
+def _label_text(clip: StoredClip) -> str:
+    return clip.label if clip.label in (NORMAL, "anomalous") else f"anomalous ({clip.label})"
 
 
 def selected(rows: Sequence[StoredClip], places: Sequence[int]) -> list[StoredClip]:
@@ -96,7 +97,6 @@ def _listen(known: KnownSet, clips: Sequence[StoredClip]) -> None:
 
 def _actions(known: KnownSet, clips: Sequence[StoredClip]) -> None:
     """Offer to change the label of the selected clips, or to remove them."""
-    count = counted(len(clips), "recording")
     left, middle, right = st.columns([2, 1, 1], vertical_alignment="bottom")
     kinds = sorted({clip.label for clip in stored_clips(known)} - {NORMAL, "anomalous"})
     label = left.selectbox(
@@ -107,13 +107,13 @@ def _actions(known: KnownSet, clips: Sequence[StoredClip]) -> None:
         help="Normal, anomalous, or a kind of fault: choose one or write a new one.",
     )
     if middle.button(
-        f"Change the label of {count}", key="tidy_move", icon=":material/label:", disabled=not clips, width="stretch"
+        f"Change label of {len(clips)}", key="tidy_move", icon=":material/label:", disabled=not clips, width="stretch"
     ):
         kind = None if label == NORMAL else "" if label == "anomalous" else label
         n = move_clips(known, [clip.path for clip in clips], kind)
         _after(f"{counted(n, 'recording')} now called {label}.", clips)
     if right.button(
-        f"Remove {count}", key="tidy_remove", icon=":material/delete:", disabled=not clips, width="stretch"
+        f"Remove {len(clips)}", key="tidy_remove", icon=":material/delete:", disabled=not clips, width="stretch"
     ):
         n = remove_clips(known, [clip.path for clip in clips])
         _after(f"{counted(n, 'recording')} removed, with what was computed and marked of it.", clips)

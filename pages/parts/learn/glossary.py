@@ -6,8 +6,8 @@ import streamlit as st
 
 GLOSSARY = {
     "Anomaly score": (
-        "How strange a clip sounds to a detector. Higher is stranger; it has no unit and cannot be compared between "
-        "detectors."
+        "How anomalous a clip sounds to a detector: the higher, the more. It has no unit and cannot be compared "
+        "between detectors."
     ),
     "AUC": (
         "Area under the ROC: the chance that an anomalous clip gets a higher score than a normal one. 0.5 is "
@@ -18,7 +18,7 @@ GLOSSARY = {
         "trained on."
     ),
     "Confidence interval": (
-        "The range in which a figure would likely lie had other clips been recorded. Few clips, wide interval."
+        "The range in which a figure would likely lie had other clips been recorded. Few clips give a wide interval."
     ),
     "Conformal threshold": (
         "A threshold placed among the scores of held-out normal clips so that a new normal clip exceeds it with at "
@@ -30,6 +30,7 @@ GLOSSARY = {
         "Fitting a detector several times, each time without one part of the recordings, and scoring that part: every "
         "normal clip gets a held-out score and none is lost to training. The detector that is kept is fitted on all."
     ),
+    "Detection rate": "Of the anomalous clips, the share that is found; also true-positive rate (TPR) or recall.",
     "Decibel (dB)": (
         "A level on a logarithmic scale: 10 dB more is ten times the power. dBFS counts from the loudest that a "
         "file can hold."
@@ -45,6 +46,7 @@ GLOSSARY = {
     ),
     "F1": "One number for precision and recall together: their harmonic mean.",
     "False alarm": "A normal clip that is called anomalous.",
+    "False-alarm rate": "Of the normal clips, the share that is called anomalous; also false-positive rate (FPR).",
     "Frame": "A short stretch of sound whose spectrum is taken at once: here 64 ms, a new one every 32 ms.",
     "Held-out": (
         "Normal clips scored by a detector that has not learned from them, nor from the recordings that they were cut "
@@ -54,31 +56,31 @@ GLOSSARY = {
     "Log-mel": (
         "A spectrum over frequency bands that are narrow below and wide above, as the ear hears, with levels in dB."
     ),
-    "Machine id": "One single machine. Two machines of a kind sound different even when both are well.",
+    "Machine id": "One single machine. Two machines of a kind sound different even when both are healthy.",
     "Miss": "An anomalous clip that is called normal.",
     "Normal spread": (
         "How much a value varies where all is normal: its standard deviation over normal sound. Two spreads above "
         "normal happen now and then, ten do not."
     ),
-    "One-class SVM": "A method that draws a boundary around normal examples only.",
+    "One-class SVM": "A model that draws a boundary around normal examples only.",
     "Overfitting": "Learning the training clips by heart instead of what they have in common.",
     "Patch": "0.96 s of sound, which an encoder turns into 128 numbers.",
     "pAUC": (
-        "The AUC of the left end of the ROC only, where false alarms are rare (at most 10 %): the part that counts "
+        "The AUC of the left end of the ROC only, where false alarms are rare (at most 10 %): the part that matters "
         "in practice."
     ),
     "Precision": "Of the clips called anomalous, the share that is.",
     "Principal component": "A direction in which points differ most. Two of them make a plane to draw on.",
     "Provisional threshold": (
         "A threshold from too few held-out clips for a promised false-alarm rate, such as one just above the highest "
-        "of their scores. It is to be set again when more recordings are there."
+        "of their scores. It is to be set again once there are more recordings."
     ),
-    "Recall": "Of the anomalous clips, the share that is found; also called true-positive rate.",
+    "Recall": "The same as the detection rate: of the anomalous clips, the share that is found.",
     "Recording": (
         "One stretch of sound as it was taken in one go, from which clips are cut. Clips of one recording resemble "
         "each other, so that many of them tell less about new sound than as many recordings."
     ),
-    "ROC": "The curve of faults found against false alarms as the threshold moves from high to low.",
+    "ROC": "The curve of the detection rate over the false-alarm rate as the threshold moves from high to low.",
     "Standardising": "Subtracting a number's training mean and dividing by its training standard deviation.",
     "Support vector": "A training clip that holds the boundary of an SVM.",
     "Threshold": "The score from which on a clip is called anomalous.",

@@ -37,7 +37,7 @@ def neighbours_lesson() -> None:
         return
     key = ("neighbours", known.folder, N_SPLITS)
     if held().find(key) is None:
-        st.markdown("Making the recordings and calibrating ten times takes half a minute, once.")
+        st.markdown("Making the recordings and calibrating ten times takes half a minute, only once.")
         if st.button("Try it", icon=":material/play_arrow:"):
             once(key, lambda: _trials(known))
             st.rerun()
@@ -74,7 +74,7 @@ def _shown(trials: _Trials) -> None:
 def _rate(trials: Sequence[Trial]) -> None:
     seen, low, high = mean_and_spread([trial.false_alarms for trial in trials])
     st.metric(
-        "False alarms on new days",
+        "False-alarm rate on new days",
         share_text(seen),
         f"{share_text(low)} to {share_text(high)} over the draws",
         delta_color="off",
@@ -86,8 +86,8 @@ def _rate(trials: Sequence[Trial]) -> None:
 def _picture(trial: Trial, title: str) -> None:
     rests_on, new = trial.points()
     clouds = [
-        Cloud(f"rests on ({len(rests_on)})", rests_on, NEUTRAL_COLOUR, "circle-open", 7),
-        Cloud(f"new days ({len(new)})", new, NORMAL_COLOUR, "circle", 7),
+        Cloud(f"held-out clips ({len(rests_on)})", rests_on, NEUTRAL_COLOUR, "circle-open", 7),
+        Cloud(f"clips of new days ({len(new)})", new, NORMAL_COLOUR, "circle", 7),
     ]
     figure = score_scatter(clouds, x_title="Day", rules={"threshold": trial.threshold}, height_px=340)
     st.plotly_chart(figure, width="stretch", alt=f"{title}: anomaly scores of normal clips by day, and the threshold")

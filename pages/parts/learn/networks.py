@@ -31,13 +31,13 @@ from asd_core.reports.plots import (
 from asd_core.types import SR, Float32Array, FloatArray, Waveform
 from pages.parts.learn.pooling import from_errors_to_score, usual_error
 from pages.shared.cache import detector, heard
-from pages.shared.choices import keep
+from pages.shared.choices import choose_number
 from pages.shared.components.player import ColourScale, Panel, synced_player
-from pages.shared.frame import fragment
+from pages.shared.frame import first_screen, fragment
 from pages.shared.keys import kept
 
 FRAME_MS = 1000 * HOP_LENGTH / SR
-LEVEL_TITLE = "Scaled level (0 = quietest, 1 = loudest in training)"
+ONE_SCALE = "Both pictures on one scale, from 0 (the quietest level in training) to 1 (the loudest)."
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +89,13 @@ def lstm_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
     window = steps.window
     st.markdown(
         f"**The idea.** A healthy machine repeats itself. This network (an LSTM) has listened to normal sound only and "
-        f"learned to foretell from {window} frames, one every {FRAME_MS:g} ms, what the next frame will sound "
-        "like. What it cannot foresee is strange."
+        f"learned to predict, from {window} frames, one every {FRAME_MS:g} ms, what the next frame will sound like. "
+        "What it cannot predict is strange."
     )
-    st.subheader("1 · The whole clip: what came, and what was foretold")
-    _clip_player(artifact, waveform, steps, title=title, made="What the network foretold", made_frames=steps.output)
+    st.markdown("##### 1 · The whole clip: actual and predicted")
+    with first_screen():
+        _clip_player(artifact, waveform, steps, title=title, made="Predicted", made_frames=steps.output)
+    st.caption(ONE_SCALE)
 
     @fragment
     def one_prediction() -> None:
@@ -106,16 +108,16 @@ def _prediction(artifact: Artifact, waveform: Waveform, steps: Steps) -> None:
     """Show one prediction frame by frame, and its error among those of all predictions."""
     window = steps.window
     st.subheader(f"2 · One of the {len(steps.errors)} predictions")
-    at = _which(artifact, steps, "Which prediction")
+    at = _which(artifact, steps, "Prediction")
     seen = [(f"{frame - window}", steps.frames[at * steps.stride + frame]) for frame in range(window)]
-    columns = [*seen, (" ", None), ("foretold", steps.output[at]), ("  ", None), ("came", steps.target[at])]
+    columns = [*seen, (" ", None), ("predicted", steps.output[at]), ("  ", None), ("actual", steps.target[at])]
     left, right = st.columns(2)
     with left:
-        st.caption(f"{window} frames go in; the network foretells the next one, which then comes.")
+        st.caption(f"{window} frames go in; the network predicts the next one, beside the actual one.")
         _frames(columns, "Frame (counted back from the predicted one)", f"Frames of prediction {at + 1}")
     with right:
-        st.caption("The two last columns as lines over frequency: foretold and came.")
-        _bands(artifact, {"came": steps.target[at], "foretold": steps.output[at]})
+        st.caption("The two last columns as lines over frequency: predicted and actual.")
+        _bands(artifact, {"actual": steps.target[at], "predicted": steps.output[at]})
     st.markdown(
         f"Prediction {at + 1} is for {steps.times_s[at]:.2f} s. In each of the 128 bands, take the difference of "
         f"the two lines and square it; the mean of these 128 squares is **{score_text(float(steps.errors[at]))}**."
@@ -134,16 +136,18 @@ def gru_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
         f"vector of {size} and rebuilds them from it. It learned to do so for normal sound only; what it has never "
         "heard it rebuilds badly."
     )
-    st.subheader("1 · The whole clip: what came, and what was rebuilt")
+    st.markdown("##### 1 · The whole clip: actual and rebuilt")
     middle = window // 2
-    _clip_player(
-        artifact,
-        waveform,
-        steps,
-        title=title,
-        made="Rebuilt (middle of each window)",
-        made_frames=steps.output[:, middle],
-    )
+    with first_screen():
+        _clip_player(
+            artifact,
+            waveform,
+            steps,
+            title=title,
+            made="Rebuilt (middle of each window)",
+            made_frames=steps.output[:, middle],
+        )
+    st.caption(ONE_SCALE)
 
     @fragment
     def one_window() -> None:
@@ -155,7 +159,7 @@ def gru_lesson(artifact: Artifact, waveform: Waveform, title: str) -> None:
 def _window(artifact: Artifact, waveform: Waveform, steps: Steps) -> None:
     """Show one window before and after the network, and its error among those of all windows."""
     st.subheader(f"2 · One of the {len(steps.errors)} windows")
-    at = _which(artifact, steps, "Which window")
+    at = _which(artifact, steps, "Window")
     squared = np.square(steps.output[at] - steps.target[at], dtype=np.float64)
     columns = st.columns(3)
     for column, words, values in zip(columns, ("goes in", "comes out"), (steps.target, steps.output), strict=False):
@@ -196,11 +200,11 @@ def _clip_player(
             png=heatmap_png(values, low=0.0, high=1.0),
             alt=f"{label}: scaled log-mel levels over time, frequency upwards, brighter is louder",
             y_ticks=ticks,
-            height_px=130,
+            height_px=100,
             span_s=span,
             scale=ColourScale(palette_stops("viridis"), "0", "1"),
         )
-        for label, values, span in (("What came", steps.frames, whole_span), (made, made_frames, made_span))
+        for label, values, span in (("Actual", steps.frames, whole_span), (made, made_frames, made_span))
     ]
     synced_player(
         clip=f"{waveform.digest}{artifact.version}",
@@ -210,21 +214,20 @@ def _clip_player(
         panels=panels,
         key=f"learn_{artifact.detector_name}",
     )
-    st.caption("Both pictures on one scale, from 0 (the quietest level in training) to 1 (the loudest).")
 
 
 def _which(artifact: Artifact, steps: Steps, label: str) -> int:
     """Let the user choose a step; a new clip starts at its strangest one. Returns its index from 0."""
     key = f"step_{artifact.detector_name}"
     shown = (str(artifact.folder), steps.errors.tobytes())
-    if st.session_state.get(f"{key}_of") != shown:
-        st.session_state[f"{key}_of"] = shown
-        st.session_state[key] = int(steps.errors.argmax()) + 1
-    keep(key)
-    return (
-        int(st.slider(label, 1, len(steps.errors), key=key, help="Starts at the strangest. The arrow keys move it."))
-        - 1
-    )
+    if st.session_state.get(f"{key}_of", shown) != shown:
+        st.session_state.pop(key, None)
+        st.query_params.pop("step", None)
+    st.session_state[f"{key}_of"] = shown
+    strangest = int(steps.errors.argmax()) + 1
+    words = "Starts at the strangest. The arrow keys move it."
+    n_steps = len(steps.errors)
+    return choose_number(st.slider, label, 1, n_steps, key=key, default=strangest, parameter="step", help=words) - 1
 
 
 def _frames(
@@ -251,14 +254,16 @@ def _frames(
 
 
 def _bands(artifact: Artifact, spectra: Mapping[str, Float32Array]) -> None:
-    colours = {"came": NEUTRAL_COLOUR, "foretold": DETECTOR_COLOURS[artifact.detector_name]}
-    lines = [Line(name, values, colours[name], (5, 3) if name == "came" else None) for name, values in spectra.items()]
+    colours = {"actual": NEUTRAL_COLOUR, "predicted": DETECTOR_COLOURS[artifact.detector_name]}
+    lines = [
+        Line(name, values, colours[name], (5, 3) if name == "actual" else None) for name, values in spectra.items()
+    ]
     hz = mel_band_centres_hz()
     chart = lines_chart(
         hz, lines, x_title="Centre of the mel band (Hz)", y_title="Scaled level", log_x=True, height_px=250
     )
-    st.vega_lite_chart(spec=spec_of(chart), width="stretch", alt="Scaled level over mel bands: foretold and came")
-    squared = np.square(spectra["foretold"] - spectra["came"], dtype=np.float64)
+    st.vega_lite_chart(spec=spec_of(chart), width="stretch", alt="Scaled level over mel bands: predicted and actual")
+    squared = np.square(spectra["predicted"] - spectra["actual"], dtype=np.float64)
     line = Line("squared difference", squared, DETECTOR_COLOURS[artifact.detector_name])
     chart = lines_chart(
         hz,

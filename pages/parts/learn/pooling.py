@@ -147,7 +147,7 @@ def _over_bands(artifact: Artifact, waveform: Waveform, scores: Mapping[str, flo
 
 
 def _why_not_the_mean(artifact: Artifact, waveform: Waveform, scores: Mapping[str, float]) -> None:
-    """Say, in this clip's numbers, what rules the mean and what does not, where errors of normal clips are kept."""
+    """Say, in this clip's numbers, what dominates the mean and what does not, where errors of normal clips are kept."""
     trained = network(artifact)
     normal = trained.normal_errors
     if normal is None:

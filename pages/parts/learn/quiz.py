@@ -18,6 +18,7 @@ from asd_core.reports.plots import (
     ANOMALOUS_COLOUR,
     DETECTOR_COLOURS,
     DETECTOR_DASHES,
+    DETECTOR_SYMBOLS,
     NEUTRAL_COLOUR,
     RocCurve,
     roc_overlay,
@@ -28,11 +29,12 @@ from pages.shared.verdicts import verdict_word
 
 N_CLIPS, LEAST_OF_A_CLASS = 6, 2
 GUESSES = ("normal", "anomalous")
+MAX_DIGITS = 10
 
 
 def quiz(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> None:
     """Play six clips, take guesses, then show truth, the detectors' verdicts and the point on the ROC."""
-    seed = st.session_state.setdefault("quiz_seed", secrets.randbits(32))
+    seed = _seed()
     first = next(iter(artifacts.values()))
     clips = quiz_clips(first.scores.of("test").clips, seed=seed)
     st.markdown(
@@ -46,7 +48,7 @@ def quiz(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> None:
         guesses = [_guess(chosen, clip, number, seed, first.channel) for number, clip in enumerate(clips)]
         sent = st.form_submit_button("How did I do?", icon=":material/check:")
     if st.button("Six other clips", icon=":material/refresh:"):
-        del st.session_state["quiz_seed"]
+        del st.session_state["quiz_seed"], st.query_params["quiz"]
         st.rerun()
     if not sent:
         return
@@ -54,6 +56,15 @@ def quiz(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> None:
         st.warning(f"{guesses.count(None)} clips have no guess yet.", icon=":material/info:")
         return
     _result(clips, [guess == "anomalous" for guess in guesses], artifacts)
+
+
+def _seed() -> int:
+    """Return what draws the six clips: a link's number, so that a class gets the same ones, else a new one."""
+    asked = st.query_params.get("quiz", "")
+    drawn = int(asked) % 2**32 if asked.isdecimal() and len(asked) <= MAX_DIGITS else secrets.randbits(32)
+    seed: int = st.session_state.setdefault("quiz_seed", drawn)
+    st.query_params["quiz"] = str(seed)
+    return seed
 
 
 def quiz_clips(clips: Sequence[ScoredClip], *, seed: int) -> list[ScoredClip]:
@@ -75,7 +86,7 @@ def _guess(chosen: Chosen, clip: ScoredClip, number: int, seed: int, channel: in
     waveform = load_scored(chosen, clip, channel)
     left, right = st.columns([3, 2], vertical_alignment="center")
     if waveform is None:
-        left.caption("The sound of this clip is not at hand.")
+        left.caption("The sound of this clip is not here.")
     else:
         left.audio(encode_wav(waveform.samples), format="audio/wav", alt=f"Clip {number + 1} of the blind test")
     return right.segmented_control(f"Clip {number + 1}", GUESSES, key=f"guess:{seed}:{number}")
@@ -89,16 +100,21 @@ def _result(clips: Sequence[ScoredClip], guesses: Sequence[bool], artifacts: Map
     left, right = st.columns([3, 2])
     with left:
         own = RocCurve(
-            "you", [alarms / n_good], [hits / n_bad], ANOMALOUS_COLOUR, point=(alarms / n_good, hits / n_bad)
+            "you",
+            [alarms / n_good],
+            [hits / n_bad],
+            ANOMALOUS_COLOUR,
+            point=(alarms / n_good, hits / n_bad),
+            symbol="x",
         )
         curves = [_curve(artifact) for artifact in artifacts.values()]
         st.plotly_chart(roc_overlay([*curves, own]), width="stretch", alt="ROC curves of the detectors and your point")
     with right:
-        st.metric("Faults you found", rate_text(hits, n_bad))
-        st.metric("False alarms you raised", rate_text(alarms, n_good))
+        st.metric("Your detection rate", rate_text(hits, n_bad))
+        st.metric("Your false-alarm rate", rate_text(alarms, n_good))
         st.caption(
-            "The diamonds are operating points: yours from six clips, the detectors' from all test clips at their "
-            "thresholds. Six clips make a coarse point: one other guess moves it far."
+            "The marks are operating points: yours, a cross, from six clips, the detectors' from all test clips at "
+            "their thresholds. From six clips it is a coarse one: a single other guess moves it far."
         )
     table = pd.DataFrame(
         {
@@ -119,7 +135,8 @@ def _curve(artifact: Artifact) -> RocCurve:
         point = (found.fp / roc.n_normal, found.tp / roc.n_anomalous)
     name = artifact.detector_name
     colour, dash = DETECTOR_COLOURS.get(name, NEUTRAL_COLOUR), DETECTOR_DASHES.get(name, "solid")
-    return RocCurve(artifact.title, roc.fpr, roc.tpr, colour, dash, point)
+    mark = DETECTOR_SYMBOLS.get(name, "diamond")
+    return RocCurve(artifact.title, roc.fpr, roc.tpr, colour, dash, point, symbol=mark)
 
 
 def _verdict(artifact: Artifact, clip: ScoredClip) -> str:

@@ -29,6 +29,7 @@ from asd_core.types import FloatArray, Waveform
 from pages.parts.learn.pooling import verdict
 from pages.shared.cache import detector, heard
 from pages.shared.choices import switch
+from pages.shared.frame import first_screen
 from pages.shared.keys import HASHES
 from pages.shared.listening import listening_panels
 
@@ -105,7 +106,8 @@ def svm_lesson(artifact: Artifact, waveform: Waveform, title: str, *, root: Path
     )
     st.subheader("1 · The whole clip")
     name = artifact.detector_name
-    listening_panels(waveform, {name: artifact}, {name: own}, title=title, key="learn_svm")
+    with first_screen():
+        listening_panels(waveform, {name: artifact}, {name: own}, title=title, key="learn_svm")
     if len(rows) > 1:
         st.caption(f"Longer than {BLOCK_PATCHES} patches: block {block + 1} of {len(rows)}, the strangest, is shown.")
     _numbers(artifact, raw[block].reshape(BLOCK_PATCHES, width), rows[block].reshape(BLOCK_PATCHES, width))
@@ -114,7 +116,7 @@ def svm_lesson(artifact: Artifact, waveform: Waveform, title: str, *, root: Path
     score = own.anomaly_score
     st.markdown(
         f"The SVM's decision value is **{score_text(-score)}**: above 0 inside, below 0 outside. Every detector here "
-        "says *higher is stranger*, so the score is the decision value with its sign turned"
+        "says *higher is more anomalous*, so the score is the decision value with its sign turned"
         + (f", averaged over {len(rows)} blocks." if len(rows) > 1 else ".")
     )
     verdict(artifact, score, "Score = minus the decision value")
@@ -161,7 +163,7 @@ def _cells(
         low=low,
         high=high,
         x_title="Patch (0.96 s each)",
-        y_title="Which number",
+        y_title="Number",
         value_title=value_title,
         palette=palette,
         height_px=400,
@@ -171,7 +173,7 @@ def _cells(
 
 def _boundary(artifact: Artifact, learned: Learned, row: FloatArray) -> None:
     st.subheader("3 · The boundary, as a shadow")
-    through = switch("Cut through", SLICES, key="slice", in_url=False)
+    through = switch("Cut through", SLICES, key="slice")
     plane = learned.plane
     normal = Cloud(f"{_normal_word(artifact)} ({len(learned.normal)})", plane.project(learned.normal), NORMAL_COLOUR)
     clouds = _clouds(learned, row, plane.project, normal, vectors_colour="#E8E8E8")

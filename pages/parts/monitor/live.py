@@ -46,8 +46,8 @@ def _command(chosen: Chosen) -> None:
     model = next(iter(chosen.detectors.values()))
     st.code(f"python -m asd_core watch FOLDER --model {shlex.quote(shown_text(str(model)))}", language="shell")
     st.caption(
-        "It scores each clip as it arrives, raises and clears alarms, and goes on where it ended when it is started "
-        "again. Clips below the data folder, or below a folder that ASD_DATA_ROOTS names, can be heard here."
+        "It scores each clip as it arrives, raises and clears alarms, and, started again, resumes where it stopped. "
+        "Clips below the data folder, or below a folder that ASD_DATA_ROOTS names, can be heard here."
     )
 
 
@@ -59,7 +59,7 @@ def _panel(tail: Tail) -> None:
         st.markdown(":gray-badge[:material/sensors_off: no watch is running; these are its last clips]")
     if rows and _by_simulated(rows[-1]):
         st.warning(
-            f"The detector that listens here was **{TRAINED_ON_SIMULATED}**: its verdicts tell how far a clip is from "
+            f"The detector in use here was **{TRAINED_ON_SIMULATED}**: its verdicts tell how far a clip is from "
             "the simulation, not whether your machine is faulty.",
             icon=":material/science:",
         )

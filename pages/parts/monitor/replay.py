@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from pages.parts.monitor.view import HeardClip, monitor
 from pages.shared.cards import promise_text, simulated_badge, threshold_origin
 from pages.shared.choices import choose
 from pages.shared.data_sets import clips_root
-from pages.shared.frame import Chosen, fragment
+from pages.shared.frame import Chosen, first_screen, fragment
 from pages.shared.keys import HASHES, ClipFile
 from pages.shared.plain_text import plain
 from pages.shared.sources import clip, clip_title, name_order
@@ -131,15 +132,17 @@ def replay_tab(chosen: Chosen, good: dict[str, Artifact]) -> None:
         return
     name = f"{artifact.folder}:{machine_id}"
     _say_what_it_is(artifact, clips)
-    with st.container(horizontal=True):
-        label = "Replay the bench" if chosen.embedded else "Replay the test clips"
+    is_started = _is_of(name)
+    with nullcontext() if is_started else first_screen(), st.container(horizontal=True):
+        label = "Play demo" if chosen.embedded else "Replay the test clips"
         if st.button(label, key="replay", icon=":material/play_circle:"):
             judge = Judge(RULE, artifact.familiarity)
             st.session_state[KEY] = Replay(name, artifact, clips, clips_root(chosen), speed, judge)
             st.session_state.pop("monitor_told", None)
-        replay = st.session_state.get(KEY)
-        if replay is None or replay.name != name:
+            st.rerun()
+        if not is_started:
             return
+        replay = st.session_state[KEY]
         _pause_button(replay)
     if replay.speed != speed:
         replay.set_speed(speed)
@@ -147,15 +150,20 @@ def replay_tab(chosen: Chosen, good: dict[str, Artifact]) -> None:
     fragment(lambda: _panel(replay), run_every=TICK_S if goes_on else None)()
 
 
+def _is_of(name: str) -> bool:
+    """Whether a replay of this name has been started in this session."""
+    replay = st.session_state.get(KEY)
+    return replay is not None and replay.name == name
+
+
 def _controls(good: dict[str, Artifact]) -> tuple[Artifact, str, float]:
     left, middle, right = st.columns([3, 1, 1])
     name = choose("Detector", good, key="detector", place=left, format_func=lambda name: good[name].title)
     artifact = good[name]
     ids = sorted({each.machine_id for each in artifact.scores.of("test").clips}) or ["00"]
-    machine_id = choose("Machine id", ids, key="replay_id", place=middle, in_url=False)
-    if "replay_speed" not in st.session_state:
-        st.session_state["replay_speed"] = FIRST_SPEED
-    speed = choose("Clips per second", SPEEDS, key="replay_speed", place=right, in_url=False)
+    machine_id = choose("Machine id", ids, key="replay_id", place=middle)
+    st.session_state.setdefault("replay_speed", st.query_params.get("replay_speed", FIRST_SPEED))
+    speed = choose("Clips per second", SPEEDS, key="replay_speed", place=right)
     return artifact, machine_id, float(speed)
 
 
@@ -177,7 +185,7 @@ def _say_what_it_is(artifact: Artifact, clips: Sequence[ScoredClip]) -> None:
 def _pause_button(replay: Replay) -> None:
     if replay.is_over:
         return
-    label, icon = ("Go on", "play_arrow") if replay.paused else ("Pause", "pause")
+    label, icon = ("Resume", "play_arrow") if replay.paused else ("Pause", "pause")
     if st.button(label, key="replay_pause", icon=f":material/{icon}:"):
         replay.pause(not replay.paused)
         st.rerun()

@@ -15,6 +15,7 @@ from asd_core.monitoring.alarms import DRIFT_CLIPS
 from asd_core.monitoring.rows import RAISED, WatchRow
 from asd_core.reports.plots import TimelinePoint, score_timeline
 from asd_core.types import Waveform
+from pages.shared.frame import first_screen
 from pages.shared.plain_text import warning_text
 from pages.shared.verdicts import verdict_badge
 
@@ -63,7 +64,8 @@ def monitor(
         Whether earlier clips are left out.
     """
     _announce(clips, name)
-    state, counts = st.columns([3, 2])
+    with first_screen():
+        state, counts = st.columns([3, 2])
     with state.container(border=True, height="stretch"):
         _state(clips, is_cut=is_cut)
     with counts.container(border=True, height="stretch"):
@@ -98,9 +100,9 @@ def _state(clips: Sequence[HeardClip], *, is_cut: bool) -> None:
         st.markdown("## :orange[:material/notifications_active: ALARM]")
         st.markdown(f"since {_alarm_start(clips, is_cut=is_cut)}")
     else:
-        st.markdown("## :blue[:material/check: quiet]")
+        st.markdown("## :blue[:material/check: no alarm]")
         ended = [clip.place for clip in clips if clip.row.event and clip.row.event != RAISED]
-        st.markdown(f"the last alarm was cleared at {ended[-1]}" if ended else "no alarm so far")
+        st.markdown(f"the last alarm was cleared at {ended[-1]}" if ended else "none so far")
     _drift(row, n_known=sum(clip.row.traits is not None for clip in clips))
 
 
@@ -113,7 +115,7 @@ def _alarm_start(clips: Sequence[HeardClip], *, is_cut: bool) -> str:
 
 def _drift(row: WatchRow, *, n_known: int) -> None:
     if not row.drift:
-        early = f" It is told from {DRIFT_CLIPS} clips on." if n_known < DRIFT_CLIPS else ""
+        early = f" It can be told once {DRIFT_CLIPS} clips have been heard." if n_known < DRIFT_CLIPS else ""
         st.caption(f":material/trending_flat: No drift of level or spectrum away from training was reported.{early}")
         return
     st.markdown(
@@ -145,7 +147,7 @@ def _figure(
         if clip.row.anomaly_score is not None
     ]
     n_alarms = sum(after and not before for before, after in pairwise([False, *(point.alarm for point in points)]))
-    alt = f"Anomaly scores of {len(points)} clips in order, with threshold; an alarm stood {n_alarms} times"
+    alt = f"Anomaly scores of {len(points)} clips in order, with threshold; with {n_alarms} alarms"
     st.subheader("Anomaly score, higher = more anomalous")
     st.vega_lite_chart(
         score_timeline(points, span=span, score_span=score_span), key="timeline", width="stretch", alt=alt
@@ -168,7 +170,7 @@ def _player(clips: Sequence[HeardClip], name: str, sound: Callable[[HeardClip], 
         st.text(f"{picked.place}: {display_name(picked.title)}")
         waveform = sound(picked)
         if waveform is None:
-            st.caption("The sound of this clip is not at hand.")
+            st.caption("The sound of this clip is not here.")
         else:
             st.audio(encode_wav(waveform.samples), format="audio/wav", autoplay=True)
 

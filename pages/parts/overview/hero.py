@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import streamlit as st
@@ -39,9 +39,14 @@ LONGEST_S = 30.0
 _SIMULATED_NAME = re.compile(r"test/(normal|anomaly)_id_(\d\d)_(\d{8})\.wav")
 
 
-def draw_hero(chosen: Chosen) -> bool:
-    """Draw the demonstration with the context's own clips, else with the embedded ones; return whether there is any."""
-    own = artifacts(chosen)[0]
+def draw_hero(chosen: Chosen, own: Mapping[str, Artifact]) -> bool:
+    """Draw the demonstration with the context's own clips, else with the embedded ones; return whether there is any.
+
+    Parameters
+    ----------
+    own
+        The context's detectors that can be used.
+    """
     active = [own[name] for name in chosen.active if name in own]
     return _shown(chosen, active) or (not chosen.embedded and _embedded_shown())
 
@@ -59,7 +64,7 @@ def _shown(chosen: Chosen, listening: Iterable[Artifact], *, is_stand_in: bool =
     """Draw the first detector that has a demonstration; those with a map over frequency come first."""
     for artifact in sorted(listening, key=lambda each: each.detector_name.startswith("vggish")):
         threshold = artifact.threshold.value
-        pair = None if threshold is None else demonstration(tested(artifact).clips, threshold)
+        pair = None if threshold is None else demonstration(tested(artifact), threshold)
         if pair is None or threshold is None:
             continue
         sounds = [_sound(chosen, clip, artifact) for clip in pair]

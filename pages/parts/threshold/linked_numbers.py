@@ -55,7 +55,7 @@ def number_in(query: Mapping[str, str], name: str, low: float, high: float) -> f
 
 
 def write_link(rule: str, threshold: float, anomaly_scores: FloatArray) -> None:
-    """Write the numbers of the rule in force to the URL, and take out those of others.
+    """Write the numbers of the rule in force to the URL, and remove those of others.
 
     Parameters
     ----------

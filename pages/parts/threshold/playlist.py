@@ -58,7 +58,7 @@ def _playlist(chosen: Chosen, rows: npt.NDArray[np.int64], point: OperatingPoint
     )
     waveform = load_scored(chosen, clips[picked], point.artifact.channel)
     if waveform is None:
-        st.caption("The sound of this data set is not at hand.")
+        st.caption("The sound of this data set is not here.")
         return
     st.caption(f"Playing: {plain(clip_title(clips[picked]))}")
     st.audio(encode_wav(waveform.samples), format="audio/wav")

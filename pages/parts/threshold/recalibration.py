@@ -33,7 +33,7 @@ def recalibration(chosen: Chosen, artifact: Artifact) -> None:
         st.markdown(OLD_MEANING)
         found = find_machine(chosen.data_set, chosen.machine)
         if found is None or not (found[0].embedded or found[0].folder.is_dir()):
-            st.caption("It needs the clips that it was trained on, and they are not at hand.")
+            st.caption("It needs the clips that it was trained on, and they are not here.")
             return
         request = _request(artifact, *found)
         if (job := _active(request)) is None:

@@ -73,9 +73,9 @@ def _figures(artifact: Artifact) -> None:
         return
     figures = {"AUC, mean over ids": (area_text(estimate_of(ranking.auc_mean)), "0.5 is chance, 1 is perfect")}
     if confusion is not None:
-        found_of = f"{confusion.tp} of {confusion.n_anomalous} anomalous clips"
+        found_of = f"{confusion.tp} of {confusion.n_anomalous} anomalous"
         figures["Detection rate (TPR)"] = (share_text(confusion.tpr), found_of)
-        alarms_of = f"{confusion.fp} of {confusion.n_normal} normal clips"
+        alarms_of = f"{confusion.fp} of {confusion.n_normal} normal"
         figures["False-alarm rate (FPR)"] = (share_text(confusion.fpr), alarms_of)
     figures["Threshold"] = (score_text(artifact.threshold.value), "anomalous from here on")
     for column, (label, (value, words)) in zip(st.columns(len(figures)), figures.items(), strict=True):

@@ -8,7 +8,7 @@ export function countsAt(curve, index) {
   return { fp, tp, tn: curve.normal - fp, fn: curve.anomalous - tp };
 }
 
-// [false-positive rate, true-positive rate]
+// [false-alarm rate, detection rate]
 export const placeAt = (curve, index) => [curve.fp[index] / curve.normal, curve.tp[index] / curve.anomalous];
 
 export function thresholdText(threshold) {

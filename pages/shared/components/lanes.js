@@ -26,7 +26,7 @@ const inPercent = (share) => `${100 * share}%`;
 
 function heightTick([at, text]) {
   const tick = make("span", text);
-  const [shift, mark] = at < 0.05 ? [0, "calc(100% - 1px)"] : at > 0.95 ? [100, "0"] : [50, "50%"];
+  const [shift, mark] = at < 0.1 ? [0, "calc(100% - 1px)"] : at > 0.9 ? [100, "0"] : [50, "50%"];
   Object.assign(tick.style, { bottom: inPercent(at), transform: `translateY(${shift}%)` });
   tick.style.setProperty("--mark", mark);
   return tick;
@@ -103,6 +103,7 @@ function silence(memory) {
   for (const { audio, url } of memory.sounds) {
     audio.onplay = audio.onpause = audio.onended = audio.onseeked = null;
     audio.pause();
+    audio.remove();
     URL.revokeObjectURL(url);
   }
 }
@@ -113,7 +114,10 @@ function loadSounds(root, memory, data) {
   if (memory.ids === ids) return;
   silence(memory);
   Object.assign(memory, { ids, sounds: data.lanes.map(soundOf), heard: Math.min(memory.heard, data.lanes.length - 1) });
-  for (const { audio } of memory.sounds) bindSound(root, memory, audio);
+  for (const { audio } of memory.sounds) {
+    find(root, ".lanes").append(audio);
+    bindSound(root, memory, audio);
+  }
 }
 
 const heardAudio = (memory) => memory.sounds[memory.heard].audio;
