@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 import soundfile as sf
 from sklearn.metrics import roc_auc_score
 
 from asd_core.data.simulated import bench
-from asd_core.data.simulated.bench import SIZES, BenchSize, ClipKey, IdCounts, render_clip
+from asd_core.data.simulated.bench import SIZES, BenchSize, ClipKey, IdCounts, _poisson_quantile, render_clip
 from asd_core.data.simulated.faults import fault_sound
 from asd_core.data.simulated.motion import HALF_BENT_DB, HEALTHY, belt_deformation, move
 from asd_core.data.simulated.record import Fault, load_mask, read_simulated
@@ -444,3 +445,10 @@ def test_kinds_come_in_equal_thirds_and_grades_follow_their_normal_quantiles():
 def test_a_smaller_bench_is_the_beginning_of_a_larger_one():
     small = [k for k in bench.clip_keys(SIZES["small"]) if k.machine_id == "02"]
     assert set(small) < set(bench.clip_keys(SIZES["calibration"]))
+
+
+@pytest.mark.parametrize("mean", [0.05, 0.7, 1.2, 7.0])
+def test_counts_of_events_are_poissons_quantiles(mean):
+    quantiles = [1e-9, *np.random.default_rng(0).random(500), *scipy.stats.poisson.cdf(range(8), mean), 1 - 1e-9]
+    expected = scipy.stats.poisson.ppf(quantiles, mean)
+    assert [_poisson_quantile(float(quantile), mean) for quantile in quantiles] == expected.tolist()

@@ -67,7 +67,7 @@ def wav(seed: int) -> bytes:
     return encode_wav(hum(seed, seconds=2.0).samples)
 
 
-def opened(path: str, **state: str) -> AppTest:
+def opened(path: str, **state: str | bool) -> AppTest:
     app = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
     for key, value in state.items():
         app.session_state[key] = value
@@ -201,7 +201,7 @@ def test_a_data_set_and_its_machines_may_have_any_name(home, machine):
 
 @pytest.mark.parametrize("name", [name for name in FILED if "\udcff" not in name + FILED[name]])
 def test_detectors_filed_under_any_name_are_shown_as_text(home, name):
-    app = opened("pages/overview.py", set=f"{name}/{FILED[name]}")
+    app = opened("pages/overview.py", set=f"{name}/{FILED[name]}", figures=True)
     check(app)
     assert app.selectbox(key="set").value == f"{name}/{FILED[name]}"
     assert [each for each in app.metric if each.label.startswith("AUC")]

@@ -149,10 +149,19 @@ def _scene(key: ClipKey, seed: int, severity_offset_db: float) -> Scene:
         session_entropy=(_SESSION_DOMAIN, seed, machine_id),
         session=None if novel < machine.novel_share else int(session * N_SESSIONS),
         busy_db=-30.0 + 3.0 * float(scipy.special.ndtri(level)) if busy < machine.busy_share else None,
-        n_events=int(scipy.stats.poisson.ppf(events, machine.event_rate)),
+        n_events=_poisson_quantile(float(events), machine.event_rate),
         kind=kind,
         severity_db=severity_db,
     )
+
+
+def _poisson_quantile(quantile: float, mean: float) -> int:
+    """Return the smallest count that is not exceeded with this probability, as `scipy.stats.poisson.ppf` does.
+
+    Importing `scipy.stats` for it would take longer than rendering forty clips.
+    """
+    count = int(np.ceil(scipy.special.pdtrik(quantile, mean)))
+    return count - 1 if count > 0 and scipy.special.pdtr(count - 1, mean) >= quantile else max(count, 0)
 
 
 def write_bench(
