@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -98,6 +99,11 @@ def times_text(ratio: float) -> str:
 def share_text(value: float | None) -> str:
     """Write a rate or a precision as a percentage with one decimal, without counts."""
     return MISSING if value is None else f"{100 * value:.1f} %"
+
+
+def level_text(amplitude: float) -> str:
+    """Write an amplitude as a level below full scale, which is 1: `-12.3 dBFS`; `silent` for 0."""
+    return f"{20 * math.log10(amplitude):.1f} dBFS" if amplitude > 0 else "silent"
 
 
 def seconds_text(seconds: float) -> str:

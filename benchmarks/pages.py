@@ -29,7 +29,7 @@ _TRIGGERS = "$$STREAMLIT_INTERNAL_KEY_{}__events"
 
 
 def dashboard_rows(*, repeats: int = 5) -> list[Row]:
-    """From the start of a fresh server to the first content, and its memory after the pages without networks."""
+    """From the start of a fresh server to the first content, and its memory after pages that load one network."""
     wire, title, figure, sound, empty, memory = [], [], [], [], [], []
     with tempfile.TemporaryDirectory(dir=PROJECT / "build") as folder:
         environment = {"ASD_DATA_DIR": folder, "ASD_ARTIFACTS_DIR": str(PROJECT / "artifacts")}
@@ -61,7 +61,7 @@ def dashboard_rows(*, repeats: int = 5) -> list[Row]:
     return [
         median_row(f"{start} first content on the wire", wire, unit="s", asked=3),
         *(shown if title else []),
-        median_row("dashboard: memory after five pages, no network loaded", memory, unit="MB", asked=300),
+        median_row("dashboard: memory after five pages, one network loaded", memory, unit="MB", asked=300),
     ]
 
 

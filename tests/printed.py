@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -53,6 +54,12 @@ def text_of(app: AppTest) -> str:
     """All sentences of a page, one a line."""
     kinds = ("markdown", "caption", "text", "error", "warning", "info", "title")
     return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
+
+
+def gauges_of(app: AppTest) -> list[dict[str, Any]]:
+    """The rows of the gauges that answer on a clip: name, word, place, chips."""
+    drawn_ = [each.proto for each in app.get("bidi_component") if each.proto.component_name == "asd_gauges"]
+    return [row for proto in drawn_ for row in json.loads(proto.json)["rows"]]
 
 
 def metrics_of(app: AppTest) -> dict[str, str]:

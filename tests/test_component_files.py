@@ -46,7 +46,19 @@ def test_the_browser_gets_one_module_that_imports_nothing(script):
 @pytest.mark.parametrize(
     ("script", "parts"),
     [
-        ("player.js", ["elements.js", "numbers.js", "timeline.js", "player.js"]),
+        (
+            "player.js",
+            [
+                "band.js",
+                "elements.js",
+                "loop.js",
+                "one_sound.js",
+                "timeline.js",
+                "regions.js",
+                "panels.js",
+                "player.js",
+            ],
+        ),
         (
             "hero.js",
             ["elements.js", "moments.js", "numbers.js", "one_sound.js", "timeline.js", "hero.js"],

@@ -48,26 +48,26 @@ def test_one_class_alone_says_nothing():
 
 
 def test_the_clips_shown_are_in_the_middle_and_of_one_machine():
-    shown = demonstration(
-        [
-            *clips("anomalous", [0.2, 1.5, 9.0, 1.6, 3.0, 1.0], "02"),
-            *clips("normal", [0.1, 0.9, 0.3, 0.2], "02"),
-            *clips("normal", [0.0] * 9, "00"),
-        ],
-        threshold=1.0,
+    every = (
+        *clips("anomalous", [0.2, 1.5, 9.0, 1.6, 3.0, 1.0], "02"),
+        *clips("normal", [0.1, 0.9, 0.3, 0.2], "02"),
+        *clips("normal", [0.0] * 9, "00"),
     )
+    shown = demonstration(Scores(every), threshold=1.0)
     assert (shown.anomalous.anomaly_score, shown.normal.anomaly_score) == (1.6, 0.3)  # of 1.0, 1.5, 1.6, 3.0, 9.0
     assert shown.normal.machine_id == "02"
 
 
 def test_a_normal_clip_of_another_machine_stands_in_and_nothing_found_is_no_demonstration():
     found, other = clips("anomalous", [2.0], "02"), clips("normal", [0.5], "00")
-    assert demonstration([*found, *other], threshold=1.0).normal.machine_id == "00"
-    assert demonstration([*found, *other], threshold=3.0) is None
-    assert demonstration(found, threshold=1.0) is None
+    assert demonstration(Scores((*found, *other)), threshold=1.0).normal.machine_id == "00"
+    assert demonstration(Scores((*found, *other)), threshold=3.0) is None
+    assert demonstration(Scores(tuple(found)), threshold=1.0) is None
 
 
-@pytest.mark.parametrize("values", [[[1.0, 3.0], [0.0, 0.0], [2.0, 2.0]], [[-1.0], [-2.0], [-0.5]]])
+@pytest.mark.parametrize(
+    "values", [[[1.0, 3.0], [0.0, 0.0], [2.0, 2.0]], [[2.0], [-1.0], [2.0]], [[-1.0], [-2.0], [-0.5]]]
+)
 def test_a_score_builds_up_to_itself(values):
     values = np.array(values)
     steps = np.arange(3.0)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
-from sounds import hum
+from sounds import PROJECT, hum
 
 from asd_core.errors import InputError
 from asd_core.features.excerpt import band_gain, excerpt, made_audible, nearest, sound_vector
@@ -75,3 +80,28 @@ def test_the_nearest_clip_is_the_one_alike():
 def test_a_clip_without_a_patch_is_refused():
     with pytest.raises(InputError, match=r"at least 0\.975 s"):
         sound_vector(hum(1, seconds=0.6))
+
+
+BAND_JS = """
+import {{ excerptOf }} from "{module}";
+const bytes = Buffer.from(process.argv[1], "base64");
+const samples = new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+console.log(JSON.stringify([...excerptOf(samples, {{ from: 0.25, to: 1.274, low: 900, high: 2500 }}, 16000)]));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed: JavaScript was not run")
+def test_the_player_cuts_a_region_as_the_package_does():
+    samples = np.round(np.random.default_rng(0).uniform(-0.5, 0.5, 24000) * 32768).astype(np.int16)
+    module = (PROJECT / "pages" / "shared" / "components" / "band.js").as_uri()
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", BAND_JS.format(module=module), base64.b64encode(samples.tobytes())],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    clip = Waveform((samples / 32768).astype(np.float32))  # 16384 samples: a power of two, so that nothing is padded
+    ours = excerpt(clip, start_s=0.25, end_s=1.274, low_hz=900.0, high_hz=2500.0)
+    assert len(ours) == 16384
+    assert json.loads(done.stdout) == pytest.approx(ours.tolist(), abs=1e-6)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hostile import NAMES, SIGNS, SLASHED, hostile_home
+from printed import gauges_of
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
@@ -23,6 +24,7 @@ from asd_core.formats import display_name
 from asd_core.reports.html import write_report
 from asd_core.tasks.score import format_score_csv, score_waveform
 from asd_core.tasks.train import TrainingRequest, train
+from pages.parts.check.examples import NAME_LETTERS
 from pages.shared.plain_text import plain
 
 VIEWS = {
@@ -139,8 +141,12 @@ def test_every_hostile_clip_can_be_checked(home):
     folder = trained(home)
     clips = open_artifact(folder).scores.of("test").clips
     app = opened("pages/check.py", set="rail/rail")
-    for path in [clip.path for clip in clips if clip.label == "anomalous"][::3]:
-        app.selectbox(key="clip").set_value(path).run()
+    for clip in [clip for clip in clips if clip.label == "anomalous"][::3]:
+        app.selectbox(key="example").set_value(clip.digest[:NAME_LETTERS]).run()
+        check(app)
+        app.button(key="example_reveal").click().run()
+        check(app)
+        app.segmented_control(key="view").set_value("details").run()
         check(app)
 
 
@@ -181,7 +187,7 @@ def test_a_single_upload_with_each_name_gets_its_verdict(home):
     for number, name in enumerate(SENT[::4]):
         app.file_uploader(key="upload").set_value((name, wav(400 + number), "audio/wav")).run()
         check(app)
-        assert [each for each in app.markdown if "badge" in each.value]
+        assert gauges_of(app)
 
 
 @pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)

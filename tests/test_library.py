@@ -496,12 +496,12 @@ def test_nothing_but_refused_files_begins_no_data_set(home):
     [
         ([], Quota(), "at least one"),
         ([33 * 2**20], Quota(), "at most 32 MB"),
-        ([1] * 501, Quota(), "500 files and 1 GB, 500 files and 1 GB are left, and these are 501 files"),
-        ([1] * 2, Quota(499, 0), "1 files and 1 GB are left, and these are 2 files"),
-        ([30 * 2**20] * 35, Quota(), "these are 35 files and 1.03 GB"),
+        ([1] * 501, Quota(), "500 files and 1 GB, 500 files and 1 GB are left, and this would take 501 files"),
+        ([1] * 2, Quota(499, 0), "1 file and 1 GB are left, and this would take 2 files"),
+        ([30 * 2**20] * 35, Quota(), "take 35 files and 1.03 GB"),
         ([2**20], Quota(1, 2**30), "499 files and 0 MB are left"),
         ([1] * 51, Quota(limits=CHECKING), "may check 50 files and 200 MB"),
-        ([30 * 2**20] * 7, Quota(limits=CHECKING), "these are 7 files and 210 MB"),
+        ([30 * 2**20] * 7, Quota(limits=CHECKING), "take 7 files and 210 MB"),
     ],
 )
 def test_caps_hold_before_anything_is_decoded(home, monkeypatch, sizes, used, reason):

@@ -158,7 +158,7 @@ def test_bands_are_drawn_when_asked_for(compare):
 def test_disagreements_are_listed_by_who_raises_the_alarm_and_play(compare):
     page = compare(view="differ")
     everything = page.dataframe[0].value
-    page.selectbox(key="raised_by").set_value(2).run()
+    page.selectbox(key="raised_by").set_value("2").run()
     fewer = page.dataframe[0].value
     assert not page.exception
     assert 0 < len(fewer) < len(everything)

@@ -20,7 +20,7 @@ from asd_core.formats import score_text
 from asd_core.reports import html
 from asd_core.reports.plots import map_limit
 from asd_core.types import AnomalyMap
-from pages.parts.check import bands, spot
+from pages.parts.check import bands
 from pages.parts.learn import networks as learn_networks
 from pages.parts.learn import pooling as learn_pooling
 from pages.shared import listening
@@ -91,9 +91,8 @@ def test_a_maps_label_says_whether_it_is_squared_error_or_normal_spreads():
         assert listening._map_panel(made(), other, hum(0)).label == f"A: {label}"
 
 
-def test_the_place_to_hear_first_is_the_highest_of_a_map_that_lies_below_normal_everywhere():
-    seconds, hz = spot._place(hum(0), {}, {"a": Heard(0.1, spreads(-9.0).anomaly_map, ())}, "no player")
-    assert (seconds, hz) == (1.44, 2000.0)
+def test_the_strangest_place_is_the_highest_of_a_map_that_lies_below_normal_everywhere():
+    assert listening.strangest_place(Heard(0.1, spreads(-9.0).anomaly_map, ())) == (1.44, 2000.0)
 
 
 def test_the_chart_of_strange_bands_names_the_strangest_one_of_each_network(trained, monkeypatch):

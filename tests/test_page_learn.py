@@ -213,6 +213,22 @@ def test_the_quiz_gives_the_listeners_own_point(learn):
     assert len(page.dataframe[0].value) == 6
 
 
+def test_a_link_to_the_quiz_plays_the_same_clips_to_everybody(learn):
+    first = learn(lesson="quiz")
+    linked = first.query_params["quiz"]
+    assert learn(lesson="quiz", quiz=linked).session_state["quiz_seed"] == int(linked)
+    for nonsense in ("-1", "1e9", "", "9" * 5000):
+        assert learn(lesson="quiz", quiz=nonsense).session_state["quiz_seed"] != int(linked)
+
+
+def test_a_link_to_a_step_opens_it_and_another_clip_starts_at_its_own_strangest(learn):
+    page = learn(lesson="lstm_predictor", step="7")
+    assert page.slider(key="step_lstm_predictor").value == 7
+    page.selectbox(key="clip").select_index(5).run()
+    assert page.slider(key="step_lstm_predictor").value != 7
+    assert "step" not in page.query_params
+
+
 def test_quiz_clips_follow_the_seed_and_hold_both_classes(monkeypatch):
     monkeypatch.syspath_prepend(str(PROJECT))
     from pages.parts.learn.quiz import quiz_clips

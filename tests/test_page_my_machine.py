@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 import time
 from types import SimpleNamespace
@@ -235,10 +236,14 @@ def test_a_training_that_fails_is_named_and_no_detector_is_promised(home, monkey
 
 
 def test_networks_are_offered_with_a_time_beforehand(with_detectors):
-    shutil.copytree(PROJECT / "artifacts" / "simulated-small", with_detectors / "artifacts" / "simulated-small")
     labels = [each.label for each in pump(step="train").checkbox]
     assert len(labels) == 3
-    assert any("LSTM, about 2 min 40 s: 2,048 updates" in label for label in labels)
+    assert any("LSTM: about 80 s to 5 min for 2,048 updates" in label for label in labels)
+
+
+def test_the_quick_detectors_have_a_time_beforehand(home):
+    store_uploads("pump", clips(12), used=Quota())
+    assert re.search(r"About \d+ s to \d+ s in all", text_of(pump(step="train")))
 
 
 def test_clips_that_came_after_the_training_lead_to_training_again(with_detectors):

@@ -146,7 +146,7 @@ def test_a_score_is_placed_among_clips_that_its_fit_has_not_heard(artifact):
     heard = Heard(1e9, None, ())  # type: ignore[arg-type]
     text = verdicts._among_normal(made(artifact, CONFORMAL), heard)
     n = len(artifact.scores.of("heldout").clips)
-    assert text == f"Stranger than 100 % of {n} normal clips, each scored by a fit that has not heard it."
+    assert text == f"Higher than {n} of {n} normal clips, each scored by a fit that has not heard it."
 
 
 def test_the_threshold_page_marks_what_is_provisional_and_explains_the_highest_score(artifact):

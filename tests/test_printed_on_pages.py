@@ -166,7 +166,7 @@ def with_scores(*normal: float, threshold: float = 0.5, encoder_id: str | None =
 
 
 def test_a_score_is_placed_among_the_held_out_normal_clips(heard):
-    assert figures(verdicts._among_normal(with_scores(0.1, 0.2, 0.3, 0.95), heard)) == ["75", "4"]
+    assert figures(verdicts._among_normal(with_scores(0.1, 0.2, 0.3, 0.95), heard)) == ["3", "4"]
     assert not figures(verdicts._among_normal(with_scores(), heard))
 
 
@@ -209,7 +209,7 @@ def test_what_if_shows_scores_before_and_after_and_whether_the_verdict_stays():
     table = what_if._verdicts({"a": with_scores()}, {"a": 0.4}, {"a": 0.6})
     assert figures(table["Score"][0]) == ["0.4", "0.6"]
     assert table["Verdict"][0].index("normal") < table["Verdict"][0].index("anomalous")
-    assert "stays" in what_if._verdicts({"a": with_scores()}, {"a": 0.4}, {"a": 0.3})["Verdict"][0]
+    assert "unchanged" in what_if._verdicts({"a": with_scores()}, {"a": 0.4}, {"a": 0.3})["Verdict"][0]
 
 
 def test_what_if_counts_false_alarms_among_normal_and_finds_among_anomalous_clips():
@@ -227,9 +227,13 @@ def test_a_batch_shows_each_clip_the_verdict_and_score_of_its_own_row():
 
     rows = [row("x", "refused", None, ""), row("y", "ok", 0.25, "normal"), row("z", "warning", 0.75, "anomalous")]
     uploads = [SimpleNamespace(name="y"), SimpleNamespace(name="z")]
-    table = batch._table(uploads, rows, {"svm": SimpleNamespace(title="A")})
-    assert table["File"].tolist() == ["y", "z"]
-    assert [(cell.split()[0], figures(cell)) for cell in table["A"]] == [("normal", ["0.25"]), ("anomalous", ["0.75"])]
+    rows = [replace(row, model="vggish_ocsvm") for row in rows]
+    table, order = batch.batch_table(uploads, rows, {"vggish_ocsvm": with_scores(0.1, 0.2, 0.3, threshold=0.5)})
+    assert order == [1, 0]
+    assert table["File"].tolist() == ["z", "y"]
+    assert table["Anomalous"].tolist() == ["1 of 1", "0 of 1"]
+    assert table["SVM says"].tolist() == ["anomalous", "normal"]
+    assert table["SVM"].tolist() == table["Mean"].tolist() == pytest.approx([0.5 + 0.5 * 25 / 55, 0.5 - 0.5 * 25 / 55])
 
 
 # Comparing

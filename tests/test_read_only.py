@@ -32,7 +32,7 @@ VIEWS = {
     "pages/explore.py": ("view", ("clips", "spectra", "contents")),
     "pages/train.py": ("train_view", ("new", "runs", "sweep", "versions")),
     "pages/threshold.py": ("view", ("scores",)),
-    "pages/check.py": ("", ("",)),
+    "pages/check.py": ("view", ("where", "frequencies", "details")),
     "pages/monitor.py": ("monitor", ("live", "replay")),
     "pages/compare.py": ("view", ("figures", "map")),
     "pages/learn.py": ("lesson", ("vggish_ocsvm", "quiz")),

@@ -21,6 +21,7 @@ ASKED = {
     "server.enableXsrfProtection": True,
     "server.enableCORS": True,
     "client.showErrorDetails": "none",
+    "runner.magicEnabled": False,
     "browser.gatherUsageStats": False,
 }
 SCRIPT = """

@@ -17,7 +17,8 @@ from asd_core.jobs.estimates import ELSEWHERE, Estimate, estimate
 from asd_core.jobs.table import Job, Status
 from asd_core.tasks.train import TrainingRequest
 from pages.parts.train import overlay, result
-from pages.parts.train.fields import rough_time, time_sentence
+from pages.parts.train.fields import time_sentence
+from pages.shared.expected_time import rough_time
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small" / "slider"
 

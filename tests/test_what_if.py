@@ -13,8 +13,6 @@ from asd_core.detectors.what_if import (
     changed,
     clipped_share,
     in_normal_spreads,
-    judged_again,
-    response,
     spread_evenly,
 )
 from asd_core.errors import InputError
@@ -120,13 +118,6 @@ def test_impossible_changes_are_refused(wrong, rule):
         Change(**wrong)
 
 
-def test_a_response_holds_one_score_a_change_in_order():
-    clip = tones()
-    base = Loudness().anomaly_score(clip)
-    scores = response(Loudness(), clip, [Change(gain_db=gain) for gain in (-10, 0, 5)])
-    np.testing.assert_allclose(scores, [base - 10, base, base + 5], atol=1e-3)
-
-
 def test_distance_to_the_threshold_is_counted_in_spreads_of_normal_scores():
     normal = np.array([1.0, 3.0])  # standard deviation 1
     at = in_normal_spreads(np.array([5.0, 7.0, 4.0]), threshold=5.0, normal_scores=normal)
@@ -142,18 +133,3 @@ def test_few_clips_are_taken_from_every_label_and_id():
     assert spread_evenly(labels, ids, at_most=100) == list(range(12))
     with pytest.raises(InputError, match="at least 1 clip"):
         spread_evenly(labels, ids, at_most=0)
-
-
-def test_clips_are_judged_again_with_what_they_scored_before():
-    clip, told = tones(), []
-    found = judged_again(
-        Loudness(),
-        [(clip, False, 1.0), (clip, True, 2.0)],
-        Change(gain_db=-20),
-        on_progress=lambda done, total: told.append((done, total)),
-    )
-    base = Loudness().anomaly_score(clip)
-    assert found.is_anomalous.tolist() == [False, True]
-    assert found.before.tolist() == [1.0, 2.0]
-    np.testing.assert_allclose(found.after, base - 20, atol=1e-3)
-    assert told == [(1, 2), (2, 2)]

@@ -35,7 +35,7 @@ from asd_core.data.own_folders import is_kind
 from asd_core.data.recordings import natural_key
 from asd_core.data.table import KnownSet, read_library, table_lock, uploads_dir, writable_library, write_table
 from asd_core.errors import AudioError, DataSetError, FileError, UsageError
-from asd_core.formats import display_name
+from asd_core.formats import counted, display_name
 from asd_core.system.clock import local_now, utc_now
 from asd_core.system.disk import check_free_disk
 from asd_core.system.files import replace_beneath
@@ -148,7 +148,7 @@ class Quota:
     def left(self) -> str:
         """What is left of it, in words."""
         n_files, n_bytes = max(0, self.limits.files - self.files), max(0, self.limits.bytes - self.bytes)
-        return f"{n_files} files and {_mb(n_bytes)}"
+        return f"{counted(n_files, 'file')} and {_mb(n_bytes)}"
 
     def with_uploads(self, uploads: Sequence[Upload], stored: Collection[str] = ()) -> Quota:
         """Add files before any of them is decoded; those that came before, or are stored already, cost nothing.
@@ -184,11 +184,13 @@ class Quota:
             "send fewer files, reload the page for a new session, choose 'Use a server folder' on the Data page, or "
             "work from the shell (python -m asd_core train, score): a session may "
             f"{self.limits.verb} {self.limits.files} files and {_mb(self.limits.bytes)}, {self.left} are left, and "
-            f"these are {n_files} files and {_mb(n_bytes)}"
+            f"this would take {counted(n_files, 'file')} and {_mb(n_bytes)}"
         )
 
 
 def _mb(n_bytes: int) -> str:
+    if 0 < n_bytes < 2**20:
+        return "less than 1 MB"
     return f"{n_bytes / 2**20:.0f} MB" if n_bytes < 2**30 else f"{n_bytes / 2**30:.3g} GB"
 
 

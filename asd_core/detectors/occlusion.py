@@ -66,14 +66,30 @@ def band_occlusion(detector: Detector, waveform: Waveform, *, n_bands: int = 16)
     InputError
         A number of bands out of range, or a clip that the detector refuses.
     """
-    spectrum = _stft(checked_samples(waveform, min_samples=max(N_FFT, detector.min_samples)))
-    ordinary = np.median(np.abs(spectrum), axis=0)  # (513,)
     edges_hz = band_edges_hz(n_bands)
     base_score = detector.anomaly_score(waveform)
-    falls = [
-        base_score - _score_without(detector, waveform, spectrum, ordinary, bins) for bins in _bins_of_bands(edges_hz)
-    ]
+    falls = [base_score - score_without_band(detector, waveform, band, n_bands=n_bands) for band in range(n_bands)]
     return BandOcclusion(edges_hz, np.array(falls, dtype=np.float64), base_score)
+
+
+def score_without_band(detector: Detector, waveform: Waveform, band: int, *, n_bands: int = 16) -> float:
+    """Score the clip with one band lowered to its usual level; one step of `band_occlusion`.
+
+    Parameters
+    ----------
+    band
+        In 0..n_bands - 1, from the lowest.
+
+    Raises
+    ------
+    NotFittedError, InputError
+        See `band_occlusion`.
+    """
+    spectrum = _stft(checked_samples(waveform, min_samples=max(N_FFT, detector.min_samples)))
+    bins = _bins_of_bands(band_edges_hz(n_bands))[band]
+    ordinary = np.median(np.abs(spectrum[:, bins]), axis=0)
+    spectrum[:, bins] = _at_most(spectrum[:, bins], ordinary)
+    return detector.anomaly_score(Waveform(_istft(spectrum, n_samples=len(waveform.samples))))
 
 
 def band_edges_hz(n_bands: int) -> FloatArray:
@@ -89,14 +105,6 @@ def band_edges_hz(n_bands: int) -> FloatArray:
     knots_hz = np.concatenate([[0.0], mel_band_centres_hz(), [SR / 2]])  # evenly spaced in mel
     edges_hz: FloatArray = np.interp(np.linspace(0, N_MELS + 1, n_bands + 1), np.arange(N_MELS + 2), knots_hz)
     return edges_hz
-
-
-def _score_without(
-    detector: Detector, waveform: Waveform, spectrum: _Spectrum, ordinary: FloatArray, bins: slice
-) -> float:
-    altered = spectrum.copy()
-    altered[:, bins] = _at_most(spectrum[:, bins], ordinary[bins])
-    return detector.anomaly_score(Waveform(_istft(altered, n_samples=len(waveform.samples))))
 
 
 def _at_most(cells: _Spectrum, level: FloatArray) -> _Spectrum:

@@ -8,13 +8,12 @@ does not prove that it would stay in such a room; a score that flips shows what 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
 
-from asd_core.detectors.contract import Detector
 from asd_core.errors import InputError
 from asd_core.features.excerpt import band_gain
 from asd_core.types import SR, BoolArray, Float32Array, FloatArray, Waveform
@@ -91,17 +90,6 @@ def clipped_share(waveform: Waveform) -> float:
     return float(np.mean(np.abs(waveform.samples) >= 1.0)) if waveform.n_samples else 0.0
 
 
-def response(detector: Detector, waveform: Waveform, changes: Sequence[Change]) -> FloatArray:
-    """Scores of the clip under each change, shape (n_changes,); each costs one score.
-
-    Raises
-    ------
-    NotFittedError, InputError
-        See `Detector.anomaly_score`.
-    """
-    return np.array([detector.anomaly_score(changed(waveform, each)) for each in changes], dtype=np.float64)
-
-
 def in_normal_spreads(anomaly_scores: FloatArray, *, threshold: float, normal_scores: FloatArray) -> FloatArray:
     """Distance to the threshold in standard deviations of normal clips' scores, shape as given: 0 lies at it.
 
@@ -127,34 +115,6 @@ def spread_evenly(labels: Sequence[bool], machine_ids: Sequence[str], *, at_most
         groups.setdefault(group, []).append(position)
     in_turn = sorted((turn, group, at) for group, own in groups.items() for turn, at in enumerate(own))
     return sorted(at for _, _, at in in_turn[:at_most])
-
-
-def judged_again(
-    detector: Detector,
-    clips: Sequence[tuple[Waveform, bool, float]],
-    change: Change,
-    *,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> Judgements:
-    """Score clips under a change.
-
-    Parameters
-    ----------
-    clips
-        Sound, whether it is anomalous, and its score as it was recorded; may be read one after the other.
-    on_progress
-        Gets the numbers of clips done and in all.
-    """
-    after = []
-    for n_done, (waveform, _, _) in enumerate(clips, start=1):
-        after.append(detector.anomaly_score(changed(waveform, change)))
-        if on_progress is not None:
-            on_progress(n_done, len(clips))
-    return Judgements(
-        np.array([label for _, label, _ in clips], dtype=np.bool_),
-        np.array([before for _, _, before in clips], dtype=np.float64),
-        np.array(after, dtype=np.float64),
-    )
 
 
 def _rms(samples: FloatArray) -> float:

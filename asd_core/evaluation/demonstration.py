@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asd_core.evaluation.scores import ScoredClip
+from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.types import AnomalyMap, FloatArray
 
@@ -19,7 +19,7 @@ class Demonstration(NamedTuple):
     anomalous: ScoredClip
 
 
-def demonstration(clips: Sequence[ScoredClip], threshold: float) -> Demonstration | None:
+def demonstration(scores: Scores, threshold: float) -> Demonstration | None:
     """Choose clips in the middle, neither the best nor the worst.
 
     The anomalous clip has the median score of those at or above the threshold; the normal one has the median score of
@@ -30,8 +30,9 @@ def demonstration(clips: Sequence[ScoredClip], threshold: float) -> Demonstratio
     Demonstration or None
         None where there is no normal clip or no anomalous one was found.
     """
-    found = [clip for clip in clips if clip.label == "anomalous" and is_anomalous(clip.anomaly_score, threshold)]
-    normal = [clip for clip in clips if clip.label == "normal"]
+    is_found = scores.is_anomalous & is_anomalous(scores.anomaly_scores, threshold)
+    found = [scores.clips[row] for row in is_found.nonzero()[0]]
+    normal = [clip for clip in scores.clips if clip.label == "normal"]
     if not found or not normal:
         return None
     anomalous = _in_the_middle(found)

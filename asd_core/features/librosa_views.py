@@ -31,6 +31,8 @@ LOWEST_HZ, BINS_PER_OCTAVE, N_OCTAVES = 55.0, 24, 7
 FLOOR_DB = -100.0
 
 _PERCUSSION_WINDOW = 1024
+_FIRST_ONSETS = 10
+"""Steps at which a sound's own beginning would be an onset."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +140,12 @@ def rhythm(samples: npt.ArrayLike) -> Rhythm:
 
     onsets = librosa.onset.onset_strength(y=_padded(signal, 2048), sr=SR, hop_length=ONSET_HOP)
     onsets -= onsets.mean()  # of steady noise the rest repeats at no tempo, the mean at all of them
+    onsets[:_FIRST_ONSETS] = 0.0
+    # Beyond its ends a sound is silent: a ramp, which librosa would add there, repeats at all tempi.
+    around = np.pad(onsets, RHYTHM_WINDOW // 2)
     by_lag = librosa.feature.tempogram(
-        onset_envelope=onsets, sr=SR, hop_length=ONSET_HOP, win_length=RHYTHM_WINDOW
-    ).T  # (n_steps, n_lags)
+        onset_envelope=around, sr=SR, hop_length=ONSET_HOP, win_length=RHYTHM_WINDOW, center=False
+    ).T[: len(onsets)]  # (n_steps, n_lags)
     tempi = np.geomspace(SLOWEST_BPM, FASTEST_BPM, N_TEMPI)
     lags = 60.0 * SR / ONSET_HOP / tempi
     below = np.floor(lags).astype(int)

@@ -408,9 +408,9 @@ def _clip(entries: Sequence[_Entry], row: int) -> dict[str, Any]:
     low, high = SPECTROGRAM_DB
     return {
         "name": _clip_name(first.scores.clips[row]),
-        "audio": _data_uri("audio/wav", encode_wav(waveform.samples)),
+        "audio": data_uri("audio/wav", encode_wav(waveform.samples)),
         "range": f"{low:g} to {high:g} dB",
-        "spectrogram": _data_uri("image/png", heatmap_png(log_mel(waveform.samples), low=low, high=high)),
+        "spectrogram": data_uri("image/png", heatmap_png(log_mel(waveform.samples), low=low, high=high)),
         "maps": [_map(each, waveform) for each in entries],
     }
 
@@ -421,7 +421,7 @@ def _map(entry: _Entry, waveform: Waveform) -> dict[str, str]:
     png = scale = ""
     if found.shape[1] > 1:
         high = map_limit(found, threshold, unit=heard.unit)
-        png = _data_uri("image/png", heatmap_png(found, low=0.0, high=high, palette="magma"))
+        png = data_uri("image/png", heatmap_png(found, low=0.0, high=high, palette="magma"))
         scale = f"{MAP_LABELS[heard.unit]}, 0 to {score_text(high)}"
     judged = verdict(score, threshold) or "no threshold"
     assessment = entry.assessment
@@ -449,5 +449,6 @@ def _flat(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _data_uri(kind: str, content: bytes) -> str:
+def data_uri(kind: str, content: bytes) -> str:
+    """Write a picture or a sound as an address that holds it."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -42,6 +42,11 @@ DETECTOR_MARKS = {name: _mark(name) for name in DETECTOR_SYMBOLS}
 """The detectors' marks, in their colours and shapes, as Markdown images; a list to choose from takes no images."""
 
 
+def mark_address(name: str) -> str:
+    """Return a detector's mark as the address of a picture, for components."""
+    return DETECTOR_MARKS[name].removeprefix("![](").removesuffix(")")
+
+
 CARDS_IN_A_ROW = 3
 PROVISIONAL_BADGE = ":orange-badge[:material/hourglass_empty: provisional]"
 OLD_BADGE = ":gray-badge[:material/history: calibrated the old way]"

@@ -14,8 +14,6 @@ from asd_core.data.data_set import DataSet
 from asd_core.data.library import clips_folder, is_outdated, make_embedded, open_known
 from asd_core.data.simulated.record import MARKER_NAME
 from asd_core.data.table import KnownSet, read_library
-from asd_core.formats import display_name
-from pages.shared.choices import choose
 from pages.shared.frame import Chosen
 from pages.shared.keys import Tree
 
@@ -31,16 +29,6 @@ def set_title(known: KnownSet) -> str:
 def known_sets() -> dict[str, KnownSet]:
     """Return all data sets by name, the embedded ones first."""
     return {known.name: known for known in read_library().sets}
-
-
-def choose_machine(known: KnownSet, *, key: str) -> str:
-    """Return the data set's machine, chosen by the user where there are several."""
-    machines = list(known.machines)
-    if len(machines) == 1:
-        return machines[0]
-    return choose(
-        "Machine", machines, key=key, in_url=False, format_func=display_name, help="One kind of machine at a time."
-    )
 
 
 @dataclass(frozen=True)

@@ -22,17 +22,35 @@ from asd_core.reports.plots import (
     map_limit,
     palette_stops,
 )
-from asd_core.types import MapUnit, Waveform
+from asd_core.types import SR, FloatArray, MapUnit, Waveform
 from pages.shared.cache import Heard
-from pages.shared.components.player import ColourScale, Panel, Trace, synced_player
+from pages.shared.components.player import ColourScale, Panel, Selection, Trace, synced_player
 
 FRAME_S = 0.032
+UNIT_TEXTS: Mapping[MapUnit, str] = {
+    "error": "",
+    "times_normal": "\N{MULTIPLICATION SIGN} normal",
+    "spreads": "spreads",
+}
+"""What a number of a map is followed by."""
 
 
 def listening_panels(
-    waveform: Waveform, artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard], *, title: str, key: str
+    waveform: Waveform,
+    artifacts: Mapping[str, Artifact],
+    heard: Mapping[str, Heard],
+    *,
+    title: str,
+    key: str,
+    selection: Selection | None = None,
 ) -> None:
-    """Draw the player with a spectrogram and one map per detector."""
+    """Draw the player with a spectrogram and one map per detector.
+
+    Parameters
+    ----------
+    selection
+        The region that the page follows; None leaves regions to the player alone.
+    """
     panels: list[Panel | Trace] = [_spectrogram(waveform)]
     panels += [_map_panel(artifacts[name], each, waveform) for name, each in heard.items()]
     synced_player(
@@ -42,6 +60,7 @@ def listening_panels(
         duration_s=waveform.duration_s,
         panels=panels,
         key=key,
+        selection=selection,
     )
 
 
@@ -58,8 +77,15 @@ def _spectrogram(waveform: Waveform) -> Panel:
         alt="Log-mel spectrogram: time to the right, frequency upwards, brighter is louder",
         y_ticks=frequency_ticks(mel_band_centres_hz()),
         height_px=190,
-        scale=ColourScale(palette_stops("viridis"), f"{low:g} dB", f"{high:g} dB"),
+        scale=ColourScale(palette_stops("viridis"), f"{low:g} dB", f"{high:g} dB", (low, high), "dB"),
+        edges_hz=band_edges_hz(mel_band_centres_hz()),
     )
+
+
+def band_edges_hz(centres_hz: FloatArray) -> tuple[int, ...]:
+    """Edges of bands in whole Hz, half-way between their centres; shape (n_bands + 1,), from 0 to half the rate."""
+    inner = (centres_hz[:-1] + centres_hz[1:]) / 2
+    return (0, *(round(float(edge)) for edge in inner), SR // 2)
 
 
 def _map_panel(artifact: Artifact, heard: Heard, waveform: Waveform) -> Panel | Trace:
@@ -79,7 +105,13 @@ def _map_panel(artifact: Artifact, heard: Heard, waveform: Waveform) -> Panel | 
         colour=colour,
         note=loudest_text(heard),
         span_s=(max(0.0, float(steps[0] - half_step)), min(waveform.duration_s, float(steps[-1] + half_step))),
-        scale=ColourScale(palette_stops("magma"), *_scale_texts(artifact.threshold.value, high, unit=unit)),
+        scale=ColourScale(
+            palette_stops("magma"),
+            *_scale_texts(artifact.threshold.value, high, unit=unit),
+            values=(0.0, high),
+            unit=UNIT_TEXTS[unit],
+        ),
+        edges_hz=band_edges_hz(heard.anomaly_map.bands_hz),
     )
 
 
@@ -129,6 +161,15 @@ def loudest_text(heard: Heard) -> str:
     if unit == "error":
         return place
     return f"{place}: {spreads_text(found) if unit == 'spreads' else f'{found:.1f} times what is normal there'}"
+
+
+def strangest_place(heard: Heard) -> tuple[float, float] | None:
+    """Return seconds and Hz of a map's highest value; None for a map over time only."""
+    values = heard.anomaly_map.values
+    if values.shape[1] == 1:
+        return None
+    step, band = np.unravel_index(values.argmax(), values.shape)
+    return float(heard.anomaly_map.times_s[step]), float(heard.anomaly_map.bands_hz[band])
 
 
 def frequency_text(hz: float) -> str:

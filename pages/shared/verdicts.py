@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asd_core.evaluation.operating import verdict
 
-NO_VERDICT = "no verdict"
+NO_VERDICT = "cannot judge"
 _BADGES = {
     "normal": ":blue-badge[:material/check: normal]",
     "anomalous": ":orange-badge[:material/warning: anomalous]",

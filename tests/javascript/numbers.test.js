@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { dbfs, fourDigits, percent, rate, short } from "../../pages/shared/components/numbers.js";
+import { dbfs, fourDigits, percent, raisedText, rate, short } from "../../pages/shared/components/numbers.js";
 
 test("thresholds and scores have four significant digits, in powers of ten where they are tiny or huge", () => {
   const texts = [0, 0.0021249, -1.59, 12.3456, 9999.96, 0.0000123456, 54321].map(fourDigits);
@@ -29,4 +29,10 @@ test("a level is in decibels of full scale", () => {
 test("a rate has its counts beside it, and a dash where there is nothing to count", () => {
   assert.equal(rate(1234, 5000), "24.7 % (1,234/5,000)");
   assert.equal(percent(0, 0), "\u2013");
+});
+
+test("a gain is told as how much a sound is raised or lowered", () => {
+  assert.equal(raisedText(10), "raised by 20 dB");
+  assert.equal(raisedText(0.5), "lowered by 6 dB");
+  assert.equal(raisedText(1), "raised by 0 dB");
 });

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
-from asd_core.detectors.occlusion import BandOcclusion, band_occlusion
+from asd_core.detectors.occlusion import band_edges_hz, score_without_band
 from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.features.log_mel import mel_band_centres_hz
 from asd_core.reports.plots import (
@@ -21,15 +22,16 @@ from asd_core.reports.plots import (
     spec_of,
 )
 from asd_core.types import FloatArray, Waveform
+from pages.parts.check.stepwise import Step, stepwise
 from pages.parts.check.what_if import DASHES
 from pages.shared.cache import Heard, detector
-from pages.shared.cards import DETECTOR_MARKS
-from pages.shared.keys import kept
+from pages.shared.cards import DETECTOR_MARKS, in_columns
 from pages.shared.listening import frequency_text, spreads_text
 from pages.shared.plain_text import plain
 
 USUAL_SPREADS = 2.0
 """Of 20 normal clips about one lies further out in a given band."""
+N_BANDS = 16
 
 
 def strange_bands(artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]) -> None:
@@ -78,25 +80,42 @@ def strangest_band(spreads: FloatArray) -> str:
     return f"{spreads_text(float(spreads[band]))}, near {frequency_text(float(mel_band_centres_hz()[band]))}"
 
 
-def band_controls(waveform: Waveform, artifacts: Mapping[str, Artifact]) -> None:
-    """Show, on demand, how much each detector's score falls when one band is brought down to its usual level."""
+def bands_that_matter(waveform: Waveform, artifacts: Mapping[str, Artifact]) -> None:
+    """Show how much each detector's score falls when one band after the other is brought down to its usual level."""
     st.subheader("Which frequencies matter")
-    if not st.toggle("Listen again with one band after another held down (a few seconds)", key="bands"):
-        return
-    for column, (name, artifact) in zip(st.columns(len(artifacts)), artifacts.items(), strict=True):
-        found = _bands(artifact, waveform)
-        column.markdown(f"{DETECTOR_MARKS[name]} {plain(artifact.title)}")
-        column.plotly_chart(
-            band_figure(found.edges_hz, found.falls, colour=DETECTOR_COLOURS[name]),
-            key=f"bands:{name}",
-            width="stretch",
-        )
     st.caption(
         "A long bar: without what is unusual in that band the clip would score so much lower. A sound that is missing "
         "cannot be explained this way."
     )
+    steps = {name: _steps(artifact, waveform) for name, artifact in artifacts.items()}
+    work = ("bands", waveform.digest, *(artifact.version for artifact in artifacts.values()))
+    computing = stepwise(work, [step for own in steps.values() for step in own])
+    for column, (name, artifact) in in_columns(list(artifacts.items())):
+        with column:
+            st.markdown(f"{DETECTOR_MARKS[name]} {plain(artifact.title)}")
+            whole, *without = computing.take(steps[name])
+            _falls(name, whole, without)
+    computing.end()
 
 
-@kept("Listening band by band …")
-def _bands(artifact: Artifact, waveform: Waveform) -> BandOcclusion:
-    return band_occlusion(detector(artifact), waveform)
+def _falls(name: str, whole: float | None, without: Sequence[float | None]) -> None:
+    if whole is None or all(score is None for score in without):
+        st.caption("Not computed yet.")
+        return
+    falls = np.array([np.nan if score is None else whole - score for score in without], dtype=np.float64)
+    edges_hz = band_edges_hz(len(without))
+    figure = band_figure(edges_hz, falls, colour=DETECTOR_COLOURS[name])
+    at = int(np.nanargmax(falls))
+    alt = f"Fall of the score without each band, most for {edges_hz[at]:.0f} to {edges_hz[at + 1]:.0f} Hz"
+    st.plotly_chart(figure, key=f"bands:{name}", width="stretch", alt=alt)
+
+
+def _steps(artifact: Artifact, waveform: Waveform) -> list[Step]:
+    """The clip's score, then its score without each band."""
+    key, sounds = ("bands", os.fsencode(artifact.folder), artifact.digest, waveform.digest), (waveform.digest,)
+
+    def without(band: int) -> Callable[[], float]:
+        return lambda: score_without_band(detector(artifact), waveform, band, n_bands=N_BANDS)
+
+    bands = [Step((*key, band), without(band), sounds) for band in range(N_BANDS)]
+    return [Step(key, lambda: detector(artifact).anomaly_score(waveform), sounds), *bands]

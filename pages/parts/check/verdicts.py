@@ -1,42 +1,27 @@
-"""The detectors that listen to a clip, their verdicts, and how the clip differs from the training clips."""
+"""The figures behind each verdict, the facts of the recording, and how it differs from the training clips."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.audio.kinds import is_lossy
-from asd_core.evaluation.operating import share_below
-from asd_core.formats import score_text, times_text
+from asd_core.formats import level_text, score_text, seconds_text, times_text
 from asd_core.types import Waveform
 from pages.shared.cache import Heard
-from pages.shared.cards import DETECTOR_MARKS, calibration_marks, in_columns, promise_text, simulated_badge
-from pages.shared.choices import keep
+from pages.shared.cards import (
+    DETECTOR_MARKS,
+    calibration_marks,
+    in_columns,
+    promise_text,
+    simulated_badge,
+    threshold_origin,
+)
 from pages.shared.plain_text import plain, warning_text
 from pages.shared.verdicts import verdict_badge, verdict_word
-
-FIRST_LISTENERS = 3
-
-
-def listeners(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
-    """Let the reader choose which detectors listen: the first three by default, and always at least one."""
-    if len(artifacts) <= FIRST_LISTENERS:
-        return dict(artifacts)
-    if "listeners" not in st.session_state:
-        st.session_state["listeners"] = list(artifacts)[:FIRST_LISTENERS]
-    keep("listeners")
-    names = st.pills(
-        "Who listens",
-        list(artifacts),
-        selection_mode="multi",
-        key="listeners",
-        format_func=lambda name: f"{DETECTOR_MARKS[name]} {plain(artifacts[name].title)}",
-        persist_state="session",
-    )
-    chosen = [name for name in artifacts if name in (names or ())]
-    return {name: artifacts[name] for name in chosen or list(artifacts)[:FIRST_LISTENERS]}
 
 
 def verdict_cards(artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]) -> None:
@@ -60,6 +45,8 @@ def _verdict_card(artifact: Artifact, heard: Heard) -> None:
         st.markdown(
             f"Score **{score_text(heard.anomaly_score)}**, threshold {score_text(threshold)}{_times(artifact, heard)}"
         )
+        if threshold is not None:
+            st.caption(f"Threshold {plain(threshold_origin(artifact.threshold, calibration))}.")
         st.caption(_among_normal(artifact, heard))
         if threshold is not None:
             promise = promise_text(artifact.threshold, calibration, short=True)
@@ -68,14 +55,41 @@ def _verdict_card(artifact: Artifact, heard: Heard) -> None:
             st.caption(f":material/info: {plain(warning_text(warning))}")
 
 
+def details(artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard], waveform: Waveform, *, title: str) -> None:
+    """Show the figures behind each verdict, and what is known of the recording."""
+    verdict_cards(artifacts, heard)
+    st.subheader("The recording")
+    st.table(file_facts(waveform, title), alt="Facts of the recording")
+    for warning in dict.fromkeys(waveform.warnings):
+        st.caption(f":material/info: {plain(warning_text(warning))}")
+
+
+def file_facts(waveform: Waveform, title: str) -> dict[str, str]:
+    """Return what is known of a recording: name, length, rate, levels, digest."""
+    samples = waveform.samples.astype(np.float64)
+    return {
+        "Name": plain(title),
+        "Length": seconds_text(waveform.duration_s),
+        "Heard at": f"{waveform.sr / 1000:g} kHz, one channel",
+        "Peak": level_text(float(np.abs(samples).max(initial=0.0))),
+        "Level (RMS)": level_text(float(np.sqrt(np.mean(np.square(samples)))) if samples.size else 0.0),
+        "SHA-256": waveform.digest[:16],
+    }
+
+
 def sound_notes(artifacts: Mapping[str, Artifact], waveform: Waveform) -> None:
     """Say what is odd about a recording; what coding left out is a word beside it, no alarm."""
-    reading = [text for artifact in artifacts.values() for text in artifact.reading_warnings(waveform)]
-    for warning in dict.fromkeys([*(reading if artifacts else waveform.warnings), *unfamiliar(artifacts, waveform)]):
+    for warning in odd_about(artifacts, waveform):
         if is_lossy([warning]):
             st.caption(f":material/graphic_eq: {plain(warning_text(warning))}")
         else:
             st.warning(plain(warning_text(warning)), icon=":material/info:")
+
+
+def odd_about(artifacts: Mapping[str, Artifact], waveform: Waveform) -> list[str]:
+    """List what is odd about a recording, each remark once."""
+    reading = [text for artifact in artifacts.values() for text in artifact.reading_warnings(waveform)]
+    return list(dict.fromkeys([*(reading if artifacts else waveform.warnings), *unfamiliar(artifacts, waveform)]))
 
 
 def unfamiliar(artifacts: Mapping[str, Artifact], waveform: Waveform) -> list[str]:
@@ -94,7 +108,8 @@ def _times(artifact: Artifact, heard: Heard) -> str:
 
 def _among_normal(artifact: Artifact, heard: Heard) -> str:
     normal = artifact.scores.of("heldout").anomaly_scores
-    below = share_below(normal, heard.anomaly_score)
-    if below is None:
+    n = len(normal)
+    if not n:
         return "No normal clips were held out to compare with."
-    return f"Stranger than {100 * below:.0f} % of {artifact.manifest.calibration.clips_text(len(normal))}."
+    n_below = int((normal < heard.anomaly_score).sum())
+    return f"Higher than {n_below} of {artifact.manifest.calibration.clips_text(n)}."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,8 +19,6 @@ from asd_core.detectors.what_if import (
     changed,
     clipped_share,
     in_normal_spreads,
-    judged_again,
-    response,
     spread_evenly,
 )
 from asd_core.evaluation.metrics import auc, confusion_at, roc_curve
@@ -36,11 +35,12 @@ from asd_core.reports.plots import (
     spec_of,
 )
 from asd_core.types import FloatArray, Waveform
+from pages.parts.check.stepwise import Step, stepwise
 from pages.parts.check.verdicts import unfamiliar
 from pages.shared.cache import Heard, detector
 from pages.shared.choices import keep, link, switch
-from pages.shared.frame import Chosen, fragment
-from pages.shared.keys import HASHES, kept
+from pages.shared.frame import Chosen
+from pages.shared.keys import HASHES
 from pages.shared.plain_text import plain
 from pages.shared.sources import load_scored
 from pages.shared.verdicts import verdict_word
@@ -73,19 +73,17 @@ WAYS = {
 }
 
 
-def what_if_controls(
-    chosen: Chosen, waveform: Waveform, artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]
-) -> None:
-    """Offer to change the clip; nothing is computed until the reader turns it on."""
+def open_linked_change(view: str) -> None:
+    """Open this view where a link names a change of the sound and no view."""
+    is_named = "view" in st.session_state or "view" in st.query_params
+    if not is_named and any(key in st.query_params for key in KEYS):
+        st.session_state["view"] = view
+
+
+def what_if(chosen: Chosen, waveform: Waveform, artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]) -> None:
+    """Change the clip, hear it, and watch score, verdict and ROC move."""
     st.subheader("What if …")
-    st.session_state.setdefault("what_if", any(key in st.query_params for key in KEYS))
-    if not st.toggle("Change the sound and listen again", key="what_if"):
-        st.caption("Add noise, a duller microphone or gain, and watch score, verdict and ROC move.")
-        return
-    fragment(lambda: _bench(chosen, waveform, artifacts, heard))()
-
-
-def _bench(chosen: Chosen, waveform: Waveform, artifacts: Mapping[str, Artifact], heard: Mapping[str, Heard]) -> None:
+    st.caption("Add noise, a duller microphone or gain, and watch score, verdict and ROC move.")
     change = _chosen_change()
     other = changed(waveform, change)
     for column, title, clip in zip(st.columns(2), ("As recorded", "Changed"), (waveform, other), strict=True):
@@ -142,7 +140,7 @@ def _verdicts(
                 "Detector": plain(artifact.title),
                 "Score": f"{score_text(before[name])} → {score_text(after[name])}",
                 "Threshold": score_text(artifact.threshold.value),
-                "Verdict": f"{was}, stays" if was == now else f"**{was} → {now}**",
+                "Verdict": f"{was}, unchanged" if was == now else f"**{was} → {now}**",
             }
         )
     return pd.DataFrame(rows)
@@ -153,46 +151,64 @@ def _moving(waveform: Waveform, artifacts: Mapping[str, Artifact], change: Chang
     name = switch("Watch the scores move along", WAYS, key="what_way", format_func=lambda way: WAYS[way].title)
     way = WAYS[name]
     fixed = replace(change, **{way.field: getattr(Change(), way.field)})
-    lines = []
-    for key, artifact in artifacts.items():
-        if artifact.threshold.value is not None:
-            scores = _response(artifact, waveform, name, fixed)
-            normal = artifact.scores.of("heldout").anomaly_scores
-            at = in_normal_spreads(scores, threshold=artifact.threshold.value, normal_scores=normal)
-            lines.append(Line(artifact.title, at, DETECTOR_COLOURS[key], DASHES.get(DETECTOR_DASHES[key])))
-    if not lines:
+    judging = {key: artifact for key, artifact in artifacts.items() if artifact.threshold.value is not None}
+    if not judging:
         return
-    chart = lines_chart(
-        way.steps,
-        lines,
-        x_title=way.axis,
-        y_title="Above the threshold",
-        log_x=way.log_x,
-        symlog_y=True,
-        rules={"threshold": 0.0},
-        marked_x=getattr(change, way.field),
-        height_px=340,
-    )
-    st.vega_lite_chart(spec=spec_of(chart), width="stretch", alt=f"Scores of {len(lines)} detectors along: {way.axis}")
+    steps = {key: _steps(artifact, waveform, name, fixed) for key, artifact in judging.items()}
+    work = ("what if", name, str(fixed), waveform.digest, *(artifact.version for artifact in judging.values()))
+    computing = stepwise(work, [step for own in steps.values() for step in own])
+    place, lines = st.empty(), []
+    for key, artifact in judging.items():
+        scores = computing.take(steps[key])
+        if None not in scores:
+            lines.append(_line(key, artifact, np.array(scores, dtype=np.float64)))
+            place.vega_lite_chart(**_chart(lines, way, change), width="stretch")
+    computing.end()
     st.caption(
         "Upwards: distance of the score from each detector's own threshold, in standard deviations of the scores of "
         "the normal clips that it was calibrated on. Above 0 the clip is called anomalous."
     )
 
 
+def _line(name: str, artifact: Artifact, scores: FloatArray) -> Line:
+    normal = artifact.scores.of("heldout").anomaly_scores
+    at = in_normal_spreads(scores, threshold=float(artifact.threshold.value or 0.0), normal_scores=normal)
+    return Line(artifact.title, at, DETECTOR_COLOURS[name], DASHES.get(DETECTOR_DASHES[name]))
+
+
+def _chart(lines: Sequence[Line], way: Way, change: Change) -> dict[str, Any]:
+    chart = lines_chart(
+        way.steps,
+        lines,
+        x_title=way.axis,
+        y_title="Normal spreads above the threshold",
+        log_x=way.log_x,
+        symlog_y=True,
+        rules={"threshold": 0.0},
+        marked_x=getattr(change, way.field),
+        height_px=340,
+    )
+    return {"spec": spec_of(chart), "alt": f"Scores of {len(lines)} detectors along: {way.axis}"}
+
+
 DASHES: Mapping[str, tuple[int, int]] = {"dash": (6, 3), "dot": (2, 2), "dashdot": (8, 2), "longdash": (10, 3)}
 """Plotly's dash patterns as lengths; a pattern of two strokes becomes one long dash."""
 
 
-@kept("Listening at every step …")
-def _response(artifact: Artifact, waveform: Waveform, way: str, fixed: Change) -> FloatArray:
-    steps = [replace(fixed, **{WAYS[way].field: step}) for step in WAYS[way].steps]
-    return response(detector(artifact), waveform, steps)
+def _steps(artifact: Artifact, waveform: Waveform, way: str, fixed: Change) -> list[Step]:
+    """The clip's score at every step of a kind of change."""
+    key, sounds = ("what if", os.fsencode(artifact.folder), artifact.digest, waveform.digest), (waveform.digest,)
+    changes = [replace(fixed, **{WAYS[way].field: step}) for step in WAYS[way].steps]
+
+    def scored(change: Change) -> Callable[[], float]:
+        return lambda: detector(artifact).anomaly_score(changed(waveform, change))
+
+    return [Step((*key, str(change)), scored(change), sounds) for change in changes]
 
 
 def _whole_set(chosen: Chosen, artifacts: Mapping[str, Artifact], change: Change) -> None:
     """Apply the change to test clips, and show whether the detector still ranks them and its threshold still holds."""
-    st.markdown("##### The same to many clips")
+    st.markdown("##### Apply to many test clips")
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     keep("what_detector", artifacts)
     name = left.selectbox(
@@ -208,7 +224,7 @@ def _whole_set(chosen: Chosen, artifacts: Mapping[str, Artifact], change: Change
         st.session_state.get("what_done") == (str(artifact.folder), change)
     ):
         st.session_state["what_done"] = (str(artifact.folder), change)
-        _before_and_after(artifact, _again(artifact, change, chosen))
+        _again(chosen, artifact, clips, change)
 
 
 def _some_clips(artifact: Artifact) -> list[ScoredClip]:
@@ -218,11 +234,35 @@ def _some_clips(artifact: Artifact) -> list[ScoredClip]:
     return [scores.clips[at] for at in picked]
 
 
-@st.cache_resource(max_entries=32, show_spinner="Listening to many changed clips …", hash_funcs=HASHES)
-def _again(artifact: Artifact, change: Change, _chosen: Chosen) -> Judgements:
-    found = ((load_scored(_chosen, scored, artifact.channel), scored) for scored in _some_clips(artifact))
-    clips = [(sound, scored.label == "anomalous", scored.anomaly_score) for sound, scored in found if sound is not None]
-    return judged_again(detector(artifact), clips, change)
+def _again(chosen: Chosen, artifact: Artifact, clips: Sequence[ScoredClip], change: Change) -> None:
+    """Score the changed test clips and show what becomes of the decisions; those that a stop left out are missing."""
+
+    def scored(clip: ScoredClip) -> Callable[[], float]:
+        return lambda: _changed_score(chosen, artifact, clip, change)
+
+    key = ("again", os.fsencode(artifact.folder), artifact.digest, str(change))
+    steps = [Step((*key, clip.digest), scored(clip), (clip.digest,)) for clip in clips]
+    computing = stepwise((*key, len(steps)), steps)
+    after = computing.take(steps)
+    computing.end()
+    done = [(clip, score) for clip, score in zip(clips, after, strict=True) if score is not None and score == score]
+    if not done:
+        st.caption("No clip has been heard yet.")
+        return
+    _before_and_after(
+        artifact,
+        Judgements(
+            np.array([clip.label == "anomalous" for clip, _ in done], dtype=np.bool_),
+            np.array([clip.anomaly_score for clip, _ in done], dtype=np.float64),
+            np.array([score for _, score in done], dtype=np.float64),
+        ),
+    )
+
+
+def _changed_score(chosen: Chosen, artifact: Artifact, clip: ScoredClip, change: Change) -> float:
+    """Score a changed test clip; NaN where its sound is not at hand."""
+    sound = load_scored(chosen, clip, artifact.channel)
+    return float("nan") if sound is None else detector(artifact).anomaly_score(changed(sound, change))
 
 
 def _before_and_after(artifact: Artifact, found: Judgements) -> None:

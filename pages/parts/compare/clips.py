@@ -17,7 +17,7 @@ from asd_core.reports.plots import clip_scatter, line_row, rate_grid, seen_marks
 from asd_core.types import FloatArray
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
 from pages.shared.cache import heard
-from pages.shared.choices import choose, keep, pick_row
+from pages.shared.choices import choose, keep, link, pick_row, turn_on
 from pages.shared.frame import Chosen
 from pages.shared.listening import listening_panels
 from pages.shared.paging import PAGE_ROWS, page_start
@@ -61,12 +61,10 @@ def two_needed() -> None:
 
 
 def _method_choice(place: Any, label: str, key: str, judged: Judged, *, default: int) -> int:
-    rows = list(range(len(judged.titles)))
-    if st.session_state.get(key) not in rows:
-        st.session_state[key] = default
-    return int(
-        place.selectbox(label, rows, key=key, format_func=lambda row: judged.titles[row], persist_state="session")
-    )
+    """Let the reader choose one of the detectors by its number in the list, at first the default one."""
+    titles = {str(row): title for row, title in enumerate(judged.titles)}
+    st.session_state.setdefault(key, st.query_params.get(key, str(default)))
+    return int(choose(label, titles, key=key, place=place))
 
 
 def pickable(
@@ -108,6 +106,7 @@ def pickable(
         format_func=lambda digest: clip_title(clips[listed[digest]]),
         persist_state="session",
     )
+    link(list_key)
     return clips[listed[digest]]
 
 
@@ -215,18 +214,10 @@ def disagreement_view(chosen: Chosen, judged: Judged) -> None:
         two_needed()
         return
     left, right = st.columns(2)
-    options = [ANY, *judging]
-    if st.session_state.get("raised_by") not in options:
-        st.session_state["raised_by"] = ANY
-    raised_by = left.selectbox(
-        "Called anomalous by",
-        options,
-        key="raised_by",
-        format_func=lambda row: row if row == ANY else judged.titles[row],
-        persist_state="session",
-    )
-    label = choose("True label", LABELS, key="differ_label", place=right, in_url=False)
-    at = None if raised_by == ANY else judging.index(raised_by)
+    options = {ANY: ANY} | {str(row): judged.titles[row] for row in judging}
+    raised_by = choose("Called anomalous by", options, key="raised_by", place=left)
+    label = choose("True label", LABELS, key="differ_label", place=right)
+    at = None if raised_by == ANY else judging.index(int(raised_by))
     rows = disagreements(judged.alarms[judging], raised_by=at).tolist()
     clips = judged.comparison.clips
     shown = [row for row in rows if label in (LABELS[0], clips[row].label)]
@@ -313,7 +304,7 @@ def play(chosen: Chosen, judged: Judged, scored: ScoredClip) -> None:
     if waveform is None:
         st.caption("The sound of this data set is not here.")
         return
-    shown = st.toggle("Show where each detector hears something strange", key="compare_maps")
+    shown = turn_on("Show where each detector hears something strange", key="compare_maps")
     artifacts = of_one_channel(trained) if shown else {}
     results = {name: heard(artifact, waveform) for name, artifact in artifacts.items()}
     listening_panels(waveform, artifacts, results, title=clip_title(scored), key="compare_player")

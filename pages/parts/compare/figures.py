@@ -36,6 +36,7 @@ from pages.parts.compare.references import (
 )
 from pages.shared.bench_seeds import over_bench_seeds
 from pages.shared.cache import detector
+from pages.shared.choices import turn_on
 from pages.shared.downloads import csv_download
 from pages.shared.frame import Chosen, first_screen
 from pages.shared.keys import HASHES
@@ -71,7 +72,7 @@ def figures_view(chosen: Chosen, judged: Judged) -> None:
 
 def _curves(judged: Judged) -> None:
     place = st.container()
-    shaded = st.toggle(
+    shaded = turn_on(
         "95 % bands",
         key="bands",
         help="Where the curve would lie if other clips of the same kinds had been recorded: pointwise, by 2,000 "

@@ -32,7 +32,7 @@ from asd_core.tasks.assess import threshold_by_rule
 from asd_core.tasks.compare import Comparison, Method, imported_method, join, with_ensemble
 from asd_core.types import BoolArray
 from pages.shared import rules
-from pages.shared.choices import choose, keep
+from pages.shared.choices import choose, turn_on
 from pages.shared.frame import Chosen
 from pages.shared.keys import HASHES
 
@@ -146,12 +146,10 @@ def _looks(comparison: Comparison) -> tuple[Look, ...]:
 def ensemble_choice(comparison: Comparison) -> Comparison:
     """Let the user add the detectors' ensemble as one more row."""
     n_detectors = sum(method.artifact is not None for method in comparison.methods)
-    keep("ensemble")
-    wanted = st.toggle(
+    wanted = turn_on(
         "Add their ensemble",
         key="ensemble",
         disabled=n_detectors < 2,
-        persist_state="session",
         help="One more row: each detector's scores are brought to one scale by its held-out normal clips (z-scores, "
         "each machine id by itself where it has enough clips), then averaged with equal weights. No label of a test "
         "clip is looked at. Imported scores take no part.",

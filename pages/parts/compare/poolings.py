@@ -19,7 +19,7 @@ from asd_core.formats import seconds_text
 from asd_core.tasks.compare import Method, other_poolings, pooled_title, with_other_poolings
 from asd_core.types import Waveform
 from pages.shared.cache import detector
-from pages.shared.choices import keep
+from pages.shared.choices import turn_on
 from pages.shared.data_sets import clips_root
 from pages.shared.frame import Chosen
 from pages.shared.keys import held, once
@@ -33,12 +33,10 @@ def poolings_choice(chosen: Chosen, good: Mapping[str, Artifact]) -> tuple[Metho
     """Return what the detectors scored; on request, each network under both poolings, clearly named."""
     own = {name: Method.of(artifact) for name, artifact in good.items()}
     networks = {name: artifact for name, artifact in good.items() if "pooling" in artifact.manifest.settings}
-    keep("poolings")
-    wanted = st.toggle(
+    wanted = turn_on(
         "Both poolings of networks",
         key="poolings",
         disabled=not networks,
-        persist_state="session",
         help="A network's errors over time and frequency become one score in two ways: their mean, as in the report, "
         "which loud, noisy bands dominate; or measured against the errors of normal clips, as multiples of what is "
         "normal in each band and as the distance of the error spectrum. The network is the same.",

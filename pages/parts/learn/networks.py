@@ -31,7 +31,7 @@ from asd_core.reports.plots import (
 from asd_core.types import SR, Float32Array, FloatArray, Waveform
 from pages.parts.learn.pooling import from_errors_to_score, usual_error
 from pages.shared.cache import detector, heard
-from pages.shared.choices import keep
+from pages.shared.choices import choose_number
 from pages.shared.components.player import ColourScale, Panel, synced_player
 from pages.shared.frame import first_screen, fragment
 from pages.shared.keys import kept
@@ -220,14 +220,14 @@ def _which(artifact: Artifact, steps: Steps, label: str) -> int:
     """Let the user choose a step; a new clip starts at its strangest one. Returns its index from 0."""
     key = f"step_{artifact.detector_name}"
     shown = (str(artifact.folder), steps.errors.tobytes())
-    if st.session_state.get(f"{key}_of") != shown:
-        st.session_state[f"{key}_of"] = shown
-        st.session_state[key] = int(steps.errors.argmax()) + 1
-    keep(key)
-    return (
-        int(st.slider(label, 1, len(steps.errors), key=key, help="Starts at the strangest. The arrow keys move it."))
-        - 1
-    )
+    if st.session_state.get(f"{key}_of", shown) != shown:
+        st.session_state.pop(key, None)
+        st.query_params.pop("step", None)
+    st.session_state[f"{key}_of"] = shown
+    strangest = int(steps.errors.argmax()) + 1
+    words = "Starts at the strangest. The arrow keys move it."
+    n_steps = len(steps.errors)
+    return choose_number(st.slider, label, 1, n_steps, key=key, default=strangest, parameter="step", help=words) - 1
 
 
 def _frames(

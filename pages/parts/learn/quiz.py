@@ -29,11 +29,12 @@ from pages.shared.verdicts import verdict_word
 
 N_CLIPS, LEAST_OF_A_CLASS = 6, 2
 GUESSES = ("normal", "anomalous")
+MAX_DIGITS = 10
 
 
 def quiz(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> None:
     """Play six clips, take guesses, then show truth, the detectors' verdicts and the point on the ROC."""
-    seed = st.session_state.setdefault("quiz_seed", secrets.randbits(32))
+    seed = _seed()
     first = next(iter(artifacts.values()))
     clips = quiz_clips(first.scores.of("test").clips, seed=seed)
     st.markdown(
@@ -47,7 +48,7 @@ def quiz(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> None:
         guesses = [_guess(chosen, clip, number, seed, first.channel) for number, clip in enumerate(clips)]
         sent = st.form_submit_button("How did I do?", icon=":material/check:")
     if st.button("Six other clips", icon=":material/refresh:"):
-        del st.session_state["quiz_seed"]
+        del st.session_state["quiz_seed"], st.query_params["quiz"]
         st.rerun()
     if not sent:
         return
@@ -55,6 +56,15 @@ def quiz(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> None:
         st.warning(f"{guesses.count(None)} clips have no guess yet.", icon=":material/info:")
         return
     _result(clips, [guess == "anomalous" for guess in guesses], artifacts)
+
+
+def _seed() -> int:
+    """Return what draws the six clips: a link's number, so that a class gets the same ones, else a new one."""
+    asked = st.query_params.get("quiz", "")
+    drawn = int(asked) % 2**32 if asked.isdecimal() and len(asked) <= MAX_DIGITS else secrets.randbits(32)
+    seed: int = st.session_state.setdefault("quiz_seed", drawn)
+    st.query_params["quiz"] = str(seed)
+    return seed
 
 
 def quiz_clips(clips: Sequence[ScoredClip], *, seed: int) -> list[ScoredClip]:

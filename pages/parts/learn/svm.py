@@ -173,7 +173,7 @@ def _cells(
 
 def _boundary(artifact: Artifact, learned: Learned, row: FloatArray) -> None:
     st.subheader("3 · The boundary, as a shadow")
-    through = switch("Cut through", SLICES, key="slice", in_url=False)
+    through = switch("Cut through", SLICES, key="slice")
     plane = learned.plane
     normal = Cloud(f"{_normal_word(artifact)} ({len(learned.normal)})", plane.project(learned.normal), NORMAL_COLOUR)
     clouds = _clouds(learned, row, plane.project, normal, vectors_colour="#E8E8E8")

@@ -161,10 +161,9 @@ def _controls(good: dict[str, Artifact]) -> tuple[Artifact, str, float]:
     name = choose("Detector", good, key="detector", place=left, format_func=lambda name: good[name].title)
     artifact = good[name]
     ids = sorted({each.machine_id for each in artifact.scores.of("test").clips}) or ["00"]
-    machine_id = choose("Machine id", ids, key="replay_id", place=middle, in_url=False)
-    if "replay_speed" not in st.session_state:
-        st.session_state["replay_speed"] = FIRST_SPEED
-    speed = choose("Clips per second", SPEEDS, key="replay_speed", place=right, in_url=False)
+    machine_id = choose("Machine id", ids, key="replay_id", place=middle)
+    st.session_state.setdefault("replay_speed", st.query_params.get("replay_speed", FIRST_SPEED))
+    speed = choose("Clips per second", SPEEDS, key="replay_speed", place=right)
     return artifact, machine_id, float(speed)
 
 

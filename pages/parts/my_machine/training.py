@@ -7,20 +7,22 @@ from collections.abc import Sequence
 import streamlit as st
 
 from asd_core.detectors import DETECTOR_NAMES, detector_class
+from asd_core.detectors.on_networks import NetworkDetector
 from asd_core.formats import counted, seconds_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import table as job_table
+from asd_core.jobs.estimates import Estimate, estimate
 from asd_core.jobs.table import Job
 from asd_core.reports.plots import DETECTOR_SHORT_NAMES
 from asd_core.system.places import artifacts_dir
 from asd_core.tasks.calibrate import MIN_TRAINING_CLIPS
-from asd_core.tasks.forecast import earlier_seconds, forecast_text, updates_of
 from asd_core.tasks.train import TrainingRequest
 from pages.parts.my_machine.subject import Subject
 from pages.parts.my_machine.ways import next_button, open_step, step_button
 from pages.shared.background import POLL_S, cleared_jobs
 from pages.shared.cards import DETECTOR_MARKS
 from pages.shared.context import switch_to
+from pages.shared.expected_time import span_text
 from pages.shared.frame import PROJECT, fragment
 from pages.shared.plain_text import shown_text, without_options
 
@@ -28,8 +30,8 @@ PRESET = "quick"
 QUICK = tuple(name for name in DETECTOR_NAMES if detector_class(name).fits_in_seconds)
 NETWORKS = tuple(name for name in DETECTOR_NAMES if name not in QUICK)
 _SEEN, _FAILED = "my_machine_trainings", "my_machine_failed"
-START_S = 8.0
-"""A training's process needs this long before it begins, on a slow computer: it is a program of its own."""
+START_S = 5.0
+"""A training is a program of its own, which takes this long to start on a slow computer."""
 
 
 def train_step(subject: Subject) -> None:
@@ -64,13 +66,10 @@ def _quick(subject: Subject) -> None:
     st.markdown(f"{len(QUICK)} quick detectors learn what is normal: {names}.")
     if is_again:
         st.caption("There are other clips now than those that they were trained on.")
-    about_s = sum(
-        max(earlier_seconds(artifacts_dir(PROJECT), detector=name, preset=PRESET), default=10.0) for name in missing
-    )
     label = "Train them again" if is_again else f"Train the {len(missing)} quick detectors"
     if st.button(label, key="train_quick", icon=":material/play_arrow:", type="primary"):
         _start(subject, missing)
-    st.caption(f"About {seconds_text(round(about_s + START_S * len(missing)))}. It goes on when you leave the page.")
+    st.caption(f"{_together(missing, subject.n_training)} It goes on when you leave the page.")
 
 
 def _is_wanted(subject: Subject, name: str) -> bool:
@@ -92,17 +91,33 @@ def _networks(subject: Subject) -> None:
         return
     with st.expander("Train networks as well: minutes, in the background", icon=":material/hub:"):
         st.caption("They hear order in time, which the quick ones do not. The computer works on one after the other.")
-        chosen = [name for name in wanted if st.checkbox(_offer(name), value=True, key=f"network:{name}")]
+        chosen = [
+            name for name in wanted if st.checkbox(_offer(name, subject.n_training), value=True, key=f"network:{name}")
+        ]
         if st.button(f"Train {counted(len(chosen), 'network')}", key="train_networks", disabled=not chosen):
             _start(subject, chosen)
 
 
-def _offer(name: str) -> str:
+def _together(names: Sequence[str], n_clips: int) -> str:
+    """Say how long several trainings take, one after another; empty where one of them cannot be estimated."""
+    found = [estimate(name, PRESET, n_clips=n_clips) for name in names]
+    known = [each for each in found if each is not None]
+    if len(known) < len(found):
+        return ""
+    low_s, high_s = (sum(times) for times in zip(*((each.low_s, each.high_s) for each in known), strict=True))
+    return f"About {span_text(Estimate(low_s + START_S, high_s + START_S * len(names), 0))} in all."
+
+
+def _offer(name: str, n_clips: int) -> str:
     """Name a network, and say how long its training takes."""
-    n_updates = updates_of(name, PRESET)
-    time = forecast_text(earlier_seconds(artifacts_dir(PROJECT), detector=name, preset=PRESET)) or "some minutes"
-    steps = f": {n_updates:,} updates of its weights, however many clips there are" if n_updates else ""
-    return f"{DETECTOR_MARKS[name]} {DETECTOR_SHORT_NAMES[name]}, {time}{steps}"
+    expected = estimate(name, PRESET, n_clips=n_clips)
+    time = "some minutes" if expected is None else f"about {span_text(expected)}"
+    network = detector_class(name).from_preset(PRESET)
+    steps = ""
+    if isinstance(network, NetworkDetector) and network.windows_per_epoch:
+        n_updates = network.n_updates(network.windows_per_epoch)
+        steps = f" for {n_updates:,} updates of its weights, however many clips there are"
+    return f"{DETECTOR_MARKS[name]} {DETECTOR_SHORT_NAMES[name]}: {time}{steps}"
 
 
 def _start(subject: Subject, names: Sequence[str]) -> None:

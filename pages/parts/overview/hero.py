@@ -64,7 +64,7 @@ def _shown(chosen: Chosen, listening: Iterable[Artifact], *, is_stand_in: bool =
     """Draw the first detector that has a demonstration; those with a map over frequency come first."""
     for artifact in sorted(listening, key=lambda each: each.detector_name.startswith("vggish")):
         threshold = artifact.threshold.value
-        pair = None if threshold is None else demonstration(tested(artifact).clips, threshold)
+        pair = None if threshold is None else demonstration(tested(artifact), threshold)
         if pair is None or threshold is None:
             continue
         sounds = [_sound(chosen, clip, artifact) for clip in pair]

@@ -19,6 +19,7 @@ from asd_core.features.encoders import ENCODER_IDS
 from asd_core.jobs.estimates import Estimate
 from asd_core.system.devices import CPU, has_gpu_driver, torch_devices
 from asd_core.tasks.calibrate import MIN_TRAINING_CLIPS
+from pages.shared.expected_time import span_text
 
 NOT_ASKED = ("threads",)
 """A training started from the dashboard uses one thread."""
@@ -194,19 +195,11 @@ def time_sentence(expected: Estimate | None) -> str:
             ":material/timer: How long it takes is known after its first updates of the weights: it times them, says "
             "so, and can be stopped then."
         )
-    span = f":material/timer: About **{rough_time(expected.low_s)} to {rough_time(expected.high_s)}**"
+    span = f":material/timer: About **{span_text(expected)}**"
     if expected.n_runs:
         runs = "last training" if expected.n_runs == 1 else f"last {expected.n_runs} trainings"
         return f"{span} on this machine, from the {runs} of this kind."
     return f"{span}, from a training on another machine: the first one here makes this exact."
-
-
-def rough_time(seconds: float) -> str:
-    """Write a time no finer than an estimate deserves: `12 s`, `4 min`, `2 h`."""
-    for unit, unit_s in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 1.5 * unit_s:
-            return f"{round(seconds / unit_s)} {unit}"
-    return f"{max(1, round(seconds))} s"
 
 
 def effort(detector: str, preset: str) -> str:

@@ -26,7 +26,7 @@ const inPercent = (share) => `${100 * share}%`;
 
 function heightTick([at, text]) {
   const tick = make("span", text);
-  const [shift, mark] = at < 0.05 ? [0, "calc(100% - 1px)"] : at > 0.95 ? [100, "0"] : [50, "50%"];
+  const [shift, mark] = at < 0.1 ? [0, "calc(100% - 1px)"] : at > 0.9 ? [100, "0"] : [50, "50%"];
   Object.assign(tick.style, { bottom: inPercent(at), transform: `translateY(${shift}%)` });
   tick.style.setProperty("--mark", mark);
   return tick;

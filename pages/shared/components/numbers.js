@@ -17,6 +17,12 @@ export function short(x) {
 
 export const dbfs = (amplitude) => `${withMinus((20 * Math.log10(amplitude)).toFixed(1))} dBFS`;
 
+// How much louder a sound is played: "raised by 24 dB".
+export function raisedText(gain) {
+  const db = Math.round(20 * Math.log10(gain));
+  return db < 0 ? `lowered by ${-db} dB` : `raised by ${db} dB`;
+}
+
 export const whole = (n) => n.toLocaleString("en");
 export const percent = (k, n) => (n ? `${((100 * k) / n).toFixed(1)} %` : "\u2013");
 export const ratio = (k, n) => `(${whole(k)}/${whole(n)})`;

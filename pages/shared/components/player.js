@@ -1,192 +1,369 @@
-// A clip's sound and its pictures on one time axis, with one playhead. Python hears of pauses and double clicks only.
+// A clip's sound and its pictures on one time axis, with one playhead. Python hears of pauses and of finished regions.
 
-import { find, make, shape } from "./elements.js";
-import { dbfs, fourDigits, short } from "./numbers.js";
+import { commonGain, excerptOf } from "./band.js";
+import { find } from "./elements.js";
+import { bindGestures } from "./gestures.js";
+import { loopedSeconds, setHeard, startLoop, stopLoop } from "./loop.js";
+import { raisedText } from "./numbers.js";
+import { givesWay, soundsAlone } from "./one_sound.js";
+import { drawTicks, layOut, markRegion, pictureFrame, readoutText, traceFrame, waveformFrame } from "./panels.js";
+import { dragged, followedRegion, partUnder, regionAround, regionBetween, regionText } from "./regions.js";
+import { samplesOf, secondsByKey, seekable, shareAlong, within } from "./timeline.js";
 import {
-  envelope,
-  extent,
-  heightScale,
-  nearestTime,
-  outlinePath,
-  samplesOf,
-  secondsByKey,
-  seekable,
-  shareAlong,
-  spacedTicks,
-  tickSeconds,
-  tracePath,
-  traceTicks,
-} from "./timeline.js";
+  followedView,
+  isWhole,
+  pannedView,
+  secondsAt,
+  shareOf,
+  ticksIn,
+  viewOf,
+  wholeView,
+  zoomedView,
+} from "./zooming.js";
 
 const PLAY = "M8 5v14l11-7z";
 const PAUSE = "M6 5h4v14H6zM14 5h4v14h-4z";
-const WAVEFORM_COLUMNS = 1500;
-const WAVEFORM_ROOM = 1.15; // half the height over that of the loudest sample
+const NEARER = 0.5;
+const MOST_SENT = 8;
 
-function canvas(alt, width, height, ...paths) {
-  const box = { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none" };
-  const svg = shape("svg", { ...box, role: "img", "aria-label": alt });
-  svg.append(...paths);
-  return svg;
-}
-
-function colourScale(scale) {
-  const bar = make("u");
-  bar.style.background = `linear-gradient(to right, ${scale.stops.join()})`;
-  const element = make("span", "", { className: "scale" });
-  element.append(make("span", scale.low), bar, make("span", scale.high));
-  return element;
-}
-
-function headRow(panel) {
-  const head = make("div", "", { className: "head-row" });
-  if (panel.colour) {
-    const mark = make("i");
-    mark.style.background = panel.colour;
-    head.append(mark);
-  }
-  head.append(make("b", panel.label));
-  if (panel.note) head.append(make("span", panel.note, { className: "note" }));
-  if (panel.scale) head.append(colourScale(panel.scale));
-  return head;
-}
-
-// The text of a tick at the edge would be cut off: it is moved inside, and its mark to the text's own edge.
-function heightTick([at, text]) {
-  const tick = make("span", text);
-  const [shift, mark] = at < 0.05 ? [0, "calc(100% - 1px)"] : at > 0.95 ? [100, "0"] : [50, "50%"];
-  Object.assign(tick.style, { bottom: `${100 * at}%`, transform: `translateY(${shift}%)` });
-  tick.style.setProperty("--mark", mark);
-  return tick;
-}
-
-// A panel without its picture, which goes into `view`.
-function frameOf(panel) {
-  const head = headRow(panel);
-  const [body, gutter, view] = ["body", "gutter", "view"].map((name) => make("div", "", { className: name }));
-  gutter.append(...spacedTicks(panel.ticks, panel.height).map(heightTick));
-  view.style.height = `${panel.height}px`;
-  body.append(gutter, view);
-  const element = make("div", "", { className: "panel" });
-  element.append(head, body);
-  return { element, head, view };
-}
-
-function waveform(samples, alt, scale) {
-  const columns = Math.min(WAVEFORM_COLUMNS, samples.length);
-  const [lows, highs] = envelope(samples, columns);
-  const peak = Math.max(1e-9, ...highs, ...lows.map((y) => -y));
-  const full = scale || peak;
-  const level = peak > 1e-6 ? `peak ${dbfs(peak)}` : "silent";
-  const [low, high] = [0.5 - 0.5 / WAVEFORM_ROOM, 0.5 + 0.5 / WAVEFORM_ROOM];
-  const ticks =
-    full > 1e-6
-      ? [
-          [low, short(-full)],
-          [0.5, "0"],
-          [high, short(full)],
-        ]
-      : [[0.5, "0"]];
-  const frame = frameOf({ label: "Waveform", note: `${level}, full scale is 1`, height: 72, ticks });
-  const zero = shape("path", { class: "zero", d: `M0 1H${columns}` });
-  const wave = shape("path", { class: "wave", d: outlinePath(lows, highs, full * WAVEFORM_ROOM) });
-  frame.view.append(canvas(`${alt}, ${level}`, columns - 1, 2, zero, wave));
-  return frame;
-}
-
-function picture(panel, duration) {
-  const frame = frameOf(panel);
-  const [from, to] = panel.span || [0, duration];
-  const img = make("img", "", { alt: panel.alt, draggable: false });
-  // A map of few windows is shown as they are: smoothing would invent values between them.
-  img.onload = () => {
-    img.style.imageRendering = img.naturalWidth < 120 ? "pixelated" : "auto";
-  };
-  img.src = `data:image/png;base64,${panel.png}`;
-  Object.assign(img.style, { left: `${(100 * from) / duration}%`, width: `${(100 * (to - from)) / duration}%` });
-  frame.view.append(img);
-  return frame;
-}
-
-function trace(panel, duration) {
-  const { threshold, times, values } = panel;
-  const range = extent(values, threshold);
-  const share = heightScale(range);
-  const limit = threshold === null ? null : `threshold ${fourDigits(threshold)} (dashed)`;
-  const note = [panel.note, limit].filter(Boolean).join(" \u00b7 ");
-  const frame = frameOf({ ...panel, note, ticks: traceTicks(range, share) });
-  const path = shape("path", { class: "line", d: tracePath(times, values, share) });
-  path.style.stroke = panel.colour;
-  const drawing = canvas(panel.alt, duration, 1, path);
-  if (threshold !== null)
-    drawing.prepend(shape("path", { class: "limit", d: `M0 ${1 - share(threshold)}H${duration}` }));
-  frame.view.append(drawing);
-  const shown = frame.head.appendChild(make("span", "", { className: "value" }));
-  frame.at = (seconds) => {
-    const value = values[nearestTime(times, seconds)] ?? null;
-    shown.textContent = value === null ? "" : `${fourDigits(value)} at the playhead`;
-  };
-  return frame;
-}
-
-function drawAxis(root, duration) {
-  const ticks = tickSeconds(duration).map((seconds, i) => {
-    const tick = make("span", `${Number(seconds.toFixed(2))}`, { className: i % 2 ? "odd" : "" });
-    tick.style.left = `${(100 * seconds) / duration}%`;
-    return tick;
-  });
-  find(root, ".ticks").replaceChildren(...ticks);
-}
+const decoded = (wav) => Uint8Array.from(atob(wav), (c) => c.charCodeAt(0));
 
 function loadSound(root, memory, data) {
-  const bytes = Uint8Array.from(atob(data.wav), (c) => c.charCodeAt(0));
+  const bytes = decoded(data.wav);
   if (memory.url) URL.revokeObjectURL(memory.url);
-  Object.assign(memory, { sound: data.sound, samples: samplesOf(bytes) });
+  halt(memory);
+  const samples = samplesOf(bytes);
+  const view = wholeView(data.duration);
+  const fresh = { sound: data.sound, samples, sr: Math.round(samples.length / data.duration), view, region: null };
+  Object.assign(memory, fresh, { heard: 0, place: null, excerpts: null, sent: [], wantsOther: false });
   memory.url = URL.createObjectURL(new Blob([bytes], { type: "audio/wav" }));
   find(root, "audio").src = memory.url;
 }
 
+function loadOther(memory, other) {
+  if (memory.otherSound === (other?.sound ?? null)) return;
+  memory.otherSound = other?.sound ?? null;
+  memory.other = other ? samplesOf(decoded(other.wav)) : null;
+  memory.excerpts = null;
+  if (!other) memory.heard = 0;
+}
+
 function drawPanels(root, memory, data) {
-  const frames = memory.samples.length ? [waveform(memory.samples, `Waveform of ${data.title}`, data.peak)] : [];
-  for (const panel of data.panels) frames.push(("png" in panel ? picture : trace)(panel, data.duration));
-  memory.follow = frames.flatMap((frame) => frame.at || []);
+  const { samples } = memory;
+  const frames = samples.length ? [waveformFrame(samples, data, `Waveform of ${data.title}`)] : [];
+  for (const panel of data.panels) frames.push(("png" in panel ? pictureFrame : traceFrame)(panel, data));
+  memory.frames = frames;
   find(root, ".panels").replaceChildren(...frames.map((frame) => frame.element));
 }
 
-// Everything that follows the playhead; called for each frame of the screen while the sound plays.
+const topHz = (memory) => (memory.sr || 16000) / 2;
+const limits = (memory, frame) => ({ edges: frame?.edges, duration: memory.data.duration, top: topHz(memory) });
+
+// The stretch that is played in place of the whole clip, or of the clip where the other one is compared with it.
+const stretchOf = (memory) => memory.region ?? { from: 0, to: memory.data.duration, low: 0, high: topHz(memory) };
+const isStretch = (memory) => memory.region !== null || memory.heard === 1 || Boolean(memory.loop);
+
+function nowOf(root, memory) {
+  if (memory.loop) return loopedSeconds(memory.loop) ?? stretchOf(memory).from;
+  return isStretch(memory) ? (memory.place ?? stretchOf(memory).from) : find(root, "audio").currentTime;
+}
+
+function otherReaches(memory) {
+  return Boolean(memory.other) && memory.other.length >= Math.floor(stretchOf(memory).to * memory.sr);
+}
+
+// The region of both clips, raised by one gain so that they compare; whole clips keep their level.
+function excerptsOf(memory) {
+  const stretch = stretchOf(memory);
+  const key = JSON.stringify([stretch, memory.otherSound]);
+  if (memory.excerpts?.key === key) return memory.excerpts;
+  const clips = otherReaches(memory) ? [memory.samples, memory.other] : [memory.samples];
+  const sounds = clips.map((samples) => excerptOf(samples, stretch, memory.sr));
+  memory.excerpts = { key, sounds, gain: memory.region ? commonGain(sounds) : 1 };
+  return memory.excerpts;
+}
+
+function halt(memory) {
+  if (memory.loop) stopLoop(memory.loop);
+  memory.loop = null;
+}
+
+function playStretch(root, memory, from) {
+  const audio = find(root, "audio");
+  halt(memory);
+  if (!audio.paused) audio.pause();
+  memory.context ??= new AudioContext();
+  memory.context.resume();
+  const stretch = stretchOf(memory);
+  const { sounds, gain } = excerptsOf(memory);
+  if (sounds.length < 2) memory.heard = 0;
+  memory.loop = startLoop(sounds, {
+    context: memory.context,
+    sr: memory.sr,
+    stretch,
+    offset: within(from - stretch.from, 0, stretch.to - stretch.from - 0.01),
+    isLooped: find(root, ".loop input").checked,
+    volume: audio.volume,
+    gain,
+    heard: memory.heard,
+  });
+  soundsAlone(audio);
+  follow(root, memory);
+}
+
+function pauseStretch(root, memory) {
+  const place = nowOf(root, memory);
+  halt(memory);
+  memory.place = place;
+  if (!isStretch(memory)) find(root, "audio").currentTime = place;
+  draw(root, memory);
+}
+
+const isPlaying = (root, memory) => Boolean(memory.loop) || !find(root, "audio").paused;
+
+// Draw each frame of the screen while something sounds.
+function follow(root, memory) {
+  cancelAnimationFrame(memory.frame);
+  if (memory.loop && loopedSeconds(memory.loop) === null) {
+    halt(memory);
+    memory.place = stretchOf(memory).from;
+  }
+  turnPage(root, memory);
+  draw(root, memory);
+  if (isPlaying(root, memory)) memory.frame = requestAnimationFrame(() => follow(root, memory));
+}
+
+function turnPage(root, memory) {
+  const view = followedView(memory.view, nowOf(root, memory), memory.data.duration);
+  if (view !== memory.view && isPlaying(root, memory)) setView(root, memory, view);
+}
+
+// Everything that follows the playhead.
 function draw(root, memory) {
-  const [audio, lane, { duration }] = [find(root, "audio"), find(root, ".lane"), memory.data];
-  const now = Math.min(audio.currentTime, duration);
-  find(root, ".head").style.left = `${(100 * now) / duration}%`;
+  const [lane, { duration }] = [find(root, ".lane"), memory.data];
+  const now = Math.min(nowOf(root, memory), duration);
+  const share = shareOf(memory.view, now);
+  const head = find(root, ".head");
+  head.hidden = share < 0 || share > 1;
+  head.style.left = `${100 * share}%`;
   find(root, ".time").textContent = `${now.toFixed(2)} / ${duration.toFixed(2)} s`;
-  for (const at of memory.follow) at(now);
-  find(root, ".play path").setAttribute("d", audio.paused ? PLAY : PAUSE);
-  find(root, ".play").ariaLabel = audio.paused ? "Play" : "Pause";
-  if (!audio.paused) return; // a screen reader would read out every frame
+  for (const frame of memory.frames) frame.at?.(now);
+  const plays = isPlaying(root, memory);
+  find(root, ".play path").setAttribute("d", plays ? PAUSE : PLAY);
+  find(root, ".play").ariaLabel = plays ? "Pause" : "Play";
+  if (plays) return; // a screen reader would read out every frame
   lane.ariaValueNow = now.toFixed(2);
   lane.ariaValueText = `${now.toFixed(2)} s of ${duration.toFixed(2)} s`;
 }
 
-function bindSound(root, memory, sendPause) {
-  const audio = find(root, "audio");
-  const tick = () => {
-    draw(root, memory);
-    if (!audio.paused) memory.frame = requestAnimationFrame(tick);
+function setView(root, memory, view) {
+  memory.view = view;
+  const { duration } = memory.data;
+  for (const frame of memory.frames) layOut(frame, view, duration);
+  drawTicks(root, view, ticksIn(view));
+  find(root, ".whole").disabled = isWhole(view, duration);
+  draw(root, memory);
+}
+
+function otherText(memory) {
+  const { other } = memory.data;
+  if (memory.wantsOther && !other) return "Looking for the nearest normal clip \u2026";
+  if (!other) return "Compare with the nearest normal clip";
+  if (!otherReaches(memory)) return `${other.title} is shorter than this`;
+  return memory.heard ? `Heard: ${other.title}` : "Heard: this clip";
+}
+
+// What is said of the region and of the clip beside it.
+function drawRegion(root, memory) {
+  const { region, data } = memory;
+  for (const frame of memory.frames) markRegion(frame, region, data.duration);
+  find(root, ".region").textContent = region
+    ? `Region ${regionText(region, topHz(memory))}, ${raisedText(excerptsOf(memory).gain)}`
+    : "Drag on a picture to hear a region.";
+  find(root, ".clear").hidden = region === null;
+  const compare = find(root, ".compare");
+  compare.hidden = !data.compares && !data.other;
+  compare.textContent = otherText(memory);
+  compare.disabled = Boolean(data.other) && !otherReaches(memory);
+  compare.ariaPressed = String(memory.heard === 1);
+}
+
+function setRegion(root, memory, region) {
+  const loop = find(root, ".loop input");
+  if (region && !memory.region) [memory.loopedBefore, loop.checked] = [loop.checked, true];
+  if (!region && memory.region) loop.checked = memory.loopedBefore ?? false;
+  find(root, "audio").loop = loop.checked;
+  memory.region = region;
+  memory.place = region?.from ?? null;
+  if (!region) memory.heard = 0;
+  drawRegion(root, memory);
+  draw(root, memory);
+}
+
+// While a region is drawn nothing is filtered or sent: that waits for the release.
+function sketchRegion(root, memory, region) {
+  halt(memory);
+  memory.region = region;
+  memory.place = region.from;
+  for (const frame of memory.frames) markRegion(frame, region, memory.data.duration);
+  find(root, ".region").textContent = `Region ${regionText(region, topHz(memory))}`;
+  draw(root, memory);
+}
+
+function regionActs(root, memory, send) {
+  const report = (region) => {
+    memory.sent = [...memory.sent, region].slice(-MOST_SENT);
+    send(region);
   };
-  audio.onplay = () => {
-    cancelAnimationFrame(memory.frame);
-    tick();
+  const clear = () => {
+    if (!memory.region) return;
+    const place = nowOf(root, memory);
+    halt(memory);
+    setRegion(root, memory, null);
+    find(root, "audio").currentTime = place;
+    report(null);
   };
-  audio.onseeked = audio.onloadedmetadata = () => draw(root, memory);
-  audio.onpause = () => {
-    draw(root, memory);
-    sendPause(audio.currentTime);
+  const settle = (region, before) => {
+    memory.region = before;
+    setRegion(root, memory, region);
+    report(region);
+    playStretch(root, memory, region.from);
   };
-  find(root, ".loop input").onchange = (event) => {
-    audio.loop = event.target.checked;
+  return { clear, settle };
+}
+
+function compareActs(root, memory, ask) {
+  const restart = () => playStretch(root, memory, nowOf(root, memory));
+  return () => {
+    if (!memory.other) {
+      memory.wantsOther = true;
+      drawRegion(root, memory);
+      if (memory.data.compares) ask();
+      return;
+    }
+    if (!otherReaches(memory)) return;
+    const place = nowOf(root, memory);
+    const plays = isPlaying(root, memory);
+    memory.heard = 1 - memory.heard;
+    memory.place = place;
+    if (memory.loop?.tracks.length === 2) setHeard(memory.loop, { heard: memory.heard });
+    else if (plays) restart();
+    drawRegion(root, memory);
   };
-  find(root, ".volume input").oninput = (event) => {
-    audio.volume = Number(event.target.value);
+}
+
+// The panel under a pointer, or the one given, and the place in it; heights count from 0 = bottom to 1 = top.
+function spotAt(root, memory, event, given) {
+  const share = shareAlong(find(root, ".lane").getBoundingClientRect(), event.clientX);
+  const isUnder = ({ view }) => {
+    const box = view.getBoundingClientRect();
+    return box.top <= event.clientY && event.clientY <= box.bottom;
+  };
+  const frame = given ?? memory.frames.find(isUnder) ?? null;
+  const box = frame?.view.getBoundingClientRect();
+  const height = box ? within((box.bottom - event.clientY) / box.height, 0, 1) : 0;
+  return { frame, height, seconds: secondsAt(memory.view, share) };
+}
+
+function gripAt(root, memory, event, reach) {
+  const spot = spotAt(root, memory, event);
+  const isScrub = !spot.frame || isNearHead(root, event, reach);
+  if (isScrub) return { kind: "scrub", spot };
+  const { region } = memory;
+  const box = region && spot.frame.mark.getBoundingClientRect();
+  const part = box ? partUnder(box, event.clientX, event.clientY, reach) : null;
+  return { kind: part ?? "new", spot, region };
+}
+
+function isNearHead(root, event, reach) {
+  const box = find(root, ".head").getBoundingClientRect();
+  return box.width > 0 && Math.abs(event.clientX - box.left - box.width / 2) <= Math.min(reach, 5);
+}
+
+function dragRegion(root, memory, grip, event) {
+  const spot = spotAt(root, memory, event, grip.spot.frame);
+  const bounds = limits(memory, grip.spot.frame);
+  const region =
+    grip.kind === "new"
+      ? regionBetween(grip.spot, spot, bounds)
+      : dragged(grip.region, grip.kind, grip.spot, spot, bounds);
+  sketchRegion(root, memory, region);
+}
+
+const CURSORS = { left: "ew-resize", right: "ew-resize", top: "ns-resize", bottom: "ns-resize", inside: "move" };
+
+function hover(root, memory, event) {
+  const [lane, ghost] = [find(root, ".lane"), find(root, ".ghost")];
+  const spot = spotAt(root, memory, event);
+  lane.classList.add("hover");
+  lane.style.cursor = CURSORS[gripAt(root, memory, event, 6).kind] ?? "crosshair";
+  const share = shareOf(memory.view, spot.seconds);
+  ghost.style.left = `${100 * share}%`;
+  ghost.style.setProperty("--share", share);
+  ghost.firstElementChild.textContent = readoutText(spot.frame, spot.seconds, spot.height);
+}
+
+function bindPointer(root, memory, seek, region) {
+  const zoom = zoomer(root, memory);
+  bindGestures(find(root, ".lane"), memory, {
+    click: (event) => seek(spotAt(root, memory, event).seconds),
+    doubleClick: (event) => {
+      const spot = spotAt(root, memory, event);
+      if (spot.frame) region.settle(regionAround(spot, limits(memory, spot.frame)), memory.region);
+    },
+    hover: (event) => hover(root, memory, event),
+    grip: (event, reach) => gripAt(root, memory, event, reach),
+    drag: (grip, event) => {
+      if (grip.kind === "scrub") seek(spotAt(root, memory, event).seconds);
+      else dragRegion(root, memory, grip, event);
+    },
+    release: (grip) => {
+      if (grip.kind !== "scrub") region.settle(memory.region, grip.region ?? null);
+    },
+    zoom: (factor, clientX) => zoom(factor, shareAlong(find(root, ".lane").getBoundingClientRect(), clientX)),
+    pan: (pixels) => {
+      if (!pixels || isWhole(memory.view, memory.data.duration)) return false;
+      const seconds = (pixels / find(root, ".lane").clientWidth) * (memory.view.to - memory.view.from);
+      setView(root, memory, pannedView(memory.view, seconds, memory.data.duration));
+      return true;
+    },
+  });
+}
+
+const zoomer = (root, memory) => (factor, share) => {
+  setView(root, memory, zoomedView(memory.view, factor, share, memory.data.duration));
+};
+
+// Around the playhead where it is in view, else around the middle.
+function zoomBy(root, memory, factor) {
+  const share = shareOf(memory.view, nowOf(root, memory));
+  zoomer(root, memory)(factor, share >= 0 && share <= 1 ? share : 0.5);
+}
+
+function zoomToRegion(root, memory) {
+  const { duration } = memory.data;
+  const whole = !memory.region || !isWhole(memory.view, duration);
+  setView(root, memory, whole ? wholeView(duration) : viewOf(memory.region, duration));
+}
+
+function bindKeys(root, memory, acts) {
+  const commands = {
+    " ": acts.toggle,
+    b: acts.compare,
+    l: () => find(root, ".loop input").click(),
+    z: () => zoomToRegion(root, memory),
+    "+": () => zoomBy(root, memory, NEARER),
+    "-": () => zoomBy(root, memory, 1 / NEARER),
+    Escape: acts.clear,
+  };
+  find(root, ".lane").onkeydown = (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const to = secondsByKey(event.key, nowOf(root, memory), memory.data.duration);
+    const command = Object.hasOwn(commands, event.key) ? commands[event.key] : null;
+    if (to === undefined && !command) return;
+    event.preventDefault();
+    if (to !== undefined) acts.step(to);
+    else if (!event.repeat) command();
   };
 }
 
@@ -199,57 +376,81 @@ async function play(root, audio) {
   }
 }
 
-// The panel under a pointer, and how high in it from 0 = bottom to 1 = top; undefined over the waveform and in gaps.
-function panelUnder(root, memory, clientY) {
-  const boxes = [...root.querySelectorAll(".panel .view")].map((view) => view.getBoundingClientRect());
-  const row = boxes.findIndex((box) => box.top <= clientY && clientY <= box.bottom);
-  const panel = row - (memory.samples.length ? 1 : 0);
-  if (panel < 0) return undefined;
-  return { panel, height: (boxes[row].bottom - clientY) / boxes[row].height };
-}
-
-function bindPointer(root, memory, seek, sendSpot) {
-  const [lane, ghost] = [find(root, ".lane"), find(root, ".ghost")];
-  const share = (event) => shareAlong(lane.getBoundingClientRect(), event.clientX);
-  const seconds = (event) => share(event) * memory.data.duration;
-  lane.onclick = (event) => seek(seconds(event));
-  lane.ondblclick = (event) => {
-    const under = panelUnder(root, memory, event.clientY);
-    if (under) sendSpot({ panel: under.panel, seconds: seconds(event), height: under.height });
-  };
-  lane.onpointermove = (event) => {
-    lane.classList.toggle("hover", event.pointerType === "mouse");
-    ghost.style.left = `${100 * share(event)}%`;
-    ghost.firstElementChild.textContent = `${seconds(event).toFixed(2)} s`;
-    if (event.buttons === 1 && event.pointerType === "mouse") seek(seconds(event));
-  };
-  lane.onpointerleave = () => lane.classList.remove("hover");
-}
-
-function bindKeys(root, memory, seek, toggle) {
-  const [audio, lane] = [find(root, "audio"), find(root, ".lane")];
-  lane.onkeydown = (event) => {
-    const to = secondsByKey(event.key, audio.currentTime, memory.data.duration);
-    if (event.altKey || event.ctrlKey || event.metaKey || (to === undefined && event.key !== " ")) return;
-    event.preventDefault();
-    if (to !== undefined) seek(to);
-    else if (!event.repeat) toggle();
-  };
-}
-
-function bindControls(root, memory, sendSpot) {
+function bindSound(root, memory, sendPause) {
   const audio = find(root, "audio");
-  const seek = (seconds) => {
-    audio.currentTime = seekable(seconds, memory.data.duration);
+  audio.onplay = () => {
+    soundsAlone(audio);
+    follow(root, memory);
+  };
+  audio.onseeked = audio.onloadedmetadata = () => draw(root, memory);
+  audio.onpause = () => {
     draw(root, memory);
+    if (!memory.loop) sendPause(audio.currentTime);
+  };
+  find(root, ".loop input").onchange = (event) => {
+    audio.loop = event.target.checked;
+    if (memory.loop) playStretch(root, memory, nowOf(root, memory));
+  };
+  find(root, ".volume input").oninput = (event) => {
+    audio.volume = Number(event.target.value);
+    if (memory.loop) setHeard(memory.loop, { volume: audio.volume });
+  };
+  memory.soundsOn?.();
+  memory.soundsOn = givesWay(
+    (other) => other === audio,
+    () => (memory.loop ? pauseStretch(root, memory) : audio.pause()),
+  );
+}
+
+function seekTo(root, memory, seconds) {
+  memory.place = seconds;
+  if (memory.loop) playStretch(root, memory, seconds);
+  else if (!isStretch(memory)) find(root, "audio").currentTime = seconds;
+  draw(root, memory);
+}
+
+function bindControls(root, memory, messages) {
+  const audio = find(root, "audio");
+  const region = regionActs(root, memory, messages.region);
+  // A click beside the region is about the clip again.
+  const seek = (seconds) => {
+    const isBeside = memory.region && (seconds < memory.region.from || seconds > memory.region.to);
+    if (isBeside) region.clear();
+    seekTo(root, memory, seekable(seconds, memory.data.duration));
   };
   const toggle = () => {
-    if (audio.paused) play(root, audio);
+    if (memory.loop) pauseStretch(root, memory);
+    else if (isStretch(memory)) playStretch(root, memory, nowOf(root, memory));
+    else if (audio.paused) play(root, audio);
     else audio.pause();
   };
+  const step = (seconds) => {
+    const { from, to } = stretchOf(memory);
+    seekTo(root, memory, seekable(within(seconds, from, to), memory.data.duration));
+    if (isPlaying(root, memory)) return;
+    const { duration } = memory.data;
+    setView(root, memory, followedView(memory.view, nowOf(root, memory), duration));
+  };
+  const compare = compareActs(root, memory, messages.ask);
   find(root, ".play").onclick = toggle;
-  bindPointer(root, memory, seek, sendSpot);
-  bindKeys(root, memory, seek, toggle);
+  find(root, ".compare").onclick = compare;
+  find(root, ".clear").onclick = region.clear;
+  find(root, ".nearer").onclick = () => zoomBy(root, memory, NEARER);
+  find(root, ".farther").onclick = () => zoomBy(root, memory, 1 / NEARER);
+  find(root, ".whole").onclick = () => setView(root, memory, wholeView(memory.data.duration));
+  bindPointer(root, memory, seek, region);
+  bindKeys(root, memory, { toggle, step, compare, clear: region.clear });
+  return compare;
+}
+
+// Take what Python says of the region, unless it only repeats what the reader has changed since.
+function followRegion(root, memory, told) {
+  const region = followedRegion(memory.region, told, memory.sent);
+  if (JSON.stringify(region) === JSON.stringify(memory.region)) drawRegion(root, memory);
+  else {
+    halt(memory);
+    setRegion(root, memory, region);
+  }
 }
 
 // The player leaves the page: that is no pause to report, and the sound's memory is given back.
@@ -257,6 +458,10 @@ function release(root, memory) {
   const audio = find(root, "audio");
   audio.onpause = null;
   audio.pause();
+  halt(memory);
+  memory.context?.close();
+  memory.context = null;
+  memory.soundsOn();
   cancelAnimationFrame(memory.frame);
   URL.revokeObjectURL(memory.url);
 }
@@ -265,17 +470,25 @@ function release(root, memory) {
 // same sound is left alone, so that it plays on while panels change.
 export default function ({ data, parentElement: root, setStateValue }) {
   const box = find(root, ".player");
-  box.memory ??= { follow: [] };
+  box.memory ??= { frames: [], region: null, heard: 0, place: null, sent: [] };
   const memory = box.memory;
   memory.data = data;
   find(root, ".title").textContent = data.title;
   find(root, ".lane").ariaLabel = `Playback position: ${data.title}`;
   find(root, ".lane").ariaValueMax = `${data.duration}`;
-  bindSound(root, memory, (seconds) => setStateValue("cursor", { clip: data.clip, seconds }));
-  bindControls(root, memory, (spot) => setStateValue("spot", { clip: data.clip, ...spot }));
   if (memory.sound !== data.sound) loadSound(root, memory, data);
+  loadOther(memory, data.other);
+  bindSound(root, memory, (seconds) => setStateValue("cursor", { clip: data.clip, seconds }));
+  const compare = bindControls(root, memory, {
+    region: (region) => setStateValue("region", { clip: data.clip, region }),
+    ask: () => setStateValue("ask", { clip: data.clip }),
+  });
   drawPanels(root, memory, data);
-  drawAxis(root, data.duration);
-  draw(root, memory);
+  setView(root, memory, memory.view);
+  followRegion(root, memory, data.region);
+  if (memory.wantsOther && memory.other) {
+    memory.wantsOther = false;
+    compare();
+  }
   return () => release(root, memory);
 }

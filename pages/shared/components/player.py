@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,21 @@ from pages.shared.components import register
 
 @dataclass(frozen=True)
 class ColourScale:
-    """What a picture's colours mean: palette from low to high and the text at both ends."""
+    """What a picture's colours mean: palette from low to high and the text at both ends.
+
+    Parameters
+    ----------
+    values
+        What the first and the last colour stand for; None where the picture shows no number under the cursor.
+    unit
+        Of these values, such as `dB`; empty where they have none.
+    """
 
     stops: tuple[str, ...]
     low: str
     high: str
+    values: tuple[float, float] | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,9 @@ class Panel:
         First and last second that the picture covers; None for the whole clip.
     scale
         Legend of the colours, drawn at the right.
+    edges_hz
+        Edges of the bands from the bottom, rising: what lies under the cursor is told in Hz, and a rectangle drawn
+        on the picture is a band. None for pictures without bands.
     """
 
     label: str
@@ -57,6 +70,47 @@ class Panel:
     note: str | None = None
     span_s: tuple[float, float] | None = None
     scale: ColourScale | None = None
+    edges_hz: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class Region:
+    """A stretch of time and a band of frequencies."""
+
+    start_s: float
+    end_s: float
+    low_hz: float
+    high_hz: float
+
+
+@dataclass(frozen=True)
+class OtherClip:
+    """A clip to compare with: heard in place of the player's own, on the same playhead."""
+
+    title: str
+    wav: bytes
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a page knows of the region that is heard, where it follows the player.
+
+    Parameters
+    ----------
+    region
+        The one to show; None for none.
+    other
+        The clip beside it, or None.
+    compares
+        Whether the page gives another clip when the reader asks for it; see `asks_for_other`.
+    on_change
+        Called when the reader has drawn, moved or cleared a region; see `drawn_region`.
+    """
+
+    region: Region | None
+    other: OtherClip | None = None
+    compares: bool = False
+    on_change: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -86,6 +140,10 @@ class Trace:
 _mount = register("asd_synced_player", "player")
 
 
+def _nothing() -> None:
+    """Streamlit wants a callback for everything that a component tells."""
+
+
 def synced_player(
     *,
     clip: str,
@@ -95,6 +153,7 @@ def synced_player(
     panels: Sequence[Panel | Trace],
     key: str,
     peak: float | None = None,
+    selection: Selection | None = None,
 ) -> float | None:
     """Draw the player; return where playback was last paused in this clip, in seconds.
 
@@ -113,6 +172,8 @@ def synced_player(
         Length of the time axis.
     peak
         Largest sample on the waveform's axis, so that several clips can be compared; None means the clip's own.
+    selection
+        The region that the page shows and follows; None where regions are the player's own affair.
 
     Raises
     ------
@@ -124,35 +185,67 @@ def synced_player(
     message = {
         "clip": clip,
         "title": title,
-        "sound": hashlib.sha256(wav).hexdigest()[:16],
+        "sound": _fingerprint(wav),
         "wav": base64.b64encode(wav).decode(),
         "duration": float(duration_s),
         "peak": None if peak is None else max(float(peak), 1e-9),
         "panels": [_trace_message(p) if isinstance(p, Trace) else _panel_message(p) for p in panels],
     }
-    state = _mount(key=key, data=message, on_cursor_change=lambda: None, on_spot_change=lambda: None)
+    if selection is not None:
+        message |= _selection_message(selection)
+    state = _mount(
+        key=key,
+        data=message,
+        on_cursor_change=_nothing,
+        on_region_change=_nothing if selection is None else selection.on_change,
+        on_ask_change=_nothing,
+    )
     return _seconds(state.cursor, clip)
 
 
-@dataclass(frozen=True)
-class Spot:
-    """A spot that was double-clicked: which panel, when, and how high from 0 = bottom to 1 = top."""
+def drawn_region(key: str, clip: str, *, duration_s: float) -> Region | None:
+    """Return the region last drawn in this clip's player, or None; callable before the player is drawn."""
+    told = _told(key, "region", clip)
+    region = None if told is None else told.get("region")
+    if not isinstance(region, Mapping):
+        return None
+    sides = [region.get(name) for name in ("from", "to", "low", "high")]
+    if not all(isinstance(side, int | float) and math.isfinite(side) for side in sides):
+        return None
+    start_s, end_s, low_hz, high_hz = map(float, sides)
+    end_s = min(end_s, duration_s)
+    if not (0 <= start_s < end_s and 0 <= low_hz < high_hz):
+        return None
+    return Region(start_s, end_s, low_hz, high_hz)
 
-    panel: int
-    seconds: float
-    height: float
+
+def asks_for_other(key: str, clip: str) -> bool:
+    """Whether the reader has asked, in this clip's player, for the clip to compare with."""
+    return _told(key, "ask", clip) is not None
 
 
-def last_spot(key: str, clip: str) -> Spot | None:
-    """Return the spot last double-clicked in this clip's player, or None; callable before the player is drawn."""
+def _told(key: str, name: str, clip: str) -> Mapping[str, Any] | None:
+    """Return what a player has told of this clip under a name."""
     state = st.session_state.get(key)
-    spot = None if state is None else state.get("spot")
-    if not spot or spot.get("clip") != clip:
-        return None
-    panel, seconds, height = spot.get("panel"), spot.get("seconds"), spot.get("height")
-    if not isinstance(panel, int) or not all(isinstance(value, int | float) for value in (seconds, height)):
-        return None
-    return Spot(panel, max(0.0, float(seconds)), min(1.0, max(0.0, float(height))))
+    told = None if state is None else state.get(name)
+    return told if isinstance(told, Mapping) and told.get("clip") == clip else None
+
+
+def _selection_message(selection: Selection) -> dict[str, Any]:
+    region, other = selection.region, selection.other
+    return {
+        "region": None
+        if region is None
+        else {"from": region.start_s, "to": region.end_s, "low": region.low_hz, "high": region.high_hz},
+        "compares": selection.compares,
+        "other": None
+        if other is None
+        else {"title": other.title, "sound": _fingerprint(other.wav), "wav": base64.b64encode(other.wav).decode()},
+    }
+
+
+def _fingerprint(wav: bytes) -> str:
+    return hashlib.sha256(wav).hexdigest()[:16]
 
 
 def _panel_message(panel: Panel) -> dict[str, Any]:
@@ -166,8 +259,16 @@ def _panel_message(panel: Panel) -> dict[str, Any]:
         "colour": panel.colour,
         "note": panel.note,
         "span": None if panel.span_s is None else [float(second) for second in panel.span_s],
-        "scale": None if scale is None else {"stops": list(scale.stops), "low": scale.low, "high": scale.high},
+        "scale": None if scale is None else _scale_message(scale),
+        "edges": None if panel.edges_hz is None else [round(float(edge), 1) for edge in panel.edges_hz],
     }
+
+
+def _scale_message(scale: ColourScale) -> dict[str, Any]:
+    message: dict[str, Any] = {"stops": list(scale.stops), "low": scale.low, "high": scale.high}
+    if scale.values is not None:
+        message |= {"from": float(scale.values[0]), "to": float(scale.values[1]), "unit": scale.unit}
+    return message
 
 
 def _trace_message(trace: Trace) -> dict[str, Any]:
