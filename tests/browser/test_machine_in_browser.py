@@ -36,6 +36,7 @@ def url(serve, home):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ASD_DATA_DIR", str(home / "data"))
         patch.setenv("ASD_ARTIFACTS_DIR", str(home / "artifacts"))
+        patch.delenv("ASD_CACHE_MB", raising=False)  # as for a user: each recording is decoded once
         yield serve(PROJECT / "app.py", "--logger.level", "error")
         for job in list_jobs():
             if job.is_active:
@@ -107,8 +108,8 @@ def test_clips_are_recorded_one_after_another_as_the_microphone_gives_them(url, 
     page = context.new_page()
     page.goto(f"{url}/my_machine?sound_way=microphone")
     settle(page)
-    page.get_by_label("A name for your machine").fill("recorded")
-    page.get_by_label("A name for your machine").press("Enter")
+    page.get_by_role("textbox", name="A name for your machine").fill("recorded")
+    page.get_by_role("textbox", name="A name for your machine").press("Enter")
     settle(page)
     page.get_by_role("button", name="Record clips of 10 s").click()
     page.wait_for_function(
