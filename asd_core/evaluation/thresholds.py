@@ -62,12 +62,8 @@ RULES: Mapping[str, RuleSpec] = {
     "closest_topleft": RuleSpec("ROC point closest to the top left corner", True),
     "youden": RuleSpec("Largest Youden index, TPR - FPR", True),
     "best_f1": RuleSpec("Largest F1 of the anomalous class", True),
-    "target_tpr": RuleSpec(
-        "Fewest false alarms at a wanted detection rate", True, "the smallest detection rate allowed", 0.9
-    ),
-    "target_fpr": RuleSpec(
-        "Most detections at a bearable false-alarm rate", True, "the largest false-alarm rate allowed", 0.1
-    ),
+    "target_tpr": RuleSpec("Fewest false alarms at a wanted detection rate", True, "the smallest detection rate", 0.9),
+    "target_fpr": RuleSpec("Most detections at a bearable false-alarm rate", True, "the largest false-alarm rate", 0.1),
     "cost": RuleSpec("Least expected cost", True, "the cost of a miss, in false alarms", 1.0),
     "highest": RuleSpec("Highest of the normal scores", False),
     "manual": RuleSpec("A value set by hand", False, "the threshold itself"),
