@@ -95,7 +95,7 @@ def replay(page: Page) -> None:
     page.get_by_role("combobox", name="Clips per second").click()
     page.get_by_role("option", name="5", exact=True).click()
     stand_still(page)
-    page.get_by_role("button", name="Replay the bench").click()
+    page.get_by_role("button", name="Play demo").click()
     page.get_by_text("the last alarm was cleared").wait_for(timeout=WAIT_MS)
 
 

@@ -178,7 +178,7 @@ def test_a_watched_clip_is_played_by_the_channel_that_its_verdict_was_made_from(
     (incoming / "a.wav").touch()
     page.run()
     assert not page.exception
-    assert "The sound of this clip is not at hand" in "\n".join(element.value for element in page.caption)
+    assert "The sound of this clip is not here" in "\n".join(element.value for element in page.caption)
     assert any(str(model) in element.value for element in page.text)
 
 

@@ -472,6 +472,6 @@ def test_without_its_clips_a_detector_cannot_be_recalibrated_and_the_page_says_s
     old = made(artifact, artifact.threshold, OLD)
     gone = SimpleNamespace(data_set="gone", machine="slider")
     app = drawn(lambda: recalibration.recalibration(gone, old))
-    assert "not at hand" in text_of(app)
+    assert "they are not here" in text_of(app)
     assert not app.button
     assert not text_of(drawn(lambda: recalibration.recalibration(gone, made(artifact, CONFORMAL))))

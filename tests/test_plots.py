@@ -181,7 +181,7 @@ def test_roc_overlay_draws_chance_then_curves_and_points():
 
 
 def test_learning_curves_count_epochs_from_one():
-    figure = plots.learning_curves({"training": [3.0, 2.0, 1.0], "validation": [3.5]})
+    figure = plots.learning_curves({"training": [3.0, 2.0, 1.0], "held-out": [3.5]})
     assert [list(trace.x) for trace in figure.data] == [[1, 2, 3], [1]]
 
 

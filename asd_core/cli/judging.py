@@ -130,7 +130,7 @@ def _print_decisions(summary: Summary) -> None:
     threshold, decisions = summary.threshold, summary.decisions
     labels = ", chosen on test labels" if threshold.uses_test_labels else ""
     print(
-        f"  threshold {figure(threshold.value, '.4g')} by {threshold.rule}{labels}: false alarms promised "
+        f"  threshold {figure(threshold.value, '.4g')} by {threshold.rule}{labels}: false-alarm rate promised "
         f"{figure(threshold.promised_fpr)}, observed {_figure(decisions.observed_fpr)}"
     )
     if (found := summary.optimism) is not None:

@@ -155,8 +155,9 @@ def _number_of_rule(place: DeltaGenerator, rule: str) -> None:
     keep(key)
     start = {} if key in st.session_state else {"value": DEFAULT_COST if rule == "cost" else spec.default}
     least, most = rule_limits(rule)
+    meaning = spec.rule_value or ""
     place.number_input(
-        f"{spec.rule_value}".capitalize(),
+        meaning[:1].upper() + meaning[1:],
         min_value=least,
         max_value=most,
         step=RULE_STEP,
