@@ -111,7 +111,7 @@ def test_no_view_reads_a_name_as_markdown(home, path):
 
 
 def test_names_of_uploads_stay_text_in_the_report_of_their_data_set(home):
-    app = opened("pages/data.py", data_view="sets", data_set="uploads")
+    app = opened("pages/data.py", data_view="sets", set="uploads/uploads")
     check(app)
     assert sum(int(metric.value) for metric in app.metric) == len(SLASHED)
 
@@ -192,7 +192,7 @@ def test_a_single_upload_with_each_name_gets_its_verdict(home):
 
 @pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
 def test_a_data_set_and_its_machines_may_have_any_name(home, machine):
-    app = opened("pages/data.py", set="rail/rail", data_set=FLEET, data_machine=machine)
+    app = opened("pages/data.py", set=f"{FLEET}/{machine}")
     check(app)
     (box,) = [each for each in app.selectbox if each.key == "data_machine"]
     assert box.value == machine

@@ -119,7 +119,7 @@ def test_the_sizes_of_a_data_set_are_counted_once_until_a_file_comes(opened, lar
     counted = []
     monkeypatch.setattr(data_table, "folder_bytes", lambda folder: counted.append(folder) or 1)
     data_table._tree_bytes.clear()
-    page = opened("pages/data.py", data_set="large")
+    page = opened("pages/data.py", set="large/large")
     page.run()
     folder = large[0] / "data" / "large"
     assert counted.count(folder) == 1

@@ -289,7 +289,7 @@ PAGES = {
     "pages/threshold.py": {"list": "true alarm"},
     "pages/compare.py": {"view": "scatter"},
     "pages/monitor.py": {"monitor": "replay"},
-    "pages/data.py": {"data_view": "sets", "data_set": "pump"},
+    "pages/data.py": {"data_view": "sets", "set": "pump/pump"},
 }
 
 
@@ -392,7 +392,7 @@ def test_explore_says_when_a_clip_was_recorded_and_how_that_is_known(installatio
 
 
 def test_the_data_page_says_when_the_clips_were_recorded(installation):
-    text = everything_on(opened("pages/data.py", data_view="sets", data_set="pump"))
+    text = everything_on(opened("pages/data.py", data_view="sets", set="pump/pump"))
     assert (
         "Recorded between 2026-11-02 10:00:01 and 2026-11-02 10:00:14 (known of 14 of 17 clips: 14 from the name)"
         in text

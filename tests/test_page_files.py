@@ -282,7 +282,7 @@ def test_a_label_table_of_any_name_is_taken_by_its_path_below_the_folder(opened,
     (folder / "tables" / "mine.csv").write_text("file;label\n1.wav;normal\n2.wav;normal\n3.wav;worn\n4.wav;worn\n")
     app = added(opened, folder, labels="tables/mine.csv")
     assert "Added: 3 clips; 1 passed over: 1 named but not there." in said(app)
-    app = opened("pages/data.py", data_view="sets", data_set="mill")
+    app = opened("pages/data.py", data_view="sets", set="mill/mill")
     table = next(each.value for each in app.dataframe if "What says so" in each.value)
     assert table.to_numpy().tolist() == [
         ["mine.csv: normal", "normal", "train", 1, "not known"],
@@ -299,7 +299,7 @@ def test_long_recordings_are_cut_into_clips_that_know_their_recording(opened, ho
     assert "Added: 12 clips." in said(app)
     rules = read_library().find("lathe").rules
     assert (rules.segment_s, rules.hop_s) == (2.0, 1.0)
-    app = opened("pages/data.py", data_view="sets", data_set="lathe")
+    app = opened("pages/data.py", data_view="sets", set="lathe/lathe")
     table = next(each.value for each in app.dataframe if "What says so" in each.value)
     assert table["Recordings"].tolist() == ["1", "1", "1"]
     assert table["Clips"].tolist() == [4, 4, 4]
@@ -379,7 +379,7 @@ def test_phone_recordings_are_stored_under_fitting_names_listed_and_noted_withou
     assert store_uploads("phone", sent, used=Quota()).refused == ()
     clips = library.open_known(read_library().find("phone"), "phone").index.clips
     assert sorted(clip.path.suffix for clip in clips) == [".m4a", ".mp3", ".ogg", ".webm"]
-    app = opened("pages/data.py", data_view="sets", data_set="phone")
+    app = opened("pages/data.py", data_view="sets", set="phone/phone")
     assert "4 of 4 clips were coded lossily" in said(app)
     assert not any("lossily" in each.value or "kHz" in each.value for each in app.warning)
 
@@ -446,7 +446,7 @@ def test_no_channel_is_asked_for_where_all_recordings_can_be_heard(many_channels
 
 def test_a_file_too_large_to_upload_is_told_of_the_folder_on_the_server():
     with pytest.raises(UsageError, match=r"put it into a folder on the server, then choose 'Use a server folder'"):
-        Quota().with_files([33 * 2**20])
+        Quota().with_uploads([uploads.Upload("a.wav", bytes(33 * 2**20))])
 
 
 def stereo(folder: Path, n: int) -> Path:
@@ -460,7 +460,7 @@ def stereo(folder: Path, n: int) -> Path:
 def test_two_channels_that_nothing_explains_lead_to_the_choice_when_training(opened, home, monkeypatch):
     stereo(home / "rec" / "belt" / "normal", 3)
     library.add_folder("belt", home / "rec" / "belt")
-    app = opened("pages/data.py", data_view="sets", data_set="belt")
+    app = opened("pages/data.py", data_view="sets", set="belt/belt")
     assert "choose its channel when training, or keep only that channel" in said(app)
     assert not OPTION.search(said(app))
     asked: list[TrainingRequest] = []
@@ -542,4 +542,4 @@ def test_each_clip_of_a_long_recording_is_its_own_sound(home):
     ],
 )
 def test_a_stored_upload_is_named_by_what_it_is(start, suffix):
-    assert uploads._storage_name(start + bytes(100)).endswith(suffix)
+    assert uploads._storage_name(uploads.Upload("a", start + bytes(100))).endswith(suffix)

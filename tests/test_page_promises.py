@@ -318,7 +318,7 @@ def test_a_folder_is_added_with_what_names_its_recordings_and_opened_by_it(home)
     assert known.rules.recording_by == RECORDINGS
     labels = {clip.recording for clip in library.open_known(known, "pump").index.select(label="normal")}
     assert labels == {f"rec{number}" for number in range(5)}
-    app = opened("pages/data.py", data_view="sets", data_set="pump")
+    app = opened("pages/data.py", data_view="sets", set="pump/pump")
     assert "Recordings: **5, given by the paths of the clips**" in text_of(app)
 
 
@@ -337,7 +337,7 @@ def test_nearly_equal_clips_are_named_and_runs_stand_for_unknown_recordings(home
     sound = hum(3, seconds=1.0)
     (folder / "quieter.wav").write_bytes(encode_wav(0.8 * sound.samples))
     library.add_folder("pump", folder.parent)
-    app = opened("pages/data.py", data_view="sets", data_set="pump")
+    app = opened("pages/data.py", data_view="sets", set="pump/pump")
     assert not app.exception
     line = line_with(text_of(app), "2 clips are (nearly) the same sound")
     assert "normal/quieter.wav" in line
