@@ -108,7 +108,7 @@ PAGES = (
         "Train",
         ":material/model_training:",
         BUILD,
-        "Training runs in a process of its own: change pages, reload or close this tab, and it goes on.",
+        "A detector learns what **normal** sounds like; training goes on when you leave this page.",
     ),
 )
 
