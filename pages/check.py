@@ -19,6 +19,7 @@ from pages.shared.cache import heard
 from pages.shared.cards import old_note, simulated_note, simulated_warning, usable_detectors
 from pages.shared.choices import switch
 from pages.shared.frame import first_screen, no_detectors, open_page
+from pages.shared.handed import handed_clips
 from pages.shared.quota import formats_text, limits_text, upload_types
 from pages.shared.sources import of_one_channel
 
@@ -43,7 +44,7 @@ with open_page("pages/check.py") as chosen:
             accept_multiple_files=True,
             key="upload",
         )
-        waveform, title = chosen_upload(admitted(files, channel=channel), good)
+        waveform, title = chosen_upload(admitted(files or handed_clips(), channel=channel), good)
     elif source == "Microphone":
         recording = st.audio_input("Record a clip", sample_rate=16_000, key="recording")
         st.caption("For trying out: browsers may filter and level what the microphone hears.")

@@ -300,6 +300,15 @@ def test_a_new_clip_gets_one_sentence_and_a_word_for_each_detector(with_detector
     assert "of 3 detectors: anomalous" in text_of(app)
 
 
+def test_a_new_clip_goes_along_to_be_checked_in_detail(with_detectors):
+    app = upload(pump(step="listen"), ("Monday night.wav", wav(99)))
+    button(app, "Check it in detail").click().run()
+    app.switch_page("pages/check.py").run()
+    assert not app.exception
+    assert app.session_state["source"] == "Upload"
+    assert re.search(r"3 detectors: (normal|anomalous)", text_of(app))
+
+
 def test_verdicts_are_summed_up_in_one_sentence():
     assert verdict_sentence({"a": "normal", "b": "normal"}) == "2 of 2 detectors: normal"
     assert verdict_sentence({"a": "normal", "b": "anomalous", "c": None}) == "1 of 2 detectors: anomalous"

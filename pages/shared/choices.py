@@ -227,7 +227,7 @@ def pick_row(table: Any, *, n_rows: int, key: str, **look: Any) -> int:
     return row if row < n_rows else 0
 
 
-def go(page: str, label: str, *, icon: str | None = None, key: str | None = None, **state: str) -> None:
+def go(page: str, label: str, *, icon: str | None = None, key: str | None = None, **state: Any) -> None:
     """Draw a button that opens another page with some of its choices made."""
     if st.button(label, key=key or f"go:{page}:{label}", icon=icon, on_click=st.session_state.update, args=(state,)):
         st.switch_page(page)

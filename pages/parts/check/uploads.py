@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from asd_core.audio.sandbox import decode_upload
 from asd_core.data.uploads import CHECKING
@@ -14,6 +13,7 @@ from asd_core.data.uploads import Upload as Uploaded
 from asd_core.errors import AudioError, UsageError
 from asd_core.formats import display_name
 from asd_core.types import Waveform
+from pages.shared.handed import SentFile
 from pages.shared.held import Held
 from pages.shared.keys import held
 from pages.shared.plain_text import plain
@@ -41,7 +41,7 @@ class Upload:
     """
 
     name: str
-    file: UploadedFile
+    file: SentFile
     refusal: AudioError | None
     channel: int | None
 
@@ -85,7 +85,7 @@ def _own_sounds() -> _OwnSounds:
     return _OwnSounds(held())
 
 
-def admitted(files: Sequence[UploadedFile], *, channel: int | None) -> list[Upload]:
+def admitted(files: Sequence[SentFile], *, channel: int | None) -> list[Upload]:
     """Admit the files of one uploader, to be read by one channel or the mean; those beyond the limits are refused.
 
     Where some lack that channel, or have too many for a mean, the reader chooses the one to hear.
@@ -120,7 +120,7 @@ def _chosen_channel(lacking: Sequence[Upload]) -> int:
     return int(chosen)
 
 
-def _beyond_limit(file: UploadedFile) -> AudioError | None:
+def _beyond_limit(file: SentFile) -> AudioError | None:
     """Count each file once, however often the page runs."""
     admitted: set[str] = st.session_state.setdefault(_ADMITTED, set())
     if file.file_id in admitted:

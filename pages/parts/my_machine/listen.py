@@ -18,6 +18,7 @@ from pages.shared.cache import detector
 from pages.shared.cards import DETECTOR_MARKS, calibration_marks
 from pages.shared.choices import go, switch
 from pages.shared.components.recorder import CLIP_S, last_take, recorder
+from pages.shared.handed import HANDED, HandedClip
 from pages.shared.plain_text import plain, shown_text, warning_text
 from pages.shared.quota import count_checked, upload_types
 from pages.shared.sources import of_one_channel
@@ -80,7 +81,8 @@ def _judge(subject: Subject, arrived: Upload) -> None:
             st.markdown(f"{mark} {verdict_badge(word or '')}", width="content")
             calibration_marks(artifacts[name].threshold, artifacts[name].manifest.calibration)
     _remarks(subject, waveform)
-    go("pages/check.py", "Check it in detail", icon=":material/hearing:", source="Upload")
+    clip = HandedClip(arrived.name, arrived.read())
+    go("pages/check.py", "Check it in detail", icon=":material/hearing:", source="Upload", **{HANDED: clip})
 
 
 def verdict_sentence(words: dict[str, str | None]) -> str:
@@ -106,7 +108,7 @@ def _remarks(subject: Subject, waveform: Waveform) -> None:
 
 def _watch(subject: Subject) -> None:
     """Say how to go on listening: the command that watches a folder."""
-    with st.expander("Go on listening: watch a folder", icon=":material/sensors:"):
+    with st.expander("Keep listening: watch a folder", icon=":material/sensors:"):
         st.markdown(
             "Let your recorder put its clips into a folder of this computer. This command judges each one as it "
             "arrives and raises an alarm when several together are anomalous; Monitor then shows it."

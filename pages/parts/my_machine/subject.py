@@ -149,7 +149,7 @@ def proposed_name() -> str:
 
 def _go_on(own: dict[str, KnownSet]) -> None:
     """Offer the machines that are here already."""
-    with st.popover("Go on with a machine", icon=":material/arrow_forward:"):
+    with st.popover("Continue with a machine", icon=":material/arrow_forward:"):
         for name, known in own.items():
             if st.button(name, key=f"go_on:{name}"):
                 machine_made(known)
