@@ -123,12 +123,12 @@ def test_sets_of_one_channel_and_those_that_a_layout_explains_are_not_warned_of(
 def test_the_data_page_says_which_channel_is_heard_or_that_none_is_chosen(home, monkeypatch):
     monkeypatch.setenv("ASD_ARTIFACTS_DIR", str(home / "none"))
     monkeypatch.syspath_prepend(str(PROJECT))
-    library.add_folder("stereo", own(home / "stereo", *NEAR_AND_FAR))
-    library.add_folder("near", section(home / "near", *NEAR_AND_FAR))
+    stereo = library.add_folder("stereo", own(home / "stereo", *NEAR_AND_FAR))
+    near = library.add_folder("near", section(home / "near", *NEAR_AND_FAR))
     said = {}
-    for name in ("stereo", "near"):
+    for name, machine in (("stereo", *stereo.machines), ("near", *near.machines)):
         page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
-        page.session_state["data_set"] = name
+        page.session_state["set"] = f"{name}/{machine}"
         page.switch_page("pages/data.py").run()
         assert not page.exception
         said[name] = [str(element.value) for kind in ("caption", "warning") for element in page.get(kind)]

