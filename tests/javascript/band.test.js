@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { bandGain, banded, commonGain, excerptOf, transform } from "../../pages/shared/components/band.js";
+import { banded, bandGain, commonGain, excerptOf, transform } from "../../pages/shared/components/band.js";
 
 const SR = 16000;
 const tone = (hz, n) => Float64Array.from({ length: n }, (_, i) => Math.sin((2 * Math.PI * hz * i) / SR));
@@ -33,7 +33,10 @@ test("a band's edges fall over a sixth of an octave", () => {
   assert.deepEqual([1000, 1500, 2000].map(gain), [1, 1, 1]);
   assert.ok(Math.abs(gain(2000 * 2 ** (1 / 12)) - 0.5) < 1e-9 && Math.abs(gain(1000 / 2 ** (1 / 12)) - 0.5) < 1e-9);
   assert.ok(gain(2000 * 2 ** (1 / 5)) === 0 && gain(0) === 0);
-  assert.deepEqual([0, 50, 8000].map((hz) => bandGain(hz, 0, 8000, 8000)), [1, 1, 1]);
+  assert.deepEqual(
+    [0, 50, 8000].map((hz) => bandGain(hz, 0, 8000, 8000)),
+    [1, 1, 1],
+  );
 });
 
 test("an excerpt is the stretch alone, faded, at the sound's own level", () => {

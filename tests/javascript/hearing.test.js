@@ -3,15 +3,10 @@ import test from "node:test";
 import { carriedOver, evenVolumes, laneByKey, loudness } from "../../pages/shared/components/hearing.js";
 
 test("a digit chooses the lane of its number", () => {
-  assert.deepEqual(["1", "3", "4", "0", "a", "12", " "].map((key) => laneByKey(key, 3)), [
-    0,
-    2,
-    undefined,
-    undefined,
-    undefined,
-    undefined,
-    undefined,
-  ]);
+  assert.deepEqual(
+    ["1", "3", "4", "0", "a", "12", " "].map((key) => laneByKey(key, 3)),
+    [0, 2, undefined, undefined, undefined, undefined, undefined],
+  );
 });
 
 test("the playhead stays where it is, or goes to the end of a shorter sound", () => {

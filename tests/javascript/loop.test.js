@@ -4,8 +4,14 @@ import { placeIn, setHeard, startLoop, stopLoop } from "../../pages/shared/compo
 
 test("a looped stretch starts again at its beginning, another one ends", () => {
   const stretch = { from: 2, to: 4 };
-  assert.deepEqual([0, 1.5, 2, 5].map((seconds) => placeIn(seconds, stretch, true)), [2, 3.5, 2, 3]);
-  assert.deepEqual([0, 1.5, 2, 5].map((seconds) => placeIn(seconds, stretch, false)), [2, 3.5, null, null]);
+  assert.deepEqual(
+    [0, 1.5, 2, 5].map((seconds) => placeIn(seconds, stretch, true)),
+    [2, 3.5, 2, 3],
+  );
+  assert.deepEqual(
+    [0, 1.5, 2, 5].map((seconds) => placeIn(seconds, stretch, false)),
+    [2, 3.5, null, null],
+  );
 });
 
 function fakeContext() {

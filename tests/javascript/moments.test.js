@@ -5,11 +5,17 @@ import { clipAt, clipsHeard, hiddenShare, lineAt, litUpTo } from "../../pages/sh
 const ENDS = [10, 20];
 
 test("a clip sounds up to its end, the last one ever after", () => {
-  assert.deepEqual([0, 9.99, 10, 19, 20, 25].map((now) => clipAt(ENDS, now)), [0, 0, 1, 1, 1, 1]);
+  assert.deepEqual(
+    [0, 9.99, 10, 19, 20, 25].map((now) => clipAt(ENDS, now)),
+    [0, 0, 1, 1, 1, 1],
+  );
 });
 
 test("a clip has been heard at its end, or where its sound stops just before", () => {
-  assert.deepEqual([0, 9.9, 9.96, 10, 19.9, 20].map((now) => clipsHeard(ENDS, now)), [0, 0, 1, 1, 1, 2]);
+  assert.deepEqual(
+    [0, 9.9, 9.96, 10, 19.9, 20].map((now) => clipsHeard(ENDS, now)),
+    [0, 0, 1, 1, 1, 2],
+  );
 });
 
 test("pictures stay lit as far as was heard", () => {
@@ -30,8 +36,14 @@ test("a picture is hidden from the lit moment to its end", () => {
 });
 
 test("a line has its values between its points, its last one after them, and none before", () => {
-  const [times, values] = [[1, 2, 4], [0, 10, 30]];
-  assert.deepEqual([1, 1.5, 2, 3, 4, 9].map((now) => lineAt(times, values, now)), [0, 5, 10, 20, 30, 30]);
+  const [times, values] = [
+    [1, 2, 4],
+    [0, 10, 30],
+  ];
+  assert.deepEqual(
+    [1, 1.5, 2, 3, 4, 9].map((now) => lineAt(times, values, now)),
+    [0, 5, 10, 20, 30, 30],
+  );
   assert.equal(lineAt(times, values, 0.5), null);
   assert.equal(lineAt([], [], 1), null);
 });

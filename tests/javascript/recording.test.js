@@ -44,9 +44,18 @@ test("blocks of any length become clips of equal length, and no sample is lost o
   const cutter = clipCutter(10);
   const clips = [];
   const all = Float32Array.from({ length: 35 }, (_, i) => i);
-  for (const [from, to] of [[0, 3], [3, 9], [9, 30], [30, 35]]) clips.push(...cutter.add(all.subarray(from, to)));
+  for (const [from, to] of [
+    [0, 3],
+    [3, 9],
+    [9, 30],
+    [30, 35],
+  ])
+    clips.push(...cutter.add(all.subarray(from, to)));
   assert.equal(clips.length, 3);
-  assert.deepEqual(clips.flatMap((clip) => [...clip]), [...all.subarray(0, 30)]);
+  assert.deepEqual(
+    clips.flatMap((clip) => [...clip]),
+    [...all.subarray(0, 30)],
+  );
   assert.equal(cutter.share(), 0.5);
 });
 
@@ -58,7 +67,10 @@ test("a WAV has its length, rate and samples, and nothing beyond full scale wrap
   assert.equal(view.getUint32(4, true), bytes.length - 8);
   assert.deepEqual([view.getUint16(22, true), view.getUint32(24, true), view.getUint32(28, true)], [1, 48000, 96000]);
   assert.equal(view.getUint32(40, true), 8);
-  assert.deepEqual([0, 1, 2, 3].map((n) => view.getInt16(44 + 2 * n, true)), [0, 32767, -32767, 32767]);
+  assert.deepEqual(
+    [0, 1, 2, 3].map((n) => view.getInt16(44 + 2 * n, true)),
+    [0, 32767, -32767, 32767],
+  );
 });
 
 test("base64 is that of the bytes, longer than one call can take", () => {

@@ -17,8 +17,14 @@ const EDGES = [0, 100, 300, 700, 8000];
 const LIMITS = { edges: EDGES, duration: 10, top: 8000 };
 
 test("a height of a picture is a frequency between the edges of its bands, and back", () => {
-  assert.deepEqual([0, 0.25, 0.375, 1, 2].map((at) => hzAt(EDGES, at)), [0, 100, 200, 8000, 8000]);
-  assert.deepEqual([0, 100, 200, 8000, 9000].map((hz) => heightAt(EDGES, hz)), [0, 0.25, 0.375, 1, 1]);
+  assert.deepEqual(
+    [0, 0.25, 0.375, 1, 2].map((at) => hzAt(EDGES, at)),
+    [0, 100, 200, 8000, 8000],
+  );
+  assert.deepEqual(
+    [0, 100, 200, 8000, 9000].map((hz) => heightAt(EDGES, hz)),
+    [0, 0.25, 0.375, 1, 1],
+  );
   assert.equal(hzAt(null, 0.5), null);
   assert.equal(heightAt(undefined, 100), null);
 });

@@ -15,8 +15,14 @@ import {
 
 test("a place of the width is a moment of the view, and back", () => {
   const view = { from: 2, to: 6 };
-  assert.deepEqual([0, 0.25, 1].map((share) => secondsAt(view, share)), [2, 3, 6]);
-  assert.deepEqual([2, 3, 6, 8].map((seconds) => shareOf(view, seconds)), [0, 0.25, 1, 1.5]);
+  assert.deepEqual(
+    [0, 0.25, 1].map((share) => secondsAt(view, share)),
+    [2, 3, 6],
+  );
+  assert.deepEqual(
+    [2, 3, 6, 8].map((seconds) => shareOf(view, seconds)),
+    [0, 0.25, 1, 1.5],
+  );
 });
 
 test("what is under the pointer stays there, inside the clip", () => {

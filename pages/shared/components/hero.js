@@ -113,14 +113,21 @@ function scores(data, memory) {
     curve.style.clipPath = `inset(0 ${inPercent(hiddenShare([0, data.duration], lit))} 0 0)`;
   });
   memory.follow = (now, isIdle) => {
-    const i = clipAt(data.ends, now);
-    const value = lineAt(data.clips[i].times, data.clips[i].values, now - (i ? data.ends[i - 1] : 0));
-    const colour = value !== null && value >= data.threshold ? data.colours.anomalous : data.colours.normal;
-    const shown = { display: value === null || isIdle ? "none" : "block", background: colour };
-    Object.assign(needle.style, shown, { left: inPercent(now / data.duration) });
-    if (value !== null) needle.style.top = inPercent(1 - share(value));
+    const value = isIdle ? null : scoreAt(data, now);
+    needle.style.display = value === null ? "none" : "block";
+    if (value === null) return;
+    const { anomalous, normal } = data.colours;
+    needle.style.background = value >= data.threshold ? anomalous : normal;
+    Object.assign(needle.style, { left: inPercent(now / data.duration), top: inPercent(1 - share(value)) });
   };
   return panel;
+}
+
+// The score that has built up so far in the clip that plays; null where there is none yet.
+function scoreAt(data, now) {
+  const i = clipAt(data.ends, now);
+  const { times, values } = data.clips[i];
+  return lineAt(times, values, now - (i ? data.ends[i - 1] : 0));
 }
 
 function marked(text, colour) {
@@ -156,7 +163,11 @@ function drawPanels(root, memory, data) {
 function loadSound(root, memory, data) {
   const bytes = Uint8Array.from(atob(data.flac), (c) => c.charCodeAt(0));
   if (memory.url) URL.revokeObjectURL(memory.url);
-  Object.assign(memory, { sound: data.sound, lit_s: 0, url: URL.createObjectURL(new Blob([bytes], { type: "audio/flac" })) });
+  Object.assign(memory, {
+    sound: data.sound,
+    lit_s: 0,
+    url: URL.createObjectURL(new Blob([bytes], { type: "audio/flac" })),
+  });
   find(root, "audio").src = memory.url;
 }
 

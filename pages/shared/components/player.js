@@ -233,23 +233,25 @@ function regionActs(root, memory, send) {
 }
 
 function compareActs(root, memory, ask) {
-  const restart = () => playStretch(root, memory, nowOf(root, memory));
-  return () => {
-    if (!memory.other) {
-      memory.wantsOther = true;
-      drawRegion(root, memory);
-      if (memory.data.compares) ask();
-      return;
-    }
-    if (!otherReaches(memory)) return;
-    const place = nowOf(root, memory);
-    const plays = isPlaying(root, memory);
-    memory.heard = 1 - memory.heard;
-    memory.place = place;
-    if (memory.loop?.tracks.length === 2) setHeard(memory.loop, { heard: memory.heard });
-    else if (plays) restart();
+  const askForOther = () => {
+    memory.wantsOther = true;
     drawRegion(root, memory);
+    if (memory.data.compares) ask();
   };
+  return () => {
+    if (!memory.other) askForOther();
+    else if (otherReaches(memory)) changeHeard(root, memory);
+  };
+}
+
+// From the clip to the one beside it, or back, at the same place.
+function changeHeard(root, memory) {
+  const plays = isPlaying(root, memory);
+  memory.place = nowOf(root, memory);
+  memory.heard = 1 - memory.heard;
+  if (memory.loop?.tracks.length === 2) setHeard(memory.loop, { heard: memory.heard });
+  else if (plays) playStretch(root, memory, nowOf(root, memory));
+  drawRegion(root, memory);
 }
 
 // The panel under a pointer, or the one given, and the place in it; heights count from 0 = bottom to 1 = top.
@@ -356,14 +358,19 @@ function bindKeys(root, memory, acts) {
     "-": () => zoomBy(root, memory, 1 / NEARER),
     Escape: acts.clear,
   };
-  find(root, ".lane").onkeydown = (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey) return;
+  const nothing = () => {};
+  const commandOf = (event) => {
     const to = secondsByKey(event.key, nowOf(root, memory), memory.data.duration);
-    const command = Object.hasOwn(commands, event.key) ? commands[event.key] : null;
-    if (to === undefined && !command) return;
+    if (to !== undefined) return () => acts.step(to);
+    if (!Object.hasOwn(commands, event.key)) return null;
+    return event.repeat ? nothing : commands[event.key];
+  };
+  find(root, ".lane").onkeydown = (event) => {
+    const isOfBrowser = event.altKey || event.ctrlKey || event.metaKey;
+    const command = isOfBrowser ? null : commandOf(event);
+    if (!command) return;
     event.preventDefault();
-    if (to !== undefined) acts.step(to);
-    else if (!event.repeat) command();
+    command();
   };
 }
 

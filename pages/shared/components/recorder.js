@@ -12,7 +12,8 @@ const NOT_SECURE =
   "This page cannot use the microphone: browsers allow it only on https:// addresses and on the computer itself " +
   "(http://localhost). Open the dashboard there, or record with your phone and add the files above.";
 const REMARKS = {
-  clipped: (n) => `Clip ${n} is too loud and cut off: move the microphone away or turn its level down, then record again.`,
+  clipped: (n) =>
+    `Clip ${n} is too loud and cut off: move the microphone away or turn its level down, then record again.`,
   quiet: (n) => `Clip ${n} is very quiet: move the microphone closer to the machine.`,
 };
 const REFUSALS = {
@@ -90,7 +91,8 @@ function clipDone(own, samples, rate) {
   if (REMARKS[word]) remark(own, REMARKS[word](own.count));
   own.queue.push({ id: `${own.take.id}-${own.count}`, wav: base64(wavBytes(samples, rate)) });
   send(own);
-  if (own.queue.length > MOST_WAITING) stop(own, "Stopped: the server takes the clips more slowly than they are recorded.");
+  if (own.queue.length > MOST_WAITING)
+    stop(own, "Stopped: the server takes the clips more slowly than they are recorded.");
   else if (own.count >= own.data.wanted) stop(own, own.data.ended);
 }
 
@@ -128,7 +130,13 @@ async function start(own) {
   own.count = 0;
   own.remarks = [];
   find(own.root, ".remarks").replaceChildren();
-  own.take = { id: crypto.randomUUID(), stream, context, recent: [], cutter: clipCutter(Math.round(own.data.seconds * rate)) };
+  own.take = {
+    id: crypto.randomUUID(),
+    stream,
+    context,
+    recent: [],
+    cutter: clipCutter(Math.round(own.data.seconds * rate)),
+  };
   const note = filteredNote(stream.getAudioTracks()[0]);
   if (note) remark(own, note);
   tap.port.onmessage = (event) => hear(own, event.data, rate);
@@ -142,7 +150,8 @@ function refused(own, error) {
 }
 
 function toggle(own) {
-  if (own.take) stop(own, own.count ? "Stopped; a clip that was not full is left out." : "Stopped before a clip was full.");
+  if (own.take)
+    stop(own, own.count ? "Stopped; a clip that was not full is left out." : "Stopped before a clip was full.");
   else start(own).catch((error) => refused(own, error));
 }
 

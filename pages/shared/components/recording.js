@@ -56,7 +56,9 @@ export function clipCutter(length) {
 export function wavBytes(samples, rate) {
   const size = 2 * samples.length;
   const view = new DataView(new ArrayBuffer(HEADER_BYTES + size));
-  const text = (at, letters) => [...letters].forEach((letter, n) => view.setUint8(at + n, letter.charCodeAt(0)));
+  const text = (at, letters) => {
+    for (const [n, letter] of [...letters].entries()) view.setUint8(at + n, letter.charCodeAt(0));
+  };
   text(0, "RIFF");
   view.setUint32(4, HEADER_BYTES - 8 + size, true);
   text(8, "WAVEfmt ");
@@ -69,7 +71,9 @@ export function wavBytes(samples, rate) {
   view.setUint16(34, 16, true);
   text(36, "data");
   view.setUint32(40, size, true);
-  samples.forEach((x, n) => view.setInt16(HEADER_BYTES + 2 * n, Math.round(32767 * Math.min(1, Math.max(-1, x))), true));
+  for (const [n, x] of samples.entries()) {
+    view.setInt16(HEADER_BYTES + 2 * n, Math.round(32767 * Math.min(1, Math.max(-1, x))), true);
+  }
   return new Uint8Array(view.buffer);
 }
 

@@ -28,7 +28,8 @@ function tickLabels(side) {
 
 function drawFrame(root, { data }) {
   const box = find(root, ".roc");
-  for (const name of ["curve", "normal", "anomalous", "right", "wrong"]) box.style.setProperty(`--${name}`, data.colours[name]);
+  for (const name of ["curve", "normal", "anomalous", "right", "wrong"])
+    box.style.setProperty(`--${name}`, data.colours[name]);
   find(root, "[data-out=title]").textContent = data.title;
   find(root, ".xticks").replaceChildren(...tickLabels("left"));
   find(root, ".yticks").replaceChildren(...tickLabels("bottom"));
