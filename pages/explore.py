@@ -24,10 +24,10 @@ with open_page("pages/explore.py") as chosen:
         clips_not_at_hand(artifacts(chosen)[0])
         st.stop()
     data_set, stamp = opened
+    titles = {name: title for name, (title, _) in VIEWS.items()}
+    view = switch("View", titles, key="view", label_visibility="collapsed")
+    VIEWS[view][1](data_set, stamp)
     if data_set.simulated is not None:
         st.caption(":material/science: Simulated data: every clip on this page is generated sound, not a recording.")
     if data_set.index.channel is not None:
         st.caption(f"Of several channels, number {data_set.index.channel} (from 0) is heard, as in DCASE.")
-    titles = {name: title for name, (title, _) in VIEWS.items()}
-    view = switch("View", titles, key="view", label_visibility="collapsed")
-    VIEWS[view][1](data_set, stamp)

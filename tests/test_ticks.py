@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sounds import PROJECT
 
 from asd_core.errors import InputError
 from asd_core.reports import plots
@@ -123,7 +125,7 @@ def test_a_scatter_over_decades_has_three_numbers_on_each_logarithmic_axis():
 def test_lines_over_time_write_half_a_second_in_full():
     chart = plots.lines_chart([0.0, 0.5, 1.0], [Line("a", np.ones(3), "#009E73")], x_title="Time (s)", y_title="Error")
     formats = {layer["encoding"]["x"]["axis"]["format"] for layer in chart.to_dict()["layer"]}
-    assert formats == {",~g"}
+    assert formats == {",~r"}
 
 
 def test_pictures_of_reports_have_three_numbers_along_their_scores_and_shares():
@@ -156,3 +158,11 @@ def test_a_cell_of_errors_is_orange_and_can_be_read_at_its_palest_and_its_darkes
     ink = luminance(_INK)
     assert all((luminance(shade) + 0.05) / (ink + 0.05) >= 4.5 for shade in shades)
     assert math.isclose(chart["layer"][0]["encoding"]["color"]["scale"]["domain"][1], 1.0)
+
+
+def test_no_axis_of_vega_writes_ten_as_1e_1():
+    """Vega gives a format without digits those of the step between ticks: `~g` would write -10 as `-1e+1`."""
+    folder = PROJECT / "asd_core" / "reports" / "plots"
+    formats = [found for path in folder.glob("*.py") for found in re.findall(r'"([^"\s]*~[a-z])"', path.read_text())]
+    assert "~r" in formats
+    assert [each for each in formats if each.endswith("~g") and not re.search(r"\d", each)] == []

@@ -267,7 +267,7 @@ def lines_chart(
         title=x_title,
         scale=alt.Scale(type="log" if log_x else "linear", domain=[float(at[0]), float(at[-1])], nice=False),
         axis=alt.Axis(
-            format=",~g",
+            format=",~r",
             tickCount=8,
             values=list(LOG_TICKS_HZ) if log_x else alt.Undefined,
             grid=False,
@@ -276,7 +276,7 @@ def lines_chart(
         ),
     )
     height = alt.Scale(type="symlog", constant=1) if symlog_y else alt.Scale(zero=zero)
-    y_axis = alt.Y("y:Q", title=y_title, scale=height, axis=alt.Axis(tickCount=5, format="~g"))
+    y_axis = alt.Y("y:Q", title=y_title, scale=height, axis=alt.Axis(tickCount=5, format="~r"))
     labels = [line.label for line in lines]
     columns = 1 if max(map(len, labels)) > 24 else 2
     legend = alt.Legend(orient="bottom", columns=columns, labelLimit=300, symbolType="stroke", symbolOpacity=1)

@@ -62,7 +62,7 @@ def score_histogram(
     bins = _score_bins(classes, threshold, n_bins=n_bins, log_axis=log_axis, central_share=central_share)
     edges = bins.edges
     x_scale = alt.Scale(type="log" if log_axis else "linear", domain=[edges[0], edges[-1]], nice=False)
-    x_axis = alt.Axis(format="~g", tickCount=8, labelFlush=True)
+    x_axis = alt.Axis(format="~r", tickCount=8, labelFlush=True)
     base = alt.Chart({"values": _bar_rows(classes, edges)})
     x = alt.X("low:Q", title="Anomaly score (higher = more anomalous)", scale=x_scale, axis=x_axis)
     y = alt.Y(

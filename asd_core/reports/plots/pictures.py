@@ -265,7 +265,7 @@ def cells_picture(
                 title=value_title,
                 scale=colours,
                 legend=alt.Legend(
-                    type="gradient", orient="bottom", gradientLength=110, titleLimit=300, format="~g", tickCount=3
+                    type="gradient", orient="bottom", gradientLength=110, titleLimit=300, format="~r", tickCount=3
                 ),
             ),
             tooltip=[alt.Tooltip("c:N", title=x_title), alt.Tooltip("v:Q", title=value_title)],

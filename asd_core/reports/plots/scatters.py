@@ -171,8 +171,8 @@ def clip_scatter(
     x_ticks, y_ticks = (
         _log_values(values) if is_log else {} for values, is_log in zip(points.T, log_axes, strict=True)
     )
-    x.axis = alt.Axis(format="~g", tickCount=6, labelFlush=True, **x_ticks)
-    y.axis = alt.Axis(format="~g", tickCount=6, **y_ticks)
+    x.axis = alt.Axis(format="~r", tickCount=6, labelFlush=True, **x_ticks)
+    y.axis = alt.Axis(format="~r", tickCount=6, **y_ticks)
     legend = alt.Legend(orient="bottom", columns=4)
     near = alt.selection_point(name="clip", fields=["row"], on="click", nearest=True, empty=False, toggle=False)
     marks = (

@@ -59,7 +59,7 @@ def score_timeline(
     """
     is_timed = bool(points) and isinstance(points[0].at, str)
     x = _time_axis() if is_timed else _clip_axis(span)
-    axis = {"format": "~g", "tickCount": 5}
+    axis = {"format": "~r", "tickCount": 5}
     y = {"field": "score", "type": "quantitative", "title": "Anomaly score", "scale": _scale(score_span), "axis": axis}
     scored = {"values": [_row(point) for point in points]}
     limits = {"values": [_limit(point) for point in points if point.threshold is not None]}

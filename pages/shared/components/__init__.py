@@ -12,12 +12,18 @@ _FOLDER = Path(__file__).parent
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+\.js)";\n', re.MULTILINE)
 
 
-def register(name: str, files: str) -> ComponentRenderer:
+def register(name: str, files: str, *, styles: tuple[str, ...] = ()) -> ComponentRenderer:
     """Register `<files>.html`, `.css` and `.js` as the component `name`; call it once, at a module's import.
 
     The files are read then, and never again while the server runs.
+
+    Parameters
+    ----------
+    styles
+        Style sheets of this folder that come before its own.
     """
-    html, css = (_read(f"{files}.{kind}") for kind in ("html", "css"))
+    html = _read(f"{files}.html")
+    css = "".join(map(_read, (*styles, f"{files}.css")))
     return st.components.v2.component(name, html=html, css=css, js=browser_script(f"{files}.js"))
 
 

@@ -5,50 +5,19 @@ import { find, make, shape } from "./elements.js";
 import { clipAt, clipsHeard, hiddenShare, lineAt, litUpTo } from "./moments.js";
 import { fourDigits } from "./numbers.js";
 import { givesWay, soundsAlone } from "./one_sound.js";
-import {
-  extent,
-  heightScale,
-  secondsByKey,
-  seekable,
-  shareAlong,
-  spacedTicks,
-  tickSeconds,
-  tracePath,
-  traceTicks,
-} from "./timeline.js";
+import { colourScale, drawAxis, inPercent, PAUSE, PLAY, play, rowOf } from "./stage.js";
+import { extent, heightScale, secondsByKey, seekable, shareAlong, tracePath, traceTicks } from "./timeline.js";
 
-const PLAY = "M8 5v14l11-7z";
-const PAUSE = "M6 5h4v14H6zM14 5h4v14h-4z";
+const TICK_EDGE = 0.08;
 const SPECTROGRAM_PX = 128;
 const MAP_PX = 112;
 const SCORE_PX = 78;
-
-const inPercent = (share) => `${100 * share}%`;
-
-function heightTick([at, text]) {
-  const tick = make("span", text);
-  const [shift, mark] = at < 0.08 ? [0, "calc(100% - 1px)"] : at > 0.92 ? [100, "0"] : [50, "50%"];
-  Object.assign(tick.style, { bottom: inPercent(at), transform: `translateY(${shift}%)` });
-  tick.style.setProperty("--mark", mark);
-  return tick;
-}
-
-function colourScale({ stops, low, high }) {
-  const bar = make("u");
-  bar.style.background = `linear-gradient(to right, ${stops.join()})`;
-  const element = make("span", "", { className: "scale" });
-  element.append(make("span", low), bar, make("span", high));
-  return element;
-}
 
 function panelOf({ label, ticks, height, scale }) {
   const head = make("div", "", { className: "head-row" });
   head.append(make("span", label));
   if (scale) head.append(colourScale(scale));
-  const [body, gutter, view] = ["body", "gutter", "view"].map((name) => make("div", "", { className: name }));
-  gutter.append(...spacedTicks(ticks, height).map(heightTick));
-  view.style.height = `${height}px`;
-  body.append(gutter, view);
+  const { body, view } = rowOf(ticks, height, TICK_EDGE);
   const element = make("div", "", { className: "panel" });
   element.append(head, body);
   return { element, view };
@@ -138,15 +107,6 @@ function marked(text, colour) {
   return element;
 }
 
-function drawAxis(root, duration) {
-  const ticks = tickSeconds(duration).map((seconds, i) => {
-    const tick = make("span", `${Number(seconds.toFixed(2))}`, { className: i % 2 ? "odd" : "" });
-    tick.style.left = inPercent(seconds / duration);
-    return tick;
-  });
-  find(root, ".ticks").replaceChildren(...ticks);
-}
-
 function drawPanels(root, memory, data) {
   memory.lit = [];
   const panels = [spectrograms(data), maps(data, memory), scores(data, memory)];
@@ -212,14 +172,9 @@ function bindSound(root, memory) {
   );
 }
 
-async function start(root, memory, audio) {
+function start(root, memory, audio) {
   if (audio.ended || audio.currentTime === 0) memory.lit_s = 0; // heard anew, it lights up anew
-  try {
-    await audio.play();
-  } catch (error) {
-    if (error.name === "AbortError") return; // a pause right after is no fault
-    find(root, ".time").textContent = "This sound cannot be played";
-  }
+  play(root, audio);
 }
 
 function bindControls(root, memory) {

@@ -5,48 +5,13 @@ import { find, make, shape } from "./elements.js";
 import { carriedOver, evenVolumes, laneByKey, loudness } from "./hearing.js";
 import { short } from "./numbers.js";
 import { givesWay, soundsAlone } from "./one_sound.js";
-import {
-  envelope,
-  outlinePath,
-  samplesOf,
-  secondsByKey,
-  seekable,
-  shareAlong,
-  spacedTicks,
-  tickSeconds,
-} from "./timeline.js";
+import { colourScale, drawAxis, inPercent, PAUSE, PLAY, play, rowOf } from "./stage.js";
+import { envelope, outlinePath, samplesOf, secondsByKey, seekable, shareAlong } from "./timeline.js";
 
-const PLAY = "M8 5v14l11-7z";
-const PAUSE = "M6 5h4v14H6zM14 5h4v14h-4z";
+const TICK_EDGE = 0.1;
 const WAVEFORM_COLUMNS = 1200;
 const WAVEFORM_PX = 40;
 const WAVEFORM_ROOM = 1.15; // half the height over that of the loudest sample
-
-const inPercent = (share) => `${100 * share}%`;
-
-function heightTick([at, text]) {
-  const tick = make("span", text);
-  const [shift, mark] = at < 0.1 ? [0, "calc(100% - 1px)"] : at > 0.9 ? [100, "0"] : [50, "50%"];
-  Object.assign(tick.style, { bottom: inPercent(at), transform: `translateY(${shift}%)` });
-  tick.style.setProperty("--mark", mark);
-  return tick;
-}
-
-function colourScale({ stops, low, high }) {
-  const bar = make("u");
-  bar.style.background = `linear-gradient(to right, ${stops.join()})`;
-  const element = make("span", "", { className: "scale" });
-  element.append(make("span", low), bar, make("span", high));
-  return element;
-}
-
-function row(ticks, height) {
-  const [body, gutter, view] = ["body", "gutter", "view"].map((name) => make("div", "", { className: name }));
-  gutter.append(...spacedTicks(ticks, height).map(heightTick));
-  view.style.height = `${height}px`;
-  body.append(gutter, view);
-  return { body, view };
-}
 
 function waveform(sound, lane, data) {
   const columns = Math.min(WAVEFORM_COLUMNS, sound.samples.length);
@@ -57,7 +22,7 @@ function waveform(sound, lane, data) {
     [0.5 - edge, short(-data.peak)],
     [0.5 + edge, short(data.peak)],
   ];
-  const { body, view } = row(ticks, WAVEFORM_PX);
+  const { body, view } = rowOf(ticks, WAVEFORM_PX, TICK_EDGE);
   const box = { viewBox: `0 0 ${columns - 1} 2`, preserveAspectRatio: "none" };
   const svg = shape("svg", { ...box, role: "img", "aria-label": `Waveform of ${lane.title}, full scale is 1` });
   svg.style.width = inPercent(lane.duration / data.duration);
@@ -70,7 +35,7 @@ function waveform(sound, lane, data) {
 }
 
 function picture(lane, data) {
-  const { body, view } = row(lane.ticks, data.height);
+  const { body, view } = rowOf(lane.ticks, data.height, TICK_EDGE);
   const img = make("img", "", { alt: lane.alt, draggable: false, src: `data:image/png;base64,${lane.png}` });
   const [from, to] = lane.span;
   Object.assign(img.style, { left: inPercent(from / data.duration), width: inPercent((to - from) / data.duration) });
@@ -160,15 +125,6 @@ function bindSound(root, memory, audio) {
   audio.onpause = audio.onended = audio.onseeked = () => draw(root, memory);
 }
 
-async function play(root, audio) {
-  try {
-    await audio.play();
-  } catch (error) {
-    if (error.name === "AbortError") return; // a pause right after is no fault
-    find(root, ".time").textContent = "This sound cannot be played";
-  }
-}
-
 function hear(root, memory, i) {
   const before = heardAudio(memory);
   const isOn = !before.paused;
@@ -239,12 +195,7 @@ function bindControls(root, memory) {
 function drawPanels(root, memory, data) {
   const panels = data.lanes.map((lane, i) => laneElement(memory.sounds[i], lane, i, data));
   find(root, ".panels").replaceChildren(...panels);
-  const ticks = tickSeconds(data.duration).map((seconds, i) => {
-    const tick = make("span", `${Number(seconds.toFixed(2))}`, { className: i % 2 ? "odd" : "" });
-    tick.style.left = inPercent(seconds / data.duration);
-    return tick;
-  });
-  find(root, ".ticks").replaceChildren(...ticks);
+  drawAxis(root, data.duration);
 }
 
 // Called again at each change of data or theme: handlers are assigned, not added, and memory lives on the element.

@@ -1,20 +1,13 @@
 // The panels of the player: waveform, pictures and lines, each in a sheet that is as long as the clip.
 
-import { find, make, shape } from "./elements.js";
+import { make, shape } from "./elements.js";
 import { dbfs, fourDigits, short } from "./numbers.js";
 import { levelOf, levelText, paletteLevels } from "./readout.js";
 import { frequencyText, heightAt, hzAt } from "./regions.js";
-import {
-  envelope,
-  extent,
-  heightScale,
-  nearestTime,
-  outlinePath,
-  spacedTicks,
-  tracePath,
-  traceTicks,
-} from "./timeline.js";
+import { colourScale, rowOf } from "./stage.js";
+import { envelope, extent, heightScale, nearestTime, outlinePath, tracePath, traceTicks } from "./timeline.js";
 
+const TICK_EDGE = 0.05;
 const WAVEFORM_COLUMNS = 1500;
 const WAVEFORM_ROOM = 1.15; // half the height over that of the loudest sample
 
@@ -23,14 +16,6 @@ function canvas(alt, width, height, ...paths) {
   const svg = shape("svg", { ...box, role: "img", "aria-label": alt });
   svg.append(...paths);
   return svg;
-}
-
-function colourScale(scale) {
-  const bar = make("u");
-  bar.style.background = `linear-gradient(to right, ${scale.stops.join()})`;
-  const element = make("span", "", { className: "scale" });
-  element.append(make("span", scale.low), bar, make("span", scale.high));
-  return element;
 }
 
 function headRow(panel) {
@@ -46,26 +31,14 @@ function headRow(panel) {
   return head;
 }
 
-// The text of a tick at the edge would be cut off: it is moved inside, and its mark to the text's own edge.
-function heightTick([at, text]) {
-  const tick = make("span", text);
-  const [shift, mark] = at < 0.05 ? [0, "calc(100% - 1px)"] : at > 0.95 ? [100, "0"] : [50, "50%"];
-  Object.assign(tick.style, { bottom: `${100 * at}%`, transform: `translateY(${shift}%)` });
-  tick.style.setProperty("--mark", mark);
-  return tick;
-}
-
 // A panel without its picture, which goes into `view` or, where it is drawn for the whole clip, into `sheet`.
 function frameOf(panel) {
   const head = headRow(panel);
-  const names = ["body", "gutter", "view", "sheet", "mark"];
-  const [body, gutter, view, sheet, mark] = names.map((name) => make("div", "", { className: name }));
-  gutter.append(...spacedTicks(panel.ticks, panel.height).map(heightTick));
-  view.style.height = `${panel.height}px`;
+  const { body, view } = rowOf(panel.ticks, panel.height, TICK_EDGE);
+  const [sheet, mark] = ["sheet", "mark"].map((name) => make("div", "", { className: name }));
   mark.hidden = true;
   sheet.append(mark);
   view.append(sheet);
-  body.append(gutter, view);
   const element = make("div", "", { className: "panel" });
   element.append(head, body);
   return { element, head, view, sheet, mark, edges: panel.edges ?? null };
@@ -193,14 +166,4 @@ export function markRegion(frame, region, duration) {
 export function readoutText(frame, seconds, height) {
   const found = frame?.read?.(seconds, height) ?? [];
   return [`${seconds.toFixed(2)} s`, ...found.filter(Boolean)].join(" \u00b7 ");
-}
-
-export function drawTicks(root, view, ticks) {
-  const length = view.to - view.from;
-  const marks = ticks.map((seconds, i) => {
-    const tick = make("span", `${Number(seconds.toFixed(2))}`, { className: i % 2 ? "odd" : "" });
-    tick.style.left = `${(100 * (seconds - view.from)) / length}%`;
-    return tick;
-  });
-  find(root, ".ticks").replaceChildren(...marks);
 }

@@ -6,8 +6,9 @@ import { bindGestures } from "./gestures.js";
 import { loopedSeconds, setHeard, startLoop, stopLoop } from "./loop.js";
 import { raisedText } from "./numbers.js";
 import { givesWay, soundsAlone } from "./one_sound.js";
-import { drawTicks, layOut, markRegion, pictureFrame, readoutText, traceFrame, waveformFrame } from "./panels.js";
+import { layOut, markRegion, pictureFrame, readoutText, traceFrame, waveformFrame } from "./panels.js";
 import { dragged, followedRegion, partUnder, regionAround, regionBetween, regionText } from "./regions.js";
+import { drawTicks, PAUSE, PLAY, play } from "./stage.js";
 import { samplesOf, secondsByKey, seekable, shareAlong, within } from "./timeline.js";
 import {
   followedView,
@@ -21,8 +22,6 @@ import {
   zoomedView,
 } from "./zooming.js";
 
-const PLAY = "M8 5v14l11-7z";
-const PAUSE = "M6 5h4v14H6zM14 5h4v14h-4z";
 const NEARER = 0.5;
 const MOST_SENT = 8;
 
@@ -160,7 +159,7 @@ function setView(root, memory, view) {
   memory.view = view;
   const { duration } = memory.data;
   for (const frame of memory.frames) layOut(frame, view, duration);
-  drawTicks(root, view, ticksIn(view));
+  drawTicks(root, ticksIn(view), (seconds) => shareOf(view, seconds));
   find(root, ".whole").disabled = isWhole(view, duration);
   draw(root, memory);
 }
@@ -372,15 +371,6 @@ function bindKeys(root, memory, acts) {
     event.preventDefault();
     command();
   };
-}
-
-async function play(root, audio) {
-  try {
-    await audio.play();
-  } catch (error) {
-    if (error.name === "AbortError") return; // a pause right after is no fault
-    find(root, ".time").textContent = "This sound cannot be played";
-  }
 }
 
 function bindSound(root, memory, sendPause) {
