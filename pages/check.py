@@ -32,10 +32,11 @@ with open_page("pages/check.py") as chosen:
     good = of_one_channel(usable_detectors(chosen))
     channel = next((artifact.channel for artifact in good.values()), None)
     waveform, title = None, ""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    row, revealed = st.container(horizontal=True, vertical_alignment="center"), st.empty()
+    with row:
         source = switch("Clip", SOURCES, key="source", width="content", label_visibility="collapsed")
         if source == "Example":
-            waveform, title = hidden_example(chosen, good)
+            waveform, title = hidden_example(chosen, good, revealed)
     if source == "Upload":
         files = st.file_uploader(
             f"Recordings: {formats_text()}; 0.5 s to 10 min, {limits_text(CHECKING)}; "
@@ -58,7 +59,7 @@ with open_page("pages/check.py") as chosen:
     with first_screen():
         answer(good, results, waveform, is_recording=is_recording)
     sound_notes(good, waveform)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="center"):
         open_linked_change("what_if")
         view = switch("Show", VIEWS, key="view", width="content", label_visibility="collapsed")
         report_download(good, results, waveform, title=title)

@@ -124,7 +124,7 @@ def test_refused_and_doubled_clips_are_named_with_a_reason(page, home):
     (folder / "twice.wav").write_bytes(next(folder.glob("*.wav")).read_bytes())
     app = page("sets")
     assert not app.exception
-    assert "1 groups of clips with the same sound" in text_of(app)
+    assert "1 group of clips with the same sound." in text_of(app)
     assert list(app.dataframe[3].value["What"]) == ["same sound"]
     assert "1 file was refused" in text_of(app)
     assert "WAV or FLAC" in next(text for text in text_of(app).splitlines() if "normal/other.wav" in text)

@@ -252,6 +252,7 @@ def test_clips_that_came_after_the_training_lead_to_training_again(with_detector
     app = pump(step="train")
     assert button(app, "Train them again")
     assert "other clips now than those that they were trained on" in text_of(app)
+    assert "now · again: there are other clips" in text_of(app)
 
 
 def test_an_alarm_is_said_in_daily_words_with_its_condition(with_detectors):

@@ -64,7 +64,7 @@ def test_a_normal_and_an_anomalous_clip_are_shown_and_the_score_ends_at_the_clip
     assert normal["values"][-1] < message["threshold"] <= anomalous["values"][-1]
     assert {round(clip["values"][-1], 3) for clip in message["clips"]} <= kept
     assert normal["verdict"].startswith("LSTM: normal, score ")
-    assert normal["verdict"].endswith("below the threshold")
+    assert normal["verdict"].endswith("(below the threshold)")
     assert anomalous["verdict"].startswith("LSTM: anomalous, score ")
     sound, rate = sf.read(io.BytesIO(base64.b64decode(message["flac"])))
     assert (len(sound), rate) == (SR * message["duration"], SR)

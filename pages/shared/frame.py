@@ -45,7 +45,7 @@ PAGES = (
         "Overview",
         ":material/home:",
         "",
-        "Detectors that learned from **normal** sound only show where in a recording they hear something strange.",
+        "Hark learns how a machine sounds while it is **healthy**, and shows where a recording sounds strange.",
     ),
     Link(
         "pages/check.py",

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
+  drawnTrace,
   envelope,
   extent,
   heightScale,
@@ -135,6 +136,17 @@ test("an unknown value breaks the line", () => {
     tracePath([0, 1, 2, 3], [0, 1, null, 0.25], (value) => value),
     "M0 1.0000L1 0.0000M3 0.7500",
   );
+});
+
+test("the only value of a short clip is drawn along all of it", () => {
+  assert.deepEqual(drawnTrace([0.48], [7], 1), [
+    [0, 1],
+    [7, 7],
+  ]);
+  assert.deepEqual(drawnTrace([0.5, 1], [7, 8], 2), [
+    [0.5, 1],
+    [7, 8],
+  ]);
 });
 
 test("the value at the playhead is that of the nearest time", () => {

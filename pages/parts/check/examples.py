@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.scores import ScoredClip
@@ -23,8 +24,10 @@ NAME_LETTERS = 12
 """Of a clip's digest: names in the URL that tell no label."""
 
 
-def hidden_example(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Waveform | None, str]:
-    """Let the reader take one of the data set's test clips without its label; return its sound and title."""
+def hidden_example(
+    chosen: Chosen, artifacts: Mapping[str, Artifact], place: DeltaGenerator
+) -> tuple[Waveform | None, str]:
+    """Let the reader take one of the test clips without its label, shown in `place` when asked for; sound and title."""
     first = next(iter(artifacts.values()))
     scored = by_hidden_name(first.scores.of("test").clips)
     if clips_root(chosen) is None or not scored:
@@ -33,7 +36,7 @@ def hidden_example(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[W
     names = list(scored)
     _follow_old_link(scored)
     titles = {name: hidden_title(number, scored[name], n=len(names)) for number, name in enumerate(names, start=1)}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="center"):
         name = choose(
             "Example",
             titles,
@@ -54,7 +57,7 @@ def hidden_example(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[W
     sound = load_scored(chosen, clip, first.channel)
     if st.session_state.get(_REVEALED) != name:
         return sound, titles[name]
-    st.markdown(f"**{titles[name]}**: {plain(revealed_text(clip))}")
+    place.markdown(f"**{titles[name]}**: {plain(revealed_text(clip))}")
     return sound, clip_title(clip)
 
 

@@ -17,7 +17,7 @@ from asd_core.data.library import find_machine
 from asd_core.data.names import known_time, read_names
 from asd_core.data.survey import Group, Survey, has_survey, survey, survey_key
 from asd_core.data.table import KnownSet
-from asd_core.formats import display_name
+from asd_core.formats import counted, display_name
 from pages.parts.data.outdated import outdated_note
 from pages.parts.data.storage import delete_set
 from pages.parts.data.understood import label_table, left_out
@@ -304,7 +304,7 @@ def _faults(found: Survey, names: Mapping[str, str], *, is_whole: bool = True) -
         ),
     ]
     st.warning(
-        f"{found.n_duplicates} groups of clips with the same sound, {len(warnings)} warnings.",
+        f"{_found_text(found.n_duplicates, len(warnings))}.",
         icon=":material/warning:",
     )
     table = pd.DataFrame(
@@ -315,6 +315,12 @@ def _faults(found: Survey, names: Mapping[str, str], *, is_whole: bool = True) -
         }
     )
     st.dataframe(table, hide_index=True, width="stretch", key="faults", alt="Clips that are doubled or odd")
+
+
+def _found_text(n_duplicates: int, n_warnings: int) -> str:
+    """Count what was found, and only that."""
+    groups = f"{counted(n_duplicates, 'group')} of clips with the same sound" if n_duplicates else ""
+    return ", ".join(filter(None, [groups, counted(n_warnings, "warning") if n_warnings else ""]))
 
 
 def _spread(values: Sequence[float], digits: int) -> str:

@@ -131,19 +131,20 @@ def replay_tab(chosen: Chosen, good: dict[str, Artifact]) -> None:
         st.info("This detector has no labelled test clips to replay.", icon=":material/info:")
         return
     name = f"{artifact.folder}:{machine_id}"
-    _say_what_it_is(artifact, clips)
     is_started = _is_of(name)
     with nullcontext() if is_started else first_screen(), st.container(horizontal=True):
         label = "Play demo" if chosen.embedded else "Replay the test clips"
-        if st.button(label, key="replay", icon=":material/play_circle:"):
+        if st.button(label, key="replay", icon=":material/play_circle:", type="secondary" if is_started else "primary"):
             judge = Judge(RULE, artifact.familiarity)
             st.session_state[KEY] = Replay(name, artifact, clips, clips_root(chosen), speed, judge)
             st.session_state.pop("monitor_told", None)
             st.rerun()
-        if not is_started:
-            return
-        replay = st.session_state[KEY]
-        _pause_button(replay)
+        if is_started:
+            _pause_button(st.session_state[KEY])
+    _say_what_it_is(artifact, clips)
+    if not is_started:
+        return
+    replay = st.session_state[KEY]
     if replay.speed != speed:
         replay.set_speed(speed)
     goes_on = not (replay.is_over or replay.paused)

@@ -14,6 +14,7 @@ from asd_core.reports.plots import DETECTOR_SHORT_NAMES
 from asd_core.tasks.calibrate import MIN_TRAINING_CLIPS
 from pages.parts.my_machine.enough import enough_line
 from pages.parts.my_machine.subject import Subject
+from pages.parts.my_machine.training import is_due_again
 from pages.parts.my_machine.ways import STEP_OF, open_step
 from pages.shared.choices import keep, link
 from pages.shared.frame import first_screen
@@ -56,7 +57,7 @@ def steps_of(subject: Subject) -> list[Step]:
     done = {
         "sound": subject.n_training >= MIN_TRAINING_CLIPS,
         "enough": subject.n_training >= n_needed(DEFAULT_RULE),
-        "train": bool(subject.detectors),
+        "train": bool(subject.detectors) and not is_due_again(subject),
         "alarm": is_chosen(subject),
         "listen": False,
     }
@@ -83,6 +84,8 @@ def _lines(subject: Subject) -> dict[str, str]:
         found["enough"] = enough_line(subject.n_training)
     if subject.trainings:
         found["train"] = f"{len(subject.trainings)} in training"
+    elif is_due_again(subject):
+        found["train"] = "again: there are other clips than those that they were trained on"
     elif subject.detectors:
         found["train"] = ", ".join(DETECTOR_SHORT_NAMES[name] for name in subject.detectors)
     rates = {artifact.threshold.promised_fpr for artifact in subject.active.values()}

@@ -50,7 +50,7 @@ def train_step(subject: Subject) -> None:
         fragment(lambda: _progress(before, looks.pop() if looks else _again(subject)), run_every=POLL_S)()
     if subject.detectors:
         _networks(subject)
-        next_button("alarm")
+        next_button("alarm", is_due=not is_due_again(subject))
 
 
 def _quick(subject: Subject) -> None:
@@ -83,6 +83,11 @@ def is_outdated(subject: Subject, name: str) -> bool:
     """Whether there are more or fewer clips to learn from now than when this detector was trained."""
     data = subject.detectors[name].manifest.data
     return len(data.fitted_digests) + len(data.heldout_digests) != subject.n_training
+
+
+def is_due_again(subject: Subject) -> bool:
+    """Whether a quick detector was trained on other clips; networks take minutes, and are not asked for again."""
+    return any(is_outdated(subject, name) for name in QUICK if name in subject.detectors)
 
 
 def _networks(subject: Subject) -> None:

@@ -143,7 +143,7 @@ def _hero_clip(
     kind = f" ({display_name(clip.kind)})" if clip.kind else ""
     return HeroClip(
         title=f"Anomalous clip{kind}" if is_bad else "Normal clip",
-        verdict=f"{name}: {class_word(calls)}, score {score_text(found.anomaly_score)} {side} the threshold",
+        verdict=f"{name}: {class_word(calls)}, score {score_text(found.anomaly_score)} ({side} the threshold)",
         is_anomalous=is_bad,
         called_anomalous=calls,
         duration_s=sound.duration_s,

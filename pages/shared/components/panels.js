@@ -5,7 +5,7 @@ import { dbfs, fourDigits, short } from "./numbers.js";
 import { levelOf, levelText, paletteLevels } from "./readout.js";
 import { frequencyText, heightAt, hzAt } from "./regions.js";
 import { colourScale, rowOf } from "./stage.js";
-import { envelope, extent, heightScale, nearestTime, outlinePath, tracePath, traceTicks } from "./timeline.js";
+import { drawnTrace, envelope, extent, heightScale, nearestTime, outlinePath, tracePath, traceTicks } from "./timeline.js";
 
 const TICK_EDGE = 0.05;
 const WAVEFORM_COLUMNS = 1500;
@@ -119,7 +119,7 @@ export function traceFrame(panel, { duration }) {
   const limit = threshold === null ? null : `threshold ${fourDigits(threshold)} (dashed)`;
   const note = [panel.note, limit].filter(Boolean).join(" \u00b7 ");
   const frame = frameOf({ ...panel, note, ticks: traceTicks(range, share) });
-  const path = shape("path", { class: "line", d: tracePath(times, values, share) });
+  const path = shape("path", { class: "line", d: tracePath(...drawnTrace(times, values, duration), share) });
   path.style.stroke = panel.colour;
   const drawing = canvas(panel.alt, duration, 1, path);
   if (threshold !== null)
