@@ -134,14 +134,14 @@ def test_nothing_of_a_deleted_machine_is_left_and_everything_of_another_is(home,
     kept = what_is_kept("quietpump", out=out)
     assert {item.title: item.n for item in kept.items} == {
         "recordings": 13,
-        "what their owner calls them": 13,
+        "their names": 13,
         "detectors, in 3 versions": 2,
         "records of trainings": 2,
         "verdicts that were marked wrong": 1,
         "reports on the recordings": 2,
         "tables of watched folders": 1,
         "computed features": kept.items[7].n,
-        "line in the table of data sets": 1,
+        "entry in the list of data sets": 1,
     }
     assert kept.items[7].n > 26
     removed = delete_machine("quietpump", out=out)

@@ -436,7 +436,7 @@ def test_a_download_shows_its_size_first(page):
 
 def test_a_data_set_is_deleted_after_a_second_question(page, home):
     app = page("sets", **{"delete:pump": True})
-    assert list(app.dataframe[1].value["What"])[:2] == ["recordings", "what their owner calls them"]
+    assert list(app.dataframe[1].value["What"])[:2] == ["recordings", "their names"]
     assert app.button(key="delete_machine:pump").disabled
     app.checkbox(key="delete_machine:sure:pump").check().run()
     app.button(key="delete_machine:pump").click().run()

@@ -151,3 +151,10 @@ def test_a_small_picture_averages_neighbours_in_time_and_keeps_low_bands_at_the_
     cells[:2, 0] = [10.0, 20.0]
     small = small_heatmap_png(cells, low=0.0, high=15.0, width_px=2, height_px=2)
     assert small == heatmap_png([[15.0, 0.0], [0.0, 0.0]], low=0.0, high=15.0)
+
+
+def test_the_detector_is_shown_whose_map_tells_most():
+    from pages.parts.overview.hero import rank_of_picture
+
+    names = ["vggish_ocsvm", "vggish_knn", "lstm_predictor"]
+    assert sorted(names, key=rank_of_picture) == ["lstm_predictor", "vggish_knn", "vggish_ocsvm"]

@@ -51,6 +51,7 @@ def test_a_link_opens_the_threshold_that_was_set_by_hand(page):
     shown = page(detector="lstm_predictor", rule="manual", value="0.004321")
     assert not shown.exception
     assert "Threshold **0.004321**, set by hand" in text_of(shown)
+    assert "**No promise.** Observed" in text_of(shown)
     assert link_of(shown)["value"] == "0.004321"
 
 

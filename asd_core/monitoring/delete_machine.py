@@ -306,14 +306,14 @@ def _holdings(found: _Found) -> Holdings:
     files = [known.folder / name for name in (NAMES, OLD_NAMES) if (known.folder / name).is_file()]
     items = (
         Holding("recordings", len(found.recordings), _size(found.recordings), outside),
-        Holding("what their owner calls them", len(found.names), _size(files)),
+        Holding("their names", len(found.names), _size(files)),
         Holding(f"detectors, in {n_versions} versions", len(found.detectors), _size(found.detectors)),
         Holding("records of trainings", len(found.runs), _size(job.folder for job in found.runs)),
         Holding("verdicts that were marked wrong", len(found.marks), _size(found.marks)),
         Holding("reports on the recordings", len(found.surveys), _size(found.surveys)),
         Holding("tables of watched folders", len(found.watches), _size(found.watches)),
         Holding("computed features", len(found.features), _size(found.features)),
-        Holding("line in the table of data sets", 1, 0),
+        Holding("entry in the list of data sets", 1, 0),
     )
     return Holdings(known.name, tuple(item for item in items if item.n), found.digests)
 

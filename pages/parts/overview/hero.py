@@ -61,8 +61,8 @@ def _embedded_shown() -> bool:
 
 
 def _shown(chosen: Chosen, listening: Iterable[Artifact], *, is_stand_in: bool = False) -> bool:
-    """Draw the first detector that has a demonstration; those with a map over frequency come first."""
-    for artifact in sorted(listening, key=lambda each: each.detector_name.startswith("vggish")):
+    """Draw the first detector that has a demonstration."""
+    for artifact in sorted(listening, key=lambda each: rank_of_picture(each.detector_name)):
         threshold = artifact.threshold.value
         pair = None if threshold is None else demonstration(tested(artifact), threshold)
         if pair is None or threshold is None:
@@ -74,6 +74,14 @@ def _shown(chosen: Chosen, listening: Iterable[Artifact], *, is_stand_in: bool =
         _draw(artifact, threshold, pair, (normal, anomalous), is_stand_in=is_stand_in)
         return True
     return False
+
+
+def rank_of_picture(name: str) -> int:
+    """Rank detectors by what their maps show: over frequency, then over time, last how the score depends on a window.
+
+    The one-class SVM's score levels off far from normal sound, so its map is dark where a clip is most anomalous.
+    """
+    return 2 if name == "vggish_ocsvm" else int(name.startswith("vggish"))
 
 
 def _sound(chosen: Chosen, clip: ScoredClip, artifact: Artifact) -> Waveform | None:

@@ -274,7 +274,8 @@ def promise_line(point: OperatingPoint) -> None:
     n_normal = confusion.fp + confusion.tn
     badge = f"{PROVISIONAL_BADGE} " if origin.provisional else ""
     text = f"{badge}Threshold **{score_text(point.threshold)}**, {threshold_origin(origin, calibration)}."
-    text += f" **Promise:** {promise_of(origin, calibration)}."
+    promise = promise_of(origin, calibration)
+    text += " **No promise.**" if promise == "no promise" else f" **Promise:** {promise}."
     if n_normal:
         limits = wilson(confusion.fp, n_normal)
         text += (
