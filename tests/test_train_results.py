@@ -57,6 +57,13 @@ def test_a_training_is_expected_to_take_what_the_last_ones_of_its_kind_took_per_
     assert found.n_runs == 2
 
 
+def test_a_training_of_seconds_on_few_clips_tells_nothing_about_one_on_many(jobs):
+    jobs(ended(20.0))
+    assert estimate("vggish_knn", "quick", n_clips=180 * 4).n_runs == 1
+    assert estimate("vggish_knn", "quick", n_clips=180 * 4 + 1).n_runs == 0
+    assert estimate("vggish_knn", "quick", n_clips=44).n_runs == 0
+
+
 def test_a_network_takes_as_long_however_many_clips_there_are_unless_it_passes_over_all_of_them(jobs):
     jobs(ended(30.0, detector="lstm_predictor"))
     assert estimate("lstm_predictor", "quick", n_clips=1000) == estimate("lstm_predictor", "quick", n_clips=10)

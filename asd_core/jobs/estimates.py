@@ -19,6 +19,8 @@ from asd_core.tasks.train import TrainingRequest
 
 LOOK_BACK, MOST_RUNS = 100, 5
 """Jobs that are searched, and of those found how many are taken."""
+MOST_TIMES = 4
+"""How many times more or fewer clips a training of seconds may have had for its time to be carried over."""
 SPREAD, SPREAD_ELSEWHERE = (0.85, 1.25), (0.5, 2.0)
 """How far a training may lie from those that are known; another machine may be twice as fast or half."""
 ELSEWHERE: Mapping[str, tuple[float, int]] = MappingProxyType(
@@ -58,7 +60,8 @@ def estimate(detector: str, preset: str, *, n_clips: int) -> Estimate | None:
         Normal training clips; the time of detectors that hear each of them equally often grows with their number.
     """
     scales = _grows_with_clips(detector, preset)
-    runs = list(islice(_alike(detector, preset), MOST_RUNS))
+    is_short, alike = detector_class(detector).fits_in_seconds, _alike(detector, preset)
+    runs = list(islice((run for run in alike if not is_short or _is_near(run[1], n_clips)), MOST_RUNS))
     if runs:
         times = [seconds * (n_clips / fitted if scales else 1.0) for seconds, fitted in runs]
         return Estimate(SPREAD[0] * min(times), SPREAD[1] * max(times), len(runs))
@@ -67,6 +70,11 @@ def estimate(detector: str, preset: str, *, n_clips: int) -> Estimate | None:
     seconds, fitted = ELSEWHERE[detector]
     seconds *= n_clips / fitted if scales else 1.0
     return Estimate(SPREAD_ELSEWHERE[0] * seconds, SPREAD_ELSEWHERE[1] * seconds, 0)
+
+
+def _is_near(fitted: int, n_clips: int) -> bool:
+    """Whether a short training tells of another: that on a few clips is mostly its start, which does not grow."""
+    return fitted <= MOST_TIMES * n_clips and n_clips <= MOST_TIMES * fitted
 
 
 def took_s(job: Job) -> float | None:

@@ -23,7 +23,7 @@ def page_start(n_rows: int, *, key: str, page_rows: int = PAGE_ROWS) -> int:
         return 0
     st.session_state[key] = min(max(int(st.session_state.get(key, 1)), 1), n_pages)
     page = st.number_input(
-        f"Page 1 to {n_pages:,} ({page_rows} of {n_rows:,} rows each)",
+        f"Page, 1 to {n_pages:,} ({page_rows} rows each)",
         1,
         n_pages,
         step=1,

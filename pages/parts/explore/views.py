@@ -81,7 +81,7 @@ def listen_view(data_set: DataSet, stamp: str) -> None:
             "No clip is like this: set a filter back to 'all', or search for less.", icon=":material/filter_alt_off:"
         )
         return
-    st.caption(f"{len(clips)} of {len(data_set.index.clips)} clips. Tick up to four: they are drawn alike.")
+    st.caption(f"{len(clips)} of {len(data_set.index.clips)} clips. Tick up to four to see and hear them side by side.")
     picked = pick(data_set, clips, stamp)
     if not picked:
         stage.info("Tick a clip in the table to see and hear it.", icon=":material/touch_app:")

@@ -254,7 +254,8 @@ def _dimmed(artifact: Artifact) -> DimmedCurve | None:
     if curve is None:
         return None
     drawn = _drawn(artifact)
-    return DimmedCurve(artifact.title, curve.fpr[drawn].tolist(), curve.tpr[drawn].tolist())
+    colour = DETECTOR_COLOURS[artifact.detector_name]
+    return DimmedCurve(artifact.title, curve.fpr[drawn].tolist(), curve.tpr[drawn].tolist(), colour)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)

@@ -36,6 +36,7 @@ function drawFrame(root, { data }) {
   const setPath = (name, d) => find(root, name).setAttribute("d", d);
   setPath(".grid", TICKS.map((share) => `M${1000 * share} 0V1000M0 ${1000 * share}H1000`).join(""));
   setPath(".chance", "M0 1000L1000 0");
+  box.style.setProperty("--other", data.other?.colour || "var(--muted)");
   setPath(".other", data.other ? linePath(data.other.fpr, data.other.tpr) : "");
   const rates = (counts, clips) => counts.map((count) => count / clips);
   setPath(".curve", linePath(rates(data.fp, data.normal), rates(data.tp, data.anomalous)));

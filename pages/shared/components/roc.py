@@ -38,11 +38,12 @@ class RocMarker:
 
 @dataclass(frozen=True)
 class DimmedCurve:
-    """A second ROC, drawn faintly for comparison; both rates from 0 to 1 and of equal length."""
+    """A second ROC, drawn faintly for comparison; both rates from 0 to 1 and of equal length. Grey without a colour."""
 
     label: str
     false_positive_rate: Sequence[float]
     true_positive_rate: Sequence[float]
+    colour: str = ""
 
 
 _mount = register("asd_roc_control", "roc")
@@ -157,6 +158,7 @@ def _comparison_message(comparison: DimmedCurve) -> dict[str, Any]:
         raise InputError(f"{comparison.label}: the rates of a ROC must be equally long")
     return {
         "label": comparison.label,
+        "colour": comparison.colour,
         "fpr": [round(float(rate), 5) for rate in comparison.false_positive_rate],
         "tpr": [round(float(rate), 5) for rate in comparison.true_positive_rate],
     }
