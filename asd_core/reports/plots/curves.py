@@ -226,6 +226,16 @@ def spec_of(chart: alt.LayerChart) -> dict[str, Any]:
     return spec
 
 
+SYMLOG_TICKS = (-1000, -100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100, 1000)
+"""Numbers on an axis that is linear about 0 and logarithmic beyond: Vega's own lie too close together."""
+
+
+def _symlog_ticks(lines: Sequence[Line]) -> list[int]:
+    values = np.concatenate([np.asarray(line.values, dtype=np.float64) for line in lines])
+    low, high = np.nanmin(values, initial=0.0), np.nanmax(values, initial=0.0)
+    return [tick for tick in SYMLOG_TICKS if low <= tick <= high]
+
+
 @_unvalidated
 def lines_chart(
     x: npt.ArrayLike,
@@ -276,7 +286,8 @@ def lines_chart(
         ),
     )
     height = alt.Scale(type="symlog", constant=1) if symlog_y else alt.Scale(zero=zero)
-    y_axis = alt.Y("y:Q", title=y_title, scale=height, axis=alt.Axis(tickCount=5, format="~r"))
+    numbers = {"values": _symlog_ticks(lines)} if symlog_y else {"tickCount": 5}
+    y_axis = alt.Y("y:Q", title=y_title, scale=height, axis=alt.Axis(format="~r", **numbers))
     labels = [line.label for line in lines]
     columns = 1 if max(map(len, labels)) > 24 else 2
     legend = alt.Legend(orient="bottom", columns=columns, labelLimit=300, symbolType="stroke", symbolOpacity=1)
