@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import FloatRect, Page, sync_playwright
 
 PROJECT = Path(__file__).resolve().parents[1]
 PICTURES = PROJECT / "docs" / "images"
@@ -29,12 +29,15 @@ PAGES = {
     "train": "train",
     "threshold": "threshold?detector=lstm_predictor",
     "check": "check",
-    "what_if": "check?what_snr=10",
+    "what_if": "check?view=what_if&what_snr=10",
+    "my_machine": "my_machine",
     "monitor": "monitor?detector=vggish_ocsvm",
     "compare": "compare",
     "learn": "learn",
 }
 FRAMES, FRAME_MS = 14, 180
+CLIP: FloatRect = {"x": 340, "y": 210, "width": 900, "height": 660}
+"""What the moving picture shows of the page: the ROC and its figures."""
 
 
 def main() -> None:
@@ -99,17 +102,35 @@ def replay(page: Page) -> None:
     page.get_by_text("the last alarm was cleared").wait_for(timeout=WAIT_MS)
 
 
+def demonstration(page: Page) -> None:
+    """Play both clips to their end, when all that the detector hears is lit up."""
+    page.get_by_role("button", name="Play both clips").click(timeout=WAIT_MS)
+    page.locator(".hero.told").wait_for(timeout=WAIT_MS)
+
+
+def strange_example(page: Page) -> None:
+    """Take examples in turn until all detectors call one anomalous."""
+    while not page.get_by_role("heading", name="3 of 3 detectors: anomalous").count():
+        page.get_by_role("button", name="Next").click()
+        stand_still(page)
+
+
 def what_if(page: Page) -> None:
     """Bring the changed clip into sight."""
-    page.get_by_role("heading", name="What if").evaluate("heading => heading.scrollIntoView()")
+    page.get_by_test_id("stAudio").first.evaluate("player => player.scrollIntoView({block: 'center'})")
 
 
-STEPS: dict[str, Callable[[Page], None]] = {"monitor": replay, "what_if": what_if}
+STEPS: dict[str, Callable[[Page], None]] = {
+    "overview": demonstration,
+    "monitor": replay,
+    "what_if": what_if,
+    "check": strange_example,
+}
 
 
 def moving_picture(page: Page, url: str, path: Path) -> None:
     """Drag the operating point along the ROC and write the frames as an animated GIF."""
-    page.set_viewport_size({"width": 1000, "height": 760})
+    page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(url)
     handle = page.get_by_role("slider").first
     handle.wait_for(timeout=WAIT_MS)
@@ -123,7 +144,8 @@ def moving_picture(page: Page, url: str, path: Path) -> None:
     page.mouse.down()
     for step in range(FRAMES):
         page.mouse.move(x + 9 * step, y - 8 * step)
-        frames.append(Image.open(io.BytesIO(page.screenshot())).convert("P", palette=Image.Palette.ADAPTIVE, colors=64))
+        shot = Image.open(io.BytesIO(page.screenshot(clip=CLIP)))
+        frames.append(shot.convert("P", palette=Image.Palette.ADAPTIVE, colors=64))
     page.mouse.up()
     frames[0].save(path, save_all=True, append_images=frames[1:] + frames[-2:0:-1], duration=FRAME_MS, loop=0)
     sys.stdout.write(f"{path.relative_to(PROJECT)}\n")

@@ -146,6 +146,9 @@ def test_every_hostile_clip_can_be_checked(home):
         check(app)
         app.button(key="example_reveal").click().run()
         check(app)
+        if app.error:
+            assert "udcff" in clip.path  # whose name is not UTF-8 cannot be opened by what the detector keeps of it
+            continue
         app.segmented_control(key="view").set_value("details").run()
         check(app)
 

@@ -429,7 +429,7 @@ def test_a_detector_calibrated_the_old_way_is_marked_and_recalibrated_by_one_but
     library.add_folder("pump", home / "mine" / "pump", rules=FolderRules(recording_by=RECORDINGS))
     before = old_detector(home)
     assert before.manifest.calibration.is_old
-    app = opened("pages/overview.py")
+    app = opened("pages/overview.py", figures=True)
     assert cards.OLD_BADGE in text_of(app)
     app = button(app, "Recalibrate").click().run()
     assert [each.value for each in app.title] == ["Threshold"]
@@ -448,7 +448,7 @@ def test_a_detector_calibrated_the_old_way_is_marked_and_recalibrated_by_one_but
     assert (after.manifest.calibration.how, after.manifest.calibration.recordings_from) == ("cross_fit", "given")
     app = opened("pages/threshold.py")
     assert cards.OLD_MEANING not in text_of(app)
-    assert cards.OLD_BADGE not in text_of(opened("pages/overview.py"))
+    assert cards.OLD_BADGE not in text_of(opened("pages/overview.py", figures=True))
 
 
 def test_detectors_of_the_project_are_recalibrated_beside_themselves(home, monkeypatch, artifact):

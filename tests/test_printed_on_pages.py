@@ -53,6 +53,7 @@ from pages.parts.train import runs as train_runs
 from pages.parts.train import sweep as train_sweep
 from pages.shared import cards, listening
 from pages.shared.cache import Heard, KeptScores
+from pages.shared.context import Chosen
 from pages.shared.refusals import refused_files
 
 SVM = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"
@@ -426,12 +427,11 @@ def test_a_data_set_is_counted_by_what_its_clips_are_for(monkeypatch):
         return [SimpleNamespace(rule=split)] * n_clips[split, label]
 
     index = SimpleNamespace(select=select, clips=[None] * 78, layout="dcase2020", channel=None)
-    monkeypatch.setattr(data_report, "choose_machine", lambda *_, **__: "slider")
     monkeypatch.setattr(data_report, "indexed", lambda *_: SimpleNamespace(index=index, simulated=None))
-    for name in ("_published", "_names_and_times", "_clip_report", "label_table", "left_out", "go"):
+    for name in ("_published", "_names_and_times", "_clip_report", "label_table", "left_out", "_what_next"):
         monkeypatch.setattr(data_report, name, lambda *_, **__: None)
     known = SimpleNamespace(name="x", folder=PROJECT, uploaded=False, embedded=False, rules=NO_RULES)
-    app = drawn(lambda: data_report.set_report(known))
+    app = drawn(lambda: data_report.set_report(known, "slider", Chosen("x", "slider", {})))
     assert metrics_of(app) == {"Normal training clips": "48", "Normal test clips": "17", "Anomalous test clips": "13"}
     assert before(line_with(text_of(app), "layout"), "clips") == "78"
 

@@ -38,7 +38,7 @@ VIEWS = {
     "pages/learn.py": ("lesson", ("vggish_ocsvm", "quiz")),
 }
 DATA_NOTE, DETECTORS_NOTE = "The data folder cannot be written to", "The folder of the detectors cannot be written to"
-STATE = {"set": "rail/rail", "data_set": "up"}
+STATE = {"set": "rail/rail"}
 
 
 def wav(seed, knocks=0):
@@ -132,13 +132,18 @@ def _sent(app):
     app.button[0].click()
 
 
+def _deleted(app):
+    app.checkbox(key="delete_machine:sure:up").check().run()
+    app.button(key="delete_machine:up").click()
+
+
 @pytest.mark.parametrize(
     ("path", "state", "act"),
     [
         ("pages/check.py", {}, _pressed("mark_save")),
         ("pages/data.py", {"data_view": "upload"}, _sent),
         ("pages/data.py", {"data_view": "simulate"}, _pressed("Simulate")),
-        ("pages/data.py", {"data_view": "sets"}, _pressed("delete_set:up")),
+        ("pages/data.py", {"data_view": "sets", "set": "up/up", "delete:up": True}, _deleted),
         ("pages/train.py", {"train_view": "new"}, _pressed("Start training")),
         ("pages/train.py", {"train_view": "sweep"}, _pressed("start_sweep")),
         ("pages/train.py", {"train_view": "runs"}, _pressed("again")),

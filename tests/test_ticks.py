@@ -166,3 +166,10 @@ def test_no_axis_of_vega_writes_ten_as_1e_1():
     formats = [found for path in folder.glob("*.py") for found in re.findall(r'"([^"\s]*~[a-z])"', path.read_text())]
     assert "~r" in formats
     assert [each for each in formats if each.endswith("~g") and not re.search(r"\d", each)] == []
+
+
+def test_a_symmetric_logarithmic_axis_has_its_numbers_within_the_lines():
+    line = Line("a", np.array([-4.0, 0.5, 40.0]), "#009E73")
+    chart = plots.lines_chart([0.0, 0.5, 1.0], [line], x_title="Noise (dB)", y_title="Spreads", symlog_y=True)
+    (values,) = {tuple(layer["encoding"]["y"]["axis"]["values"]) for layer in chart.to_dict()["layer"]}
+    assert values == (-3, -1, 0, 1, 3, 10, 30)

@@ -171,7 +171,7 @@ def test_losses_of_a_training_on_simulated_clips_are_marked(bench, recordings):
         request = TrainingRequest("lstm_predictor", data)
         job = SimpleNamespace(name="j", request=request)
         text = text_of(drawn(lambda job=job: train_live.loss_figure(job, events)))
-        assert "Validation" in text
+        assert "Held-out" in text
         assert (MARK in text.lower()) is marked
 
 

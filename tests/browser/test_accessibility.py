@@ -9,8 +9,13 @@ from sounds import PROJECT
 from pages.shared.frame import PAGES
 
 pytestmark = pytest.mark.browser
-STREAMLITS_OWN = (("color-contrast", "<span title="),)
-"""Fault and how its element begins: the chips of a multiselect are white on the primary colour in either theme."""
+STREAMLITS_OWN = (
+    ("color-contrast", "<span title="),
+    ("list", '<ul data-testid="stSidebarNavItems"'),
+    ("listitem", '<li class="st-emotion-cache-'),
+)
+"""Fault and how its element begins: the chips of a multiselect are white on the primary colour in either theme; the
+menu's sections put other elements than entries between a list and its entries."""
 
 
 FIRST_LOOKED_AT = ("pages/overview.py", "pages/threshold.py", "pages/check.py")

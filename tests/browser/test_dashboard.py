@@ -8,6 +8,8 @@ import pytest
 from settling import settle
 from sounds import PROJECT
 
+from asd_core.detectors import DETECTOR_NAMES
+
 pytestmark = pytest.mark.browser
 WAIT_MS = 60_000
 
@@ -84,8 +86,9 @@ def test_a_narrow_screen_needs_no_horizontal_scroll(url, open_page, path):
 
 @pytest.mark.parametrize("width", [1280, 400])
 def test_all_detectors_of_the_threshold_page_are_in_sight(url, open_page, width):
-    page = open_page(f"{url}/threshold", width=width)
-    buttons = page.get_by_test_id("stButtonGroup").first.locator("button")
+    every = "&".join(f"detectors={name}" for name in DETECTOR_NAMES)
+    page = open_page(f"{url}/threshold?{every}", width=width)
+    buttons = page.get_by_test_id("stMain").get_by_test_id("stButtonGroup").first.locator("button")
     buttons.nth(5).wait_for(timeout=WAIT_MS)  # a skeleton stands there first
     settle(page)
     boxes = [button.bounding_box() for button in buttons.all()]

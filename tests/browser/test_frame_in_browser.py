@@ -62,6 +62,6 @@ def test_what_a_page_is_about_is_on_the_first_screen(url, open_page, link):
     page = open_page(f"{url}/{link.address}", height=FIRST_SCREEN)
     settle(page)
     box = page.locator(".st-key-first-screen").bounding_box()
-    assert box["height"] > 40
+    assert box["height"] > 30
     assert box["y"] >= 0
     assert box["y"] + box["height"] <= FIRST_SCREEN

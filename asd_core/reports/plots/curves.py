@@ -226,6 +226,16 @@ def spec_of(chart: alt.LayerChart) -> dict[str, Any]:
     return spec
 
 
+SYMLOG_TICKS = (-1000, -100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100, 1000)
+"""Numbers on an axis that is linear about 0 and logarithmic beyond: Vega's own lie too close together."""
+
+
+def _symlog_ticks(lines: Sequence[Line]) -> list[int]:
+    values = np.concatenate([np.asarray(line.values, dtype=np.float64) for line in lines])
+    low, high = np.nanmin(values, initial=0.0), np.nanmax(values, initial=0.0)
+    return [tick for tick in SYMLOG_TICKS if low <= tick <= high]
+
+
 @_unvalidated
 def lines_chart(
     x: npt.ArrayLike,
@@ -276,9 +286,8 @@ def lines_chart(
         ),
     )
     height = alt.Scale(type="symlog", constant=1) if symlog_y else alt.Scale(zero=zero)
-    ticks = _symlog_ticks(lines) if symlog_y else alt.Undefined
-    marks = alt.Axis(tickCount=5, format="~r", values=ticks, labelOverlap=True)
-    y_axis = alt.Y("y:Q", title=y_title, scale=height, axis=marks)
+    numbers = {"values": _symlog_ticks(lines)} if symlog_y else {"tickCount": 5}
+    y_axis = alt.Y("y:Q", title=y_title, scale=height, axis=alt.Axis(format="~r", **numbers))
     labels = [line.label for line in lines]
     columns = 1 if max(map(len, labels)) > 24 else 2
     legend = alt.Legend(orient="bottom", columns=columns, labelLimit=300, symbolType="stroke", symbolOpacity=1)
@@ -319,13 +328,6 @@ def _line_rows(x: FloatArray, line: Line) -> list[dict[str, Any]]:
             row |= {"low": short_number(line.low[i]), "high": short_number(line.high[i])}
         rows.append(row)
     return rows
-
-
-def _symlog_ticks(lines: Sequence[Line]) -> list[float]:
-    """Choose heights that tell a scale from 0 outwards: Vega marks next to none of one that is linear near 0."""
-    seen = np.concatenate([[0.0], *(np.asarray(line.values, dtype=np.float64) for line in lines)])
-    steps = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0]
-    return [at for at in [*(-step for step in steps[::-1]), 0.0, *steps] if np.nanmin(seen) <= at <= np.nanmax(seen)]
 
 
 def _rule_layers(rules: Mapping[str, float], *, span: tuple[float, float]) -> list[Any]:

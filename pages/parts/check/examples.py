@@ -16,7 +16,7 @@ from pages.shared.choices import choose
 from pages.shared.data_sets import clips_root
 from pages.shared.frame import Chosen
 from pages.shared.plain_text import plain
-from pages.shared.sources import clip_title, label_and_kind, load_scored
+from pages.shared.sources import clip_title, label_and_kind, load_scored, short_name
 
 KEY = "example"
 _REVEALED = "revealed"
@@ -72,10 +72,9 @@ def hidden_title(number: int, clip: ScoredClip, *, n: int) -> str:
 
 
 def revealed_text(clip: ScoredClip) -> str:
-    """Say what a clip really is."""
-    if clip.label == "unlabelled":
-        return "its label is not known."
-    return f"it is {label_and_kind(clip)}."
+    """Say what a clip really is, and what its owner calls it."""
+    what = "its label is not known" if clip.label == "unlabelled" else f"it is {label_and_kind(clip)}"
+    return f"{what}; its name is {short_name(clip)}."
 
 
 def _after(names: Sequence[str], name: str) -> str:

@@ -181,7 +181,7 @@ def _chart(lines: Sequence[Line], way: Way, change: Change) -> dict[str, Any]:
         way.steps,
         lines,
         x_title=way.axis,
-        y_title="Spreads above the threshold",
+        y_title="Spreads above threshold",
         log_x=way.log_x,
         symlog_y=True,
         rules={"threshold": 0.0},

@@ -200,7 +200,7 @@ def _clip_player(
             png=heatmap_png(values, low=0.0, high=1.0),
             alt=f"{label}: scaled log-mel levels over time, frequency upwards, brighter is louder",
             y_ticks=ticks,
-            height_px=100,
+            height_px=82,
             span_s=span,
             scale=ColourScale(palette_stops("viridis"), "0", "1"),
         )

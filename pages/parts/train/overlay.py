@@ -22,8 +22,8 @@ LETTERS = "ABCDE"
 
 def overlaid(job: Job) -> None:
     """Let the reader lay the losses of up to four earlier trainings of the same detector over this one's."""
-    others = _others(job)
-    if not others or not _losses(job):
+    others = _others(job) if _losses(job) else []
+    if not others:
         return
     names = {other.name: other for other in others}
     chosen = st.multiselect(
