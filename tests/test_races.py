@@ -32,7 +32,7 @@ from asd_core.system.logs import _JsonLines
 from asd_core.tasks import storage
 from asd_core.tasks.train import TrainingRequest, train
 from pages.shared import cache
-from pages.shared.frame import Chosen
+from pages.shared.context import Chosen
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from asd_core.data.data_set import DataSet
 from asd_core.data.library import clips_folder, is_outdated, make_embedded, open_known
 from asd_core.data.simulated.record import MARKER_NAME
 from asd_core.data.table import KnownSet, read_library
-from pages.shared.frame import Chosen
+from pages.shared.context import Chosen
 from pages.shared.keys import Tree
 
 KIND_TITLES = {"simulated": "simulated", "recordings": "own recordings", "downloaded": "DCASE 2020 recordings"}

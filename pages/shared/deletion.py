@@ -8,7 +8,7 @@ import streamlit as st
 from asd_core.formats import size_text
 from asd_core.monitoring.delete_machine import Holdings, delete_machine, what_is_kept
 from asd_core.system.places import artifacts_dir
-from pages.shared.frame import PROJECT
+from pages.shared.context import PROJECT
 from pages.shared.keys import held
 from pages.shared.plain_text import plain
 

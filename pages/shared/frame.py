@@ -16,8 +16,7 @@ from asd_core.errors import AsdError, AudioError
 from asd_core.system.files import CANNOT_BE_KEPT, is_writable
 from asd_core.system.logs import configure, event, fault
 from asd_core.system.places import artifacts_dir, data_dir
-from pages.shared.context import PROJECT as PROJECT
-from pages.shared.context import Chosen as Chosen
+from pages.shared.context import PROJECT, Chosen
 from pages.shared.plain_text import error_text, shown_text
 
 

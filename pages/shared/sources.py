@@ -18,8 +18,8 @@ from asd_core.features.cache import read_clip
 from asd_core.formats import display_name
 from asd_core.types import DerivedArray, Waveform
 from pages.shared.choices import choose
+from pages.shared.context import Chosen
 from pages.shared.data_sets import clips_root
-from pages.shared.frame import Chosen
 from pages.shared.keys import ClipFile, held, kept
 from pages.shared.plain_text import plain
 

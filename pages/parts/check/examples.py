@@ -13,8 +13,8 @@ from asd_core.evaluation.scores import ScoredClip
 from asd_core.formats import display_name
 from asd_core.types import Waveform
 from pages.shared.choices import choose
+from pages.shared.context import Chosen
 from pages.shared.data_sets import clips_root
-from pages.shared.frame import Chosen
 from pages.shared.plain_text import plain
 from pages.shared.sources import clip_title, label_and_kind, load_scored, short_name
 

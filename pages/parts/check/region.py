@@ -17,7 +17,8 @@ from asd_core.features.log_mel import mel_band_centres_hz
 from asd_core.types import FloatArray, Waveform
 from pages.shared.cache import Heard
 from pages.shared.components.player import OtherClip, Region, Selection, asks_for_other, drawn_region
-from pages.shared.frame import Chosen, fragment
+from pages.shared.context import Chosen
+from pages.shared.frame import fragment
 from pages.shared.keys import HASHES
 from pages.shared.listening import band_edges_hz, frequency_text, listening_panels, player_clip
 from pages.shared.sources import load_scored, short_name

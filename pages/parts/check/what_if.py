@@ -39,7 +39,7 @@ from pages.parts.check.stepwise import Step, stepwise
 from pages.parts.check.verdicts import unfamiliar
 from pages.shared.cache import Heard, detector
 from pages.shared.choices import keep, link, switch
-from pages.shared.frame import Chosen
+from pages.shared.context import Chosen
 from pages.shared.keys import HASHES
 from pages.shared.plain_text import plain
 from pages.shared.sources import load_scored

@@ -18,7 +18,7 @@ from asd_core.types import FloatArray
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
 from pages.shared.cache import heard
 from pages.shared.choices import choose, keep, link, pick_row, turn_on
-from pages.shared.frame import Chosen
+from pages.shared.context import Chosen
 from pages.shared.listening import listening_panels
 from pages.shared.paging import PAGE_ROWS, page_start
 from pages.shared.sources import clip_title, label_and_kind, load_scored, name_order, of_one_channel, short_name

@@ -37,8 +37,9 @@ from pages.parts.compare.references import (
 from pages.shared.bench_seeds import over_bench_seeds
 from pages.shared.cache import detector
 from pages.shared.choices import turn_on
+from pages.shared.context import Chosen
 from pages.shared.downloads import csv_download
-from pages.shared.frame import Chosen, first_screen
+from pages.shared.frame import first_screen
 from pages.shared.keys import HASHES
 from pages.shared.plain_text import plain
 from pages.shared.rules import LABEL_MARK

@@ -26,8 +26,8 @@ from asd_core.types import AnomalyMap, BoolArray, FloatArray
 from pages.parts.compare.clips import pickable, play
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
 from pages.shared.cache import detector
+from pages.shared.context import Chosen
 from pages.shared.data_sets import clips_root
-from pages.shared.frame import Chosen
 from pages.shared.keys import held, once
 from pages.shared.plain_text import plain
 

@@ -33,7 +33,7 @@ from asd_core.tasks.compare import Comparison, Method, imported_method, join, wi
 from asd_core.types import BoolArray
 from pages.shared import rules
 from pages.shared.choices import choose, turn_on
-from pages.shared.frame import Chosen
+from pages.shared.context import Chosen
 from pages.shared.keys import HASHES
 
 SAVED = "saved"

@@ -20,8 +20,8 @@ from asd_core.tasks.compare import Method, other_poolings, pooled_title, with_ot
 from asd_core.types import Waveform
 from pages.shared.cache import detector
 from pages.shared.choices import turn_on
+from pages.shared.context import Chosen
 from pages.shared.data_sets import clips_root
-from pages.shared.frame import Chosen
 from pages.shared.keys import held, once
 from pages.shared.plain_text import plain
 

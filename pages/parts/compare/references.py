@@ -25,8 +25,8 @@ from asd_core.reports.bench_seeds import kept_bench_seeds, spread_text
 from asd_core.reports.published import REAL_NOTE, REAL_SLIDE_RAIL, SLIDE_RAIL
 from asd_core.tasks.compare import Comparison
 from pages.parts.compare.methods import Judged, OnCommonClips, ranked
+from pages.shared.context import Chosen
 from pages.shared.data_sets import clips_root
-from pages.shared.frame import Chosen
 from pages.shared.keys import held, once
 from pages.shared.plain_text import plain
 

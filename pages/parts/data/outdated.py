@@ -11,7 +11,7 @@ from asd_core.tasks.outdated import changes_since
 from pages.shared.cache import artifacts
 from pages.shared.cards import DETECTOR_MARKS
 from pages.shared.choices import go
-from pages.shared.frame import Chosen
+from pages.shared.context import Chosen
 from pages.shared.plain_text import plain
 
 

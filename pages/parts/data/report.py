@@ -22,8 +22,8 @@ from pages.parts.data.outdated import outdated_note
 from pages.parts.data.storage import delete_set
 from pages.parts.data.understood import label_table, left_out
 from pages.shared.choices import go
+from pages.shared.context import Chosen
 from pages.shared.data_sets import indexed, tree_stamp
-from pages.shared.frame import Chosen
 from pages.shared.keys import HASHES, StampedSet, held, once
 from pages.shared.plain_text import plain, warning_text
 from pages.shared.refusals import passed_over, refused_files

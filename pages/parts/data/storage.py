@@ -23,9 +23,9 @@ from asd_core.system.disk import folder_bytes, free_bytes
 from asd_core.system.places import artifacts_dir
 from asd_core.tasks.storage import caches, empty_cache
 from pages.parts.data.table import tree_bytes
+from pages.shared.context import PROJECT
 from pages.shared.data_sets import known_sets
 from pages.shared.deletion import deletion
-from pages.shared.frame import PROJECT
 from pages.shared.plain_text import plain
 
 MAX_RUNS = 100

@@ -14,7 +14,8 @@ from asd_core.data.uploads import NORMAL, StoredClip, stored_clips
 from asd_core.formats import counted
 from pages.parts.data.outdated import outdated_note
 from pages.shared.choices import go, switch
-from pages.shared.frame import Chosen, first_screen
+from pages.shared.context import Chosen
+from pages.shared.frame import first_screen
 from pages.shared.keys import ClipFile, held
 from pages.shared.paging import PAGE_ROWS, page_start
 from pages.shared.plain_text import plain

@@ -12,8 +12,8 @@ from asd_core.data.table import KnownSet
 from asd_core.data.uploads import NORMAL, StoredClip, stored_clips
 from asd_core.formats import counted
 from pages.shared.choices import go, switch
-from pages.shared.context import switch_to
-from pages.shared.frame import Chosen, first_screen
+from pages.shared.context import Chosen, switch_to
+from pages.shared.frame import first_screen
 from pages.shared.intake import intake_text, keep_outcome, kept_outcome, say, store
 from pages.shared.plain_text import plain
 from pages.shared.quota import upload_types

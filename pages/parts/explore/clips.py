@@ -28,8 +28,8 @@ from asd_core.formats import display_name
 from asd_core.types import FloatArray, Waveform
 from pages.parts.explore.thumbnails import PAGE_CLIPS, WIDTH_PX, thumbnails
 from pages.shared.choices import choose, keep
+from pages.shared.context import Chosen
 from pages.shared.data_sets import clips_root, indexed, tree_stamp
-from pages.shared.frame import Chosen
 from pages.shared.keys import HASHES, ClipFile, StampedSet, kept, once
 from pages.shared.paging import page_start
 from pages.shared.plain_text import shown_text

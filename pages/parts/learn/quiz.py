@@ -23,7 +23,7 @@ from asd_core.reports.plots import (
     RocCurve,
     roc_overlay,
 )
-from pages.shared.frame import Chosen
+from pages.shared.context import Chosen
 from pages.shared.sources import clip_title, load_scored
 from pages.shared.verdicts import verdict_word
 

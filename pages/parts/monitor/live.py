@@ -16,7 +16,8 @@ from asd_core.monitoring.table import Tail, is_running, list_tables
 from asd_core.types import Waveform
 from pages.parts.monitor.view import HeardClip, monitor, time_text
 from pages.shared.choices import choose
-from pages.shared.frame import PROJECT, Chosen, fragment
+from pages.shared.context import PROJECT, Chosen
+from pages.shared.frame import fragment
 from pages.shared.keys import ClipFile
 from pages.shared.plain_text import shown_text
 from pages.shared.sources import clip

@@ -22,8 +22,9 @@ from asd_core.types import Waveform
 from pages.parts.monitor.view import HeardClip, monitor
 from pages.shared.cards import promise_text, simulated_badge, threshold_origin
 from pages.shared.choices import choose
+from pages.shared.context import Chosen
 from pages.shared.data_sets import clips_root
-from pages.shared.frame import Chosen, first_screen, fragment
+from pages.shared.frame import first_screen, fragment
 from pages.shared.keys import HASHES, ClipFile
 from pages.shared.plain_text import plain
 from pages.shared.sources import clip, clip_title, name_order

@@ -16,9 +16,8 @@ from asd_core.errors import DataSetError
 from asd_core.jobs.table import Job
 from pages.shared.background import cleared_jobs
 from pages.shared.cache import artifacts
-from pages.shared.context import switch_to
+from pages.shared.context import Chosen, switch_to
 from pages.shared.data_sets import indexed, known_sets
-from pages.shared.frame import Chosen
 
 NEW = "my_machine_new"
 """Key of the session's flag: a new machine was asked for, whatever the context is."""

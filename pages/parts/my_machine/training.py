@@ -21,9 +21,9 @@ from pages.parts.my_machine.subject import Subject
 from pages.parts.my_machine.ways import next_button, open_step, step_button
 from pages.shared.background import POLL_S, cleared_jobs
 from pages.shared.cards import DETECTOR_MARKS
-from pages.shared.context import switch_to
+from pages.shared.context import PROJECT, switch_to
 from pages.shared.expected_time import span_text
-from pages.shared.frame import PROJECT, fragment
+from pages.shared.frame import fragment
 from pages.shared.plain_text import shown_text, without_options
 
 PRESET = "quick"

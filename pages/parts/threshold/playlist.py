@@ -12,7 +12,7 @@ from asd_core.evaluation.operating import CELLS, cells, flips
 from asd_core.formats import score_text, times_text
 from pages.parts.threshold.operating_point import OperatingPoint
 from pages.shared.choices import pick_row, switch
-from pages.shared.frame import Chosen
+from pages.shared.context import Chosen
 from pages.shared.paging import PAGE_ROWS, page_start
 from pages.shared.plain_text import plain
 from pages.shared.sources import clip_title, load_scored

@@ -21,8 +21,8 @@ from asd_core.tasks.train import TrainingRequest
 from pages.shared.background import cleared_jobs
 from pages.shared.cards import OLD_MEANING
 from pages.shared.choices import go
+from pages.shared.context import PROJECT, Chosen
 from pages.shared.data_sets import indexed
-from pages.shared.frame import PROJECT, Chosen
 
 
 def recalibration(chosen: Chosen, artifact: Artifact) -> None:

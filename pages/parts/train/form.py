@@ -31,8 +31,9 @@ from pages.parts.train.fields import (
     time_sentence,
 )
 from pages.shared.choices import choose, go, switch
+from pages.shared.context import PROJECT, Chosen
 from pages.shared.data_sets import indexed, tree_stamp
-from pages.shared.frame import PROJECT, Chosen, first_screen
+from pages.shared.frame import first_screen
 from pages.shared.keys import HASHES, StampedSet
 
 PROBED = 10

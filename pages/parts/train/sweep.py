@@ -17,8 +17,8 @@ from asd_core.system.files import parse_json, read_small_text
 from pages.parts.train.form import training_data
 from pages.shared.background import chore_panel
 from pages.shared.choices import choose
+from pages.shared.context import Chosen
 from pages.shared.data_sets import indexed
-from pages.shared.frame import Chosen
 
 MAX_REPORT_BYTES = 16 * 2**20
 FIGURES = {

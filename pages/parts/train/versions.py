@@ -17,7 +17,8 @@ from asd_core.tasks.export_onnx import exported_zip, why_not
 from pages.parts.train.fields import detector_titles
 from pages.shared.cards import promise_text
 from pages.shared.choices import choose
-from pages.shared.frame import Chosen, no_detectors
+from pages.shared.context import Chosen
+from pages.shared.frame import no_detectors
 from pages.shared.plain_text import plain
 from pages.shared.rules import LABEL_MARK
 
