@@ -49,11 +49,10 @@ with open_page("pages/overview.py") as chosen:
     list_broken(bad)
     st.subheader("More pages")
     page_cards(MORE)
-    with stage.container():
-        # Last, and above all else: a fresh server loads a detector for it, and nothing here waits for that.
-        from pages.parts.overview.hero import draw_hero
+    # Last, and above all else: a fresh server loads a detector for it, and nothing here waits for that.
+    from pages.parts.overview.hero import draw_hero
 
-        draw_hero(chosen, good)
+    draw_hero(chosen, good, stage)
     if not chosen.detectors:
         with note:
             no_detectors()

@@ -79,7 +79,7 @@ def _condition(artifacts: Mapping[str, Artifact], every: str) -> None:
     calibration = next(iter(artifacts.values())).manifest.calibration
     rule = AlarmRule()
     st.markdown(
-        f"on average, if a clip is judged {EVERY[every]} and normal sound stays like the recordings: "
+        f"per detector, on average, if a clip is judged {EVERY[every]} and normal sound stays like the recordings: "
         f"{PROMISE_CONDITION}. This rests on {counted(calibration.n, 'held-out clip')} from {plain(calibration.basis)}."
     )
     st.caption(
@@ -118,7 +118,7 @@ def _found(subject: Subject, thresholds: Mapping[str, Threshold]) -> None:
             continue
         confusion = confusion_at(scores.is_anomalous, scores.anomaly_scores, threshold.value)
         st.markdown(
-            f"{DETECTOR_MARKS[name]} {DETECTOR_SHORT_NAMES[name]} finds **{confusion.tp} of "
+            f"{DETECTOR_MARKS[name]} {DETECTOR_SHORT_NAMES[name]} at this rate finds **{confusion.tp} of "
             f"{counted(confusion.tp + confusion.fn, 'faulty clip')}**, and gives {confusion.fp} false alarms on the "
             f"{confusion.fp + confusion.tn} normal ones that were put aside."
         )

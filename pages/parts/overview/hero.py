@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from asd_core.artifacts.store import Artifact, find_artifacts
 from asd_core.audio.reading import encode_flac
@@ -34,33 +35,36 @@ from pages.shared.keys import kept
 from pages.shared.plain_text import plain
 from pages.shared.sources import SharedClip, load_scored
 
-LONGEST_S = 30.0
-"""Longer clips are no demonstration: one would wait for the second one."""
+SHORTEST_S, LONGEST_S = 2.0, 30.0
+"""Shorter clips are over before one has looked; of longer ones, one would wait for the second."""
 _SIMULATED_NAME = re.compile(r"test/(normal|anomaly)_id_(\d\d)_(\d{8})\.wav")
 
 
-def draw_hero(chosen: Chosen, own: Mapping[str, Artifact]) -> bool:
-    """Draw the demonstration with the context's own clips, else with the embedded ones; return whether there is any.
+def draw_hero(chosen: Chosen, own: Mapping[str, Artifact], stage: DeltaGenerator) -> None:
+    """Draw the demonstration with the context's own clips, else with the embedded ones, else empty the stage.
 
     Parameters
     ----------
     own
         The context's detectors that can be used.
+    stage
+        An `st.empty` whose content is replaced once all is computed, so that nothing below it moves meanwhile.
     """
     active = [own[name] for name in chosen.active if name in own]
-    return _shown(chosen, active) or (not chosen.embedded and _embedded_shown())
+    if not _shown(chosen, active, stage) and (chosen.embedded or not _embedded_shown(stage)):
+        stage.empty()
 
 
-def _embedded_shown() -> bool:
+def _embedded_shown(stage: DeltaGenerator) -> bool:
     folders = [folder for folder in find_artifacts(artifacts_dir(PROJECT)) if folder.parents[1].name == EMBEDDED_NAME]
     if not folders:
         return False
     embedded = Chosen(EMBEDDED_NAME, folders[0].parent.name, {folder.name: folder for folder in folders})
     good = artifacts(embedded)[0]
-    return _shown(embedded, good.values(), is_stand_in=True)
+    return _shown(embedded, good.values(), stage, is_stand_in=True)
 
 
-def _shown(chosen: Chosen, listening: Iterable[Artifact], *, is_stand_in: bool = False) -> bool:
+def _shown(chosen: Chosen, listening: Iterable[Artifact], stage: DeltaGenerator, *, is_stand_in: bool = False) -> bool:
     """Draw the first detector that has a demonstration."""
     for artifact in sorted(listening, key=lambda each: rank_of_picture(each.detector_name)):
         threshold = artifact.threshold.value
@@ -69,11 +73,17 @@ def _shown(chosen: Chosen, listening: Iterable[Artifact], *, is_stand_in: bool =
             continue
         sounds = [_sound(chosen, clip, artifact) for clip in pair]
         normal, anomalous = sounds
-        if normal is None or anomalous is None or max(normal.duration_s, anomalous.duration_s) > LONGEST_S:
+        if normal is None or anomalous is None or not all(map(_lasts_right, (normal, anomalous))):
             continue
-        _draw(artifact, threshold, pair, (normal, anomalous), is_stand_in=is_stand_in)
+        found = [heard(artifact, sound) for sound in (normal, anomalous)]
+        with stage.container():
+            _draw(artifact, threshold, pair, (normal, anomalous), found, is_stand_in=is_stand_in)
         return True
     return False
+
+
+def _lasts_right(sound: Waveform) -> bool:
+    return SHORTEST_S <= sound.duration_s <= LONGEST_S
 
 
 def rank_of_picture(name: str) -> int:
@@ -101,10 +111,15 @@ def _rendered(key: tuple[str, ...], digest: str) -> Waveform:
 
 
 def _draw(
-    artifact: Artifact, threshold: float, pair: Demonstration, sounds: tuple[Waveform, Waveform], *, is_stand_in: bool
+    artifact: Artifact,
+    threshold: float,
+    pair: Demonstration,
+    sounds: tuple[Waveform, Waveform],
+    found: Sequence[Heard],
+    *,
+    is_stand_in: bool,
 ) -> None:
     name = DETECTOR_SHORT_NAMES.get(artifact.detector_name, artifact.title)
-    found = [heard(artifact, sound) for sound in sounds]
     scale, limits = _map_scale(threshold, found)
     low, high = SPECTROGRAM_DB
     hero(
