@@ -21,14 +21,11 @@ MORE = {
     "pages/train.py": "Train a detector on the normal sound of your machine.",
 }
 
-HERO_PX = 560
-"""Room that is kept for the demonstration, so that nothing moves as it comes."""
-
 with open_page("pages/overview.py") as chosen:
-    with first_screen():
+    # frame.css keeps room here, so that nothing moves as the demonstration comes.
+    with first_screen(), st.container(key="hero-room" if chosen.detectors else "no-hero-room"):
         stage = st.empty()
-    with stage.container(height=HERO_PX, border=False):
-        st.caption(":material/hourglass_top: Two clips are being listened to …")
+    stage.caption(":material/hourglass_top: Two clips are being listened to …")
     # Only now, once the title has been sent: a fresh server still has NumPy and the package to load.
     from pages.parts.overview.cards import detector_cards, doors, how_good, page_cards
     from pages.shared.cache import artifacts

@@ -5,7 +5,16 @@ import { dbfs, fourDigits, short } from "./numbers.js";
 import { levelOf, levelText, paletteLevels } from "./readout.js";
 import { frequencyText, heightAt, hzAt } from "./regions.js";
 import { colourScale, rowOf } from "./stage.js";
-import { drawnTrace, envelope, extent, heightScale, nearestTime, outlinePath, tracePath, traceTicks } from "./timeline.js";
+import {
+  drawnTrace,
+  envelope,
+  extent,
+  heightScale,
+  nearestTime,
+  outlinePath,
+  tracePath,
+  traceTicks,
+} from "./timeline.js";
 
 const TICK_EDGE = 0.05;
 const WAVEFORM_COLUMNS = 1500;

@@ -113,7 +113,12 @@ export function tracePath(times, values, share) {
 
 // What is drawn of a trace: a clip as short as one window has one value, which would be a point that nobody sees.
 export function drawnTrace(times, values, duration) {
-  return times.length === 1 ? [[0, duration], [values[0], values[0]]] : [times, values];
+  return times.length === 1
+    ? [
+        [0, duration],
+        [values[0], values[0]],
+      ]
+    : [times, values];
 }
 
 // Which of the times is nearest; -1 where there is none, the first of equally near ones.
