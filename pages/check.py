@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from asd_core.data.uploads import CHECKING
+from asd_core.data.quotas import CHECKING
 from pages.parts.check.answer import answer
 from pages.parts.check.bands import bands_that_matter, strange_bands
 from pages.parts.check.batch import chosen_upload

@@ -17,8 +17,9 @@ from asd_core.artifacts.versions import READ_ONLY_MARK, save_threshold
 from asd_core.audio.reading import encode_wav, read_waveform
 from asd_core.data import library, survey
 from asd_core.data.marked import mark, marked_dir
+from asd_core.data.quotas import Quota, Upload
 from asd_core.data.table import read_library
-from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.data.uploads import store_uploads
 from asd_core.errors import BusyError, UsageError
 from asd_core.features.cache import cache_folder
 from asd_core.jobs import table as jobs

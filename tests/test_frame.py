@@ -14,7 +14,8 @@ from streamlit.testing.v1 import AppTest
 from asd_core.artifacts.store import open_artifact
 from asd_core.artifacts.versions import save_threshold, trained_at
 from asd_core.audio.reading import encode_wav
-from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.data.quotas import Quota, Upload
+from asd_core.data.uploads import store_uploads
 from asd_core.detectors import DETECTOR_NAMES
 from asd_core.formats import ago_text
 from asd_core.reports.plots import (

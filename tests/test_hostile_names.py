@@ -18,8 +18,9 @@ from asd_core.artifacts.store import find_artifacts, open_artifact
 from asd_core.audio.reading import encode_wav
 from asd_core.data import library
 from asd_core.data.data_set import slug
+from asd_core.data.quotas import Quota, Upload
 from asd_core.data.table import read_library
-from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.data.uploads import store_uploads
 from asd_core.formats import display_name
 from asd_core.reports.html import write_report
 from asd_core.tasks.score import format_score_csv, score_waveform

@@ -19,10 +19,11 @@ from asd_core.audio.reading import encode_wav
 from asd_core.data import library, survey, table, uploads
 from asd_core.data.library import add_folder
 from asd_core.data.marked import mark, marked_dir
+from asd_core.data.quotas import CHECKING, Quota, Upload
 from asd_core.data.simulated import bench, long_recordings
 from asd_core.data.simulated.long_recordings import RecordingCounts
 from asd_core.data.table import read_library
-from asd_core.data.uploads import CHECKING, Quota, Upload, store_uploads
+from asd_core.data.uploads import store_uploads
 from asd_core.errors import ArtifactError, BusyError, DataSetError, UsageError
 from asd_core.features.cache import FeatureCache, cache_folder
 from asd_core.system import disk, locks

@@ -23,8 +23,9 @@ from asd_core.data.data_set import readable
 from asd_core.data.folder_rules import FolderRules
 from asd_core.data.indexing import index_clips
 from asd_core.data.names import ClipNames, known_time, owner_name, read_names, recorded_time, told_apart
+from asd_core.data.quotas import Quota, Upload
 from asd_core.data.recordings import assign_folds, find_recordings, natural_key
-from asd_core.data.uploads import Quota, Upload, store_uploads, upload_names
+from asd_core.data.uploads import store_uploads, upload_names
 from asd_core.errors import ArtifactError
 from asd_core.evaluation.imported import rescore
 from asd_core.evaluation.scores import ScoredClip, Scores, format_scores, parse_scores

@@ -430,7 +430,7 @@ def test_several_uploads_give_a_table_with_reasons_for_those_refused(app):
 
 
 def test_files_beyond_the_limits_of_a_session_are_refused_unread(app, monkeypatch):
-    from asd_core.data.uploads import CHECKING, Quota
+    from asd_core.data.quotas import CHECKING, Quota
     from pages.parts.check import uploads
 
     read = []

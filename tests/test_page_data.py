@@ -17,9 +17,10 @@ from streamlit.testing.v1 import AppTest
 
 from asd_core.audio.reading import encode_wav
 from asd_core.data import library
+from asd_core.data.quotas import Quota, Upload
 from asd_core.data.simulated.writing import write_simulated
 from asd_core.data.table import KnownSet, read_library
-from asd_core.data.uploads import Quota, StoredClip, Upload, store_uploads
+from asd_core.data.uploads import StoredClip, store_uploads
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import run as job_run
 from asd_core.jobs import table as job_table

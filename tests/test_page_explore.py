@@ -17,7 +17,8 @@ from asd_core.audio.reading import encode_wav
 from asd_core.data import library
 from asd_core.data.folder_rules import FolderRules
 from asd_core.data.indexing import index_clips
-from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.data.quotas import Quota, Upload
+from asd_core.data.uploads import store_uploads
 from asd_core.features.cache import read_clip
 from asd_core.system.places import data_dir
 from asd_core.types import SR

@@ -23,9 +23,10 @@ from asd_core.data.folder_rules import FolderRules
 from asd_core.data.folders import Skipped
 from asd_core.data.indexing import index_clips
 from asd_core.data.label_differences import measure
+from asd_core.data.quotas import Quota, Upload
 from asd_core.data.survey import Survey
 from asd_core.data.table import read_library
-from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.data.uploads import store_uploads
 from asd_core.errors import AudioError, DataSetError, UsageError
 from asd_core.jobs import run as job_run
 from asd_core.jobs import table as job_table

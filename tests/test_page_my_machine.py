@@ -15,7 +15,8 @@ from streamlit.testing.v1 import AppTest
 from asd_core.artifacts.store import open_artifact
 from asd_core.audio.reading import encode_wav
 from asd_core.data.library import find_machine
-from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.data.quotas import Quota, Upload
+from asd_core.data.uploads import store_uploads
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.listing import active_jobs, list_jobs
 from asd_core.tasks.train import TrainingRequest, train

@@ -19,7 +19,8 @@ from asd_core.artifacts.store import list_versions, open_artifact
 from asd_core.audio.reading import encode_wav
 from asd_core.data import library
 from asd_core.data.folder_rules import FolderRules
-from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.data.quotas import Quota, Upload
+from asd_core.data.uploads import store_uploads
 from asd_core.detectors import detector_class
 from asd_core.detectors.presets import unlike_paper_text
 from asd_core.jobs import queue as jobs

@@ -23,7 +23,8 @@ from asd_core.audio.reading import encode_wav
 from asd_core.data import library, marked, table, uploads
 from asd_core.data.dcase2020 import unpacking
 from asd_core.data.marked import LABELS, mark, marked_dir
-from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.data.quotas import Quota, Upload
+from asd_core.data.uploads import store_uploads
 from asd_core.errors import BusyError, DataSetError, DownloadError, StaleVersionError, UsageError
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.system import disk, files, locks

@@ -14,8 +14,9 @@ from streamlit.testing.v1 import AppTest
 from asd_core.audio.reading import encode_wav
 from asd_core.data import library, table
 from asd_core.data.marked import mark
+from asd_core.data.quotas import Quota, Upload
 from asd_core.data.survey import survey
-from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.data.uploads import store_uploads
 from asd_core.jobs import queue as jobs
 from asd_core.jobs import run as job_run
 from asd_core.jobs import table as job_table

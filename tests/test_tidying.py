@@ -14,8 +14,9 @@ from asd_core.audio.reading import encode_wav, read_waveform
 from asd_core.data import library
 from asd_core.data.marked import mark, marked_dir
 from asd_core.data.names import read_names
+from asd_core.data.quotas import Quota, Upload
 from asd_core.data.tidying import move_clips, remove_clips
-from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.data.uploads import store_uploads
 from asd_core.errors import UsageError
 from asd_core.features.cache import cache_folder, read_clip
 from asd_core.tasks.outdated import Changes, changes_since

@@ -14,7 +14,8 @@ from sounds import hum
 
 from asd_core.audio.reading import MAX_UPLOAD_BYTES, encode_wav
 from asd_core.data import zips
-from asd_core.data.uploads import NOT_SAID, Quota, store_uploads, upload_names
+from asd_core.data.quotas import NOT_SAID, Quota
+from asd_core.data.uploads import store_uploads, upload_names
 from asd_core.data.zips import taken, unpacked
 from asd_core.errors import AudioError
 

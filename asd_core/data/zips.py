@@ -25,7 +25,8 @@ from asd_core.data.folder_rules import NO_RULES, split_of
 from asd_core.data.folders import ARCHIVES, litter_kind
 from asd_core.data.library import fits_a_folder
 from asd_core.data.own_folders import Meaning, is_kind, understand
-from asd_core.data.uploads import NORMAL, NOT_SAID, Upload
+from asd_core.data.quotas import NOT_SAID, Upload
+from asd_core.data.uploads import NORMAL
 from asd_core.errors import AudioError, DataSetError
 from asd_core.formats import display_name
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from asd_core.data.uploads import NORMAL, STORING, Stored, destination, store_uploads
+from asd_core.data.quotas import STORING
+from asd_core.data.uploads import NORMAL, Stored, destination, store_uploads
 from asd_core.data.zips import taken
 from asd_core.formats import display_name
 from pages.shared.plain_text import plain

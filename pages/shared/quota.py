@@ -8,7 +8,8 @@ import streamlit as st
 
 from asd_core.audio.kinds import only_lossless, readable_suffixes
 from asd_core.audio.reading import MAX_UPLOAD_BYTES
-from asd_core.data.uploads import CHECKING, STORING, Limits, Quota, Upload, check_quota, stored_digests
+from asd_core.data.quotas import CHECKING, STORING, Limits, Quota, Upload
+from asd_core.data.uploads import check_quota, stored_digests
 
 STORED, CHECKED = "upload_used", "check_used"
 """Keys of the session's quotas."""

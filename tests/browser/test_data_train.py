@@ -8,7 +8,8 @@ import pytest
 from sounds import PROJECT, hum
 
 from asd_core.audio.reading import encode_wav
-from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.data.quotas import Quota, Upload
+from asd_core.data.uploads import store_uploads
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.listing import list_jobs
 

@@ -9,7 +9,8 @@ from settling import settle
 from sounds import PROJECT, hum
 
 from asd_core.audio.reading import encode_wav
-from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.data.quotas import Quota, Upload
+from asd_core.data.uploads import store_uploads
 
 pytestmark = pytest.mark.browser
 WAIT_MS = 90_000

@@ -12,8 +12,9 @@ from sounds import PROJECT, hum
 
 from asd_core.artifacts.store import open_artifact
 from asd_core.audio.reading import encode_wav
+from asd_core.data.quotas import Quota, Upload
 from asd_core.data.table import uploads_dir
-from asd_core.data.uploads import Quota, Upload, store_uploads
+from asd_core.data.uploads import store_uploads
 from asd_core.formats import score_text
 from asd_core.system.places import artifacts_dir
 from asd_core.tasks.train import TrainingRequest, train

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import streamlit as st
 
 from asd_core.audio.sandbox import decode_upload
-from asd_core.data.uploads import CHECKING
-from asd_core.data.uploads import Upload as Uploaded
+from asd_core.data.quotas import CHECKING
+from asd_core.data.quotas import Upload as Uploaded
 from asd_core.errors import AudioError, UsageError
 from asd_core.formats import display_name
 from asd_core.types import Waveform

@@ -7,7 +7,7 @@ import shlex
 import streamlit as st
 
 from asd_core.audio.sandbox import decode_upload
-from asd_core.data.uploads import Upload
+from asd_core.data.quotas import Upload
 from asd_core.evaluation.operating import verdict
 from asd_core.formats import counted, display_name
 from asd_core.reports.plots import DETECTOR_SHORT_NAMES

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from asd_core.data.uploads import Upload, store_uploads
+from asd_core.data.quotas import Upload
+from asd_core.data.uploads import store_uploads
 from asd_core.system.clock import local_now
 from pages.parts.my_machine.subject import Subject, machine_made
 from pages.shared.components.recorder import Take
