@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from asd_core.data.quotas import CHECKING
 from pages.parts.check.answer import answer
 from pages.parts.check.bands import bands_that_matter, strange_bands
 from pages.parts.check.batch import chosen_upload
@@ -12,15 +11,13 @@ from pages.parts.check.examples import hidden_example
 from pages.parts.check.marking import mark_controls
 from pages.parts.check.region import where_it_is_strange
 from pages.parts.check.report import report_download
-from pages.parts.check.uploads import admitted
+from pages.parts.check.uploads import admitted, sent_files
 from pages.parts.check.verdicts import details, sound_notes
 from pages.parts.check.what_if import open_linked_change, what_if
 from pages.shared.cache import heard
 from pages.shared.cards import old_note, simulated_note, simulated_warning, usable_detectors
 from pages.shared.choices import switch
 from pages.shared.frame import first_screen, no_detectors, open_page
-from pages.shared.handed import handed_clips
-from pages.shared.quota import formats_text, limits_text, upload_types
 from pages.shared.sources import of_one_channel
 
 SOURCES = ("Example", "Upload", "Microphone")
@@ -38,14 +35,7 @@ with open_page("pages/check.py") as chosen:
         if source == "Example":
             waveform, title = hidden_example(chosen, good, revealed)
     if source == "Upload":
-        files = st.file_uploader(
-            f"Recordings: {formats_text()}; 0.5 s to 10 min, {limits_text(CHECKING)}; "
-            "longer or larger recordings: add their folder on the page Data",
-            type=upload_types(),
-            accept_multiple_files=True,
-            key="upload",
-        )
-        waveform, title = chosen_upload(admitted(files or handed_clips(), channel=channel), good)
+        waveform, title = chosen_upload(admitted(sent_files(), channel=channel), good)
     elif source == "Microphone":
         recording = st.audio_input("Record a clip", sample_rate=16_000, key="recording")
         st.caption("For trying out: browsers may filter and level what the microphone hears.")

@@ -309,6 +309,7 @@ def test_a_new_clip_goes_along_to_be_checked_in_detail(with_detectors):
     assert not app.exception
     assert app.session_state["source"] == "Upload"
     assert re.search(r"3 detectors: (normal|anomalous)", text_of(app))
+    assert button(app, "Back to My machine")
 
 
 def test_verdicts_are_summed_up_in_one_sentence():

@@ -13,11 +13,12 @@ from asd_core.data.quotas import Upload as Uploaded
 from asd_core.errors import AudioError, UsageError
 from asd_core.formats import display_name
 from asd_core.types import Waveform
-from pages.shared.handed import SentFile
+from pages.shared.choices import go
+from pages.shared.handed import SentFile, handed_clips
 from pages.shared.held import Held
 from pages.shared.keys import held
 from pages.shared.plain_text import plain
-from pages.shared.quota import count_checked
+from pages.shared.quota import count_checked, formats_text, limits_text, upload_types
 from pages.shared.sources import SharedClip
 
 _ADMITTED = "upload_admitted"
@@ -83,6 +84,22 @@ class _OwnSounds:
 @st.cache_resource(max_entries=1, show_spinner=False, scope="session", on_release=_OwnSounds.release)
 def _own_sounds() -> _OwnSounds:
     return _OwnSounds(held())
+
+
+def sent_files() -> Sequence[SentFile]:
+    """Return what is uploaded here, else the clip that My machine has handed over, with the way back there."""
+    files = st.file_uploader(
+        f"Recordings: {formats_text()}; 0.5 s to 10 min, {limits_text(CHECKING)}; "
+        "longer or larger recordings: add their folder on the page Data",
+        type=upload_types(),
+        accept_multiple_files=True,
+        key="upload",
+    )
+    handed = handed_clips()
+    if files or not handed:
+        return files or []
+    go("pages/my_machine.py", "Back to My machine", icon=":material/arrow_back:", step="listen")
+    return handed
 
 
 def admitted(files: Sequence[SentFile], *, channel: int | None) -> list[Upload]:
