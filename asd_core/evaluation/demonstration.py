@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,11 +12,17 @@ from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.types import AnomalyMap, FloatArray
 
 
-class Demonstration(NamedTuple):
+@dataclass(frozen=True)
+class Demonstration:
     """A normal clip, and an anomalous one that its detector found."""
 
     normal: ScoredClip
     anomalous: ScoredClip
+
+    @property
+    def clips(self) -> tuple[ScoredClip, ScoredClip]:
+        """Both, in the order in which they are heard."""
+        return self.normal, self.anomalous
 
 
 def demonstration(scores: Scores, threshold: float) -> Demonstration | None:

@@ -71,7 +71,7 @@ def _shown(chosen: Chosen, listening: Iterable[Artifact], stage: DeltaGenerator,
         pair = None if threshold is None else demonstration(tested(artifact), threshold)
         if pair is None or threshold is None:
             continue
-        sounds = [_sound(chosen, clip, artifact) for clip in pair]
+        sounds = [_sound(chosen, clip, artifact) for clip in pair.clips]
         normal, anomalous = sounds
         if normal is None or anomalous is None or not all(map(_lasts_right, (normal, anomalous))):
             continue
@@ -125,7 +125,7 @@ def _draw(
     hero(
         [
             _hero_clip(name, threshold, limits, clip, sound, each)
-            for clip, sound, each in zip(pair, sounds, found, strict=True)
+            for clip, sound, each in zip(pair.clips, sounds, found, strict=True)
         ],
         flac=_flac(*sounds),
         spectrogram=HeroRow(
