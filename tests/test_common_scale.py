@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asd_core.errors import InputError
@@ -21,6 +21,7 @@ def test_the_threshold_is_at_a_half_exactly(threshold, normal):
 
 
 @given(scores=st.lists(NUMBERS, min_size=1, max_size=20), threshold=NUMBERS, normal=NORMAL)
+@example(scores=[-9007199254740994.0, -6004799503160661.0], threshold=0.0, normal=[])
 def test_a_place_rises_with_the_score_and_is_on_the_side_of_its_verdict(scores, threshold, normal):
     scores = np.sort(scores)
     places = on_common_scale(scores, threshold=threshold, normal_scores=normal)

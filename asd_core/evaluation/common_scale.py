@@ -51,9 +51,10 @@ def on_common_scale(anomaly_scores: npt.ArrayLike, *, threshold: float, normal_s
     normal = np.asarray(normal_scores, dtype=np.float64)
     if not (np.isfinite(scores).all() and np.isfinite(normal).all() and np.isfinite(threshold)):
         raise InputError("scores and threshold must be finite numbers")
-    distance = scores - threshold
-    places = AT_THRESHOLD * (1.0 + distance / (_unit(threshold, normal) + np.abs(distance)))
-    placed: FloatArray = np.where(is_anomalous(scores, threshold), places, np.minimum(places, _JUST_BELOW))
+    unit = _unit(threshold, normal)
+    # The same formula by side, each step of which rises or falls with the score after rounding, too.
+    share = AT_THRESHOLD * (unit / (unit + np.abs(scores - threshold)))
+    placed: FloatArray = np.where(is_anomalous(scores, threshold), 1.0 - share, np.minimum(share, _JUST_BELOW))
     return placed
 
 
