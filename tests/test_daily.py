@@ -11,7 +11,6 @@ from asd_core.evaluation.daily import (
     false_alarms_per_day,
     false_alarms_text,
     lowest_promise,
-    promisable,
 )
 from asd_core.evaluation.thresholds import from_normal_scores, is_anomalous
 
@@ -64,9 +63,9 @@ def test_a_promised_rate_is_kept_on_average_by_clips_like_those_it_rests_on():
 
 
 def test_of_some_rates_only_those_that_the_clips_can_promise_are_offered():
-    assert promisable((0.01, 0.02, 0.05, 0.10, 0.20), 12) == (0.10, 0.20)
-    assert promisable((0.01, 0.02, 0.05, 0.10, 0.20), 99) == (0.01, 0.02, 0.05, 0.10, 0.20)
-    assert promisable((0.01, 0.20), 3) == ()
+    assert [rate for rate in (0.01, 0.02, 0.05, 0.10, 0.20) if can_promise(rate, 12)] == [0.10, 0.20]
+    assert all(can_promise(rate, 99) for rate in (0.01, 0.02, 0.05, 0.10, 0.20))
+    assert not any(can_promise(rate, 3) for rate in (0.01, 0.20))
 
 
 def test_what_is_no_rate_no_time_and_no_number_is_refused():

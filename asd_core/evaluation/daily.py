@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from asd_core.errors import InputError
 from asd_core.evaluation.thresholds import DEFAULT_RULE, n_needed
 
@@ -34,11 +32,6 @@ def lowest_promise(n_scores: int) -> float:
 def can_promise(false_alarm_rate: float, n_scores: int) -> bool:
     """Whether a threshold from so many held-out normal scores can promise this rate, in (0, 1)."""
     return n_scores >= n_needed(DEFAULT_RULE, false_alarm_rate)
-
-
-def promisable(rates: Iterable[float], n_scores: int) -> tuple[float, ...]:
-    """Return those of some false-alarm rates that so many held-out normal scores can promise, in their order."""
-    return tuple(rate for rate in rates if can_promise(rate, n_scores))
 
 
 def false_alarms_per_day(false_alarm_rate: float, *, every_s: float) -> float:

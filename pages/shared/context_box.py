@@ -59,12 +59,13 @@ def _detectors_text(chosen: Chosen) -> str:
     opened = [artifact for name, artifact in artifacts(chosen)[0].items() if name in chosen.active]
     if not opened:
         return f"{count}."
-    newest = max(opened, key=trained_at).manifest
+    by_time = {trained_at(artifact): artifact.manifest for artifact in opened}
+    newest = by_time[max(by_time)]
     n_recordings = newest.calibration.n_recordings
     known = n_recordings is not None and newest.calibration.recordings_from != "order"
     source = f" from {counted(n_recordings or 0, 'recording')}" if known else ""
     kind = "simulated clip" if any(artifact.simulated for artifact in opened) else "clip"
-    when = ago_text(age_s(max(map(trained_at, opened))))
+    when = ago_text(age_s(max(by_time)))
     return f"{count}, trained {plain(when)} on {counted(len(newest.data.fitted_digests), kind)}{source}."
 
 

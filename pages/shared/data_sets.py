@@ -17,13 +17,7 @@ from asd_core.data.table import KnownSet, read_library
 from pages.shared.context import Chosen
 from pages.shared.keys import Tree
 
-KIND_TITLES = {"simulated": "simulated", "recordings": "own recordings", "downloaded": "DCASE 2020 recordings"}
 _BENCH_LOCK = threading.Lock()
-
-
-def set_title(known: KnownSet) -> str:
-    """Name a data set in a list, with its kind."""
-    return f"{known.name} ({KIND_TITLES[known.kind]})"
 
 
 def known_sets() -> dict[str, KnownSet]:

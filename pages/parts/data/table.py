@@ -13,11 +13,12 @@ from asd_core.data.table import KnownSet, read_library, restart_library
 from asd_core.formats import display_name, size_text
 from asd_core.system.disk import folder_bytes
 from pages.shared.context import Chosen, switch_to
-from pages.shared.data_sets import KIND_TITLES, known_sets, tree
+from pages.shared.data_sets import known_sets, tree
 from pages.shared.frame import first_screen
 from pages.shared.keys import HASHES, Tree
 from pages.shared.plain_text import shown_text
 
+KIND_TITLES = {"simulated": "simulated", "recordings": "own recordings", "downloaded": "DCASE 2020 recordings"}
 MAX_NAMED = 5
 """Unlisted folders named at most; the view 'Disk space' lists all."""
 
