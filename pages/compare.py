@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.parts.compare.clips import disagreement_view, failures_view, scatter_view
-from pages.parts.compare.figures import figures_view
-from pages.parts.compare.maps import localisation_view, map_view
+from pages.parts.compare.all_clips import all_clips_view
 from pages.parts.compare.methods import common_line, compared, ensemble_choice, import_box, judged, rule_choice
 from pages.parts.compare.poolings import poolings_choice
 from pages.shared.cards import simulated_note, usable_detectors
-from pages.shared.choices import switch
 from pages.shared.frame import fragment, no_detectors, open_page
-
-VIEWS = {
-    "figures": "Figures",
-    "differ": "Disagreements",
-    "scatter": "Score against score",
-    "failures": "Failures",
-    "map": "Map of the clips",
-    "localisation": "Localisation",
-}
 
 with open_page("pages/compare.py") as chosen:
     if not chosen.detectors:
@@ -42,19 +30,7 @@ with open_page("pages/compare.py") as chosen:
             )
             return
         judgement = judged(comparison, rule_choice(comparison, rule_place))
-        view = switch("View", VIEWS, key="view")
-        if view == "figures":
-            figures_view(chosen, judgement)
-        elif view == "differ":
-            disagreement_view(chosen, judgement)
-        elif view == "scatter":
-            scatter_view(chosen, judgement)
-        elif view == "failures":
-            failures_view(judgement)
-        elif view == "map":
-            map_view(chosen, judgement)
-        else:
-            localisation_view(chosen, judgement)
+        all_clips_view(chosen, judgement)
         common_line(comparison)
 
     views()

@@ -1,0 +1,36 @@
+"""The compare page's views of all common clips."""
+
+from __future__ import annotations
+
+from pages.parts.compare.clips import disagreement_view, failures_view, scatter_view
+from pages.parts.compare.figures import figures_view
+from pages.parts.compare.maps import localisation_view, map_view
+from pages.parts.compare.methods import Judged
+from pages.shared.choices import switch
+from pages.shared.context import Chosen
+
+VIEWS = {
+    "figures": "Figures",
+    "differ": "Disagreements",
+    "scatter": "Score against score",
+    "failures": "Failures",
+    "map": "Map of the clips",
+    "localisation": "Localisation",
+}
+
+
+def all_clips_view(chosen: Chosen, judged: Judged) -> None:
+    """Let the reader choose one view of all common clips; only that one is computed."""
+    view = switch("View", VIEWS, key="view")
+    if view == "figures":
+        figures_view(chosen, judged)
+    elif view == "differ":
+        disagreement_view(chosen, judged)
+    elif view == "scatter":
+        scatter_view(chosen, judged)
+    elif view == "failures":
+        failures_view(judged)
+    elif view == "map":
+        map_view(chosen, judged)
+    else:
+        localisation_view(chosen, judged)
