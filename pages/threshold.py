@@ -6,7 +6,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from asd_core.artifacts.store import Artifact
-from pages.parts.threshold.operating_point import operating_point, promise_line, roc, rule_controls
+from asd_core.reports.plots import DETECTOR_SHORT_NAMES
+from pages.parts.threshold.cockpit_view import Second, second_in_force, threshold_cockpit
+from pages.parts.threshold.operating_point import by_hand_or_own, operating_point, promise_line, rule_controls
 from pages.parts.threshold.playlist import clip_lists
 from pages.parts.threshold.recalibration import recalibration
 from pages.parts.threshold.views import optimism_line, save_controls, views
@@ -14,20 +16,20 @@ from pages.shared.cache import tested
 from pages.shared.cards import DETECTOR_MARKS, simulated_note, usable_detectors
 from pages.shared.choices import choose, switch
 from pages.shared.frame import first_screen, fragment, no_detectors, open_page
-from pages.shared.plain_text import plain
 
 NONE = "none"
 
 
 def _other(place: DeltaGenerator, good: dict[str, Artifact], name: str) -> Artifact | None:
-    """Let the user lay a second detector's curve behind the first."""
+    """Let the user lay a second detector's curve beside the first."""
     others = [NONE, *(other for other in good if other != name)]
     second = choose(
-        "Also show",
+        "Second detector",
         others,
         key="second",
         place=place,
-        format_func=lambda other: "no second detector" if other == NONE else good[other].title,
+        label_visibility="collapsed",
+        format_func=lambda other: "no second detector" if other == NONE else f"with {DETECTOR_SHORT_NAMES[other]}",
     )
     return good.get(second)
 
@@ -36,26 +38,29 @@ with open_page("pages/threshold.py") as chosen:
     if not chosen.detectors:
         no_detectors()
     good = usable_detectors(chosen)
-    simulated_note(good.values())
-    name = switch(
-        "Detector",
-        good,
-        key="detector",
-        format_func=lambda name: f"{DETECTOR_MARKS[name]} {plain(good[name].title)}",
-        wrap=True,
-    )
 
     @fragment
     def workbench() -> None:
-        """Everything that follows the threshold: only this part runs again when it moves."""
+        """All that follows the choices: only this part runs again when one of them or the threshold changes."""
+        detector_place, second_place, rule_place = st.columns([9, 6, 9])
+        name = switch(
+            "Detector",
+            good,
+            key="detector",
+            place=detector_place,
+            label_visibility="collapsed",
+            format_func=lambda name: f"{DETECTOR_MARKS[name]} {DETECTOR_SHORT_NAMES[name]}",
+            wrap=True,
+        )
         artifact = good[name]
         scores = tested(artifact)
-        rule_place, number_place, second_place = st.columns([5, 2, 3])
-        rule_controls(artifact, scores, rule_place, number_place)
-        second = _other(second_place, good, name)
-        point = operating_point(artifact, scores)
+        other = _other(second_place, good, name)
+        rule_controls(artifact, scores, rule_place, second=other)
+        second = None if other is None else Second(other, tested(other), by_hand_or_own(other, tested(other)))
+        point = operating_point(artifact, scores, second=second_in_force(second))
         with first_screen():
-            roc(point, second)
+            threshold_cockpit(chosen, point, second)
+        simulated_note(good.values())
         promise_line(point)
         optimism_line(point)
         recalibration(chosen, artifact)

@@ -89,8 +89,16 @@ def verdict(anomaly_score: float, threshold: float | None) -> str:
     return "" if threshold is None else class_word(bool(is_anomalous(anomaly_score, threshold)))
 
 
-def flips(anomaly_scores: npt.ArrayLike, before: float, after: float) -> npt.NDArray[np.int64]:
-    """Return the positions of clips that two thresholds decide differently, in order of falling score."""
+def flips(anomaly_scores: npt.ArrayLike, before: npt.ArrayLike, after: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return the positions of clips that two thresholds decide differently, in order of falling score.
+
+    Parameters
+    ----------
+    anomaly_scores
+        Shape (n_clips,).
+    before, after
+        One number each, or one for each clip.
+    """
     scores = np.asarray(anomaly_scores, dtype=np.float64)
     changed = np.flatnonzero(is_anomalous(scores, before) != is_anomalous(scores, after))
     return changed[np.argsort(-scores[changed], kind="stable")]
@@ -99,8 +107,14 @@ def flips(anomaly_scores: npt.ArrayLike, before: float, after: float) -> npt.NDA
 CELLS = ("false alarm", "miss", "true alarm", "true normal")
 
 
-def cells(labels: BoolArray, anomaly_scores: FloatArray, threshold: float) -> npt.NDArray[np.str_]:
-    """Name the cell of the confusion matrix that each clip falls in, one of `CELLS`, shape (n_clips,)."""
+def cells(labels: BoolArray, anomaly_scores: FloatArray, threshold: npt.ArrayLike) -> npt.NDArray[np.str_]:
+    """Name the cell of the confusion matrix that each clip falls in, one of `CELLS`, shape (n_clips,).
+
+    Parameters
+    ----------
+    threshold
+        One number, or one for each clip.
+    """
     alarms = is_anomalous(anomaly_scores, threshold)
     return np.select(
         [alarms & ~labels, ~alarms & labels, alarms & labels], ["false alarm", "miss", "true alarm"], "true normal"

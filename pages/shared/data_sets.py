@@ -58,6 +58,12 @@ def clips_root(chosen: Chosen) -> Path | None:
     return _generated(known) / chosen.machine
 
 
+def has_clips(chosen: Chosen) -> bool:
+    """Whether the clips of a set that comes with the project are generated and up to date; others have theirs."""
+    known = read_library().find(chosen.data_set)
+    return known is None or not known.embedded or not _must_be_generated(known)
+
+
 def tree_stamp(root: Path) -> str:
     """Return a cheap digest of folders' names, times and numbers of files; it changes when a file comes or goes."""
     folders = [(folder, os.stat(folder).st_mtime_ns, len(names)) for folder, _, names in os.walk(root)]  # noqa: PTH116
@@ -66,14 +72,18 @@ def tree_stamp(root: Path) -> str:
 
 def _generated(known: KnownSet) -> Path:
     """Return the folder of clips that come with the project, generated first where it is missing or outdated."""
-    marker = known.folder / MARKER_NAME
-    changed_ns = marker.stat().st_mtime_ns if marker.is_file() else 0
-    if not known.folder.is_dir() or _is_outdated(known, changed_ns):
+    if _must_be_generated(known):
         bar = st.progress(0.0, "Generating the simulated clips, once …")
         with _BENCH_LOCK:  # another session may be generating them
             make_embedded(known, on_progress=lambda done, total: bar.progress(done / total, f"{done} of {total} clips"))
         bar.empty()
     return known.folder
+
+
+def _must_be_generated(known: KnownSet) -> bool:
+    marker = known.folder / MARKER_NAME
+    changed_ns = marker.stat().st_mtime_ns if marker.is_file() else 0
+    return not known.folder.is_dir() or _is_outdated(known, changed_ns)
 
 
 @st.cache_data(max_entries=8, show_spinner=False, hash_funcs={KnownSet: lambda known: os.fsencode(known.folder)})

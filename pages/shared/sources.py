@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+import numpy as np
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
@@ -19,10 +21,11 @@ from asd_core.formats import display_name
 from asd_core.types import DerivedArray, Waveform
 from pages.shared.choices import choose
 from pages.shared.context import Chosen
-from pages.shared.data_sets import clips_root
+from pages.shared.data_sets import clips_root, has_clips
 from pages.shared.keys import ClipFile, held, kept
 from pages.shared.plain_text import plain
 
+_SIMULATED_NAME = re.compile(r"test/(normal|anomaly)_id_(\d\d)_(\d{8})\.wav")
 _SAID_FOLDERS = frozenset((*LABELS, *NORMAL_WORDS, *ANOMALOUS_WORDS, *SPLITS))
 """Folders that say no more of a clip than its label and split."""
 
@@ -114,9 +117,25 @@ def example_clip(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> tuple[Wav
 
 
 def load_scored(chosen: Chosen, scored: ScoredClip, channel: int | None) -> Waveform | None:
-    """Read a clip of the data set by a detector's channel; None where its sound is not available."""
+    """Read a clip of the data set by a detector's channel; None where its sound is not available.
+
+    While the clips that come with the project are not on the disk yet, only the one that is asked for is rendered.
+    """
+    simulated = _SIMULATED_NAME.fullmatch(scored.path)
+    if chosen.embedded and simulated and not has_clips(chosen):
+        return _rendered(simulated.groups(), scored.digest)
     root = clips_root(chosen)
     return None if root is None else clip(ClipFile.named(root, scored.path, scored.digest, channel))
+
+
+@kept()
+def _rendered(key: tuple[str, ...], digest: str) -> Waveform:
+    from asd_core.data.simulated.bench import ClipKey, render_clip
+    from asd_core.data.simulated.writing import to_pcm16
+
+    label, machine_id, index = key
+    samples = render_clip(ClipKey(machine_id, "test", label, int(index))).samples
+    return SharedClip.of(Waveform((to_pcm16(samples) / 32768.0).astype(np.float32), digest=digest), None)
 
 
 def of_one_channel(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:

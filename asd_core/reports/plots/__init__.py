@@ -19,7 +19,7 @@ from asd_core.reports.plots.curves import (
     roc_overlay,
     spec_of,
 )
-from asd_core.reports.plots.histograms import histogram, score_histogram, score_histogram_spec
+from asd_core.reports.plots.histograms import histogram, score_edges, score_histogram, score_histogram_spec
 from asd_core.reports.plots.look import (
     ANOMALOUS_COLOUR,
     DETECTOR_COLOURS,
@@ -91,6 +91,7 @@ __all__ = [
     "precision_recall_figure",
     "rate_grid",
     "roc_overlay",
+    "score_edges",
     "score_histogram",
     "score_histogram_spec",
     "score_plane",

@@ -137,6 +137,20 @@ def _histogram_template(log_axis: bool, height_px: int) -> dict[str, Any]:
     return spec
 
 
+def score_edges(anomaly_scores: npt.ArrayLike, *, n_bins: int = 40, central_share: float = 0.99) -> FloatArray:
+    """Return the edges of the bars of `score_histogram`, whatever the threshold; shape (n_bins + 1,), rising.
+
+    Parameters
+    ----------
+    anomaly_scores
+        Shape (n_clips,), finite, at least one.
+    central_share
+        As for `score_histogram`.
+    """
+    scores = {"all": finite_scores(anomaly_scores)}
+    return _score_bins(scores, None, n_bins=n_bins, log_axis=False, central_share=central_share).edges
+
+
 def histogram(
     classes: Mapping[str, npt.ArrayLike],
     colours: Sequence[str],

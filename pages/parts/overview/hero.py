@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -33,11 +32,10 @@ from pages.shared.components.player import ColourScale
 from pages.shared.context import EMBEDDED_NAME, PROJECT, Chosen
 from pages.shared.keys import kept
 from pages.shared.plain_text import plain
-from pages.shared.sources import SharedClip, load_scored
+from pages.shared.sources import load_scored
 
 SHORTEST_S, LONGEST_S = 2.0, 30.0
 """Shorter clips are over before one has looked; of longer ones, one would wait for the second."""
-_SIMULATED_NAME = re.compile(r"test/(normal|anomaly)_id_(\d\d)_(\d{8})\.wav")
 
 
 def draw_hero(chosen: Chosen, own: Mapping[str, Artifact], stage: DeltaGenerator) -> None:
@@ -71,7 +69,7 @@ def _shown(chosen: Chosen, listening: Iterable[Artifact], stage: DeltaGenerator,
         pair = None if threshold is None else demonstration(tested(artifact), threshold)
         if pair is None or threshold is None:
             continue
-        sounds = [_sound(chosen, clip, artifact) for clip in pair.clips]
+        sounds = [load_scored(chosen, clip, artifact.channel) for clip in pair.clips]
         normal, anomalous = sounds
         if normal is None or anomalous is None or not all(map(_lasts_right, (normal, anomalous))):
             continue
@@ -92,22 +90,6 @@ def rank_of_picture(name: str) -> int:
     The one-class SVM's score levels off far from normal sound, so its map is dark where a clip is most anomalous.
     """
     return 2 if name == "vggish_ocsvm" else int(name.startswith("vggish"))
-
-
-def _sound(chosen: Chosen, clip: ScoredClip, artifact: Artifact) -> Waveform | None:
-    """Read a clip; one that comes with the project is rendered, since on a fresh server no clip is there yet."""
-    found = _SIMULATED_NAME.fullmatch(clip.path) if chosen.embedded else None
-    return _rendered(found.groups(), clip.digest) if found else load_scored(chosen, clip, artifact.channel)
-
-
-@kept()
-def _rendered(key: tuple[str, ...], digest: str) -> Waveform:
-    from asd_core.data.simulated.bench import ClipKey, render_clip
-    from asd_core.data.simulated.writing import to_pcm16
-
-    label, machine_id, index = key
-    samples = render_clip(ClipKey(machine_id, "test", label, int(index))).samples
-    return SharedClip.of(Waveform((to_pcm16(samples) / 32768.0).astype(np.float32), digest=digest), None)
 
 
 def _draw(

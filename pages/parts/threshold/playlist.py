@@ -22,8 +22,8 @@ FLIPPED = "flipped"
 
 def clip_lists(chosen: Chosen, point: OperatingPoint) -> None:
     """Let the user choose a list, pick a clip in it and hear it."""
-    names = cells(point.scores.is_anomalous, point.scores.anomaly_scores, point.threshold)
-    flipped = flips(point.scores.anomaly_scores, point.previous, point.threshold)
+    names = cells(point.scores.is_anomalous, point.scores.anomaly_scores, point.in_force)
+    flipped = flips(point.scores.anomaly_scores, point.previous, point.in_force)
     rows = {FLIPPED: flipped, **{cell: (names == cell).nonzero()[0] for cell in CELLS}}
     titles = {FLIPPED: "Changed class by the last move", **{cell: f"{cell.capitalize()}s" for cell in CELLS}}
     titles["miss"] = "Misses"

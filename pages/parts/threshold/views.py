@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+import pandas as pd
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
 from asd_core.artifacts.versions import save_threshold, writable_folder
 from asd_core.evaluation.label_rules import optimism
-from asd_core.evaluation.metrics import det_curve, precision_recall_curve
-from asd_core.formats import score_text, share_text
-from asd_core.reports.plots import (
-    DETECTOR_COLOURS,
-    det_figure,
-    precision_recall_figure,
-    score_histogram_spec,
-    scores_by_id,
-)
-from pages.parts.threshold.operating_point import OperatingPoint, per_id_table
+from asd_core.evaluation.metrics import IdFigures, clips_by_id, confusion_at, det_curve, per_id
+from asd_core.formats import area_text, rate_text, score_text, share_text
+from asd_core.reports.plots import DETECTOR_COLOURS, det_figure, scores_by_id
+from pages.parts.threshold.operating_point import OperatingPoint
+from pages.shared.cache import tested
 from pages.shared.choices import switch
+from pages.shared.keys import HASHES
 from pages.shared.plain_text import plain
 
 SAVED_NOTE = "saved_threshold_note"
-VIEWS = {
-    "scores": "Scores",
-    "ids": "By machine id",
-    "pr": "Precision and recall",
-    "det": "Misses and false alarms",
-}
+VIEWS = {"ids": "By machine id", "det": "Misses and false alarms"}
 
 
 def views(point: OperatingPoint) -> None:
     """Let the reader choose one view; only that one is computed."""
-    known = VIEWS if point.curve is not None else {name: VIEWS[name] for name in ("scores", "ids")}
+    known = VIEWS if point.curve is not None else {"ids": VIEWS["ids"]}
     view = switch("View", known, key="view")
-    {"scores": _scores, "ids": _ids, "pr": _precision_recall, "det": _det}[view](point)
-
-
-def _scores(point: OperatingPoint) -> None:
-    scores = point.scores
-    normal, anomalous = (scores.anomaly_scores[scores.is_anomalous == label] for label in (False, True))
-    counts = f"{len(normal)} normal clips (upwards) and {len(anomalous)} anomalous clips (downwards)"
-    alt = f"Histogram of the anomaly scores of {counts}, with the threshold"
-    spec = score_histogram_spec(normal, anomalous, threshold=point.threshold)
-    spec["datasets"] = {name: pa.Table.from_pylist(rows) for name, rows in spec["datasets"].items()}
-    st.vega_lite_chart(spec=spec, width="stretch", alt=alt)
-    st.caption(
-        "Upwards: normal clips; those right of the line are false alarms. Downwards: anomalous clips; those left of it "
-        "are misses."
-    )
+    {"ids": _ids, "det": _det}[view](point)
 
 
 def _ids(point: OperatingPoint) -> None:
@@ -62,25 +39,33 @@ def _ids(point: OperatingPoint) -> None:
             "unequally, and pooling them moves the AUC although no machine's own ranking changed."
         )
     with right:
-        per_id_table(point)
+        _per_id_table(point)
 
 
-def _precision_recall(point: OperatingPoint) -> None:
-    curve = precision_recall_curve(point.scores.is_anomalous, point.scores.anomaly_scores)
-    figures = point.confusion.per_class()["anomalous"]
-    at = None if figures.precision is None or figures.recall is None else (figures.recall, figures.precision)
-    figure = precision_recall_figure(
-        curve.recall,
-        curve.precision,
-        point=at,
-        base_rate=float(point.scores.is_anomalous.mean()),
-        colour=DETECTOR_COLOURS[point.artifact.detector_name],
-    )
-    st.plotly_chart(figure, key="pr", width="stretch", alt="Precision over recall, with the operating point")
-    st.caption(
-        "Precision depends on how rare faults are. Among these test clips they are common (dotted line: their share); "
-        "on a machine in use they are rare, and precision is then much lower at the same threshold."
-    )
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)
+def _by_id(artifact: Artifact) -> dict[str, IdFigures]:
+    scores = tested(artifact)
+    return per_id(scores.is_anomalous, scores.anomaly_scores, scores.machine_ids)
+
+
+def _per_id_table(point: OperatingPoint) -> None:
+    """Show what the threshold does to each machine id: their scores differ in level."""
+    scores = point.scores
+    figures = _by_id(point.artifact)
+    places = clips_by_id(scores.machine_ids, n_clips=len(scores.clips))
+    rows = {}
+    for machine_id, each in figures.items():
+        own = places[machine_id]
+        confusion = confusion_at(scores.is_anomalous[own], scores.anomaly_scores[own], point.in_force[own])
+        rows[plain(f"id {machine_id}")] = {
+            "AUC": area_text(each.auc),
+            "Threshold": score_text(float(point.in_force[own[0]])),
+            "False-alarm rate": rate_text(confusion.fp, confusion.fp + confusion.tn),
+            "Detection rate": rate_text(confusion.tp, confusion.tp + confusion.fn),
+        }
+    under = "all under this one threshold" if point.origin.per_id is None else "each under its own threshold"
+    st.markdown(f"**Per machine id**, {under}")
+    st.table(pd.DataFrame.from_dict(rows, orient="index"))
 
 
 def _det(point: OperatingPoint) -> None:
