@@ -18,28 +18,24 @@ from pages.shared.keys import HASHES
 from pages.shared.plain_text import plain
 
 SAVED_NOTE = "saved_threshold_note"
-VIEWS = {"ids": "By machine id", "det": "Misses and false alarms"}
+VIEWS = {"table": "Per machine id", "ids": "Scores by machine id", "det": "Misses and false alarms"}
 
 
 def views(point: OperatingPoint) -> None:
     """Let the reader choose one view; only that one is computed."""
-    known = VIEWS if point.curve is not None else {"ids": VIEWS["ids"]}
+    known = VIEWS if point.curve is not None else {name: VIEWS[name] for name in ("table", "ids")}
     view = switch("View", known, key="view")
-    {"ids": _ids, "det": _det}[view](point)
+    {"table": _per_id_table, "ids": _ids, "det": _det}[view](point)
 
 
 def _ids(point: OperatingPoint) -> None:
     scores = point.scores
     figure = scores_by_id(scores.anomaly_scores, scores.is_anomalous, scores.machine_ids, threshold=point.threshold)
-    left, right = st.columns([3, 2])
-    with left:
-        st.plotly_chart(figure, key="by_id", width="stretch", alt="Scores of each machine id, with the threshold")
-        st.caption(
-            "Machines of one type differ in how high their normal scores lie. One threshold then treats them "
-            "unequally, and pooling them moves the AUC although no machine's own ranking changed."
-        )
-    with right:
-        _per_id_table(point)
+    st.plotly_chart(figure, key="by_id", width="stretch", alt="Scores of each machine id, with the threshold")
+    st.caption(
+        "Machines of one type differ in how high their normal scores lie. One threshold then treats them "
+        "unequally, and pooling them moves the AUC although no machine's own ranking changed."
+    )
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)

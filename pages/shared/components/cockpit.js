@@ -30,6 +30,7 @@ import {
   rankOf,
   ratesAt,
   ratesOf,
+  stepAt,
   steppedRank,
   summed,
   thresholdAtRank,
@@ -206,15 +207,16 @@ function marksOf(root, memory, hasCurve) {
 
 // ---- what follows each move
 
-function sayHandle(spot, detector, { threshold, counts }) {
-  if (!spot) return;
+function sayHandle(memory, spot, { detector, threshold, counts }) {
+  if (!spot || memory.drag) return;
   const { fp, tp, tn, fn } = counts;
   spot.ariaValueMin = "0";
   spot.ariaValueMax = `${detector.list.steps.length - 1}`;
-  spot.ariaValueNow = `${detector.list.steps.findLastIndex((step) => step <= rankOf(detector.list, threshold))}`;
+  spot.ariaValueNow = `${stepAt(detector.list, rankOf(detector.list, threshold))}`;
   spot.ariaValueText = `threshold ${thresholdText(detector, threshold)}, false-alarm rate ${rate(fp, fp + tn)}, detection rate ${rate(tp, tp + fn)}`;
 }
 
+// A drag is not read out: what is said of a handle waits until it is let go.
 function drawHandles(root, memory) {
   const svg = find(root, ".roc");
   memory.detectors.forEach((detector, hand) => {
@@ -222,7 +224,7 @@ function drawHandles(root, memory) {
     const counts = countsOf(memory, hand);
     const spot = placeHandle(svg, `d${hand}`, ratesOf(counts));
     spot?.classList.toggle("off-curve", !isOne(thresholdsOf(memory, hand)));
-    sayHandle(spot, detector, { threshold: thresholdsOf(memory, hand)[0], counts });
+    sayHandle(memory, spot, { detector, threshold: thresholdsOf(memory, hand)[0], counts });
   });
   const [main] = memory.detectors;
   for (const { name } of memory.curves.filter((curve) => curve.isThin)) {
@@ -230,7 +232,7 @@ function drawHandles(root, memory) {
     const [own, threshold] = [main.byId[id], thresholdsOf(memory, 0)[id]];
     const rank = rankOf(own, threshold);
     const spot = placeHandle(svg, name, ratesAt(own, rank));
-    sayHandle(spot, { list: own }, { threshold, counts: countsAtRank(own, rank) });
+    sayHandle(memory, spot, { detector: { list: own }, threshold, counts: countsAtRank(own, rank) });
   }
 }
 
@@ -243,7 +245,7 @@ function drawThreshold(root, memory, counts) {
   if (memory.bins) {
     const line = placeLine(find(root, "svg.panel"), thresholds[0], detector.edges);
     if (line) line.ariaLabel = "Threshold among the scores";
-    sayHandle(line, detector, { threshold: thresholds[0], counts });
+    sayHandle(memory, line, { detector, threshold: thresholds[0], counts });
   } else placePrecision(find(root, "svg.panel"), detector.list, ratesOf(counts), memory.numbers.prior);
 }
 
@@ -280,7 +282,13 @@ function drawFlipped(root, memory) {
   if (memory.drawnFlips === key) return;
   memory.drawnFlips = key;
   memory.clips = clips;
-  drawFlips(root, found, clips, (clip) => playFlip(root, memory, clip));
+  drawFlips(root, found, clips, (rank) => {
+    playFlip(
+      root,
+      memory,
+      memory.clips.find((clip) => clip.rank === rank),
+    );
+  });
   markPlaying(root, find(root, "audio").paused ? null : memory.played);
 }
 
@@ -398,6 +406,7 @@ function bindDrag(root, memory, { svg, box, fallback }) {
   svg.onpointerup = (event) => {
     if (memory.drag?.id !== event.pointerId) return;
     end();
+    draw(root, memory);
     memory.commit();
   };
   svg.onpointercancel = (event) => {

@@ -1,5 +1,6 @@
 // The clips that the last move made change class: what they are, and their sound by a press.
 
+import { say } from "./cockpit_tables.js";
 import { find, make } from "./elements.js";
 import { whole } from "./numbers.js";
 import { soundsAlone } from "./one_sound.js";
@@ -14,35 +15,48 @@ export function flipsText({ up, down, ranks }) {
   return `Changed class by the last move: ${parts.join(", ")}${shown}`;
 }
 
-// `clip`: { rank, isNow, label, id, title, address }; what of it is true stays in `.truth`.
-function flipRow(clip, press) {
-  const button = make("button", "", { type: "button", disabled: !clip.address, title: clip.title ?? "" });
-  button.dataset.rank = clip.rank;
-  const what = clip.isNow ? "\u2191 now anomalous" : "\u2193 now normal";
-  const truth = make("span", clip.label, { className: `truth ${clip.label}` });
+function emptyRow(press) {
+  const button = make("button", "", { type: "button" });
   const about = make("small");
-  about.append(truth, ` \u00b7 id ${clip.id}`);
-  button.append(make("span", "\u25b6", { className: "sign" }), make("b", what), about);
-  button.ariaLabel = `Play: ${what.slice(2)}, id ${clip.id}`;
-  button.onclick = () => press(clip);
+  about.append(make("span"), make("span", "", { className: "id" }));
+  button.append(make("span", "\u25b6", { className: "sign" }), make("b"), about);
+  button.onclick = () => press(Number(button.dataset.rank));
   const row = make("li");
   row.append(button);
   return row;
 }
 
+// `clip`: { rank, isNow, label, id, title, address }; what of it is true stays in `.truth`.
+function fillRow(row, clip) {
+  row.hidden = !clip;
+  if (!clip) return;
+  const button = row.firstChild;
+  const what = clip.isNow ? "\u2191 now anomalous" : "\u2193 now normal";
+  const [truth, id] = find(button, "small").children;
+  Object.assign(button, { disabled: !clip.address, title: clip.title ?? "" });
+  button.dataset.rank = clip.rank;
+  say(find(button, "b"), what);
+  say(truth, clip.label);
+  truth.className = `truth ${clip.label}`;
+  say(id, ` \u00b7 id ${clip.id}`);
+  button.ariaLabel = `Play: ${what.slice(2)}, id ${clip.id}`;
+}
+
+// The rows are made once and filled anew: a drag changes them at each move.
 export function drawFlips(root, found, clips, press) {
-  find(root, "[data-out=flips]").textContent = flipsText(found);
+  say(find(root, "[data-out=flips]"), flipsText(found));
   const list = find(root, ".flips ul");
-  const had = list.contains(list.getRootNode().activeElement) ? list.getRootNode().activeElement.dataset.rank : null;
-  list.replaceChildren(...clips.map((clip) => flipRow(clip, press)));
-  if (had) list.querySelector(`[data-rank="${had}"]`)?.focus({ preventScroll: true });
+  while (list.children.length < MOST_FLIPS) list.append(emptyRow(press));
+  [...list.children].forEach((row, i) => {
+    fillRow(row, clips[i]);
+  });
 }
 
 export function markPlaying(root, rank) {
   for (const button of root.querySelectorAll(".flips li button")) {
     const plays = Number(button.dataset.rank) === rank;
     button.classList.toggle("plays", plays);
-    find(button, ".sign").textContent = plays ? "\u275a\u275a" : "\u25b6";
+    say(find(button, ".sign"), plays ? "\u275a\u275a" : "\u25b6");
   }
 }
 

@@ -11,31 +11,49 @@ const CELL_WORDS = { tn: "right", fp: "false alarms", fn: "missed", tp: "right" 
 // wrong could not be told apart, nor so much that its text could not be read.
 export const tintOf = (k, of) => (k === 0 ? 0 : Math.round(12 + (30 * k) / of));
 
+// Text is changed in place: at each move of a drag new elements would cost more than all that is computed.
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// The element's two parts, made once: the number, and what it is of.
+function pairIn(element, tag) {
+  if (element.children.length < 2) element.replaceChildren(make(tag), " ", make("small"));
+  return element.children;
+}
+
 function drawMatrix(root, counts) {
   const of = { tn: counts.tn + counts.fp, fn: counts.fn + counts.tp };
   Object.assign(of, { fp: of.tn, tp: of.fn });
   for (const [name, word] of Object.entries(CELL_WORDS)) {
     const cell = find(root, `[data-cell=${name}]`);
     const [k, n] = [counts[name], of[name]];
-    cell.replaceChildren(make("strong", whole(k)), " ", make("small", `${percent(k, n)} ${word}`));
+    const [number, share] = pairIn(cell, "strong");
+    say(number, whole(k));
+    say(share, `${percent(k, n)} ${word}`);
     cell.style.setProperty("--tint", `${tintOf(k, n)}%`);
   }
 }
 
 // `right` clips of a class out of those `judged` and those `truly` of it.
 function drawClass(out, name, { right, judged, truly }) {
-  const share = (k, n) => [make("span", percent(k, n)), " ", make("small", ratio(k, n))];
-  out(`${name}-precision`).replaceChildren(...share(right, judged));
-  out(`${name}-recall`).replaceChildren(...share(right, truly));
-  out(`${name}-f1`).textContent = judged + truly ? ((2 * right) / (judged + truly)).toFixed(3) : "\u2013";
+  for (const [figure, of] of [
+    ["precision", judged],
+    ["recall", truly],
+  ]) {
+    const [share, counts] = pairIn(out(`${name}-${figure}`), "span");
+    say(share, percent(right, of));
+    say(counts, ratio(right, of));
+  }
+  say(out(`${name}-f1`), judged + truly ? ((2 * right) / (judged + truly)).toFixed(3) : "\u2013");
 }
 
 export function drawCounts(root, counts) {
   const { tn, fp, fn, tp } = counts;
   const out = (name) => find(root, `[data-out=${name}]`);
-  out("false-alarm-rate").textContent = rate(fp, tn + fp);
-  out("detection-rate").textContent = rate(tp, tp + fn);
-  out("accuracy").textContent = rate(tn + tp, tn + fp + fn + tp);
+  say(out("false-alarm-rate"), rate(fp, tn + fp));
+  say(out("detection-rate"), rate(tp, tp + fn));
+  say(out("accuracy"), rate(tn + tp, tn + fp + fn + tp));
   drawMatrix(root, counts);
   drawClass(out, "normal", { right: tn, judged: tn + fn, truly: tn + fp });
   drawClass(out, "anomalous", { right: tp, judged: tp + fp, truly: tp + fn });
@@ -63,9 +81,9 @@ export function drawRare(root, counts, { prior, every_s, ratio: costRatio }) {
   const most = none
     ? ` None of ${whole(normal)} normal clips was a false alarm; up to ${percent(wilsonHigh(0, normal), 1)} may be.`
     : "";
-  find(root, "[data-out=real]").textContent = realText(realShare(fpr, tpr, prior));
-  find(root, "[data-out=none]").textContent = most;
-  find(root, "[data-out=a-day]").textContent = perDayText((DAY_S / every_s) * (prior * tpr + (1 - prior) * fpr));
+  say(find(root, "[data-out=real]"), realText(realShare(fpr, tpr, prior)));
+  say(find(root, "[data-out=none]"), most);
+  say(find(root, "[data-out=a-day]"), perDayText((DAY_S / every_s) * (prior * tpr + (1 - prior) * fpr)));
   const cost = 1000 * costOf(fpr, tpr, { ratio: costRatio, prior });
-  find(root, "[data-out=cost]").textContent = `1,000 clips cost as much as ${fourDigits(cost)} false alarms.`;
+  say(find(root, "[data-out=cost]"), `1,000 clips cost as much as ${fourDigits(cost)} false alarms.`);
 }

@@ -70,9 +70,20 @@ export function thresholdAtRank({ scores }, rank) {
   return shortestBetween(rank < scores.length ? scores[rank] : -Infinity, scores[rank - 1]);
 }
 
+// The number of the step at a position, or of the last one before it.
+export function stepAt({ steps }, rank) {
+  let [low, high] = [0, steps.length - 1];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (steps[middle] <= rank) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
 // The step that lies `by` steps from a position.
 export function steppedRank(list, rank, by) {
-  const at = list.steps.findLastIndex((step) => step <= rank);
+  const at = stepAt(list, rank);
   return list.steps[Math.max(0, Math.min(list.steps.length - 1, at + by))];
 }
 
