@@ -15,11 +15,19 @@ const KEYS = [
   ["Up, down", "hear the row above, below"],
   ["Left, right", "half a second back, on"],
   ["Home, End", "begin of the sound, its end"],
-  ["B", "back and forth between the last two sounds"],
+  ["B", "back and forth between the last two sounds, at the same place"],
 ];
 
 const idsOf = (memory) => memory.data.rows.map((row) => row.id);
-const fresh = () => ({ current: undefined, two: [], wanted: [], waits: false, problem: "", revealed: new Set() });
+const fresh = () => ({
+  current: undefined,
+  two: [],
+  wanted: [],
+  waits: false,
+  problem: "",
+  revealed: new Set(),
+  items: new Map(),
+});
 
 function say(root, memory) {
   const audio = find(root, "audio");
@@ -63,29 +71,56 @@ async function sound(root, memory, address) {
   const audio = find(root, "audio");
   memory.waits = false;
   if (memory.address !== address) audio.src = address;
+  if (memory.address !== address && memory.from) audio.currentTime = memory.from;
   memory.address = address;
   try {
     await audio.play();
   } catch (error) {
-    if (error.name === "AbortError") return; // a pause right after is no fault
+    if (error.name === "AbortError" || memory.address !== address) return; // a pause right after is no fault
     memory.address = undefined;
     fails(root, memory, NOT_FETCHED);
   }
 }
 
+// The row's sound may become another one, as a change of it is dialled in: it goes on at the same place.
+function becomesAnother(root, memory, address) {
+  const audio = find(root, "audio");
+  if (!memory.address || !address || memory.address === address) return;
+  memory.from = audio.currentTime;
+  if (audio.paused) memory.address = undefined;
+  else sound(root, memory, address);
+}
+
 // What Python has said of the sound that is waited for.
 function answered(root, memory) {
   const { addresses, problems } = memory.data;
-  if (!memory.waits) return;
+  if (!memory.waits) {
+    becomesAnother(root, memory, addresses[memory.current]);
+    return;
+  }
   if (problems[memory.current]) fails(root, memory, problems[memory.current]);
   else if (addresses[memory.current]) sound(root, memory, addresses[memory.current]);
 }
 
-function hear(root, memory, id) {
+function quiet(root) {
+  const audio = find(root, "audio");
+  audio.pause();
+  audio.removeAttribute("src");
+  audio.load();
+}
+
+// `from`: seconds of the sound at which it starts.
+function hear(root, memory, id, from = 0) {
   if (id === undefined) return;
-  find(root, "audio").pause();
-  find(root, "audio").removeAttribute("src");
-  Object.assign(memory, { current: id, address: undefined, waits: true, problem: "", two: lastTwo(memory.two, id) });
+  quiet(root);
+  Object.assign(memory, {
+    from,
+    current: id,
+    address: undefined,
+    waits: true,
+    problem: "",
+    two: lastTwo(memory.two, id),
+  });
   const next = memory.playsOn ? neighbour(idsOf(memory), id, 1) : undefined;
   memory.wanted = wantedWith(memory.wanted, id, next);
   memory.tell("wanted", memory.wanted);
@@ -133,29 +168,41 @@ function rowOfSound(root, memory, row) {
   const part = (name, text) => make("span", text, { className: name });
   button.append(sign, part("mark", ""), part("truth", ""), part("row-title", row.title), part("row-note", row.note));
   button.onclick = () => (memory.current === row.id ? toggle(root, memory) : hear(root, memory, row.id));
-  memory.buttons.set(row.id, button);
   const item = make("li");
   item.append(button);
   return item;
 }
 
-// The rows are made anew only where they are others: the focus and what is scrolled stay.
+// The rows' elements in order; rows that stay keep theirs.
+function itemsOf(root, memory, rows) {
+  return new Map(
+    rows.map((row) => {
+      const text = JSON.stringify(row);
+      return [text, memory.items.get(text) ?? rowOfSound(root, memory, row)];
+    }),
+  );
+}
+
+// Rows that stay are left where they are, with the focus and what is scrolled.
 function drawRows(root, memory, data) {
-  const shown = JSON.stringify([data.rows, data.list]);
-  if (memory.shown === shown) return;
-  memory.shown = shown;
-  memory.buttons = new Map();
-  const rows = find(root, ".rows");
-  rows.ariaLabel = data.list;
-  rows.replaceChildren(...data.rows.map((row) => rowOfSound(root, memory, row)));
-  if (!memory.buttons.has(memory.current)) {
-    find(root, "audio").pause();
-    Object.assign(memory, { current: undefined, address: undefined, waits: false, problem: "" });
-    find(root, "audio").removeAttribute("src");
-  }
+  const list = find(root, ".rows");
+  list.ariaLabel = data.list;
+  const items = itemsOf(root, memory, data.rows);
+  for (const [text, item] of memory.items) if (!items.has(text)) item.remove();
+  for (const [i, item] of [...items.values()].entries())
+    if (list.children[i] !== item) list.insertBefore(item, list.children[i] ?? null);
+  memory.items = items;
+  memory.buttons = new Map(data.rows.map((row, i) => [row.id, find(list.children[i], "button")]));
+  forgetGone(root, memory);
+  memory.buttons.get(memory.current ?? data.rows[0].id).tabIndex = 0;
+}
+
+// A sound whose row is gone is heard no longer.
+function forgetGone(root, memory) {
   memory.two = memory.two.filter((id) => memory.buttons.has(id));
-  const first = memory.buttons.get(memory.current ?? data.rows[0].id);
-  first.tabIndex = 0;
+  if (memory.current === undefined || memory.buttons.has(memory.current)) return;
+  quiet(root);
+  Object.assign(memory, { current: undefined, address: undefined, waits: false, problem: "" });
 }
 
 function bindSound(root, memory) {
@@ -205,7 +252,7 @@ function bindKeysOfList(root, memory) {
     " ": () => toggle(root, memory),
     ArrowUp: () => step(root, memory, -1),
     ArrowDown: () => step(root, memory, 1),
-    b: () => hear(root, memory, otherOfTwo(memory.two, memory.current)),
+    b: () => hear(root, memory, otherOfTwo(memory.two, memory.current), audio.ended ? 0 : audio.currentTime),
   };
   hasKeys(find(root, ".play-list"), {
     keys: KEYS,
