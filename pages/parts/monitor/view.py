@@ -19,7 +19,7 @@ from pages.shared.components.play_list import ListedSound, Tone, play_list
 from pages.shared.frame import first_screen
 from pages.shared.plain_text import warning_text
 
-LAST_CLIPS = 50
+LAST_CLIPS = 60
 RECENT = 10
 
 
@@ -173,8 +173,8 @@ def _last_clips(clips: Sequence[HeardClip], name: str, sound: Callable[[HeardCli
 
 
 def _called(row: WatchRow) -> str:
-    """What was said of a clip: its verdict, and what became of the alarm with it."""
-    said = row.verdict or ("refused" if row.status == "refused" else "no verdict")
+    """Say what a clip was called, and what became of the alarm with it."""
+    said = f"called {row.verdict}" if row.verdict else "refused" if row.status == "refused" else "no verdict"
     return f"{said}, alarm {row.event}" if row.event else f"{said}, in the alarm" if row.alarm else said
 
 

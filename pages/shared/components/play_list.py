@@ -40,7 +40,7 @@ class ListedSound:
     note
         Small print at the right, such as its score.
     truth, tone
-        Its true label in words, and the mark before it; both are hidden where the list hides the truth.
+        Its label, or what was said of it, before the title, and its mark; hidden where the list hides the truth.
     """
 
     id: str
