@@ -63,6 +63,7 @@ def test_the_browser_gets_one_module_that_imports_nothing(script):
             "hero.js",
             ["elements.js", "moments.js", "numbers.js", "one_sound.js", "timeline.js", "hero.js"],
         ),
+        ("play_list.js", ["elements.js", "keys.js", "listed.js", "one_sound.js", "timeline.js", "play_list.js"]),
         ("lanes.js", ["elements.js", "hearing.js", "numbers.js", "one_sound.js", "timeline.js", "lanes.js"]),
         ("roc.js", ["numbers.js", "curve.js", "elements.js", "roc.js"]),
     ],

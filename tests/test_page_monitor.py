@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import time
@@ -18,6 +19,7 @@ from asd_core.monitoring.watch import WatchRequest, watch
 from asd_core.reports.plots import TimelinePoint, score_timeline
 from asd_core.reports.plots.timeline import alarm_spans
 from pages.parts.monitor.replay import AFTER, BEFORE, BROKEN, Replay, replay_order
+from pages.shared.components import play_list
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
 SVM = EMBEDDED / "slider" / "vggish_ocsvm"
@@ -121,15 +123,38 @@ def test_every_detector_and_id_can_be_replayed(app):
             assert f"**{N_CLIPS}** clips heard" in text_of(page)
 
 
-def test_a_clip_of_the_replay_can_be_heard_where_its_sound_is_at_hand(app):
+def pressed(monkeypatch, page: AppTest, title: str) -> tuple[AppTest, dict]:
+    """Press the row of the list whose title ends so; return the page, and what the list is sent then."""
+    row = next(each for each in listed(page)["rows"] if each["title"].endswith(title))
+    monkeypatch.setattr(play_list, "_wanted", lambda _: [row["id"]])
+    page.run()
+    return page, listed(page)
+
+
+def listed(page: AppTest) -> dict:
+    (found,) = [each.proto for each in page.get("bidi_component") if each.proto.component_name == "asd_play_list"]
+    return json.loads(found.json)
+
+
+def test_a_clip_of_the_replay_can_be_heard_where_its_sound_is_at_hand(app, monkeypatch):
     page = at_clip(app(bench=True).button(key="replay").click().run(), 3)
-    assert not page.get("audio")
-    page.button(key=next(b.key for b in page.button if str(b.key).startswith("hear:"))).click().run()
+    assert [row["title"].split(" · ")[0] for row in listed(page)["rows"]] == ["clip 3", "clip 2", "clip 1"]
+    page, message = pressed(monkeypatch, page, listed(page)["rows"][-1]["title"])
     assert not page.exception
-    assert len(page.get("audio")) == 1
+    assert len(message["addresses"]) == 1
     page = at_clip(page, 30)
-    assert len(page.get("audio")) == 1
+    assert listed(page)["addresses"] == message["addresses"]
     assert "No drift" in text_of(page)
+
+
+def test_the_clips_of_an_alarm_are_listed_to_the_end(app):
+    page = at_clip(app().button(key="replay").click().run(), N_CLIPS)
+    rows = listed(page)["rows"]
+    assert len(rows) == N_CLIPS
+    said = [row["truth"] for row in rows]
+    assert "called anomalous, alarm raised" in said
+    assert "called anomalous, in the alarm" in said
+    assert {row["tone"] for row in rows} == {"normal", "anomalous"}
 
 
 def test_a_rerun_of_the_whole_replay_takes_little(app):
@@ -176,28 +201,34 @@ def test_a_watched_folder_is_followed_while_rows_come_in(app, watched):
 def test_hostile_names_stay_text(app, watched):
     page = app(monitor="live")
     assert not page.exception
-    assert any("<img src=x" in element.value for element in page.text)
+    assert any("<img src=x" in row["title"] for row in listed(page)["rows"])
     for element in [*page.markdown, *page.caption, *page.toast]:
         assert "<img" not in str(element.value)
         assert "javascript" not in str(element.value)
 
 
-def test_clips_are_heard_only_below_the_allowed_folders(app, watched, tmp_path):
+def test_clips_are_heard_only_below_the_allowed_folders(app, watched, tmp_path, monkeypatch):
     page = app(monitor="live")
-    key = next(b.key for b in page.button if str(b.key).endswith("a.wav"))
-    page.button(key=key).click().run()
-    assert len(page.get("audio")) == 1
+    page, message = pressed(monkeypatch, page, "a.wav")
+    assert len(message["addresses"]) == 1
     away = tmp_path / "elsewhere"
     shutil.copytree(watched, away)
     watch(WatchRequest(away, SVM, once=True, poll_s=0.05))
     page.run()
     table = next(path.name for path in watches_dir().glob("elsewhere-*.csv"))
     page.selectbox(key="watch").set_value(table).run()
-    key = next(b.key for b in page.button if str(b.key).endswith("elsewhere/a.wav"))
-    page.button(key=key).click().run()
+    page, message = pressed(monkeypatch, page, "a.wav")
     assert not page.exception
-    assert not page.get("audio")
-    assert "ASD_DATA_ROOTS" in text_of(page)
+    assert message["addresses"] == {}
+    (words,) = message["problems"].values()
+    assert "ASD_DATA_ROOTS" in words
+
+
+def test_a_clip_that_was_refused_says_why_when_it_is_pressed(app, watched, monkeypatch):
+    page, message = pressed(monkeypatch, app(monitor="live"), "=bad.wav")
+    assert not page.exception
+    (words,) = message["problems"].values()
+    assert "must be WAV or FLAC" in words
 
 
 def test_a_foreign_file_among_the_tables_does_no_harm(app, watched):

@@ -101,7 +101,7 @@ def test_a_data_set_without_detectors_borrows_the_example(overview, tmp_path):
 def test_without_any_detector_the_doors_are_there_and_what_to_do(overview):
     page = overview()
     assert not page.exception
-    assert not page.get("bidi_component")
+    assert [each.proto.component_name for each in page.get("bidi_component")] == ["asd_native_sound"]
     labels = [link.proto.label for link in page.get("page_link")]
     assert [label for label in labels if label in ("**Try it**", "**Understand it**", "**Use it on my machine**")] == [
         "**Try it**",

@@ -157,8 +157,10 @@ def open_page(path: str) -> Iterator[Chosen]:
     st.logo(LOGO, icon_image=ICON, size="large")
     st.html(STYLE)
     st.title(link.title)  # before anything that imports NumPy: a fresh server shows it half a second earlier
+    from pages.shared.components.native_sound import one_sound_at_a_time
     from pages.shared.context_box import context_box, context_line
 
+    one_sound_at_a_time()
     lines = st.container(gap="xxsmall")
     lines.markdown(link.about)
     with st.sidebar:

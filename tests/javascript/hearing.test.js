@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { carriedOver, evenVolumes, laneByKey, loudness } from "../../pages/shared/components/hearing.js";
 
-test("a digit chooses the lane of its number", () => {
+test("a digit chooses the lane of its number, a letter that of its place", () => {
   assert.deepEqual(
-    ["1", "3", "4", "0", "a", "12", " "].map((key) => laneByKey(key, 3)),
-    [0, 2, undefined, undefined, undefined, undefined, undefined],
+    ["1", "3", "4", "0", "12", " ", "a", "c", "d", "l"].map((key) => laneByKey(key, 3)),
+    [0, 2, undefined, undefined, undefined, undefined, 0, 2, undefined, undefined],
   );
+  assert.equal(laneByKey("l", 12), undefined, "it repeats");
 });
 
 test("the playhead stays where it is, or goes to the end of a shorter sound", () => {

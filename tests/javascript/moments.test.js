@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { clipAt, clipsHeard, hiddenShare, lineAt, litUpTo } from "../../pages/shared/components/moments.js";
+import { clipAt, clipsHeard, hiddenShare, lineAt, litUpTo, otherPlace } from "../../pages/shared/components/moments.js";
 
 const ENDS = [10, 20];
 
@@ -46,4 +46,11 @@ test("a line has its values between its points, its last one after them, and non
   );
   assert.equal(lineAt(times, values, 0.5), null);
   assert.equal(lineAt([], [], 1), null);
+});
+
+test("the same place in the other of two clips, however long they are", () => {
+  assert.equal(otherPlace([10, 20], 3), 13);
+  assert.equal(otherPlace([10, 20], 13), 3);
+  assert.equal(otherPlace([10, 14], 9), 14);
+  assert.equal(otherPlace([4, 14], 13), 4);
 });

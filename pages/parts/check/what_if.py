@@ -12,7 +12,6 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
-from asd_core.audio.reading import encode_wav
 from asd_core.detectors.what_if import (
     Change,
     Judgements,
@@ -39,6 +38,7 @@ from pages.parts.check.stepwise import Step, stepwise
 from pages.parts.check.verdicts import unfamiliar
 from pages.shared.cache import Heard, detector
 from pages.shared.choices import keep, link, switch
+from pages.shared.components.play_list import ListedSound, play_list
 from pages.shared.context import Chosen
 from pages.shared.keys import HASHES
 from pages.shared.plain_text import plain
@@ -86,9 +86,14 @@ def what_if(chosen: Chosen, waveform: Waveform, artifacts: Mapping[str, Artifact
     st.caption("Add noise, a duller microphone or gain, and watch score, verdict and ROC move.")
     change = _chosen_change()
     other = changed(waveform, change)
-    for column, title, clip in zip(st.columns(2), ("As recorded", "Changed"), (waveform, other), strict=True):
-        column.caption(title)
-        column.audio(encode_wav(clip.samples), format="audio/wav")
+    play_list(
+        [
+            ListedSound(id="recorded", title="As recorded", sound=lambda: waveform),
+            ListedSound(id="changed", title="Changed", sound=lambda: other, note="B goes back and forth"),
+        ],
+        key="what_if_sounds",
+        label="The clip as recorded and changed",
+    )
     if clipped_share(other) > CLIPPED_IS_HEARD:
         st.caption(f":material/volume_up: {share_text(clipped_share(other))} of the samples are cut off at full scale.")
     before = {name: each.anomaly_score for name, each in heard.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -14,6 +15,7 @@ from asd_core.data.uploads import NORMAL, StoredClip, stored_clips
 from asd_core.formats import counted
 from pages.parts.data.outdated import outdated_note
 from pages.shared.choices import go, switch
+from pages.shared.components.play_list import ListedSound, play_list
 from pages.shared.context import Chosen
 from pages.shared.frame import first_screen
 from pages.shared.keys import ClipFile, held
@@ -65,7 +67,7 @@ def _picked(clips: Sequence[StoredClip], known: KnownSet) -> list[StoredClip]:
     }
     if any(clip.machine_id for clip in rows):
         columns["Id"] = [clip.machine_id for clip in rows]
-    st.caption("Select the rows whose label is wrong, or which are to go. One alone can be heard.")
+    st.caption("Select the rows whose label is wrong, or which are to go. They can be heard below the table.")
     stamp = hash(tuple(clip.path for clip in rows))
     event = st.dataframe(
         pd.DataFrame(columns),
@@ -89,11 +91,18 @@ def selected(rows: Sequence[StoredClip], places: Sequence[int]) -> list[StoredCl
 
 
 def _listen(known: KnownSet, clips: Sequence[StoredClip]) -> None:
-    if len(clips) != 1:
-        return
-    path = known.folder / clips[0].path
-    sound = sound_of(ClipFile(str(path), clips[0].digest, None))
-    st.audio(sound.samples, sample_rate=sound.sr)
+    """Let the user hear the selected clips, one after another if wanted."""
+    sounds = [
+        ListedSound(
+            id=clip.path,
+            title=clip.name,
+            sound=partial(sound_of, ClipFile(str(known.folder / clip.path), clip.digest, None)),
+            truth=_label_text(clip),
+            tone="normal" if clip.label == NORMAL else "anomalous",
+        )
+        for clip in clips
+    ]
+    play_list(sounds, key=f"tidy_sounds:{known.name}", label="Selected recordings", height_px=220)
 
 
 def _actions(known: KnownSet, clips: Sequence[StoredClip]) -> None:

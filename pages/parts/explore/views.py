@@ -61,7 +61,7 @@ LEVEL_TITLE = "Level (dB)"
 LANE_PX = {1: 260, 2: 136, 3: 96, 4: 84}
 """Height of each picture: together they fit on a screen."""
 PART_TITLES = {"hum": "The hum: what lasts", "knocks": "The knocks: what strikes"}
-_KEYS = "Waveforms: full scale is 1. The keys 1 to 4 choose which one is heard; space plays, arrow keys move by 0.5 s."
+_KEYS = "Waveforms: full scale is 1. The keys A, B, … choose which one is heard; ? lists all keys."
 MEANINGS = {
     SPECTROGRAM: "Spectrograms: {settings}, the same for every clip.",
     PARTS: "What lasts and what strikes, by median filters; together they are the whole. Spectrograms: {settings}.",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from asd_core.artifacts.store import Artifact
-from asd_core.audio.reading import encode_wav
 from asd_core.evaluation.metrics import confusion_at, roc_curve
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.formats import MISSING, class_word, rate_text
@@ -23,6 +24,7 @@ from asd_core.reports.plots import (
     RocCurve,
     roc_overlay,
 )
+from pages.shared.components.play_list import ListedSound, play_list
 from pages.shared.context import Chosen
 from pages.shared.sources import clip_title, load_scored
 from pages.shared.verdicts import verdict_word
@@ -44,8 +46,13 @@ def quiz(chosen: Chosen, artifacts: Mapping[str, Artifact]) -> None:
     if not clips:
         st.info("This needs at least two normal and two anomalous test clips, six in all.", icon=":material/info:")
         return
+    sounds = [
+        ListedSound(id=str(number), title=f"Clip {number + 1}", sound=partial(load_scored, chosen, clip, first.channel))
+        for number, clip in enumerate(clips)
+    ]
+    play_list(sounds, key=f"quiz_sounds:{seed}", label="Clips of the blind test")
     with st.form("quiz", border=True):
-        guesses = [_guess(chosen, clip, number, seed, first.channel) for number, clip in enumerate(clips)]
+        guesses = [_guess(column, number, seed) for number, column in enumerate(_places())]
         sent = st.form_submit_button("How did I do?", icon=":material/check:")
     if st.button("Six other clips", icon=":material/refresh:"):
         del st.session_state["quiz_seed"], st.query_params["quiz"]
@@ -82,14 +89,13 @@ def quiz_clips(clips: Sequence[ScoredClip], *, seed: int) -> list[ScoredClip]:
     return drawn
 
 
-def _guess(chosen: Chosen, clip: ScoredClip, number: int, seed: int, channel: int | None) -> str | None:
-    waveform = load_scored(chosen, clip, channel)
-    left, right = st.columns([3, 2], vertical_alignment="center")
-    if waveform is None:
-        left.caption("The sound of this clip is not here.")
-    else:
-        left.audio(encode_wav(waveform.samples), format="audio/wav", alt=f"Clip {number + 1} of the blind test")
-    return right.segmented_control(f"Clip {number + 1}", GUESSES, key=f"guess:{seed}:{number}")
+def _places() -> list[DeltaGenerator]:
+    """Where the guesses are: two rows of three."""
+    return [column for _ in range(2) for column in st.columns(N_CLIPS // 2)]
+
+
+def _guess(place: DeltaGenerator, number: int, seed: int) -> str | None:
+    return place.segmented_control(f"Clip {number + 1}", GUESSES, key=f"guess:{seed}:{number}")
 
 
 def _result(clips: Sequence[ScoredClip], guesses: Sequence[bool], artifacts: Mapping[str, Artifact]) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from asd_core.artifacts.store import open_artifact
 from asd_core.data.library import allowed_roots
-from asd_core.errors import AsdError
+from asd_core.errors import AsdError, InputError
 from asd_core.formats import TRAINED_ON_SIMULATED
 from asd_core.monitoring.rows import WatchRow, unescaped
 from asd_core.monitoring.table import Tail, is_running, list_tables
@@ -88,11 +88,6 @@ def _sound(heard: HeardClip) -> Waveform | None:
     if "\0" in str(path) or not path.is_file():
         return None
     if not any(path.parent.resolve().is_relative_to(root) for root in allowed_roots()):
-        st.caption("This clip lies outside the folders that the dashboard may read; ASD_DATA_ROOTS names them.")
-        return None
-    try:
-        channel = open_artifact(PROJECT / heard.row.model).channel
-        return clip(ClipFile(str(path), f"{path.stat().st_mtime_ns} ns", channel))
-    except AsdError as error:
-        st.text(shown_text(str(error)))
-        return None
+        raise InputError("this clip lies outside the folders that the dashboard may read; ASD_DATA_ROOTS names them")
+    channel = open_artifact(PROJECT / heard.row.model).channel
+    return clip(ClipFile(str(path), f"{path.stat().st_mtime_ns} ns", channel))

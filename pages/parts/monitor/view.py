@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 
 import streamlit as st
 
-from asd_core.audio.reading import encode_wav
 from asd_core.formats import display_name, rate_text, score_text
 from asd_core.monitoring.alarms import DRIFT_CLIPS
 from asd_core.monitoring.rows import RAISED, WatchRow
 from asd_core.reports.plots import TimelinePoint, score_timeline
 from asd_core.types import Waveform
+from pages.shared.components.play_list import ListedSound, Tone, play_list
 from pages.shared.frame import first_screen
 from pages.shared.plain_text import warning_text
-from pages.shared.verdicts import verdict_badge
 
-LAST_CLIPS = 6
+LAST_CLIPS = 60
 RECENT = 10
 
 
@@ -155,48 +155,34 @@ def _figure(
 
 
 def _last_clips(clips: Sequence[HeardClip], name: str, sound: Callable[[HeardClip], Waveform | None]) -> None:
+    """List the last clips, the newest first, to listen to; those of an alarm say so."""
     st.subheader("Last clips")
-    _player(clips, name, sound)
-    for clip in clips[: -LAST_CLIPS - 1 : -1]:
-        _clip_line(clip, name)
-
-
-def _player(clips: Sequence[HeardClip], name: str, sound: Callable[[HeardClip], Waveform | None]) -> None:
-    heard = st.session_state.get("monitor_hear")
-    picked = next((clip for clip in reversed(clips) if heard == (name, clip.row.path)), None)
-    if picked is None:
-        return
-    with st.container(border=True):
-        st.text(f"{picked.place}: {display_name(picked.title)}")
-        waveform = sound(picked)
-        if waveform is None:
-            st.caption("The sound of this clip is not here.")
-        else:
-            st.audio(encode_wav(waveform.samples), format="audio/wav", autoplay=True)
-
-
-def _clip_line(clip: HeardClip, name: str) -> None:
-    row = clip.row
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.button(
-            "Hear",
-            key=f"hear:{name}:{row.path}",
-            icon=":material/play_arrow:",
-            on_click=_hear,
-            args=(name, row.path),
-            disabled=row.status == "refused",
+    last = {f"{clip.place} {clip.row.path}": clip for clip in clips[: -LAST_CLIPS - 1 : -1]}
+    sounds = [
+        ListedSound(
+            id=key,
+            title=f"{clip.place} · {display_name(clip.title)}",
+            sound=partial(sound, clip),
+            note=_outcome(clip.row),
+            truth=_called(clip.row),
+            tone=_tone(clip.row),
         )
-        # Always the same elements: the list would flicker if some came and went while clips come in.
-        event = f" **alarm {row.event}**" if row.event else ""
-        st.markdown(verdict_badge(row.verdict) + event, width="content")
-        st.text(f"{clip.place} · {display_name(clip.title)} · {_outcome(row)}", width="content")
+        for key, clip in last.items()
+    ]
+    play_list(sounds, key=f"monitor_sounds:{name}", label="Last clips, the newest first", height_px=230)
+
+
+def _called(row: WatchRow) -> str:
+    """Say what a clip was called, and what became of the alarm with it."""
+    said = f"called {row.verdict}" if row.verdict else "refused" if row.status == "refused" else "no verdict"
+    return f"{said}, alarm {row.event}" if row.event else f"{said}, in the alarm" if row.alarm else said
+
+
+def _tone(row: WatchRow) -> Tone:
+    return "anomalous" if row.verdict == "anomalous" else "normal" if row.verdict == "normal" else "neutral"
 
 
 def _outcome(row: WatchRow) -> str:
     if row.status == "refused":
         return display_name(warning_text(row.reason))
     return f"score {score_text(row.anomaly_score)}, threshold {score_text(row.threshold)}"
-
-
-def _hear(name: str, path: str) -> None:
-    st.session_state["monitor_hear"] = (name, path)

@@ -1,9 +1,9 @@
 // Several sounds on one time axis, of which one is heard: which key chooses which, and how loud each one plays.
 
-// The lane that a digit chooses, from 0; undefined for other keys and digits without a lane.
+// The lane that a digit or its letter chooses, from 0; undefined for other keys and those without a lane. "L" repeats.
 export function laneByKey(key, lanes) {
-  const number = /^[1-9]$/.test(key) ? Number(key) : 0;
-  return number >= 1 && number <= lanes ? number - 1 : undefined;
+  const at = /^[1-9]$/.test(key) ? Number(key) - 1 : /^[a-k]$/.test(key) ? key.charCodeAt(0) - 97 : lanes;
+  return at < lanes ? at : undefined;
 }
 
 // Where the playhead goes as another lane is chosen: it stays, unless that sound has ended by then.

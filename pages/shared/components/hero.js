@@ -2,12 +2,19 @@
 // hears of nothing.
 
 import { find, make, shape } from "./elements.js";
-import { clipAt, clipsHeard, hiddenShare, lineAt, litUpTo } from "./moments.js";
+import { hasKeys } from "./keys.js";
+import { clipAt, clipsHeard, hiddenShare, lineAt, litUpTo, otherPlace } from "./moments.js";
 import { fourDigits } from "./numbers.js";
 import { givesWay, soundsAlone } from "./one_sound.js";
 import { colourScale, drawAxis, inPercent, PAUSE, PLAY, play, rowOf } from "./stage.js";
 import { extent, heightScale, secondsByKey, seekable, shareAlong, tracePath, traceTicks } from "./timeline.js";
 
+const KEYS = [
+  ["Space", "play, pause"],
+  ["Left, right", "half a second back, on"],
+  ["Home, End", "begin, end"],
+  ["A, B", "the normal clip, the anomalous one, at the same place (B again: back)"],
+];
 const TICK_EDGE = 0.08;
 const SPECTROGRAM_PX = 128;
 const MAP_PX = 112;
@@ -189,18 +196,22 @@ function bindControls(root, memory) {
   };
   find(root, ".play").onclick = toggle;
   lane.onclick = (event) => seek(shareAlong(lane.getBoundingClientRect(), event.clientX) * memory.data.duration);
-  lane.onkeydown = (event) => {
-    const to = secondsByKey(event.key, audio.currentTime, memory.data.duration);
-    if (event.altKey || event.ctrlKey || event.metaKey || (to === undefined && event.key !== " ")) return;
-    event.preventDefault();
-    if (to !== undefined) seek(to);
-    else if (!event.repeat) toggle();
-  };
+  const change = () => seek(otherPlace(memory.data.ends, audio.currentTime));
+  const isSecond = () => clipAt(memory.data.ends, audio.currentTime) > 0;
+  const commands = { " ": toggle, a: () => isSecond() && change(), b: change };
+  hasKeys(find(root, ".hero"), {
+    keys: KEYS,
+    commandOf: (key) => {
+      const to = secondsByKey(key, audio.currentTime, memory.data.duration);
+      return to === undefined ? commands[key] : () => seek(to);
+    },
+  });
 }
 
 function release(root, memory) {
   const audio = find(root, "audio");
   memory.stopListening?.();
+  find(root, ".hero").endKeys();
   audio.onpause = null;
   audio.pause();
   cancelAnimationFrame(memory.frame);

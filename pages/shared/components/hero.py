@@ -54,7 +54,7 @@ class HeroRow:
     scale: ColourScale | None
 
 
-_mount = register("asd_hero", "hero", styles=("stage.css",))
+_mount = register("asd_hero", "hero", styles=("stage.css", "keys.css"))
 
 
 def hero(

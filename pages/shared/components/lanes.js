@@ -3,11 +3,22 @@
 
 import { find, make, shape } from "./elements.js";
 import { carriedOver, evenVolumes, laneByKey, loudness } from "./hearing.js";
+import { hasKeys } from "./keys.js";
 import { short } from "./numbers.js";
 import { givesWay, soundsAlone } from "./one_sound.js";
 import { colourScale, drawAxis, inPercent, PAUSE, PLAY, play, rowOf } from "./stage.js";
 import { envelope, outlinePath, samplesOf, secondsByKey, seekable, shareAlong } from "./timeline.js";
 
+const KEYS = [
+  ["Space", "play, pause"],
+  ["Left, right", "half a second back, on"],
+  ["Home, End", "begin, end"],
+  ["L", "repeat"],
+];
+const CHOICES = [
+  ["A, B, \u2026 or 1, 2, \u2026", "the sound that is heard, at the same place"],
+  ["The same again", "back to the sound before"],
+];
 const TICK_EDGE = 0.1;
 const WAVEFORM_COLUMNS = 1200;
 const WAVEFORM_PX = 40;
@@ -78,7 +89,8 @@ function loadSounds(root, memory, data) {
   const ids = data.lanes.map((lane) => lane.sound).join();
   if (memory.ids === ids) return;
   silence(memory);
-  Object.assign(memory, { ids, sounds: data.lanes.map(soundOf), heard: Math.min(memory.heard, data.lanes.length - 1) });
+  const heard = Math.min(memory.heard, data.lanes.length - 1);
+  Object.assign(memory, { ids, sounds: data.lanes.map(soundOf), heard, heardBefore: heard });
   for (const { audio } of memory.sounds) {
     find(root, ".lanes").append(audio);
     bindSound(root, memory, audio);
@@ -130,6 +142,7 @@ function hear(root, memory, i) {
   const isOn = !before.paused;
   const now = before.currentTime;
   before.pause();
+  if (i !== memory.heard) memory.heardBefore = memory.heard;
   memory.heard = i;
   const audio = heardAudio(memory);
   audio.currentTime = carriedOver(now, memory.data.lanes[i].duration);
@@ -174,21 +187,19 @@ function bindControls(root, memory) {
     if (audio.paused) play(root, audio);
     else audio.pause();
   };
+  const commands = { " ": toggle, l: () => find(root, ".loop input").click() };
   find(root, ".play").onclick = toggle;
   for (const name of [".even", ".loop", ".volume"])
     find(root, `${name} input`).oninput = () => setVolumes(root, memory);
-  find(root, ".lanes").onkeydown = (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey) return;
-    const lane = laneByKey(event.key, memory.sounds.length);
-    if (lane !== undefined) hear(root, memory, lane);
-  };
-  find(root, ".lane").onkeydown = (event) => {
-    const to = secondsByKey(event.key, heardAudio(memory).currentTime, memory.data.duration);
-    if (event.altKey || event.ctrlKey || event.metaKey || (to === undefined && event.key !== " ")) return;
-    event.preventDefault();
-    if (to !== undefined) seek(to);
-    else if (!event.repeat) toggle();
-  };
+  hasKeys(find(root, ".lanes"), {
+    keys: memory.sounds.length > 1 ? [...KEYS, ...CHOICES] : KEYS,
+    commandOf: (key) => {
+      const lane = laneByKey(key, memory.sounds.length);
+      if (lane !== undefined) return () => hear(root, memory, lane === memory.heard ? memory.heardBefore : lane);
+      const to = secondsByKey(key, heardAudio(memory).currentTime, memory.data.duration);
+      return to === undefined ? commands[key] : () => seek(to);
+    },
+  });
   bindPointer(root, memory, seek);
 }
 
@@ -219,6 +230,7 @@ export default function ({ data, parentElement: root }) {
   draw(root, memory);
   return () => {
     memory.stopListening();
+    box.endKeys();
     silence(memory);
     cancelAnimationFrame(memory.frame);
     memory.ids = undefined;

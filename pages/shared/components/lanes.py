@@ -47,7 +47,7 @@ class Lane:
     note: str = ""
 
 
-_mount = register("asd_lanes", "lanes", styles=("stage.css",))
+_mount = register("asd_lanes", "lanes", styles=("stage.css", "keys.css"))
 
 
 def lanes_player(lanes: Sequence[Lane], *, scale: ColourScale, peak: float, height_px: int, key: str) -> None:

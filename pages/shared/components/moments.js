@@ -21,6 +21,12 @@ export function hiddenShare([from, to], lit) {
   return Math.max(0, Math.min(1, (to - lit) / (to - from)));
 }
 
+// The same place in the other one of two clips, as seconds of the whole.
+export function otherPlace(ends, seconds) {
+  const isFirst = clipAt(ends, seconds) === 0;
+  return isFirst ? Math.min(ends[0] + seconds, ends[1]) : Math.min(seconds - ends[0], ends[0]);
+}
+
 // The value of a line over rising times at a moment; null before its first one.
 export function lineAt(times, values, seconds) {
   if (!times.length || seconds < times[0]) return null;

@@ -3,6 +3,7 @@
 import { commonGain, excerptOf } from "./band.js";
 import { find } from "./elements.js";
 import { bindGestures } from "./gestures.js";
+import { hasKeys } from "./keys.js";
 import { loopedSeconds, setHeard, startLoop, stopLoop } from "./loop.js";
 import { raisedText } from "./numbers.js";
 import { givesWay, soundsAlone } from "./one_sound.js";
@@ -22,6 +23,18 @@ import {
   zoomedView,
 } from "./zooming.js";
 
+const KEYS = [
+  ["Space", "play, pause"],
+  ["Left, right", "half a second back, on"],
+  ["Home, End", "begin of the clip or of the region, its end"],
+  ["A, B", "this clip, the nearest normal one (B again: back)"],
+  ["L", "repeat"],
+  ["Z, +, \u2212", "zoom to the region and back, in, out"],
+  ["Esc", "clear the region"],
+];
+const GESTURES =
+  "Mouse: drag a rectangle; drag its edges or itself; double-click a spot; Ctrl and wheel zooms. " +
+  "Touch: drag sideways, or hold and drag; two fingers zoom.";
 const NEARER = 0.5;
 const MOST_SENT = 8;
 
@@ -348,29 +361,23 @@ function zoomToRegion(root, memory) {
 }
 
 function bindKeys(root, memory, acts) {
+  const isCompared = () => memory.data.compares || memory.data.other;
   const commands = {
-    " ": acts.toggle,
-    b: acts.compare,
-    l: () => find(root, ".loop input").click(),
-    z: () => zoomToRegion(root, memory),
-    "+": () => zoomBy(root, memory, NEARER),
-    "-": () => zoomBy(root, memory, 1 / NEARER),
-    Escape: acts.clear,
+    " ": () => acts.toggle,
+    a: () => memory.heard === 1 && acts.compare,
+    b: () => isCompared() && acts.compare,
+    l: () => () => find(root, ".loop input").click(),
+    z: () => () => zoomToRegion(root, memory),
+    "+": () => () => zoomBy(root, memory, NEARER),
+    "-": () => () => zoomBy(root, memory, 1 / NEARER),
+    Escape: () => memory.region && acts.clear,
   };
-  const nothing = () => {};
-  const commandOf = (event) => {
-    const to = secondsByKey(event.key, nowOf(root, memory), memory.data.duration);
-    if (to !== undefined) return () => acts.step(to);
-    if (!Object.hasOwn(commands, event.key)) return null;
-    return event.repeat ? nothing : commands[event.key];
+  const keys = KEYS.filter(([key]) => key !== "A, B" || isCompared());
+  const commandOf = (key) => {
+    const to = secondsByKey(key, nowOf(root, memory), memory.data.duration);
+    return to === undefined ? commands[key]?.() : () => acts.step(to);
   };
-  find(root, ".lane").onkeydown = (event) => {
-    const isOfBrowser = event.altKey || event.ctrlKey || event.metaKey;
-    const command = isOfBrowser ? null : commandOf(event);
-    if (!command) return;
-    event.preventDefault();
-    command();
-  };
+  hasKeys(find(root, ".player"), { keys, note: GESTURES, commandOf });
 }
 
 function bindSound(root, memory, sendPause) {
@@ -459,6 +466,7 @@ function release(root, memory) {
   memory.context?.close();
   memory.context = null;
   memory.soundsOn();
+  find(root, ".player").endKeys();
   cancelAnimationFrame(memory.frame);
   URL.revokeObjectURL(memory.url);
 }

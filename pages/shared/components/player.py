@@ -137,7 +137,7 @@ class Trace:
     height_px: int = 72
 
 
-_mount = register("asd_synced_player", "player", styles=("stage.css",))
+_mount = register("asd_synced_player", "player", styles=("stage.css", "keys.css"))
 
 
 def _nothing() -> None:

@@ -1,6 +1,7 @@
 // The microphone as it is: clips of equal length, one after another, each sent to Python once the last was taken.
 
 import { find, make } from "./elements.js";
+import { soundsAlone } from "./one_sound.js";
 import { alongMeter, base64, clipCutter, decibels, levelWord, loudness, wavBytes } from "./recording.js";
 
 const RAW = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
@@ -120,6 +121,7 @@ function filteredNote(track) {
 }
 
 async function start(own) {
+  soundsAlone(own.root); // what sounds would be recorded
   const stream = await navigator.mediaDevices.getUserMedia({ audio: { ...RAW, channelCount: 1 } });
   const context = new AudioContext();
   const address = URL.createObjectURL(new Blob([TAP], { type: "text/javascript" }));
