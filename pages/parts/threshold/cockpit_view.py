@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,6 @@ from asd_core.artifacts.store import Artifact
 from asd_core.errors import UndefinedMetricError
 from asd_core.evaluation.delong import delong
 from asd_core.evaluation.metrics import clips_by_id
-from asd_core.evaluation.operating import flips
 from asd_core.evaluation.uncertainty import Interval
 from asd_core.formats import area_text, display_name
 from asd_core.reports.plots import DETECTOR_COLOURS, DETECTOR_SHORT_NAMES, score_edges
@@ -32,7 +31,6 @@ from pages.shared.components.cockpit import (
     Areas,
     CockpitDetector,
     Listeners,
-    Look,
     Mark,
     Move,
     Now,
@@ -44,8 +42,6 @@ from pages.shared.keys import HASHES
 from pages.shared.sound_address import sound_address
 from pages.shared.sources import clip_title, load_scored
 
-MOST_SOUNDS = 8
-"""Clips that can be played after a move; see `MOST_FLIPS` in cockpit_flips.js."""
 MARKED_RULES = {"conformal": "held-out normal clips", "closest_topleft": "nearest to the top left"}
 _HAND = "threshold_hand"
 
@@ -72,15 +68,15 @@ def threshold_cockpit(
             per_id=_in_order(point),
             hand=hand,
             marks=[*_marks(point.artifact), *further_marks],
-            sounds=_sounds(chosen, point if second is None or hand == 0 else second, _told(artifacts[hand])),
             look=shown_look(),
             numbers=assumed_numbers(),
         ),
         Listeners(
             move=lambda move: _take_move(artifacts[move.hand], move),
-            look=_take_look,
+            look=take_look,
             numbers=take_numbers,
             cell=_take_cell,
+            sound=lambda place: _sound(chosen, artifacts[hand], place),
         ),
         key=f"cockpit:{point.artifact.detector_name}",
     )
@@ -99,7 +95,6 @@ def _take_move(artifact: Artifact, move: Move) -> None:
     state[_HAND] = move.hand
     state[by_hand_key(artifact.folder)] = move.threshold
     if move.hand:
-        state[f"moved:{artifact.folder}"] = (state.get(f"moved:{artifact.folder}", (None, None))[1], move.threshold)
         return
     state["rule"] = MANUAL
     names = sorted(set(tested(artifact).machine_ids))
@@ -107,29 +102,15 @@ def _take_move(artifact: Artifact, move: Move) -> None:
     state[by_hand_ids_key(artifact.folder)] = dict(zip(names, move.per_id or (), strict=True)) if is_whole else None
 
 
-def _take_look(look: Look) -> None:
-    take_look(look)
-
-
 def _take_cell(cell: str) -> None:
     st.session_state["list"] = cell
 
 
-def _sounds(chosen: Chosen, of: OperatingPoint | Second, told: CockpitDetector) -> Mapping[int, Sound]:
-    """Return the first clips that the last move made change class, by their place in the falling order."""
-    scores = of.scores
-    if isinstance(of, Second):
-        before, _ = st.session_state.get(f"moved:{of.artifact.folder}", (None, None))
-        rows = flips(scores.anomaly_scores, before if before is not None else of.threshold, of.threshold)
-    else:
-        rows = flips(scores.anomaly_scores, of.previous, of.in_force)
-    places = {int(row): place for place, row in enumerate(told.order)} if len(rows) else {}
-    found = {}
-    for row in sorted(map(int, rows), key=places.__getitem__)[:MOST_SOUNDS]:
-        waveform = load_scored(chosen, scores.clips[row], of.artifact.channel)
-        if waveform is not None:
-            found[places[row]] = Sound(clip_title(scores.clips[row]), sound_address(waveform))
-    return found
+def _sound(chosen: Chosen, artifact: Artifact, place: int) -> Sound:
+    """Read a test clip by its place in the falling order of a version's scores."""
+    clip = tested(artifact).clips[int(_told(artifact).order[place])]
+    waveform = load_scored(chosen, clip, artifact.channel)
+    return Sound(clip_title(clip), "" if waveform is None else sound_address(waveform))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASHES)

@@ -1,27 +1,28 @@
-"""Lists of clips to listen to: those that flip between two thresholds, or those in one cell of the confusion matrix."""
+"""Lists of clips to listen to: those that the last move made flip, or those in one cell of the confusion matrix."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import streamlit as st
 
-from asd_core.audio.reading import encode_wav
 from asd_core.evaluation.operating import CELLS, cells, flips
-from asd_core.formats import score_text, times_text
+from asd_core.formats import display_name, score_text
 from pages.parts.threshold.operating_point import OperatingPoint
-from pages.shared.choices import pick_row, switch
+from pages.shared.choices import switch
+from pages.shared.components.play_list import ListedSound, play_list
 from pages.shared.context import Chosen
 from pages.shared.paging import PAGE_ROWS, page_start
-from pages.shared.plain_text import plain
-from pages.shared.sources import clip_title, load_scored
+from pages.shared.presenting import presented
+from pages.shared.sources import label_and_kind, load_scored, short_name
 
 FLIPPED = "flipped"
 
 
 def clip_lists(chosen: Chosen, point: OperatingPoint) -> None:
-    """Let the user choose a list, pick a clip in it and hear it."""
+    """Let the user choose a list and hear its clips, one after another if wanted."""
     names = cells(point.scores.is_anomalous, point.scores.anomaly_scores, point.in_force)
     flipped = flips(point.scores.anomaly_scores, point.previous, point.in_force)
     rows = {FLIPPED: flipped, **{cell: (names == cell).nonzero()[0] for cell in CELLS}}
@@ -35,30 +36,29 @@ def clip_lists(chosen: Chosen, point: OperatingPoint) -> None:
             "appear here."
         )
     else:
-        _playlist(chosen, rows[which], point)
+        _listed(chosen, rows[which], point)
 
 
-def _playlist(chosen: Chosen, rows: npt.NDArray[np.int64], point: OperatingPoint) -> None:
+def _listed(chosen: Chosen, rows: npt.NDArray[np.int64], point: OperatingPoint) -> None:
     if not len(rows):
         st.caption("No clip here at this threshold.")
         return
     start = page_start(len(rows), key="clips_page")
-    clips = [point.scores.clips[row] for row in rows[start : start + PAGE_ROWS]]
-    table = {
-        "Clip": [clip_title(clip) for clip in clips],
-        "Anomaly score": [score_text(clip.anomaly_score) for clip in clips],
-    }
-    if point.artifact.encoder_id is None:  # a ratio makes sense for a mean error, but not for a decision value around 0
-        table["Multiple of the threshold"] = [times_text(clip.anomaly_score / point.threshold) for clip in clips]
-    picked = pick_row(
-        pa.table(table),  # a DataFrame takes ten times as long to send, at each move of the threshold
-        n_rows=len(clips),
-        height=min(38 + 35 * len(clips), 280),
-        key=f"clips:{point.artifact.folder.name}:{point.threshold}:{len(rows)}:{start}",
+    play_list(
+        [_sound(chosen, point, int(row)) for row in rows[start : start + PAGE_ROWS]],
+        key=f"clips:{point.artifact.detector_name}",
+        label="Clips of this list",
+        hides_truth=presented(),
     )
-    waveform = load_scored(chosen, clips[picked], point.artifact.channel)
-    if waveform is None:
-        st.caption("The sound of this data set is not here.")
-        return
-    st.caption(f"Playing: {plain(clip_title(clips[picked]))}")
-    st.audio(encode_wav(waveform.samples), format="audio/wav")
+
+
+def _sound(chosen: Chosen, point: OperatingPoint, row: int) -> ListedSound:
+    clip = point.scores.clips[row]
+    return ListedSound(
+        id=str(row),
+        title=f"id {display_name(clip.machine_id)} · {short_name(clip)}",
+        sound=partial(load_scored, chosen, clip, point.artifact.channel),
+        note=f"score {score_text(clip.anomaly_score)}",
+        truth=label_and_kind(clip),
+        tone="anomalous" if clip.label == "anomalous" else "normal",
+    )

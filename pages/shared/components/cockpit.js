@@ -1,8 +1,8 @@
 // Threshold, curve, matrix and the clips that change class, in one piece: while something moves, all is computed here.
 // Python hears of a threshold once it is let go, and of what is shown.
 
-import { bindFlipSound, drawFlips, MOST_FLIPS, markPlaying, playFlip } from "./cockpit_flips.js";
-import { hearNow } from "./cockpit_now.js";
+import { bindFlipSound, drawFlips, MOST_FLIPS, markPlaying, playFetched, pressFlip } from "./cockpit_flips.js";
+import { askForSound, hearNow } from "./cockpit_now.js";
 import {
   dashOf,
   drawCross,
@@ -36,6 +36,7 @@ import {
   thresholdAtRank,
 } from "./decisions.js";
 import { find, make } from "./elements.js";
+import { hasKeys } from "./keys.js";
 import { fourDigits, rate, whole } from "./numbers.js";
 import { givesWay } from "./one_sound.js";
 import { isPresented, onPresented } from "./presenting.js";
@@ -43,6 +44,14 @@ import { isPresented, onPresented } from "./presenting.js";
 const ID_WAYS = { together: "Ids together", curves: "Curve per id", thresholds: "Threshold per id" };
 const PANELS = { scores: "Scores", pr: "Precision and recall" };
 const NUMBERS = { one_in: [1, 100_000], every_s: [0.1, 86_400], ratio: [0.01, 1000] };
+
+const KEYS = [
+  ["Space", "play, pause the clip that changed class"],
+  ["Up, down", "the clip before, after it"],
+  ["Arrows on the point", "move it by one step"],
+  ["Page up, down, Home, End", "by a twentieth, to either end"],
+  ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"],
+];
 
 const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
@@ -276,20 +285,13 @@ function drawFlipped(root, memory) {
     isNow: list.scores[rank] >= thresholdsOf(memory)[list.ids[rank]],
     label: list.anomalous[rank] ? "anomalous" : "normal",
     id: names[list.ids[rank]],
-    ...(memory.told.hand === memory.point.hand ? memory.told.sounds[rank] : null),
   }));
   const key = JSON.stringify([found, clips]);
   if (memory.drawnFlips === key) return;
   memory.drawnFlips = key;
   memory.clips = clips;
-  drawFlips(root, found, clips, (rank) => {
-    playFlip(
-      root,
-      memory,
-      memory.clips.find((clip) => clip.rank === rank),
-    );
-  });
-  markPlaying(root, find(root, "audio").paused ? null : memory.played);
+  drawFlips(root, found, clips, (rank) => pressFlip(root, memory, rank));
+  markPlaying(root, memory);
 }
 
 // ---- moves
@@ -360,13 +362,13 @@ function keyMove(root, memory, { name, event }) {
   root.querySelector(`[role=slider][data-handle="${CSS.escape(name)}"]`)?.focus({ preventScroll: true });
 }
 
-const isOfBrowser = (event) => event.altKey || event.ctrlKey || event.metaKey;
+const isForBrowser = (event) => event.altKey || event.ctrlKey || event.metaKey;
 
 function bindHandles(root, memory) {
   for (const spot of root.querySelectorAll("[role=slider]")) {
     const name = spot.dataset.handle;
     spot.onkeydown = (event) => {
-      if (!isOfBrowser(event)) keyMove(root, memory, { name, event });
+      if (!isForBrowser(event)) keyMove(root, memory, { name, event });
     };
     spot.onkeyup = spot.onblur = () => {
       if (!memory.keyed) return;
@@ -501,6 +503,12 @@ function pointOf(memory, told) {
 // Python's point wins, except over a drag in progress and over an echo of a release that another has overtaken.
 function follow(root, memory, told) {
   if (told.about !== memory.data.about) return;
+  const { sounds, ...rest } = told;
+  memory.sounds = sounds;
+  playFetched(root, memory);
+  const said = JSON.stringify(rest);
+  if (memory.said === said) return; // only sounds have come
+  memory.said = said;
   const point = pointOf(memory, told);
   const isFirst = !memory.told;
   const isMoved = !isFirst && !samePoint(memory.given, point);
@@ -557,9 +565,9 @@ function bindPresenter(root, memory) {
   };
   const playAt = (at) => {
     const clip = memory.clips?.[at];
-    if (!clip?.address) return;
+    if (!clip) return;
     memory.at = at;
-    playFlip(root, memory, clip);
+    pressFlip(root, memory, clip.rank);
   };
   const acts = {
     reveal,
@@ -567,13 +575,17 @@ function bindPresenter(root, memory) {
     play: () => playAt(memory.at ?? 0),
     changed: () => hide(root, memory),
   };
+  const beside = (by) => playAt(Math.max(0, Math.min(memory.clips.length - 1, (memory.at ?? -by) + by)));
+  const commands = { " ": acts.play, ArrowDown: () => beside(1), ArrowUp: () => beside(-1) };
   find(root, ".reveal").onclick = reveal;
+  hasKeys(find(root, ".cockpit"), { keys: KEYS, commandOf: (key) => commands[key] });
   return onPresented(({ act }) => acts[act]?.());
 }
 
 function load(memory, data) {
   if (memory.data?.about === data.about) return;
-  Object.assign(memory, { told: null, drag: null, keyed: null, sent: [], clips: [], played: null, at: null });
+  Object.assign(memory, { told: null, said: null, sounds: {}, drag: null, keyed: null, sent: [], clips: [] });
+  Object.assign(memory, { played: null, waits: null, at: null, ask: askForSound });
   memory.detectors = data.detectors.map(readDetector);
 }
 
@@ -602,6 +614,7 @@ export default function ({ data, parentElement: root, setTriggerValue }) {
   hide(root, memory);
   return () => {
     audio.pause();
+    box.endKeys();
     memory.ends.forEach((end) => {
       end();
     });

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,12 @@ ID_WAYS = ("together", "curves", "thresholds")
 PANELS = ("scores", "pr")
 CELLS = {"tn": "true normal", "fp": "false alarm", "fn": "miss", "tp": "true alarm"}
 """The browser's names of the cells of the matrix, and those of `asd_core.evaluation.operating.CELLS`."""
+MOST_WANTED = 4
+"""Sounds at hand in the browser at a time."""
 MOST_IDS = 8
 """Curves of single ids at most: more cannot be told apart."""
 
-_mount = register("asd_cockpit", "cockpit")
+_mount = register("asd_cockpit", "cockpit", styles=("keys.css",))
 _say = register("asd_cockpit_says", "cockpit_says")
 
 
@@ -158,7 +160,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Sound:
-    """A clip that can be played: what it is called, and where the browser finds it."""
+    """A clip that is played: what it is called, and where the browser finds it; no address where it is not here."""
 
     title: str
     address: str
@@ -178,15 +180,12 @@ class Now:
         Which detector the reader last moved.
     marks
         On the first detector's curve.
-    sounds
-        Place in the falling order of the detector in hand -> sound.
     """
 
     thresholds: tuple[float, ...]
     per_id: Sequence[float] | None = None
     hand: int = 0
     marks: Sequence[Mark] = ()
-    sounds: Mapping[int, Sound] = field(default_factory=dict)
     look: Look = Look()
     numbers: Numbers = Numbers(0.001, 1.0, 10.0)
 
@@ -202,12 +201,16 @@ class Move:
 
 @dataclass(frozen=True)
 class Listeners:
-    """What is called before the run that follows: of a move, of a look, of numbers, of a pressed cell of the matrix."""
+    """What is called before the run that follows: of a move, of a look, of numbers, of a pressed cell of the matrix.
+
+    `sound` reads a clip that was pressed, by its place in the falling order of the detector in hand.
+    """
 
     move: Callable[[Move], None]
     look: Callable[[Look], None]
     numbers: Callable[[Numbers], None]
     cell: Callable[[str], None]
+    sound: Callable[[int], Sound]
 
 
 def cockpit(detectors: Sequence[CockpitDetector], now: Now, listeners: Listeners, *, key: str) -> None:
@@ -248,7 +251,21 @@ def cockpit(detectors: Sequence[CockpitDetector], now: Now, listeners: Listeners
         on_numbers_change=heard("numbers", read_numbers, listeners.numbers),
         on_cell_change=heard("cell", lambda sent: CELLS.get(str(sent.get("value"))), listeners.cell),
     )
-    _say(key=f"{key}:says", data=_said(now, about))
+    _speak(_said(now, about), listeners.sound, [len(detector.order) for detector in detectors][now.hand], f"{key}:says")
+
+
+@st.fragment
+def _speak(said: Mapping[str, Any], sound: Callable[[int], Sound], n_clips: int, key: str) -> None:
+    """Say what is in force, and the sounds that were pressed: these are read in a run of this part alone."""
+    state = st.session_state.get(key)
+    wanted = read_wanted(None if state is None else state.get("wanted"), n_clips)
+    found = {str(rank): sound(rank) for rank in wanted}
+    sounds = {rank: {"title": each.title, "address": each.address} for rank, each in found.items()}
+    _say(key=key, data={**said, "sounds": sounds}, on_wanted_change=_nothing)
+
+
+def _nothing() -> None:
+    """Streamlit wants a callback for everything that a component tells."""
 
 
 def _digest(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -265,7 +282,6 @@ def _said(now: Now, about: str) -> dict[str, Any]:
             {"threshold": mark.threshold, "label": mark.label, "uses_labels": mark.uses_test_labels}
             for mark in now.marks
         ],
-        "sounds": {str(rank): {"title": each.title, "address": each.address} for rank, each in now.sounds.items()},
         "look": {"ids": now.look.ids, "costs": now.look.costs, "panel": now.look.panel},
         "numbers": {"prior": now.numbers.prior, "ratio": now.numbers.ratio, "every_s": now.numbers.every_s},
     }
@@ -299,3 +315,9 @@ def read_numbers(sent: Mapping[str, Any]) -> Numbers | None:
     if prior is None or ratio is None or every_s is None or not 0 < prior < 1 or ratio <= 0 or every_s <= 0:
         return None
     return Numbers(prior, ratio, every_s)
+
+
+def read_wanted(told: object, n_clips: int) -> list[int]:
+    """Read which clips the browser asks to hear, by their places; at most `MOST_WANTED`, the latest ones."""
+    places = [at for at in told if isinstance(at, int) and not isinstance(at, bool)] if isinstance(told, list) else []
+    return [at for at in places if 0 <= at < n_clips][-MOST_WANTED:]

@@ -26,14 +26,13 @@ function emptyRow(press) {
   return row;
 }
 
-// `clip`: { rank, isNow, label, id, title, address }; what of it is true stays in `.truth`.
+// `clip`: { rank, isNow, label, id }; what of it is true stays in `.truth`.
 function fillRow(row, clip) {
   row.hidden = !clip;
   if (!clip) return;
   const button = row.firstChild;
   const what = clip.isNow ? "\u2191 now anomalous" : "\u2193 now normal";
   const [truth, id] = find(button, "small").children;
-  Object.assign(button, { disabled: !clip.address, title: clip.title ?? "" });
   button.dataset.rank = clip.rank;
   say(find(button, "b"), what);
   say(truth, clip.label);
@@ -52,25 +51,47 @@ export function drawFlips(root, found, clips, press) {
   });
 }
 
-export function markPlaying(root, rank) {
+export function markPlaying(root, memory) {
+  const isOn = !find(root, "audio").paused;
+  const sign = memory.waits !== null ? "\u2026" : isOn ? "\u275a\u275a" : "\u25b6";
   for (const button of root.querySelectorAll(".flips li button")) {
-    const plays = Number(button.dataset.rank) === rank;
-    button.classList.toggle("plays", plays);
-    say(find(button, ".sign"), plays ? "\u275a\u275a" : "\u25b6");
+    const isIt = Number(button.dataset.rank) === memory.played;
+    button.classList.toggle("plays", isIt && (isOn || memory.waits !== null));
+    say(find(button, ".sign"), isIt ? sign : "\u25b6");
   }
 }
 
-export function playFlip(root, memory, clip) {
+// The sound is asked for as it is pressed, and played once it is there.
+export function pressFlip(root, memory, rank) {
   const audio = find(root, "audio");
-  const isSame = memory.played === clip.rank;
-  if (isSame && !audio.paused) {
+  if (memory.played === rank && !audio.paused) {
     audio.pause();
     return;
   }
-  if (!isSame || audio.ended) audio.src = clip.address;
-  memory.played = clip.rank;
+  audio.pause();
+  Object.assign(memory, { played: rank, waits: rank });
+  markPlaying(root, memory);
+  if (memory.sounds[rank]) playFetched(root, memory);
+  else memory.ask(rank);
+}
+
+export function playFetched(root, memory) {
+  const sound = memory.sounds[memory.waits];
+  if (memory.waits === null || !sound) return;
+  memory.waits = null;
+  const audio = find(root, "audio");
+  const fails = (text) => {
+    say(find(root, "[data-out=flips]"), text);
+    markPlaying(root, memory);
+  };
+  if (!sound.address) {
+    fails("The sound of this data set is not here.");
+    return;
+  }
+  audio.src = sound.address;
+  audio.title = sound.title;
   audio.play().catch((error) => {
-    if (error.name !== "AbortError") find(root, "[data-out=flips]").textContent = "This sound cannot be fetched.";
+    if (error.name !== "AbortError") fails("This sound could not be fetched.");
   });
 }
 
@@ -78,7 +99,7 @@ export function bindFlipSound(root, memory) {
   const audio = find(root, "audio");
   audio.onplay = () => {
     soundsAlone(audio);
-    markPlaying(root, memory.played);
+    markPlaying(root, memory);
   };
-  audio.onpause = audio.onended = () => markPlaying(root, null);
+  audio.onpause = audio.onended = () => markPlaying(root, memory);
 }
