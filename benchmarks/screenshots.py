@@ -132,7 +132,7 @@ def moving_picture(page: Page, url: str, path: Path) -> None:
     """Drag the operating point along the ROC and write the frames as an animated GIF."""
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(url)
-    handle = page.get_by_role("slider").first
+    handle = page.locator("[data-handle=d0]")
     handle.wait_for(timeout=WAIT_MS)
     page.wait_for_timeout(2500)
     box = handle.bounding_box()

@@ -65,11 +65,12 @@ class Run:
 
 
 class Visitor:
-    """One visitor of one page."""
+    """One visitor of one page, who keeps large messages as a browser does: they are not sent again."""
 
     def __init__(self, stream: ClientConnection, query: str, page: str) -> None:
         self._stream, self._query, self._page = stream, query, page
         self._widgets: dict[str, Any] = {}
+        self._kept: set[str] = set()
 
     def run(self, *, fragment: str = "", once: tuple[str, object] | None = None) -> Run:
         """Run the page, or one fragment of it, with the widgets as they are.
@@ -82,6 +83,7 @@ class Visitor:
         asked = BackMsg()
         asked.rerun_script.query_string, asked.rerun_script.fragment_id = self._query, fragment
         asked.rerun_script.page_name = self._page
+        asked.rerun_script.cached_message_hashes.extend(sorted(self._kept))
         states = asked.rerun_script.widget_states.widgets
         states.extend(self._widgets.values())
         if once is not None:
@@ -106,6 +108,8 @@ class Visitor:
             message = ForwardMsg()
             message.ParseFromString(raw)
             run.n_bytes += len(raw)
+            if message.metadata.cacheable:
+                self._kept.add(message.hash)
             kind = message.WhichOneof("type")
             if kind == "delta" and message.delta.WhichOneof("type") == "new_element":
                 run.first_s = run.first_s or time.perf_counter() - began

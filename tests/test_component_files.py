@@ -65,7 +65,10 @@ def test_the_browser_gets_one_module_that_imports_nothing(script):
         ),
         ("play_list.js", ["elements.js", "keys.js", "listed.js", "one_sound.js", "timeline.js", "play_list.js"]),
         ("lanes.js", ["elements.js", "hearing.js", "numbers.js", "one_sound.js", "timeline.js", "lanes.js"]),
-        ("roc.js", ["numbers.js", "curve.js", "elements.js", "roc.js"]),
+        (
+            "cockpit.js",
+            ["decisions.js", "elements.js", "numbers.js", "cockpit_tables.js", "cockpit_flips.js", "cockpit.js"],
+        ),
     ],
 )
 def test_what_a_script_needs_comes_once_and_before_it(script, parts):
@@ -90,25 +93,15 @@ def test_the_module_has_no_name_twice_and_loads_outside_a_page(script, tmp_path)
 
 
 def both_components():
+    from pages.shared.components.play_list import ListedSound, play_list
     from pages.shared.components.player import synced_player
-    from pages.shared.components.roc import roc_control
 
     synced_player(clip="a", title="a.wav", wav=b"", duration_s=1.0, panels=[], key="player")
-    roc_control(
-        false_positives=[0, 1],
-        true_positives=[0, 1],
-        thresholds=[2.0, 1.0],
-        n_normal=1,
-        n_anomalous=1,
-        index=0,
-        title="ROC",
-        colour="red",
-        key="roc",
-    )
+    play_list([ListedSound(id="a", title="A", sound=lambda: None)], key="list")
 
 
 def test_no_page_reads_the_files_again(monkeypatch):
-    for name in ("player", "roc"):
+    for name in ("player", "play_list"):
         import_module(f"pages.shared.components.{name}")
     read = []
     monkeypatch.setattr(components, "_read", lambda file: read.append(file) or "\n")

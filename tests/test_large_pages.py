@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import numpy as np
@@ -12,11 +13,11 @@ from streamlit.testing.v1 import AppTest
 
 from asd_core.artifacts.store import open_artifact
 from asd_core.evaluation.label_rules import from_labelled_scores
-from asd_core.evaluation.metrics import confusion_at
-from asd_core.reports.plots import MAX_CURVE_POINTS, MAX_MARKS
+from asd_core.reports.plots import MAX_MARKS
 from benchmarks.large_set import DETECTORS, KINDS, large_set
 from pages.parts.data import table as data_table
 from pages.parts.explore.thumbnails import PAGE_CLIPS
+from pages.parts.threshold.playlist import SHOWN
 from pages.shared.paging import PAGE_ROWS
 
 N_CLIPS = 6000
@@ -49,9 +50,15 @@ def opened(monkeypatch, large):
     return open_
 
 
-def roc_message(page: AppTest) -> dict:
-    (found,) = [each.proto for each in page.get("bidi_component") if "roc:" in each.proto.id]
-    return json.loads(found.json)
+def cockpit_messages(page: AppTest) -> tuple[dict, dict]:
+    """What the cockpit gets once, and what is said at each run."""
+    found = [json.loads(each.proto.json) for each in page.get("bidi_component") if "cockpit:" in each.proto.id]
+    return next(each for each in found if "detectors" in each), next(each for each in found if "thresholds" in each)
+
+
+def rows_of(page: AppTest) -> list[dict]:
+    (found,) = [json.loads(each.proto.json) for each in page.get("bidi_component") if "clips:" in each.proto.id]
+    return found["rows"]
 
 
 def longest_table(page: AppTest) -> int:
@@ -64,27 +71,25 @@ def marks(page: AppTest) -> int:
 
 
 @pytest.mark.parametrize("rule", ["best_f1", "target_tpr"])
-def test_the_roc_sends_what_a_screen_shows_and_its_point_is_exact(opened, large, rule):
+def test_the_cockpit_gets_every_score_once_and_the_exact_threshold_of_a_rule(opened, large, rule):
     page = opened("pages/threshold.py", detector="lstm_predictor", rule=rule)
-    message = roc_message(page)
-    assert 1000 < len(message["fp"]) <= MAX_CURVE_POINTS + 10
-    assert page.query_params["rule"] == rule
+    once, now = cockpit_messages(page)
     folder = large[0] / "artifacts" / "large" / "slider" / "lstm_predictor"
     scores = open_artifact(folder).scores.of("test").labelled()
-    value = from_labelled_scores(rule, scores.is_anomalous, scores.anomaly_scores).value
-    exact = confusion_at(scores.is_anomalous, scores.anomaly_scores, value)
-    at = message["index"]
-    assert (message["fp"][at], message["tp"][at]) == (exact.fp, exact.tp)
-    assert message["exact"] == value
-    assert message["normal"] + message["anomalous"] == N_CLIPS
+    (told,) = once["detectors"]
+    sent = np.frombuffer(base64.b64decode(told["scores"]), "<f8")
+    np.testing.assert_array_equal(sent, np.sort(scores.anomaly_scores)[::-1])
+    assert now["thresholds"] == [from_labelled_scores(rule, scores.is_anomalous, scores.anomaly_scores).value]
+    assert len(json.dumps(once)) < 14 * N_CLIPS + 4000
+    assert len(json.dumps(now)) < 2000
 
 
 def test_the_clips_of_a_cell_come_page_by_page(opened):
     page = opened("pages/threshold.py", detector="lstm_predictor", list="true alarm")
-    assert longest_table(page) == PAGE_ROWS
-    first = page.dataframe[-1].value["Clip"].tolist()
+    first = [row["title"] for row in rows_of(page)]
+    assert len(first) == SHOWN
     page.number_input(key="clips_page").set_value(2).run()
-    assert not set(first) & set(page.dataframe[-1].value["Clip"])
+    assert not set(first) & {row["title"] for row in rows_of(page)}
 
 
 def test_every_clip_of_the_scatter_can_be_found_though_only_some_are_drawn(opened):

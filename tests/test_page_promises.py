@@ -40,11 +40,11 @@ from pages.parts.explore import views as explore_views
 from pages.parts.learn import svm
 from pages.parts.monitor import replay
 from pages.parts.overview import cards as overview_cards
-from pages.parts.threshold import operating_point, recalibration
+from pages.parts.threshold import linked_numbers, operating_point, recalibration
 from pages.parts.train import fields as train_fields
 from pages.parts.train import live as train_live
 from pages.parts.train import versions as train_versions
-from pages.shared import cards
+from pages.shared import cache, cards
 from pages.shared.cache import Heard
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
@@ -151,8 +151,8 @@ def test_a_score_is_placed_among_clips_that_its_fit_has_not_heard(artifact):
 
 def test_the_threshold_page_marks_what_is_provisional_and_explains_the_highest_score(artifact):
     def line(threshold: Threshold) -> str:
-        changed = made(artifact, threshold)
-        point = operating_point.OperatingPoint(changed, operating_point.tested(artifact), threshold, 0.5, None)
+        changed, scores = made(artifact, threshold), cache.tested(artifact)
+        point = operating_point.OperatingPoint(changed, scores, threshold, np.full(len(scores.clips), 0.5))
         return text_of(drawn(lambda: operating_point.promise_line(point)))
 
     assert line(PROVISIONAL).startswith(f"{cards.PROVISIONAL_BADGE} Threshold **0.5**")
@@ -163,8 +163,9 @@ def test_the_threshold_page_marks_what_is_provisional_and_explains_the_highest_s
 
 def test_a_threshold_moved_by_hand_is_no_longer_provisional(monkeypatch, artifact):
     session = SimpleNamespace(session_state={"rule": "manual", f"manual:{artifact.folder}": 0.7})
-    monkeypatch.setattr(operating_point, "st", session)
-    found = operating_point._chosen_threshold(made(artifact, PROVISIONAL), operating_point.tested(artifact))
+    for module in (operating_point, linked_numbers):
+        monkeypatch.setattr(module, "st", session)
+    found = operating_point._chosen_threshold(made(artifact, PROVISIONAL), cache.tested(artifact))
     assert (found.value, found.rule, found.provisional) == (0.7, "manual", False)
 
 

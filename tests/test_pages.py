@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shutil
@@ -125,7 +126,11 @@ def test_broken_detectors_are_named_with_the_reason_and_the_others_work(app, bro
     offered = [
         option for kind in ("selectbox", "segmented_control") for each in page.get(kind) for option in each.options
     ]
-    shown = {"pages/compare.py": "that every detector scored", "pages/check.py": "1 of 1 detector: "}
+    shown = {
+        "pages/compare.py": "that every detector scored",
+        "pages/check.py": "1 of 1 detector: ",
+        "pages/threshold.py": "LSTM",
+    }
     usable = shown.get(path, "LSTM next-frame predictor")
     assert usable in text + "\n".join(offered)
 
@@ -221,7 +226,9 @@ def test_moving_the_threshold_lists_the_clips_that_flip(app):
     assert not page.exception
     moved = next(o for o in page.segmented_control(key="list").options if "Changed class" in str(o))
     assert "(0)" not in str(moved)
-    assert page.get("dataframe")
+    (told,) = [json.loads(each.proto.json) for each in page.get("bidi_component") if "clips:" in each.proto.id]
+    assert 0 < len(told["rows"]) <= 50
+    assert {row["truth"].split(" ")[0] for row in told["rows"]} <= {"normal", "anomalous"}
 
 
 def test_one_class_only_still_gives_threshold_and_promise(app, tmp_path):
@@ -234,8 +241,9 @@ def test_one_class_only_still_gives_threshold_and_promise(app, tmp_path):
     publish(folder, manifest=artifact.manifest, state=artifact.detector().state, scores=normal)
     page = app("pages/threshold.py", artifacts=tmp_path)
     assert not page.exception
-    assert "A ROC needs normal and anomalous test clips" in text_of(page)
     assert "Observed false-alarm rate" in text_of(page)
+    (told,) = [json.loads(each.proto.json) for each in page.get("bidi_component") if "detectors" in each.proto.json]
+    assert told["detectors"][0]["areas"] == {"pooled": "", "mean": "", "per_id": [""] * 3}
     overview = app(artifacts=tmp_path).toggle(key="figures").set_value(True).run()
     assert not overview.exception
     assert "no labelled test clips tell how many faults it finds" in text_of(overview)

@@ -214,28 +214,14 @@ def test_lines_near_zero_are_seen_beside_far_ones_when_asked_for():
     assert '"symlog"' not in even
 
 
-def resolved(spec):
-    """Layers with their rows in them, whatever name the rows have."""
-    own = [layer.get("data", spec.get("data")) for layer in spec["layer"]]
-    return [{**layer, "data": spec["datasets"][rows["name"]]} for layer, rows in zip(spec["layer"], own, strict=True)]
-
-
-@pytest.mark.parametrize("threshold", [1.5, 50.0])
-@pytest.mark.parametrize("log_axis", [False, True])
-def test_the_specification_of_a_histogram_is_the_chart(threshold, log_axis):
-    rng = np.random.default_rng(0)
-    normal, anomalous = rng.gamma(4, 0.3, 500), rng.gamma(6, 0.4, 400)
-    chart = plots.score_histogram(normal, anomalous, threshold=threshold, log_axis=log_axis).to_dict()
-    spec = plots.score_histogram_spec(normal, anomalous, threshold=threshold, log_axis=log_axis)
-    assert spec.get("title") == chart.get("title")
-    assert resolved(spec)[: len(chart["layer"])] == resolved(chart)
-    assert all(not layer["data"] for layer in resolved(spec)[len(chart["layer"]) :])
-
-
-def test_one_histogram_does_not_change_the_next():
-    first = plots.score_histogram_spec([1.0, 2.0], [2.0, 3.0], threshold=1.5)
-    plots.score_histogram_spec([10.0, 20.0], [20.0, 30.0])
-    assert plots.score_histogram_spec([1.0, 2.0], [2.0, 3.0], threshold=1.5) == first
+def test_edges_cover_the_central_scores_and_not_an_outlier():
+    scores = np.append(np.linspace(0, 1, 1000), 50.0)
+    edges = plots.score_edges(scores)
+    assert len(edges) == 41
+    np.testing.assert_allclose(np.diff(edges), (edges[-1] - edges[0]) / 40)
+    assert -0.02 < edges[0] < 0.01
+    assert 0.99 < edges[-1] < 1.05
+    assert (np.diff(plots.score_edges([3.0, 3.0])) > 0).all()
 
 
 def staircase(n):
@@ -264,14 +250,7 @@ def test_figures_of_a_large_set_hold_no_more_points_than_a_screen_shows():
     curve = staircase(30_987)
     overlay = plots.roc_overlay([plots.RocCurve("x", curve.fpr, curve.tpr, "#009E73")])
     det = plots.det_figure(curve.fpr, 1 - curve.tpr, point=(0.1, 0.1), colour="#009E73")
-    pr = plots.precision_recall_figure(
-        curve.tpr[1:],
-        curve.true_positives[1:] / (curve.true_positives + curve.false_positives)[1:],
-        point=None,
-        base_rate=0.5,
-        colour="#009E73",
-    )
-    for figure in (overlay, det, pr):
+    for figure in (overlay, det):
         assert max(len(trace.x) for trace in figure.data) <= plots.MAX_CURVE_POINTS
 
 

@@ -22,7 +22,6 @@ from asd_core.errors import AudioError
 from asd_core.evaluation.comparison import Difference, alarms
 from asd_core.evaluation.label_rules import DecisionFigures, Optimism
 from asd_core.evaluation.localisation import LocalisationSummary
-from asd_core.evaluation.metrics import roc_curve
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.evaluation.uncertainty import Interval, difference_text, no_spread
@@ -45,7 +44,7 @@ from pages.parts.learn import svm as learn_svm
 from pages.parts.monitor import replay as monitor_replay
 from pages.parts.monitor import view as monitor_view
 from pages.parts.overview import cards as overview_cards
-from pages.parts.threshold import operating_point
+from pages.parts.threshold import linked_numbers, operating_point
 from pages.parts.threshold import views as threshold_views
 from pages.parts.train import live as train_live
 from pages.parts.train import result as train_result
@@ -105,8 +104,7 @@ def point():
     scores = KeptScores(clips({"normal": [0.1, 0.6, 0.2, 0.3, 0.4], "anomalous": [0.9, 0.8, 0.3, 0.7]}))
     artifact = SimpleNamespace(folder=Path("a"), digest="a", title="A", detector_name="vggish_ocsvm", scores=scores)
     artifact.manifest = SimpleNamespace(calibration=CALIBRATION)
-    curve = roc_curve(scores.is_anomalous, scores.anomaly_scores)
-    return operating_point.OperatingPoint(artifact, scores, CONFORMAL, 0.5, curve)
+    return operating_point.OperatingPoint(artifact, scores, CONFORMAL, np.full(len(scores.clips), 0.5))
 
 
 def test_the_promise_stands_beside_what_is_observed_among_normal_clips(point):
@@ -116,16 +114,18 @@ def test_the_promise_stands_beside_what_is_observed_among_normal_clips(point):
 
 
 def test_each_id_has_its_own_area_false_alarms_and_faults_found(point):
-    table = drawn(lambda: operating_point.per_id_table(point)).table[0].value
+    table = drawn(lambda: threshold_views._per_id_table(point)).table[0].value
     assert [figures(cell) for cell in table["False-alarm rate"]] == [["33.3", "1", "3"], ["0.0", "0", "2"]]
     assert [figures(cell) for cell in table["Detection rate"]] == [["100.0", "2", "2"], ["50.0", "1", "2"]]
+    assert table["Threshold"].tolist() == ["0.5", "0.5"]
     assert table["AUC"].tolist() == ["1.000", "0.625"]  # id 02: 0.7 above both, 0.3 a tie with one and below the other
 
 
-@pytest.mark.parametrize("prior", [1.0, 50.0])
+@pytest.mark.parametrize("prior", [0.1, 50.0])
 def test_the_share_of_faults_to_expect_is_asked_for_in_percent(monkeypatch, point, prior):
     session = SimpleNamespace(session_state={"rule": "cost", "prior": prior})
-    monkeypatch.setattr(operating_point, "st", session)
+    for module in (operating_point, linked_numbers):
+        monkeypatch.setattr(module, "st", session)
     found = operating_point._chosen_threshold(SimpleNamespace(threshold=CONFORMAL), point.scores)
     assert found.rule == "cost"
     assert found.prior == pytest.approx(prior / 100, rel=1e-12)

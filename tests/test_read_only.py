@@ -32,7 +32,7 @@ VIEWS = {
     "pages/data.py": ("data_view", ("sets", "upload", "folder", "simulate", "download", "storage")),
     "pages/explore.py": ("view", ("clips", "spectra", "contents")),
     "pages/train.py": ("train_view", ("new", "runs", "sweep", "versions")),
-    "pages/threshold.py": ("view", ("scores",)),
+    "pages/threshold.py": ("view", ("table",)),
     "pages/check.py": ("view", ("where", "frequencies", "details")),
     "pages/monitor.py": ("monitor", ("live", "replay")),
     "pages/compare.py": ("view", ("figures", "map")),

@@ -12,9 +12,9 @@ OVERVIEW = "overview"
 SERVES_ONE = {
     "pages.shared.components.gauges": "components' files are registered from one folder",
     "pages.shared.components.recorder": "as the other components, it is registered from their folder",
-    "pages.shared.components.hero": "as the ROC: it shares scripts and their loader",
-    "pages.shared.components.lanes": "as the ROC: it shares scripts and their loader",
-    "pages.shared.components.roc": "it shares scripts and their loader with the player, which serves three pages",
+    "pages.shared.components.hero": "as the cockpit: it shares scripts and their loader",
+    "pages.shared.components.lanes": "as the cockpit: it shares scripts and their loader",
+    "pages.shared.components.cockpit": "it shares scripts and their loader with the player, which serves three pages",
 }
 """Shared modules that one page alone uses, each with the reason why it is shared all the same."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -14,10 +15,11 @@ from streamlit.testing.v1 import AppTest
 
 from asd_core.artifacts.store import open_artifact
 from asd_core.artifacts.versions import save_threshold
+from asd_core.evaluation.label_rules import from_labelled_scores
 from asd_core.evaluation.operating import shortest_threshold
 from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.system.places import data_dir
-from pages.parts.threshold.linked_numbers import number_in, rule_limits
+from pages.parts.threshold.linked_numbers import number_in, numbers_by_id, rule_limits
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
 LSTM = open_artifact(EMBEDDED / "slider" / "lstm_predictor")
@@ -43,6 +45,12 @@ def text_of(page) -> str:
     return "\n".join(each.value for each in (*page.markdown, *page.caption))
 
 
+def now_of(page) -> dict:
+    """What the cockpit is told at this run."""
+    found = [json.loads(each.proto.json) for each in page.get("bidi_component") if ":says" in each.proto.id]
+    return found[-1]
+
+
 def link_of(page) -> dict[str, str]:
     return {name: page.query_params[name] for name in page.query_params}
 
@@ -58,22 +66,69 @@ def test_a_link_opens_the_threshold_that_was_set_by_hand(page):
 def test_a_threshold_moved_by_hand_is_named_by_the_url_and_another_rule_takes_it_out(page):
     shown = page(detector="lstm_predictor", rule="manual")
     scores = LSTM.scores.of("test").labelled().anomaly_scores
-    before = shown.slider[0].value
-    shown.slider[0].set_value(float(np.median(scores))).run()
+    moved = float(np.median(scores)) * (1 + 1e-9)
+    shown.session_state[f"manual:{LSTM.folder}"] = moved
+    shown.run()
     named = float(link_of(shown)["value"])
-    assert named != before
-    assert np.array_equal(is_anomalous(scores, named), is_anomalous(scores, shown.slider[0].value))
+    assert named != moved
+    assert np.array_equal(is_anomalous(scores, named), is_anomalous(scores, moved))
     shown.selectbox(key="rule").set_value("youden").run()
     assert "value" not in link_of(shown)
 
 
-def test_a_link_names_the_number_of_a_rule_and_the_share_of_faults(page):
-    shown = page(rule="cost", rule_value="7.5", prior="2.5")
-    assert [each.value for each in shown.number_input if each.key in ("rule_value:cost", "prior")] == [7.5, 2.5]
-    assert (link_of(shown)["rule_value"], link_of(shown)["prior"]) == ("7.5", "2.5")
+def test_a_link_names_the_costs_and_the_share_of_faults(page):
+    shown = page(detector="lstm_predictor", rule="cost", cost="7.5", prior="2.5", every="60")
+    assert now_of(shown)["numbers"] == {"prior": 0.025, "ratio": 7.5, "every_s": 60.0}
+    scores = LSTM.scores.of("test").labelled()
+    cheapest = from_labelled_scores("cost", scores.is_anomalous, scores.anomaly_scores, rule_value=7.5, prior=0.025)
+    assert now_of(shown)["thresholds"] == [cheapest.value]
+    assert now_of(shown)["look"]["costs"]
+    assert [link_of(shown)[name] for name in ("cost", "prior", "every")] == ["7.5", "2.5", "60.0"]
     shown.selectbox(key="rule").set_value("target_tpr").run()
     assert link_of(shown)["rule_value"] == "0.9"
-    assert "prior" not in link_of(shown)
+    assert link_of(shown)["prior"] == "2.5"
+
+
+def test_a_link_opens_curves_costs_picture_and_the_second_detectors_threshold(page):
+    look = {"ids": "curves", "costs": "on", "panel": "pr"}
+    shown = page(detector="lstm_predictor", second="gru_autoencoder", second_value="0.25", **look)
+    assert now_of(shown)["look"] == {"ids": "curves", "costs": True, "panel": "pr"}
+    assert now_of(shown)["thresholds"] == [LSTM.threshold.value, 0.25]
+    assert {name: link_of(shown)[name] for name in look} == look
+    assert link_of(shown)["second_value"] == "0.25"
+    plain = page(detector="lstm_predictor")
+    assert not {"ids", "costs", "panel", "second_value", "per_id", "value", "prior", "cost"} & set(link_of(plain))
+
+
+def test_each_id_is_judged_by_the_threshold_that_the_link_gives_it(page):
+    own = {"00": 1e-9, "02": 1e9}
+    shown = page(detector="lstm_predictor", rule="manual", value="0.004", ids="thresholds", per_id=json.dumps(own))
+    assert now_of(shown)["per_id"] == [1e-9, 1e9, 0.004]
+    scores = LSTM.scores.of("test").labelled()
+    normal = {
+        name: sum(c.label == "normal" and c.machine_id == name for c in scores.clips) for name in ("00", "02", "04")
+    }
+    table = shown.table[0].value
+    assert table["False-alarm rate"]["id 00"] == f"100.0 % ({normal['00']}/{normal['00']})"
+    assert table["False-alarm rate"]["id 02"] == f"0.0 % (0/{normal['02']})"
+    assert "A threshold for each id, set by hand" in text_of(shown)
+    again = numbers_by_id(link_of(shown)["per_id"])
+    assert set(again) == {"00", "02"}
+
+
+def test_a_rule_gives_each_id_its_own_threshold_from_its_own_clips(page):
+    shown = page(detector="lstm_predictor", rule="youden", ids="thresholds")
+    scores = LSTM.scores.of("test").labelled()
+    for at, name in enumerate(("00", "02", "04")):
+        clips = [clip for clip in scores.clips if clip.machine_id == name]
+        own = from_labelled_scores("youden", [c.label == "anomalous" for c in clips], [c.anomaly_score for c in clips])
+        assert now_of(shown)["per_id"][at] == own.value
+    assert page(detector="lstm_predictor", ids="thresholds").table[0].value["Threshold"].nunique() == 3
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"00": "x"}', '{"00": null}', '{"00": NaN}', "1", '{"00": true}'])
+def test_thresholds_by_id_that_are_none_are_passed_over(text):
+    assert numbers_by_id(text) is None
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "1e999", "0,5", "<b>", ""])

@@ -16,18 +16,6 @@ def test_scores_by_id_has_a_box_a_class_and_the_threshold():
     assert figure.layout.shapes[0].y0 == 1.5
 
 
-def test_precision_recall_shows_curve_point_and_base_rate():
-    figure = plots.precision_recall_figure(
-        np.array([0.5, 1.0]), np.array([1.0, 0.6]), point=(0.5, 1.0), base_rate=0.4, colour="#009E73"
-    )
-    assert list(figure.data[1].x) == [0.5]
-    assert figure.layout.shapes[0].y0 == 0.4
-    without = plots.precision_recall_figure(
-        np.array([0.5]), np.array([1.0]), point=None, base_rate=0.4, colour="#009E73"
-    )
-    assert len(without.data) == 1
-
-
 def test_det_leaves_out_what_a_logarithm_cannot_show():
     figure = plots.det_figure(np.array([0.0, 0.1, 1.0]), np.array([0.5, 0.2, 0.0]), point=(0.1, 0.2), colour="#009E73")
     np.testing.assert_allclose(figure.data[0].x, [0.1])

@@ -1,4 +1,4 @@
-"""The ROC to drag and the synced player, alone in a small app, in a real browser."""
+"""The synced player, alone in a small app, in a real browser."""
 
 from __future__ import annotations
 
@@ -7,39 +7,9 @@ import re
 import pytest
 
 from asd_core.errors import InputError
-from pages.shared.components import player, roc
+from pages.shared.components import player
 
 pytestmark = pytest.mark.browser
-
-ROC_APP = """
-import numpy as np
-import streamlit as st
-from pages.shared.components.roc import DimmedCurve, RocMarker, roc_control
-
-st.set_page_config(layout="wide")
-st.session_state["runs"] = st.session_state.get("runs", 0) + 1
-rng = np.random.default_rng(0)
-curve = st.radio("Curve", ["first", "second"], horizontal=True)
-scale = 1.0 if curve == "first" else 2.0
-scores = np.concatenate([rng.lognormal(-6.5, 0.4, 300), rng.lognormal(-5.7, 0.5, 801) * scale])
-anomalous = np.arange(scores.size) >= 300
-order = np.argsort(-scores)
-tp = np.concatenate([[0], np.cumsum(anomalous[order])])
-fp = np.concatenate([[0], np.cumsum(~anomalous[order])])
-thresholds = np.concatenate([[np.inf], scores[order]])
-index = st.slider("Point", 0, 1101, 700, key="index")
-
-def take(point):
-    st.session_state["index"] = point
-
-point = roc_control(
-    false_positives=fp, true_positives=tp, thresholds=thresholds, n_normal=300, n_anomalous=801,
-    index=index, title=f"LSTM next-frame predictor, {curve}", colour="#CC79A7", key="roc", on_release=take,
-    markers=[RocMarker(720, "conformal, false alarms at most 5 %"), RocMarker(735, "nearest to (0, 1)", True)],
-    comparison=DimmedCurve("GRU autoencoder", np.linspace(0, 1, 50), np.linspace(0, 1, 50) ** 0.3),
-)
-st.text(f"runs={st.session_state['runs']} index={index} released={point}")
-"""
 
 PLAYER_APP = """
 import io
@@ -89,20 +59,8 @@ st.text(f"runs={st.session_state['runs']} cursor={cursor}")
 @pytest.fixture(scope="module")
 def apps(tmp_path_factory):
     folder = tmp_path_factory.mktemp("playground")
-    (folder / "roc.py").write_text(ROC_APP, encoding="utf-8")
     (folder / "player.py").write_text(PLAYER_APP, encoding="utf-8")
     return folder
-
-
-@pytest.fixture
-def open_roc(apps, serve, open_page):
-    def open_(**options):
-        page = open_page(serve(apps / "roc.py"), **options)
-        page.locator(".handle").wait_for()
-        wait_for_status(page, "runs=1")
-        return page
-
-    return open_
 
 
 @pytest.fixture
@@ -138,166 +96,12 @@ def audio_time(page) -> float:
     return page.locator("audio").evaluate("audio => audio.currentTime")
 
 
-def shown_point(page) -> int:
-    return int(page.locator(".handle").get_attribute("aria-valuenow"))
-
-
-def plot_spot(page, fpr: float, tpr: float) -> tuple[float, float]:
-    box = page.locator(".plot").bounding_box()
-    return box["x"] + fpr * box["width"], box["y"] + (1 - tpr) * box["height"]
-
-
-def figure(page, name: str) -> str:
-    return page.locator(f"[data-out={name}]").inner_text()
-
-
-def cell(page, name: str) -> int:
-    return int(page.locator(f"[data-cell={name}] strong").inner_text().replace(",", ""))
-
-
-def test_dragging_moves_the_matrix_before_python_hears_of_it(open_roc):
-    page = open_roc()
-    matrix, threshold = cell(page, "fp"), figure(page, "threshold")
-    page.mouse.move(*plot_spot(page, 0.18, 0.8))
-    page.mouse.down()
-    page.mouse.move(*plot_spot(page, 0.5, 0.95), steps=8)
-    assert cell(page, "fp") > matrix
-    assert figure(page, "threshold") != threshold
-    page.wait_for_timeout(300)
-    assert status(page) == {"runs": "1", "index": "700", "released": "None"}
-    point = shown_point(page)
-    page.mouse.up()
-    wait_for_status(page, f"released={point}")
-    assert status(page) == {"runs": "2", "index": str(point), "released": str(point)}
-    assert shown_point(page) == point
-
-
-def test_figures_follow_from_the_counts(open_roc):
-    page = open_roc()
-    fp, fn, tn, tp = (cell(page, name) for name in ("fp", "fn", "tn", "tp"))
-    assert (fp + tn, fn + tp, fp + tp) == (300, 801, 700)
-    assert figure(page, "false-alarm-rate") == f"{100 * fp / 300:.1f} % ({fp}/300)"
-    assert figure(page, "detection-rate") == f"{100 * tp / 801:.1f} % ({tp}/801)"
-    assert figure(page, "accuracy") == f"{100 * (tn + tp) / 1101:.1f} % ({tn + tp}/1,101)"
-    assert figure(page, "anomalous-precision") == f"{100 * tp / 700:.1f} % ({tp}/700)"
-    assert figure(page, "normal-recall") == f"{100 * tn / 300:.1f} % ({tn}/300)"
-    assert figure(page, "anomalous-f1") == f"{2 * tp / (700 + 801):.3f}"
-    assert f"({fp}/300)" in page.locator(".handle").get_attribute("aria-valuetext")
-
-
-def test_keys_move_the_point_and_report_on_release(open_roc):
-    page = open_roc()
-    page.locator(".handle").focus()
-    page.keyboard.down("ArrowRight")
-    page.keyboard.down("ArrowRight")
-    assert shown_point(page) == 702
-    assert status(page)["runs"] == "1"
-    page.keyboard.up("ArrowRight")
-    wait_for_status(page, "index=702")
-    page.keyboard.press("PageDown")
-    wait_for_status(page, "index=647")
-    page.keyboard.press("Home")
-    wait_for_status(page, "index=0")
-    assert figure(page, "threshold") == "above every score"
-    assert figure(page, "anomalous-precision") == "\N{EN DASH} (0/0)"
-    page.keyboard.press("End")
-    wait_for_status(page, "index=1101")
-    assert (cell(page, "tn"), cell(page, "fn")) == (0, 0)
-    assert status(page)["runs"] == "5"
-
-
-def test_point_set_from_python_is_followed(open_roc):
-    page = open_roc()
-    page.locator(".handle").focus()
-    page.keyboard.press("ArrowLeft")
-    wait_for_status(page, "index=699")
-    page.locator("[data-testid=stSlider] [role=slider], [data-testid=stSlider] input").first.focus()
-    page.keyboard.press("ArrowRight")
-    page.locator(".handle[aria-valuenow='700']").wait_for()
-    wait_for_status(page, "index=700")
-    assert status(page)["released"] == "None"
-
-
-def test_point_set_from_python_does_not_disturb_a_drag(open_roc):
-    page = open_roc()
-    page.mouse.move(*plot_spot(page, 0.18, 0.8))
-    page.mouse.down()
-    page.mouse.move(*plot_spot(page, 0.6, 0.97), steps=4)
-    point = shown_point(page)
-    page.locator("[data-testid=stSlider] [role=slider], [data-testid=stSlider] input").first.focus()
-    page.keyboard.press("ArrowRight")
-    wait_for_status(page, "index=701")
-    page.wait_for_timeout(300)
-    assert shown_point(page) == point
-    page.mouse.up()
-    wait_for_status(page, f"released={point}")
-
-
-@pytest.mark.parametrize(
-    ("sent", "chosen"),
-    [
-        (None, None),
-        ({"curve": "this", "index": 3}, 3),
-        ({"curve": "another", "index": 3}, None),
-        ({"curve": "this", "index": 9}, None),
-        ({"curve": "this", "index": "3"}, None),
-    ],
-)
-def test_messages_about_another_curve_or_point_are_ignored(sent, chosen):
-    assert roc._chosen(sent, "this", 9) == chosen
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"thresholds": [1.0]}, "equally long"),
-        ({"n_normal": 0}, "both classes"),
-        ({"index": 2}, "0 to 1, got 2"),
-        ({"markers": [roc.RocMarker(-1, "rule")]}, "0 to 1, got -1"),
-        ({"comparison": roc.DimmedCurve("GRU", [0.0], [0.0, 1.0])}, "GRU"),
-    ],
-)
-def test_roc_refuses_what_is_no_curve(change, words):
-    curve = {"false_positives": [0, 1], "true_positives": [0, 1], "thresholds": [float("inf"), 1.0]}
-    sound = {**curve, "n_normal": 1, "n_anomalous": 1, "index": 0, "title": "ROC", "colour": "red", "key": "roc"}
-    with pytest.raises(InputError, match=words):
-        roc.roc_control(**{**sound, **change})
-
-
 def test_player_refuses_a_clip_without_length_and_a_line_without_times():
     clip = {"clip": "a", "title": "a.wav", "wav": b"", "key": "player"}
     with pytest.raises(InputError, match=r"a\.wav.*longer than 0 s"):
         player.synced_player(**clip, duration_s=0.0, panels=[])
     with pytest.raises(InputError, match="equally long"):
         player.synced_player(**clip, duration_s=1.0, panels=[player.Trace("LSTM", [0.1], [], "", "red")])
-
-
-def test_marker_is_a_button_that_moves_the_point(open_roc):
-    page = open_roc()
-    button = page.get_by_role("button", name="nearest to (0, 1)")
-    assert "uses test labels" in button.inner_text()
-    button.click()
-    wait_for_status(page, "released=735")
-    assert shown_point(page) == 735
-
-
-def test_another_curve_starts_from_pythons_point(open_roc):
-    page = open_roc()
-    page.locator(".handle").focus()
-    page.keyboard.press("Home")
-    wait_for_status(page, "released=0")
-    page.get_by_text("second", exact=True).click()
-    page.get_by_text("LSTM next-frame predictor, second").wait_for()
-    assert status(page) == {"runs": "3", "index": "0", "released": "None"}
-    assert shown_point(page) == 0
-
-
-def test_touch_drags_the_handle(open_roc):
-    page = open_roc(width=400, has_touch=True, is_mobile=True)
-    page.locator(".plot").scroll_into_view_if_needed()
-    page.touchscreen.tap(*plot_spot(page, 0.6, 0.97))
-    wait_for_status(page, "runs=2")
-    assert shown_point(page) == int(status(page)["index"]) > 800
 
 
 @pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])

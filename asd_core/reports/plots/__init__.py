@@ -15,11 +15,10 @@ from asd_core.reports.plots.curves import (
     det_figure,
     learning_curves,
     lines_chart,
-    precision_recall_figure,
     roc_overlay,
     spec_of,
 )
-from asd_core.reports.plots.histograms import histogram, score_edges, score_histogram, score_histogram_spec
+from asd_core.reports.plots.histograms import histogram, score_edges, score_histogram
 from asd_core.reports.plots.look import (
     ANOMALOUS_COLOUR,
     DETECTOR_COLOURS,
@@ -88,12 +87,10 @@ __all__ = [
     "lines_chart",
     "map_limit",
     "palette_stops",
-    "precision_recall_figure",
     "rate_grid",
     "roc_overlay",
     "score_edges",
     "score_histogram",
-    "score_histogram_spec",
     "score_plane",
     "score_scatter",
     "score_timeline",

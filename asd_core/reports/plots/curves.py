@@ -396,29 +396,6 @@ def _add_curve(figure: go.Figure, curve: RocCurve) -> None:
     )
 
 
-def precision_recall_figure(
-    recall: FloatArray, precision: FloatArray, *, point: tuple[float, float] | None, base_rate: float, colour: str
-) -> go.Figure:
-    """Draw precision over recall of the anomalous class, with the operating point and the share of anomalous clips.
-
-    Parameters
-    ----------
-    recall, precision
-        Shape (n_points,), each from 0 to 1.
-    point
-        (recall, precision) in force; None where no clip is called anomalous.
-    base_rate
-        Precision of calling every clip anomalous.
-    """
-    drawn = along_curve(recall, precision)
-    figure = _rates_figure(recall[drawn], precision[drawn], point, colour=colour)
-    figure.add_hline(y=base_rate, line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1})
-    percent = {"tickformat": ".0%", "dtick": 0.2}
-    figure.update_xaxes(title="Recall (detection rate)", range=[0, 1.02], **percent)
-    figure.update_yaxes(title="Precision (share of alarms that are right)", range=[0, 1.05], **percent)
-    return figure
-
-
 def det_figure(fpr: FloatArray, fnr: FloatArray, *, point: tuple[float, float], colour: str) -> go.Figure:
     """Draw misses over false alarms on logarithmic axes (detection error trade-off; Martin et al. 1997).
 

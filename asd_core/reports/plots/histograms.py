@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,43 +96,6 @@ def score_histogram(
     layers += _threshold_layers(bins.threshold)
     title = alt.Title(text="", subtitle=list(bins.remarks), anchor="start") if bins.remarks else alt.Undefined
     return alt.LayerChart(layer=layers, height=height_px, title=title)
-
-
-def score_histogram_spec(
-    normal_scores: npt.ArrayLike,
-    anomalous_scores: npt.ArrayLike,
-    *,
-    threshold: float | None = None,
-    n_bins: int = 40,
-    log_axis: bool = False,
-    central_share: float = 0.99,
-    height_px: int = 280,
-) -> dict[str, Any]:
-    """Draw the same as `score_histogram` as a Vega-Lite specification, for pages that redraw it at each move.
-
-    Altair builds and checks the chart only once, and numbers are filled in afterwards: its checks of one chart take
-    longer than everything else that a page does when a threshold moves.
-    """
-    classes = {"Normal": finite_scores(normal_scores), "Anomalous": finite_scores(anomalous_scores)}
-    bins = _score_bins(classes, threshold, n_bins=n_bins, log_axis=log_axis, central_share=central_share)
-    spec = deepcopy(_histogram_template(log_axis, height_px))
-    shown = [] if bins.threshold is None else [_threshold_row(bins.threshold)]
-    spec["datasets"] = {"bars": _bar_rows(classes, bins.edges), "threshold": shown}
-    for layer, name in zip(spec["layer"], ("bars", "bars", "threshold", "threshold"), strict=True):
-        layer["data"] = {"name": name}
-    for layer in spec["layer"][:2]:
-        layer["encoding"]["x"]["scale"]["domain"] = [float(bins.edges[0]), float(bins.edges[-1])]
-    if bins.remarks:
-        spec["title"] = {"text": "", "subtitle": list(bins.remarks), "anchor": "start"}
-    return spec
-
-
-@cache
-def _histogram_template(log_axis: bool, height_px: int) -> dict[str, Any]:
-    """The specification of a histogram whose numbers do not matter; never changed."""
-    chart = score_histogram([1, 2], [1, 2], threshold=1.5, central_share=1.0, log_axis=log_axis, height_px=height_px)
-    spec: dict[str, Any] = chart.to_dict()
-    return spec
 
 
 def score_edges(anomaly_scores: npt.ArrayLike, *, n_bins: int = 40, central_share: float = 0.99) -> FloatArray:

@@ -14,11 +14,13 @@ from pages.parts.threshold.operating_point import OperatingPoint
 from pages.shared.choices import switch
 from pages.shared.components.play_list import ListedSound, play_list
 from pages.shared.context import Chosen
-from pages.shared.paging import PAGE_ROWS, page_start
+from pages.shared.paging import page_start
 from pages.shared.presenting import presented
 from pages.shared.sources import label_and_kind, load_scored, short_name
 
 FLIPPED = "flipped"
+SHOWN = 50
+"""Clips of a list at a time: it is sent again at each move."""
 
 
 def clip_lists(chosen: Chosen, point: OperatingPoint) -> None:
@@ -43,9 +45,9 @@ def _listed(chosen: Chosen, rows: npt.NDArray[np.int64], point: OperatingPoint) 
     if not len(rows):
         st.caption("No clip here at this threshold.")
         return
-    start = page_start(len(rows), key="clips_page")
+    start = page_start(len(rows), key="clips_page", page_rows=SHOWN)
     play_list(
-        [_sound(chosen, point, int(row)) for row in rows[start : start + PAGE_ROWS]],
+        [_sound(chosen, point, int(row)) for row in rows[start : start + SHOWN]],
         key=f"clips:{point.artifact.detector_name}",
         label="Clips of this list",
         hides_truth=presented(),

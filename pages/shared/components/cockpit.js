@@ -191,7 +191,7 @@ function drawStill(root, memory) {
   });
   drawPanel(root, memory);
   drawChoices(root, memory);
-  find(root, ".matrix caption").textContent =
+  find(root, ".matrix .of").textContent =
     memory.detectors.length > 1
       ? `${inHand(memory).short}, ${whole(list.scores.length)} test clips`
       : `${whole(list.scores.length)} test clips`;

@@ -52,12 +52,15 @@ class CockpitDetector:
     ----------
     message
         Plain values for the browser.
+    digest
+        Of the message: it is long, and the same at each move.
     order
         Shape (n_clips,): the clips by falling score, as positions among the detector's test clips; the browser names a
         clip by its place in this order.
     """
 
     message: Mapping[str, Any]
+    digest: str
     order: np.ndarray[Any, np.dtype[np.int64]]
 
     @classmethod
@@ -114,7 +117,7 @@ class CockpitDetector:
             "edges": [float(edge) for edge in edges],
             "most_ids": MOST_IDS,
         }
-        return cls(message, order)
+        return cls(message, hashlib.sha256(json.dumps(message).encode()).hexdigest()[:16], order)
 
 
 def _encoded(values: np.ndarray[Any, Any]) -> str:
@@ -223,8 +226,7 @@ def cockpit(detectors: Sequence[CockpitDetector], now: Now, listeners: Listeners
     """
     if len(now.thresholds) != len(detectors) or not all(map(math.isfinite, now.thresholds)):
         raise InputError(f"there must be a finite threshold for each of {len(detectors)} detectors: {now.thresholds}")
-    messages = [detector.message for detector in detectors]
-    about = _digest(messages)
+    about = "-".join(detector.digest for detector in detectors)
 
     def heard(name: str, read: Callable[[Mapping[str, Any]], Any], tell: Callable[[Any], None]) -> Callable[[], None]:
         def changed() -> None:
@@ -238,7 +240,7 @@ def cockpit(detectors: Sequence[CockpitDetector], now: Now, listeners: Listeners
         key=key,
         data={
             "about": about,
-            "detectors": messages,
+            "detectors": [detector.message for detector in detectors],
             "colours": {
                 "normal": NORMAL_COLOUR,
                 "anomalous": ANOMALOUS_COLOUR,
@@ -266,10 +268,6 @@ def _speak(said: Mapping[str, Any], sound: Callable[[int], Sound], n_clips: int,
 
 def _nothing() -> None:
     """Streamlit wants a callback for everything that a component tells."""
-
-
-def _digest(messages: Sequence[Mapping[str, Any]]) -> str:
-    return hashlib.sha256(json.dumps(messages).encode()).hexdigest()[:16]
 
 
 def _said(now: Now, about: str) -> dict[str, Any]:
