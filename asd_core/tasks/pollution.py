@@ -22,6 +22,7 @@ from asd_core.errors import DataSetError, UsageError
 from asd_core.evaluation.mistakes import conformal_value, spread_out
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.evaluation.thresholds import is_anomalous
+from asd_core.evaluation.uncertainty import Interval, bootstrap, paired_bootstrap
 from asd_core.features.encoders import load_encoder
 from asd_core.system.threads import one_blas_thread
 from asd_core.tasks.calibrate import plan_calibration
@@ -181,6 +182,74 @@ class Vectors:
     def of_kind(self, kind: str) -> BoolArray:
         """Whether each test clip has this kind of fault, shape (n_test,)."""
         return np.array([clip.label == "anomalous" and clip.kind == kind for clip in self.clips], dtype=np.bool_)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a detector decides on the test clips that it has not learned.
+
+    Parameters
+    ----------
+    auc
+        Of all of them, with its 95 % interval.
+    false_alarms, found, others_found
+        How many, and of how many: normal clips, clips with the kind of fault that was learned, with other faults.
+    """
+
+    threshold: float
+    auc: Interval
+    false_alarms: tuple[int, int]
+    found: tuple[int, int]
+    others_found: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Pollution:
+    """A detector without and with some faulty clips among its training clips, which are left out of both tests.
+
+    Parameters
+    ----------
+    auc_change
+        AUC with them minus AUC without, with its paired 95 % interval.
+    polluting
+        The faulty clips.
+    """
+
+    clean: Outcome
+    polluted: Outcome
+    auc_change: Interval
+    polluting: tuple[ScoredClip, ...]
+
+
+def pollute(vectors: Vectors, kind: str, n: int, *, seed: int = 0) -> Pollution:
+    """Fit a detector with `n` clips of a kind of fault among its training clips, and judge it beside the clean one.
+
+    Raises
+    ------
+    UsageError
+        See `Vectors.polluting`.
+    UndefinedMetricError
+        No normal test clips.
+    """
+    polluting = vectors.polluting(kind, n, seed=seed)
+    polluted = vectors.refit(polluting.tolist())
+    kept = np.ones(len(vectors.clips), dtype=np.bool_)
+    kept[polluting] = False
+    labels, own = vectors.labels[kept], vectors.of_kind(kind)[kept]
+
+    def outcome(refit: Refit) -> Outcome:
+        scores = refit.anomaly_scores[kept]
+        alarms = is_anomalous(scores, refit.threshold)
+
+        def counts(rows: BoolArray) -> tuple[int, int]:
+            return int(alarms[rows].sum()), int(rows.sum())
+
+        area = bootstrap(labels, scores)["auc_pooled"]
+        return Outcome(refit.threshold, area, counts(~labels), counts(own), counts(labels & ~own))
+
+    change = paired_bootstrap(labels, polluted.anomaly_scores[kept], vectors.clean.anomaly_scores[kept])
+    clips = tuple(vectors.clips[row] for row in polluting.tolist())
+    return Pollution(outcome(vectors.clean), outcome(polluted), change, clips)
 
 
 def vectors_of(
