@@ -4,14 +4,14 @@ from __future__ import annotations
 
 LABEL_MARK = "Uses test labels: "
 """Before a title, where no narrow screen can cut it off."""
-_HELD_OUT = "Held-out normal clips: "
+_HELD_OUT = "Held-out clips: "
 _TITLES = {
     "conformal": (f"{_HELD_OUT}promised false-alarm rate", f"{_HELD_OUT}at most 10 % false alarms"),
     "quantile": (f"{_HELD_OUT}a quantile", f"{_HELD_OUT}90 % lie below"),
     "gamma": (f"{_HELD_OUT}gamma distribution", f"{_HELD_OUT}gamma, 90 % below"),
     "mean_std": (f"{_HELD_OUT}mean plus k deviations", f"{_HELD_OUT}mean plus 3 deviations"),
     "zero": ("The SVM\u2019s own boundary, 0", "The SVM\u2019s own boundary, 0"),
-    "closest_topleft": (f"{LABEL_MARK}nearest to top left", f"{LABEL_MARK}nearest to top left"),
+    "closest_topleft": (f"{LABEL_MARK}nearest to the top-left corner", f"{LABEL_MARK}nearest to the top-left corner"),
     "youden": (f"{LABEL_MARK}largest TPR \u2212 FPR", f"{LABEL_MARK}largest TPR \u2212 FPR"),
     "best_f1": (f"{LABEL_MARK}largest F1", f"{LABEL_MARK}largest F1"),
     "target_tpr": (f"{LABEL_MARK}a detection rate", f"{LABEL_MARK}detection at least 90 %"),

@@ -10,7 +10,7 @@ import streamlit as st
 from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.label_rules import from_labelled_scores
 from asd_core.evaluation.metrics import Confusion, confusion_at
-from asd_core.evaluation.mistakes import IdThresholds, Redrawn, by_id, redrawn
+from asd_core.evaluation.mistakes import N_DRAWS, IdThresholds, Redrawn, by_id, redrawn
 from asd_core.evaluation.thresholds import MIN_SCORES_PER_ID
 from asd_core.evaluation.uncertainty import f1_interval, interval_text
 from asd_core.formats import counted, score_text, share_text
@@ -27,6 +27,8 @@ FEW = 10
 LITTLE = 0.005
 """Of F1: a smaller price is called none."""
 MOST_IDS = 12
+MANY_CLIPS, N_DRAWS_OF_MANY = 5_000, 40
+"""Of many clips fewer draws are enough, and each takes longer."""
 
 
 def on_test_labels(artifact: Artifact, scores: KeptScores) -> tuple[MistakeMarker, ...]:
@@ -59,7 +61,8 @@ def on_test_labels(artifact: Artifact, scores: KeptScores) -> tuple[MistakeMarke
 @st.cache_data(max_entries=64, show_spinner="Choosing thresholds on random clips \u2026", hash_funcs=HASHES)
 def _redrawn(artifact: Artifact, rule: str, per_class: int | None) -> Redrawn:
     scores = tested(artifact)
-    return redrawn(rule, scores.is_anomalous, scores.anomaly_scores, per_class=per_class)
+    n_draws = N_DRAWS if len(scores.clips) <= MANY_CLIPS else N_DRAWS_OF_MANY
+    return redrawn(rule, scores.is_anomalous, scores.anomaly_scores, per_class=per_class, n_draws=n_draws)
 
 
 def _few(artifact: Artifact, scores: KeptScores, rule: str) -> Redrawn | None:
@@ -119,7 +122,7 @@ def pooled_ids(artifact: Artifact, scores: KeptScores) -> tuple[MistakeMarker, .
 def _rows_of_id(each: IdThresholds) -> list[tuple[str, ...]]:
     name = plain(each.machine_id)
     rows: list[tuple[str, ...]] = []
-    for title, judged in ((f"Wrong: id {name}, by all ids", each.pooled), (f"Right: id {name}, by its own", each.own)):
+    for title, judged in ((f"id {name}: one for all", each.pooled), (f"id {name}: its own", each.own)):
         if judged is None:
             rows.append((title, f"too few ({each.n_heldout})", "as above", "as above"))
             continue
@@ -150,11 +153,15 @@ def _price_of_pooling(found: Sequence[IdThresholds]) -> None:
     (low, high), (own_low, own_high) = ((min(rates), max(rates)) for rates in (_known(pooled), _known(own)))
     costs = high - low > own_high - own_low
     price(
-        f"10 % false alarms are promised. By one threshold for all ids they range from {share_text(low)} to "
-        f"{share_text(high)} over the ids; by thresholds of their own from {share_text(own_low)} to "
-        f"{share_text(own_high)}" + ("." if costs else ", no closer together."),
+        f"The rule aims at 10 % false alarms. By one threshold for all ids there are {_range(low, high)}; by "
+        f"thresholds of their own {_range(own_low, own_high)}{'.' if costs else ', no closer together.'}",
         costs=costs,
     )
+
+
+def _range(low: float, high: float) -> str:
+    low_text, high_text = share_text(low), share_text(high)
+    return f"{low_text} for each id" if low_text == high_text else f"{low_text} to {high_text}, depending on the id"
 
 
 def _known(rates: Sequence[float | None]) -> list[float]:
