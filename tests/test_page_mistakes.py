@@ -107,6 +107,8 @@ def test_on_test_labels_the_announced_figures_are_those_of_the_best_point(shown)
     assert (marker.threshold, marker.uses_test_labels) == (best, True)
     assert "**Uses test labels.**" in text_of(app)
     assert app.query_params["mistake_rule"] == "best_f1"
+    app.selectbox(key="mistake").set_value("none").run()
+    assert not [name for name in app.query_params if name.startswith("mistake")]
 
 
 def test_a_price_of_the_labels_is_told_and_a_few_clips_make_it_larger(shown):

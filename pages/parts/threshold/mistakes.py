@@ -27,9 +27,12 @@ TITLES = {
     "neighbours": "Neighbours on both sides of a split",
 }
 
+OWN_CHOICES = {"labels": ("mistake_rule",), "polluted": ("mistake_kind", "mistake_clips")}
+"""Mistake -> what the URL says of it besides its name."""
+
 
 def mistake_choice(place: Any = st) -> str:
-    """Let the reader make a mistake on purpose; return its name, or `none`, which the URL does not say.
+    """Let the reader make a mistake on purpose; return its name, or `none`, of which the URL says nothing.
 
     Parameters
     ----------
@@ -49,6 +52,8 @@ def mistake_choice(place: Any = st) -> str:
         st.query_params.pop(KEY, None)
     elif st.query_params.get(KEY) != name:
         st.query_params[KEY] = name
+    for parameter in {each for own in OWN_CHOICES.values() for each in own} - {*OWN_CHOICES.get(name, ())}:
+        st.query_params.pop(parameter, None)
     return name
 
 

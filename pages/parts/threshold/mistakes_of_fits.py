@@ -125,8 +125,8 @@ def _price_of_training_clips(wrong: Judged, right: Judged, fitted: FittedScores,
     else:
         price(
             f"The threshold from training clips gives {counted(wrong.confusion.fp, 'false alarm')} among {n_normal} "
-            f"normal clips, the one from held-out clips {right.confusion.fp}: this detector scores its training clips "
-            "no lower than others. One cannot know that without held-out clips.",
+            f"normal clips, the one from held-out clips {right.confusion.fp}: these training clips happen to score no "
+            "lower than the held-out ones. One cannot know that without held-out clips.",
             costs=False,
         )
     if (wilson(right.confusion.fp, n_normal).low or 0.0) > PROMISED:
