@@ -113,7 +113,7 @@ def neighbours(monkeypatch, tmp_path):
     (tmp_path / "home" / "simulated-small" / "slider").mkdir(parents=True)
     from asd_core.data.simulated import long_recordings
     from asd_core.data.simulated.long_recordings import RecordingCounts
-    from pages.parts.learn import neighbours as lesson
+    from pages.shared import neighbour_trials
 
     def tried(clips, held_out, *, split):
         n_alarms = 30 + 5 * split if held_out == "at_random" else 3
@@ -126,7 +126,7 @@ def neighbours(monkeypatch, tmp_path):
 
     tiny = RecordingCounts(n_normal=1, n_faulty=1, normal_s=10.0, faulty_s=10.0)
     monkeypatch.setattr(long_recordings, "RecordingCounts", lambda: tiny)
-    monkeypatch.setattr(lesson, "try_promise", tried)
+    monkeypatch.setattr(neighbour_trials, "try_promise", tried)
 
 
 def test_the_lesson_on_neighbours_shows_false_alarms_of_both_ways_once_asked(learn, neighbours):
@@ -146,9 +146,11 @@ def test_the_lesson_on_neighbours_shows_false_alarms_of_both_ways_once_asked(lea
 
 
 def test_a_set_of_ones_own_with_the_name_of_the_recordings_is_not_taken_for_them(learn, neighbours, monkeypatch):
-    from pages.parts.learn import neighbours as lesson
+    from pages.shared import neighbour_trials
 
-    monkeypatch.setattr(lesson, "read_library", lambda: Library((KnownSet("simulated-recordings", Path("/x"), "own"),)))
+    monkeypatch.setattr(
+        neighbour_trials, "read_library", lambda: Library((KnownSet("simulated-recordings", Path("/x"), "own"),))
+    )
     page = learn(lesson="neighbours")
     assert not page.exception
     assert "Your own data set simulated-recordings hides these recordings." in text_of(page)

@@ -166,9 +166,9 @@ def test_without_a_threshold_the_page_offers_none_as_the_detectors_own(page, tmp
 
 def test_a_rule_that_uses_test_labels_begins_by_saying_so(page):
     options = page().selectbox(key="rule").options
-    assert "Uses test labels: largest Youden index, TPR - FPR" in options
-    assert "Uses test labels: ROC point closest to the top left corner" in options
-    assert "Quantile of the normal scores" in options
+    assert "Uses test labels: largest TPR \N{MINUS SIGN} FPR" in options
+    assert "Uses test labels: nearest to the top-left corner" in options
+    assert "Held-out clips: a quantile" in options
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=8), st.floats(-1e6, 1e6))

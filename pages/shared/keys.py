@@ -7,7 +7,7 @@ objects that hold some. Large values (sounds, maps, pictures) are kept by `kept`
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import wraps
@@ -118,15 +118,20 @@ def kept(spinner: str = "") -> Callable[[Callable[Arguments, Result]], Callable[
     return decorate
 
 
-def once(key: tuple[Hashable, ...], make: Callable[[], Result]) -> Result:
-    """Compute a slow value in one session and share it with all; the others wait, and say so."""
+def once(
+    key: tuple[Hashable, ...],
+    make: Callable[[], Result],
+    *,
+    sounds: Callable[[Result], Iterable[str]] = lambda _: (),
+) -> Result:
+    """Compute a slow value in one session and share it with all; the others wait, and say so. `sounds`: `Held.get`."""
     place = st.empty()
 
     def on_wait() -> None:
         place.caption(":material/hourglass_top: Another page is at it already; its result will be used here too.")
 
     try:
-        return held().get(key, make, on_wait=on_wait)
+        return held().get(key, make, sounds=sounds, on_wait=on_wait)
     finally:
         place.empty()
 

@@ -1,11 +1,26 @@
-"""How the rules that choose a threshold are named in a list."""
+"""How the rules that choose a threshold are named in a list: short enough for a narrow screen."""
 
 from __future__ import annotations
 
-from asd_core.evaluation.thresholds import RULES
-
 LABEL_MARK = "Uses test labels: "
 """Before a title, where no narrow screen can cut it off."""
+_HELD_OUT = "Held-out clips: "
+_TITLES = {
+    "conformal": (f"{_HELD_OUT}promised false-alarm rate", f"{_HELD_OUT}at most 10 % false alarms"),
+    "quantile": (f"{_HELD_OUT}a quantile", f"{_HELD_OUT}90 % lie below"),
+    "gamma": (f"{_HELD_OUT}gamma distribution", f"{_HELD_OUT}gamma, 90 % below"),
+    "mean_std": (f"{_HELD_OUT}mean plus k deviations", f"{_HELD_OUT}mean plus 3 deviations"),
+    "zero": ("The SVM\u2019s own boundary, 0", "The SVM\u2019s own boundary, 0"),
+    "closest_topleft": (f"{LABEL_MARK}nearest to the top-left corner", f"{LABEL_MARK}nearest to the top-left corner"),
+    "youden": (f"{LABEL_MARK}largest TPR \u2212 FPR", f"{LABEL_MARK}largest TPR \u2212 FPR"),
+    "best_f1": (f"{LABEL_MARK}largest F1", f"{LABEL_MARK}largest F1"),
+    "target_tpr": (f"{LABEL_MARK}a detection rate", f"{LABEL_MARK}detection at least 90 %"),
+    "target_fpr": (f"{LABEL_MARK}a false-alarm rate", f"{LABEL_MARK}false alarms at most 10 %"),
+    "cost": (f"{LABEL_MARK}least expected cost", f"{LABEL_MARK}least cost, miss : alarm 1 : 1"),
+    "highest": (f"{_HELD_OUT}above the highest", f"{_HELD_OUT}above the highest"),
+    "manual": ("Set by hand", "Set by hand"),
+}
+"""Rule -> its title beside a field for its number, and its title with the default of that number."""
 
 
 def rule_title(rule: str, *, with_number: bool = False) -> str:
@@ -16,8 +31,4 @@ def rule_title(rule: str, *, with_number: bool = False) -> str:
     with_number
         Whether the rule's own number is named, for a list without a field for it.
     """
-    spec = RULES[rule]
-    number = f" ({spec.default:g})" if with_number and spec.default is not None else ""
-    if not spec.uses_test_labels:
-        return f"{spec.title}{number}"
-    return f"{LABEL_MARK}{spec.title[0].lower() if spec.title[1].islower() else spec.title[0]}{spec.title[1:]}{number}"
+    return _TITLES[rule][with_number]

@@ -6,17 +6,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from asd_core.data.data_set import readable
-from asd_core.data.table import EMBEDDED_RECORDINGS, KnownSet, read_library
+from asd_core.data.table import EMBEDDED_RECORDINGS
 from asd_core.formats import share_text
 from asd_core.reports.plots import NEUTRAL_COLOUR, NORMAL_COLOUR, Cloud, score_scatter
-from asd_core.tasks.neighbours import HeldOut, Trial, mean_and_spread, try_promise
-from pages.shared.data_sets import indexed
-from pages.shared.keys import held, once
-
-N_SPLITS = 5
-WAYS: dict[HeldOut, str] = {"at_random": "A random fifth of the clips", "by_recording": "Whole recordings"}
-_Trials = dict[HeldOut, tuple[Trial, ...]]
+from asd_core.tasks.neighbours import Trial, mean_and_spread
+from pages.shared.neighbour_trials import N_SPLITS, WAYS, Trials, is_tried, long_recordings, neighbour_trials
 
 
 def neighbours_lesson() -> None:
@@ -31,32 +25,20 @@ def neighbours_lesson() -> None:
         ":material/science: Simulated data: one slide rail, recorded for two minutes on each of 13 days, cut into "
         "clips of 10 s. Seven days are learned, six are new. On a real lathe the same happens."
     )
-    known = read_library().find(EMBEDDED_RECORDINGS)
-    if known is None or not known.embedded:
+    known = long_recordings()
+    if known is None:
         st.info(f"Your own data set {EMBEDDED_RECORDINGS} hides these recordings.", icon=":material/info:")
         return
-    key = ("neighbours", known.folder, N_SPLITS)
-    if held().find(key) is None:
+    if not is_tried(known):
         st.markdown("Making the recordings and calibrating ten times takes half a minute, only once.")
         if st.button("Try it", icon=":material/play_arrow:"):
-            once(key, lambda: _trials(known))
+            neighbour_trials(known)
             st.rerun()
         return
-    _shown(once(key, lambda: _trials(known)))
+    _shown(neighbour_trials(known))
 
 
-def _trials(known: KnownSet) -> _Trials:
-    clips = readable(indexed(known, "slider").index.clips, channel=None)
-    bar = st.progress(0.0, "Fitting and calibrating \u2026")
-    found: _Trials = {}
-    for place, held_out in enumerate(WAYS):
-        found[held_out] = tuple(try_promise(clips, held_out, split=split) for split in range(N_SPLITS))
-        bar.progress((place + 1) / len(WAYS))
-    bar.empty()
-    return found
-
-
-def _shown(trials: _Trials) -> None:
+def _shown(trials: Trials) -> None:
     for column, (held_out, title) in zip(st.columns(len(WAYS)), WAYS.items(), strict=True):
         with column:
             st.subheader(title)
