@@ -31,14 +31,16 @@ _SHAPES = {
 """Plotly's marker symbols as paths in a box of 16 by 16."""
 
 
-def _mark(name: str) -> str:
-    shape = _SHAPES[DETECTOR_SYMBOLS[name]]
+def symbol_address(symbol: str, colour: str) -> str:
+    """Return one of Plotly's marker symbols in a colour as the address of a picture, for components."""
     size = 'width="14" height="14" viewBox="0 0 16 16"'
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size} fill="{DETECTOR_COLOURS[name]}">{shape}</svg>'
-    return f"![](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size} fill="{colour}">{_SHAPES[symbol]}</svg>'
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
-DETECTOR_MARKS = {name: _mark(name) for name in DETECTOR_SYMBOLS}
+DETECTOR_MARKS = {
+    name: f"![]({symbol_address(symbol, DETECTOR_COLOURS[name])})" for name, symbol in DETECTOR_SYMBOLS.items()
+}
 """The detectors' marks, in their colours and shapes, as Markdown images; a list to choose from takes no images."""
 
 

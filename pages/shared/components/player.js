@@ -478,6 +478,7 @@ export default function ({ data, parentElement: root, setStateValue }) {
   box.memory ??= { frames: [], region: null, heard: 0, place: null, sent: [] };
   const memory = box.memory;
   memory.data = data;
+  box.classList.toggle("low", Boolean(data.low));
   find(root, ".title").textContent = data.title;
   find(root, ".lane").ariaLabel = `Playback position: ${data.title}`;
   find(root, ".lane").ariaValueMax = `${data.duration}`;
