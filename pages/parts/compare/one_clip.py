@@ -29,7 +29,7 @@ from pages.shared.sources import clip_title, label_and_kind, load_scored, of_one
 GAUGES = "clip_gauges"
 HIDDEN, SCORES = "hidden", "clip_scores"
 _REVEALED = "clip_revealed"
-NO_THRESHOLD = "no threshold"
+NO_THRESHOLD, USES_LABELS = "no threshold", "uses test labels"
 ROOM_PX, WALL_PX = 138, 300
 """What all maps together may take: on a page, and on the wall."""
 EXAMPLE_LETTERS = 12
@@ -69,7 +69,10 @@ def one_clip_view(chosen: Chosen, judged: Judged, switches: DeltaGenerator) -> N
             acts=("next", "reveal"),
             on_act=lambda: _act(found),
         )
-        _listen(chosen, judged, found, title=clip_title(found.clip) if is_told else found.hidden_title)
+        title = clip_title(found.clip) if is_told else found.hidden_title
+        results = _listen(chosen, judged, found, title=title)
+    if any(each.anomaly_map.values.shape[1] == 1 for each in results.values()):
+        st.caption("Where a line is highest says hardly more than chance of when a fault is heard.")
     go(
         "pages/check.py",
         "Check this clip in detail",
@@ -126,12 +129,11 @@ def _gauge(judged: Judged, row: int, clip_row: int, *, name: str, tells: bool, s
     has_verdict = threshold.value is not None
     word = class_word(alarm) if has_verdict else NO_THRESHOLD
     is_right = alarm == bool(judged.comparison.labels[clip_row])
-    chips = []
+    chips = [(USES_LABELS, "Chosen on the labels of these clips: its verdicts are optimistic")]
+    chips = chips if threshold.uses_test_labels else []
     if shows_scores:
         chips.append((f"score {score_text(score)}", "Anomaly score: the higher, the stranger"))
-        chips.append(
-            (f"threshold {score_text(threshold.value)}", threshold.reason or "Scores from here on are anomalous")
-        )
+        chips.append((f"threshold {score_text(threshold.value)}", threshold.reason or "Anomalous from here on"))
     return Gauge(
         name=name,
         title=judged.titles[row],
@@ -167,19 +169,20 @@ def _normal_places(judged: Judged) -> tuple[FloatArray, ...]:
     return tuple(places)
 
 
-def _listen(chosen: Chosen, judged: Judged, found: ChosenClip, *, title: str) -> None:
-    """Play the clip, with each detector's map on the same playhead; each listens once per clip."""
+def _listen(chosen: Chosen, judged: Judged, found: ChosenClip, *, title: str) -> Mapping[str, Heard]:
+    """Play the clip, with each detector's map on the same playhead; return what each heard, once per clip."""
     player, waiting = st.container(), st.container()
     trained = {each.artifact.detector_name: each.artifact for each in judged.comparison.methods if each.artifact}
     with waiting:
         waveform = load_scored(chosen, found.clip, next((artifact.channel for artifact in trained.values()), None))
         if waveform is None:
             st.caption("The sound of this data set is not here.")
-            return
+            return {}
         artifacts = of_one_channel(trained)
         results = {name: heard(artifact, waveform) for name, artifact in artifacts.items()}
     with player:
         _player(waveform, artifacts, results, title=title)
+    return results
 
 
 def _player(waveform: Waveform, artifacts: Mapping[str, Artifact], results: Mapping[str, Heard], *, title: str) -> None:

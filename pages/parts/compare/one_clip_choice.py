@@ -18,7 +18,7 @@ from asd_core.tasks.compare import Comparison
 from asd_core.types import BoolArray
 from pages.parts.compare.methods import Judged
 from pages.parts.compare.names import short_names
-from pages.shared.choices import choose, link
+from pages.shared.choices import choose, keep, link
 from pages.shared.keys import HASHES
 from pages.shared.paging import PAGE_ROWS
 from pages.shared.sources import clip_title
@@ -263,8 +263,8 @@ def _asked(key: str) -> Any:
 
 def _kept(key: str, known: dict[str, str]) -> str:
     """Return a choice before its widget is drawn."""
-    asked = _asked(key)
-    return asked if asked in known else ANY
+    keep(key, known)
+    return str(st.session_state[key])
 
 
 def _place_of_asked(judged: Judged, rows: RowArray) -> int:

@@ -67,6 +67,10 @@ function drawHeadline(root, headline) {
 export default function ({ data, parentElement: root, setTriggerValue }) {
   const box = find(root, ".gauges");
   box.classList.toggle("low", Boolean(data.headline));
+  box.classList.toggle(
+    "wide",
+    data.rows.some((row) => row.chips.length > 0),
+  );
   drawHeadline(root, data.headline);
   box.endActs?.();
   box.endActs = onPresented(({ act }) => {
