@@ -153,7 +153,7 @@ def _panel_name(artifact: Artifact, size: Size) -> str:
     return DETECTOR_SHORT_NAMES[artifact.detector_name] if size.is_low else artifact.title
 
 
-def _trace(artifact: Artifact, heard: Heard, colour: str, size: Size) -> Trace:
+def _trace(artifact: Artifact, heard: Heard, colour: str, size: Size = FULL_SIZE) -> Trace:
     name = _panel_name(artifact, size)
     if issubclass(detector_class(artifact.detector_name), PatchDetector):
         label = f"{name}: score of each 0.96 s"
