@@ -42,7 +42,7 @@ with open_page("pages/compare.py") as chosen:
     def views() -> None:
         """All that follows the choices: only this part runs again when one of them changes."""
         follow_old_link()
-        row = st.container(horizontal=True, vertical_alignment="center", key="compare-switches")
+        row = st.container(horizontal=True, vertical_alignment="center", key="off-wall-compare-switches")
         show = switch("Show", SHOWN, key="show", place=row, width="content", label_visibility="collapsed")
         with row.popover("Verdicts by", icon=":material/tune:"):
             rule_place = st.container()

@@ -14,7 +14,7 @@ from asd_core.formats import class_word, score_text
 from asd_core.types import FloatArray, Waveform
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
 from pages.parts.compare.names import short_names
-from pages.parts.compare.one_clip_choice import ChosenClip, choose_clip, take
+from pages.parts.compare.one_clip_choice import REVEALED, ChosenClip, choose_clip, reveal, take
 from pages.parts.compare.who_is_right import who_calls_it, who_is_right
 from pages.shared.cache import Heard, heard
 from pages.shared.cards import symbol_address
@@ -28,10 +28,9 @@ from pages.shared.sources import clip_title, label_and_kind, load_scored, of_one
 
 GAUGES = "clip_gauges"
 HIDDEN, SCORES = "hidden", "clip_scores"
-_REVEALED = "clip_revealed"
 NO_THRESHOLD, USES_LABELS = "no threshold", "uses test labels"
-ROOM_PX, WALL_PX = 138, 300
-"""What all maps together may take: on a page, and on the wall."""
+ROOM_PX, WALL_PX = 138, 190
+"""What all maps together may take: on a page, and on the wall, which is without menu and heading."""
 EXAMPLE_LETTERS = 12
 """Of a digest: what the page that checks a clip calls it by."""
 
@@ -46,22 +45,12 @@ def one_clip_view(chosen: Chosen, judged: Judged, switches: DeltaGenerator) -> N
     """
     with switches:
         hides = turn_on("Guess first", key=HIDDEN, help="The truth is hidden until you reveal it.") or presented()
-        reveal_place = st.container(width="content")
         shows_scores = turn_on("Scores", key=SCORES)
     with first_screen():
-        found = choose_clip(judged, hides=hides, revealed=st.session_state.get(_REVEALED))
+        found = choose_clip(judged, hides=hides, revealed=st.session_state.get(REVEALED))
         if found is None:
             return
-        is_told = not hides or st.session_state.get(_REVEALED) == found.clip.digest
-        if hides:
-            reveal_place.button(
-                "Reveal",
-                key="clip_reveal",
-                icon=":material/visibility:",
-                disabled=is_told,
-                on_click=_reveal,
-                args=(found.clip.digest,),
-            )
+        is_told = not hides or st.session_state.get(REVEALED) == found.clip.digest
         gauges(
             gauges_of(judged, found.row, tells=is_told, shows_scores=shows_scores),
             key=GAUGES,
@@ -82,16 +71,12 @@ def one_clip_view(chosen: Chosen, judged: Judged, switches: DeltaGenerator) -> N
     )
 
 
-def _reveal(digest: str) -> None:
-    st.session_state[_REVEALED] = digest
-
-
 def _act(found: ChosenClip) -> None:
     """Do what a key of the presentation asks for."""
     if (act := pressed_act(GAUGES)) == "next":
         take(found.after)
     elif act == "reveal":
-        _reveal(found.clip.digest)
+        reveal(found.clip.digest)
 
 
 def headline_of(judged: Judged, found: ChosenClip, *, tells: bool) -> Headline:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ from pages.shared.sources import clip_title
 
 CLIP, AMONG, TRUTH, NAME = "compared_clip", "among", "truth", "clip_name"
 """Keys of the choices, and what the URL calls them."""
+REVEALED = "clip_revealed"
+"""Key of the digest of the clip whose truth is told although it is hidden; no link tells it."""
 LINKED = "clip"
 """What a link may name a clip by instead: its path, or the beginning of its digest."""
 ANY = "any"
@@ -174,43 +176,47 @@ def choose_clip(judged: Judged, *, hides: bool, revealed: str | None) -> ChosenC
     hides
         Whether nothing may tell the label of a clip.
     revealed
-        The digest of the clip whose label is told all the same.
+        The digest of the clip whose label is told all the same, after the reader pressed for it.
     """
-    clips, order = judged.comparison.clips, order_of(judged.comparison)
+    clips = judged.comparison.clips
     with st.container(horizontal=True, vertical_alignment="center", key="clip-choice"):
-        back, listed, on, chance, box = (
-            st.container(width=width) for width in ("content", "stretch", *["content"] * 3)
-        )
-        with box:
+        back, listed = st.container(width="content"), st.container(width="stretch")
+        on, chance, told = (st.container(width="content") for _ in range(3))
+        with st.container(width="content", key="off-wall-clip-filter"):
             rows = _filtered(judged, hides=hides)
         if not len(rows):
             st.info("No clip is like this: choose other clips.", icon=":material/info:")
             return None
-        at = _place_of_asked(judged, rows)
-        first = max(0, min(at - PAGE_ROWS // 2, len(rows) - PAGE_ROWS))
-        offered = {clips[row].digest: row for row in rows[first : first + PAGE_ROWS]}
-
-        def title(digest: str) -> str:
-            row = offered[digest]
-            if hides and digest != revealed:
-                return hidden_title(order.numbers[row], clips[row])
-            return f"{order.numbers[row]} · {clip_title(clips[row])}"
-
-        digest = choose("Clip", offered, key=CLIP, place=listed, format_func=title, label_visibility="collapsed")
-        row = offered[digest]
-        at = int(np.flatnonzero(rows == row)[0])
+        with listed:
+            at = _chosen_of(judged, rows, hides=hides, revealed=revealed)
+        clip = clips[rows[at]]
         before, after = (clips[rows[(at + step) % len(rows)]].digest for step in (-1, 1))
-        _step(back, "Previous", ":material/skip_previous:", before, is_icon=True)
-        _step(on, "Next", ":material/skip_next:", after)
-        chance.button(
-            "",
-            key="clip_any",
-            icon=":material/casino:",
-            help="Any of these clips",
-            on_click=_take_any,
-            args=(clips, rows, at),
-        )
-    return ChosenClip(row, clips[row], int(order.numbers[row]), after)
+        _button(back, "", "skip_previous", take, before, key="clip_previous", help="Previous clip")
+        _button(on, "Next", "skip_next", take, after, key="clip_next")
+        _button(chance, "", "casino", _take_any, clips, rows, at, key="clip_any", help="Any of these clips")
+        if hides:
+            is_told = clip.digest == revealed
+            _button(told, "Reveal", "visibility", reveal, clip.digest, key="clip_reveal", disabled=is_told)
+    return ChosenClip(int(rows[at]), clip, int(order_of(judged.comparison).numbers[rows[at]]), after)
+
+
+def _chosen_of(judged: Judged, rows: RowArray, *, hides: bool, revealed: str | None) -> int:
+    """Let the reader choose one of the clips that are left, of many one near the last; return its place among them."""
+    clips, order = judged.comparison.clips, order_of(judged.comparison)
+    first = max(0, min(_place_of_asked(judged, rows) - PAGE_ROWS // 2, len(rows) - PAGE_ROWS))
+    offered = {clips[row].digest: at for at, row in enumerate(rows[first : first + PAGE_ROWS], start=first)}
+
+    def title(digest: str) -> str:
+        row = rows[offered[digest]]
+        if hides and digest != revealed:
+            return hidden_title(order.numbers[row], clips[row])
+        return f"{order.numbers[row]} · {clip_title(clips[row])}"
+
+    return offered[choose("Clip", offered, key=CLIP, format_func=title, label_visibility="collapsed")]
+
+
+def _button(place: Any, label: str, icon: str, act: Callable[..., None], *args: Any, **look: Any) -> None:
+    place.button(label, icon=f":material/{icon}:", on_click=act, args=args, **look)
 
 
 def hidden_title(number: int, clip: ScoredClip) -> str:
@@ -223,15 +229,15 @@ def take(digest: str) -> None:
     st.session_state[CLIP] = digest
 
 
+def reveal(digest: str) -> None:
+    """Tell the truth about this clip from the next run on."""
+    st.session_state[REVEALED] = digest
+
+
 def _take_any(clips: Sequence[ScoredClip], rows: RowArray, at: int) -> None:
     """Look at any of these clips but the one at this place."""
     further = 1 + secrets.randbelow(max(1, len(rows) - 1))
     take(clips[rows[(at + further) % len(rows)]].digest)
-
-
-def _step(place: Any, label: str, icon: str, digest: str, *, is_icon: bool = False) -> None:
-    shown, told = ("", f"{label} clip") if is_icon else (label, None)
-    place.button(shown, key=f"clip_{label.lower()}", icon=icon, help=told, on_click=take, args=(digest,))
 
 
 def _filtered(judged: Judged, *, hides: bool) -> RowArray:

@@ -176,7 +176,7 @@ def synced_player(
     selection
         The region that the page shows and follows; None where regions are the player's own affair.
     is_low
-        Whether bar and waveform take as little height as they can.
+        Whether bar and waveform take as little height as they can, and a presentation's key plays this player.
 
     Raises
     ------
