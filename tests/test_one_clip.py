@@ -19,8 +19,7 @@ from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.formats import score_text
 from asd_core.system.files import csv_text
 from asd_core.tasks.compare import Method, join, with_ensemble
-from pages.parts.compare.methods import judged
-from pages.parts.compare.names import short_names
+from pages.parts.compare.methods import judged, short_title
 from pages.parts.compare.one_clip import gauges_of
 from pages.parts.compare.one_clip_choice import Filter, among_titles, by_truth, by_verdicts, order_of, truth_titles
 from pages.parts.compare.who_is_right import who_calls_it, who_is_right
@@ -214,7 +213,7 @@ def test_no_gauge_tells_who_is_right_before_the_truth_is_told(three):
 
 def test_the_ensemble_has_a_gauge_at_its_own_threshold(three):
     joint = judged(with_ensemble(three.comparison), "saved")
-    assert short_names(joint) == ("SVM", "LSTM", "GRU", "Ensemble")
+    assert tuple(short_title(joint, row) for row in range(4)) == ("SVM", "LSTM", "GRU", "Ensemble")
     gauge = gauges_of(joint, 0, tells=True, shows_scores=False)[3]
     alarm = joint.comparison.anomaly_scores[3, 0] >= joint.thresholds[3].value
     assert gauge.word == ("anomalous" if alarm else "normal")

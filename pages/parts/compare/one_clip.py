@@ -12,12 +12,11 @@ from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.common_scale import on_common_scale
 from asd_core.formats import class_word, score_text
 from asd_core.types import FloatArray, Waveform
-from pages.parts.compare.methods import JUDGED_HASHES, Judged
-from pages.parts.compare.names import short_names
+from pages.parts.compare.methods import JUDGED_HASHES, Judged, short_title
 from pages.parts.compare.one_clip_choice import REVEALED, ChosenClip, choose_clip, reveal, take
 from pages.parts.compare.who_is_right import who_calls_it, who_is_right
 from pages.shared.cache import Heard, heard
-from pages.shared.cards import symbol_address
+from pages.shared.cards import mark_in
 from pages.shared.choices import go, turn_on
 from pages.shared.components.gauges import Gauge, Headline, gauges, pressed_act
 from pages.shared.context import Chosen
@@ -81,9 +80,8 @@ def _act(found: ChosenClip) -> None:
 
 def headline_of(judged: Judged, found: ChosenClip, *, tells: bool) -> Headline:
     """Say what the clip is and who is right about it, or, as long as that is hidden, only what the verdicts are."""
-    names = short_names(judged)
-    alarms = [(names[row], bool(judged.alarms[row, found.row])) for row in judged.judging]
-    n_silent = len(names) - len(alarms)
+    alarms = [(short_title(judged, row), bool(judged.alarms[row, found.row])) for row in judged.judging]
+    n_silent = len(judged.titles) - len(alarms)
     if not tells:
         return Headline("", "none", who_calls_it(alarms, n_silent=n_silent))
     is_anomalous = bool(judged.comparison.labels[found.row])
@@ -101,13 +99,10 @@ def gauges_of(judged: Judged, clip_row: int, *, tells: bool, shows_scores: bool)
     tells
         Whether it is said which verdicts are right.
     """
-    return [
-        _gauge(judged, row, clip_row, name=name, tells=tells, shows_scores=shows_scores)
-        for row, name in enumerate(short_names(judged))
-    ]
+    return [_gauge(judged, row, clip_row, tells=tells, shows_scores=shows_scores) for row in range(len(judged.titles))]
 
 
-def _gauge(judged: Judged, row: int, clip_row: int, *, name: str, tells: bool, shows_scores: bool) -> Gauge:
+def _gauge(judged: Judged, row: int, clip_row: int, *, tells: bool, shows_scores: bool) -> Gauge:
     threshold, look = judged.thresholds[row], judged.looks[row]
     score = float(judged.comparison.anomaly_scores[row, clip_row])
     alarm = bool(judged.alarms[row, clip_row])
@@ -120,9 +115,9 @@ def _gauge(judged: Judged, row: int, clip_row: int, *, name: str, tells: bool, s
         chips.append((f"score {score_text(score)}", "Anomaly score: the higher, the stranger"))
         chips.append((f"threshold {score_text(threshold.value)}", threshold.reason or "Anomalous from here on"))
     return Gauge(
-        name=name,
+        name=short_title(judged, row),
         title=judged.titles[row],
-        mark=symbol_address(look.symbol, look.colour),
+        mark=mark_in(look.symbol, look.colour),
         colour=look.colour,
         word=word,
         kind=word if has_verdict else "none",

@@ -16,8 +16,7 @@ from asd_core.evaluation.scores import ScoredClip
 from asd_core.formats import counted, display_name
 from asd_core.tasks.compare import Comparison
 from asd_core.types import BoolArray
-from pages.parts.compare.methods import Judged
-from pages.parts.compare.names import short_names
+from pages.parts.compare.methods import Judged, short_title
 from pages.shared.choices import choose, keep, link
 from pages.shared.keys import HASHES
 from pages.shared.paging import PAGE_ROWS
@@ -102,9 +101,9 @@ def among_titles(judged: Judged) -> dict[str, str]:
     titles = {ANY: "All clips"}
     if len(judged.judging) > 1:
         titles |= {"differ": "The detectors disagree", "right": "All are right", "wrong": "All are wrong"}
-    names = short_names(judged)
-    titles |= {f"missed:{row}": f"Missed by {names[row]}" for row in judged.judging}
-    return titles | {f"false:{row}": f"False alarms of {names[row]}" for row in judged.judging}
+    names = {row: short_title(judged, row) for row in judged.judging}
+    titles |= {f"missed:{row}": f"Missed by {name}" for row, name in names.items()}
+    return titles | {f"false:{row}": f"False alarms of {name}" for row, name in names.items()}
 
 
 def by_verdicts(judged: Judged, among: str) -> BoolArray:
@@ -191,9 +190,9 @@ def choose_clip(judged: Judged, *, hides: bool, revealed: str | None) -> ChosenC
             at = _chosen_of(judged, rows, hides=hides, revealed=revealed)
         clip = clips[rows[at]]
         before, after = (clips[rows[(at + step) % len(rows)]].digest for step in (-1, 1))
-        _button(back, "", "skip_previous", take, before, key="clip_previous", help="Previous clip")
+        _button(back, "Previous", "skip_previous", take, before, key="clip_previous")
         _button(on, "Next", "skip_next", take, after, key="clip_next")
-        _button(chance, "", "casino", _take_any, clips, rows, at, key="clip_any", help="Any of these clips")
+        _button(chance, "Random", "casino", _take_any, clips, rows, at, key="clip_any")
         if hides:
             is_told = clip.digest == revealed
             _button(told, "Reveal", "visibility", reveal, clip.digest, key="clip_reveal", disabled=is_told)
@@ -250,16 +249,18 @@ def _filtered(judged: Judged, *, hides: bool) -> RowArray:
     rows = known.rows(judged)
     count = counted(n_all, "clip") if len(rows) == n_all else f"{len(rows):,} of {counted(n_all, 'clip')}"
     with st.popover(count, icon=":material/filter_list:", help="Which clips to go through"):
-        choose("Clips", among_titles(judged), key=AMONG)
+        counts = {name: by_verdicts(judged, name).sum() for name in among_titles(judged)}
+        titles = {name: f"{title} ({counts[name]:,})" for name, title in among_titles(judged).items()}
+        choose("Clips", titles, key=AMONG)
         choose("Truth", truth_titles(comparison), key=TRUTH)
         st.session_state[NAME] = known.name
-        st.text_input("A part of the name", key=NAME, persist_state="session", max_chars=LONGEST)
+        st.text_input("Name contains", key=NAME, persist_state="session", max_chars=LONGEST)
         if known.name:
             link(NAME)
         else:
             st.query_params.pop(NAME, None)
         if hides:
-            st.caption("These choices may give the truth away: outside of this box, only the number of clips is told.")
+            st.caption("These choices may give the truth away: outside this box, only the number of clips is shown.")
     return rows
 
 
