@@ -37,9 +37,10 @@ def copied(out: Path, names: tuple[str, ...]) -> Path:
 
 @pytest.fixture
 def compare(monkeypatch, trained):
-    """Return a function that opens the page over some artifacts."""
+    """Return a function that opens the page over some artifacts, with all clips unless the URL says otherwise."""
 
     def open_(artifacts: Path = trained, **query: str) -> AppTest:
+        query = {"show": "all"} | query
         monkeypatch.setenv("ASD_ARTIFACTS_DIR", str(artifacts))
         monkeypatch.syspath_prepend(str(PROJECT))
         test = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()

@@ -10,7 +10,6 @@ from sounds import PROJECT
 
 OVERVIEW = "overview"
 SERVES_ONE = {
-    "pages.shared.components.gauges": "components' files are registered from one folder",
     "pages.shared.components.recorder": "as the other components, it is registered from their folder",
     "pages.shared.components.hero": "as the cockpit: it shares scripts and their loader",
     "pages.shared.components.lanes": "as the cockpit: it shares scripts and their loader",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from asd_core.features.log_mel import log_mel, mel_band_centres_hz
 from asd_core.formats import score_text
 from asd_core.reports.plots import (
     DETECTOR_COLOURS,
+    DETECTOR_SHORT_NAMES,
     MAP_LABELS,
     MAP_TIMES_THRESHOLD,
     SPECTROGRAM_DB,
@@ -35,6 +37,25 @@ UNIT_TEXTS: Mapping[MapUnit, str] = {
 """What a number of a map is followed by."""
 
 
+@dataclass(frozen=True)
+class Size:
+    """Heights of a player's pictures in pixels.
+
+    Parameters
+    ----------
+    is_low
+        Whether everything else takes as little height as it can: short names above the maps, without notes.
+    """
+
+    spectrogram: int = 190
+    map: int = 130
+    trace: int = 90
+    is_low: bool = False
+
+
+FULL_SIZE = Size()
+
+
 def listening_panels(
     waveform: Waveform,
     artifacts: Mapping[str, Artifact],
@@ -43,6 +64,7 @@ def listening_panels(
     title: str,
     key: str,
     selection: Selection | None = None,
+    size: Size = FULL_SIZE,
 ) -> None:
     """Draw the player with a spectrogram and one map per detector.
 
@@ -51,8 +73,8 @@ def listening_panels(
     selection
         The region that the page follows; None leaves regions to the player alone.
     """
-    panels: list[Panel | Trace] = [_spectrogram(waveform)]
-    panels += [_map_panel(artifacts[name], each, waveform) for name, each in heard.items()]
+    panels: list[Panel | Trace] = [_spectrogram(waveform, size)]
+    panels += [_map_panel(artifacts[name], each, waveform, size) for name, each in heard.items()]
     synced_player(
         clip=player_clip(waveform, artifacts),
         title=title,
@@ -61,6 +83,7 @@ def listening_panels(
         panels=panels,
         key=key,
         selection=selection,
+        is_low=size.is_low,
     )
 
 
@@ -69,14 +92,14 @@ def player_clip(waveform: Waveform, artifacts: Mapping[str, Artifact]) -> str:
     return waveform.digest + "".join(artifact.version for artifact in artifacts.values())
 
 
-def _spectrogram(waveform: Waveform) -> Panel:
+def _spectrogram(waveform: Waveform, size: Size) -> Panel:
     low, high = SPECTROGRAM_DB
     return Panel(
         label="Log-mel spectrogram",
         png=heatmap_png(log_mel(waveform.samples), low=low, high=high),
         alt="Log-mel spectrogram: time to the right, frequency upwards, brighter is louder",
         y_ticks=frequency_ticks(mel_band_centres_hz()),
-        height_px=190,
+        height_px=size.spectrogram,
         scale=ColourScale(palette_stops("viridis"), f"{low:g} dB", f"{high:g} dB", (low, high), "dB"),
         edges_hz=band_edges_hz(mel_band_centres_hz()),
     )
@@ -88,22 +111,22 @@ def band_edges_hz(centres_hz: FloatArray) -> tuple[int, ...]:
     return (0, *(round(float(edge)) for edge in inner), SR // 2)
 
 
-def _map_panel(artifact: Artifact, heard: Heard, waveform: Waveform) -> Panel | Trace:
+def _map_panel(artifact: Artifact, heard: Heard, waveform: Waveform, size: Size) -> Panel | Trace:
     steps = heard.anomaly_map.times_s
     colour = DETECTOR_COLOURS[artifact.detector_name]
     if heard.anomaly_map.values.shape[1] == 1:
-        return _trace(artifact, heard, colour)
+        return _trace(artifact, heard, colour, size)
     unit = heard.anomaly_map.unit
     high = map_limit(heard.anomaly_map.values, artifact.threshold.value, unit=unit)
     half_step = (steps[1] - steps[0]) / 2 if len(steps) > 1 else FRAME_S / 2
     return Panel(
-        label=f"{artifact.title}: {MAP_LABELS[unit]}",
+        label=f"{_panel_name(artifact, size)}: {MAP_LABELS[unit]}",
         png=heatmap_png(heard.anomaly_map.values, low=0.0, high=high, palette="magma"),
         alt=f"Anomaly map of {artifact.title}; {loudest_text(heard)}",
         y_ticks=frequency_ticks(heard.anomaly_map.bands_hz),
-        height_px=130,
+        height_px=size.map,
         colour=colour,
-        note=loudest_text(heard),
+        note=None if size.is_low else loudest_text(heard),
         span_s=(max(0.0, float(steps[0] - half_step)), min(waveform.duration_s, float(steps[-1] + half_step))),
         scale=ColourScale(
             palette_stops("magma"),
@@ -126,12 +149,17 @@ def _limit_text(threshold: float | None, high: float) -> str:
     return score_text(high) if threshold is None or threshold <= 0 else f"{MAP_TIMES_THRESHOLD:g} × threshold"
 
 
-def _trace(artifact: Artifact, heard: Heard, colour: str) -> Trace:
+def _panel_name(artifact: Artifact, size: Size) -> str:
+    return DETECTOR_SHORT_NAMES[artifact.detector_name] if size.is_low else artifact.title
+
+
+def _trace(artifact: Artifact, heard: Heard, colour: str, size: Size = FULL_SIZE) -> Trace:
+    name = _panel_name(artifact, size)
     if issubclass(detector_class(artifact.detector_name), PatchDetector):
-        label = f"{artifact.title}: score of each 0.96 s"
+        label = f"{name}: score of each 0.96 s"
         alt = f"Score that {artifact.title} gives each 0.96 s, whose mean is the clip's"
     else:
-        label = f"{artifact.title}: how the score depends on each 0.96 s"
+        label = f"{name}: how the score depends on each 0.96 s"
         alt = f"How much the score of {artifact.title} falls without each patch"
     return Trace(
         label=label,
@@ -139,8 +167,8 @@ def _trace(artifact: Artifact, heard: Heard, colour: str) -> Trace:
         values=heard.anomaly_map.values[:, 0].tolist(),
         alt=f"{alt}; {loudest_text(heard)}",
         colour=colour,
-        note=loudest_text(heard),
-        height_px=90,
+        note=None if size.is_low else loudest_text(heard),
+        height_px=size.trace,
     )
 
 

@@ -68,7 +68,7 @@ export function waveformFrame(samples, data, alt) {
           [high, short(full)],
         ]
       : [[0.5, "0"]];
-  const frame = frameOf({ label: "Waveform", note: `${level}, full scale is 1`, height: 72, ticks });
+  const frame = frameOf({ label: "Waveform", note: `${level}, full scale is 1`, height: data.low ? 40 : 72, ticks });
   const zero = shape("path", { class: "zero", d: `M0 1H${columns}` });
   const wave = shape("path", { class: "wave", d: outlinePath(lows, highs, full * WAVEFORM_ROOM) });
   const drawing = canvas(`${alt}, ${level}`, columns - 1, 2, zero, wave);

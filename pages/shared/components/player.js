@@ -8,6 +8,7 @@ import { loopedSeconds, setHeard, startLoop, stopLoop } from "./loop.js";
 import { raisedText } from "./numbers.js";
 import { givesWay, soundsAlone } from "./one_sound.js";
 import { layOut, markRegion, pictureFrame, readoutText, traceFrame, waveformFrame } from "./panels.js";
+import { onPresented } from "./presenting.js";
 import { dragged, followedRegion, partUnder, regionAround, regionBetween, regionText } from "./regions.js";
 import { drawTicks, PAUSE, PLAY, play } from "./stage.js";
 import { samplesOf, secondsByKey, seekable, shareAlong, within } from "./timeline.js";
@@ -444,6 +445,10 @@ function bindControls(root, memory, messages) {
   find(root, ".whole").onclick = () => setView(root, memory, wholeView(memory.data.duration));
   bindPointer(root, memory, seek, region);
   bindKeys(root, memory, { toggle, step, compare, clear: region.clear });
+  memory.endPresented?.();
+  memory.endPresented = onPresented(({ act }) => {
+    if (act === "play" && memory.data.low) toggle();
+  });
   return compare;
 }
 
@@ -466,6 +471,7 @@ function release(root, memory) {
   memory.context?.close();
   memory.context = null;
   memory.soundsOn();
+  memory.endPresented();
   find(root, ".player").endKeys();
   cancelAnimationFrame(memory.frame);
   URL.revokeObjectURL(memory.url);
@@ -478,6 +484,7 @@ export default function ({ data, parentElement: root, setStateValue }) {
   box.memory ??= { frames: [], region: null, heard: 0, place: null, sent: [] };
   const memory = box.memory;
   memory.data = data;
+  box.classList.toggle("low", Boolean(data.low));
   find(root, ".title").textContent = data.title;
   find(root, ".lane").ariaLabel = `Playback position: ${data.title}`;
   find(root, ".lane").ariaValueMax = `${data.duration}`;

@@ -137,7 +137,7 @@ class Trace:
     height_px: int = 72
 
 
-_mount = register("asd_synced_player", "player", styles=("stage.css", "keys.css"))
+_mount = register("asd_synced_player", "player", styles=("stage.css", "keys.css", "player_low.css"))
 
 
 def _nothing() -> None:
@@ -154,6 +154,7 @@ def synced_player(
     key: str,
     peak: float | None = None,
     selection: Selection | None = None,
+    is_low: bool = False,
 ) -> float | None:
     """Draw the player; return where playback was last paused in this clip, in seconds.
 
@@ -174,6 +175,8 @@ def synced_player(
         Largest sample on the waveform's axis, so that several clips can be compared; None means the clip's own.
     selection
         The region that the page shows and follows; None where regions are the player's own affair.
+    is_low
+        Whether bar and waveform take as little height as they can, and a presentation's key plays this player.
 
     Raises
     ------
@@ -189,6 +192,7 @@ def synced_player(
         "wav": base64.b64encode(wav).decode(),
         "duration": float(duration_s),
         "peak": None if peak is None else max(float(peak), 1e-9),
+        "low": is_low,
         "panels": [_trace_message(p) if isinstance(p, Trace) else _panel_message(p) for p in panels],
     }
     if selection is not None:
