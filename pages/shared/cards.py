@@ -20,7 +20,7 @@ from pages.shared.choices import go
 from pages.shared.context import Chosen
 from pages.shared.plain_text import plain, shown_text
 
-_SHAPES = {
+SHAPES = {
     "square": '<path d="M3 3h10v10H3z"/>',
     "circle": '<circle cx="8" cy="8" r="5.6"/>',
     "diamond": '<path d="M8 1.4L14.6 8 8 14.6 1.4 8z"/>',
@@ -32,7 +32,7 @@ _SHAPES = {
 
 
 def _mark(name: str) -> str:
-    shape = _SHAPES[DETECTOR_SYMBOLS[name]]
+    shape = SHAPES[DETECTOR_SYMBOLS[name]]
     size = 'width="14" height="14" viewBox="0 0 16 16"'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size} fill="{DETECTOR_COLOURS[name]}">{shape}</svg>'
     return f"![](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
