@@ -31,11 +31,16 @@ SHAPES = {
 """Plotly's marker symbols as paths in a box of 16 by 16."""
 
 
-def _mark(name: str) -> str:
-    shape = SHAPES[DETECTOR_SYMBOLS[name]]
+def mark_in(symbol: str, colour: str) -> str:
+    """Return a mark of one of Plotly's symbols, in a colour, as the address of a picture."""
+    shape = SHAPES.get(symbol, SHAPES["diamond"])
     size = 'width="14" height="14" viewBox="0 0 16 16"'
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size} fill="{DETECTOR_COLOURS[name]}">{shape}</svg>'
-    return f"![](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size} fill="{colour}">{shape}</svg>'
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+
+
+def _mark(name: str) -> str:
+    return f"![]({mark_in(DETECTOR_SYMBOLS[name], DETECTOR_COLOURS[name])})"
 
 
 DETECTOR_MARKS = {name: _mark(name) for name in DETECTOR_SYMBOLS}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pages.parts.compare.clips import disagreement_view, failures_view, scatter_view
+from pages.parts.compare.clips import disagreement_view, scatter_view
+from pages.parts.compare.failures import failures_view
 from pages.parts.compare.maps import localisation_view, map_view
 from pages.parts.compare.methods import Judged
 from pages.parts.compare.ranking import ranking_view
@@ -29,7 +30,7 @@ def all_clips_view(chosen: Chosen, judged: Judged) -> None:
     elif view == "scatter":
         scatter_view(chosen, judged)
     elif view == "failures":
-        failures_view(judged)
+        failures_view(chosen, judged)
     elif view == "map":
         map_view(chosen, judged)
     else:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from dataclasses import replace
-from functools import partial
+import threading
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
+from asd_core.data.data_set import fingerprint
 from asd_core.data.library import allowed_roots
 from asd_core.data.simulated.record import load_mask
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
@@ -23,21 +26,27 @@ from asd_core.features.encoders import load_encoder
 from asd_core.features.spectra import principal_plane
 from asd_core.formats import MISSING
 from asd_core.types import AnomalyMap, BoolArray, FloatArray
-from pages.parts.compare.clips import pickable, play
+from pages.parts.compare.clips import Plane, listen_on
+from pages.parts.compare.listing import channel_of
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
 from pages.shared.cache import detector
+from pages.shared.components.plane import Marks, PlaneAxis, clip_plane
 from pages.shared.context import Chosen
 from pages.shared.data_sets import clips_root
+from pages.shared.frame import fragment
 from pages.shared.keys import held, once
 from pages.shared.plain_text import plain
+from pages.shared.sources import clip_title
 
 ENCODER = "logmel_stats"
 MAX_MAPPED = 2000
 """Clips on one map at most."""
+TURN_S, PAUSE_S = 1.0, 0.3
+"""A growing map hears clips for so long at a time, and waits for other choices of its reader in between."""
 
 
 def map_view(chosen: Chosen, judged: Judged) -> None:
-    """Draw clips that sound alike side by side: PCA of their encoder vectors."""
+    """Draw clips that sound alike side by side, while they are listened to and afterwards."""
     root = clips_root(chosen)
     n_all = len(judged.comparison.clips)
     judged = _mapped(judged)
@@ -45,28 +54,17 @@ def map_view(chosen: Chosen, judged: Judged) -> None:
     if root is None or len(clips) < 2:
         st.info("A map needs the sound of the clips, which is not here for this data set.", icon=":material/info:")
         return
-    encoder = load_encoder(ENCODER)
-    artifacts = [method.artifact for method in judged.comparison.methods if method.artifact is not None]
-    channel = artifacts[0].channel if artifacts else None
-    points, shares = _plane(root, clips, channel)
     if len(clips) < n_all:
         st.caption(f"{len(clips):,} of the {n_all:,} clips, drawn at random, the same at each visit.")
-    st.caption(
-        f"{encoder.identity.title}: one vector of {encoder.dimension} numbers per clip (mean over its 0.96 s patches), "
-        f"seen along the two directions of widest spread. They hold {100 * shares[0]:.0f} % and "
-        f"{100 * shares[1]:.0f} % of the variance: clips that lie apart sound different, clips that lie together need "
-        "not sound alike."
-    )
-    picked = pickable(
-        judged,
-        points,
-        [clip.kind or clip.label for clip in clips],
-        key="map",
-        x_title=f"First principal component ({100 * shares[0]:.0f} % of the variance)",
-        y_title=f"Second principal component ({100 * shares[1]:.0f} %)",
-        alt=f"Map of {len(clips)} clips by their sound; colour tells normal from anomalous, shape the kind of fault",
-    )
-    play(chosen, judged, picked)
+    mapping = Mapping(root, clips, channel_of(judged))
+    found = held().find(mapping.key)
+    if found is None:
+        _growing(mapping)
+        return
+    points, shares = found
+    _map_caption(shares)
+    plane = Plane(judged, "map", points, _groups(clips), *_axis_titles(shares))
+    listen_on(chosen, plane, alt=_alt(len(clips)))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=JUDGED_HASHES)
@@ -80,40 +78,137 @@ def _mapped(judged: Judged) -> Judged:
     return replace(judged, comparison=sampled, alarms=judged.alarms[:, rows])
 
 
-def _plane(root: Path, clips: tuple[ScoredClip, ...], channel: int | None) -> tuple[FloatArray, tuple[float, float]]:
-    """Return the points of the map, shape (n_clips, 2), and the two directions' shares of the variance."""
-    key = ("plane", ENCODER, channel, tuple(clip.digest for clip in clips))
-    return once(key, partial(_projected, root, clips, channel))
+@dataclass(frozen=True, eq=False)
+class Mapping:
+    """Clips to be mapped by their sound: a vector for each, heard once for all sessions, a few at a time.
+
+    Parameters
+    ----------
+    channel
+        The channel that is heard; None for the mean.
+    """
+
+    root: Path
+    clips: tuple[ScoredClip, ...]
+    channel: int | None
+
+    @cached_property
+    def key(self) -> tuple[Hashable, ...]:
+        """Names the finished map among the values that all sessions share."""
+        return "plane", ENCODER, self.channel, fingerprint([clip.digest for clip in self.clips])
+
+    @cached_property
+    def order(self) -> list[int]:
+        """In which order the clips are heard: mixed, so that the first of them stand for all."""
+        order = list(range(len(self.clips)))
+        random.Random(0).shuffle(order)  # noqa: S311 - no secret
+        return order
+
+    def vector(self, row: int) -> FloatArray:
+        """Return the mean encoder vector of a clip, shape (n_numbers,); kept, so that no session hears it again."""
+        clip, encoder = self.clips[row], load_encoder(ENCODER)
+
+        def heard() -> FloatArray:
+            sound = read_named(self.root, clip.path, channel=self.channel, within=allowed_roots())
+            return encoder.encode(sound).mean(axis=0)
+
+        found: FloatArray = held().get(self._vector_key(row), heard)
+        return found
+
+    def _vector_key(self, row: int) -> tuple[Hashable, ...]:
+        return "vector", ENCODER, self.clips[row].digest, self.channel
+
+    def known(self) -> dict[int, FloatArray]:
+        """Return the vectors of the clips that were heard so far, by their positions, in the order of hearing."""
+        found = {row: held().find(self._vector_key(row)) for row in self.order}
+        return {row: vector for row, vector in found.items() if vector is not None}
+
+    def listen(self, *, for_s: float, at_least: int = 2) -> None:
+        """Hear clips that were not heard yet until the time is over, but so many that there is something to draw.
+
+        One session listens at a time; the others return at once and see what it heard.
+        """
+        turn = _turn(self.key)
+        if not turn.acquire(blocking=not self.known()):
+            return
+        try:
+            known = self.known()
+            end = time.monotonic() + for_s
+            for n, row in enumerate((row for row in self.order if row not in known), start=len(known) + 1):
+                self.vector(row)
+                if time.monotonic() > end and n >= at_least:
+                    return
+        finally:
+            turn.release()
+
+    def finish(self, vectors: dict[int, FloatArray]) -> tuple[FloatArray, tuple[float, float]]:
+        """Return the points of the finished map, shape (n_clips, 2), and the two directions' shares of the variance."""
+        return held().get(self.key, lambda: projected(np.array([vectors[row] for row in range(len(self.clips))])))
 
 
-def _projected(
-    root: Path, clips: tuple[ScoredClip, ...], channel: int | None
-) -> tuple[FloatArray, tuple[float, float]]:
-    vectors = np.array(_vectors(root, clips, channel))
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _turn(_key: tuple[Hashable, ...]) -> threading.Lock:
+    """Return the lock of a map that several sessions may ask for at once."""
+    return threading.Lock()
+
+
+def projected(vectors: FloatArray) -> tuple[FloatArray, tuple[float, float]]:
+    """Project vectors, shape (n_clips, n_numbers), on their plane of widest spread; points and shares of variance."""
     plane = principal_plane(vectors)
     return plane.project(vectors), plane.shares
 
 
-def _vectors(root: Path, clips: tuple[ScoredClip, ...], channel: int | None) -> list[FloatArray]:
-    """Return the mean encoder vector of each clip, shape (n_numbers,).
+def _growing(mapping: Mapping) -> None:
+    """Draw the map of the clips heard so far, and hear more of them at each turn; the page runs again at the end."""
 
-    Each is kept on its own, so that an interrupted session leaves its finished work to the next one.
-    """
-    encoder = load_encoder(ENCODER)
-
-    def vector(clip: ScoredClip) -> FloatArray:
-        return held().get(
-            ("vector", ENCODER, clip.digest, channel),
-            lambda: encoder.encode(read_named(root, clip.path, channel=channel, within=allowed_roots())).mean(axis=0),
+    def grow() -> None:
+        mapping.listen(for_s=TURN_S)
+        known = mapping.known()
+        total = len(mapping.clips)
+        if len(known) == total:
+            mapping.finish(known)
+            st.rerun()
+        st.progress(len(known) / total, f"Listening to the clips, once for everybody: {len(known)} of {total} so far")
+        if len(known) < 2:
+            return
+        points, shares = projected(np.array(list(known.values())))
+        _map_caption(shares)
+        clips = [mapping.clips[row] for row in known]
+        titles = _axis_titles(shares)
+        clip_plane(
+            (PlaneAxis.over(points[:, 0], titles[0]), PlaneAxis.over(points[:, 1], titles[1])),
+            Marks(points, _groups(clips), [clip_title(clip) for clip in clips]).message(),
+            plane="growing",
+            alt=_alt(len(clips)),
+            key="plane:growing",
         )
 
-    bar = st.progress(0.0, "Listening to the clips, once …")
-    found = []
-    for done, clip in enumerate(clips, start=1):
-        found.append(vector(clip))
-        bar.progress(done / len(clips), f"{done} of {len(clips)} clips")
-    bar.empty()
-    return found
+    fragment(grow, run_every=PAUSE_S)()
+
+
+def _groups(clips: Sequence[ScoredClip]) -> list[str]:
+    return [clip.kind or clip.label for clip in clips]
+
+
+def _axis_titles(shares: tuple[float, float]) -> tuple[str, str]:
+    return (
+        f"First principal component ({100 * shares[0]:.0f} % of the variance)",
+        f"Second principal component ({100 * shares[1]:.0f} %)",
+    )
+
+
+def _alt(n_clips: int) -> str:
+    return f"Map of {n_clips} clips by their sound; colour tells normal from anomalous, shape the kind of fault"
+
+
+def _map_caption(shares: tuple[float, float]) -> None:
+    encoder = load_encoder(ENCODER)
+    st.caption(
+        f"{encoder.identity.title}: one vector of {encoder.dimension} numbers per clip (mean over its 0.96 s patches), "
+        f"seen along the two directions of widest spread. They hold {100 * shares[0]:.0f} % and "
+        f"{100 * shares[1]:.0f} % of the variance: clips that lie apart sound different, clips that lie together need "
+        "not sound alike."
+    )
 
 
 def localisation_view(chosen: Chosen, judged: Judged) -> None:

@@ -21,6 +21,7 @@ from asd_core.formats import display_name
 from asd_core.reports.plots import (
     DETECTOR_COLOURS,
     DETECTOR_DASHES,
+    DETECTOR_SHORT_NAMES,
     DETECTOR_SYMBOLS,
     ENSEMBLE_COLOUR,
     ENSEMBLE_DASH,
@@ -141,6 +142,17 @@ def _looks(comparison: Comparison) -> tuple[Look, ...]:
         return Look(DETECTOR_COLOURS.get(name, NEUTRAL_COLOUR), dash, DETECTOR_SYMBOLS.get(name, "diamond"))
 
     return tuple(look(method) for method in comparison.methods)
+
+
+def short_title(judged: Judged, row: int) -> str:
+    """Return what a row is called where there is little room: a detector's short name, and how it pools if asked."""
+    method, title = judged.comparison.methods[row], judged.titles[row]
+    if method.is_ensemble:
+        return "Ensemble"
+    if method.trained is None:
+        return title
+    name = DETECTOR_SHORT_NAMES.get(method.trained.detector_name, method.trained.title)
+    return name + title.removeprefix(method.trained.title) if title.startswith(method.trained.title) else title
 
 
 def ensemble_choice(comparison: Comparison) -> Comparison:

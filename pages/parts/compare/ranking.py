@@ -13,7 +13,6 @@ from asd_core.evaluation.summary import Ranking
 from asd_core.evaluation.trivial import BestNumber
 from asd_core.evaluation.uncertainty import difference_text, estimate_of, wilson
 from asd_core.formats import area_text, counted
-from asd_core.reports.plots import DETECTOR_SHORT_NAMES
 from asd_core.reports.published import REAL_SLIDE_RAIL, REPORT_IDS, SLIDE_RAIL
 from pages.parts.compare.figures import (
     all_differences,
@@ -24,7 +23,7 @@ from pages.parts.compare.figures import (
     p_value,
     statistics,
 )
-from pages.parts.compare.methods import JUDGED_HASHES, Judged, OnCommonClips, ranked, rule_title
+from pages.parts.compare.methods import JUDGED_HASHES, Judged, OnCommonClips, ranked, rule_title, short_title
 from pages.parts.compare.references import is_simulated, known_best, trivial_offer
 from pages.shared.cards import SHAPES
 from pages.shared.choices import turn_on
@@ -79,17 +78,6 @@ def ranking_order(found: Sequence[Ranking]) -> list[int]:
 
 def _ranking(judged: Judged, row: int) -> Ranking:
     return ranked(OnCommonClips(judged.comparison.methods[row], judged.comparison.fingerprint))
-
-
-def short_title(judged: Judged, row: int) -> str:
-    """Return what a row is called where there is little room: a detector's short name, and how it pools if asked."""
-    method, title = judged.comparison.methods[row], judged.titles[row]
-    if method.is_ensemble:
-        return "Ensemble"
-    if method.trained is None:
-        return title
-    name = DETECTOR_SHORT_NAMES.get(method.trained.detector_name, method.trained.title)
-    return name + title.removeprefix(method.trained.title) if title.startswith(method.trained.title) else title
 
 
 def _row(judged: Judged, row: int, against: list[Against | None]) -> RankedRow:
