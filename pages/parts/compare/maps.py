@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from asd_core.artifacts.store import Artifact
 from asd_core.data.data_set import fingerprint
 from asd_core.data.library import allowed_roots
 from asd_core.data.simulated.record import load_mask
+from asd_core.errors import DataSetError
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.evaluation.uncertainty import Interval, interval_text
@@ -25,18 +26,18 @@ from asd_core.features.cache import read_named
 from asd_core.features.encoders import load_encoder
 from asd_core.features.spectra import principal_plane
 from asd_core.formats import MISSING
-from asd_core.types import AnomalyMap, BoolArray, FloatArray
+from asd_core.types import AnomalyMap, BoolArray, FloatArray, Waveform
 from pages.parts.compare.clips import Plane, listen_on
 from pages.parts.compare.listing import channel_of
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
 from pages.shared.cache import detector
 from pages.shared.components.plane import Marks, PlaneAxis, clip_plane
 from pages.shared.context import Chosen
-from pages.shared.data_sets import clips_root
+from pages.shared.data_sets import clips_root, has_clips
 from pages.shared.frame import fragment
 from pages.shared.keys import held, once
 from pages.shared.plain_text import plain
-from pages.shared.sources import clip_title
+from pages.shared.sources import clip_title, load_scored
 
 ENCODER = "logmel_stats"
 MAX_MAPPED = 2000
@@ -47,16 +48,16 @@ TURN_S, PAUSE_S = 1.0, 0.3
 
 def map_view(chosen: Chosen, judged: Judged) -> None:
     """Draw clips that sound alike side by side, while they are listened to and afterwards."""
-    root = clips_root(chosen)
     n_all = len(judged.comparison.clips)
     judged = _mapped(judged)
     clips = judged.comparison.clips
-    if root is None or len(clips) < 2:
+    load = loader(chosen)
+    if len(clips) < 2 or load is None:
         st.info("A map needs the sound of the clips, which is not here for this data set.", icon=":material/info:")
         return
     if len(clips) < n_all:
         st.caption(f"{len(clips):,} of the {n_all:,} clips, drawn at random, the same at each visit.")
-    mapping = Mapping(root, clips, channel_of(judged))
+    mapping = Mapping(clips, channel_of(judged), load)
     found = held().find(mapping.key)
     if found is None:
         _growing(mapping)
@@ -65,6 +66,25 @@ def map_view(chosen: Chosen, judged: Judged) -> None:
     _map_caption(shares)
     plane = Plane(judged, "map", points, _groups(clips), *_axis_titles(shares))
     listen_on(chosen, plane, alt=_alt(len(clips)))
+
+
+def loader(chosen: Chosen) -> Callable[[ScoredClip, int | None], Waveform] | None:
+    """Return what reads a clip without keeping it, or renders one that comes with the project; None without sound."""
+    if not has_clips(chosen):
+        return partial(_rendered, chosen)
+    root = clips_root(chosen)
+    return None if root is None else partial(_read, root)
+
+
+def _read(root: Path, clip: ScoredClip, channel: int | None) -> Waveform:
+    return read_named(root, clip.path, channel=channel, within=allowed_roots())
+
+
+def _rendered(chosen: Chosen, clip: ScoredClip, channel: int | None) -> Waveform:
+    sound = load_scored(chosen, clip, channel)
+    if sound is None:
+        raise DataSetError(f"{clip.shown}: its sound is not here")
+    return sound
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=JUDGED_HASHES)
@@ -86,11 +106,13 @@ class Mapping:
     ----------
     channel
         The channel that is heard; None for the mean.
+    load
+        Reads a clip by its channel.
     """
 
-    root: Path
     clips: tuple[ScoredClip, ...]
     channel: int | None
+    load: Callable[[ScoredClip, int | None], Waveform]
 
     @cached_property
     def key(self) -> tuple[Hashable, ...]:
@@ -106,11 +128,9 @@ class Mapping:
 
     def vector(self, row: int) -> FloatArray:
         """Return the mean encoder vector of a clip, shape (n_numbers,); kept, so that no session hears it again."""
-        clip, encoder = self.clips[row], load_encoder(ENCODER)
 
         def heard() -> FloatArray:
-            sound = read_named(self.root, clip.path, channel=self.channel, within=allowed_roots())
-            return encoder.encode(sound).mean(axis=0)
+            return load_encoder(ENCODER).encode(self.load(self.clips[row], self.channel)).mean(axis=0)
 
         found: FloatArray = held().get(self._vector_key(row), heard)
         return found
@@ -123,7 +143,7 @@ class Mapping:
         found = {row: held().find(self._vector_key(row)) for row in self.order}
         return {row: vector for row, vector in found.items() if vector is not None}
 
-    def listen(self, *, for_s: float, at_least: int = 2) -> None:
+    def listen(self, *, for_s: float, at_least: int = 24) -> None:
         """Hear clips that were not heard yet until the time is over, but so many that there is something to draw.
 
         One session listens at a time; the others return at once and see what it heard.
