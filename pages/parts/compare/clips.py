@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,8 +50,7 @@ def scatter_view(chosen: Chosen, judged: Judged) -> None:
         lines=(judged.thresholds[first].value, judged.thresholds[second].value),
     )
     alt = f"Scores of {judged.titles[first]} against {judged.titles[second]}, one mark per clip"
-    listen_on(chosen, plane, alt=alt)
-    _quadrant_table(judged, first, second)
+    listen_on(chosen, plane, alt=alt, between=lambda: _quadrant_table(judged, first, second))
 
 
 def two_needed() -> None:
@@ -103,10 +102,11 @@ class _Drawn:
     by_label: dict[str, int]
 
 
-def listen_on(chosen: Chosen, plane: Plane, *, alt: str) -> None:
+def listen_on(chosen: Chosen, plane: Plane, *, alt: str, between: Callable[[], None] = lambda: None) -> None:
     """Draw one mark per clip, or of many clips as many as a screen can show, and let the reader listen to some.
 
-    A press or the list below chooses one clip; a lasso lists all clips inside of it, drawn or not.
+    A press or the list below chooses one clip; a lasso lists all clips inside of it, drawn or not. What `between` draws
+    comes after the plane.
     """
     judged, clips = plane.judged, plane.judged.comparison.clips
     drawn = _drawn(plane)
@@ -132,6 +132,7 @@ def listen_on(chosen: Chosen, plane: Plane, *, alt: str) -> None:
         on_pick=picked,
         on_lasso=lambda told: keep_lasso(plane.name, told),
     )
+    between()
     if corners:
         shares = np.column_stack([axis.shares(plane.points[:, n]) for n, axis in enumerate(drawn.axes)])
         rows = np.flatnonzero(inside(shares, corners)).tolist()
