@@ -8,6 +8,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from sounds import PROJECT
@@ -15,6 +16,8 @@ from streamlit.testing.v1 import AppTest
 
 from asd_core.artifacts.store import open_artifact, publish
 from asd_core.system.files import csv_text
+from asd_core.types import Waveform
+from pages.parts.compare import maps as compare_maps
 from pages.parts.compare.methods import COMPARED_RULES
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
@@ -194,16 +197,23 @@ def test_the_scatter_counts_quadrants_and_plays_the_clip_of_the_list(compare):
     assert last in text_of(page)
 
 
-def test_the_map_grows_until_it_shows_all_clips(compare):
-    page = compare(view="map")
-    for _ in range(200):
-        assert not page.exception
+def test_the_map_grows_until_it_shows_all_clips(compare, monkeypatch):
+    noise = np.random.default_rng(0).normal(0, 0.05, 16_000).astype(np.float32)
+    monkeypatch.setattr(compare_maps, "TURN_S", 0.2)
+    monkeypatch.setattr(
+        compare_maps, "loader", lambda _: lambda clip, _: Waveform(np.roll(noise, len(clip.shown)), digest=clip.digest)
+    )
+    page, seen = compare(view="map"), []
+    while not page.exception and page.get("progress"):
         assert "% of the variance" in text_of(page)
-        marks = message(page, "plane:growing" if page.get("progress") else "plane:map")
-        if not marks["still"]:
-            break
-        assert 24 <= len(marks["xs"]) < 300
+        growing = message(page, "plane:growing")
+        assert growing["still"]
+        seen.append(len(growing["xs"]))
         page.run()
+    assert not page.exception
+    assert seen == sorted(seen)
+    assert all(24 <= n <= 300 for n in seen)
+    marks = message(page, "plane:map")
     assert len(marks["xs"]) == 300
     assert [group["name"] for group in marks["groups"]] == ["normal", "belt", "grease", "rail"]
 
