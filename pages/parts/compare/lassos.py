@@ -12,13 +12,13 @@ from pages.shared.components.plane import Corners, checked_corners
 from pages.shared.plain_text import plain
 
 LASSO = "lasso"
-"""Key and name in the URL: `map:0.1,0.2;0.3,0.4;...`, the plane and the corners as shares of its axes."""
+"""Key and name in the URL: `map~525-798~...`, the plane and the corners in thousandths of its axes."""
 
 
 def drawn_lasso(plane: str) -> Corners:
     """Return the corners of the lasso on this plane, without any where there is none; the URL then names it."""
     text = st.session_state.setdefault(LASSO, st.query_params.get(LASSO, ""))
-    name, _, corners = text.partition(":")
+    name, _, corners = text.partition("~")
     found = _read(corners) if name == plane else ()
     if found:
         st.query_params[LASSO] = text
@@ -29,20 +29,19 @@ def drawn_lasso(plane: str) -> Corners:
 
 def keep_lasso(plane: str, corners: Corners) -> None:
     """Keep a lasso for the next run; one without corners is forgotten."""
-    st.session_state[LASSO] = f"{plane}:{_written(corners)}" if corners else ""
+    st.session_state[LASSO] = f"{plane}~{_written(corners)}" if corners else ""
 
 
 def _written(corners: Corners) -> str:
-    return ";".join(f"{x:.3g},{y:.3g}" for x, y in corners)
+    return "~".join("-".join(f"{1000 * share:.0f}" for share in corner) for corner in corners)
 
 
 def _read(text: str) -> Corners:
     """Read corners that a link names; none where they are not corners of a lasso."""
-    try:
-        corners = [tuple(map(float, corner.split(","))) for corner in text.split(";")]
-    except ValueError:
+    corners = [corner.split("-") for corner in text.split("~")]
+    if not all(number.isascii() and number.isdigit() for corner in corners for number in corner):
         return ()
-    return checked_corners(corners) or ()
+    return checked_corners([[int(number[:5]) / 1000 for number in corner] for corner in corners]) or ()
 
 
 def lasso_line(judged: Judged, rows: Sequence[int]) -> None:

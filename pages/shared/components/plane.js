@@ -4,7 +4,7 @@ import { find, make, shape } from "./elements.js";
 import { cornersOf, isLasso, nearestPlace, shareOn, written } from "./plane_places.js";
 
 const MARGIN = { left: 58, right: 14, top: 10, bottom: 44 };
-const MOST_CORNERS = 40;
+const MOST_CORNERS = 28;
 const REACH = 18;
 const FORMS = {
   circle: "M-4.2 0a4.2 4.2 0 1 0 8.4 0a4.2 4.2 0 1 0-8.4 0z",
