@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -197,6 +198,6 @@ def test_the_map_of_clips_is_made_of_the_channel_that_the_detectors_hear(tmp_pat
     clip = ScoredClip("a.wav", "00", "test", "normal", "", digest, 0.0)
     encoder = load_encoder(compare_maps.ENCODER)
     for channel in (0, 1, None):
-        (found,) = compare_maps._vectors(tmp_path, (clip,), channel)
+        found = compare_maps.Mapping((clip,), channel, partial(compare_maps._read, tmp_path)).vector(0)
         wanted = encoder.encode(read_waveform(tmp_path / "a.wav", channel=channel)).mean(axis=0)
         np.testing.assert_array_equal(found, wanted)

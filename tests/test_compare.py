@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -212,6 +211,12 @@ def test_holm_adjusts_for_the_number_of_pairs_and_keeps_the_order():
 
 
 def test_a_difference_is_put_in_plain_words():
+    assert [comparison.outcome(gap, p) for gap, p in ((0.02, 0.01), (-0.02, 0.01), (0.02, 0.05), (0.02, None))] == [
+        "better",
+        "worse",
+        "even",
+        "even",
+    ]
     assert comparison.difference_words("a", "b", 0.02, 0.2) == "the difference may be chance"
     assert comparison.difference_words("a", "b", 0.02, None) == "the difference may be chance"
     assert comparison.difference_words("a", "b", -0.02, 0.01) == "b ranks better; hardly chance"
@@ -242,27 +247,3 @@ def test_a_band_is_drawn_behind_its_curve():
     curve = plots.RocCurve("a", rates, rates, "#009E73", band=(rates, rates / 2, rates))
     names = [trace.name for trace in plots.roc_overlay([curve]).data]
     assert names == ["chance", "a: band", "a"]
-
-
-def test_clips_differ_by_colour_and_by_shape():
-    points = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    chart = plots.clip_scatter(
-        points, ["normal", "rail", "belt"], ["x", "y", "z"], x_title="a", y_title="b", lines=(2.0, None), picked=1
-    )
-    spec = json.loads(chart.to_json())
-    marks = next(layer for layer in spec["layer"] if "shape" in layer["encoding"])["encoding"]
-    assert marks["color"]["scale"]["domain"] == marks["shape"]["scale"]["domain"] == ["normal", "belt", "rail"]
-    assert len(set(marks["shape"]["scale"]["range"])) == 3
-    drawn = [spec["datasets"][layer["data"]["name"]] for layer in spec["layer"]]
-    assert [len(rows) for rows in drawn] == [1, 0, 3, 1]
-    assert drawn[3][0]["row"] == 1
-
-
-def test_the_grid_writes_counts_and_wraps_names():
-    chart = plots.rate_grid(["A method with a long name", "b"], [(0, "id 00", 3, 50), (1, "id 00", 0, 0)], title="t")
-    text = chart.to_json()
-    assert '"3/50"' in text
-    assert '"6.0 % (3/50)"' in text
-    assert '"no clips"' in text
-    wrapped = [["A method with a long", "name"], ["b"]]
-    assert json.dumps(f"{json.dumps(wrapped)}[datum.value]") in text

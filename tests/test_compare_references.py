@@ -78,11 +78,11 @@ def test_before_it_is_measured_the_row_stands_there_and_the_csv_has_none():
 
 
 def test_the_note_names_number_direction_labels_and_how_many_were_tried(comparison):
-    line = line_with(text_of(drawn(lambda: references.trivial_note(None, comparison, BEST))), "level")
+    line = line_with(text_of(drawn(lambda: references.trivial_note(comparison, BEST))), "level")
     assert "less of it taken as stranger" in line
     assert before(line, "with the **labels of the test clips**") == "15"
     more = replace(BEST, more_is_anomalous=True, n_clips=4)
-    line = line_with(text_of(drawn(lambda: references.trivial_note(None, comparison, more))), "level")
+    line = line_with(text_of(drawn(lambda: references.trivial_note(comparison, more))), "level")
     assert "more of it taken as stranger" in line
     assert before(line, "clips, which favours") == "4"
 
@@ -99,14 +99,15 @@ def test_measuring_takes_the_numbers_of_the_common_clips_and_is_kept(comparison,
     monkeypatch.setattr(references, "numbers_of", numbers_of)
     monkeypatch.setattr(references, "clips_root", lambda _: tmp_path)
     chosen = SimpleNamespace(data_set="mine", machine="pump")
-    app = drawn(lambda: references.trivial_note(chosen, comparison, references.known_best(chosen, comparison)))
+    app = drawn(lambda: references.trivial_offer(chosen, comparison, references.known_best(chosen, comparison)))
     assert not asked
     assert "8 clips, about 1 s" in app.button[0].label
     app.button[0].click().run()
     best = references.known_best(chosen, comparison)
     assert (best.name, best.more_is_anomalous, best.auc_mean) == ("level", False, 1.0)
     assert sorted(asked) == sorted(values)
-    assert "level" in text_of(app)
+    assert not app.button
+    assert "level" in text_of(drawn(lambda: references.trivial_note(comparison, best)))
 
 
 def test_a_large_set_is_measured_on_a_share_of_each_label_and_id(comparison, monkeypatch):
@@ -198,6 +199,7 @@ def test_published_figures_are_those_of_their_sources():
         assert each.source
         assert each.differs
         assert (each.auc_mean is None) != (each.auc_pooled is None)
+    assert [each.uses_test_labels for each in (baseline, rows["STgram-MFN (ArcFace)", 3])] == [False, True]
 
 
 def test_published_figures_are_called_real_and_ours_simulated(judged):

@@ -160,7 +160,7 @@ def test_a_sound_without_a_digest_is_never_kept():
         HASHES[Waveform](Waveform(np.zeros(16000, np.float32)))
 
 
-def test_sessions_that_open_the_map_at_once_listen_to_each_clip_once(monkeypatch, tmp_path):
+def test_sessions_that_open_the_map_at_once_listen_to_each_clip_once(monkeypatch):
     heard = []
 
     class Encoder:
@@ -170,12 +170,16 @@ def test_sessions_that_open_the_map_at_once_listen_to_each_clip_once(monkeypatch
             return np.full((2, 4), float(number) ** 2)
 
     monkeypatch.setattr(compare_maps, "load_encoder", lambda _: Encoder())
-    monkeypatch.setattr(compare_maps, "read_named", lambda _root, name, **_: int(name))
     clips = tuple(ScoredClip(f"{n}", "00", "test", "normal", "", f"{n:064x}", 0.0) for n in range(10))
     found = []
-    visitors = [
-        threading.Thread(target=lambda: found.append(compare_maps._plane(tmp_path, clips, None)[0])) for _ in range(4)
-    ]
+
+    def visit():
+        own = compare_maps.Mapping(clips, None, lambda clip, _: int(clip.path))
+        while len(own.known()) < len(clips):
+            own.listen(for_s=0.01, at_least=2)
+        found.append(own.finish(own.known())[0])
+
+    visitors = [threading.Thread(target=visit) for _ in range(4)]
     for visitor in visitors:
         visitor.start()
     for visitor in visitors:

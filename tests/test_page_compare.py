@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from sounds import PROJECT
@@ -14,12 +16,14 @@ from streamlit.testing.v1 import AppTest
 
 from asd_core.artifacts.store import open_artifact, publish
 from asd_core.system.files import csv_text
-from pages.parts.compare.clips import picked_row
+from asd_core.types import Waveform
+from pages.parts.compare import maps as compare_maps
 from pages.parts.compare.methods import COMPARED_RULES
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small"
 DETECTORS = ("vggish_ocsvm", "lstm_predictor", "gru_autoencoder")
 VIEWS = ("figures", "differ", "scatter", "failures")
+FULL = {"view": "figures", "statistics": "on"}
 HOSTILE = "=<b>[x](javascript:alert(1))\u202e.csv"
 
 
@@ -84,7 +88,7 @@ def stored_scores(artifacts: Path, *splits: str) -> str:
 
 
 def test_every_detector_stands_in_every_table_on_the_common_clips(compare):
-    page = compare()
+    page = compare(**FULL)
     assert not page.exception
     assert "**300 test clips** that every detector scored: 150 normal, 150 anomalous" in text_of(page)
     assert "Simulated data" in text_of(page)
@@ -108,7 +112,7 @@ def test_every_view_opens_by_its_link(compare, view):
 
 @pytest.mark.parametrize("rule", COMPARED_RULES)
 def test_every_rule_judges_and_those_with_labels_are_marked(compare, rule):
-    page = compare(verdicts=rule)
+    page = compare(verdicts=rule, **FULL)
     assert not page.exception
     marked = "Uses test labels" in side_by_side(page).loc["Threshold chosen by"].iloc[0]
     assert marked == (rule in ("closest_topleft", "youden", "best_f1", "target_tpr", "target_fpr", "cost"))
@@ -116,7 +120,7 @@ def test_every_rule_judges_and_those_with_labels_are_marked(compare, rule):
 
 
 def test_the_best_trivial_number_and_published_figures_stand_beside_the_detectors(compare):
-    page = compare()
+    page = compare(**FULL)
     trivial = page.table[0].value.iloc[-1]
     assert is_trivial(trivial.name)
     assert trivial.name.endswith("(uses test labels)")
@@ -141,11 +145,11 @@ def test_both_poolings_are_offered_where_a_network_has_another_one(compare, trai
 
 
 def test_the_time_per_clip_is_measured_on_demand_and_kept(compare):
-    page = compare()
-    page.button[0].click().run()
+    page = compare(**FULL)
+    next(button for button in page.button if "Measure the time" in button.label).click().run()
     assert not page.exception
     assert all(cell.endswith(" ms") for cell in side_by_side(page).loc["10 s clip, on this machine"])
-    again = compare()
+    again = compare(**FULL)
     assert not any("Measure" in button.label for button in again.button)
 
 
@@ -156,16 +160,31 @@ def test_bands_are_drawn_when_asked_for(compare):
     assert "band" in page.get("plotly_chart")[0].proto.spec
 
 
+def message(app: AppTest, key: str) -> dict:
+    """What the one component of this key gets."""
+    (found,) = [each.proto for each in app.get("bidi_component") if each.proto.id.endswith(key)]
+    return json.loads(found.json)
+
+
+def rows_of(app: AppTest, key: str) -> list[dict]:
+    return message(app, f"{key}_list")["rows"]
+
+
 def test_disagreements_are_listed_by_who_raises_the_alarm_and_play(compare):
-    page = compare(view="differ")
-    everything = page.dataframe[0].value
+    page = compare(view="differ", differ_table="on")
+    everything, listed = page.dataframe[0].value, rows_of(page, "differ")
+    assert len(everything) == len(listed)
     page.selectbox(key="raised_by").set_value("2").run()
     fewer = page.dataframe[0].value
     assert not page.exception
     assert 0 < len(fewer) < len(everything)
     assert all(cell == "⚠ anomalous" for cell in fewer["GRU autoencoder"])
+    assert all("GRU" in row["note"] for row in rows_of(page, "differ"))
     page.selectbox(key="differ_label").set_value("normal").run()
     assert all(cell == "normal" for cell in page.dataframe[0].value["Truth"])
+    assert {row["tone"] for row in rows_of(page, "differ")} == {"normal"}
+    page.toggle(key="clip_details").set_value(True).run()
+    assert not page.exception
     assert "Listen" in text_of(page)
 
 
@@ -179,17 +198,25 @@ def test_the_scatter_counts_quadrants_and_plays_the_clip_of_the_list(compare):
     assert last in text_of(page)
 
 
-def test_a_click_names_a_row_or_none():
-    assert picked_row({"selection": {"clip": [{"row": 7}]}}) == 7
-    assert picked_row({"selection": {"clip": []}}) is None
-    assert picked_row({"selection": {}}) is None
-
-
-def test_the_map_shows_all_clips(compare):
-    page = compare(view="map")
+def test_the_map_grows_until_it_shows_all_clips(compare, monkeypatch):
+    noise = np.random.default_rng(0).normal(0, 0.05, 16_000).astype(np.float32)
+    monkeypatch.setattr(compare_maps, "TURN_S", 0.2)
+    monkeypatch.setattr(
+        compare_maps, "loader", lambda _: lambda clip, _: Waveform(np.roll(noise, len(clip.shown)), digest=clip.digest)
+    )
+    page, seen = compare(view="map"), []
+    while not page.exception and page.get("progress"):
+        assert "% of the variance" in text_of(page)
+        growing = message(page, "plane:growing")
+        assert growing["still"]
+        seen.append(len(growing["xs"]))
+        page.run()
     assert not page.exception
-    assert "% of the variance" in text_of(page)
-    assert page.get("vega_lite_chart") or page.get("arrow_vega_lite_chart")
+    assert seen == sorted(seen)
+    assert all(24 <= n <= 300 for n in seen)
+    marks = message(page, "plane:map")
+    assert len(marks["xs"]) == 300
+    assert [group["name"] for group in marks["groups"]] == ["normal", "belt", "grease", "rail"]
 
 
 def test_localisation_waits_for_its_button(compare):
@@ -208,7 +235,7 @@ def test_the_maps_are_rated_by_kind_and_kept(compare, tmp_path):
 
 
 def test_imported_scores_become_another_row(compare, trained):
-    page = upload(compare(), stored_scores(trained, "test", "heldout"))
+    page = upload(compare(**FULL), stored_scores(trained, "test", "heldout"))
     assert not page.exception
     assert not page.error
     table = side_by_side(page)
@@ -221,7 +248,7 @@ def test_imported_scores_become_another_row(compare, trained):
 
 
 def test_imported_scores_without_heldout_clips_have_no_label_free_threshold(compare, trained):
-    page = upload(compare(), stored_scores(trained, "test"))
+    page = upload(compare(**FULL), stored_scores(trained, "test"))
     assert not page.exception
     assert "no normal scores" in side_by_side(page).loc["Threshold", "theirs"]
     page.selectbox(key="verdicts").set_value("gamma").run()
@@ -232,7 +259,7 @@ def test_imported_scores_without_heldout_clips_have_no_label_free_threshold(comp
 
 
 def test_a_hostile_file_name_stays_text(compare, trained):
-    page = upload(compare(), stored_scores(trained, "test"), name=HOSTILE)
+    page = upload(compare(**FULL), stored_scores(trained, "test"), name=HOSTILE)
     assert not page.exception
     assert not any("javascript" in element.value for element in [*page.markdown, *page.caption])
     assert "<b>" not in page.get("plotly_chart")[0].proto.spec
@@ -249,7 +276,7 @@ def test_a_hostile_file_name_stays_text(compare, trained):
     ],
 )
 def test_a_bad_file_is_refused_with_its_reason_and_the_page_stays(compare, content, reason):
-    page = upload(compare(), content)
+    page = upload(compare(**FULL), content)
     assert not page.exception
     assert "These scores cannot be used" in page.error[0].value
     assert reason in text_of(page)
@@ -276,6 +303,8 @@ def test_one_class_only_still_compares_verdicts(compare, tmp_path, view):
     assert not page.error
     assert "150 normal, 0 anomalous" in text_of(page)
     if view == "figures":
+        assert "of one class nothing can be ranked" in "".join(message(page, "ranking")["lead"])
+        page.toggle(key="statistics").set_value(True).run()
         assert "here is one class only" in text_of(page)
         assert "/150)" in side_by_side(page).loc["False-alarm rate"].iloc[0]
         assert side_by_side(page).loc["AUC, mean over ids"].iloc[0] == "not defined"
@@ -305,7 +334,7 @@ def test_without_detectors_the_page_says_what_to_do(compare, tmp_path):
 def test_a_damaged_detector_is_named_and_the_others_are_compared(compare, tmp_path):
     copied(tmp_path, DETECTORS)
     (tmp_path / "simulated-small" / "slider" / "lstm_predictor" / "current").write_text("nonsense")
-    page = compare(tmp_path)
+    page = compare(tmp_path, **FULL)
     assert not page.exception
     assert "lstm_predictor cannot be used" in text_of(page)
     assert len(side_by_side(page).columns) == 2
@@ -321,7 +350,7 @@ def test_the_table_downloads_with_formula_cells_quoted():
 
 
 def test_the_ensemble_of_the_detectors_is_added_on_demand(compare):
-    page = compare()
+    page = compare(**FULL)
     assert "Ensemble" not in " ".join(side_by_side(page).columns)
     page.toggle(key="ensemble").set_value(True).run()
     assert not page.exception

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +34,7 @@ from asd_core.tasks.score import ScoreRow
 from asd_core.types import AnomalyMap
 from pages.parts.check import batch, verdicts, what_if
 from pages.parts.compare import clips as compare_clips
+from pages.parts.compare import failures as compare_failures
 from pages.parts.compare import figures as compare_figures
 from pages.parts.compare import maps as compare_maps
 from pages.parts.compare import methods as compare_methods
@@ -268,8 +270,8 @@ def test_the_table_of_two_verdicts_counts_normal_and_anomalous_clips(judged):
 
 
 def test_disagreements_are_a_share_of_the_common_clips(judged, monkeypatch):
-    monkeypatch.setattr(compare_clips, "play", lambda *_: None)
-    app = drawn(lambda: compare_clips.disagreement_view(None, judged))
+    monkeypatch.setattr(compare_clips, "clip_list", lambda *_, **__: None)
+    app = drawn(lambda: compare_clips.disagreement_view(None, judged), differ_table=True)
     assert figures(line_with(text_of(app), "differ")) == ["45.5", "10", "22", "10"]
     first = app.dataframe[0].value.iloc[0]
     assert ("anomalous" in first["A"], "anomalous" in first["B"]) == (True, False)
@@ -282,13 +284,19 @@ def test_a_clips_verdicts_are_right_or_wrong_by_its_label(judged):
     assert [("anomalous" in words, "right" in words) for words in table["Verdict"]] == [(True, False), (False, True)]
 
 
-def test_failures_are_misses_of_anomalous_and_alarms_of_normal_clips(judged):
-    app = drawn(lambda: compare_clips.failures_view(judged))
-    words = [chart.proto.alt for chart in app.get("vega_lite_chart")]
-    assert len(words) == 2
-    missed, alarmed = (line_with("\n".join(words), word) for word in ("Missed", "False alarms"))
-    assert figures(missed) == ["00", "0", "6", "02", "3", "6", "00", "1", "6", "02", "5", "6"]
-    assert figures(alarmed) == ["00", "3", "5", "02", "0", "5", "00", "3", "5", "02", "1", "5"]
+def test_failures_are_misses_of_anomalous_and_alarms_of_normal_clips(judged, monkeypatch):
+    monkeypatch.setattr(compare_failures, "clip_list", lambda *_, **__: None)
+    app = drawn(lambda: compare_failures.failures_view(None, judged))
+    (table,) = [json.loads(each.proto.json) for each in app.get("bidi_component")]
+    assert [section["title"].split(",")[0] for section in table["sections"]] == ["Missed faults", "False alarms"]
+    missed, alarmed = (
+        [(group["name"], *((cell["k"], cell["n"]) for cell in group["cells"])) for group in section["groups"]]
+        for section in table["sections"]
+    )
+    assert missed == [("id 00", (0, 6), (1, 6)), ("id 02", (3, 6), (5, 6))]
+    assert alarmed == [("id 00", (3, 5), (3, 5)), ("id 02", (0, 5), (1, 5))]
+    assert table["pressed"] == "missed_id:id 02:B"
+    assert figures(line_with(text_of(app), "misses")) == ["5", "6", "02"]
 
 
 def test_a_methods_row_holds_what_it_decides_with_intervals(judged):
@@ -324,9 +332,9 @@ def test_a_methods_costs_have_their_units(monkeypatch):
 
 def test_a_difference_keeps_its_sign_and_a_small_chance_is_not_rounded_to_none():
     assert figures(difference_text(Interval(-0.081, 0.003, -0.042))) == ["-0.042", "-0.081", "+0.003"]
-    assert figures(compare_figures._p_text(0.0314)) == ["0.031"]
-    assert compare_figures._p_text(0.0004).startswith("<")
-    assert not compare_figures._p_text(0.0014).startswith("<")
+    assert figures(compare_figures.p_text(0.0314)) == ["0.031"]
+    assert compare_figures.p_text(0.0004).startswith("<")
+    assert not compare_figures.p_text(0.0014).startswith("<")
 
 
 def test_a_pair_is_put_in_words_by_the_mean_over_ids_and_shows_the_pooled_difference_too(judged):

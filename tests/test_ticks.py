@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 import numpy as np
@@ -15,7 +14,6 @@ from asd_core.errors import InputError
 from asd_core.reports import plots
 from asd_core.reports.plots import Cloud, Line, RocCurve
 from asd_core.reports.plots.curves import learning_curves
-from asd_core.reports.plots.rates import _INK, _NONE_WRONG
 from asd_core.reports.plots.ticks import LEAST_TICKS, MOST_TICKS, log_ticks, nice_ticks, tick_text
 from asd_core.reports.svg import Curve, by_id_svg, histogram_svg
 
@@ -113,15 +111,6 @@ def test_a_loss_of_0_has_a_linear_axis():
     assert learning_curves({"training": [0.0, 1.0]}, log_axis=True).layout.yaxis.type is None
 
 
-def test_a_scatter_over_decades_has_three_numbers_on_each_logarithmic_axis():
-    points = np.array([[0.5, 2.0], [6.0, 30.0]])
-    chart = plots.clip_scatter(
-        points, ["normal", "anomalous"], ["a", "b"], x_title="x", y_title="y", log_axes=(True, True)
-    ).to_dict()
-    marks = chart["layer"][2]["encoding"]
-    assert all(len(marks[axis]["axis"]["values"]) >= LEAST_TICKS for axis in "xy")
-
-
 def test_lines_over_time_write_half_a_second_in_full():
     chart = plots.lines_chart([0.0, 0.5, 1.0], [Line("a", np.ones(3), "#009E73")], x_title="Time (s)", y_title="Error")
     formats = {layer["encoding"]["x"]["axis"]["format"] for layer in chart.to_dict()["layer"]}
@@ -149,15 +138,6 @@ def luminance(colour: str) -> float:
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
-
-
-def test_a_cell_of_errors_is_orange_and_can_be_read_at_its_palest_and_its_darkest():
-    chart = plots.rate_grid(["A"], [(0, "id 00", 3, 4)], title="Missed").to_dict()
-    shades = chart["layer"][0]["encoding"]["color"]["scale"]["range"]
-    assert shades == [_NONE_WRONG, plots.ANOMALOUS_COLOUR]
-    ink = luminance(_INK)
-    assert all((luminance(shade) + 0.05) / (ink + 0.05) >= 4.5 for shade in shades)
-    assert math.isclose(chart["layer"][0]["encoding"]["color"]["scale"]["domain"][1], 1.0)
 
 
 def test_no_axis_of_vega_writes_ten_as_1e_1():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ _BAND_CELLS = 2_000_000
 """Drawn counts held in memory together: 16 MB."""
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
+Outcome: TypeAlias = Literal["better", "worse", "even"]
+"""How one detector ranks beside another; `even` where the difference may be chance."""
 
 
 def distinct_titles(titles: Sequence[str]) -> tuple[str, ...]:
@@ -250,9 +252,16 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
+def outcome(difference: float, p_value: float | None) -> Outcome:
+    """Say how the first of two detectors ranks beside the second, by the difference of their AUCs and its p-value."""
+    if p_value is None or p_value >= SIGNIFICANT:
+        return "even"
+    return "better" if difference > 0 else "worse"
+
+
 def difference_words(first: str, second: str, difference: float, p_value: float | None) -> str:
     """Say what a difference of two AUCs amounts to."""
-    if p_value is None or p_value >= SIGNIFICANT:
+    found = outcome(difference, p_value)
+    if found == "even":
         return "the difference may be chance"
-    better = first if difference > 0 else second
-    return f"{better} ranks better; hardly chance"
+    return f"{first if found == 'better' else second} ranks better; hardly chance"

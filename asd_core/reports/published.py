@@ -117,6 +117,11 @@ class OthersFigure:
     differs: str
     source: str
 
+    @property
+    def uses_test_labels(self) -> bool:
+        """Whether something of the system was chosen on labelled clips, so that its figure is optimistic."""
+        return "labelled" in self.differs or "test AUC" in self.differs
+
 
 ALL_IDS = ("00", "02", "04", "06")
 REAL_SLIDE_RAIL: tuple[OthersFigure, ...] = (

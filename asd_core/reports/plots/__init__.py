@@ -46,8 +46,7 @@ from asd_core.reports.plots.pictures import (
     waveform_envelope,
     waveform_figure,
 )
-from asd_core.reports.plots.rates import rate_grid
-from asd_core.reports.plots.scatters import Cloud, clip_scatter, line_row, score_plane, score_scatter
+from asd_core.reports.plots.scatters import KIND_SHAPES, Cloud, score_plane, score_scatter
 from asd_core.reports.plots.thinning import MAX_CURVE_POINTS, MAX_MARKS, along_curve, seen_marks
 from asd_core.reports.plots.timeline import TimelinePoint, score_timeline
 
@@ -61,6 +60,7 @@ __all__ = [
     "ENSEMBLE_DASH",
     "IMPORTED_COLOURS",
     "IMPORTED_DASHES",
+    "KIND_SHAPES",
     "LOG_TICKS_HZ",
     "MAP_LABELS",
     "MAP_TIMES_THRESHOLD",
@@ -77,17 +77,14 @@ __all__ = [
     "along_curve",
     "band_figure",
     "cells_picture",
-    "clip_scatter",
     "det_figure",
     "frequency_ticks",
     "heatmap_png",
     "histogram",
     "learning_curves",
-    "line_row",
     "lines_chart",
     "map_limit",
     "palette_stops",
-    "rate_grid",
     "roc_overlay",
     "score_edges",
     "score_histogram",

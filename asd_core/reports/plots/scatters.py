@@ -1,26 +1,25 @@
-"""Clips as points: over a plane of anomaly scores, against some figure, or two figures of each clip."""
+"""Clips as points: over a plane of anomaly scores, or against some figure; the shapes of kinds of anomalies."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from asd_core.errors import InputError
-from asd_core.formats import score_text
-from asd_core.reports.plots.look import ANOMALOUS_COLOUR, MARGIN, NEUTRAL_COLOUR, NORMAL_COLOUR, short_number
-from asd_core.reports.plots.ticks import log_ticks, numbered
+from asd_core.reports.plots.look import MARGIN, NEUTRAL_COLOUR
+from asd_core.reports.plots.ticks import numbered
 from asd_core.types import FloatArray
 
 if TYPE_CHECKING:
-    import altair as alt
     import plotly.graph_objects as go
 
-_KIND_SHAPES = ("triangle-up", "diamond", "square", "cross", "triangle-down", "triangle-right", "triangle-left")
+KIND_SHAPES = ("triangle-up", "diamond", "square", "cross", "triangle-down", "triangle-right", "triangle-left")
+"""Marks of anomalous clips, by kind in sorted order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,114 +118,3 @@ def score_scatter(
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     figure.update_layout(height=height_px, margin=MARGIN, legend=legend, hovermode="closest", showlegend=True)
     return numbered(figure)
-
-
-def clip_scatter(
-    points: FloatArray,
-    groups: Sequence[str],
-    titles: Sequence[str],
-    *,
-    x_title: str,
-    y_title: str,
-    lines: tuple[float | None, float | None] = (None, None),
-    log_axes: tuple[bool, bool] = (False, False),
-    picked: int | None = None,
-    height_px: int = 460,
-) -> alt.LayerChart:
-    """Draw one mark per clip with Altair; a click selects the nearest one (selection `clip`, field `row`).
-
-    Parameters
-    ----------
-    points
-        Shape (n_clips, 2), finite.
-    groups
-        `normal`, or any other word for anomalous clips: colour tells normal from anomalous, shape tells the words.
-    titles
-        For the tooltip.
-    lines
-        Where to draw a vertical and a horizontal line, such as two thresholds. They are always the first two layers
-        and the ring is the last, drawn or not.
-    log_axes
-        For x and y; all values of that axis must be positive.
-    picked
-        Row of a clip to ring.
-    """
-    import altair as alt
-
-    kinds = ["normal", *sorted(set(groups) - {"normal"})]
-    shapes = ["circle", *(_KIND_SHAPES[row % len(_KIND_SHAPES)] for row in range(len(kinds) - 1))]
-    colours = [NORMAL_COLOUR, *[ANOMALOUS_COLOUR] * (len(kinds) - 1)]
-    rows = [
-        {"row": row, "x": short_number(x), "y": short_number(y), "group": group, "clip": title}
-        for row, ((x, y), group, title) in enumerate(zip(points.tolist(), groups, titles, strict=True))
-    ]
-    x, y = (
-        channel(
-            f"{axis}:Q",
-            title=title,
-            scale=alt.Scale(type="log" if is_log else "linear", zero=False, nice=False, padding=14),
-        )
-        for channel, axis, title, is_log in zip((alt.X, alt.Y), "xy", (x_title, y_title), log_axes, strict=True)
-    )
-    x_ticks, y_ticks = (
-        _log_values(values) if is_log else {} for values, is_log in zip(points.T, log_axes, strict=True)
-    )
-    x.axis = alt.Axis(format="~r", tickCount=6, labelFlush=True, **x_ticks)
-    y.axis = alt.Axis(format="~r", tickCount=6, **y_ticks)
-    legend = alt.Legend(orient="bottom", columns=4)
-    near = alt.selection_point(name="clip", fields=["row"], on="click", nearest=True, empty=False, toggle=False)
-    marks = (
-        alt.Chart(alt.InlineData(values=rows))
-        .mark_point(filled=True, size=55, opacity=0.7)
-        .encode(
-            x=x,
-            y=y,
-            color=alt.Color("group:N", title=None, scale=alt.Scale(domain=kinds, range=colours), legend=legend),
-            shape=alt.Shape("group:N", title=None, scale=alt.Scale(domain=kinds, range=shapes), legend=legend),
-            tooltip=[
-                alt.Tooltip("clip:N"),
-                alt.Tooltip("x:Q", title=in_expression(x_title), format=".4~g"),
-                alt.Tooltip("y:Q", title=in_expression(y_title), format=".4~g"),
-            ],
-            description=alt.Description("clip:N"),
-        )
-        .add_params(near)
-    )
-    layers: list[Any] = [*_crosshair(lines), marks]
-    ring = [rows[picked]] if picked is not None and picked < len(rows) else []
-    layers.append(
-        alt.Chart({"values": ring})
-        .mark_point(filled=False, size=320, strokeWidth=3, color=NEUTRAL_COLOUR, shape="circle")
-        .encode(x=x, y=y, description=alt.Description("clip:N"), tooltip=alt.Tooltip("clip:N"))
-    )
-    return alt.LayerChart(layer=layers, height=height_px)
-
-
-def _log_values(values: FloatArray) -> dict[str, Any]:
-    """The numbers of a logarithmic axis over these values; Vega's own would leave two of them."""
-    low, high = float(values.min()), float(values.max())
-    return {"values": log_ticks(low, high)} if high > low else {}
-
-
-def line_row(axis: str, at: float) -> dict[str, Any]:
-    """Return the data of a line of `clip_scatter`, axis `x` or `y`."""
-    return {axis: at, "label": f"threshold {score_text(at)}"}
-
-
-def in_expression(title: str) -> str:
-    """Write a title so that it survives as a string in Vega's expression language, where tooltips put it.
-
-    Vega puts titles of axes into the description of each mark as well, unless the mark has one of its own.
-    """
-    return title.replace("\\", "\\\\")
-
-
-def _crosshair(lines: tuple[float | None, float | None]) -> list[Any]:
-    import altair as alt
-
-    drawn = []
-    for axis, at in zip(("x", "y"), lines, strict=True):
-        base = alt.Chart(alt.InlineData(values=[] if at is None else [line_row(axis, at)]))
-        rule = base.mark_rule(color=NEUTRAL_COLOUR, strokeWidth=2, strokeDash=[6, 3])
-        drawn.append(rule.encode(**{axis: f"{axis}:Q", "tooltip": "label:N"}))
-    return drawn

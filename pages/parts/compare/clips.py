@@ -1,8 +1,8 @@
-"""The compare page's clips: score against score, clips on which verdicts differ, and where each detector fails."""
+"""The compare page's clips: score against score, and clips on which verdicts differ."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +10,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from asd_core.evaluation.comparison import Failures, disagreements, false_alarms, misses, quadrants
+from asd_core.evaluation.comparison import disagreements, quadrants
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.formats import class_word, rate_text, score_text
-from asd_core.reports.plots import clip_scatter, line_row, rate_grid, seen_marks
+from asd_core.reports.plots import seen_marks
 from asd_core.types import FloatArray
-from pages.parts.compare.methods import JUDGED_HASHES, Judged
+from pages.parts.compare.lassos import drawn_lasso, keep_lasso, lasso_line
+from pages.parts.compare.listing import CLIP, clip_list
+from pages.parts.compare.methods import Judged
 from pages.shared.cache import heard
-from pages.shared.choices import choose, keep, link, pick_row, turn_on
+from pages.shared.choices import choose, keep, link, turn_on
+from pages.shared.components.plane import Marks, PlaneAxis, clip_plane, inside
 from pages.shared.context import Chosen
 from pages.shared.listening import listening_panels
 from pages.shared.paging import PAGE_ROWS, page_start
@@ -29,7 +32,7 @@ LOG_RATIO = 8.0
 
 
 def scatter_view(chosen: Chosen, judged: Judged) -> None:
-    """Plot two detectors' scores per clip with both thresholds, and play the clip that is clicked."""
+    """Plot two detectors' scores per clip with both thresholds; a press plays a clip, a lasso lists several."""
     if len(judged.titles) < 2:
         two_needed()
         return
@@ -37,18 +40,17 @@ def scatter_view(chosen: Chosen, judged: Judged) -> None:
     first = _method_choice(left, "Horizontal axis", "scatter_x", judged, default=0)
     second = _method_choice(right, "Vertical axis", "scatter_y", judged, default=1)
     points = judged.comparison.anomaly_scores[[first, second]].T
-    picked = pickable(
+    plane = Plane(
         judged,
+        f"scatter-{first}-{second}",
         points,
         [clip.label for clip in judged.comparison.clips],
-        key=f"scatter:{first}:{second}",
-        x_title=f"Anomaly score, {judged.titles[first]}",
-        y_title=f"Anomaly score, {judged.titles[second]}",
+        f"Anomaly score, {judged.titles[first]}",
+        f"Anomaly score, {judged.titles[second]}",
         lines=(judged.thresholds[first].value, judged.thresholds[second].value),
-        alt=f"Scores of {judged.titles[first]} against {judged.titles[second]}, one mark per clip",
     )
-    _quadrant_table(judged, first, second)
-    play(chosen, judged, picked)
+    alt = f"Scores of {judged.titles[first]} against {judged.titles[second]}, one mark per clip"
+    listen_on(chosen, plane, alt=alt, between=lambda: _quadrant_table(judged, first, second))
 
 
 def two_needed() -> None:
@@ -67,70 +69,88 @@ def _method_choice(place: Any, label: str, key: str, judged: Judged, *, default:
     return int(choose(label, titles, key=key, place=place))
 
 
-def pickable(
-    judged: Judged,
-    points: FloatArray,
-    groups: list[str],
-    *,
-    key: str,
-    alt: str,
-    lines: tuple[float | None, float | None] = (None, None),
-    **options: Any,
-) -> ScoredClip:
-    """Draw one mark per clip, or of many clips as many as a screen can show; a click or the list below chooses one."""
-    clips = judged.comparison.clips
-    chart_key, list_key = f"chart:{key}", "compared_clip"
-    drawn = _scatter(_Marks(judged, key, points, groups, options))
-    listed = _found_by_name(clips, drawn)
-    keep(list_key, listed)
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """The judged clips on two axes.
 
-    def clicked() -> None:
-        at = picked_row(st.session_state[chart_key])
-        if at is not None and at < len(drawn.rows):
-            st.session_state[list_key] = clips[drawn.rows[at]].digest
-            st.session_state[NAME_KEY] = ""
+    Parameters
+    ----------
+    name
+        Names the plane; with the clips and the rule it fixes all that is drawn.
+    points
+        Shape (n_clips, 2), finite.
+    groups
+        Of each clip: `normal`, or a word for its anomaly.
+    """
 
-    row = listed[st.session_state[list_key]]
-    st.vega_lite_chart(
-        spec=_marked(drawn.spec, points[row].tolist(), lines),
-        width="stretch",
-        key=chart_key,
-        on_select=clicked,
-        selection_mode="clip",
-        alt=alt,
-    )
-    digest = st.selectbox(
-        "Clip (click a mark, or choose)",
-        list(listed),
-        key=list_key,
-        format_func=lambda digest: clip_title(clips[listed[digest]]),
-        persist_state="session",
-    )
-    link(list_key)
-    return clips[listed[digest]]
-
-
-NAME_KEY = "compared_name"
+    judged: Judged
+    name: str
+    points: FloatArray
+    groups: list[str]
+    x_title: str
+    y_title: str
+    lines: tuple[float | None, float | None] = (None, None)
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A chart as plain values, and the clips whose marks it holds, by label."""
+    """A plane's axes and marks as plain values, the clips that the marks are of, and their positions by digest."""
 
-    spec: dict[str, Any]
+    axes: tuple[PlaneAxis, PlaneAxis]
+    marks: dict[str, Any]
     rows: tuple[int, ...]
     by_label: dict[str, int]
 
 
-@dataclass(frozen=True, eq=False)
-class _Marks:
-    """What a chart of the judged clips shows; `key` names its place on the page, which fixes the rest."""
+def listen_on(chosen: Chosen, plane: Plane, *, alt: str, between: Callable[[], None] = lambda: None) -> None:
+    """Draw one mark per clip, or of many clips as many as a screen can show, and let the reader listen to some.
 
-    judged: Judged
-    key: str
-    points: FloatArray
-    groups: list[str]
-    options: dict[str, Any]
+    A press or the list below chooses one clip; a lasso lists all clips inside of it, drawn or not. What `between` draws
+    comes after the plane.
+    """
+    judged, clips = plane.judged, plane.judged.comparison.clips
+    drawn = _drawn(plane)
+    listed = _found_by_name(clips, drawn)
+    keep(CLIP, listed)
+    corners = drawn_lasso(plane.name)
+
+    def picked(mark: int) -> None:
+        st.session_state[CLIP] = clips[drawn.rows[mark]].digest
+        st.session_state[NAME_KEY] = ""
+        keep_lasso(plane.name, ())
+
+    row = listed[st.session_state[CLIP]]
+    clip_plane(
+        drawn.axes,
+        drawn.marks,
+        plane=f"{plane.name} {judged.comparison.fingerprint}",
+        alt=alt,
+        key=f"plane:{plane.name}",
+        lines=plane.lines,
+        ring=(float(plane.points[row, 0]), float(plane.points[row, 1])),
+        lasso=corners,
+        on_pick=picked,
+        on_lasso=lambda told: keep_lasso(plane.name, told),
+    )
+    between()
+    if corners:
+        shares = np.column_stack([axis.shares(plane.points[:, n]) for n, axis in enumerate(drawn.axes)])
+        rows = np.flatnonzero(inside(shares, corners)).tolist()
+        lasso_line(judged, rows)
+        clip_list(chosen, judged, rows, key="lassoed", label="Clips in the lasso", play=play)
+        return
+    digest = st.selectbox(
+        "Clip (press a mark, or choose)",
+        list(listed),
+        key=CLIP,
+        format_func=lambda digest: clip_title(clips[listed[digest]]),
+        persist_state="session",
+    )
+    link(CLIP)
+    play(chosen, judged, clips[listed[digest]])
+
+
+NAME_KEY = "compared_name"
 
 
 def _found_by_name(clips: Sequence[ScoredClip], drawn: _Drawn) -> dict[str, int]:
@@ -152,39 +172,27 @@ def _found_by_name(clips: Sequence[ScoredClip], drawn: _Drawn) -> dict[str, int]
 
 
 @st.cache_resource(
-    max_entries=32, show_spinner=False, hash_funcs={_Marks: lambda marks: (marks.judged.keys, marks.key)}
+    max_entries=32,
+    show_spinner=False,
+    hash_funcs={Plane: lambda plane: (plane.judged.keys, plane.judged.rule, plane.name)},
 )
-def _scatter(marks: _Marks) -> _Drawn:
-    """Build the chart as plain values; kept, since building it costs more than everything else on the page."""
-    points, groups, clips = marks.points, marks.groups, marks.judged.comparison.clips
-    log_axes = (_wants_log(points[:, 0]), _wants_log(points[:, 1]))
-    seen = np.column_stack(
-        [np.log10(axis) if is_log else axis for axis, is_log in zip(points.T, log_axes, strict=True)]
+def _drawn(plane: Plane) -> _Drawn:
+    """Make axes and marks; kept, since that costs more than everything else on the page."""
+    points, groups, clips = plane.points, plane.groups, plane.judged.comparison.clips
+    axes = tuple(
+        PlaneAxis.over(points[:, n], title, is_log=_wants_log(points[:, n]), also=plane.lines[n])
+        for n, title in enumerate((plane.x_title, plane.y_title))
     )
+    seen = np.column_stack([axis.shares(points[:, n]) for n, axis in enumerate(axes)])
     rows = seen_marks(seen, groups).tolist()
-    titles = [clip_title(clips[row]) for row in rows]
-    chart = clip_scatter(points[rows], [groups[row] for row in rows], titles, log_axes=log_axes, **marks.options)
+    marks = Marks(points[rows], [groups[row] for row in rows], [clip_title(clips[row]) for row in rows])
     by_label = sorted(rows, key=lambda row: (clips[row].label, clips[row].machine_id, name_order(clips[row])))
-    return _Drawn(chart.to_dict(validate=False), tuple(rows), {clips[row].digest: row for row in by_label})
-
-
-def _marked(spec: dict[str, Any], point: list[float], lines: tuple[float | None, float | None]) -> dict[str, Any]:
-    """Set the lines (the first two layers) and the ring (the last one); the cached chart is not changed."""
-    rows = [[] if at is None else [line_row(axis, at)] for axis, at in zip("xy", lines, strict=True)]
-    crosshair = [{**layer, "data": {"values": row}} for layer, row in zip(spec["layer"][:2], rows, strict=True)]
-    ring = {**spec["layer"][-1], "data": {"values": [{"x": point[0], "y": point[1]}]}}
-    return {**spec, "datasets": dict(spec["datasets"]), "layer": [*crosshair, *spec["layer"][2:-1], ring]}
+    return _Drawn((axes[0], axes[1]), marks.message(), tuple(rows), {clips[row].digest: row for row in by_label})
 
 
 def _wants_log(values: FloatArray) -> bool:
     """Errors, which are positive and spread over decades, are read on a logarithmic axis."""
     return bool(values.min() > 0 and values.max() / values.min() > LOG_RATIO)
-
-
-def picked_row(state: Mapping[str, Any]) -> int | None:
-    """Return the row that a chart's selection names, or None."""
-    rows = state.get("selection", {}).get("clip", [])
-    return int(rows[0]["row"]) if rows and "row" in rows[0] else None
 
 
 def _quadrant_table(judged: Judged, first: int, second: int) -> None:
@@ -228,69 +236,27 @@ def disagreement_view(chosen: Chosen, judged: Judged) -> None:
     )
     if not shown:
         return
-    start = page_start(len(shown), key="differ_page")
-    play(chosen, judged, clips[_listed(judged, shown[start : start + PAGE_ROWS])])
+    clip_list(chosen, judged, shown, key="differ", label="Clips on which the verdicts differ", play=play)
+    if turn_on("All verdicts as a table", key="differ_table"):
+        _verdicts_of_clips(judged, shown)
 
 
-def _listed(judged: Judged, rows: list[int]) -> int:
-    """Show clips with every verdict; return the row of the one that is chosen."""
+def _verdicts_of_clips(judged: Judged, rows: list[int]) -> None:
+    """Show a page of clips with every verdict."""
+    start = page_start(len(rows), key="differ_table_page")
+    rows = rows[start : start + PAGE_ROWS]
     clips = judged.comparison.clips
     table = {"Truth": [label_and_kind(clips[row]) for row in rows], "Id": [clips[row].machine_id for row in rows]}
     for method in judged.judging:
         table[judged.titles[method]] = ["⚠ anomalous" if judged.alarms[method, row] else "normal" for row in rows]
     table["File"] = [short_name(clips[row]) for row in rows]
-    at = pick_row(
+    st.dataframe(
         pd.DataFrame(table),
-        n_rows=len(rows),
+        hide_index=True,
+        width="stretch",
         height=min(38 + 35 * len(rows), 320),
-        key=f"differ:{judged.rule}:{len(judged.titles)}:{rows[0]}:{rows[-1]}:{len(rows)}",
-        alt="Clips on which the verdicts differ",
+        alt="Clips on which the verdicts differ, with every verdict",
     )
-    return rows[at]
-
-
-def failures_view(judged: Judged) -> None:
-    """Show where each detector misses faults and raises false alarms."""
-    judging, clips = judged.judging, judged.comparison.clips
-    if not judging:
-        st.info("No detector has a threshold by this rule: choose another rule.", icon=":material/info:")
-        return
-    views: list[tuple[str, Callable[..., Any], Callable[[ScoredClip], str]]] = [
-        ("Missed faults, by machine id", misses, _by_id),
-        ("False alarms, by machine id", false_alarms, _by_id),
-    ]
-    if any(clip.kind for clip in clips):
-        views.insert(0, ("Missed faults, by kind", misses, lambda clip: clip.kind or "not named"))
-    places = [st.container(), *st.columns(2)][-len(views) :] if len(judging) <= 3 else [st.container() for _ in views]
-    for place, (title, count, by) in zip(places, views, strict=True):
-        spec, words = _grid(judged, title, count, by)
-        if spec is None:
-            place.caption(f"{title}: no such clips.")
-        else:
-            place.vega_lite_chart(
-                spec={**spec, "datasets": dict(spec["datasets"])}, width="stretch", key=f"grid:{title}", alt=words
-            )
-    st.caption("Each cell: wrong verdicts / clips. The darker, the more of them are wrong.")
-
-
-def _by_id(clip: ScoredClip) -> str:
-    return f"id {clip.machine_id}"
-
-
-@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=JUDGED_HASHES)
-def _grid(
-    judged: Judged, title: str, _count: Callable[..., list[Failures]], _by: Callable[[ScoredClip], str]
-) -> tuple[dict[str, Any] | None, str]:
-    """Return the table as plain values and in words; the title tells what is counted, and by what."""
-    titles = [judged.titles[row] for row in judged.judging]
-    cells = [
-        (at, found.group, found.k, found.n)
-        for at, row in enumerate(judged.judging)
-        for found in _count(judged.comparison.clips, judged.alarms[row], _by)
-    ]
-    words = "; ".join(f"{titles[at]}, {group}: {k} of {n}" for at, group, k, n in cells)
-    spec = rate_grid(titles, cells, title=title).to_dict(validate=False) if cells else None
-    return spec, f"{title}. {words}"
 
 
 def play(chosen: Chosen, judged: Judged, scored: ScoredClip) -> None:

@@ -1,4 +1,4 @@
-"""The compare page's figures: ROC curves with bands, one table of everything, and differences with their p-values."""
+"""The compare page's statistics: ROC curves with bands, tables of everything, and differences with their p-values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,6 @@ from pages.shared.cache import detector
 from pages.shared.choices import turn_on
 from pages.shared.context import Chosen
 from pages.shared.downloads import csv_download
-from pages.shared.frame import first_screen
 from pages.shared.keys import HASHES
 from pages.shared.plain_text import plain
 from pages.shared.rules import LABEL_MARK
@@ -58,11 +57,9 @@ _DECISIONS = [
 _COSTS = ["Trained in", "Size on disk", TIMED, "Encoder"]
 
 
-def figures_view(chosen: Chosen, judged: Judged) -> None:
-    """Show how well the detectors rank and decide, and what their figures are to be held against."""
-    if judged.comparison.has_both_classes:
-        _curves(judged)
-    else:
+def statistics(chosen: Chosen, judged: Judged) -> None:
+    """Show every figure in tables, with what it is to be held against."""
+    if not judged.comparison.has_both_classes:
         st.info("Curves and AUCs need normal and anomalous test clips; here is one class only.", icon=":material/info:")
     st.subheader("Side by side")
     _table(chosen, judged)
@@ -71,7 +68,8 @@ def figures_view(chosen: Chosen, judged: Judged) -> None:
     published_view(chosen, judged)
 
 
-def _curves(judged: Judged) -> None:
+def curves(judged: Judged) -> None:
+    """Draw the ROC of every detector with its operating point, and bands on request."""
     place = st.container()
     shaded = turn_on(
         "95 % bands",
@@ -80,7 +78,7 @@ def _curves(judged: Judged) -> None:
         "bootstrap draws of the clips within normal and anomalous.",
     )
     figure, alt = _overlay(judged, shaded)
-    with place, first_screen():
+    with place:
         st.plotly_chart(figure, width="stretch", key="curves", config={"displaylogo": False}, alt=alt)
     st.caption(
         "Marks: the operating points of the chosen rule. Grey: the range of the partial AUC (pAUC). Dotted: chance."
@@ -124,11 +122,12 @@ def _overlay(judged: Judged, shaded: bool) -> tuple[Any, str]:
 
 
 def _point(judged: Judged, row: int) -> tuple[float, float] | None:
-    confusion = _confusion(judged, row)
+    confusion = confusion_of(judged, row)
     return None if confusion is None else (confusion.fpr or 0.0, confusion.tpr or 0.0)
 
 
-def _confusion(judged: Judged, row: int) -> Confusion | None:
+def confusion_of(judged: Judged, row: int) -> Confusion | None:
+    """Count what a detector's threshold decides; None where it has none."""
     value = judged.thresholds[row].value
     scores = judged.comparison.anomaly_scores[row]
     return None if value is None else confusion_at(judged.comparison.labels, scores, value)
@@ -148,14 +147,9 @@ def _table(chosen: Chosen, judged: Judged) -> None:
     for heading, labels in _headings(rows).items():
         _figures_table(heading, labels, rows + trivial if heading in (RANKS, RANKS_BY_ID) else rows)
         if heading == RANKS and trivial:
-            trivial_note(chosen, comparison, best)
+            trivial_note(comparison, best)
             bench_seeds_note(labels)
     st.caption(f"Promises are for {PROMISE_CONDITION}, on average.")
-    if any(threshold.uses_test_labels for threshold in judged.thresholds):
-        st.caption(
-            ":material/visibility: The thresholds were chosen on the labels of the clips that judge them: F1, "
-            "false-alarm rate and detection rate are optimistic."
-        )
     left, right = st.columns([1, 1])
     with left:
         csv_download(
@@ -165,6 +159,15 @@ def _table(chosen: Chosen, judged: Judged) -> None:
     if unmeasured and right.button("Measure the time per clip on this machine", icon=":material/timer:"):
         _measure(unmeasured)
         st.rerun()
+
+
+def optimistic_note(judged: Judged) -> None:
+    """Say so where the thresholds were chosen on the labels that judge them."""
+    if any(threshold.uses_test_labels for threshold in judged.thresholds):
+        st.caption(
+            ":material/visibility: The thresholds were chosen on the labels of the clips that judge them: F1, "
+            "false-alarm rate and detection rate are optimistic."
+        )
 
 
 def _figures_table(heading: str, labels: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
@@ -212,7 +215,7 @@ def _trained_on_simulated(judged: Judged, method: Method) -> bool | None:
 
 
 def _add_decisions(judged: Judged, row: int, shown: dict[str, str], plain: dict[str, Any]) -> None:
-    threshold, confusion = judged.thresholds[row], _confusion(judged, row)
+    threshold, confusion = judged.thresholds[row], confusion_of(judged, row)
     mark = LABEL_MARK if threshold.uses_test_labels else ""
     shown["Threshold"] = f"none: {threshold.reason}" if confusion is None else score_text(threshold.value)
     shown["Threshold chosen by"] = f"{mark}{RULES[threshold.rule].title.split(':')[0]}"
@@ -316,8 +319,8 @@ def _differences(judged: Judged) -> None:
     if not pairs or not judged.comparison.has_both_classes:
         st.caption("A difference needs two detectors, and normal and anomalous clips.")
         return
-    found = _all_differences(judged.comparison)
-    adjusted = holm([_p_value(each) for each in found])
+    found = all_differences(judged.comparison)
+    adjusted = holm([p_value(each) for each in found])
     rows = [_pair(judged, pair, each, p) for pair, each, p in zip(pairs, found, adjusted, strict=True)]
     table = pd.DataFrame(rows)
     st.table(table, hide_index=True, alt="Paired differences of AUCs, mean over ids and pooled")
@@ -336,23 +339,26 @@ def _pair(judged: Judged, pair: tuple[int, int], found: Difference | None, adjus
         "Pair": plain(f"{first} − {second}"),
         "In words": plain(difference_words(first, second, estimate_of(mean) or 0.0, adjusted)),
         "AUC difference, mean over ids": difference_text(mean),
-        "p (DeLong)": _p_text(_p_value(found)),
-        "p, Holm": _p_text(adjusted),
+        "p (DeLong)": p_text(p_value(found)),
+        "p, Holm": p_text(adjusted),
         "AUC difference, pooled": difference_text(pooled),
-        "p, pooled": _p_text(None if found is None else found.p_pooled),
+        "p, pooled": p_text(None if found is None else found.p_pooled),
     }
 
 
-def _p_value(found: Difference | None) -> float | None:
+def p_value(found: Difference | None) -> float | None:
+    """Return the p-value of the difference of the means over ids."""
     return None if found is None else found.p_value
 
 
 @st.cache_resource(max_entries=32, show_spinner="Comparing pairs …", hash_funcs=HASHES)
-def _all_differences(comparison: Comparison) -> list[Difference | None]:
+def all_differences(comparison: Comparison) -> list[Difference | None]:
+    """Return each pair's difference, first minus second, in the order of `itertools.combinations`."""
     return [difference(a.scores, b.scores) for a, b in combinations(comparison.methods, 2)]
 
 
-def _p_text(p: float | None) -> str:
+def p_text(p: float | None) -> str:
+    """Write a p-value with three decimals, `< 0.001` below that."""
     if p is None:
         return "not defined"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from dataclasses import replace
-from functools import partial
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,10 @@ import pandas as pd
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
+from asd_core.data.data_set import fingerprint
 from asd_core.data.library import allowed_roots
 from asd_core.data.simulated.record import load_mask
+from asd_core.errors import DataSetError
 from asd_core.evaluation.localisation import LocalisationSummary, localise_all
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.evaluation.uncertainty import Interval, interval_text
@@ -22,51 +26,65 @@ from asd_core.features.cache import read_named
 from asd_core.features.encoders import load_encoder
 from asd_core.features.spectra import principal_plane
 from asd_core.formats import MISSING
-from asd_core.types import AnomalyMap, BoolArray, FloatArray
-from pages.parts.compare.clips import pickable, play
+from asd_core.types import AnomalyMap, BoolArray, FloatArray, Waveform
+from pages.parts.compare.clips import Plane, listen_on
+from pages.parts.compare.listing import channel_of
 from pages.parts.compare.methods import JUDGED_HASHES, Judged
 from pages.shared.cache import detector
+from pages.shared.components.plane import Marks, PlaneAxis, clip_plane
 from pages.shared.context import Chosen
-from pages.shared.data_sets import clips_root
+from pages.shared.data_sets import clips_root, has_clips
+from pages.shared.frame import fragment
 from pages.shared.keys import held, once
 from pages.shared.plain_text import plain
+from pages.shared.sources import clip_title, load_scored
 
 ENCODER = "logmel_stats"
 MAX_MAPPED = 2000
 """Clips on one map at most."""
+TURN_S, PAUSE_S = 1.0, 0.3
+"""A growing map hears clips for so long at a time, and waits for other choices of its reader in between."""
 
 
 def map_view(chosen: Chosen, judged: Judged) -> None:
-    """Draw clips that sound alike side by side: PCA of their encoder vectors."""
-    root = clips_root(chosen)
+    """Draw clips that sound alike side by side, while they are listened to and afterwards."""
     n_all = len(judged.comparison.clips)
     judged = _mapped(judged)
     clips = judged.comparison.clips
-    if root is None or len(clips) < 2:
+    load = loader(chosen)
+    if len(clips) < 2 or load is None:
         st.info("A map needs the sound of the clips, which is not here for this data set.", icon=":material/info:")
         return
-    encoder = load_encoder(ENCODER)
-    artifacts = [method.artifact for method in judged.comparison.methods if method.artifact is not None]
-    channel = artifacts[0].channel if artifacts else None
-    points, shares = _plane(root, clips, channel)
     if len(clips) < n_all:
         st.caption(f"{len(clips):,} of the {n_all:,} clips, drawn at random, the same at each visit.")
-    st.caption(
-        f"{encoder.identity.title}: one vector of {encoder.dimension} numbers per clip (mean over its 0.96 s patches), "
-        f"seen along the two directions of widest spread. They hold {100 * shares[0]:.0f} % and "
-        f"{100 * shares[1]:.0f} % of the variance: clips that lie apart sound different, clips that lie together need "
-        "not sound alike."
-    )
-    picked = pickable(
-        judged,
-        points,
-        [clip.kind or clip.label for clip in clips],
-        key="map",
-        x_title=f"First principal component ({100 * shares[0]:.0f} % of the variance)",
-        y_title=f"Second principal component ({100 * shares[1]:.0f} %)",
-        alt=f"Map of {len(clips)} clips by their sound; colour tells normal from anomalous, shape the kind of fault",
-    )
-    play(chosen, judged, picked)
+    mapping = Mapping(clips, channel_of(judged), load)
+    found = held().find(mapping.key)
+    if found is None:
+        _growing(mapping)
+        return
+    points, shares = found
+    _map_caption(shares)
+    plane = Plane(judged, "map", points, _groups(clips), *_axis_titles(shares))
+    listen_on(chosen, plane, alt=_alt(len(clips)))
+
+
+def loader(chosen: Chosen) -> Callable[[ScoredClip, int | None], Waveform] | None:
+    """Return what reads a clip without keeping it, or renders one that comes with the project; None without sound."""
+    if not has_clips(chosen):
+        return partial(_rendered, chosen)
+    root = clips_root(chosen)
+    return None if root is None else partial(_read, root)
+
+
+def _read(root: Path, clip: ScoredClip, channel: int | None) -> Waveform:
+    return read_named(root, clip.path, channel=channel, within=allowed_roots())
+
+
+def _rendered(chosen: Chosen, clip: ScoredClip, channel: int | None) -> Waveform:
+    sound = load_scored(chosen, clip, channel)
+    if sound is None:
+        raise DataSetError(f"{clip.shown}: its sound is not here")
+    return sound
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=JUDGED_HASHES)
@@ -80,40 +98,137 @@ def _mapped(judged: Judged) -> Judged:
     return replace(judged, comparison=sampled, alarms=judged.alarms[:, rows])
 
 
-def _plane(root: Path, clips: tuple[ScoredClip, ...], channel: int | None) -> tuple[FloatArray, tuple[float, float]]:
-    """Return the points of the map, shape (n_clips, 2), and the two directions' shares of the variance."""
-    key = ("plane", ENCODER, channel, tuple(clip.digest for clip in clips))
-    return once(key, partial(_projected, root, clips, channel))
+@dataclass(frozen=True, eq=False)
+class Mapping:
+    """Clips to be mapped by their sound: a vector for each, heard once for all sessions, a few at a time.
+
+    Parameters
+    ----------
+    channel
+        The channel that is heard; None for the mean.
+    load
+        Reads a clip by its channel.
+    """
+
+    clips: tuple[ScoredClip, ...]
+    channel: int | None
+    load: Callable[[ScoredClip, int | None], Waveform]
+
+    @cached_property
+    def key(self) -> tuple[Hashable, ...]:
+        """Names the finished map among the values that all sessions share."""
+        return "plane", ENCODER, self.channel, fingerprint([clip.digest for clip in self.clips])
+
+    @cached_property
+    def order(self) -> list[int]:
+        """In which order the clips are heard: mixed, so that the first of them stand for all."""
+        order = list(range(len(self.clips)))
+        random.Random(0).shuffle(order)  # noqa: S311 - no secret
+        return order
+
+    def vector(self, row: int) -> FloatArray:
+        """Return the mean encoder vector of a clip, shape (n_numbers,); kept, so that no session hears it again."""
+
+        def heard() -> FloatArray:
+            return load_encoder(ENCODER).encode(self.load(self.clips[row], self.channel)).mean(axis=0)
+
+        found: FloatArray = held().get(self._vector_key(row), heard)
+        return found
+
+    def _vector_key(self, row: int) -> tuple[Hashable, ...]:
+        return "vector", ENCODER, self.clips[row].digest, self.channel
+
+    def known(self) -> dict[int, FloatArray]:
+        """Return the vectors of the clips that were heard so far, by their positions, in the order of hearing."""
+        found = {row: held().find(self._vector_key(row)) for row in self.order}
+        return {row: vector for row, vector in found.items() if vector is not None}
+
+    def listen(self, *, for_s: float, at_least: int = 24) -> None:
+        """Hear clips that were not heard yet until the time is over, but so many that there is something to draw.
+
+        One session listens at a time; the others return at once and see what it heard.
+        """
+        turn = _turn(self.key)
+        if not turn.acquire(blocking=not self.known()):
+            return
+        try:
+            known = self.known()
+            end = time.monotonic() + for_s
+            for n, row in enumerate((row for row in self.order if row not in known), start=len(known) + 1):
+                self.vector(row)
+                if time.monotonic() > end and n >= at_least:
+                    return
+        finally:
+            turn.release()
+
+    def finish(self, vectors: dict[int, FloatArray]) -> tuple[FloatArray, tuple[float, float]]:
+        """Return the points of the finished map, shape (n_clips, 2), and the two directions' shares of the variance."""
+        return held().get(self.key, lambda: projected(np.array([vectors[row] for row in range(len(self.clips))])))
 
 
-def _projected(
-    root: Path, clips: tuple[ScoredClip, ...], channel: int | None
-) -> tuple[FloatArray, tuple[float, float]]:
-    vectors = np.array(_vectors(root, clips, channel))
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _turn(_key: tuple[Hashable, ...]) -> threading.Lock:
+    """Return the lock of a map that several sessions may ask for at once."""
+    return threading.Lock()
+
+
+def projected(vectors: FloatArray) -> tuple[FloatArray, tuple[float, float]]:
+    """Project vectors, shape (n_clips, n_numbers), on their plane of widest spread; points and shares of variance."""
     plane = principal_plane(vectors)
     return plane.project(vectors), plane.shares
 
 
-def _vectors(root: Path, clips: tuple[ScoredClip, ...], channel: int | None) -> list[FloatArray]:
-    """Return the mean encoder vector of each clip, shape (n_numbers,).
+def _growing(mapping: Mapping) -> None:
+    """Draw the map of the clips heard so far, and hear more of them at each turn; the page runs again at the end."""
 
-    Each is kept on its own, so that an interrupted session leaves its finished work to the next one.
-    """
-    encoder = load_encoder(ENCODER)
-
-    def vector(clip: ScoredClip) -> FloatArray:
-        return held().get(
-            ("vector", ENCODER, clip.digest, channel),
-            lambda: encoder.encode(read_named(root, clip.path, channel=channel, within=allowed_roots())).mean(axis=0),
+    def grow() -> None:
+        mapping.listen(for_s=TURN_S)
+        known = mapping.known()
+        total = len(mapping.clips)
+        if len(known) == total:
+            mapping.finish(known)
+            st.rerun()
+        st.progress(len(known) / total, f"Listening to the clips, once for everybody: {len(known)} of {total} so far")
+        if len(known) < 2:
+            return
+        points, shares = projected(np.array(list(known.values())))
+        _map_caption(shares)
+        clips = [mapping.clips[row] for row in known]
+        titles = _axis_titles(shares)
+        clip_plane(
+            (PlaneAxis.over(points[:, 0], titles[0]), PlaneAxis.over(points[:, 1], titles[1])),
+            Marks(points, _groups(clips), [clip_title(clip) for clip in clips]).message(),
+            plane="growing",
+            alt=_alt(len(clips)),
+            key="plane:growing",
         )
 
-    bar = st.progress(0.0, "Listening to the clips, once …")
-    found = []
-    for done, clip in enumerate(clips, start=1):
-        found.append(vector(clip))
-        bar.progress(done / len(clips), f"{done} of {len(clips)} clips")
-    bar.empty()
-    return found
+    fragment(grow, run_every=PAUSE_S)()
+
+
+def _groups(clips: Sequence[ScoredClip]) -> list[str]:
+    return [clip.kind or clip.label for clip in clips]
+
+
+def _axis_titles(shares: tuple[float, float]) -> tuple[str, str]:
+    return (
+        f"First principal component ({100 * shares[0]:.0f} % of the variance)",
+        f"Second principal component ({100 * shares[1]:.0f} %)",
+    )
+
+
+def _alt(n_clips: int) -> str:
+    return f"Map of {n_clips} clips by their sound; colour tells normal from anomalous, shape the kind of fault"
+
+
+def _map_caption(shares: tuple[float, float]) -> None:
+    encoder = load_encoder(ENCODER)
+    st.caption(
+        f"{encoder.identity.title}: one vector of {encoder.dimension} numbers per clip (mean over its 0.96 s patches), "
+        f"seen along the two directions of widest spread. They hold {100 * shares[0]:.0f} % and "
+        f"{100 * shares[1]:.0f} % of the variance: clips that lie apart sound different, clips that lie together need "
+        "not sound alike."
+    )
 
 
 def localisation_view(chosen: Chosen, judged: Judged) -> None:

@@ -84,17 +84,23 @@ def _key(comparison: Comparison) -> tuple[str, str]:
     return "trivial", comparison.fingerprint
 
 
-def trivial_note(chosen: Chosen, comparison: Comparison, best: BestNumber | None) -> None:
-    """Say what the row of the best trivial number is, or offer to measure it."""
-    if best is not None:
-        direction = "more" if best.more_is_anomalous else "less"
-        sampled = f" on {best.n_clips} clips" if best.n_clips < len(comparison.clips) else ""
-        st.caption(
-            f":material/visibility: {TRIVIAL}: the **{best.name}** of a clip's samples, {direction} of it taken as "
-            f"stranger. Number and direction were chosen among {best.n_numbers} with the **labels of the test "
-            f"clips**{sampled}, which favours it; no detector may look at them. What it reaches is no achievement of "
-            "a detector: where it is as good as the detectors, these clips do not tell good detectors from bad ones."
-        )
+def trivial_note(comparison: Comparison, best: BestNumber | None) -> None:
+    """Say what the row of the best trivial number is."""
+    if best is None:
+        return
+    direction = "more" if best.more_is_anomalous else "less"
+    sampled = f" on {best.n_clips} clips" if best.n_clips < len(comparison.clips) else ""
+    st.caption(
+        f":material/visibility: {TRIVIAL}: the **{best.name}** of a clip's samples, {direction} of it taken as "
+        f"stranger. Number and direction were chosen among {best.n_numbers} with the **labels of the test "
+        f"clips**{sampled}, which favours it; no detector may look at them. What it reaches is no achievement of "
+        "a detector: where it is as good as the detectors, these clips do not tell good detectors from bad ones."
+    )
+
+
+def trivial_offer(chosen: Chosen, comparison: Comparison, best: BestNumber | None) -> None:
+    """Offer to measure the best trivial number where it is not known yet."""
+    if best is not None or not comparison.has_both_classes:
         return
     sample = _sampled(comparison)
     time = seconds_text(max(1, round(SECONDS_PER_CLIP * len(sample))))
@@ -137,9 +143,9 @@ def published_view(chosen: Chosen, judged: Judged) -> None:
     if chosen.machine != SLIDE_RAIL or not judged.comparison.has_both_classes:
         return
     st.subheader("Published figures of the real slide rail")
-    is_simulated = any(each.artifact.simulated for each in judged.comparison.methods if each.artifact is not None)
-    st.caption(f":material/menu_book: {REAL_NOTE}" if is_simulated else REAL_NOTE.split(". ")[0] + ".")
-    rows = _own_rows(judged, is_simulated) + _published_rows()
+    simulated = is_simulated(judged.comparison)
+    st.caption(f":material/menu_book: {REAL_NOTE}" if simulated else REAL_NOTE.split(". ")[0] + ".")
+    rows = _own_rows(judged, simulated) + _published_rows()
     st.table(pd.DataFrame(rows), hide_index=True, alt="Areas of the detectors here and of published systems")
     st.caption(
         "3 ids: 00, 02 and 04, as in the course report; 4 ids: 06 as well, which is harder. Published pooled figures "
@@ -148,8 +154,13 @@ def published_view(chosen: Chosen, judged: Judged) -> None:
     )
 
 
-def _own_rows(judged: Judged, is_simulated: bool) -> list[dict[str, str]]:
-    sound = "simulated" if is_simulated else "recorded"
+def is_simulated(comparison: Comparison) -> bool:
+    """Whether any of the detectors learned from simulated clips, as the common clips then are."""
+    return any(each.artifact.simulated for each in comparison.methods if each.artifact is not None)
+
+
+def _own_rows(judged: Judged, simulated: bool) -> list[dict[str, str]]:
+    sound = "simulated" if simulated else "recorded"
     rows = []
     for title, method in zip(judged.titles, judged.comparison.methods, strict=True):
         found = ranked(OnCommonClips(method, judged.comparison.fingerprint))
