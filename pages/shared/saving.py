@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
 
 from pages.shared.components import register
 from pages.shared.context import Chosen
@@ -10,11 +14,21 @@ from pages.shared.context import Chosen
 _mount = register("asd_figure", "figure")
 
 
+@contextmanager
+def saved_figure(key: str, *, file: str, caption: str) -> Iterator[None]:
+    """Draw a figure with the two buttons under it, whatever kind it is of; the key is not that of the figure itself."""
+    with st.container(key=f"figure-{key}"):
+        yield
+    figure_buttons(f"figure-{key}", file=file, caption=caption)
+
+
 def figure_buttons(key: str, *, file: str, caption: str) -> None:
-    """Draw the two buttons under a chart or another element that was drawn with this key.
+    """Draw the two buttons under an element that was drawn with this key.
 
     Parameters
     ----------
+    key
+        Of a Plotly chart, of a component or of a container; Streamlit does not pass on that of a Vega chart.
     file
         Name of the file without its ending; see `picture_file`.
     caption

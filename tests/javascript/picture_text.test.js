@@ -14,8 +14,9 @@ test("a file's name is short enough for every disk, and whole characters are cut
   assert.equal([...pictureName("𝒳".repeat(500))].length, 120);
 });
 
-test("what XML cannot hold is left out, and everything else stays", () => {
+test("what XML cannot hold and what turns a text around is left out, and everything else stays", () => {
   assert.equal(xmlSafe("a\u0000b\u001bc\uFFFFd\ud800e"), "abcde");
+  assert.equal(xmlSafe("a\u202eb\u2066c"), "abc");
   assert.equal(xmlSafe("tab\t, line\n, ü, 🙂, <&>"), "tab\t, line\n, ü, 🙂, <&>");
 });
 

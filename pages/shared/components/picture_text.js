@@ -1,8 +1,9 @@
 // What a saved picture needs of texts: its file's name, its caption in lines, colours that every program reads.
 
 const LONGEST_NAME = 120;
-// What XML cannot hold, however it is written: most control characters, and halves of characters.
-const NOT_IN_XML = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu;
+// What XML cannot hold, however it is written (most control characters, and halves of characters), and marks that turn
+// the direction of what follows.
+const NOT_IN_XML = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]|[\u202A-\u202E\u2066-\u2069]/gu;
 
 export const xmlSafe = (text) => text.replace(NOT_IN_XML, "");
 
