@@ -28,6 +28,8 @@ def page_bar() -> None:
     else:
         st.query_params.pop(PRESENT, None)
     _mount(key=_BAR, data={"on": is_on}, on_present_change=_changed)
+    if is_on:
+        st.html('<i class="asd-on-wall"></i>')
 
 
 def not_presented() -> None:
