@@ -19,6 +19,7 @@ from pages.shared.cache import artifacts
 from pages.shared.choices import go
 from pages.shared.context import Chosen
 from pages.shared.plain_text import plain, shown_text
+from pages.shared.presenting import kept_on_wall
 
 SHAPES = {
     "square": '<path d="M3 3h10v10H3z"/>',
@@ -73,7 +74,9 @@ def in_columns(items: Sequence[Item], *, per_row: int = CARDS_IN_A_ROW) -> Itera
 
 def simulated_note(shown: Iterable[Artifact]) -> None:
     """Say that figures and clips are simulated where any of these detectors learned from simulated clips."""
-    if any(artifact.simulated for artifact in shown):
+    if not any(artifact.simulated for artifact in shown):
+        return
+    with kept_on_wall("simulated"):
         st.caption(
             ":material/science: Simulated data: generated sound throughout; neither figures nor the detectors' order "
             "carry over to a real machine."

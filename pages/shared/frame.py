@@ -18,6 +18,7 @@ from asd_core.system.logs import configure, event, fault
 from asd_core.system.places import artifacts_dir, data_dir
 from pages.shared.context import PROJECT, Chosen
 from pages.shared.plain_text import error_text, shown_text
+from pages.shared.presenting import not_presented, page_bar
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Link:
     icon: str
     section: str
     about: str
+    is_for_walls: bool = False
+    """Whether it can be shown to an audience."""
 
     @property
     def address(self) -> str:
@@ -80,6 +83,7 @@ PAGES = (
         ":material/tune:",
         UNDERSTAND,
         "Drag the point along the curve: a lower threshold finds more faults and raises more false alarms.",
+        is_for_walls=True,
     ),
     Link(
         "pages/compare.py",
@@ -87,6 +91,7 @@ PAGES = (
         ":material/compare_arrows:",
         UNDERSTAND,
         "The active detectors on the **same test clips**: how they differ, and whether that may be chance.",
+        is_for_walls=True,
     ),
     Link(
         "pages/learn.py",
@@ -156,12 +161,12 @@ def open_page(path: str) -> Iterator[Chosen]:
     st.set_page_config(page_title=f"{link.title} · {PRODUCT}")
     st.logo(LOGO, icon_image=ICON, size="large")
     st.html(STYLE)
-    st.title(link.title)  # before anything that imports NumPy: a fresh server shows it half a second earlier
+    _heading(link)  # before anything that imports NumPy: a fresh server shows it half a second earlier
     from pages.shared.components.native_sound import one_sound_at_a_time
     from pages.shared.context_box import context_box, context_line
 
     one_sound_at_a_time()
-    lines = st.container(gap="xxsmall")
+    lines = st.container(gap="xxsmall", key="page-lines")
     lines.markdown(link.about)
     with st.sidebar:
         chosen = context_box()
@@ -170,6 +175,17 @@ def open_page(path: str) -> Iterator[Chosen]:
         lines.caption(context_line(chosen))
     with _boundary(path):
         yield chosen
+
+
+def _heading(link: Link) -> None:
+    """Draw the page's title and, on a page that can be shown to an audience, its bar."""
+    if not link.is_for_walls:
+        st.title(link.title)
+        not_presented()
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="page-heading"):
+        st.title(link.title)
+        page_bar()
 
 
 @contextmanager

@@ -1,0 +1,229 @@
+"""For the wall, in Chromium: presentation and its keys, links to exactly what is shown, pictures, and the lecture."""
+
+from __future__ import annotations
+
+import re
+import time
+from io import BytesIO
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+from settling import settle
+from sounds import PROJECT
+
+pytestmark = pytest.mark.browser
+WAIT_MS = 90_000
+PRESENTED = "document.documentElement.dataset.presented"
+LECTURE = PROJECT / "docs" / "lecture.md"
+LINK = re.compile(r"\]\((/(?:threshold|compare)\?[^)\s]+)\)")
+READ = "() => !document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner]')"
+SVG = "{http://www.w3.org/2000/svg}"
+
+FIGURES_APP = """
+import altair as alt
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from pages.shared.components.roc import roc_control
+from pages.shared.saving import figure_buttons, saved_figure
+
+NAME = "<b>evil</b>&\\u202e\\x00.html"
+WORDS = {"file": "hark-a-../../b", "caption": "A figure.\\nData set: " + NAME}
+roc_control(false_positives=[0, 1, 2], true_positives=[0, 2, 3], thresholds=[3.0, 2.0, 1.0], n_normal=2,
+            n_anomalous=3, index=1, title=NAME, colour="#009E73", key="roc box")
+figure_buttons("roc box", **WORDS)
+st.plotly_chart(go.Figure(go.Scatter(x=[0, 1], y=[0, 1])).update_layout(xaxis_title=NAME), key="plotly")
+figure_buttons("plotly", **WORDS)
+with saved_figure("vega", **WORDS):
+    st.altair_chart(alt.Chart(pd.DataFrame({"x": [0, 1], "score": [0, 1]})).mark_point().encode(x="x", y="score"))
+"""
+
+
+@pytest.fixture(scope="module")
+def url(serve):
+    return serve(PROJECT / "app.py")
+
+
+@pytest.fixture(scope="module")
+def figures(serve, tmp_path_factory):
+    app = tmp_path_factory.mktemp("figures") / "app.py"
+    app.write_text(f"import sys\nsys.path.insert(0, {str(PROJECT)!r})\n{FIGURES_APP}", encoding="utf-8")
+    return serve(app)
+
+
+def read(page) -> None:
+    """Wait until a page shows all it has to show."""
+    page.wait_for_function(READ, timeout=WAIT_MS)
+    settle(page)
+    page.wait_for_function(READ, timeout=WAIT_MS)
+
+
+def heard(page) -> None:
+    page.evaluate(
+        "() => { window.acts = []; document.addEventListener('asd-presented', (e) => window.acts.push(e.detail.act)); }"
+    )
+
+
+def test_a_presentation_hides_what_an_audience_does_not_read_and_escape_brings_it_back(url, open_page):
+    page = open_page(f"{url}/threshold", height=900)
+    read(page)
+    size = "() => parseFloat(getComputedStyle(document.documentElement).fontSize)"
+    menu, bar = page.get_by_test_id("stSidebar"), page.locator("header.stAppHeader")
+    simulated = page.get_by_text("Simulated data: generated sound").first
+    assert page.evaluate(size) == 16
+    page.get_by_role("button", name="Present", exact=True).click()
+    page.wait_for_url(re.compile("present=on"), timeout=WAIT_MS)
+    assert not menu.is_visible()
+    assert not bar.is_visible()
+    assert not page.get_by_text("Listening with").first.is_visible()
+    assert simulated.is_visible()
+    assert page.evaluate(size) == pytest.approx(19.2)
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.wait_for_function("() => parseFloat(getComputedStyle(document.documentElement).fontSize) > 22")
+    assert page.evaluate(size) == pytest.approx(22.4)
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => !location.search.includes('present')", timeout=WAIT_MS)
+    assert menu.is_visible()
+    assert page.evaluate(size) == 16
+
+
+def test_the_keys_of_a_presenter_and_of_a_clicker_reach_every_component_and_none_that_are_typed(url, open_page):
+    page = open_page(f"{url}/compare?present=on", height=900)
+    page.wait_for_function(f"() => {PRESENTED} === 'on'", timeout=WAIT_MS)
+    read(page)
+    heard(page)
+    page.locator("body").press("n")
+    for key in ("PageDown", "p", "r", "ArrowRight", "x"):
+        page.keyboard.press(key)
+    assert page.evaluate("window.acts") == ["next", "next", "play", "reveal", "next"]
+    page.get_by_role("combobox").first.focus()
+    page.keyboard.press("n")
+    page.keyboard.press("Escape")
+    assert page.evaluate("window.acts.length") == 5
+    assert page.evaluate(PRESENTED) == "on"
+
+
+def test_the_keys_are_said_at_first_fade_and_come_back_with_a_question_mark(url, open_page):
+    page = open_page(f"{url}/threshold?present=on", height=900)
+    page.wait_for_function(f"() => {PRESENTED} === 'on'", timeout=WAIT_MS)
+    keys = page.locator(".keys", has_text="reveal")
+    keys.and_(page.locator(".shown")).wait_for(timeout=WAIT_MS)
+    keys.wait_for(state="hidden", timeout=WAIT_MS)
+    page.locator("body").press("?")
+    keys.and_(page.locator(".shown")).wait_for(timeout=WAIT_MS)
+
+
+def shown(page) -> dict[str, object]:
+    """What a page shows: its texts, what is chosen, and the numbers in its fields, within shadow roots as well."""
+    return page.evaluate(
+        """() => {
+            const found = {texts: [], chosen: [], values: []};
+            const walk = (root) => {
+                for (const each of root.querySelectorAll("*")) {
+                    if (each.closest?.(".stSidebar, .page-bar, .wall")) continue;
+                    if (each.shadowRoot) walk(each.shadowRoot);
+                    if (/^(true|mixed)$/.test(each.getAttribute("aria-pressed") || each.getAttribute("aria-checked")))
+                        found.chosen.push(each.textContent.trim());
+                    if (each.matches("input")) found.values.push(each.type === "checkbox" ? each.checked : each.value);
+                    if (each.matches("[data-out], [data-cell], .stMarkdown p"))
+                        found.texts.push(each.textContent.trim());
+                }
+            };
+            walk(document);
+            return found;
+        }"""
+    )
+
+
+def copied(page) -> str:
+    page.get_by_role("button", name="Copy link", exact=True).click()
+    page.get_by_text("Link copied", exact=True).wait_for(timeout=WAIT_MS)
+    return page.evaluate("() => navigator.clipboard.readText()")
+
+
+READS_CLIPBOARD = {"permissions": ["clipboard-read", "clipboard-write"]}
+EVERYTHING = {
+    "threshold": "detector=lstm_predictor&second=gru_autoencoder&rule=manual&value=1.05&second_value=1.2&prior=2.0"
+    "&every=60.0&cost=12.0&costs=on&ids=curves&panel=pr&view=ids&list=miss",
+    "compare": "show=all&view=differ&verdicts=conformal&ensemble=on&raised_by=1&differ_label=anomalous",
+}
+
+
+@pytest.mark.parametrize("path", sorted(EVERYTHING))
+def test_a_copied_link_shows_exactly_what_was_shown(url, open_page, path):
+    first = open_page(f"{url}/{path}?set=simulated-small/slider&{EVERYTHING[path]}", **READS_CLIPBOARD)
+    read(first)
+    link = copied(first)
+    for part in EVERYTHING[path].split("&"):
+        assert part in link
+    second = open_page(link, **READS_CLIPBOARD)
+    read(second)
+    assert shown(second) == shown(first)
+    assert len(shown(first)["texts"]) > 3
+
+
+def test_a_point_moved_by_hand_is_the_one_that_the_copied_link_shows(url, open_page):
+    first = open_page(f"{url}/threshold?present=on", **READS_CLIPBOARD)
+    read(first)
+    field = first.get_by_label("Threshold", exact=True).first
+    field.fill("0.25")
+    field.press("Enter")
+    first.wait_for_url(re.compile("rule=manual&.*value=|value=.*rule=manual"), timeout=WAIT_MS)
+    read(first)
+    second = open_page(first.url, **READS_CLIPBOARD)
+    read(second)
+    assert second.evaluate(PRESENTED) == "on"
+    assert shown(second) == shown(first)
+
+
+@pytest.mark.parametrize(("place", "says"), [(0, "Detection rate (TPR)"), (1, "0.2"), (2, "score")])
+def test_a_figure_is_kept_as_svg_that_stands_alone_and_as_a_sharp_png(figures, open_page, place, says):
+    page = open_page(figures)
+    for part in (".main-svg", ".st-key-figure-vega .marks"):
+        page.locator(part).first.wait_for(timeout=WAIT_MS)
+    buttons = {kind: page.get_by_role("button", name=kind, exact=True).nth(place) for kind in ("SVG", "PNG")}
+    kept = {}
+    for kind, button in buttons.items():
+        button.wait_for(timeout=WAIT_MS)
+        with page.expect_download(timeout=WAIT_MS) as download:
+            button.click()
+        assert download.value.suggested_filename == f"hark-a-b.{kind.lower()}"
+        kept[kind] = download.value.path().read_bytes()
+    picture = ElementTree.fromstring(kept["SVG"])  # noqa: S314
+    texts = [" ".join("".join(each.itertext()).split()) for each in picture.iter(f"{SVG}text")]
+    assert says in texts
+    assert texts[-2:] == ["A figure.", "Data set: <b>evil</b>&.html"]
+    assert b"<script" not in kept["SVG"]
+    assert b"http" not in re.sub(rb'xmlns(:\w+)?="http[^"]*"', b"", kept["SVG"])
+    size = (int(picture.get("width")), int(picture.get("height")))
+    with Image.open(BytesIO(kept["PNG"])) as image:
+        assert image.size == (2 * size[0], 2 * size[1])
+        assert len(set(image.convert("RGB").resize((64, 64)).getdata())) > 10
+
+
+def lecture() -> list[str]:
+    return LINK.findall(LECTURE.read_text(encoding="utf-8"))
+
+
+def test_the_lecture_has_ten_links_each_on_the_wall():
+    assert len(lecture()) >= 10
+    assert all("present=on" in link for link in lecture())
+
+
+@pytest.mark.slow
+def test_the_lecture_is_walked_through_by_its_links_alone(url, open_page, record_property):
+    seconds = []
+    for link in lecture():
+        start = time.monotonic()
+        page = open_page(f"{url}{link}", height=1080, width=1920)
+        page.wait_for_function(f"() => {PRESENTED} === 'on'", timeout=WAIT_MS)
+        read(page)
+        seconds.append(round(time.monotonic() - start, 1))
+        assert page.get_by_test_id("stException").count() == 0, link
+        assert page.get_by_text("This could not be done").count() == 0, link
+        for name, value in re.findall(r"[?&](\w+)=([^&]+)", link):
+            assert f"{name}={value.replace('/', '%2F')}" in page.url, (link, page.url)
+        page.close()
+    record_property("seconds", seconds)
+    assert max(seconds) < 60
