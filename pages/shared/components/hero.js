@@ -11,9 +11,9 @@ import { extent, heightScale, secondsByKey, seekable, shareAlong, tracePath, tra
 
 const KEYS = [
   ["Space", "play, pause"],
-  ["Left, right", "half a second back, on"],
-  ["Home, End", "begin, end"],
-  ["A, B", "the normal clip, the anomalous one, at the same place (B again: back)"],
+  ["Left, right", "half a second back, forward"],
+  ["Home, End", "to the start, to the end"],
+  ["A, B", "to the normal clip, to the anomalous one, at the same place (B again: back)"],
 ];
 const TICK_EDGE = 0.08;
 const SPECTROGRAM_PX = 128;

@@ -46,7 +46,7 @@ function keyList(box) {
 function listKeys(box, { keys, note }) {
   const sheet = find(box, ".key-list") ?? keyList(box);
   sheet.replaceChildren(make("h2", "Keys"), listOf([...keys, ["?", "this list"]]));
-  for (const text of [note, "They work while the pointer is over the player, or the focus is in it."])
+  for (const text of ["The keys work while the pointer is over the player, or the focus is in it.", note])
     if (text) sheet.append(make("p", text));
   const button = find(box, "button.keys");
   button.popoverTargetElement = sheet;

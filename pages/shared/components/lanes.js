@@ -11,13 +11,13 @@ import { envelope, outlinePath, samplesOf, secondsByKey, seekable, shareAlong } 
 
 const KEYS = [
   ["Space", "play, pause"],
-  ["Left, right", "half a second back, on"],
-  ["Home, End", "begin, end"],
+  ["Left, right", "half a second back, forward"],
+  ["Home, End", "to the start, to the end"],
   ["L", "repeat"],
 ];
 const CHOICES = [
-  ["A, B, \u2026 or 1, 2, \u2026", "the sound that is heard, at the same place"],
-  ["The same again", "back to the sound before"],
+  ["A, B, \u2026 or 1, 2, \u2026", "hear that sound, at the same place"],
+  ["The same key", "pressed again: back to the sound before"],
 ];
 const TICK_EDGE = 0.1;
 const WAVEFORM_COLUMNS = 1200;

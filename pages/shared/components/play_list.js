@@ -12,9 +12,9 @@ import { secondsByKey, seekable } from "./timeline.js";
 const NOT_FETCHED = "This sound could not be fetched";
 const KEYS = [
   ["Space", "play, pause"],
-  ["Up, down", "hear the row above, below"],
-  ["Left, right", "half a second back, on"],
-  ["Home, End", "begin of the sound, its end"],
+  ["Up, down", "play the row above, below"],
+  ["Left, right", "half a second back, forward"],
+  ["Home, End", "to the start, to the end"],
   ["B", "back and forth between the last two sounds, at the same place"],
 ];
 
@@ -166,7 +166,9 @@ function rowOfSound(root, memory, row) {
   const sign = shape("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" });
   sign.append(shape("path", { d: PLAY }));
   const part = (name, text) => make("span", text, { className: name });
-  button.append(sign, part("mark", ""), part("truth", ""), part("row-title", row.title), part("row-note", row.note));
+  const texts = part("texts", "");
+  texts.append(part("truth", ""), part("row-title", row.title), part("row-note", row.note));
+  button.append(sign, part("mark", ""), texts);
   button.onclick = () => (memory.current === row.id ? toggle(root, memory) : hear(root, memory, row.id));
   const item = make("li");
   item.append(button);

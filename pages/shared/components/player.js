@@ -26,9 +26,9 @@ import {
 
 const KEYS = [
   ["Space", "play, pause"],
-  ["Left, right", "half a second back, on"],
-  ["Home, End", "begin of the clip or of the region, its end"],
-  ["A, B", "this clip, the nearest normal one (B again: back)"],
+  ["Left, right", "half a second back, forward"],
+  ["Home, End", "to the start, to the end of the clip or region"],
+  ["A, B", "hear this clip, the nearest normal one (B again: back)"],
   ["L", "repeat"],
   ["Z, +, \u2212", "zoom to the region and back, in, out"],
   ["Esc", "clear the region"],
