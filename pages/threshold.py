@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from asd_core.artifacts.store import Artifact
 from asd_core.reports.plots import DETECTOR_SHORT_NAMES
 from pages.parts.threshold.cockpit_view import Second, second_in_force, threshold_cockpit
+from pages.parts.threshold.mistakes import mistake_band, mistake_choice, show_mistake
 from pages.parts.threshold.operating_point import by_hand_or_own, operating_point, promise_line, rule_controls
 from pages.parts.threshold.playlist import clip_lists
 from pages.parts.threshold.recalibration import recalibration
@@ -15,7 +16,9 @@ from pages.parts.threshold.views import optimism_line, save_controls, views
 from pages.shared.cache import tested
 from pages.shared.cards import DETECTOR_MARKS, simulated_note, usable_detectors
 from pages.shared.choices import choose, switch
+from pages.shared.components.cockpit import Mark
 from pages.shared.frame import first_screen, fragment, no_detectors, open_page
+from pages.shared.presenting import kept_on_wall, left_off_wall
 
 NONE = "none"
 
@@ -42,7 +45,8 @@ with open_page("pages/threshold.py") as chosen:
     @fragment
     def workbench() -> None:
         """All that follows the choices: only this part runs again when one of them or the threshold changes."""
-        detector_place, second_place, rule_place = st.columns([9, 6, 9])
+        with left_off_wall("threshold-choices"):
+            detector_place, second_place, rule_place = st.columns([9, 6, 9])
         name = switch(
             "Detector",
             good,
@@ -58,14 +62,23 @@ with open_page("pages/threshold.py") as chosen:
         rule_controls(artifact, scores, rule_place, second=other)
         second = None if other is None else Second(other, tested(other), by_hand_or_own(other, tested(other)))
         point = operating_point(artifact, scores, second=second_in_force(second))
-        with first_screen():
-            threshold_cockpit(chosen, point, second)
+        band, stage = st.container(), st.container()
+        with kept_on_wall("threshold-promise"):
+            promise_line(point)
+        with left_off_wall("threshold-mistake"):
+            mistake = mistake_choice()
+        with band:
+            mistake_band(mistake)
+        shown = show_mistake(mistake, chosen, artifact, scores)
+        marks = [Mark(each.threshold, each.label, each.uses_test_labels) for each in shown]
+        with stage, first_screen():
+            threshold_cockpit(chosen, point, second, further_marks=marks)
         simulated_note(good.values())
-        promise_line(point)
-        optimism_line(point)
-        recalibration(chosen, artifact)
-        save_controls(artifact, point)
-        views(point)
-        clip_lists(chosen, point)
+        with left_off_wall("threshold-further"):
+            optimism_line(point)
+            recalibration(chosen, artifact)
+            save_controls(artifact, point)
+            views(chosen, point)
+            clip_lists(chosen, point)
 
     workbench()

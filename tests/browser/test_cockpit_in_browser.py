@@ -243,7 +243,7 @@ def test_keys_move_the_point_along_the_curve_and_report_once_let_go(opened):
 
 
 def test_each_id_has_a_point_of_its_own_to_drag(opened):
-    page = opened("&ids=thresholds&rule=manual&value=0.004")
+    page = opened("&ids=thresholds&rule=manual&value=1.1")
     before = cells(page)
     x, y = grab(page, "id1")
     page.mouse.move(x + 70, y - 40, steps=4)
@@ -251,12 +251,12 @@ def test_each_id_has_a_point_of_its_own_to_drag(opened):
     wait_for_link(page, "per_id=")
     assert cells(page) != before
     own = {name: float(value) for name, value in re.findall(r'"(\d\d)":([-\d.e]+)', link(page)["per_id"])}
-    assert own["00"] == own["04"] == 0.004 != own["02"]
+    assert own["00"] == own["04"] == 1.1 != own["02"]
     assert cells(page) == counts(np.array([own[name] for name in LSTM.machine_ids]))
     assert threshold(page) == "one per id"
     page.get_by_role("button", name="Ids together").click()
     settle(page)
-    assert cells(page) == counts(0.004)
+    assert cells(page) == counts(1.1)
 
 
 def test_a_second_detector_has_a_point_of_its_own(opened):

@@ -8,7 +8,6 @@ from functools import cached_property
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from asd_core.artifacts.manifest import promise_of
 from asd_core.artifacts.store import Artifact
 from asd_core.errors import ThresholdError, UndefinedMetricError
 from asd_core.evaluation.label_rules import from_labelled_scores
@@ -29,16 +28,13 @@ from pages.parts.threshold.linked_numbers import (
     shown_look,
     write_link,
 )
+from pages.parts.threshold.rule_words import rule_line
 from pages.shared.cache import KeptScores
-from pages.shared.cards import PROVISIONAL_BADGE, threshold_origin
+from pages.shared.cards import PROVISIONAL_BADGE
 from pages.shared.choices import choose, keep
 from pages.shared.rules import rule_title
 
-SAVED, MANUAL, HIGHEST = "saved", "manual", "highest"
-HIGHEST_NOTE = (
-    "It lies just above the highest of these normal scores: none of them would have been a false alarm, but one odd "
-    "clip among them decides where it lies, and nothing is promised for new clips."
-)
+SAVED, MANUAL = "saved", "manual"
 RULE_STEP = 0.01
 
 
@@ -212,13 +208,11 @@ def _number_of_rule(place: DeltaGenerator, rule: str) -> None:
 
 def promise_line(point: OperatingPoint) -> None:
     """Say where the threshold comes from, and the promised beside the observed false-alarm rate."""
-    confusion, origin, calibration = point.confusion, point.origin, point.artifact.manifest.calibration
+    confusion, origin = point.confusion, point.origin
     n_normal = confusion.fp + confusion.tn
     badge = f"{PROVISIONAL_BADGE} " if origin.provisional else ""
     value = f"Threshold **{score_text(point.threshold)}**" if origin.per_id is None else "A threshold for each id"
-    text = f"{badge}{value}, {threshold_origin(origin, calibration)}."
-    promise = promise_of(origin, calibration)
-    text += " **No promise.**" if promise == "no promise" else f" **Promise:** {promise}."
+    text = f"{badge}{value}. {rule_line(point.artifact, origin)}"
     if n_normal:
         limits = wilson(confusion.fp, n_normal)
         text += (
@@ -226,10 +220,6 @@ def promise_line(point: OperatingPoint) -> None:
             f"95 % interval {share_text(limits.low)} to {share_text(limits.high)}."
         )
     if origin.uses_test_labels:
-        st.warning(
-            text + " This point was chosen on the labels of the clips it is judged by.", icon=":material/visibility:"
-        )
+        st.warning(text, icon=":material/visibility:")
     else:
         st.markdown(text)
-    if origin.rule == HIGHEST:
-        st.caption(HIGHEST_NOTE)

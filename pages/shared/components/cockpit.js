@@ -20,7 +20,7 @@ import {
   ROC_BOX,
   sharesOf,
 } from "./cockpit_plots.js";
-import { fresh, isOvertaken, keyStep, recorded, samePoint, undone } from "./cockpit_state.js";
+import { fresh, isOlder, keyStep, recorded, samePoint, undone } from "./cockpit_state.js";
 import { drawCounts, drawRare } from "./cockpit_tables.js";
 import {
   countsAtRank,
@@ -40,6 +40,7 @@ import { hasKeys } from "./keys.js";
 import { fourDigits, rate, whole } from "./numbers.js";
 import { givesWay } from "./one_sound.js";
 import { isPresented, onPresented } from "./presenting.js";
+import { savePictures } from "./saving.js";
 
 const ID_WAYS = { together: "Ids together", curves: "Curve per id", thresholds: "Threshold per id" };
 const PANELS = { scores: "Scores", pr: "Precision and recall" };
@@ -175,8 +176,19 @@ function drawChoices(root, memory) {
 
 const costsOf = (memory) => (memory.look.costs ? memory.numbers : null);
 
-// Everything that follows a choice of what is shown.
+// Everything that follows a choice of what is shown, unless it is drawn already; the handle with the focus keeps it.
 function drawStill(root, memory) {
+  const still = JSON.stringify([memory.look, memory.numbers, memory.told.marks, memory.point.hand, memory.data.about]);
+  if (memory.still === still) draw(root, memory);
+  else {
+    const focused = root.activeElement?.dataset.handle;
+    memory.still = still;
+    drawAll(root, memory);
+    if (focused) root.querySelector(`[data-handle="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  }
+}
+
+function drawAll(root, memory) {
   const { list } = inHand(memory);
   memory.curves = curvesOf(memory).filter((curve) => isCurve(curve.list));
   const hasCurve = memory.curves.length > 0;
@@ -270,9 +282,27 @@ function draw(root, memory) {
   drawCounts(root, counts);
   drawRare(root, counts, memory.numbers);
   drawFlipped(root, memory);
+  if (!memory.drag) offerPictures(root, memory);
   const { past, at } = memory.history;
   find(root, ".undo").disabled = at === 0 && samePoint(past[at], memory.point);
   find(root, ".redo").disabled = at === past.length - 1;
+}
+
+// Each picture, and all of them with the matrix, is kept by a button, with what it shows and of which data set.
+function offerPictures(root, memory) {
+  const { page, caption } = memory.data;
+  const pictures = {
+    roc: [".roc", "ROC"],
+    panel: ["svg.panel", memory.bins ? "Anomaly scores" : "Precision and recall"],
+    all: [".columns", "ROC, scores and confusion matrix"],
+  };
+  const thresholds = thresholdsOf(memory);
+  const at = isOne(thresholds) ? `at threshold ${fourDigits(thresholds[0])}` : "with a threshold for each id";
+  for (const [name, [part, words]] of Object.entries(pictures))
+    savePictures(find(root, `[data-save=${name}]`), () => find(root, part), {
+      file: `${page.replace("{}", name)}`,
+      caption: `${words} of ${inHand(memory).title} ${at}\n${caption}`,
+    });
 }
 
 function drawFlipped(root, memory) {
@@ -500,7 +530,7 @@ function pointOf(memory, told) {
   return { hand: Math.min(told.hand, memory.detectors.length - 1), thresholds };
 }
 
-// Python's point wins, except over a drag in progress and over an echo of a release that another has overtaken.
+// Python's point wins, except over a drag in progress and where it has not heard of the last release yet.
 function follow(root, memory, told) {
   if (told.about !== memory.data.about) return;
   const { sounds, ...rest } = told;
@@ -509,18 +539,23 @@ function follow(root, memory, told) {
   const said = JSON.stringify(rest);
   if (memory.said === said) return; // only sounds have come
   memory.said = said;
+  takeSaid(memory, told);
+  memory.drawnFlips = null;
+  drawStill(root, memory);
+}
+
+function takeSaid(memory, told) {
   const point = pointOf(memory, told);
   const isFirst = !memory.told;
   const isMoved = !isFirst && !samePoint(memory.given, point);
   Object.assign(memory, { told, given: point, look: told.look, numbers: told.numbers });
   if (isFirst) Object.assign(memory, { point, before: point, reported: point, history: fresh(point) });
-  else if (isMoved && !isOvertaken(memory.sent, point, Date.now())) takeTold(memory, point);
-  memory.drawnFlips = null;
-  drawStill(root, memory);
+  else if (isOlder(memory.awaited, told.heard)) return;
+  memory.awaited = null;
+  if (isMoved) takeTold(memory, point);
 }
 
 function takeTold(memory, point) {
-  memory.sent = [];
   memory.reported = point;
   if (memory.drag || memory.keyed || samePoint(memory.point, point)) return;
   memory.before = { ...memory.point, hand: point.hand };
@@ -534,8 +569,9 @@ function bindMessages(root, memory, setTriggerValue) {
   memory.send = () => {
     const thresholds = thresholdsOf(memory);
     memory.reported = memory.point;
-    memory.sent.push([memory.point, Date.now()]);
+    memory.awaited = crypto.randomUUID?.() ?? `${Math.random()}`; // without TLS there is no `randomUUID`
     memory.tell("move", {
+      token: memory.awaited,
       hand: memory.point.hand,
       threshold: isOne(thresholds) ? thresholds[0] : memory.told.thresholds[0],
       per_id: isOne(thresholds) ? null : thresholds,
@@ -554,6 +590,7 @@ function bindMessages(root, memory, setTriggerValue) {
 function hide(root, memory) {
   const hides = isPresented() && !memory.revealed;
   find(root, ".cockpit").classList.toggle("hides", hides);
+  find(root, ".cockpit").classList.toggle("wall", isPresented());
   find(root, ".reveal").hidden = !isPresented();
   find(root, ".reveal").textContent = memory.revealed ? "Hide (R)" : "Reveal (R)";
 }
@@ -584,8 +621,16 @@ function bindPresenter(root, memory) {
 
 function load(memory, data) {
   if (memory.data?.about === data.about) return;
-  Object.assign(memory, { told: null, said: null, sounds: {}, drag: null, keyed: null, sent: [], clips: [] });
-  Object.assign(memory, { played: null, waits: null, at: null, ask: askForSound });
+  Object.assign(memory, {
+    told: null,
+    said: null,
+    still: null,
+    sounds: {},
+    drag: null,
+    keyed: null,
+    clips: [],
+  });
+  Object.assign(memory, { awaited: null, played: null, waits: null, at: null, ask: askForSound });
   memory.detectors = data.detectors.map(readDetector);
 }
 

@@ -216,8 +216,15 @@ class Listeners:
     sound: Callable[[int], Sound]
 
 
-def cockpit(detectors: Sequence[CockpitDetector], now: Now, listeners: Listeners, *, key: str) -> None:
+def cockpit(
+    detectors: Sequence[CockpitDetector], now: Now, listeners: Listeners, *, file: str, caption: str, key: str
+) -> None:
     """Draw the cockpit for one detector, or for two of which the second one is compared.
+
+    Parameters
+    ----------
+    file, caption
+        Of pictures that are kept: the file's name with `{}` for the picture's, and a line about the data set.
 
     Raises
     ------
@@ -231,7 +238,11 @@ def cockpit(detectors: Sequence[CockpitDetector], now: Now, listeners: Listeners
     def heard(name: str, read: Callable[[Mapping[str, Any]], Any], tell: Callable[[Any], None]) -> Callable[[], None]:
         def changed() -> None:
             sent = st.session_state[key].get(name)
-            if sent and sent.get("about") == about and (found := read(sent)) is not None:
+            if not sent or sent.get("about") != about:
+                return
+            if "token" in sent:
+                st.session_state[f"{key}:heard"] = str(sent["token"])[:64]
+            if (found := read(sent)) is not None:
                 tell(found)
 
         return changed
@@ -240,6 +251,8 @@ def cockpit(detectors: Sequence[CockpitDetector], now: Now, listeners: Listeners
         key=key,
         data={
             "about": about,
+            "page": file,
+            "caption": caption,
             "detectors": [detector.message for detector in detectors],
             "colours": {
                 "normal": NORMAL_COLOUR,
@@ -253,7 +266,12 @@ def cockpit(detectors: Sequence[CockpitDetector], now: Now, listeners: Listeners
         on_numbers_change=heard("numbers", read_numbers, listeners.numbers),
         on_cell_change=heard("cell", lambda sent: CELLS.get(str(sent.get("value"))), listeners.cell),
     )
-    _speak(_said(now, about), listeners.sound, [len(detector.order) for detector in detectors][now.hand], f"{key}:says")
+    _speak(
+        {**_said(now, about), "heard": st.session_state.get(f"{key}:heard")},
+        listeners.sound,
+        [len(detector.order) for detector in detectors][now.hand],
+        f"{key}:says",
+    )
 
 
 @st.fragment

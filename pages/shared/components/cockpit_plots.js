@@ -172,6 +172,15 @@ function lineHandle() {
   return group;
 }
 
+// What share of the larger bars lies in the left half: words go where there is room.
+function leftShare({ normal, faulty }) {
+  const most = [...normal].map((count, i) =>
+    Math.max(count / Math.max(...normal, 1), faulty[i] / Math.max(...faulty, 1)),
+  );
+  const sum = (bars) => bars.reduce((a, b) => a + b, 0);
+  return sum(most.slice(0, most.length / 2)) / (sum(most) || 1);
+}
+
 // Normal clips upwards, anomalous ones downwards, each as a share of its class. Returns what lies beyond the axis.
 export function drawScores(svg, list, edges) {
   const bins = binned(list, edges);
@@ -182,6 +191,8 @@ export function drawScores(svg, list, edges) {
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((at) => [placeX(PANEL_BOX, at), edges[0] + at * (edges.at(-1) - edges[0])]);
   const anchors = ["start", "middle", "middle", "middle", "end"];
   const topText = `${Math.round(100 * top)} %`;
+  const isFullOnTheLeft = leftShare(bins) > 0.5;
+  const beside = (y) => (isFullOnTheLeft ? [left + width - 3, y, { "text-anchor": "end" }] : [left + 3, y]);
   svg.replaceChildren(
     shape("path", { class: "grid", d: `M${left} ${upper}h${width}M${left} ${upper + height}h${width}` }),
     shape("path", { class: "bars normal", d: barPath(bins.normal, list.normal, top, 1) }),
@@ -194,8 +205,8 @@ export function drawScores(svg, list, edges) {
     words("Anomaly score (higher = more anomalous)", left + width / 2, upper + height + 31, {
       "text-anchor": "middle",
     }),
-    words("normal \u2191", left + 3, upper + 11, {}),
-    words("anomalous \u2193", left + 3, upper + height - 4, {}),
+    words("normal \u2191", ...beside(upper + 11)),
+    words("anomalous \u2193", ...beside(upper + height - 4)),
     lineHandle(),
   );
   return bins;

@@ -1,7 +1,6 @@
 // The state of the cockpit: thresholds per detector and id, what came before, and what Python says of them.
 // A `point` is { hand, thresholds }: which detector is in hand, and for each detector one threshold per id.
 
-const LATE_MS = 3000;
 const MOST_UNDONE = 100;
 
 export const samePoint = (a, b) => JSON.stringify(a) === JSON.stringify(b);
@@ -17,12 +16,8 @@ export function recorded(history, point) {
 
 export const undone = ({ past, at }, by) => ({ past, at: Math.max(0, Math.min(past.length - 1, at + by)) });
 
-// Whether Python only repeats a release of the last 3 s that a later one has overtaken.
-// `sent`: [point, time in ms] of the releases, oldest first.
-export function isOvertaken(sent, point, nowMs) {
-  const late = sent.filter(([, when]) => nowMs - when < LATE_MS).map(([released]) => released);
-  return late.some((released) => samePoint(released, point)) && !samePoint(late.at(-1), point);
-}
+// Whether Python has not heard yet of the last release: what it says of the point is older than what is shown.
+export const isOlder = (awaited, heard) => awaited !== null && awaited !== heard;
 
 // How far a key moves along the curve of `n` steps, rightwards being more alarms; undefined for keys that do not.
 export function keyStep(key, n) {
