@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,13 +12,14 @@ from sounds import PROJECT
 from asd_core.artifacts.store import open_artifact
 from asd_core.data.library import make_embedded, open_known
 from asd_core.data.table import read_library
+from asd_core.detectors.nearest_neighbours import fit_references, neighbour_scores
 from asd_core.errors import DataSetError, ThresholdError, UndefinedMetricError, UsageError
 from asd_core.evaluation.metrics import Confusion, auc
 from asd_core.evaluation.mistakes import Judged, by_id, conformal_value, redrawn, spread_out
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import just_above
 from asd_core.tasks.fitted_clips import normal_clips, score_fitted
-from asd_core.tasks.pollution import BackEnd, pollute, vectors_of
+from asd_core.tasks.pollution import BackEnd, Vectors, pollute, vectors_of
 
 SLIDER = PROJECT / "artifacts" / "simulated-small" / "slider"
 
@@ -144,31 +146,74 @@ def test_a_clip_that_is_learned_scores_nothing_and_its_kind_is_found_less_often(
     assert (found.clean.found, found.polluted.found) == ((18, 45), (3, 45))
     assert found.clean.false_alarms == found.polluted.false_alarms == (6, 150)
     assert found.clean.others_found == found.polluted.others_found == (92, 102)
-    assert found.auc_change.estimate == pytest.approx(found.polluted.auc.estimate - found.clean.auc.estimate)
-    kept = [row for row in range(300) if row not in rows]
-    assert found.clean.auc.estimate == auc(vectors.labels[kept], vectors.clean.anomaly_scores[kept])
 
 
-def test_faulty_clips_take_part_in_the_calibration_too(vectors):
+def made_up() -> Vectors:
+    """Twenty normal clips in five folds; ten normal test clips, and six of each of two kinds of fault, far away."""
+    rng = np.random.default_rng(5)
+    kinds = [""] * 10 + ["belt"] * 6 + ["rail"] * 6
+    centres = [np.zeros(3)] * 10 + [np.array([20.0, 0.0, 0.0])] * 6 + [np.array([0.0, 3.0, 0.0])] * 6
+    scored = [
+        ScoredClip(f"{at}", "00", "test", "anomalous" if kind else "normal", kind, f"{at}", 0.0)
+        for at, kind in enumerate(kinds)
+    ]
+    return Vectors(
+        BackEnd(lambda _: np.zeros((1, 3)), partial(fit_references, k=1, max_references=99, seed=0), nearest),
+        tuple(rng.normal(size=(2, 3)) for _ in range(20)),
+        np.arange(20) % 5,
+        5,
+        tuple(centre + rng.normal(size=(2, 3)) for centre in centres),
+        tuple(scored),
+        (),
+        20,
+        22,
+    )
+
+
+nearest = partial(neighbour_scores, k=1)
+
+
+def test_faulty_clips_take_part_in_the_calibration_too():
+    vectors = made_up()
     rows = vectors.polluting("belt", 5).tolist()
     learned = [*vectors.normal, *(vectors.test[row] for row in rows)]
     folds = [*vectors.folds.tolist(), 0, 1, 2, 3, 4]
     scores = []
     for fold in range(5):
         state = vectors.back_end.fit(np.concatenate([x for x, own in zip(learned, folds, strict=True) if own != fold]))
-        scores += [
-            vectors.back_end.scores(x, state).mean() for x, own in zip(learned, folds, strict=True) if own == fold
-        ]
+        scores += [nearest(x, state).mean() for x, own in zip(learned, folds, strict=True) if own == fold]
     assert vectors.refit(rows).threshold == conformal_value(scores)
 
 
-def test_more_faulty_clips_are_those_of_fewer_and_others(vectors):
+def test_learned_clips_are_left_out_of_both_tests():
+    vectors = made_up()
+    found = pollute(vectors, "rail", 2)
+    rows = vectors.polluting("rail", 2)
+    kept = [row for row in range(22) if row not in rows]
+    for outcome, refit in ((found.clean, vectors.clean), (found.polluted, vectors.refit(rows.tolist()))):
+        alarms = refit.anomaly_scores >= refit.threshold
+        assert outcome.threshold == refit.threshold
+        assert outcome.false_alarms == (alarms[:10].sum(), 10)
+        assert outcome.others_found == (alarms[10:16].sum(), 6)
+        assert outcome.found == (sum(alarms[row] for row in kept if row >= 16), 4)
+        assert outcome.auc.estimate == auc(vectors.labels[kept], refit.anomaly_scores[kept])
+    assert found.auc_change.estimate == pytest.approx(found.polluted.auc.estimate - found.clean.auc.estimate)
+    assert found.auc_change.estimate < 0
+
+
+def test_folds_that_are_never_scored_are_always_fitted():
+    vectors = replace(made_up(), folds=np.where(np.arange(20) < 10, 0, 1), n_folds=1)
+    state = vectors.back_end.fit(np.concatenate(vectors.normal[10:]))
+    assert vectors.clean.threshold == conformal_value([nearest(own, state).mean() for own in vectors.normal[:10]])
+    np.testing.assert_array_equal(vectors.clean.anomaly_scores, [nearest(own, state).mean() for own in vectors.test])
+
+
+def test_more_faulty_clips_are_those_of_fewer_and_others():
+    vectors = made_up()
     assert vectors.polluting("rail", 5)[:2].tolist() == vectors.polluting("rail", 2).tolist()
     assert vectors.of_kind("rail")[vectors.polluting("rail", 5)].all()
-    n_rail = int(vectors.of_kind("rail").sum())
-    assert len(vectors.polluting("rail", n_rail - 1)) == n_rail - 1
-    with pytest.raises(UsageError, match="leave one to be found"):
-        vectors.polluting("rail", n_rail)
+    with pytest.raises(UsageError, match="leave one to be found, got 6"):
+        vectors.polluting("rail", 6)
 
 
 def test_the_kind_that_is_found_least_often_comes_first(vectors):

@@ -240,7 +240,7 @@ def test_neighbours_show_every_draw_of_both_ways(shown, fits, monkeypatch):
 def test_every_rule_has_a_title_that_no_list_cuts_off(with_number):
     titles = [rule_title(rule, with_number=with_number) for rule in RULES]
     assert len(set(titles)) == len(RULES)
-    assert max(map(len, titles)) <= 50
+    assert max(map(len, titles)) <= 41
     for rule, spec in RULES.items():
         assert rule_title(rule, with_number=with_number).startswith(LABEL_MARK) == spec.uses_test_labels
 
@@ -263,13 +263,14 @@ def test_every_rule_says_what_it_does_and_what_it_promises(artifact, rule):
     assert "{" not in line
     if rule in OF_NORMAL:
         calibration = artifact.manifest.calibration
+        line = rule_line(artifact, replace(origin, per_id=None))
         assert calibration.basis in line
         assert calibration.clips_text(calibration.n) in line
     assert rule in {*OF_NORMAL, *OF_LABELS, "zero", "manual"}
 
 
 def test_the_conformal_sentence_names_the_score_that_its_threshold_lies_above():
-    line = rule_line(KNN, KNN.threshold)
+    line = rule_line(KNN, replace(KNN.threshold, per_id=None))
     ranked = np.sort(KNN.scores.of("heldout").anomaly_scores)[::-1]
     assert KNN.threshold.value == np.nextafter(ranked[17], np.inf)
     assert line.startswith("Just above the 18th highest score of 180 normal clips, each scored by a fit that has not")
@@ -284,11 +285,17 @@ def test_a_cost_names_its_ratio_and_the_share_of_faults():
 
 
 def test_thresholds_without_promise_or_value_say_so():
-    unpromised = replace(KNN.threshold, promised_fpr=None)
+    unpromised = replace(KNN.threshold, per_id=None, promised_fpr=None)
     assert "**It promises nothing.** It rests on " in rule_line(KNN, unpromised)
     provisional = replace(KNN.threshold, rule="highest", provisional=True, promised_fpr=None, n_calibration=5)
     assert "**Provisional, the highest of 5 normal scores: no promise.**" in rule_line(KNN, provisional)
     assert rule_line(KNN, replace(KNN.threshold, value=None, reason="all *equal*")) == "No threshold: all \\*equal\\*."
+
+
+def test_thresholds_of_the_ids_name_their_common_rule():
+    line = rule_line(KNN, replace(KNN.threshold, per_id={"00": 1.0, "02": 2.0}))
+    assert line.startswith("A threshold for each machine id, from its own clips by one rule: Held-out clips: promised")
+    assert "**Promise:** at most 10 %" in line
 
 
 def test_places_are_written_as_in_english():

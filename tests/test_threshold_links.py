@@ -167,7 +167,7 @@ def test_without_a_threshold_the_page_offers_none_as_the_detectors_own(page, tmp
 def test_a_rule_that_uses_test_labels_begins_by_saying_so(page):
     options = page().selectbox(key="rule").options
     assert "Uses test labels: largest TPR \N{MINUS SIGN} FPR" in options
-    assert "Uses test labels: nearest to the top-left corner" in options
+    assert "Uses test labels: nearest to top left" in options
     assert "Held-out clips: a quantile" in options
 
 

@@ -9,6 +9,7 @@ from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.thresholds import ROUNDING, Threshold
 from asd_core.formats import counted
 from pages.shared.plain_text import plain
+from pages.shared.rules import rule_title
 
 OF_LABELS = {
     "closest_topleft": "The ROC point nearest to the top-left corner: no false alarm, every fault found",
@@ -55,6 +56,8 @@ def rule_line(artifact: Artifact, origin: Threshold) -> str:
 
 def _filled(words: str, origin: Threshold, calibration: CalibrationSummary) -> str:
     value, n = origin.rule_value or 0.0, origin.n_calibration
+    if origin.per_id is not None:
+        return f"A threshold for each machine id, from its own clips by one rule: {rule_title(origin.rule)}"
     return words.format(
         rank=ordinal(max(1, math.floor((n + 1) * value + ROUNDING))),
         share=f"{100 * value:.4g} %",
