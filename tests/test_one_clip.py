@@ -69,7 +69,7 @@ def opened(monkeypatch, trained):
 
 
 def messages(app: AppTest) -> list[dict]:
-    return [json.loads(each.proto.json) for each in app.get("bidi_component")]
+    return [json.loads(each.proto.json or "{}") for each in app.get("bidi_component")]
 
 
 def gauges_on(app: AppTest) -> dict:
