@@ -13,6 +13,9 @@ SERVES_ONE = {
     "pages.shared.components.gauges": "components' files are registered from one folder",
     "pages.shared.components.recorder": "as the other components, it is registered from their folder",
     "pages.shared.components.hero": "as the ROC: it shares scripts and their loader",
+    "pages.shared.components.failures": "as the other components, it is registered from their folder",
+    "pages.shared.components.plane": "as the other components, it is registered from their folder",
+    "pages.shared.components.ranking": "as the other components, it is registered from their folder",
     "pages.shared.components.lanes": "as the ROC: it shares scripts and their loader",
     "pages.shared.components.roc": "it shares scripts and their loader with the player, which serves three pages",
 }
