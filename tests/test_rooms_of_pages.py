@@ -11,9 +11,12 @@ from sounds import PROJECT
 OVERVIEW = "overview"
 SERVES_ONE = {
     "pages.shared.components.recorder": "as the other components, it is registered from their folder",
-    "pages.shared.components.hero": "as the cockpit: it shares scripts and their loader",
-    "pages.shared.components.lanes": "as the cockpit: it shares scripts and their loader",
-    "pages.shared.components.cockpit": "it shares scripts and their loader with the player, which serves three pages",
+    "pages.shared.components.cockpit": "as the other components, it is registered from their folder",
+    "pages.shared.components.failures": "as the other components, it is registered from their folder",
+    "pages.shared.components.hero": "as the other components, it is registered from their folder",
+    "pages.shared.components.lanes": "as the other components, it is registered from their folder",
+    "pages.shared.components.plane": "as the other components, it is registered from their folder",
+    "pages.shared.components.ranking": "as the other components, it is registered from their folder",
 }
 """Shared modules that one page alone uses, each with the reason why it is shared all the same."""
 

@@ -42,24 +42,23 @@ def shown_clip(page) -> str:
 @pytest.mark.parametrize("view", ["scatter", "map"])
 def test_a_clicked_mark_rings_and_plays_its_clip(url, open_page, view):
     page = open_page(f"{url}?view={view}", height=2000)
-    chart = page.get_by_test_id("stVegaLiteChart")
-    chart.wait_for(timeout=WAIT_MS)
+    page.locator(".plane .hint", has_text="Press a mark").wait_for(timeout=WAIT_MS)
     before = shown_clip(page)
     settle(page)
-    box = chart.bounding_box()
-    page.mouse.click(box["x"] + 0.2 * box["width"], box["y"] + 0.6 * box["height"])
+    page.locator(".plane .mark").last.click(force=True)
     page.locator(".player .title", has_not_text=re.compile(f"^{re.escape(before)}$")).wait_for(timeout=WAIT_MS)
     assert shown_clip(page) != before
+    assert page.locator(".plane .ring").count() == 1
     plays(page)
 
 
 def test_a_clip_on_which_verdicts_differ_plays_and_another_can_be_chosen(url, open_page):
-    page = open_page(f"{url}?view=differ", height=1600)
-    before = shown_clip(page)
+    page = open_page(f"{url}?view=differ&clip_details=on", height=1600)
+    title = page.locator(".player .title")
+    title.wait_for(timeout=WAIT_MS)
+    before = title.inner_text()
     settle(page)
-    plays(page)
-    table = page.get_by_test_id("stDataFrame").first.bounding_box()
-    page.mouse.click(table["x"] + 18, table["y"] + 38 + 35 * 3.5)
+    page.locator(".play-list .rows button").nth(3).click()
     page.locator(".player .title", has_not_text=re.compile(f"^{re.escape(before)}$")).wait_for(timeout=WAIT_MS)
 
 
