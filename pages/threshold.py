@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from asd_core.artifacts.store import Artifact
 from asd_core.reports.plots import DETECTOR_SHORT_NAMES
 from pages.parts.threshold.cockpit_view import Second, second_in_force, threshold_cockpit
+from pages.parts.threshold.kept_pictures import cockpit_pictures, view_pictures
 from pages.parts.threshold.operating_point import by_hand_or_own, operating_point, promise_line, rule_controls
 from pages.parts.threshold.playlist import clip_lists
 from pages.parts.threshold.recalibration import recalibration
@@ -60,12 +61,14 @@ with open_page("pages/threshold.py") as chosen:
         point = operating_point(artifact, scores, second=second_in_force(second))
         with first_screen():
             threshold_cockpit(chosen, point, second)
+        cockpit_pictures(chosen, point)
         simulated_note(good.values())
         promise_line(point)
         optimism_line(point)
         recalibration(chosen, artifact)
         save_controls(artifact, point)
         views(point)
+        view_pictures(chosen, point, st.session_state["view"])
         clip_lists(chosen, point)
 
     workbench()

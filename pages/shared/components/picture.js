@@ -193,6 +193,16 @@ function pictureTurned(place, element, { found, box }) {
   );
 }
 
+// A field with the text that is typed into it.
+function pictureField(place, element, { found, box }) {
+  pictureBox(place, found, box);
+  const isAtEnd = ["right", "end"].includes(found.textAlign);
+  const x = isAtEnd ? box.x + box.width - parseFloat(found.paddingRight) : box.x + parseFloat(found.paddingLeft);
+  const y = box.y + box.height / 2 + parseFloat(found.fontSize) * 0.34;
+  const at = { x: toHundredths(x), y: toHundredths(y), "text-anchor": isAtEnd ? "end" : "start" };
+  place.append(textNode(element.value, found, at));
+}
+
 // A mark before an element's text, such as the dot of its colour: as wide as it says, level with its first line.
 function pictureMark(place, element, box) {
   const found = getComputedStyle(element, "::before");
@@ -236,6 +246,7 @@ function pictureElement(place, element, origin) {
 
 function pictureContent(place, element, { found, box, origin }) {
   if (element instanceof SVGSVGElement) place.append(innerPicture(element, box));
+  else if (element instanceof HTMLInputElement) pictureField(place, element, { found, box });
   else if (element instanceof HTMLCanvasElement || element instanceof HTMLImageElement)
     place.append(pixelImage(element, box));
   else if (turnedBy(found) || found.writingMode.startsWith("vertical")) pictureTurned(place, element, { found, box });
