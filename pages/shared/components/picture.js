@@ -110,11 +110,27 @@ function pictureArea(place, found, box, width) {
   place.append(shape("rect", width ? { ...area, ...lineStyle(found, "Top", width) } : area));
 }
 
+// A background of stripes side by side, such as a scale whose two halves differ in colour.
+function pictureStripes(place, found, box) {
+  if (!found.backgroundImage.startsWith("linear-gradient(to right")) return;
+  const stops = [...found.backgroundImage.matchAll(/(\w+\([^()]*\)) ([\d.]+)%/g)];
+  stops.forEach(([, colour, end], n) => {
+    const [from, to] = [n ? +stops[n - 1][2] : 0, n === stops.length - 1 ? 100 : +end];
+    const at = {
+      x: toHundredths(box.x + (from / 100) * box.width),
+      width: toHundredths(((to - from) / 100) * box.width),
+    };
+    const rows = { y: toHundredths(box.y), height: toHundredths(box.height) };
+    place.append(shape("rect", { ...at, ...rows, fill: readableColour(colour) }));
+  });
+}
+
 // The background and the borders of an element, as it is drawn in a box that is not turned.
 function pictureBox(place, found, box) {
   const widths = BOX_SIDES.map((side) => borderWidth(found, side));
   const isFramed = widths.every((width) => width > 0 && width === widths[0]);
   pictureArea(place, found, box, isFramed ? widths[0] : 0);
+  pictureStripes(place, found, box);
   if (isFramed) return;
   BOX_SIDES.forEach((side, n) => {
     const width = widths[n];
