@@ -4,7 +4,7 @@ import { shape } from "./elements.js";
 import { readableColour } from "./picture_text.js";
 
 const NOT_PICTURED =
-  ".saves, .modebar-container, [data-unsaved], input, select, textarea, audio, script, style, template";
+  ".saves, .modebar-container, [data-unsaved], input:not([type=text]), select, textarea, audio, script, style, template";
 const COLOUR_STYLES = ["fill", "stroke", "stop-color", "color"];
 const KEPT_STYLES = [
   ...COLOUR_STYLES,
@@ -110,18 +110,17 @@ function pictureArea(place, found, box, width) {
   place.append(shape("rect", width ? { ...area, ...lineStyle(found, "Top", width) } : area));
 }
 
-// A background of stripes side by side, such as a scale whose two halves differ in colour.
+// A background of stripes side by side, such as a bar, or a scale whose two halves differ in colour.
 function pictureStripes(place, found, box) {
   if (!found.backgroundImage.startsWith("linear-gradient(to right")) return;
-  const stops = [...found.backgroundImage.matchAll(/(\w+\([^()]*\)) ([\d.]+)%/g)];
-  stops.forEach(([, colour, end], n) => {
-    const [from, to] = [n ? +stops[n - 1][2] : 0, n === stops.length - 1 ? 100 : +end];
-    const at = {
-      x: toHundredths(box.x + (from / 100) * box.width),
-      width: toHundredths(((to - from) / 100) * box.width),
-    };
+  const stops = [...found.backgroundImage.matchAll(/(\w+\([^()]*\)) ([\d.]+)(%|px)/g)];
+  let from = 0;
+  stops.forEach(([, colour, end, unit], n) => {
+    const to = n === stops.length - 1 ? 1 : Math.max(from, +end / (unit === "%" ? 100 : box.width));
+    const at = { x: toHundredths(box.x + from * box.width), width: toHundredths((to - from) * box.width) };
     const rows = { y: toHundredths(box.y), height: toHundredths(box.height) };
-    place.append(shape("rect", { ...at, ...rows, fill: readableColour(colour) }));
+    if (!SEE_THROUGH.test(colour)) place.append(shape("rect", { ...at, ...rows, fill: readableColour(colour) }));
+    from = to;
   });
 }
 
