@@ -22,7 +22,7 @@ def saved_figure(key: str, *, file: str, caption: str) -> Iterator[None]:
     figure_buttons(f"figure-{key}", file=file, caption=caption)
 
 
-def figure_buttons(key: str, *, file: str, caption: str) -> None:
+def figure_buttons(key: str, *, file: str, caption: str, part: str = "", label: str = "") -> None:
     """Draw the two buttons under an element that was drawn with this key.
 
     Parameters
@@ -33,9 +33,14 @@ def figure_buttons(key: str, *, file: str, caption: str) -> None:
         Name of the file without its ending; see `picture_file`.
     caption
         What is written under the picture: what it shows and of which data set, as plain text; see `picture_caption`.
+    part
+        Selector of the part that is kept, such as one picture of a component; all of it unless given.
+    label
+        What is written before the buttons, where there are several pairs of them.
     """
-    message = {"name": f"st-key-{re.sub(r'[^a-zA-Z0-9_-]', '-', key.strip())}", "file": file, "caption": caption}
-    _mount(key=f"save:{key}", data=message)
+    name = f"st-key-{re.sub(r'[^a-zA-Z0-9_-]', '-', key.strip())}"
+    message = {"name": name, "part": part, "label": label, "file": file, "caption": caption}
+    _mount(key=f"save:{key}:{part}", data=message, width="content" if label else "stretch")
 
 
 def picture_file(page: str, figure: str, chosen: Chosen) -> str:

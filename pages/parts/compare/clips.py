@@ -15,6 +15,7 @@ from asd_core.evaluation.scores import ScoredClip
 from asd_core.formats import class_word, rate_text, score_text
 from asd_core.reports.plots import seen_marks
 from asd_core.types import FloatArray
+from pages.parts.compare.kept_pictures import compare_picture
 from pages.parts.compare.lassos import drawn_lasso, keep_lasso, lasso_line
 from pages.parts.compare.listing import CLIP, clip_list
 from pages.parts.compare.methods import Judged
@@ -132,6 +133,7 @@ def listen_on(chosen: Chosen, plane: Plane, *, alt: str, between: Callable[[], N
         on_pick=picked,
         on_lasso=lambda told: keep_lasso(plane.name, told),
     )
+    compare_picture(chosen, judged, key=f"plane:{plane.name}", figure=plane.name, shows=alt)
     between()
     if corners:
         shares = np.column_stack([axis.shares(plane.points[:, n]) for n, axis in enumerate(drawn.axes)])

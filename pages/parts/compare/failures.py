@@ -12,6 +12,7 @@ from asd_core.evaluation.comparison import Failures, false_alarms, misses
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.formats import display_name
 from pages.parts.compare.clips import play
+from pages.parts.compare.kept_pictures import compare_picture
 from pages.parts.compare.listing import clip_list
 from pages.parts.compare.methods import JUDGED_HASHES, Judged, short_title
 from pages.shared.cards import mark_in
@@ -75,6 +76,7 @@ def failures_view(chosen: Chosen, judged: Judged) -> None:
         key="failures",
         on_press=_pressed,
     )
+    compare_picture(chosen, judged, key="failures", figure="failures", shows="Wrong verdicts by kind and machine id")
     st.caption("Each cell: wrong verdicts / clips, and the bar their share. Press one to hear the clips.")
     _clips_of(chosen, judged, cells[st.session_state[CELL]])
 

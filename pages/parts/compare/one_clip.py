@@ -12,6 +12,7 @@ from asd_core.artifacts.store import Artifact
 from asd_core.evaluation.common_scale import on_common_scale
 from asd_core.formats import class_word, score_text
 from asd_core.types import FloatArray, Waveform
+from pages.parts.compare.kept_pictures import compare_picture
 from pages.parts.compare.methods import JUDGED_HASHES, Judged, short_title
 from pages.parts.compare.one_clip_choice import REVEALED, ChosenClip, choose_clip, reveal, take
 from pages.parts.compare.who_is_right import who_calls_it, who_is_right
@@ -59,6 +60,7 @@ def one_clip_view(chosen: Chosen, judged: Judged, switches: DeltaGenerator) -> N
         )
         title = clip_title(found.clip) if is_told else found.hidden_title
         results = _listen(chosen, judged, found, title=title)
+    compare_picture(chosen, judged, key=GAUGES, figure="one-clip", shows=f"Verdicts on one clip, {title}")
     if any(each.anomaly_map.values.shape[1] == 1 for each in results.values()):
         st.caption("Where a line is highest says hardly more than chance of when a fault is heard.")
     go(

@@ -23,6 +23,7 @@ from pages.parts.compare.figures import (
     p_value,
     statistics,
 )
+from pages.parts.compare.kept_pictures import compare_picture
 from pages.parts.compare.methods import JUDGED_HASHES, Judged, OnCommonClips, ranked, rule_title, short_title
 from pages.parts.compare.references import is_simulated, known_best, trivial_offer
 from pages.shared.cards import SHAPES
@@ -49,10 +50,12 @@ def ranking_view(chosen: Chosen, judged: Judged) -> None:
             legend=_legend(judged, best),
             key="ranking",
         )
+    compare_picture(chosen, judged, key="ranking", figure="ranking", shows="Detectors by mean AUC, and who beats whom")
     optimistic_note(judged)
     trivial_offer(chosen, judged.comparison, best)
     if judged.comparison.has_both_classes:
         curves(judged)
+        compare_picture(chosen, judged, key="curves", figure="roc", shows="ROC curves")
     if turn_on(
         "Statistics in full",
         key="statistics",

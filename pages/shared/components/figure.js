@@ -1,21 +1,26 @@
-// The two buttons that keep a figure of the page, found by its key.
+// The two buttons that keep a figure of the page, or a part of it, found by its key.
 
+import { find } from "./elements.js";
 import { savePictures } from "./saving.js";
 
-// A chart without its tools, the picture that a component drew, or all that the key holds.
-const PARTS = [
-  ".js-plotly-plot .svg-container",
-  ".vega-embed .chart-wrapper > *",
-  ".vega-embed svg, .vega-embed canvas",
-];
+// A chart without its tools.
+const CHARTS = [".js-plotly-plot .svg-container", ".vega-embed .marks"];
 
-function figureOf(name) {
+// The part of a component, whose shadow no selector looks into.
+function within(place, part) {
+  const shadows = [...place.querySelectorAll("*")].map((each) => each.shadowRoot).filter(Boolean);
+  return [place, ...shadows].map((root) => root.querySelector(part)).find(Boolean);
+}
+
+function figureOf({ name, part }) {
   const place = document.querySelector(`.${CSS.escape(name)}`);
-  const found = PARTS.map((part) => place?.querySelector(part)).find(Boolean) ?? place;
+  const parts = part ? [part] : CHARTS;
+  const found = place && (parts.map((each) => within(place, each)).find(Boolean) ?? (part ? null : place));
   if (!found) throw new Error("The figure is not on the page.");
   return found;
 }
 
 export default function ({ data, parentElement: root }) {
-  savePictures(root.querySelector(".figure"), () => figureOf(data.name), data);
+  find(root, ".label").textContent = data.label;
+  savePictures(find(root, ".figure"), () => figureOf(data), data);
 }

@@ -65,11 +65,13 @@ async function copyLink(root, memory) {
 
 const hasModifier = (event) => event.altKey || event.ctrlKey || event.metaKey;
 
-// Before anybody else hears of the key: Streamlit itself runs the page again at an `r`.
-function pressed(event) {
-  if (!isPresented() || hasModifier(event) || event.repeat) return;
+// Before anybody else hears of the key: Streamlit itself runs the page again at an `r`, and a player has its own list of
+// keys for `?`, which comes beside ours.
+function pressed(event, root, memory) {
   const focus = deepestFocus();
-  const act = isTyping(focus) ? undefined : actOfKey(event.key, arrowIsFree(focus));
+  if (!isPresented() || hasModifier(event) || event.repeat || isTyping(focus)) return;
+  if (event.key === "?") showKeys(root, memory);
+  const act = actOfKey(event.key, arrowIsFree(focus));
   if (!act) return;
   event.preventDefault();
   event.stopImmediatePropagation();
@@ -77,19 +79,19 @@ function pressed(event) {
 }
 
 // After everybody else, who may have closed something with it.
-function passedOn(event, root, memory) {
+function passedOn(event, memory) {
   if (!isPresented() || event.defaultPrevented || isTyping(deepestFocus())) return;
-  if (event.key === "?") showKeys(root, memory);
   if (event.key === "Escape" && !document.querySelector(OPENED)) memory.choose(false);
 }
 
 function listen(root, memory) {
-  const after = (event) => passedOn(event, root, memory);
-  window.addEventListener("keydown", pressed, { capture: true });
+  const before = (event) => pressed(event, root, memory);
+  const after = (event) => passedOn(event, memory);
+  window.addEventListener("keydown", before, { capture: true });
   window.addEventListener("keydown", after);
   window.addEventListener("resize", fitWall);
   return () => {
-    window.removeEventListener("keydown", pressed, { capture: true });
+    window.removeEventListener("keydown", before, { capture: true });
     window.removeEventListener("keydown", after);
     window.removeEventListener("resize", fitWall);
   };

@@ -4,7 +4,7 @@ import { shape } from "./elements.js";
 import { readableColour } from "./picture_text.js";
 
 const NOT_PICTURED =
-  ".saves, .modebar-container, [data-unsaved], input, select, textarea, audio, script, style, template";
+  ".saves, .modebar-container, [data-unsaved], input:not([type=text]), select, textarea, audio, script, style, template";
 const COLOUR_STYLES = ["fill", "stroke", "stop-color", "color"];
 const KEPT_STYLES = [
   ...COLOUR_STYLES,
@@ -110,11 +110,26 @@ function pictureArea(place, found, box, width) {
   place.append(shape("rect", width ? { ...area, ...lineStyle(found, "Top", width) } : area));
 }
 
+// A background of stripes side by side, such as a bar, or a scale whose two halves differ in colour.
+function pictureStripes(place, found, box) {
+  if (!found.backgroundImage.startsWith("linear-gradient(to right")) return;
+  const stops = [...found.backgroundImage.matchAll(/(\w+\([^()]*\)) ([\d.]+)(%|px)/g)];
+  let from = 0;
+  stops.forEach(([, colour, end, unit], n) => {
+    const to = n === stops.length - 1 ? 1 : Math.max(from, +end / (unit === "%" ? 100 : box.width));
+    const at = { x: toHundredths(box.x + from * box.width), width: toHundredths((to - from) * box.width) };
+    const rows = { y: toHundredths(box.y), height: toHundredths(box.height) };
+    if (!SEE_THROUGH.test(colour)) place.append(shape("rect", { ...at, ...rows, fill: readableColour(colour) }));
+    from = to;
+  });
+}
+
 // The background and the borders of an element, as it is drawn in a box that is not turned.
 function pictureBox(place, found, box) {
   const widths = BOX_SIDES.map((side) => borderWidth(found, side));
   const isFramed = widths.every((width) => width > 0 && width === widths[0]);
   pictureArea(place, found, box, isFramed ? widths[0] : 0);
+  pictureStripes(place, found, box);
   if (isFramed) return;
   BOX_SIDES.forEach((side, n) => {
     const width = widths[n];
@@ -193,6 +208,16 @@ function pictureTurned(place, element, { found, box }) {
   );
 }
 
+// A field with the text that is typed into it.
+function pictureField(place, element, { found, box }) {
+  pictureBox(place, found, box);
+  const isAtEnd = ["right", "end"].includes(found.textAlign);
+  const x = isAtEnd ? box.x + box.width - parseFloat(found.paddingRight) : box.x + parseFloat(found.paddingLeft);
+  const y = box.y + box.height / 2 + parseFloat(found.fontSize) * 0.34;
+  const at = { x: toHundredths(x), y: toHundredths(y), "text-anchor": isAtEnd ? "end" : "start" };
+  place.append(textNode(element.value, found, at));
+}
+
 // A mark before an element's text, such as the dot of its colour: as wide as it says, level with its first line.
 function pictureMark(place, element, box) {
   const found = getComputedStyle(element, "::before");
@@ -236,6 +261,7 @@ function pictureElement(place, element, origin) {
 
 function pictureContent(place, element, { found, box, origin }) {
   if (element instanceof SVGSVGElement) place.append(innerPicture(element, box));
+  else if (element instanceof HTMLInputElement) pictureField(place, element, { found, box });
   else if (element instanceof HTMLCanvasElement || element instanceof HTMLImageElement)
     place.append(pixelImage(element, box));
   else if (turnedBy(found) || found.writingMode.startsWith("vertical")) pictureTurned(place, element, { found, box });
