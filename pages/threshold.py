@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from asd_core.artifacts.store import Artifact
 from asd_core.reports.plots import DETECTOR_SHORT_NAMES
 from pages.parts.threshold.cockpit_view import Second, second_in_force, threshold_cockpit
+from pages.parts.threshold.kept_pictures import cockpit_pictures, view_pictures
 from pages.parts.threshold.mistakes import mistake_band, mistake_choice, show_mistake
 from pages.parts.threshold.operating_point import by_hand_or_own, operating_point, promise_line, rule_controls
 from pages.parts.threshold.playlist import clip_lists
@@ -73,12 +74,13 @@ with open_page("pages/threshold.py") as chosen:
         marks = [Mark(each.threshold, each.label, each.uses_test_labels) for each in shown]
         with stage, first_screen():
             threshold_cockpit(chosen, point, second, further_marks=marks)
+        cockpit_pictures(chosen, point)
         simulated_note(good.values())
         with left_off_wall("threshold-further"):
             optimism_line(point)
             recalibration(chosen, artifact)
             save_controls(artifact, point)
-            views(chosen, point)
+            view_pictures(chosen, point, views(point))
             clip_lists(chosen, point)
 
     workbench()

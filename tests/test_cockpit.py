@@ -88,14 +88,14 @@ LISTENERS = Listeners(nothing, nothing, nothing, nothing, lambda place: Sound(f"
 @pytest.mark.parametrize("thresholds", [(), (0.5, 0.5), (float("inf"),), (float("nan"),)])
 def test_a_finite_threshold_for_each_detector_is_needed(thresholds):
     with pytest.raises(InputError, match="a finite threshold for each"):
-        cockpit([detector()], Now(thresholds), LISTENERS, file="f-{}", caption="Data", key="c")
+        cockpit([detector()], Now(thresholds), LISTENERS, key="c")
 
 
 def drawn(now: Now) -> list[dict]:
     def page(told, now, listeners):
         from pages.shared.components.cockpit import cockpit
 
-        cockpit(told, now, listeners, file="f-{}", caption="Data", key="c")
+        cockpit(told, now, listeners, key="c")
 
     app = AppTest.from_function(page, args=([detector()], now, LISTENERS), default_timeout=30).run()
     assert not app.exception

@@ -39,7 +39,6 @@ from pages.shared.components.cockpit import (
 )
 from pages.shared.context import Chosen
 from pages.shared.keys import HASHES
-from pages.shared.saving import picture_caption, picture_file
 from pages.shared.sound_address import sound_address
 from pages.shared.sources import clip_title, load_scored
 
@@ -79,8 +78,6 @@ def threshold_cockpit(
             cell=_take_cell,
             sound=lambda place: _sound(chosen, artifacts[hand], place),
         ),
-        file=picture_file("threshold", "{}", chosen),
-        caption=picture_caption("", chosen, simulated=point.artifact.simulated).strip(),
         key=f"cockpit:{point.artifact.detector_name}",
     )
 

@@ -14,30 +14,19 @@ from asd_core.reports.plots import DETECTOR_COLOURS, det_figure, scores_by_id
 from pages.parts.threshold.operating_point import OperatingPoint
 from pages.shared.cache import tested
 from pages.shared.choices import switch
-from pages.shared.context import Chosen
 from pages.shared.keys import HASHES
 from pages.shared.plain_text import plain
-from pages.shared.saving import picture_caption, picture_file, saved_figure
 
 SAVED_NOTE = "saved_threshold_note"
 VIEWS = {"table": "Per machine id", "ids": "Scores by machine id", "det": "Misses and false alarms"}
 
 
-def views(chosen: Chosen, point: OperatingPoint) -> None:
-    """Let the reader choose one view; only that one is computed."""
+def views(point: OperatingPoint) -> str:
+    """Let the reader choose one view and return its name; only that one is computed."""
     known = VIEWS if point.curve is not None else {name: VIEWS[name] for name in ("table", "ids")}
     view = switch("View", known, key="view")
-    if view == "table":
-        _per_id_table(point)
-        return
-    words = {"ids": "Scores of each machine id", "det": "Misses over false alarms"}[view]
-    caption = f"{words}, {point.artifact.title}, threshold {score_text(point.threshold)}"
-    with saved_figure(
-        f"threshold-{view}",
-        file=picture_file("threshold", view, chosen),
-        caption=picture_caption(caption, chosen, simulated=point.artifact.simulated),
-    ):
-        {"ids": _ids, "det": _det}[view](point)
+    {"table": _per_id_table, "ids": _ids, "det": _det}[view](point)
+    return view
 
 
 def _ids(point: OperatingPoint) -> None:

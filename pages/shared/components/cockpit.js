@@ -40,7 +40,6 @@ import { hasKeys } from "./keys.js";
 import { fourDigits, rate, whole } from "./numbers.js";
 import { givesWay } from "./one_sound.js";
 import { isPresented, onPresented } from "./presenting.js";
-import { savePictures } from "./saving.js";
 
 const ID_WAYS = { together: "Ids together", curves: "Curve per id", thresholds: "Threshold per id" };
 const PANELS = { scores: "Scores", pr: "Precision and recall" };
@@ -282,27 +281,9 @@ function draw(root, memory) {
   drawCounts(root, counts);
   drawRare(root, counts, memory.numbers);
   drawFlipped(root, memory);
-  if (!memory.drag) offerPictures(root, memory);
   const { past, at } = memory.history;
   find(root, ".undo").disabled = at === 0 && samePoint(past[at], memory.point);
   find(root, ".redo").disabled = at === past.length - 1;
-}
-
-// Each picture, and all of them with the matrix, is kept by a button, with what it shows and of which data set.
-function offerPictures(root, memory) {
-  const { page, caption } = memory.data;
-  const pictures = {
-    roc: [".roc", "ROC"],
-    panel: ["svg.panel", memory.bins ? "Anomaly scores" : "Precision and recall"],
-    all: [".columns", "ROC, scores and confusion matrix"],
-  };
-  const thresholds = thresholdsOf(memory);
-  const at = isOne(thresholds) ? `at threshold ${fourDigits(thresholds[0])}` : "with a threshold for each id";
-  for (const [name, [part, words]] of Object.entries(pictures))
-    savePictures(find(root, `[data-save=${name}]`), () => find(root, part), {
-      file: `${page.replace("{}", name)}`,
-      caption: `${words} of ${inHand(memory).title} ${at}\n${caption}`,
-    });
 }
 
 function drawFlipped(root, memory) {

@@ -216,15 +216,8 @@ class Listeners:
     sound: Callable[[int], Sound]
 
 
-def cockpit(
-    detectors: Sequence[CockpitDetector], now: Now, listeners: Listeners, *, file: str, caption: str, key: str
-) -> None:
+def cockpit(detectors: Sequence[CockpitDetector], now: Now, listeners: Listeners, *, key: str) -> None:
     """Draw the cockpit for one detector, or for two of which the second one is compared.
-
-    Parameters
-    ----------
-    file, caption
-        Of pictures that are kept: the file's name with `{}` for the picture's, and a line about the data set.
 
     Raises
     ------
@@ -251,8 +244,6 @@ def cockpit(
         key=key,
         data={
             "about": about,
-            "page": file,
-            "caption": caption,
             "detectors": [detector.message for detector in detectors],
             "colours": {
                 "normal": NORMAL_COLOUR,
