@@ -80,7 +80,7 @@ def test_the_cockpit_gets_every_score_once_and_the_exact_threshold_of_a_rule(ope
     sent = np.frombuffer(base64.b64decode(told["scores"]), "<f8")
     np.testing.assert_array_equal(sent, np.sort(scores.anomaly_scores)[::-1])
     assert now["thresholds"] == [from_labelled_scores(rule, scores.is_anomalous, scores.anomaly_scores).value]
-    assert len(json.dumps(once)) < 14 * N_CLIPS + 4000
+    assert len(json.dumps(once)) < 16 * N_CLIPS
     assert len(json.dumps(now)) < 2000
 
 

@@ -58,8 +58,7 @@ def link_of(page) -> dict[str, str]:
 def test_a_link_opens_the_threshold_that_was_set_by_hand(page):
     shown = page(detector="lstm_predictor", rule="manual", value="0.004321")
     assert not shown.exception
-    assert "Threshold **0.004321**, set by hand" in text_of(shown)
-    assert "**No promise.** Observed" in text_of(shown)
+    assert "Threshold **0.004321**. Set by hand: it promises nothing." in text_of(shown)
     assert link_of(shown)["value"] == "0.004321"
 
 
@@ -111,7 +110,7 @@ def test_each_id_is_judged_by_the_threshold_that_the_link_gives_it(page):
     table = shown.table[0].value
     assert table["False-alarm rate"]["id 00"] == f"100.0 % ({normal['00']}/{normal['00']})"
     assert table["False-alarm rate"]["id 02"] == f"0.0 % (0/{normal['02']})"
-    assert "A threshold for each id, set by hand" in text_of(shown)
+    assert "A threshold for each id. Set by hand" in text_of(shown)
     again = numbers_by_id(link_of(shown)["per_id"])
     assert set(again) == {"00", "02"}
 
@@ -135,7 +134,7 @@ def test_thresholds_by_id_that_are_none_are_passed_over(text):
 def test_a_link_with_no_number_opens_the_current_threshold_to_be_moved(page, value):
     shown = page(detector="lstm_predictor", rule="manual", value=value)
     assert not shown.exception
-    assert f"Threshold **{LSTM.threshold.value:.4g}**, set by hand" in text_of(shown)
+    assert f"Threshold **{LSTM.threshold.value:.4g}**. Set by hand" in text_of(shown)
 
 
 def test_a_value_is_for_the_detector_that_the_link_names_alone(page):
@@ -161,7 +160,7 @@ def test_without_a_threshold_the_page_offers_none_as_the_detectors_own(page, tmp
     assert not shown.exception
     assert shown.selectbox(key="rule").value == "manual"
     assert not [option for option in shown.selectbox(key="rule").options if "current threshold" in option]
-    assert "set by hand" in text_of(shown)
+    assert "Set by hand" in text_of(shown)
 
 
 def test_a_rule_that_uses_test_labels_begins_by_saying_so(page):

@@ -23,15 +23,15 @@ def cell(page, name: str) -> str:
 
 def test_a_dragged_point_is_named_by_the_url_and_the_link_opens_it(url, open_page):
     page = open_page(f"{url}?detector=lstm_predictor")
-    page.locator(".handle").wait_for(timeout=WAIT_MS)
+    page.locator("[data-handle=d0]").wait_for(timeout=WAIT_MS)
     settle(page)
-    box = page.locator(".plot").bounding_box()
-    page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 0.1 * box["height"])
+    box = page.locator("svg.roc").bounding_box()
+    page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 0.15 * box["height"])
     page.wait_for_function("/rule=manual/.test(location.search) && /value=/.test(location.search)", timeout=WAIT_MS)
     settle(page)
     shown = [cell(page, name) for name in ("tn", "fp", "fn", "tp")]
     again = open_page(page.url)
-    again.get_by_text(re.compile("set by hand")).first.wait_for(timeout=WAIT_MS)
+    again.get_by_text(re.compile("Set by hand")).first.wait_for(timeout=WAIT_MS)
     settle(again)
     assert [cell(again, name) for name in ("tn", "fp", "fn", "tp")] == shown
 
@@ -39,7 +39,7 @@ def test_a_dragged_point_is_named_by_the_url_and_the_link_opens_it(url, open_pag
 @pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_errors_are_orange_and_dashed_and_right_decisions_blue(url, open_page, theme):
     page = open_page(url, color_scheme=theme)
-    page.locator(".handle").wait_for(timeout=WAIT_MS)
+    page.locator("[data-handle=d0]").wait_for(timeout=WAIT_MS)
     settle(page)
     borders = {
         name: page.locator(f"[data-cell={name}]").evaluate(
