@@ -62,7 +62,7 @@ def from_training_clips(chosen: Chosen, artifact: Artifact, scores: KeptScores) 
     right = Judged.at(conformal_value(heldout.anomaly_scores), scores)
     calibration = artifact.manifest.calibration
     table(
-        ("", "Wrong: from training clips", "Right: from held-out clips"),
+        ("Figure", "Wrong: from training clips", "Right: from held-out clips"),
         [
             ("Threshold", score_text(wrong.threshold), score_text(right.threshold)),
             ("Rests on", _taken(fitted), calibration.clips_text(len(heldout.clips))),
@@ -209,7 +209,7 @@ def _outcomes(found: Pollution, vectors: Vectors, kind: str) -> None:
     n, n_normal, name = len(found.polluting), len(vectors.normal), plain(_kind_name(kind))
     wrong, right = found.polluted, found.clean
     table(
-        ("", f"Wrong: {counted(n, 'faulty clip')} among {n_normal + n}", f"Right: {n_normal} normal clips"),
+        ("Figure", f"Wrong: {counted(n, 'faulty clip')} among {n_normal + n}", f"Right: {n_normal} normal clips"),
         [
             ("AUC", interval_text(wrong.auc), interval_text(right.auc)),
             ("Threshold", score_text(wrong.threshold), score_text(right.threshold)),
@@ -283,7 +283,7 @@ def neighbours_on_both_sides(_chosen: Chosen, _artifact: Artifact) -> None:
     trials = neighbour_trials(known)
     wrong, right = trials["at_random"], trials["by_recording"]
     table(
-        ("", "Wrong: clips at random", "Right: whole recordings"),
+        ("Figure", "Wrong: clips at random", "Right: whole recordings"),
         [
             ("Calibrated on", WAYS["at_random"], "Days left out whole, in turn"),
             ("False-alarm rate promised", share_text(wrong[0].promised), share_text(right[0].promised)),
