@@ -76,7 +76,7 @@ PLAYERS = {
     "loose": lambda page: page.evaluate(  # as that of the microphone, which is in no document
         """() => {
             window.loose ??= new Audio(document.querySelector("[data-testid=stAudio]").src);
-            window.loose.play();
+            window.loose.play().catch(() => {}); // it gives way before it has begun
         }"""
     ),
 }

@@ -27,6 +27,7 @@ test("few sounds are asked for at a time, the ones heard last", () => {
 });
 
 test("one goes back and forth between the two sounds heard last", () => {
+  assert.deepEqual(lastTwo(["a", "b"], "b"), ["a", "b"]);
   const two = ["a", "b", "b", "c"].reduce(lastTwo, []);
   assert.deepEqual(two, ["b", "c"]);
   assert.equal(otherOfTwo(two, "c"), "b");
