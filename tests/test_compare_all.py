@@ -102,7 +102,7 @@ def test_who_beats_whom_is_said_by_the_adjusted_test_from_both_sides(embedded, p
     gaps = [difference(methods[a].scores, methods[b].scores) for a, b in pairs]
     adjusted = holm([gap.p_value for gap in gaps])
     texts = {pair: difference_text(gap.auc_mean) for pair, gap in zip(pairs, gaps, strict=True)}
-    wanted = {}
+    told, wanted = dict(zip(pairs, adjusted, strict=True)), {}
     for (a, b), gap, p in zip(pairs, gaps, adjusted, strict=True):
         wanted[a, b] = outcome(gap.auc_mean.estimate, p)
         wanted[b, a] = outcome(-gap.auc_mean.estimate, p)
@@ -114,7 +114,8 @@ def test_who_beats_whom_is_said_by_the_adjusted_test_from_both_sides(embedded, p
             else:
                 assert against["outcome"] == wanted[at, other]
                 gap = texts[min(at, other), max(at, other)]
-                assert f"mean AUC {gap}, p" in against["words"]
+                p = told[min(at, other), max(at, other)]
+                assert f"mean AUC {gap}, p {'<' if p < 0.001 else '='} {max(p, 0.001):.3f} (Holm)" in against["words"]
     assert {against["outcome"] for row in picture["rows"] for against in row["against"] if against} == {
         "better",
         "worse",
@@ -165,7 +166,7 @@ def test_a_detector_without_an_area_comes_last_and_without_a_threshold_has_no_ra
 
 
 @pytest.mark.parametrize("aucs", [(0.5, 0.99), (0.903, 0.904), (1.0, 1.0), (0.02, 0.4)])
-def test_the_axis_holds_every_value_and_is_never_so_short_that_nothing_looks_like_much(aucs):
+def test_the_axis_holds_every_value_and_has_three_numbers_at_least(aucs):
     rows = [RankedRow("A", "A", "", "red", Interval(aucs[0], aucs[1], aucs[0]), None, None, [None])]
     group = ReferenceGroup("Best trivial number", "", [Reference("level", 0.31)], draws_line=True)
     axis = ranking_message(rows, [group], lead=["."], legend="")["axis"]
@@ -173,6 +174,12 @@ def test_the_axis_holds_every_value_and_is_never_so_short_that_nothing_looks_lik
     assert max(aucs) <= axis["high"] <= 1
     assert axis["high"] - axis["low"] >= 0.1 - 1e-9
     assert len(axis["ticks"]) >= 3
+
+
+def test_an_axis_of_equal_areas_is_a_tenth_long():
+    rows = [RankedRow("A", "A", "", "red", Interval(0.911, 0.913, 0.912), None, None, [None])]
+    axis = ranking_message(rows, [], lead=["."], legend="")["axis"]
+    assert axis["high"] - axis["low"] == pytest.approx(0.1)
 
 
 def test_an_area_without_spread_claims_no_interval():

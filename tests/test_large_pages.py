@@ -104,7 +104,7 @@ def test_every_clip_of_the_scatter_can_be_found_though_only_some_are_drawn(opene
 
 
 def test_disagreements_come_page_by_page_and_are_all_counted(opened):
-    page = opened("pages/compare.py", view="differ")
+    page = opened("pages/compare.py", view="differ", differ_table="on")
     assert longest_table(page) == PAGE_ROWS
     n_listed = next(int(each.value.split("; ")[1].split()[0]) for each in page.caption if "listed" in each.value)
     assert PAGE_ROWS < n_listed <= N_CLIPS
