@@ -28,10 +28,11 @@ from pages.parts.compare import methods as compare_methods
 from pages.parts.compare import ranking as compare_ranking
 from pages.shared.components.plane import Marks, PlaneAxis, checked_corners, inside
 from pages.shared.components.ranking import RankedRow, Reference, ReferenceGroup, ranking_message
+from pages.shared.context import Chosen
 
 EMBEDDED = PROJECT / "artifacts" / "simulated-small" / "slider"
 DETECTORS = ("vggish_ocsvm", "lstm_predictor", "gru_autoencoder")
-SLIDER = SimpleNamespace(data_set="simulated-small", machine="slider")
+SLIDER = Chosen("simulated-small", "slider", {})
 BEST = BestNumber("level", False, 15, 300, 0.712, 0.723, 0.634, {})
 SQUARE = ((0.1, 0.1), (0.5, 0.1), (0.5, 0.5), (0.1, 0.5))
 
@@ -141,7 +142,7 @@ def test_trivial_and_published_figures_are_named_for_what_they_are(picture):
 
 
 def test_another_machine_has_no_published_figures(embedded):
-    pump = SimpleNamespace(data_set="mine", machine="pump")
+    pump = Chosen("mine", "pump", {})
     groups = compare_ranking._references(pump, embedded, BEST)
     assert [group.title for group in groups] == ["Best trivial number"]
     assert compare_ranking._references(pump, embedded, None) == []

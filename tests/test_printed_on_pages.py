@@ -286,8 +286,10 @@ def test_a_clips_verdicts_are_right_or_wrong_by_its_label(judged):
 
 def test_failures_are_misses_of_anomalous_and_alarms_of_normal_clips(judged, monkeypatch):
     monkeypatch.setattr(compare_failures, "clip_list", lambda *_, **__: None)
-    app = drawn(lambda: compare_failures.failures_view(None, judged))
-    (table,) = [json.loads(each.proto.json) for each in app.get("bidi_component")]
+    app = drawn(lambda: compare_failures.failures_view(Chosen("mine", "pump", {}), judged))
+    (table,) = [
+        json.loads(each.proto.json) for each in app.get("bidi_component") if each.proto.id.endswith("-failures")
+    ]
     assert [section["title"].split(",")[0] for section in table["sections"]] == ["Missed faults", "False alarms"]
     missed, alarmed = (
         [(group["name"], *((cell["k"], cell["n"]) for cell in group["cells"])) for group in section["groups"]]
