@@ -185,22 +185,6 @@ def test_a_copied_link_shows_exactly_what_was_shown(url, open_page, path):
     assert_alike(second, expected)
 
 
-def test_a_point_moved_by_hand_is_the_one_that_the_copied_link_shows(url, open_page):
-    first = open_page(f"{url}/threshold?present=on", **READS_CLIPBOARD)
-    read(first)
-    field = first.get_by_label("Threshold", exact=True).first
-    field.fill("0.25")
-    field.press("Enter")
-    first.wait_for_url(re.compile("rule=manual&.*value=|value=.*rule=manual"), timeout=WAIT_MS)
-    read(first)
-    expected = standing(first)
-    assert "0.25" in str(expected["values"])
-    second = open_page(first.url, **READS_CLIPBOARD)
-    read(second)
-    assert_alike(second, expected)
-    assert second.evaluate(PRESENTED) == "on"
-
-
 @pytest.mark.parametrize(("place", "says"), [(0, "Detection rate (TPR)"), (1, "0.2"), (2, "score")])
 def test_a_figure_is_kept_as_svg_that_stands_alone_and_as_a_sharp_png(figures, open_page, place, says):
     page = open_page(figures)
