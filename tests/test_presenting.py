@@ -51,7 +51,7 @@ def test_a_presented_page_is_named_so_by_its_link_and_says_so_before_its_scripts
     app = opened("pages/threshold.py", presented=True)
     assert not app.exception
     assert app.session_state["present"] is True
-    assert app.query_params["present"] == ["on"]
+    assert app.query_params["present"] in ("on", ["on"])
     assert marks(app) == 1
 
 
@@ -70,8 +70,8 @@ def test_what_ends_the_presentation_takes_it_out_of_the_link(home):
 
 
 def test_a_page_that_is_not_for_an_audience_ends_the_presentation(home):
-    app = opened("pages/threshold.py", presented=True)
-    app.switch_page("pages/data.py").run()
+    app = opened("pages/data.py", presented=True)
+    assert not app.exception
     assert (bars(app), marks(app)) == (0, 0)
     assert app.session_state["present"] is False
     assert "present" not in app.query_params

