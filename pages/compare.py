@@ -21,6 +21,7 @@ from pages.shared.cards import simulated_note, usable_detectors
 from pages.shared.choices import switch
 from pages.shared.frame import fragment, no_detectors, open_page
 from pages.shared.plain_text import plain
+from pages.shared.presenting import left_off_wall
 
 SHOWN = {"clip": "One clip", "all": "All clips"}
 
@@ -65,4 +66,5 @@ with open_page("pages/compare.py") as chosen:
 
     views()
     simulated_note(good.values())
-    import_box(chosen, good)
+    with left_off_wall("import"):
+        import_box(chosen, good)

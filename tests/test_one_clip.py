@@ -61,6 +61,8 @@ def opened(monkeypatch, trained):
         app.switch_page("pages/compare.py")
         for name, value in query.items():
             app.query_params[name] = value
+        if "present" in query:  # the overview, which the session has opened before, is no page for walls
+            app.session_state["present"] = True
         app.run()
         assert not app.exception
         return app

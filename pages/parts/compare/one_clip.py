@@ -23,13 +23,13 @@ from pages.shared.components.gauges import Gauge, Headline, gauges, pressed_act
 from pages.shared.context import Chosen
 from pages.shared.frame import first_screen
 from pages.shared.listening import Size, listening_panels
-from pages.shared.presenting import presented
+from pages.shared.presenting import left_off_wall, presented
 from pages.shared.sources import clip_title, label_and_kind, load_scored, of_one_channel
 
 GAUGES = "clip_gauges"
 HIDDEN, SCORES = "hidden", "clip_scores"
 NO_THRESHOLD, USES_LABELS = "no threshold", "uses test labels"
-ROOM_PX, WALL_PX = 138, 190
+ROOM_PX, WALL_PX = 138, 250
 """What all maps together may take: on a page, and on the wall, which is without menu and heading."""
 EXAMPLE_LETTERS = 12
 """Of a digest: what the page that checks a clip calls it by."""
@@ -63,13 +63,14 @@ def one_clip_view(chosen: Chosen, judged: Judged, switches: DeltaGenerator) -> N
     compare_picture(chosen, judged, key=GAUGES, figure="one-clip", shows=f"Verdicts on one clip, {title}")
     if any(each.anomaly_map.values.shape[1] == 1 for each in results.values()):
         st.caption("Where a line is highest says hardly more than chance of when a fault is heard.")
-    go(
-        "pages/check.py",
-        "Check this clip in detail",
-        icon=":material/hearing:",
-        source="Example",
-        example=found.clip.digest[:EXAMPLE_LETTERS],
-    )
+    with left_off_wall("check"):
+        go(
+            "pages/check.py",
+            "Check this clip in detail",
+            icon=":material/hearing:",
+            source="Example",
+            example=found.clip.digest[:EXAMPLE_LETTERS],
+        )
 
 
 def _act(found: ChosenClip) -> None:
