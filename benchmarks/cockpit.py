@@ -24,7 +24,7 @@ ALL = "&second=gru_autoencoder&ids=thresholds&costs=on"
 QUERIES = {"one point": "", "a point per id, a second detector and costs": ALL}
 DRAG = """async ({moves}) => {
     const roots = [...document.querySelectorAll("*")].map((each) => each.shadowRoot ?? each);
-    const svg = roots.map((each) => each.querySelector("svg.roc")).find((each) => each);
+    const svg = roots.map((each) => each.querySelector(".cockpit .roc")).find((each) => each);
     const box = svg.getBoundingClientRect();
     const id = window.pressed;
     const [scripts, frames] = [[], []];

@@ -25,7 +25,7 @@ def test_a_dragged_point_is_named_by_the_url_and_the_link_opens_it(url, open_pag
     page = open_page(f"{url}?detector=lstm_predictor")
     page.locator("[data-handle=d0]").wait_for(timeout=WAIT_MS)
     settle(page)
-    box = page.locator("svg.roc").bounding_box()
+    box = page.locator(".cockpit .roc").bounding_box()
     page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 0.15 * box["height"])
     page.wait_for_function("/rule=manual/.test(location.search) && /value=/.test(location.search)", timeout=WAIT_MS)
     settle(page)

@@ -11,8 +11,8 @@ from pages.shared.saving import figure_buttons, picture_caption, picture_file
 
 COCKPIT = {
     ".cockpit": ("Keep all", "cockpit"),
-    "svg.roc": ("curve", "roc"),
-    "svg.panel": ("right picture", "panel"),
+    ".roc": ("curve", "roc"),
+    ".panel": ("right picture", "panel"),
 }
 """Selector of each part: what its buttons are called, and its file."""
 

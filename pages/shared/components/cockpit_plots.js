@@ -19,8 +19,11 @@ export function lineIn(box, points) {
   return spots.length ? `M${spots.join("L")}` : "";
 }
 
+const layers = (picture) => picture.children; // [what stands still, what moves]
+
 // Where an event lies in a picture's box, as shares from its lower left corner.
-export function sharesOf(svg, box, event) {
+export function sharesOf(picture, box, event) {
+  const svg = layers(picture)[1];
   const view = svg.viewBox.baseVal;
   const seen = svg.getBoundingClientRect();
   const x = ((event.clientX - seen.left) / seen.width) * view.width;
@@ -77,35 +80,38 @@ function curveDot({ name, label, letter, colour, isFree }) {
 }
 
 // Everything of the ROC that does not follow a move. `curves`: { name, list, colour, dash, label, isThin, isFree }.
-export function drawRoc(svg, curves) {
+export function drawRoc(picture, curves) {
   const { left, top, width, height } = ROC_BOX;
   const diagonal = [
     [0, 0],
     [1, 1],
   ];
   const backwards = [...curves].reverse();
-  svg.replaceChildren(
+  const [still, moving] = layers(picture);
+  still.replaceChildren(
     shape("rect", { class: "band", x: left, y: top, width: width / 10, height }),
     words("pAUC region", left + width / 10 + 4, top + height - 5, { class: "small" }),
     ...rateFrame(ROC_BOX, "False-alarm rate (FPR)", "Detection rate (TPR)"),
     shape("path", { class: "chance", d: lineIn(ROC_BOX, diagonal) }),
     shape("path", { class: "hull" }),
-    shape("path", { class: "iso" }),
-    shape("path", { class: "cross" }),
     ...backwards.map(curveLine),
     shape("g", { class: "marks" }),
+  );
+  moving.replaceChildren(
+    shape("path", { class: "iso" }),
+    shape("path", { class: "cross" }),
     ...backwards.map(curveDot),
   );
 }
 
-export function placeHandle(svg, name, [fpr, tpr]) {
-  const spot = svg.querySelector(`[data-handle="${CSS.escape(name)}"]`);
+export function placeHandle(picture, name, [fpr, tpr]) {
+  const spot = picture.querySelector(`[data-handle="${CSS.escape(name)}"]`);
   spot?.setAttribute("transform", `translate(${placeX(ROC_BOX, fpr)} ${placeY(ROC_BOX, tpr)})`);
   return spot;
 }
 
-export function drawCross(svg, [fpr, tpr]) {
-  svg.querySelector(".cross").setAttribute(
+export function drawCross(picture, [fpr, tpr]) {
+  picture.querySelector(".cross").setAttribute(
     "d",
     lineIn(ROC_BOX, [
       [0, tpr],
@@ -123,7 +129,7 @@ function closeToTheRight(places, n) {
 }
 
 // Diamonds with letters where rules put the threshold. `marks`: { letter, rates, title }.
-export function drawMarks(svg, marks) {
+export function drawMarks(picture, marks) {
   const places = marks.map((mark) => mark.rates);
   const drawn = marks.map(({ letter, rates, title }, n) => {
     const [x, y] = [placeX(ROC_BOX, rates[0]), placeY(ROC_BOX, rates[1])];
@@ -136,17 +142,17 @@ export function drawMarks(svg, marks) {
     );
     return group;
   });
-  svg.querySelector(".marks").replaceChildren(...drawn);
+  picture.querySelector(".marks").replaceChildren(...drawn);
 }
 
 // The hull once per curve; the line of equal costs at each move. `costs` null: neither.
-export function drawHull(svg, list, costs) {
-  svg.querySelector(".hull").setAttribute("d", costs ? lineIn(ROC_BOX, hullOf(list)) : "");
+export function drawHull(picture, list, costs) {
+  picture.querySelector(".hull").setAttribute("d", costs ? lineIn(ROC_BOX, hullOf(list)) : "");
   return costs ? cheapestRank(list, costs) : null;
 }
 
-export function drawIso(svg, rates, costs) {
-  svg.querySelector(".iso").setAttribute("d", costs ? lineIn(ROC_BOX, isoCost(rates, costs)) : "");
+export function drawIso(picture, rates, costs) {
+  picture.querySelector(".iso").setAttribute("d", costs ? lineIn(ROC_BOX, isoCost(rates, costs)) : "");
 }
 
 function barPath(counts, of, top, sign) {
@@ -182,7 +188,7 @@ function leftShare({ normal, faulty }) {
 }
 
 // Normal clips upwards, anomalous ones downwards, each as a share of its class. Returns what lies beyond the axis.
-export function drawScores(svg, list, edges) {
+export function drawScores(picture, list, edges) {
   const bins = binned(list, edges);
   const share = (counts, of) => Math.max(...counts) / (of || 1);
   const top = Math.max(share(bins.normal, list.normal), share(bins.faulty, list.faulty)) || 1;
@@ -193,7 +199,8 @@ export function drawScores(svg, list, edges) {
   const topText = `${Math.round(100 * top)} %`;
   const isFullOnTheLeft = leftShare(bins) > 0.5;
   const beside = (y) => (isFullOnTheLeft ? [left + width - 3, y, { "text-anchor": "end" }] : [left + 3, y]);
-  svg.replaceChildren(
+  const [still, moving] = layers(picture);
+  still.replaceChildren(
     shape("path", { class: "grid", d: `M${left} ${upper}h${width}M${left} ${upper + height}h${width}` }),
     shape("path", { class: "bars normal", d: barPath(bins.normal, list.normal, top, 1) }),
     shape("path", { class: "bars anomalous", d: barPath(bins.faulty, list.faulty, top, -1) }),
@@ -207,15 +214,15 @@ export function drawScores(svg, list, edges) {
     }),
     words("normal \u2191", ...beside(upper + 11)),
     words("anomalous \u2193", ...beside(upper + height - 4)),
-    lineHandle(),
   );
+  moving.replaceChildren(lineHandle());
   return bins;
 }
 
-export function placeLine(svg, threshold, edges) {
+export function placeLine(picture, threshold, edges) {
   const share = (threshold - edges[0]) / (edges.at(-1) - edges[0]);
   const within = Math.max(0, Math.min(1, share));
-  const line = svg.querySelector(".line");
+  const line = picture.querySelector(".line");
   line?.setAttribute("transform", `translate(${placeX(PANEL_BOX, within)} 0)`);
   line?.classList.toggle("beyond-axis", share !== within);
   return line;
@@ -233,7 +240,7 @@ function precisionPath(list, prior) {
 }
 
 // Precision over recall: as the test clips are mixed, and where faults are as rare as on a machine in use.
-export function drawPrecision(svg, list, { prior, colour }) {
+export function drawPrecision(picture, list, { prior, colour }) {
   const mix = list.faulty / (list.normal + list.faulty);
   const [tested, rare] = [shape("path", { class: "curve" }), shape("path", { class: "curve rare-curve" })];
   tested.setAttribute("d", precisionPath(list, mix));
@@ -245,14 +252,16 @@ export function drawPrecision(svg, list, { prior, colour }) {
     dot.append(shape("circle", { class: "knob", r: 5 }));
     return dot;
   });
-  svg.replaceChildren(...rateFrame(PANEL_BOX, "Recall of the anomalous class", "Precision"), tested, rare, ...dots);
+  const [still, moving] = layers(picture);
+  still.replaceChildren(...rateFrame(PANEL_BOX, "Recall of the anomalous class", "Precision"), tested, rare);
+  moving.replaceChildren(...dots);
 }
 
-export function placePrecision(svg, list, [fpr, tpr], prior) {
+export function placePrecision(picture, list, [fpr, tpr], prior) {
   const mix = list.faulty / (list.normal + list.faulty);
   for (const [name, share] of Object.entries({ tested: mix, rare: prior })) {
     const precision = realShare(fpr, tpr, share);
-    const dot = svg.querySelector(`.dot.${name}`);
+    const dot = picture.querySelector(`.dot.${name}`);
     if (!dot) continue;
     dot.style.visibility = precision === null ? "hidden" : "visible";
     if (precision === null) continue;

@@ -43,10 +43,17 @@ export const ratesOf = ({ fp, tp, tn, fn }) => [over(fp, fp + tn), over(tp, tp +
 
 // The position whose point on the ROC lies nearest as drawn: both axes are equally long. Of equally near ones the first.
 export function nearestRank(list, fpr, tpr) {
+  const { fp, tp, steps, normal, faulty } = list;
+  const [perNormal, perFaulty] = [1 / (normal || 1), 1 / (faulty || 1)];
   let [best, least] = [0, Infinity];
-  for (const rank of list.steps) {
-    const gap = (over(list.fp[rank], list.normal) - fpr) ** 2 + (over(list.tp[rank], list.faulty) - tpr) ** 2;
-    if (gap < least) [best, least] = [rank, gap];
+  for (let i = 0; i < steps.length; i += 1) {
+    const rank = steps[i];
+    const [right, up] = [fp[rank] * perNormal - fpr, tp[rank] * perFaulty - tpr];
+    const gap = right * right + up * up;
+    if (gap < least) {
+      best = rank;
+      least = gap;
+    }
   }
   return best;
 }
@@ -88,17 +95,28 @@ export function steppedRank(list, rank, by) {
 }
 
 // Positions of clips that two sets of thresholds, one per id, decide differently: the first `most`, and how many in all.
-export function flipped({ scores, ids }, before, after, most) {
+export function flipped(list, before, after, most) {
   const found = { ranks: [], up: 0, down: 0 };
-  if (before.every((threshold, id) => threshold === after[id])) return found;
-  for (let i = 0; i < scores.length; i += 1) {
-    const is = scores[i] >= after[ids[i]];
-    if (is === scores[i] >= before[ids[i]]) continue;
+  const [from, to] = [lowest(before, after), highest(before, after)];
+  for (let i = rankOf(list, to), end = rankOf(list, from); i < end; i += 1) {
+    const [score, id] = [list.scores[i], list.ids[i]];
+    const is = score >= after[id];
+    if (is === score >= before[id]) continue;
     found[is ? "up" : "down"] += 1;
     if (found.ranks.length < most) found.ranks.push(i);
   }
   return found;
 }
+
+// The ends of what has moved: no clip outside of them can have changed class.
+function movedEnds(before, after, pick, none) {
+  let end = none;
+  for (let id = 0; id < before.length; id += 1) if (before[id] !== after[id]) end = pick(end, before[id], after[id]);
+  return end;
+}
+
+const lowest = (before, after) => movedEnds(before, after, Math.min, Infinity);
+const highest = (before, after) => movedEnds(before, after, Math.max, -Infinity);
 
 // Clips of each class between neighbouring edges, which are evenly spaced, and how many lie beyond the first and last.
 export function binned({ scores, anomalous }, edges) {
