@@ -33,7 +33,7 @@ from asd_core.evaluation.uncertainty import bootstrap
 from asd_core.features.log_mel import log_mel
 from asd_core.system.threads import one_blas_thread
 from asd_core.types import Float32Array, Waveform
-from benchmarks import caching, many_runs, pages, reference, scale, sweep
+from benchmarks import caching, cockpit, many_runs, pages, reference, scale, sweep
 from benchmarks.embedded import NAME, PROJECT
 from benchmarks.rows import COMMAND, Row, launched, median_row
 
@@ -290,6 +290,7 @@ def groups(data: Path) -> dict[str, Callable[[], list[Row]]]:
         "dashboard": pages.dashboard_rows,
         "check": pages.check_rows,
         "threshold": pages.threshold_rows,
+        "cockpit": cockpit.cockpit_rows,
         "folder": lambda: scale.rows("folder", n_clips=300),
         "workers": lambda: scale.rows("workers", n_clips=2000, detector="vggish_ocsvm"),  # the most start-up a clip
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -68,7 +69,7 @@ class OperatingPoint:
     @cached_property
     def in_force(self) -> FloatArray:
         """The threshold of each clip, shape (n_clips,)."""
-        return self.origin.for_ids(self.scores.machine_ids)
+        return _of_each_clip(self.origin, self.scores)
 
     @cached_property
     def confusion(self) -> Confusion:
@@ -98,7 +99,14 @@ def operating_point(
         previous, current = current, now
     st.session_state[key] = (previous, current)
     before = replace(origin, value=previous[0], per_id=None if previous[1] is None else dict(previous[1]))
-    return OperatingPoint(artifact, scores, origin, before.for_ids(scores.machine_ids))
+    return OperatingPoint(artifact, scores, origin, _of_each_clip(before, scores))
+
+
+def _of_each_clip(threshold: Threshold, scores: KeptScores) -> FloatArray:
+    """Return each clip's threshold; of thousands of clips, looking up a common one takes longer than all else."""
+    if threshold.per_id is None:
+        return np.full(len(scores.clips), threshold.value)
+    return threshold.for_ids(scores.machine_ids)
 
 
 def by_hand_or_own(artifact: Artifact, scores: KeptScores) -> float:
