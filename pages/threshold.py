@@ -17,7 +17,6 @@ from pages.parts.threshold.views import optimism_line, save_controls, views
 from pages.shared.cache import tested
 from pages.shared.cards import DETECTOR_MARKS, simulated_note, usable_detectors
 from pages.shared.choices import choose, switch
-from pages.shared.components.cockpit import Mark
 from pages.shared.frame import first_screen, fragment, no_detectors, open_page
 from pages.shared.presenting import kept_on_wall, left_off_wall
 
@@ -70,8 +69,7 @@ with open_page("pages/threshold.py") as chosen:
             mistake = mistake_choice()
         with band:
             mistake_band(mistake)
-        shown = show_mistake(mistake, chosen, artifact, scores)
-        marks = [Mark(each.threshold, each.label, each.uses_test_labels) for each in shown]
+        marks = show_mistake(mistake, chosen, artifact, scores)
         with stage, first_screen():
             threshold_cockpit(chosen, point, second, further_marks=marks)
         cockpit_pictures(chosen, point)

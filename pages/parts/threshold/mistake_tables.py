@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import pandas as pd
@@ -26,25 +25,6 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 _INTERVAL = re.compile(r"\[[^\]]*\]")
 
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True)
-class MistakeMarker:
-    """A threshold to mark on the ROC and the histogram.
-
-    Parameters
-    ----------
-    threshold
-        On the scale of the chosen detector's scores.
-    label
-        What it is, in a few words.
-    uses_test_labels
-        Whether it was chosen on the labels that judge it.
-    """
-
-    threshold: float
-    label: str
-    uses_test_labels: bool = False
 
 
 def rate_cell(part: int, whole: int) -> str:

@@ -7,15 +7,13 @@ from typing import Any
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
-from pages.parts.threshold.mistake_tables import MistakeMarker
 from pages.parts.threshold.mistakes_of_fits import from_training_clips, neighbours_on_both_sides, polluted
 from pages.parts.threshold.mistakes_of_scores import on_test_labels, pooled_ids
 from pages.shared.cache import KeptScores
 from pages.shared.cards import simulated_badge
 from pages.shared.choices import choose
+from pages.shared.components.cockpit import Mark
 from pages.shared.context import Chosen
-
-__all__ = ["MistakeMarker", "mistake_band", "mistake_choice", "show_mistake"]
 
 KEY, NONE = "mistake", "none"
 TITLES = {
@@ -66,7 +64,7 @@ def mistake_band(name: str) -> None:
         )
 
 
-def show_mistake(name: str, chosen: Chosen, artifact: Artifact, scores: KeptScores) -> tuple[MistakeMarker, ...]:
+def show_mistake(name: str, chosen: Chosen, artifact: Artifact, scores: KeptScores) -> tuple[Mark, ...]:
     """Show a mistake: what is done wrong, wrong and right side by side, the price; nothing for `none`.
 
     Parameters

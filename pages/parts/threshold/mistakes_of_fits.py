@@ -18,7 +18,6 @@ from asd_core.tasks.neighbours import Trial, mean_and_spread
 from asd_core.tasks.pollution import MOST_CLIPS, REFITTED, Outcome, Pollution, Vectors, pollute, vectors_of
 from pages.parts.threshold.mistake_tables import (
     INTERVALS,
-    MistakeMarker,
     clips_here,
     computed,
     done_wrong,
@@ -29,6 +28,7 @@ from pages.parts.threshold.mistake_tables import (
 from pages.shared.cache import KeptScores, artifacts, detector
 from pages.shared.cards import DETECTOR_MARKS
 from pages.shared.choices import choose, choose_number, go
+from pages.shared.components.cockpit import Mark
 from pages.shared.context import Chosen
 from pages.shared.data_sets import indexed
 from pages.shared.keys import once
@@ -43,7 +43,7 @@ CLIP_S, NETWORK_CLIP_S = 0.025, 0.1
 TRIALS_S = 30.0
 
 
-def from_training_clips(chosen: Chosen, artifact: Artifact, scores: KeptScores) -> tuple[MistakeMarker, ...]:
+def from_training_clips(chosen: Chosen, artifact: Artifact, scores: KeptScores) -> tuple[Mark, ...]:
     """Take the threshold from scores of the clips that the detector was fitted on, beside held-out ones."""
     done_wrong(
         "The rule is the usual one, split-conformal at 10 %, but it is applied to the scores of the clips that the "
@@ -80,8 +80,8 @@ def from_training_clips(chosen: Chosen, artifact: Artifact, scores: KeptScores) 
     st.caption(f"{INTERVALS} Rates are those of the labelled test clips; neither threshold uses their labels.")
     _price_of_training_clips(wrong, right, fitted, calibration.basis)
     return (
-        MistakeMarker(wrong.threshold, "from training clips"),
-        MistakeMarker(right.threshold, "from held-out clips"),
+        Mark(wrong.threshold, "from training clips"),
+        Mark(right.threshold, "from held-out clips"),
     )
 
 

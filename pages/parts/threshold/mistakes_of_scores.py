@@ -15,7 +15,7 @@ from asd_core.evaluation.thresholds import MIN_SCORES_PER_ID
 from asd_core.evaluation.uncertainty import f1_interval, interval_text
 from asd_core.formats import counted, score_text, share_text
 from asd_core.types import FloatArray
-from pages.parts.threshold.mistake_tables import INTERVALS, MistakeMarker, done_wrong, price, rate_cell, table
+from pages.parts.threshold.mistake_tables import INTERVALS, done_wrong, price, rate_cell, table
 from pages.shared.cache import KeptScores, summary, tested
 from pages.shared.choices import switch
 from pages.shared.keys import HASHES
@@ -31,7 +31,7 @@ MANY_CLIPS, N_DRAWS_OF_MANY = 5_000, 40
 """Of many clips fewer draws are enough, and each takes longer."""
 
 
-def on_test_labels(artifact: Artifact, scores: KeptScores) -> tuple[MistakeMarker, ...]:
+def on_test_labels(artifact: Artifact, scores: KeptScores) -> tuple[Mark, ...]:
     """Choose a threshold on the labels that judge it, beside choosing on some clips and judging by others."""
     done_wrong(
         "The threshold is chosen where it looks best on the labelled test clips, and the figures of the same clips "
@@ -55,7 +55,7 @@ def on_test_labels(artifact: Artifact, scores: KeptScores) -> tuple[MistakeMarke
         "draws, normal + anomalous clips, in brackets the middle 95 % of the draws."
     )
     _price_of_labels(at_all, half, few)
-    return (MistakeMarker(threshold, "chosen on test labels", uses_test_labels=True),)
+    return (Mark(threshold, "chosen on test labels", uses_test_labels=True),)
 
 
 @st.cache_data(max_entries=64, show_spinner="Choosing thresholds on random clips \u2026", hash_funcs=HASHES)
@@ -97,7 +97,7 @@ def _price_of_labels(at_all: Confusion, half: Redrawn, few: Redrawn | None) -> N
     price(text, costs=lost > LITTLE)
 
 
-def pooled_ids(artifact: Artifact, scores: KeptScores) -> tuple[MistakeMarker, ...]:
+def pooled_ids(artifact: Artifact, scores: KeptScores) -> tuple[Mark, ...]:
     """Use one threshold for all machine ids, beside one of each id's own held-out clips."""
     done_wrong(
         "Machines of one type differ in how high their normal scores lie. One threshold from the held-out clips of "
@@ -115,8 +115,8 @@ def pooled_ids(artifact: Artifact, scores: KeptScores) -> tuple[MistakeMarker, .
     _say_few(found)
     _price_of_pooling(found)
     _pooled_area(artifact)
-    own = [MistakeMarker(each.own.threshold, f"id {each.machine_id} alone") for each in found if each.own is not None]
-    return (MistakeMarker(found[0].pooled.threshold, "one for all ids"), *own)
+    own = [Mark(each.own.threshold, f"id {each.machine_id} alone") for each in found if each.own is not None]
+    return (Mark(found[0].pooled.threshold, "one for all ids"), *own)
 
 
 def _rows_of_id(each: IdThresholds) -> list[tuple[str, ...]]:
