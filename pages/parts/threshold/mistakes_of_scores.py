@@ -18,6 +18,7 @@ from asd_core.types import FloatArray
 from pages.parts.threshold.mistake_tables import INTERVALS, done_wrong, price, rate_cell, table
 from pages.shared.cache import KeptScores, summary, tested
 from pages.shared.choices import switch
+from pages.shared.components.cockpit import Mark
 from pages.shared.keys import HASHES
 from pages.shared.plain_text import plain
 
