@@ -18,7 +18,7 @@ from pages.shared.cache import tested
 from pages.shared.cards import DETECTOR_MARKS, simulated_note, usable_detectors
 from pages.shared.choices import choose, switch
 from pages.shared.frame import first_screen, fragment, no_detectors, open_page
-from pages.shared.presenting import kept_on_wall, left_off_wall
+from pages.shared.presenting import kept_on_wall, left_off_wall, presented
 
 NONE = "none"
 
@@ -62,14 +62,15 @@ with open_page("pages/threshold.py") as chosen:
         rule_controls(artifact, scores, rule_place, second=other)
         second = None if other is None else Second(other, tested(other), by_hand_or_own(other, tested(other)))
         point = operating_point(artifact, scores, second=second_in_force(second))
-        band, stage = st.container(), st.container()
+        band, lesson, stage = st.container(), st.container(), st.container()
         with kept_on_wall("threshold-promise"):
             promise_line(point)
         with left_off_wall("threshold-mistake"):
             mistake = mistake_choice()
         with band:
             mistake_band(mistake)
-        marks = show_mistake(mistake, chosen, artifact, scores)
+        with lesson if presented() else st.container():  # on the wall the mistake itself comes first
+            marks = show_mistake(mistake, chosen, artifact, scores)
         with stage, first_screen():
             threshold_cockpit(chosen, point, second, further_marks=marks)
         cockpit_pictures(chosen, point)

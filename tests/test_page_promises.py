@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -159,6 +160,25 @@ def test_the_threshold_page_marks_what_is_provisional_and_explains_the_highest_s
     assert operating_point.HIGHEST_NOTE in line(PROVISIONAL)
     assert "provisional" not in line(replace(PROVISIONAL, provisional=False)).lower()
     assert operating_point.HIGHEST_NOTE not in line(CONFORMAL)
+
+
+def test_what_was_observed_waits_in_a_presentation_until_it_is_revealed(monkeypatch, artifact):
+    def drawn_line() -> AppTest:
+        scores = cache.tested(artifact)
+        point = operating_point.OperatingPoint(artifact, scores, CONFORMAL, np.full(len(scores.clips), 0.5))
+        return drawn(lambda: operating_point.promise_line(point))
+
+    (whole,) = drawn_line().markdown
+    assert "Promise" in whole.value
+    assert "Observed" in whole.value
+    hidden = []
+    monkeypatch.setattr(operating_point, "presented", lambda: True)
+    monkeypatch.setattr(operating_point, "truth_on_wall", lambda name: (hidden.append(name), nullcontext())[1])
+    told, observed = drawn_line().markdown
+    assert hidden == ["observed"]
+    assert "Observed" not in told.value
+    assert observed.value.startswith("Observed false-alarm rate")
+    assert f"{told.value} {observed.value}" == whole.value
 
 
 def test_a_threshold_moved_by_hand_is_no_longer_provisional(monkeypatch, artifact):

@@ -56,3 +56,10 @@ def left_off_wall(name: str) -> Iterator[None]:
     """Leave something out of a presentation, such as what saves or imports; the name is unique on its page."""
     with st.container(key=f"off-wall-{name}"):
         yield
+
+
+@contextmanager
+def truth_on_wall(name: str) -> Iterator[None]:
+    """Hide what tells the truth in a presentation until it is revealed; the name is unique on its page."""
+    with st.container(key=f"truth-on-wall-{name}"):
+        yield

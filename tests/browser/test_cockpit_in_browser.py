@@ -279,6 +279,17 @@ def test_a_second_detector_has_a_point_of_its_own(opened):
     assert cells(page) == first
 
 
+def test_a_point_that_is_pressed_beside_its_middle_comes_into_the_hand_where_it_is(opened):
+    gru = scores_of("gru_autoencoder")
+    value = float(np.median(gru.anomaly_scores))
+    page = opened(f"&second=gru_autoencoder&second_value={value!r}")
+    knob = page.locator("[data-handle=d1] .knob").bounding_box()
+    page.mouse.click(knob["x"] + knob["width"] / 2 + 6, knob["y"] + knob["height"] / 2 - 6)
+    settle(page)
+    assert page.locator(".cockpit .matrix .of").inner_text().startswith("GRU")
+    assert cells(page) == counts(value, gru)
+
+
 def test_costs_draw_a_line_of_equal_costs_the_hull_and_the_cheapest_point(opened):
     page = opened("&costs=on&prior=10&cost=5")
     assert page.locator(".cockpit .iso").get_attribute("d").startswith("M")

@@ -114,6 +114,34 @@ def test_the_keys_are_said_at_first_fade_and_come_back_with_a_question_mark(url,
     keys.and_(page.locator(".shown")).wait_for(timeout=WAIT_MS)
 
 
+def test_a_presented_threshold_is_typed_and_tells_no_truth_until_it_is_revealed(url, open_page):
+    page = open_page(f"{url}/threshold?detector=lstm_predictor&mistake=labels&present=on", height=900)
+    read(page)
+    truth = [
+        page.locator("[data-out=false-alarm-rate]"),
+        page.get_by_text("Observed false-alarm rate"),
+        page.locator(".st-key-wrong_on_purpose table"),
+        page.get_by_text("The price."),
+    ]
+    field = page.locator(".cockpit .threshold input")
+    for typed, stands in (("1,05", "1.050"), ("a word", "1.050"), ("", "1.050")):
+        field.fill(typed)
+        field.press("Enter")
+        read(page)
+        assert field.input_value() == stands
+    assert "value=1.05" in page.url
+    assert not any(each.is_visible() for each in truth)
+    page.keyboard.press("r")
+    for each in truth:
+        each.wait_for(timeout=WAIT_MS)
+    note = page.get_by_text("Simulated data: generated sound").bounding_box()
+    assert note["y"] + note["height"] < 60
+    field.fill("1.2")
+    field.press("Enter")
+    read(page)
+    assert not any(each.is_visible() for each in truth)
+
+
 def shown(page) -> dict[str, object]:
     """What a page shows: its texts, what is chosen, and the numbers in its fields, within shadow roots as well."""
     return page.evaluate(

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { dbfs, fourDigits, percent, raisedText, rate, short } from "../../pages/shared/components/numbers.js";
+import {
+  dbfs,
+  fourDigits,
+  percent,
+  raisedText,
+  rate,
+  readNumber,
+  short,
+} from "../../pages/shared/components/numbers.js";
 
 test("thresholds and scores have four significant digits, in powers of ten where they are tiny or huge", () => {
   const texts = [0, 0.0021249, -1.59, 12.3456, 9999.96, 0.0000123456, 54321].map(fourDigits);
@@ -35,4 +43,14 @@ test("a gain is told as how much a sound is raised or lowered", () => {
   assert.equal(raisedText(10), "raised by 20 dB");
   assert.equal(raisedText(0.5), "lowered by 6 dB");
   assert.equal(raisedText(1), "raised by 0 dB");
+});
+
+test("a number is read as it is typed, with a decimal comma, and a thousand where numbers are written so", () => {
+  assert.deepEqual(
+    ["1.05", " 1,05 ", "\u22120.5", "1e-3", "1,000"].map((text) => readNumber(text)),
+    [1.05, 1.05, -0.5, 0.001, 1],
+  );
+  const grouped = (text) => readNumber(text, { isGrouped: true });
+  assert.deepEqual(["1,000", "12,500.5", "0,125", "2,5"].map(grouped), [1000, 12500.5, 0.125, 2.5]);
+  for (const text of ["", " ", "abc", "1,2,3", "one per id"]) assert.ok(Number.isNaN(readNumber(text)), text);
 });

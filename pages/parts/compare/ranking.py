@@ -135,13 +135,16 @@ def _lead(judged: Judged, rows: Sequence[RankedRow]) -> list[str]:
     area = area_text(first.auc.estimate)
     if not others:
         return [f"On {clips}, the mean AUC of ", first.name, f" is {area}."]
+    together = [row.name for row in others if row.auc is not None and area_text(row.auc.estimate) == area]
     beaten = [
         row.name for row, against in zip(rows, first.against, strict=True) if against and against.outcome == "better"
     ]
-    even = [row.name for row in others if row.name not in beaten]
+    even = [row.name for row in others if row.name not in (*beaten, *together)]
     parts = [f"better than {_listed(beaten)}, hardly by chance"] if beaten else []
-    parts += [f"its lead over {_listed(even)} may be chance"] if even else []
-    return [f"On {clips}, ", first.name, f" ranks best (mean AUC {area}): {'; '.join(parts)}."]
+    parts += [f"{'their' if together else 'its'} lead over {_listed(even)} may be chance"] if even else []
+    ranks = "rank best together" if together else "ranks best"
+    told = f": {'; '.join(parts)}" if parts else ""
+    return [f"On {clips}, ", _listed([first.name, *together]), f" {ranks} (mean AUC {area}){told}."]
 
 
 def _listed(names: Sequence[str]) -> str:

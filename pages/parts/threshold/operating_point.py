@@ -33,6 +33,7 @@ from pages.parts.threshold.rule_words import rule_line
 from pages.shared.cache import KeptScores
 from pages.shared.cards import PROVISIONAL_BADGE
 from pages.shared.choices import choose, keep
+from pages.shared.presenting import presented, truth_on_wall
 from pages.shared.rules import rule_title
 
 SAVED, MANUAL = "saved", "manual"
@@ -215,19 +216,29 @@ def _number_of_rule(place: DeltaGenerator, rule: str) -> None:
 
 
 def promise_line(point: OperatingPoint) -> None:
-    """Say where the threshold comes from, and the promised beside the observed false-alarm rate."""
+    """Say where the threshold comes from, and the promised beside the observed false-alarm rate.
+
+    In a presentation what was observed waits until it is revealed.
+    """
     confusion, origin = point.confusion, point.origin
     n_normal = confusion.fp + confusion.tn
     badge = f"{PROVISIONAL_BADGE} " if origin.provisional else ""
     value = f"Threshold **{score_text(point.threshold)}**" if origin.per_id is None else "A threshold for each id"
     text = f"{badge}{value}. {rule_line(point.artifact, origin)}"
+    observed = ""
     if n_normal:
         limits = wilson(confusion.fp, n_normal)
-        text += (
-            f" Observed false-alarm rate: **{rate_text(confusion.fp, n_normal)}**, "
+        observed = (
+            f"Observed false-alarm rate: **{rate_text(confusion.fp, n_normal)}**, "
             f"95 % interval {share_text(limits.low)} to {share_text(limits.high)}."
         )
+    hides = presented()
+    if not hides:
+        text = f"{text} {observed}".rstrip()
     if origin.uses_test_labels:
         st.warning(text, icon=":material/visibility:")
     else:
         st.markdown(text)
+    if hides:
+        with truth_on_wall("observed"):
+            st.markdown(observed)

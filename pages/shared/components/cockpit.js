@@ -11,7 +11,7 @@ import { draw, drawStill } from "./cockpit_view.js";
 import { find, make } from "./elements.js";
 import { hasKeys } from "./keys.js";
 import { givesWay } from "./one_sound.js";
-import { isPresented, onPresented } from "./presenting.js";
+import { isPresented, onPresented, tellRevealed } from "./presenting.js";
 
 const ID_WAYS = { together: "Ids together", curves: "Curve per id", thresholds: "Threshold per id" };
 const PANELS = { scores: "Scores", pr: "Precision and recall" };
@@ -131,6 +131,7 @@ function bindMessages(root, memory, setTriggerValue) {
 function hide(root, memory) {
   const hides = isPresented() && !memory.revealed;
   find(root, ".cockpit").classList.toggle("hides", hides);
+  tellRevealed(!hides);
   find(root, ".cockpit").classList.toggle("wall", isPresented());
   find(root, ".reveal").hidden = !isPresented();
   find(root, ".reveal").textContent = memory.revealed ? "Hide (R)" : "Reveal (R)";

@@ -3,9 +3,11 @@
 import { inHand, thresholdsOf } from "./cockpit_detectors.js";
 import { sharesOf } from "./cockpit_plots.js";
 import { keyStep, undone } from "./cockpit_state.js";
-import { draw, drawStill } from "./cockpit_view.js";
+import { draw, drawStill, sayThreshold } from "./cockpit_view.js";
 import { nearestRank, rankOf, steppedRank, thresholdAtRank } from "./decisions.js";
 import { find } from "./elements.js";
+import { readNumber } from "./numbers.js";
+import { isPresented } from "./presenting.js";
 
 const NUMBERS = { one_in: [1, 100_000], every_s: [0.1, 86_400], ratio: [0.01, 1000] };
 
@@ -91,10 +93,20 @@ export function bindHandles(root, memory) {
   }
 }
 
-// The handle under a pointer, else the curve's own point, which then comes there.
-function handleUnder(event, fallback) {
+// How far beside its middle a handle is pressed.
+function besideMiddle(spot, picture, { box, at }) {
+  const { x, y, width, height } = (spot.querySelector(".knob") ?? spot).getBoundingClientRect();
+  const middle = sharesOf(picture, box, { clientX: x + width / 2, clientY: y + height / 2 });
+  return at.map((share, axis) => share - middle[axis]);
+}
+
+// What a press takes: the handle under it, which a press alone does not move, or the curve's own point, which comes there.
+function takenBy(event, { picture, box, fallback }) {
+  const at = sharesOf(picture, box, event);
   const spot = event.target.closest("[role=slider]");
-  return spot ? spot.dataset.handle : fallback;
+  if (spot) return { name: spot.dataset.handle, beside: besideMiddle(spot, picture, { box, at }) };
+  const name = fallback();
+  return name && at.every((share) => share >= -0.05) ? { name, beside: [0, 0], comesTo: at } : null;
 }
 
 export function bindDrag(root, memory, { picture, box, fallback }) {
@@ -103,20 +115,20 @@ export function bindDrag(root, memory, { picture, box, fallback }) {
     picture.classList.remove("dragging");
   };
   picture.onpointerdown = (event) => {
-    const name = handleUnder(event, fallback());
-    if (event.button !== 0 || memory.drag || !name) return;
+    const taken = event.button !== 0 || memory.drag ? null : takenBy(event, { picture, box, fallback });
+    if (!taken) return;
     event.preventDefault();
-    const shares = sharesOf(picture, box, event);
-    if (fallback() === name && (shares[0] < -0.05 || shares[1] < -0.05)) return;
-    grasp(root, memory, name);
-    memory.drag = { id: event.pointerId, name };
+    grasp(root, memory, taken.name);
+    memory.drag = { id: event.pointerId, ...taken };
     picture.setPointerCapture(event.pointerId);
     picture.classList.add("dragging");
-    picture.querySelector(`[data-handle="${CSS.escape(name)}"]`)?.focus({ preventScroll: true });
-    moveTo(root, memory, name, shares);
+    picture.querySelector(`[data-handle="${CSS.escape(taken.name)}"]`)?.focus({ preventScroll: true });
+    if (taken.comesTo) moveTo(root, memory, taken.name, taken.comesTo);
   };
   picture.onpointermove = (event) => {
-    if (memory.drag?.id === event.pointerId) moveTo(root, memory, memory.drag.name, sharesOf(picture, box, event));
+    if (memory.drag?.id !== event.pointerId) return;
+    const [{ name, beside }, at] = [memory.drag, sharesOf(picture, box, event)];
+    moveTo(root, memory, name, [at[0] - beside[0], at[1] - beside[1]]);
   };
   picture.onpointerup = (event) => {
     if (memory.drag?.id !== event.pointerId) return;
@@ -144,19 +156,23 @@ export function stepBack(root, memory, by) {
 
 export function typed(root, memory) {
   const input = find(root, ".threshold input");
-  const value = Number(input.value.replace("\u2212", "-").replaceAll(",", ""));
-  if (input.value.trim() === "" || !Number.isFinite(value)) return;
-  memory.before = memory.point;
-  takeAll(memory, value);
+  const value = readNumber(input.value);
+  if (isPresented()) input.blur(); // the next key is the presenter's
+  if (Number.isFinite(value)) {
+    memory.before = memory.point;
+    takeAll(memory, value);
+    memory.commit();
+  }
   draw(root, memory);
-  memory.commit();
+  sayThreshold(root, memory);
 }
 
 export function typedNumber(root, memory, input) {
   const name = input.dataset.number;
-  const value = Number(input.value.replaceAll(",", ""));
+  const value = readNumber(input.value, { isGrouped: true });
   const [low, high] = NUMBERS[name];
-  if (input.value.trim() !== "" && value >= low && value <= high) {
+  if (isPresented()) input.blur();
+  if (value >= low && value <= high) {
     const found = name === "one_in" ? { prior: 1 / value } : { [name]: value };
     memory.numbers = { ...memory.numbers, ...found };
     memory.tell("numbers", memory.numbers);

@@ -59,12 +59,17 @@ export function drawCounts(root, counts) {
   drawClass(out, "anomalous", { right: tp, judged: tp + fp, truly: tp + fn });
 }
 
+const isOrAre = (n) => (n === 1 ? "is" : "are");
+
 // "of 100 alarms 7 are real", and no more certain than the test clips allow.
 export function realText(share) {
   if (share === null) return "no alarm at all";
   const real = Math.round(100 * share);
-  if (real === 0) return `of 1,000 alarms ${whole(Math.round(1000 * share))} are real`;
-  return `of 100 alarms ${real} ${real === 1 ? "is" : "are"} real`;
+  if (real > 0) return `of 100 alarms ${real} ${isOrAre(real)} real`;
+  const ofThousand = Math.round(1000 * share);
+  return ofThousand > 0
+    ? `of 1,000 alarms ${ofThousand} ${isOrAre(ofThousand)} real`
+    : "of 1,000 alarms hardly one is real";
 }
 
 export function perDayText(perDay) {

@@ -186,11 +186,15 @@ function drawHandles(root, memory) {
   }
 }
 
+export function sayThreshold(root, memory) {
+  const thresholds = thresholdsOf(memory);
+  find(root, ".threshold input").value = isOne(thresholds) ? fourDigits(thresholds[0]) : "one per id";
+}
+
 function drawThreshold(root, memory, counts) {
   const [detector, thresholds] = [inHand(memory), thresholdsOf(memory)];
   const input = find(root, ".threshold input");
-  const said = isOne(thresholds) ? fourDigits(thresholds[0]) : "one per id";
-  if (input.getRootNode().activeElement !== input) input.value = said;
+  if (input.getRootNode().activeElement !== input) sayThreshold(root, memory);
   input.title = thresholdText(detector, thresholds[0]);
   if (memory.bins) {
     const line = placeLine(find(root, ".panel"), thresholds[0], detector.edges);

@@ -23,6 +23,14 @@ export function raisedText(gain) {
   return db < 0 ? `lowered by ${-db} dB` : `raised by ${db} dB`;
 }
 
+// A number as people type it, NaN for anything else: 1,05 has a decimal comma; 1,000 is a thousand where numbers are
+// written so, and not where they have decimals.
+export function readNumber(text, { isGrouped = false } = {}) {
+  const plain = text.trim().replace("\u2212", "-");
+  if (isGrouped && /^[1-9]\d{0,2}(,\d{3})+(\.\d*)?$/.test(plain)) return Number(plain.replaceAll(",", ""));
+  return plain ? Number(plain.replace(",", ".")) : Number.NaN;
+}
+
 const GROUPED = new Intl.NumberFormat("en"); // a hundred times as fast as `toLocaleString`, which makes one each time
 export const whole = (n) => GROUPED.format(n);
 export const percent = (k, n) => (n ? `${((100 * k) / n).toFixed(1)} %` : "\u2013");

@@ -9,6 +9,11 @@ const [WALL_WIDTH, WALL_HEIGHT, LEAST_SCALE, MOST_SCALE, NARROW] = [1371, 771, 1
 
 export const isPresented = () => document.documentElement.dataset.presented === "on";
 
+// What the page itself shows of the truth, outside of components, follows whether it has been revealed.
+export const tellRevealed = (isRevealed) => {
+  document.documentElement.dataset.revealed = isRevealed ? "on" : "off";
+};
+
 // Have `listen({ act })` called for the acts `next`, `play`, `reveal`, and for `changed` when the mode starts or ends;
 // returns what ends that.
 export function onPresented(listen) {
