@@ -130,6 +130,14 @@ def test_the_sentence_above_names_the_best_whom_it_beats_and_that_clips_are_simu
     assert picture["lead"][1] == "LSTM"
 
 
+def test_detectors_of_the_same_area_rank_best_together_and_none_leads(embedded):
+    best, second, last = compare_ranking._rows(embedded)
+    same = replace(second, auc=best.auc)
+    text = "".join(compare_ranking._lead(embedded, [replace(best, against=[None, None, None]), same, last]))
+    assert f"{best.name} and {second.name} rank best together (mean AUC 0.939)" in text
+    assert text.endswith(f"their lead over {last.name} may be chance.")
+
+
 def test_trivial_and_published_figures_are_named_for_what_they_are(picture):
     trivial, published = picture["groups"]
     assert picture["trivial"] == trivial["references"][0]["auc"]

@@ -135,11 +135,12 @@ def _lead(judged: Judged, rows: Sequence[RankedRow]) -> list[str]:
     area = area_text(first.auc.estimate)
     if not others:
         return [f"On {clips}, the mean AUC of ", first.name, f" is {area}."]
-    together = [row.name for row in others if row.auc is not None and area_text(row.auc.estimate) == area]
     beaten = [
         row.name for row, against in zip(rows, first.against, strict=True) if against and against.outcome == "better"
     ]
-    even = [row.name for row in others if row.name not in (*beaten, *together)]
+    unbeaten = [row for row in others if row.name not in beaten]
+    together = [row.name for row in unbeaten if row.auc is not None and area_text(row.auc.estimate) == area]
+    even = [row.name for row in unbeaten if row.name not in together]
     parts = [f"better than {_listed(beaten)}, hardly by chance"] if beaten else []
     parts += [f"{'their' if together else 'its'} lead over {_listed(even)} may be chance"] if even else []
     ranks = "rank best together" if together else "ranks best"
