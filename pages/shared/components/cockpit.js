@@ -132,6 +132,7 @@ function hide(root, memory) {
   const hides = isPresented() && !memory.revealed;
   find(root, ".cockpit").classList.toggle("hides", hides);
   tellRevealed(!hides);
+  for (const cell of root.querySelectorAll("[data-cell]")) cell.ariaLabel = hides ? "Hidden until revealed" : null;
   find(root, ".cockpit").classList.toggle("wall", isPresented());
   find(root, ".reveal").hidden = !isPresented();
   find(root, ".reveal").textContent = memory.revealed ? "Hide (R)" : "Reveal (R)";
