@@ -27,6 +27,7 @@ from asd_core.features.encoders import load_encoder
 from asd_core.monitoring.watch import WatchRequest, watch
 from asd_core.types import SR
 from pages.parts.compare import maps as compare_maps
+from pages.shared.components.play_list import ListedSound, answers
 
 SVM = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"
 
@@ -167,20 +168,20 @@ def test_a_watched_clip_is_played_by_the_channel_that_its_verdict_was_made_from(
     incoming.mkdir()
     (incoming / "a.wav").write_bytes(NEAR_AND_FAR[0])
     watch(WatchRequest(incoming, model, once=True, poll_s=0.05))
-    played = []
-    monkeypatch.setattr(
-        "pages.parts.monitor.view.encode_wav", lambda samples: played.append(samples) or recording(1, 1.0)
-    )
+    lists: list[list[ListedSound]] = []
+    monkeypatch.setattr("pages.parts.monitor.view.play_list", lambda sounds, **_: lists.append(sounds))
     page = monitor_page(home, monkeypatch)
-    page.button(key=next(each.key for each in page.button if str(each.key).endswith("a.wav"))).click().run()
     assert not page.exception
-    np.testing.assert_array_equal(played[-1], read_waveform(incoming / "a.wav", channel=0).samples)
+    (listed,) = lists[-1]
+    heard = listed.sound()
+    np.testing.assert_array_equal(heard.samples, read_waveform(incoming / "a.wav", channel=0).samples)
     shutil.rmtree(model)
     (incoming / "a.wav").touch()
     page.run()
     assert not page.exception
-    assert "The sound of this clip is not here" in "\n".join(element.value for element in page.caption)
-    assert any(str(model) in element.value for element in page.text)
+    addresses, problems = answers(lists[-1], [lists[-1][0].id])
+    assert addresses == {}
+    assert str(model) in problems[lists[-1][0].id]
 
 
 def monitor_page(home: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:

@@ -67,7 +67,7 @@ def test_the_browser_gets_one_module_that_imports_nothing(script):
         ("lanes.js", ["elements.js", "hearing.js", "numbers.js", "one_sound.js", "timeline.js", "lanes.js"]),
         (
             "cockpit.js",
-            ["decisions.js", "elements.js", "numbers.js", "cockpit_tables.js", "cockpit_flips.js", "cockpit.js"],
+            ["decisions.js", "numbers.js", "elements.js", "cockpit_flips.js", "cockpit_view.js", "cockpit.js"],
         ),
     ],
 )

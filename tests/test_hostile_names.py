@@ -33,7 +33,7 @@ VIEWS = {
     "pages/data.py": {"data_view": ("sets", "upload", "folder", "simulate", "download", "storage")},
     "pages/explore.py": {"view": ("clips", "spectra", "contents")},
     "pages/train.py": {"train_view": ("new", "runs", "sweep", "versions")},
-    "pages/threshold.py": {"view": ("table", "ids", "det"), "ids": ("curves", "thresholds")},
+    "pages/threshold.py": {"view": ("table", "ids", "det")},
     "pages/monitor.py": {"monitor": ("live", "replay")},
     "pages/compare.py": {"view": ("figures", "differ", "scatter", "failures", "map", "localisation")},
     "pages/learn.py": {"lesson": ("vggish_ocsvm", "quiz", "glossary")},

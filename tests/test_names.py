@@ -330,6 +330,8 @@ def everything_on(app: AppTest) -> str:
     texts += [str(table.value) for table in app.dataframe]
     with pd.option_context("display.max_colwidth", None, "display.width", None, "display.max_columns", None):
         texts += [table.value.to_string() for table in app.dataframe]
+    lists = [json.loads(each.proto.json or "{}").get("rows", []) for each in app.get("bidi_component")]
+    texts += [f"{row.get('title')} {row.get('note')} {row.get('truth')}" for rows in lists for row in rows]
     texts += [str(each.proto) for kind in ("vega_lite_chart", "arrow_vega_lite_chart") for each in app.get(kind)]
     return "\n".join(texts).replace("\\", "").replace("\u2060", "")
 

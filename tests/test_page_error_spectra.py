@@ -79,7 +79,7 @@ def test_the_strangest_place_of_a_map_in_spreads_is_told_with_its_distance_from_
 
 
 def test_a_maps_label_says_whether_it_is_squared_error_or_normal_spreads():
-    panel = listening._map_panel(made(), spreads(), hum(0))
+    panel = listening._map_panel(made(), spreads(), hum(0), listening.Size())
     assert panel.label == "A: error in normal spreads above what is normal in its band"
     assert (panel.scale.low, panel.scale.high) == ("normal", "12 spreads above")
     squared = spreads()
@@ -88,7 +88,7 @@ def test_a_maps_label_says_whether_it_is_squared_error_or_normal_spreads():
         ("times_normal", "error as a multiple of what is normal in its band"),
     ):
         other = replace(squared, anomaly_map=replace(squared.anomaly_map, unit=unit))
-        assert listening._map_panel(made(), other, hum(0)).label == f"A: {label}"
+        assert listening._map_panel(made(), other, hum(0), listening.Size()).label == f"A: {label}"
 
 
 def test_the_strangest_place_is_the_highest_of_a_map_that_lies_below_normal_everywhere():

@@ -510,7 +510,7 @@ def test_clips_of_long_recordings_are_heard_on_every_page(opened, long_set):
         ("explore", "clips", "14 of 14 clips"),
         ("explore", "spectra", "from the 10th to the 90th percentile of single clips"),
         ("explore", "contents", "Every clip lasts **10.00 s**"),
-        ("threshold", "", "from 6 normal clips"),
+        ("threshold", "", "score of 6 normal clips"),
         ("check", "", "1 detector: "),
         ("compare", "map", "one vector of 128 numbers"),
         ("monitor", "", "8 test clips in a fixed order"),

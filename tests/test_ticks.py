@@ -76,7 +76,6 @@ def figures():
     yield plots.roc_overlay([curve])
     yield plots.learning_curves({"training": TINY.tolist()}, log_axis=True, unit="mean squared error")
     yield plots.learning_curves({"training": TINY.tolist()}, unit="mean squared error")
-    yield plots.precision_recall_figure(rates, rates, point=(0.5, 0.5), base_rate=0.5, colour="#009E73")
     yield plots.det_figure(rates, rates[::-1], point=(0.05, 0.05), colour="#009E73")
     yield plots.band_figure([0.0, 500.0, 1000.0], [1e-10, 2e-10], colour="#009E73")
     yield plots.score_scatter([Cloud("a", points, "#009E73")], x_title="Day")

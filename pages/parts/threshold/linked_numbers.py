@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from asd_core.evaluation.operating import shortest_threshold
+from asd_core.system.files import parse_json
 from asd_core.types import FloatArray
 from pages.shared.choices import ON
 from pages.shared.components.cockpit import ID_WAYS, PANELS, Look, Numbers
@@ -94,8 +95,8 @@ def number_in(query: Mapping[str, str], name: str, low: float, high: float) -> f
 def numbers_by_id(text: str) -> dict[str, float] | None:
     """Read finite numbers by machine id, as `{"00": 0.5}`; None where the text is anything else."""
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = parse_json(text)
+    except ValueError:
         return None
     if not isinstance(found, dict) or not all(map(_is_number, found.values())):
         return None
