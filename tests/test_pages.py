@@ -227,7 +227,7 @@ def test_moving_the_threshold_lists_the_clips_that_flip(app):
     moved = next(o for o in page.segmented_control(key="list").options if "Changed class" in str(o))
     assert "(0)" not in str(moved)
     (told,) = [json.loads(each.proto.json) for each in page.get("bidi_component") if "clips:" in each.proto.id]
-    assert 0 < len(told["rows"]) <= 50
+    assert 0 < len(told["rows"]) <= 25
     assert {row["truth"].split(" ")[0] for row in told["rows"]} <= {"normal", "anomalous"}
 
 

@@ -34,10 +34,12 @@ def view_pictures(chosen: Chosen, point: OperatingPoint, view: str) -> None:
     """Draw the buttons that keep the chart of the view, where it is one."""
     file, key = picture_file("threshold", view, chosen), {"ids": "by_id", "det": "det"}.get(view)
     if key:
-        figure_buttons(key, file=file, caption=_caption(chosen, point))
+        at = f"threshold {score_text(point.threshold)}, "
+        figure_buttons(key, file=file, caption=_caption(chosen, point).replace("{now}", at))
 
 
 def _caption(chosen: Chosen, point: OperatingPoint) -> str:
-    at = f"threshold {score_text(point.threshold)}" if point.origin.per_id is None else "one threshold per machine id"
+    """Say what is shown; the cockpit puts its threshold in, so that the buttons are not sent again at each move."""
     clips = counted(len(point.scores.clips), "test clip")
-    return picture_caption(f"{point.artifact.title}, {at}, {clips}.", chosen, simulated=point.artifact.simulated)
+    text = f"{point.artifact.title}, {{now}}{clips}."
+    return picture_caption(text, chosen, simulated=point.artifact.simulated)

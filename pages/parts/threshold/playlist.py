@@ -19,7 +19,7 @@ from pages.shared.presenting import presented
 from pages.shared.sources import label_and_kind, load_scored, short_name
 
 FLIPPED = "flipped"
-SHOWN = 50
+SHOWN = 25
 """Clips of a list at a time: it is sent again at each move."""
 
 

@@ -196,6 +196,9 @@ function drawThreshold(root, memory, counts) {
   const input = find(root, ".threshold input");
   if (input.getRootNode().activeElement !== input) sayThreshold(root, memory);
   input.title = thresholdText(detector, thresholds[0]);
+  find(root, ".cockpit").dataset.now = isOne(thresholds)
+    ? `threshold ${fourDigits(thresholds[0])}, `
+    : "one threshold per machine id, ";
   if (memory.bins) {
     const line = placeLine(find(root, ".panel"), thresholds[0], detector.edges);
     if (line) line.ariaLabel = "Threshold among the scores";

@@ -20,7 +20,20 @@ function figureOf({ name, part }) {
   return found;
 }
 
+// What a component says of its present state, such as a threshold that is dragged; empty where it says nothing.
+function nowOf(name) {
+  const place = document.querySelector(`.${CSS.escape(name)}`);
+  return (place && within(place, "[data-now]")?.dataset.now) ?? "";
+}
+
 export default function ({ data, parentElement: root }) {
   find(root, ".label").textContent = data.label;
-  savePictures(find(root, ".figure"), () => figureOf(data), data);
+  const { file, caption } = data;
+  const words = {
+    file,
+    get caption() {
+      return caption.replace("{now}", nowOf(data.name));
+    },
+  };
+  savePictures(find(root, ".figure"), () => figureOf(data), words);
 }

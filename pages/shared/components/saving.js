@@ -152,8 +152,8 @@ function saveButton(host, kind, memory) {
 // Put the two buttons into `host`, once; call it again whenever the words change.
 //
 // `picture()` returns what is saved, at the moment of the press: an element (of the page or not), or an SVG's text.
-// `file` names the file without its ending, `caption` (with the data set) is written under the picture.
-export function savePictures(host, picture, { file, caption }) {
+// `words.file` names the file without its ending, `words.caption` (with the data set) is written under the picture.
+export function savePictures(host, picture, words) {
   let box = [...host.children].find((child) => child.className === "saves");
   if (!box) {
     box = make("span", "", { className: "saves" });
@@ -161,5 +161,5 @@ export function savePictures(host, picture, { file, caption }) {
     box.append(...["PNG", "SVG"].map((kind) => saveButton(host, kind, box.memory)));
     host.append(box);
   }
-  Object.assign(box.memory, { picture, words: { file, caption } });
+  Object.assign(box.memory, { picture, words });
 }
