@@ -25,14 +25,20 @@ import altair as alt
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from pages.shared.components.roc import roc_control
+import numpy as np
+from pages.shared.components.cockpit import Areas, CockpitDetector, Listeners, Now, Sound, cockpit
 from pages.shared.saving import figure_buttons, saved_figure
 
 NAME = "<b>evil</b>&\\u202e\\x00.html"
 WORDS = {"file": "hark-a-../../b", "caption": "A figure.\\nData set: " + NAME}
-roc_control(false_positives=[0, 1, 2], true_positives=[0, 2, 3], thresholds=[3.0, 2.0, 1.0], n_normal=2,
-            n_anomalous=3, index=1, title=NAME, colour="#009E73", key="roc box")
-figure_buttons("roc box", **WORDS)
+told = CockpitDetector.of(
+    title=NAME, short=NAME, colour="#009E73", anomaly_scores=np.array([0.1, 0.2, 0.3, 0.4]),
+    is_anomalous=np.array([False, True, False, True]), machine_ids=["a"] * 4, shown_ids={"a": NAME},
+    areas=Areas("0.75", "0.75", {"a": "0.75"}), edges=np.linspace(0, 0.5, 41),
+)
+deaf = Listeners(print, print, print, print, lambda place: Sound("", ""))
+cockpit([told], Now((0.25,)), deaf, key="cockpit box")
+figure_buttons("cockpit box", part=".roc", **WORDS)
 st.plotly_chart(go.Figure(go.Scatter(x=[0, 1], y=[0, 1])).update_layout(xaxis_title=NAME), key="plotly")
 figure_buttons("plotly", **WORDS)
 with saved_figure("vega", **WORDS):
@@ -235,7 +241,7 @@ def test_a_figure_is_kept_as_svg_that_stands_alone_and_as_a_sharp_png(figures, o
     size = (int(picture.get("width")), int(picture.get("height")))
     with Image.open(BytesIO(kept["PNG"])) as image:
         assert image.size == (2 * size[0], 2 * size[1])
-        assert len(set(image.convert("RGB").resize((64, 64)).getdata())) > 10
+        assert len(image.convert("RGB").resize((64, 64)).getcolors(64 * 64)) > 10
 
 
 def lecture() -> list[str]:
