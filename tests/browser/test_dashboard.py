@@ -74,7 +74,9 @@ def test_dragging_the_point_moves_the_matrix_and_lists_the_clips_that_flip(url, 
 def test_a_deep_link_opens_the_detector_and_rule_it_names(url, open_page):
     page = open_page(f"{url}/threshold?detector=lstm_predictor&rule=youden")
     wait_for_text(page, "chosen on the labels of the")
-    wait_for_text(page, "LSTM next-frame predictor")
+    handle = page.locator("[data-handle=d0]")
+    handle.wait_for(timeout=WAIT_MS)
+    assert handle.get_attribute("aria-label") == "Operating point: LSTM next-frame predictor"
 
 
 @pytest.mark.parametrize("path", ["", "/check", "/threshold"])
