@@ -88,7 +88,9 @@ def type_threshold(page, text: str) -> None:
     field.press("Enter")
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.83])
+@pytest.mark.parametrize(
+    "share", [pytest.param(0.2, marks=pytest.mark.slow), 0.5, pytest.param(0.83, marks=pytest.mark.slow)]
+)
 def test_every_number_is_the_packages(opened, share):
     value = float(np.quantile(LSTM.anomaly_scores, share))
     page = opened(f"&rule=manual&value={value!r}&ids=curves")
@@ -111,6 +113,7 @@ def test_every_number_is_the_packages(opened, share):
         assert f"id {name} AUC {area_text(auc.estimate, auc.limits)}" in legend
 
 
+@pytest.mark.slow
 def test_what_rare_faults_make_of_the_rates_is_right(opened):
     page = opened("&prior=1&every=60")
     found = confusion_at(
@@ -200,6 +203,7 @@ def test_the_clips_that_changed_class_are_listed_and_one_press_plays_one(opened)
     assert audio.evaluate("audio => audio.paused")
 
 
+@pytest.mark.slow
 def test_moves_are_undone_and_redone(opened):
     page = opened()
     first = cells(page)
@@ -290,6 +294,7 @@ def test_a_point_that_is_pressed_beside_its_middle_comes_into_the_hand_where_it_
     assert cells(page) == counts(value, gru)
 
 
+@pytest.mark.slow
 def test_costs_draw_a_line_of_equal_costs_the_hull_and_the_cheapest_point(opened):
     page = opened("&costs=on&prior=10&cost=5")
     assert page.locator(".cockpit .iso").get_attribute("d").startswith("M")
@@ -300,6 +305,7 @@ def test_costs_draw_a_line_of_equal_costs_the_hull_and_the_cheapest_point(opened
     assert cells(page) == counts(best.value)
 
 
+@pytest.mark.slow
 def test_a_cell_of_the_matrix_opens_its_list(opened):
     page = opened()
     page.locator("[data-cell=fn]").click()

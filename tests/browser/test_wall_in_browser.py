@@ -219,7 +219,14 @@ def test_a_copied_link_shows_exactly_what_was_shown(url, open_page, path):
     assert_alike(second, expected)
 
 
-@pytest.mark.parametrize(("place", "says"), [(0, "Detection rate (TPR)"), (1, "0.2"), (2, "score")])
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        (0, "Detection rate (TPR)"),
+        pytest.param(1, "0.2", marks=pytest.mark.slow),
+        pytest.param(2, "score", marks=pytest.mark.slow),
+    ],
+)
 def test_a_figure_is_kept_as_svg_that_stands_alone_and_as_a_sharp_png(figures, open_page, place, says):
     page = open_page(figures)
     for part in (".main-svg", ".st-key-figure-vega .marks"):
