@@ -1,4 +1,4 @@
-"""Operating points: what each possible threshold decides, and moving along a ROC from one of them to another."""
+"""Operating points: what each possible threshold decides, and which clips two of them decide differently."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_core.evaluation.checks import checked_both_classes
-from asd_core.evaluation.thresholds import is_anomalous, just_above
+from asd_core.evaluation.thresholds import is_anomalous
 from asd_core.formats import class_word
 from asd_core.types import BoolArray, FloatArray
 
@@ -53,19 +53,6 @@ def operating_points(is_anomalous: npt.ArrayLike, anomaly_scores: npt.ArrayLike)
         n_normal=int((~labels).sum()),
         n_anomalous=int(labels.sum()),
     )
-
-
-def point_of(thresholds: npt.ArrayLike, threshold: float) -> int:
-    """Return the ROC point that decides every clip as a threshold does.
-
-    Parameters
-    ----------
-    thresholds
-        Shape (n_points,), falling from Inf: those of `asd_core.evaluation.metrics.roc_curve`.
-    threshold
-        Any number; it need not be one of them.
-    """
-    return int(is_anomalous(np.asarray(thresholds, dtype=np.float64)[1:], threshold).sum())
 
 
 def shortest_threshold(anomaly_scores: npt.ArrayLike, threshold: float) -> float:
@@ -150,9 +137,3 @@ def share_below(reference_scores: npt.ArrayLike, anomaly_score: float) -> float 
     """Return the share of reference scores that lie below a score, or None without any."""
     reference = np.asarray(reference_scores, dtype=np.float64)
     return float((reference < anomaly_score).mean()) if reference.size else None
-
-
-def threshold_at(thresholds: npt.ArrayLike, point: int) -> float:
-    """Return a finite threshold for a ROC point; point 0 (no alarm) lies just above the highest score."""
-    falling = np.asarray(thresholds, dtype=np.float64)
-    return float(falling[point]) if point else just_above(float(falling[1]))

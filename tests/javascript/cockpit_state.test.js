@@ -1,8 +1,20 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { fresh, isOlder, keyStep, recorded, undone } from "../../pages/shared/components/cockpit_state.js";
+import { fresh, isOlder, keyStep, pointTold, recorded, undone } from "../../pages/shared/components/cockpit_state.js";
 
 const point = (threshold) => ({ hand: 0, thresholds: [[threshold]] });
+
+test("a threshold of 0 is an id's own, and the second detector has one for all", () => {
+  const told = { hand: 1, thresholds: [0.5, 0.7], per_id: [0, -1] };
+  assert.deepEqual(pointTold([2, 3], told), {
+    hand: 1,
+    thresholds: [
+      [0, -1],
+      [0.7, 0.7, 0.7],
+    ],
+  });
+  assert.deepEqual(pointTold([2], { ...told, per_id: null }), { hand: 0, thresholds: [[0.5, 0.5]] });
+});
 
 test("a move can be undone and redone, and a new one forgets what was undone", () => {
   let history = recorded(recorded(fresh(point(1)), point(2)), point(3));

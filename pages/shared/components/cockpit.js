@@ -6,7 +6,7 @@ import { bindFlipSound, playFetched, pressFlip } from "./cockpit_flips.js";
 import { bindDrag, bindHandles, stepBack, takeAll, typed, typedNumber } from "./cockpit_moves.js";
 import { askForSound, hearNow } from "./cockpit_now.js";
 import { PANEL_BOX, ROC_BOX } from "./cockpit_plots.js";
-import { fresh, isOlder, recorded, samePoint } from "./cockpit_state.js";
+import { fresh, isOlder, pointTold, recorded, samePoint } from "./cockpit_state.js";
 import { draw, drawStill } from "./cockpit_view.js";
 import { find, make } from "./elements.js";
 import { hasKeys } from "./keys.js";
@@ -64,13 +64,6 @@ function bindChoices(root, memory) {
 
 // ---- Python and the presenter
 
-function pointOf(memory, told) {
-  const thresholds = memory.detectors.map((detector, hand) =>
-    detector.id_names.map((_, id) => (hand === 0 && told.per_id?.[id]) || told.thresholds[hand]),
-  );
-  return { hand: Math.min(told.hand, memory.detectors.length - 1), thresholds };
-}
-
 // Python's point wins, except over a drag in progress and where it has not heard of the last release yet.
 function follow(root, memory, told) {
   if (told.about !== memory.data.about) return;
@@ -86,7 +79,10 @@ function follow(root, memory, told) {
 }
 
 function takeSaid(memory, told) {
-  const point = pointOf(memory, told);
+  const point = pointTold(
+    memory.detectors.map((detector) => detector.id_names.length),
+    told,
+  );
   const isFirst = !memory.told;
   const isMoved = !isFirst && !samePoint(memory.given, point);
   Object.assign(memory, { told, given: point, look: told.look, numbers: told.numbers });

@@ -5,6 +5,15 @@ const MOST_UNDONE = 100;
 
 export const samePoint = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
+// The point that Python tells of: `counts` are the ids of each detector; only the first one has thresholds per id.
+export function pointTold(counts, { hand, thresholds, per_id: perId }) {
+  const own = (each, id) => (each === 0 ? perId?.[id] : null) ?? thresholds[each];
+  return {
+    hand: Math.min(hand, counts.length - 1),
+    thresholds: counts.map((n, each) => Array.from({ length: n }, (_, id) => own(each, id))),
+  };
+}
+
 export const fresh = (point) => ({ past: [point], at: 0 });
 
 // A move that is not undone so far: what had been undone before it is forgotten.
