@@ -30,6 +30,7 @@ from asd_core.monitoring import alarms as judging
 from asd_core.monitoring import table as watch_table
 from asd_core.monitoring import watch as watch_module
 from asd_core.monitoring.alarms import AlarmRule, Judge
+from asd_core.monitoring.arrivals import ArrivalSettings
 from asd_core.monitoring.rows import COLUMNS, WatchRow, escaped, unescaped
 from asd_core.monitoring.table import Tail, default_table, is_running, list_tables, open_table, watches_dir
 from asd_core.monitoring.watch import WatchRequest, _Watcher, watch
@@ -74,8 +75,11 @@ def folder(tmp_path):
     return tmp_path / "in"
 
 
+AT_ONCE = ArrivalSettings(settle_s=0.0)
+
+
 def run_once(folder, model, table, **options):
-    return watch(WatchRequest(folder, model, table, once=True, poll_s=0.05, **options))
+    return watch(WatchRequest(folder, model, table, once=True, poll_s=0.05, **{"arrivals": AT_ONCE, **options}))
 
 
 def rows_of(table: Path) -> list[WatchRow]:

@@ -1,4 +1,4 @@
-"""Commands that score recordings without labels: score, watch."""
+"""The command that scores recordings without labels: score."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from asd_core.cli.options import add_vggish, channel, command
 from asd_core.cli.outcome import (
     DONE,
-    INTERRUPTED,
     SOME_REFUSED,
     Interrupted,
     Outcome,
@@ -20,7 +19,6 @@ from asd_core.cli.outcome import (
     show_progress,
     show_skipped,
     show_warnings,
-    simulated_mark,
     write_text,
 )
 from asd_core.errors import UsageError
@@ -38,10 +36,8 @@ EXCEL_STYLES = {"comma": EXCEL_COMMA, "semicolon": EXCEL_SEMICOLON}
 
 
 def add(commands: Any) -> None:
-    """Add the commands of this module."""
+    """Add the command."""
     _add_score(command(commands, "score", _score, "score recordings with one or more detectors"))
-    text = "score recordings as they arrive in a folder; raise and clear alarms"
-    _add_watch(command(commands, "watch", _watch, text))
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:
@@ -201,48 +197,3 @@ def _check_score_to(arguments: argparse.Namespace) -> None:
         raise UsageError("--vggish is for this machine alone: set ASD_VGGISH_DIR where the workers start")
     if arguments.excel != PLAIN and arguments.csv is None:
         raise UsageError("--excel is about a CSV file, and --to writes Parquet files: name one with --csv FILE")
-
-
-def _add_watch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dir", type=Path, metavar="DIR", help="the folder into which clips are written")
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL")
-    k_of_n = "anomalous clips among the last n that raise an alarm; fewer than half of k clear it (default 3/5)"
-    parser.add_argument("--alarm", default="3/5", metavar="k/n", help=k_of_n)
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="the table; default in the data folder, for the page")
-    parser.add_argument("--poll", type=float, default=1.0, metavar="S", help="seconds between two looks (default 1)")
-    parser.add_argument("--drift", type=int, default=20, metavar="N", help="clips compared with training (default 20)")
-    parser.add_argument("--once", action="store_true", help="score what is there, then end")
-    add_vggish(parser)
-
-
-def _watch(arguments: argparse.Namespace) -> Outcome:
-    import signal
-    import threading
-
-    from asd_core.monitoring.alarms import AlarmRule
-    from asd_core.monitoring.watch import WatchRequest, watch
-
-    rule = AlarmRule.parse(arguments.alarm)
-    request = WatchRequest(
-        arguments.dir, arguments.model, arguments.csv, rule, arguments.drift, arguments.poll, arguments.once
-    )
-    stop = threading.Event()
-    received: list[int] = []
-
-    def end(number: int, _: object) -> None:
-        received.append(number)
-        stop.set()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        report = watch(request, stop=stop, say=lambda line: print(line, flush=True))
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    show_warnings(report.warnings)
-    counts = f"{report.n_judged} clips scored, {len(report.refused)} refused, {report.n_raised} alarms raised"
-    print(f"{counts}, {report.n_cleared} cleared{simulated_mark(detector=report.simulated)}", file=sys.stderr)
-    show_skipped(report.skipped)
-    if signal.SIGINT in received:
-        return Outcome(report.to_json(), INTERRUPTED)
-    return Outcome(report.to_json(), SOME_REFUSED if report.refused and arguments.once else DONE)

@@ -10,7 +10,8 @@ from typing import Self
 
 from asd_core.errors import UsageError
 from asd_core.features.familiarity import ClipTraits, Familiarity
-from asd_core.monitoring.rows import CLEARED, RAISED, WatchRow, escaped, one_line
+from asd_core.monitoring.events import CLEARED, RAISED
+from asd_core.monitoring.rows import WatchRow, escaped, one_line
 from asd_core.tasks.score import ScoreRow
 
 MAX_WINDOW = 1000
@@ -49,6 +50,11 @@ class AlarmRule:
         """Largest number of anomalous clips among the last `n` that clears an alarm."""
         return math.ceil(self.k / 2) - 1
 
+    @property
+    def text(self) -> str:
+        """What raises and clears the alarm: `raised by 3 anomalous of the last 5 clips and cleared by 1 or fewer`."""
+        return f"raised by {self.k} anomalous of the last {self.n} clips and cleared by {self.most_when_clear} or fewer"
+
     def stands(self, n_anomalous: int, *, stood: bool) -> bool:
         """Whether the alarm is on after a clip, given whether it was on before."""
         return n_anomalous > self.most_when_clear if stood else n_anomalous >= self.k
@@ -71,15 +77,32 @@ class Judge:
         """Anomalous clips in the window."""
         return self._verdicts.count("anomalous")
 
+    @property
+    def evidence(self) -> str:
+        """What the alarm rests on now: `4 of the last 5 clips anomalous`."""
+        return f"{self.n_anomalous} of the last {self.rule.n} clips anomalous"
+
     def recall(self, row: WatchRow) -> None:
         """Take over a row that was judged earlier."""
-        self._note(row.verdict, row.traits)
+        self._note("" if row.paused else row.verdict, row.traits)
         self.alarm, self.drift = row.alarm, row.drift
 
-    def judge(self, scored: ScoreRow, traits: ClipTraits | None, *, now: str) -> WatchRow:
-        """Judge the next clip."""
-        self._note(scored.verdict, traits)
-        event = self._alarm_event() if scored.verdict else ""
+    def judge(
+        self, scored: ScoreRow, traits: ClipTraits | None, *, now: str, replaces: str = "", paused: bool = False
+    ) -> WatchRow:
+        """Judge the next clip.
+
+        Parameters
+        ----------
+        now
+            ISO 8601 in UTC.
+        replaces
+            Key of the row of the same clip that was judged before the file was whole; it no longer counts.
+        paused
+            Whether the watch is paused: the clip then counts for no alarm.
+        """
+        self._note("" if paused else scored.verdict, traits)
+        event = self._alarm_event() if scored.verdict and not paused else ""
         if traits is not None:
             self.drift = self._drifted()
         return WatchRow(
@@ -96,6 +119,8 @@ class Judge:
             traits,
             self.drift,
             scored.simulated,
+            replaces=replaces,
+            paused=paused,
         )
 
     def _note(self, verdict: str, traits: ClipTraits | None) -> None:

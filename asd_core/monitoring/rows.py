@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from asd_core.features.familiarity import ClipTraits
 from asd_core.formats import cell_text
+from asd_core.monitoring.events import CLEARED, RAISED
 from asd_core.system.files import csv_text
 from asd_core.tasks.score import ScoreRow
 
-RAISED, CLEARED = "raised", "cleared"
+Signature: TypeAlias = tuple[int, int]
+"""Size in bytes and time of the last change in ns: a file that is still being written changes one of them."""
 
 _SCORE_COLUMNS = tuple(column.name for column in fields(ScoreRow))
 _TRAIT_COLUMNS = {
@@ -28,17 +31,28 @@ _TRAIT_COLUMNS = {
 }
 _SHARED = tuple(name for name in _SCORE_COLUMNS if name not in ("encoder", "simulated"))
 _FIRST_COLUMNS = ("time", *_SHARED, "alarm", "event", *_TRAIT_COLUMNS, "drift")
-COLUMNS = (*_FIRST_COLUMNS, "simulated")
-HEADER = (",".join(COLUMNS) + "\n").encode("ascii")
-COLUMNS_BY_HEADER = {HEADER: COLUMNS, (",".join(_FIRST_COLUMNS) + "\n").encode("ascii"): _FIRST_COLUMNS}
-"""Columns of a table by its first line: of this release, and of those that did not write `simulated`."""
+_SECOND_COLUMNS = (*_FIRST_COLUMNS, "simulated")
+_ADDED = ("recorded", "recorded_from", "n_bytes", "changed_ns", "replaces", "p_value", "paused")
+COLUMNS = (*_SECOND_COLUMNS, *_ADDED)
+
+
+def _header(columns: Sequence[str]) -> bytes:
+    return (",".join(columns) + "\n").encode("ascii")
+
+
+HEADER = _header(COLUMNS)
+COLUMNS_BY_HEADER = {_header(columns): columns for columns in (COLUMNS, _SECOND_COLUMNS, _FIRST_COLUMNS)}
+"""Columns of a table by its first line: of this release, and of those that did not write the later ones yet."""
 _SIMULATED = {"true": True, "false": False, "": None}
+_LATER = dict.fromkeys(("simulated", *_ADDED), "")
 _CHOICES = {
     "status": ("ok", "warning", "refused"),
     "verdict": ("normal", "anomalous", ""),
     "alarm": ("0", "1"),
     "event": (RAISED, CLEARED, ""),
     "simulated": tuple(_SIMULATED),
+    "recorded_from": ("name", "metadata", "file", ""),
+    "paused": ("1", ""),
 }
 
 
@@ -66,6 +80,17 @@ class WatchRow:
         How recent clips have moved away from the training clips; empty where they have not.
     simulated
         Whether the detector was trained on simulated sound; None in a table of a release that did not write it.
+    recorded, recorded_from
+        When the clip was recorded, ISO 8601, naive and local, and what says so (`asd_core.audio.recorded`); empty
+        where nothing does.
+    n_bytes, changed_ns
+        Size and time of change of the file as it was judged; None in tables of releases that did not write them.
+    replaces
+        `key` of an earlier row of the same clip, which had been judged before the file was whole; usually empty.
+    p_value
+        Share of held-out normal clips, this one included, that score at least as high; None without such scores.
+    paused
+        Whether the watch was paused: the clip counts for no alarm.
     """
 
     time: str
@@ -81,11 +106,31 @@ class WatchRow:
     traits: ClipTraits | None = None
     drift: str = ""
     simulated: bool | None = None
+    recorded: str = ""
+    recorded_from: str = ""
+    n_bytes: int | None = None
+    changed_ns: int | None = None
+    replaces: str = ""
+    p_value: float | None = None
+    paused: bool = False
+
+    @property
+    def key(self) -> str:
+        """Short name of the row, the same wherever it is read: links and events use it."""
+        return hashlib.sha256(f"{self.path}\0{self.time}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+    @property
+    def signature(self) -> Signature | None:
+        """Size and time of change of the file as it was judged."""
+        if self.n_bytes is None or self.changed_ns is None:
+            return None
+        return self.n_bytes, self.changed_ns
 
     def line(self, columns: Sequence[str] = COLUMNS) -> bytes:
         """One line of a table with these columns, its end included."""
         own = {name: getattr(self, name) for name in COLUMNS if hasattr(self, name)}
         own["alarm"] = str(int(self.alarm))
+        own["paused"] = "1" if self.paused else ""
         own |= {name: getattr(self.traits, trait, None) for name, trait in _TRAIT_COLUMNS.items()}
         return csv_text([[own[name] for name in columns]]).encode()
 
@@ -102,7 +147,7 @@ class WatchRow:
         columns = next((known for known in COLUMNS_BY_HEADER.values() if len(known) == len(cells)), None)
         if columns is None:
             raise ValueError(f"a row must have {len(COLUMNS)} cells, got {len(cells)}")
-        named = {"simulated": "", **dict(zip(columns, cells, strict=True))}
+        named = {**_LATER, **dict(zip(columns, cells, strict=True))}
         datetime.fromisoformat(named["time"])
         for name, known in _CHOICES.items():
             if named[name] not in known:
@@ -111,7 +156,11 @@ class WatchRow:
         values = [value for value in traits.values() if value is not None]
         whole: dict[str, Any] | None = dict(zip(traits, values, strict=True)) if len(values) == len(traits) else None
         texts = {
-            name: named[name] for name in ("time", "path", "model", "status", "reason", "verdict", "event", "drift")
+            name: named[name]
+            for name in (
+                *("time", "path", "model", "status", "reason", "verdict", "event", "drift"),
+                *("recorded", "recorded_from", "replaces"),
+            )
         }
         return cls(
             **texts,
@@ -120,6 +169,10 @@ class WatchRow:
             alarm=named["alarm"] == "1",
             traits=None if whole is None else ClipTraits(**whole),
             simulated=_SIMULATED[named["simulated"]],
+            n_bytes=_whole_number(named["n_bytes"]),
+            changed_ns=_whole_number(named["changed_ns"]),
+            p_value=_number(named["p_value"]),
+            paused=named["paused"] == "1",
         )
 
 
@@ -137,6 +190,10 @@ def _number(cell: str) -> float | None:
     if not math.isfinite(value):
         raise ValueError(f"numbers must be finite, got {cell}")
     return value
+
+
+def _whole_number(cell: str) -> int | None:
+    return int(cell) if cell else None
 
 
 def escaped(text: str) -> str:

@@ -20,6 +20,7 @@ from typing import BinaryIO
 from asd_core.artifacts.store import Artifact
 from asd_core.data.data_set import slug
 from asd_core.errors import UsageError
+from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.rows import COLUMNS, COLUMNS_BY_HEADER, HEADER, WatchRow
 from asd_core.system.locks import hold, is_held
 from asd_core.system.places import data_dir
@@ -154,8 +155,8 @@ def is_running(path: Path) -> bool:
 
 
 def own_files(path: Path) -> frozenset[str]:
-    """Where a table and its lock are, links resolved."""
-    return frozenset(map(os.path.realpath, (path, _lock(path))))
+    """Where a table, its lock and what lies beside it are, links resolved."""
+    return frozenset(map(os.path.realpath, (path, _lock(path), Beside(path).folder)))
 
 
 def _lock(path: Path) -> Path:

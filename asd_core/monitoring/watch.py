@@ -1,50 +1,58 @@
 """Listening all day: clips are scored as they arrive in a folder, and alarms raised and cleared.
 
-A clip has arrived when its header says where it ends and it can be read up to there, or when its size and time are the
-same at two looks. It is then judged,
-once per path, and added to the table; a path in the table is never judged again. Sub-folders are included; hidden files
-and folders, those of operating systems and files that are no recordings are not, but counted. Links are refused, never
-followed.
+What has arrived is the affair of `monitoring.arrivals`: a clip is judged once it is whole, and once per path, size and
+time of change. Each clip is a row of the table, which alone is the watch's memory; what somebody must be told is
+written to the log of events before anything is sent. A kill at any moment loses neither: the next start goes on from
+both.
+Sub-folders are included; hidden files and folders, those of operating systems and files that are no recordings are not,
+but counted. Links are refused, never followed.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from asd_core.artifacts.store import Artifact, open_artifact
-from asd_core.audio.kinds import readable_suffixes
-from asd_core.audio.opening import opened
-from asd_core.audio.reading import read_waveform
-from asd_core.data.folders import Skipped, check_is_folder, litter_kind
+from asd_core.data.folders import Skipped, check_is_folder
 from asd_core.detectors.contract import Detector
 from asd_core.errors import AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.formats import TRAINED_ON_SIMULATED
+from asd_core.monitoring import events
 from asd_core.monitoring.alarms import DRIFT_CLIPS, MAX_WINDOW, AlarmRule, Judge
-from asd_core.monitoring.rows import CLEARED, RAISED, WatchRow, unescaped
+from asd_core.monitoring.arrivals import Arrival, Arrivals, ArrivalSettings, FolderMissingError
+from asd_core.monitoring.beside import Beside
+from asd_core.monitoring.control import Control, read_control
+from asd_core.monitoring.events import CLEARED, RAISED, EventLog, WatchEvent, event_id
+from asd_core.monitoring.hearing import Hearing, HearingRules, Moment, StateChange
+from asd_core.monitoring.kept import DEFAULT_KEPT_MB, Keeper
+from asd_core.monitoring.outbox import Outbox, TellSettings
+from asd_core.monitoring.rows import WatchRow, escaped
+from asd_core.monitoring.status import (
+    ENDED,
+    HEARTBEAT_S,
+    LISTENING,
+    PAUSED,
+    WAITING,
+    NewestClip,
+    WatchStatus,
+    write_status,
+)
 from asd_core.monitoring.table import WatchTable, default_table, open_table, own_files
-from asd_core.system.clock import utc_now
+from asd_core.system.disk import free_bytes
+from asd_core.system.processes import process_start
 from asd_core.tasks.score import score_waveform
 from asd_core.types import Waveform
 
 MIN_POLL_S, MAX_POLL_S = 0.05, 3600.0
-SETTLED_S = 3.0
-"""A folder that changed less than this ago may change again within one tick of its clock; FAT's tick is 2 s."""
-RELIST_S = 60.0
-"""A folder is listed again after this long in any case: some network file systems never report a change."""
-
-LINKED = "linked folders"
-
-Signature = tuple[int, int]
-"""Size in bytes and time of the last change in ns: a file that is still being written changes one of them."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,12 @@ class WatchRequest:
         Seconds between two looks at the folder.
     once
         Judge what is there, then end.
+    machine
+        What its owner calls the machine; empty: the name of the folder.
+    arrivals, hearing, tell
+        How arrivals are recognised, when the watch calls itself deaf, and who is told.
+    kept_bytes
+        Most bytes of copies of clips beside the table.
     """
 
     folder: Path
@@ -72,6 +86,11 @@ class WatchRequest:
     n_drift: int = DRIFT_CLIPS
     poll_s: float = 1.0
     once: bool = False
+    machine: str = ""
+    arrivals: ArrivalSettings = field(default_factory=ArrivalSettings)
+    hearing: HearingRules = field(default_factory=HearingRules)
+    tell: TellSettings = field(default_factory=TellSettings)
+    kept_bytes: int = DEFAULT_KEPT_MB * 10**6
 
     def __post_init__(self) -> None:
         if not MIN_POLL_S <= self.poll_s <= MAX_POLL_S:
@@ -92,17 +111,20 @@ class WatchReport:
     rule: AlarmRule
     n_before: int = 0
     n_judged: int = 0
+    n_early: int = 0
     refused: list[dict[str, str]] = field(default_factory=list)
     n_raised: int = 0
     n_cleared: int = 0
     alarm: bool = False
     drift: str = ""
+    settle_s: float = 0.0
     skipped: Skipped = field(default_factory=Skipped)
     warnings: list[str] = field(default_factory=list)
 
     def count(self, row: WatchRow) -> None:
         """Add a row."""
         self.n_judged += 1
+        self.n_early += bool(row.replaces)
         self.n_raised += row.event == RAISED
         self.n_cleared += row.event == CLEARED
         if row.status == "refused":
@@ -110,8 +132,8 @@ class WatchReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary of the `watch` command."""
-        own = {name: getattr(self, name) for name in ("title", "simulated", "n_before", "n_judged", "refused")}
-        own |= {name: getattr(self, name) for name in ("n_raised", "n_cleared", "alarm", "drift", "warnings")}
+        names = ("title", "simulated", "n_before", "n_judged", "n_early", "refused", "n_raised", "n_cleared")
+        own = {name: getattr(self, name) for name in (*names, "alarm", "drift", "settle_s", "warnings")}
         own |= {name: os.fspath(getattr(self, name)) for name in ("folder", "table", "model")}
         own["skipped"] = self.skipped.to_json()
         return {"schema": 1, "command": "watch", **own, "rule": {"k": self.rule.k, "n": self.rule.n}}
@@ -145,14 +167,16 @@ def watch(
     artifact = open_artifact(request.model)
     path = request.table or default_table(folder, artifact)
     with open_table(path) as table:
-        watcher = _Watcher(request, folder, artifact, artifact.detector(), table, stop or threading.Event(), say)
-        watcher.recall()
-        watcher.run()
-        return watcher.report
+        return _Watcher(request, folder, artifact, artifact.detector(), table, stop or threading.Event(), say).run()
+
+
+def moment() -> Moment:
+    """The present moment by both clocks."""
+    return Moment(datetime.now(UTC), time.monotonic())
 
 
 class _Watcher:
-    """A running watch: what it has judged, what it waits for, and the alarm."""
+    """A running watch: what it waits for, the alarm, and what it tells."""
 
     def __init__(
         self,
@@ -166,29 +190,61 @@ class _Watcher:
     ) -> None:
         self._request, self._folder, self._artifact, self._detector = request, folder, artifact, detector
         self._table, self._stop, self._say = table, stop, say
+        self._beside = Beside(table.path)
+        self._machine = escaped(request.machine or folder.name)
         self._judge = Judge(request.rule, artifact.familiarity, request.n_drift)
-        self._done: set[str] = set()
-        self._waiting = _Waiting(folder, self._done)
-        self._unfinished: dict[str, Signature] = {}
+        self._arrivals = Arrivals(folder, request.arrivals, channel=artifact.channel)
+        self._hearing = Hearing(request.hearing, artifact.familiarity)
+        self._log, self._outbox = EventLog(self._beside.events), Outbox(self._beside, request.tell)
+        self._keeper = Keeper(self._beside, request.kept_bytes)
+        self._control = Control()
+        self._newest: NewestClip | None = None
+        self._alarm_since = ""
         self._is_missing = False
+        self._started, self._written = moment(), 0.0
         self.report = WatchReport(folder, table.path, artifact.folder, artifact.title, artifact.simulated, request.rule)
 
-    def recall(self) -> None:
-        """Read what the table holds, and say how the watch begins."""
+    def run(self) -> WatchReport:
+        """Recall, then look, judge and wait, until stopped; or until nothing is left to judge."""
+        self._recall()
+        with ExitStack() as stack:
+            stack.enter_context(self._outbox)
+            stack.enter_context(self._arrivals)
+            self._tell_of_watch(events.STARTED, f"listening to {self._folder}: {self.report.title}")
+            while not self._stop.is_set():
+                self._look()
+                self._tick()
+                if self._request.once and not self._arrivals.n_waiting:
+                    break
+                self._arrivals.wait(self._request.poll_s, self._stop)
+            self._tell_of_watch(events.ENDED, f"ended after {self.report.n_judged} clips")
+        self._write_status(ENDED)
+        self.report.alarm, self.report.drift = self._judge.alarm, self._judge.drift
+        self.report.settle_s = self._arrivals.settle.seconds
+        self.report.skipped = self._arrivals.skipped(but=own_files(self._table.path))
+        return self.report
+
+    def _recall(self) -> None:
+        """Read what the table and the log hold, write events that a kill kept from the log, and say how it begins."""
+        self._hearing.recall(self._log.open())
         for row in self._table.rows():
-            self._done.add(unescaped(row.path))
+            self._arrivals.know(row)
             self._judge.recall(row)
-        self.report.n_before = len(self._done)
+            self._note_newest(row)
+            self.report.n_before += 1
+            if row.event:
+                self._write_event(self._alarm_event(row, self._judge.evidence))
         self._warn_at_start()
-        rule = self.report.rule
         mark = f", {TRAINED_ON_SIMULATED}" if self.report.simulated else ""
         self._say(
-            f"watching {self._folder} with {self.report.title} ({self._artifact.version}{mark}): an alarm is raised by "
-            f"{rule.k} anomalous of the last {rule.n} clips and cleared by {rule.most_when_clear} or fewer; "
-            f"rows go to {self._table.path}"
+            f"watching {self._folder} with {self.report.title} ({self._artifact.version}{mark}): an alarm is "
+            f"{self.report.rule.text}; rows go to {self._table.path}"
         )
-        if self._done:
-            self._say(f"{len(self._done)} clips are in the table already; alarm {'on' if self._judge.alarm else 'off'}")
+        settle = self._arrivals.settle
+        self._say(f"a file is judged when it has not changed for {settle.seconds:g} s ({settle.origin})")
+        if self.report.n_before:
+            alarm = "on" if self._judge.alarm else "off"
+            self._say(f"{self.report.n_before} clips are in the table already; alarm {alarm}")
 
     def _warn_at_start(self) -> None:
         if self._table.damaged:
@@ -198,197 +254,162 @@ class _Watcher:
         if self._artifact.familiarity is None:
             self.report.warnings.append("the detector does not know its training clips' traits: no drift")
 
-    def run(self) -> None:
-        """Look, judge, wait, until stopped; or until nothing is left to judge."""
-        while not self._stop.is_set():
-            found = self._look()
-            if found is not None:
-                self._judge_arrived(found)
-            if self._request.once and not self._unfinished:
-                break
-            self._stop.wait(self._request.poll_s)
-        self.report.alarm, self.report.drift = self._judge.alarm, self._judge.drift
-        self.report.skipped = self._waiting.skipped(but=own_files(self._table.path))
-
-    def _look(self) -> dict[str, Signature] | None:
-        """Clips not judged yet, the oldest first, then by name; None while the folder is missing."""
+    def _look(self) -> None:
+        """Judge what has arrived."""
         try:
-            found = self._waiting.look()
-        except OSError as error:
-            if self._request.once:
-                raise
-            if not self._is_missing:
-                self._say(f"waiting for {self._folder}: {error.strerror}")
-            self._is_missing = True
-            return None
+            for arrival in self._arrivals.due():
+                if self._stop.is_set():
+                    return
+                self._judge_clip(arrival)
+        except FolderMissingError as error:
+            self._miss(error)
+        else:
+            self._find()
+
+    def _miss(self, error: FolderMissingError) -> None:
+        if self._request.once:
+            raise error.reason
+        if not self._is_missing:
+            self._say(f"waiting for {self._folder}: {error.reason.strerror}")
+        self._is_missing = True
+
+    def _find(self) -> None:
         if self._is_missing:
             self._say(f"{self._folder} is back")
         self._is_missing = False
-        return dict(sorted(found.items(), key=lambda item: (item[1][1], item[0])))
 
-    def _judge_arrived(self, found: dict[str, Signature]) -> None:
-        self._unfinished = {path: signature for path, signature in self._unfinished.items() if path in found}
-        for path, signature in found.items():
-            if self._stop.is_set():
-                return
-            sound = _read(path, self._artifact.channel)
-            if sound is None:
-                continue
-            if not _is_whole(path, sound) and self._unfinished.get(path) != signature:
-                self._unfinished[path] = signature
-                continue
-            self._unfinished.pop(path, None)
-            self._write(path, sound)
-
-    def _write(self, path: str, sound: Waveform | AudioError) -> None:
-        model = os.fspath(self._artifact.folder)
-        scored = score_waveform(sound, self._artifact, self._detector, path=path, model=model)
+    def _judge_clip(self, arrival: Arrival) -> None:
+        model, sound, now = os.fspath(self._artifact.folder), arrival.sound, moment()
+        paused = self._control.is_paused(now.wall)
+        scored = score_waveform(sound, self._artifact, self._detector, path=arrival.name, model=model)
         drift = self._judge.drift
-        now = utc_now("milliseconds")
-        row = self._judge.judge(scored, _traits(sound), now=now)
+        row = self._judge.judge(scored, _traits(sound), now=now.text, replaces=arrival.replaces, paused=paused)
+        row = _placed(row, arrival)
         self._table.append(row)
-        self._done.add(path)
+        self._arrivals.heard(arrival, row)
         self.report.count(row)
+        self._note_newest(row)
+        if row.event:
+            self._write_event(self._alarm_event(row, self._judge.evidence))
+        self._tell_changes(self._hearing.heard(row, sound, now), now)
+        if isinstance(sound, Waveform):
+            self._keeper.keep(row, sound)
         self._tell(row, drift)
+        self._tick()
+
+    def _note_newest(self, row: WatchRow) -> None:
+        self._newest = NewestClip(row.key, row.time, row.recorded, row.anomaly_score, row.threshold, row.verdict)
+        if row.event:
+            self._alarm_since = row.time if row.event == RAISED else ""
+
+    def _tick(self) -> None:
+        """Look at the clocks, the disk and what is asked, and let the heart beat; not more often than is needed."""
+        now = moment()
+        if now.monotonic - self._written < min(HEARTBEAT_S, self._request.poll_s):
+            return
+        self._hear_control(now)
+        changes = self._hearing.tick(
+            now,
+            n_waiting=self._arrivals.n_waiting,
+            free_bytes=free_bytes(self._table.path.parent),
+            is_paused=self._control.is_paused(now.wall),
+        )
+        self._tell_changes(changes, now)
+        self._write_status(PAUSED if self._control.is_paused(now.wall) else WAITING if self._is_missing else LISTENING)
+
+    def _hear_control(self, now: Moment) -> None:
+        before, self._control = self._control.is_paused(now.wall), read_control(self._beside.control)
+        after = self._control.is_paused(now.wall)
+        if before != after:
+            kind = events.PAUSED if after else events.RESUMED
+            until = f" until {self._control.paused_until}" if after else ""
+            self._tell_of_watch(kind, f"{kind}{until}")
+
+    def _write_status(self, state: str) -> None:
+        now, settle = moment(), self._arrivals.settle
+        self._written = now.monotonic
+        status = WatchStatus(
+            at=now.text,
+            pid=os.getpid(),
+            process_start=process_start(os.getpid()) or "",
+            state=state,
+            started_at=self._started.text,
+            folder=escaped(os.fspath(self._folder)),
+            model=escaped(os.fspath(self._artifact.folder)),
+            machine=self._machine,
+            title=self.report.title,
+            rule=self.report.rule.text,
+            settle_s=settle.seconds,
+            settle_from=settle.origin,
+            notices=self._arrivals.notices,
+            alarm=self._judge.alarm,
+            alarm_since=self._alarm_since,
+            n_judged=self.report.n_judged,
+            n_refused=len(self.report.refused),
+            n_early=self.report.n_early,
+            n_waiting=self._arrivals.n_waiting,
+            n_raised=self.report.n_raised,
+            drift=self._judge.drift,
+            simulated=self.report.simulated,
+            paused_until=self._control.paused_until,
+            newest=self._newest,
+            states=self._hearing.states,
+            sinks=tuple(self._outbox.sinks),
+        )
+        write_status(self._beside.status, status)
+
+    def _alarm_event(self, row: WatchRow, evidence: str) -> WatchEvent:
+        return WatchEvent(
+            id=event_id(row.event, row.key),
+            kind=row.event,
+            time=row.time,
+            machine=self._machine,
+            text=f"alarm {row.event}: {evidence}",
+            key=row.key,
+            clip=row.path,
+            recorded=row.recorded,
+            anomaly_score=row.anomaly_score,
+            threshold=row.threshold,
+            simulated=row.simulated,
+        )
+
+    def _tell_changes(self, changes: list[StateChange], now: Moment) -> None:
+        for change in changes:
+            kind = events.DEAF if change.is_on else events.BACK
+            about = event_id(kind, change.name, change.key or now.text)
+            self._write_event(
+                WatchEvent(about, kind, now.text, self._machine, escaped(change.text), change.name, change.key)
+            )
+            self._say(f"{now.text} {kind}: {escaped(change.text)}")
+
+    def _tell_of_watch(self, kind: str, text: str) -> None:
+        now = moment()
+        self._write_event(WatchEvent(event_id(kind, now.text), kind, now.text, self._machine, escaped(text)))
+
+    def _write_event(self, event: WatchEvent) -> None:
+        if self._log.append(event):
+            self._outbox.wake()
 
     def _tell(self, row: WatchRow, drift_before: str) -> None:
         if row.status == "refused":
             self._say(f"{row.time} refused {row.path}: {row.reason}")
         if row.event:
-            counts = f"{self._judge.n_anomalous} of the last {self.report.rule.n} clips anomalous"
-            self._say(f"{row.time} alarm {row.event}: {counts}, at {row.path}")
+            self._say(f"{row.time} alarm {row.event}: {self._judge.evidence}, at {row.path}")
         if bool(row.drift) != bool(drift_before):
             self._say(f"{row.time} drift: {row.drift or 'gone'}")
 
 
-@dataclass
-class _Listed:
-    """A folder as it was listed: its inode and time of change, what is in it, and when it was listed.
-
-    `others` are kind and path of what is no clip.
-    """
-
-    inode: int
-    changed_ns: int
-    folders: list[str]
-    clips: list[str]
-    others: list[tuple[str, str]]
-    at: float
-    was_settled: bool
-
-    def holds(self, status: os.stat_result) -> bool:
-        """Whether a folder of this status need not be listed again."""
-        same = (self.inode, self.changed_ns) == (status.st_ino, status.st_mtime_ns)
-        return same and self.was_settled and time.monotonic() - self.at < RELIST_S
-
-
-class _Waiting:
-    """Clips below a folder that are not judged yet.
-
-    The work of a look grows with the folders and the waiting clips, not with the judged ones. A folder is listed only
-    when it has changed: files that arrive, disappear or are renamed change its time.
-
-    Parameters
-    ----------
-    done
-        Paths of judged clips; the owner adds to them.
-    """
-
-    def __init__(self, folder: Path, done: Set[str]) -> None:
-        self._root, self._done = os.fspath(folder), done
-        self._listed: dict[str, _Listed] = {}
-
-    def look(self) -> dict[str, Signature]:
-        """Path and signature of each clip that waits; raises OSError where the folder is a link or cannot be read."""
-        if Path(self._root).is_symlink():
-            raise NotADirectoryError(errno.ENOTDIR, "it has become a link, which is not followed", self._root)
-        listed: dict[str, _Listed] = {}
-        found: dict[str, Signature] = {}
-        places = [self._root]
-        while places:
-            place = places.pop()
-            try:
-                now = listed[place] = self._listing(place)
-            except OSError:
-                if place == self._root:
-                    raise
-                continue  # a sub-folder is gone
-            places += now.folders
-            now.clips = [clip for clip in now.clips if clip not in self._done]
-            found |= {clip: signature for clip in now.clips if (signature := _signature(clip)) is not None}
-        self._listed = listed
-        return found
-
-    def skipped(self, *, but: Set[str]) -> Skipped:
-        """What was no clip at the last look, by path below the folder; `but` are paths of our own files."""
-        return Skipped.of(
-            (kind, os.path.relpath(path, self._root))
-            for listed in self._listed.values()
-            for kind, path in listed.others
-            if path not in but
-        )
-
-    def _listing(self, place: str) -> _Listed:
-        status = Path(place).stat(follow_symlinks=place == self._root)
-        before = self._listed.get(place)
-        return before if before is not None and before.holds(status) else _list(place, status)
-
-
-def _list(place: str, status: os.stat_result) -> _Listed:
-    """List the sub-folders, the audio files and all else in a folder; links are not followed."""
-    folders, clips, others = [], [], []
-    suffixes = readable_suffixes()
-    with os.scandir(place) as entries:
-        for entry in entries:
-            if (kind := _kind(entry, suffixes)) is not None:
-                others.append((kind, entry.path))
-            elif entry.is_dir(follow_symlinks=False):
-                folders.append(entry.path)
-            else:
-                clips.append(entry.path)
-    was_settled = time.time() - status.st_mtime > SETTLED_S
-    return _Listed(status.st_ino, status.st_mtime_ns, folders, clips, others, time.monotonic(), was_settled)
-
-
-def _kind(entry: os.DirEntry[str], suffixes: Sequence[str]) -> str | None:
-    """Kind under which an entry is passed over; None for a folder and for what is called like a recording."""
-    if (kind := litter_kind(entry.name)) is not None or entry.is_dir(follow_symlinks=False):
-        return kind
-    suffix = Path(entry.name).suffix.lower()
-    if suffix in suffixes:
-        return None
-    return LINKED if entry.is_dir() else suffix or "without suffix"
-
-
-def _signature(path: str) -> Signature | None:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
-
-
-def _read(path: str, channel: int | None) -> Waveform | AudioError | None:
-    """Read a clip, or the reason why it cannot be read; None where it is gone by now."""
-    try:
-        return read_waveform(path, channel=channel)
-    except AudioError as error:
-        return error if os.path.lexists(path) else None
-
-
-def _is_whole(path: str, sound: Waveform | AudioError) -> bool:
-    if isinstance(sound, AudioError) or any(line.startswith(("truncated", "unfinished")) for line in sound.warnings):
-        return False
-    return _states_its_end(path)
-
-
-def _states_its_end(path: str) -> bool:
-    """Whether a readable file says where it ends; others, such as an MP3, can be read at any time while they grow."""
-    with contextlib.suppress(AudioError), opened(path) as descriptor:
-        start, n_bytes = os.read(descriptor, 8), os.fstat(descriptor).st_size
-        length = int.from_bytes(start[4:], "little")
-        return start[:4] == b"fLaC" or (start[:4] == b"RIFF" and 0 < length <= n_bytes - 8)
-    return False
+def _placed(row: WatchRow, arrival: Arrival) -> WatchRow:
+    """The row with what is known of its file."""
+    n_bytes, changed_ns = arrival.signature
+    recorded = arrival.recorded
+    return replace(
+        row,
+        recorded="" if recorded is None else recorded.time.isoformat(),
+        recorded_from="" if recorded is None else recorded.how,
+        n_bytes=n_bytes,
+        changed_ns=changed_ns,
+    )
 
 
 def _traits(sound: Waveform | AudioError) -> ClipTraits | None:

@@ -1,0 +1,153 @@
+"""Commands that listen all day: watch."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asd_core.cli.options import add_vggish, command
+from asd_core.cli.outcome import (
+    DONE,
+    INTERRUPTED,
+    SOME_REFUSED,
+    Outcome,
+    show_skipped,
+    show_warnings,
+    simulated_mark,
+)
+
+if TYPE_CHECKING:
+    from asd_core.monitoring.arrivals import ArrivalSettings
+    from asd_core.monitoring.hearing import HearingRules
+    from asd_core.monitoring.outbox import TellSettings
+    from asd_core.monitoring.watch import WatchReport, WatchRequest
+
+
+def add(commands: Any) -> None:
+    """Add the commands of this module."""
+    text = "score recordings as they arrive in a folder; raise and clear alarms, and tell somebody"
+    _add_watch(command(commands, "watch", _watch, text))
+
+
+def _add_watch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dir", type=Path, metavar="DIR", help="the folder into which clips are written")
+    parser.add_argument("--model", type=Path, required=True, metavar="MODEL")
+    k_of_n = "anomalous clips among the last n that raise an alarm; fewer than half of k clear it (default 3/5)"
+    parser.add_argument("--alarm", default="3/5", metavar="k/n", help=k_of_n)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="the table; default in the data folder, for the page")
+    parser.add_argument("--poll", type=float, default=1.0, metavar="S", help="seconds between two looks (default 1)")
+    parser.add_argument("--drift", type=int, default=20, metavar="N", help="clips compared with training (default 20)")
+    parser.add_argument("--once", action="store_true", help="score what is there, then end")
+    parser.add_argument("--machine", default="", metavar="NAME", help="what to call it; default the folder's name")
+    _add_arrivals(parser)
+    _add_telling(parser)
+    _add_hearing(parser)
+    add_vggish(parser)
+
+
+def _add_arrivals(parser: argparse.ArgumentParser) -> None:
+    text = "judge a file when it has not changed for S seconds; default learned from the folder, at least 2"
+    parser.add_argument("--settle", type=float, metavar="S", help=text)
+    text = "do not rely on the system's notices of changes and open files, which network shares lack"
+    parser.add_argument("--poll-only", action="store_true", help=text)
+    text = "cut recordings into clips of S seconds, also while they grow"
+    parser.add_argument("--segment", type=float, metavar="S", help=text)
+    parser.add_argument("--hop", type=float, metavar="S", help="a clip every S seconds; default the segment's length")
+
+
+def _add_telling(parser: argparse.ArgumentParser) -> None:
+    text = "tell somebody: a webhook, MQTT, mail or chat service by its Apprise URL; may be repeated"
+    parser.add_argument("--notify", action="append", default=[], metavar="URL", help=text)
+    parser.add_argument("--page", default="", metavar="URL", help="address of the dashboard, for links to clips")
+    parser.add_argument("--attach", action="store_true", help="send the clip too")
+    text = "send nothing between these local times, and what happened afterwards"
+    parser.add_argument("--quiet-hours", default="", metavar="22:00-06:00", help=text)
+
+
+def _add_hearing(parser: argparse.ArgumentParser) -> None:
+    text = "minutes without a clip after which the watch says that it is deaf; default learned"
+    parser.add_argument("--deaf-after", type=float, metavar="MIN", help=text)
+    text = "megabytes of copies of clips to keep, those of alarms first; 0 for none (default 500)"
+    parser.add_argument("--keep", type=float, default=500, metavar="MB", help=text)
+
+
+def _watch(arguments: argparse.Namespace) -> Outcome:
+    from asd_core.monitoring.watch import watch
+
+    request = _request(arguments)
+    stop = threading.Event()
+    received: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        received.append(number)
+        stop.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        report = watch(request, stop=stop, say=lambda line: print(line, flush=True))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    _show(report)
+    if signal.SIGINT in received:
+        return Outcome(report.to_json(), INTERRUPTED)
+    return Outcome(report.to_json(), SOME_REFUSED if report.refused and arguments.once else DONE)
+
+
+def _request(arguments: argparse.Namespace) -> WatchRequest:
+    from asd_core.monitoring.alarms import AlarmRule
+    from asd_core.monitoring.watch import WatchRequest
+
+    return WatchRequest(
+        folder=arguments.dir,
+        model=arguments.model,
+        table=arguments.csv,
+        rule=AlarmRule.parse(arguments.alarm),
+        n_drift=arguments.drift,
+        poll_s=arguments.poll,
+        once=arguments.once,
+        machine=arguments.machine,
+        arrivals=_arrivals(arguments),
+        hearing=_hearing(arguments),
+        tell=_tell(arguments),
+        kept_bytes=round(arguments.keep * 1e6),
+    )
+
+
+def _arrivals(arguments: argparse.Namespace) -> ArrivalSettings:
+    from asd_core.monitoring.arrivals import ArrivalSettings
+
+    return ArrivalSettings(
+        settle_s=arguments.settle,
+        trusts_system=not arguments.poll_only,
+        segment_s=arguments.segment,
+        hop_s=arguments.hop,
+    )
+
+
+def _hearing(arguments: argparse.Namespace) -> HearingRules:
+    from asd_core.monitoring.hearing import HearingRules
+
+    return HearingRules(quiet_after_s=None if arguments.deaf_after is None else 60 * arguments.deaf_after)
+
+
+def _tell(arguments: argparse.Namespace) -> TellSettings:
+    from asd_core.monitoring.outbox import TellSettings
+
+    return TellSettings(
+        urls=tuple(arguments.notify),
+        page=arguments.page,
+        attaches_clip=arguments.attach,
+        quiet_hours=arguments.quiet_hours,
+    )
+
+
+def _show(report: WatchReport) -> None:
+    show_warnings(report.warnings)
+    counts = f"{report.n_judged} clips scored, {len(report.refused)} refused, {report.n_raised} alarms raised"
+    print(f"{counts}, {report.n_cleared} cleared{simulated_mark(detector=report.simulated)}", file=sys.stderr)
+    show_skipped(report.skipped)
