@@ -26,6 +26,8 @@ from asd_core.jobs import table as jobs
 from asd_core.jobs.chores import Sweep, sweep_path
 from asd_core.jobs.listing import list_chores, list_jobs
 from asd_core.jobs.table import Status
+from asd_core.monitoring.arrivals import ArrivalSettings
+from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.delete_machine import delete_machine, what_is_kept
 from asd_core.monitoring.table import list_tables, open_table
 from asd_core.monitoring.watch import WatchRequest, watch
@@ -89,7 +91,11 @@ def everything_about(name: str, out: Path, *, seed: int) -> None:
     first = min((known.folder / "normal").iterdir())
     mark(read_waveform(first), "anomalous", shown_name=ODD[0])
     survey.survey(library.open_known(known, name))
-    watch(WatchRequest(known.folder, network, once=True, poll_s=0.05))
+    watch(WatchRequest(known.folder, network, once=True, poll_s=0.05, arrivals=ArrivalSettings(settle_s=0.0)))
+    (table,) = [path for path in list_tables() if name.encode() in path.read_bytes()]
+    (Beside(table).clips).mkdir(exist_ok=True)
+    (Beside(table).clips / "copy.wav").write_bytes(first.read_bytes())
+    Beside(table).notes.write_text(f"{name} is fine\n")
     event("training asked for", data=str(known.folder), data_set=name)
     event("refused", reason=f"{ODD[1]} of {name} is not read")
 
@@ -140,7 +146,7 @@ def test_nothing_of_a_deleted_machine_is_left_and_everything_of_another_is(home,
         "records of trainings": 2,
         "verdicts that were marked wrong": 1,
         "reports on the recordings": 2,
-        "tables of watched folders": 1,
+        "watches, with the clips that they kept": 1,
         "computed features": kept.items[7].n,
         "entry in the list of data sets": 1,
     }

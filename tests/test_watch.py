@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import os
 import random
 import shutil
@@ -31,9 +32,13 @@ from asd_core.monitoring import table as watch_table
 from asd_core.monitoring import watch as watch_module
 from asd_core.monitoring.alarms import AlarmRule, Judge
 from asd_core.monitoring.arrivals import ArrivalSettings
-from asd_core.monitoring.rows import COLUMNS, WatchRow, escaped, unescaped
+from asd_core.monitoring.beside import Beside
+from asd_core.monitoring.events import read_events
+from asd_core.monitoring.rows import _FIRST_COLUMNS, _SECOND_COLUMNS, COLUMNS, WatchRow, escaped, unescaped
+from asd_core.monitoring.status import read_status
 from asd_core.monitoring.table import Tail, default_table, is_running, list_tables, open_table, watches_dir
 from asd_core.monitoring.watch import WatchRequest, _Watcher, watch
+from asd_core.system.files import DiskFullError, csv_text
 from asd_core.system.locks import hold
 from asd_core.tasks.score import ScoreRow, score_clips
 from asd_core.tasks.train import TrainingRequest, train
@@ -127,38 +132,39 @@ def test_an_alarm_rule_that_makes_no_sense_is_refused(text):
         AlarmRule.parse(text)
 
 
-def watcher(lines: list[str], rows) -> _Watcher:
+def watcher(lines: list[str], rows, folder: Path) -> _Watcher:
     """A watch by 4 of 7 that has read a table of these rows; what it says goes to `lines`."""
     known = {"version": "v0001", "title": "A", "simulated": True, "folder": Path("m"), "familiarity": None}
-    artifact = SimpleNamespace(**known, threshold=SimpleNamespace(value=0.5))
-    table = SimpleNamespace(rows=lambda: iter(rows), damaged=0, path=Path("t.csv"))
-    request = WatchRequest(Path("f"), Path("m"), rule=AlarmRule(4, 7))
-    found = _Watcher(request, Path("f"), artifact, None, table, threading.Event(), lines.append)
-    found.recall()
+    artifact = SimpleNamespace(**known, channel=None, threshold=SimpleNamespace(value=0.5))
+    table = SimpleNamespace(rows=lambda: iter(rows), damaged=0, path=folder / "t.csv")
+    request = WatchRequest(folder, Path("m"), rule=AlarmRule(4, 7))
+    found = _Watcher(request, folder, artifact, None, table, threading.Event(), lines.append)
+    found._recall()
     return found
 
 
-def test_a_watch_begins_by_saying_what_raises_and_clears_an_alarm():
+def test_a_watch_begins_by_saying_what_raises_and_clears_an_alarm(tmp_path):
     lines: list[str] = []
     judge = Judge(AlarmRule(4, 7))
     rows = [judge.judge(replace(scored("anomalous"), path=f"{i}.wav"), None, now=NOW) for i in range(5)]
-    watcher(lines, rows)
+    watcher(lines, rows, tmp_path)
     assert [before(lines[0], word) for word in ("anomalous of", "clips", "or fewer")] == ["4", "7", "1"]
-    assert before(lines[1], "clips") == "5"
-    assert "alarm on" in lines[1]
+    assert before(lines[-1], "clips") == "5"
+    assert "alarm on" in lines[-1]
 
 
-def test_a_cleared_alarm_is_told_with_the_count_at_that_time():
+def test_a_cleared_alarm_is_told_with_the_count_at_that_time(tmp_path):
     lines: list[str] = []
     judge = Judge(AlarmRule(4, 7))
     rows = [judge.judge(replace(scored("anomalous"), path=f"{i}.wav"), None, now=NOW) for i in range(4)]
-    found = watcher(lines, rows)
+    found = watcher(lines, rows, tmp_path)
+    lines.clear()
     for i in range(6):
         row = found._judge.judge(replace(scored("normal"), path=f"later {i}.wav"), None, now=NOW)
         found._tell(row, "")
-    assert len(lines) == 3
-    assert "cleared" in lines[2]
-    assert (before(lines[2], "of the last"), after(lines[2], "of the last")) == ("1", "7")
+    assert len(lines) == 1
+    assert "cleared" in lines[0]
+    assert (before(lines[0], "of the last"), after(lines[0], "of the last")) == ("1", "7")
 
 
 # Drift
@@ -597,19 +603,48 @@ def test_a_damaged_line_in_the_middle_is_passed_over_and_its_clip_judged_again(m
     assert "1 damaged" in report.warnings[0]
 
 
-def test_a_full_disk_ends_the_watch_with_a_reason_and_loses_nothing(model, folder, five_rows, monkeypatch):
+def half_written(descriptor, content, whole=os.write):
+    return whole(descriptor, content[: len(content) // 2])
+
+
+def no_room(descriptor, content):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("write_to_full_disk", [half_written, no_room])
+def test_on_a_full_disk_a_look_ends_with_a_reason_and_nothing_half_written(
+    model, folder, five_rows, monkeypatch, write_to_full_disk
+):
     write(folder / "9.wav", 1)
-    whole = os.write
-
-    def half(descriptor, content):
-        return whole(descriptor, content[: len(content) // 2])
-
+    before = five_rows.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", half)
-        with pytest.raises(OSError, match="is the disk full"):
+        patch.setattr(os, "write", write_to_full_disk)
+        with pytest.raises(DiskFullError, match=r"is the disk full|No space left"):
             run_once(folder, model, five_rows)
+    assert five_rows.read_bytes() == before
     assert run_once(folder, model, five_rows).n_judged == 1
     assert sorted(names(five_rows)) == ["0.wav", "1.wav", "2.wav", "3.wav", "4.wav", "9.wav"]
+
+
+def test_a_watch_waits_for_room_on_a_full_disk_and_loses_neither_rows_nor_events(model, folder, tmp_path, monkeypatch):
+    table = tmp_path / "t.csv"
+    is_full = threading.Event()
+    whole = os.write
+    monkeypatch.setattr(watch_module, "DISK_WAIT_S", 0.05)
+    monkeypatch.setattr(os, "write", lambda *it: no_room(*it) if is_full.is_set() else whole(*it))
+    with Watching(WatchRequest(folder, model, table, poll_s=0.05, arrivals=AT_ONCE)) as watching:
+        write(folder / "0.wav", 600, age_s=9)
+        watching.until(lambda: names(table) == ["0.wav"])
+        is_full.set()
+        for i in range(1, 5):
+            write(folder / f"{i}.wav", 600 + i, knocks=4, age_s=9 - i)
+        watching.until(lambda: any("waiting for room" in line for line in watching.lines))
+        assert names(table) == ["0.wav"]
+        is_full.clear()
+        watching.until(lambda: len(names(table)) == 5)
+    assert names(table) == [f"{i}.wav" for i in range(5)]
+    assert kinds(table) == ["started", "raised", "ended"]
+    assert any("room on the disk again" in line for line in watching.lines)
 
 
 def start(folder, model, table, *options) -> subprocess.Popen:
@@ -683,33 +718,109 @@ def test_a_signal_ends_the_watch_cleanly(model, folder, tmp_path, number, code):
     assert '"command": "watch"' in (tmp_path / "r.json").read_text()
 
 
-# Tables of earlier releases, which did not write `simulated`
+# Tables of earlier releases, which did not write all of today's columns
 
 
-def as_of_an_earlier_release(table: Path) -> None:
-    lines = table.read_bytes().splitlines(keepends=True)
-    table.write_bytes(b"".join(line[: line.rindex(b",")] + b"\n" for line in lines))
+def as_of_an_earlier_release(table: Path, columns: tuple[str, ...] = _FIRST_COLUMNS) -> None:
+    rows = list(csv.reader(table.read_text().splitlines()))
+    table.write_text(csv_text([row[: len(columns)] for row in rows]))
 
 
 def test_rows_say_whether_the_detector_was_trained_on_simulated_sound(five_rows, model):
-    assert five_rows.read_text().splitlines()[0].endswith(",drift,simulated")
     assert {row.simulated for row in rows_of(five_rows)} == {open_artifact(model).simulated} == {False}
     line = Judge().judge(scored("normal"), None, now=NOW).line()
-    assert line.endswith(b",true\n")
     assert WatchRow.parse(line).simulated is True
 
 
-def test_a_table_of_an_earlier_release_is_read_and_keeps_its_columns(model, folder, five_rows):
-    as_of_an_earlier_release(five_rows)
+@pytest.mark.parametrize("columns", [_FIRST_COLUMNS, _SECOND_COLUMNS])
+def test_a_table_of_an_earlier_release_is_read_and_keeps_its_columns(model, folder, five_rows, columns):
+    as_of_an_earlier_release(five_rows, columns)
     before = five_rows.read_bytes()
-    assert [row.simulated for row in rows_of(five_rows)] == [None] * 5
+    assert [row.simulated for row in rows_of(five_rows)] == [None if columns == _FIRST_COLUMNS else False] * 5
+    assert {row.signature for row in rows_of(five_rows)} == {None}
     write(folder / "later.wav", 500)
     run_once(folder, model, five_rows)
     assert five_rows.read_bytes().startswith(before)
     lines = five_rows.read_text().splitlines()
-    assert lines[0].endswith(",drift")
+    assert lines[0] == ",".join(columns)
     assert len({len(next(csv.reader([line]))) for line in lines}) == 1
     assert names(five_rows) == ["0.wav", "1.wav", "2.wav", "3.wav", "4.wav", "later.wav"]
+
+
+def test_a_row_tells_when_its_clip_was_recorded_and_which_file_it_was(model, folder, tmp_path):
+    clip = write(folder / "mic 2026-11-03 14.05.09.wav", 1, age_s=9)
+    run_once(folder, model, tmp_path / "t.csv")
+    (row,) = rows_of(tmp_path / "t.csv")
+    assert (row.recorded, row.recorded_from) == ("2026-11-03T14:05:09", "name")
+    assert row.signature == (clip.stat().st_size, clip.stat().st_mtime_ns)
+    assert row.key == rows_of(tmp_path / "t.csv")[0].key != replace(row, time=NOW).key
+
+
+def test_a_file_that_is_written_again_is_a_new_clip_and_its_old_row_stays(model, folder, tmp_path):
+    for seed in (1, 2, 3):
+        write(folder / "ring.wav", seed, age_s=30 - seed)
+        run_once(folder, model, tmp_path / "t.csv")
+    rows = rows_of(tmp_path / "t.csv")
+    assert len(rows) == 3
+    assert len({row.anomaly_score for row in rows}) == len({row.key for row in rows}) == 3
+
+
+# Events, and the heartbeat
+
+
+def kinds(table: Path) -> list[str]:
+    return [event.kind for event in read_events(Beside(table).events)]
+
+
+def test_an_alarm_is_an_event_with_its_clip_between_the_watchs_start_and_end(model, folder, tmp_path):
+    table = tmp_path / "t.csv"
+    for i in range(14):
+        write(folder / f"{i:02d}.wav", 200 + i, knocks=4 * (4 <= i < 8), age_s=100 - i)
+    run_once(folder, model, table, machine="pump\n3")
+    assert kinds(table) == ["started", "raised", "cleared", "ended"]
+    (row,) = [row for row in rows_of(table) if row.event == "raised"]
+    raised = read_events(Beside(table).events)[1]
+    assert (raised.key, raised.time, raised.anomaly_score) == (row.key, row.time, row.anomaly_score)
+    assert (raised.machine, raised.text) == ("pump\\xa;3", "alarm raised: 3 of the last 5 clips anomalous")
+
+
+@pytest.mark.parametrize("lost", [b"", b'{"id": "torn'])
+def test_an_event_that_a_kill_kept_from_the_log_is_written_at_the_next_start(model, folder, tmp_path, lost):
+    table = tmp_path / "t.csv"
+    for i in range(5):
+        write(folder / f"{i:02d}.wav", 200 + i, knocks=4, age_s=100 - i)
+    run_once(folder, model, table)
+    log = Beside(table).events
+    raised = read_events(log)[1]
+    log.write_bytes(log.read_bytes().splitlines(keepends=True)[0] + lost)
+    run_once(folder, model, table)
+    assert kinds(table) == ["started", "raised", "started", "ended"]
+    again = read_events(log)[1]
+    assert (again.id, again.key, again.time, again.anomaly_score) == (
+        raised.id,
+        raised.key,
+        raised.time,
+        raised.anomaly_score,
+    )
+
+
+def test_the_heartbeat_says_what_the_watch_is_doing_and_that_it_has_ended(model, folder, tmp_path):
+    table = tmp_path / "t.csv"
+    write(folder / "a.wav", 1, age_s=9)
+    with Watching(WatchRequest(folder, model, table, poll_s=0.05, machine="pump 3", arrivals=AT_ONCE)) as watching:
+        watching.until(lambda: (status := read_status(Beside(table).status)) is not None and status.n_judged == 1)
+        status = read_status(Beside(table).status)
+    assert (status.state, status.machine, status.pid) == ("listening", "pump 3", os.getpid())
+    assert status.newest.anomaly_score == rows_of(table)[0].anomaly_score
+    assert read_status(Beside(table).status).state == "ended"
+
+
+def test_what_lies_beside_a_table_in_the_watched_folder_is_never_taken_for_recordings(model, folder):
+    write(folder / "a.wav", 1, age_s=9)
+    run_once(folder, model, folder / "t.csv")
+    write(Beside(folder / "t.csv").clips / "copy.wav", 2)
+    report = run_once(folder, model, folder / "t.csv")
+    assert (report.n_judged, report.skipped.to_json()) == (0, {})
 
 
 # The command, and the page's view of a table
@@ -830,18 +941,23 @@ def test_a_folder_whose_time_never_changes_is_listed_again_in_a_while(folder, co
     assert looked(waiting, counted, folder)[0] == ["1.wav"]
 
 
-def test_paths_are_escaped_for_rows_and_not_at_every_look(model, folder, tmp_path, monkeypatch):
+def test_no_name_is_escaped_at_a_look_that_finds_nothing(model, folder, tmp_path, monkeypatch):
     for number in range(3):
         write(folder / f"{number}.wav", number)
-    calls = []
-    real = judging.escaped
-    monkeypatch.setattr(judging, "escaped", lambda text: calls.append(text) or real(text))
-    monkeypatch.setattr(watch_module, "escaped", judging.escaped, raising=False)
     run_once(folder, model, tmp_path / "t.csv")
-    assert len(calls) == 6  # path and model of each row
-    calls.clear()
-    stop = threading.Event()
-    looks = iter(range(5))
-    monkeypatch.setattr(stop, "wait", lambda _: next(looks, None) is None and stop.set())
-    watch(WatchRequest(folder, model, tmp_path / "t.csv", poll_s=0.05), stop=stop)
-    assert calls == []
+    stop, calls, per_look = threading.Event(), [], []
+    real = watch_module.escaped
+
+    def wait(_):
+        per_look.append(len(calls))
+        calls.clear()
+        if len(per_look) == 5:
+            stop.set()
+
+    for module in (judging, watch_module):
+        monkeypatch.setattr(module, "escaped", lambda text: calls.append(text) or real(text))
+    monkeypatch.setattr(watch_module, "HEARTBEAT_S", 3600.0)
+    monkeypatch.setattr(stop, "wait", wait)
+    watch(WatchRequest(folder, model, tmp_path / "t.csv", poll_s=3600.0, arrivals=AT_ONCE), stop=stop)
+    assert per_look[0] > 0  # at the start, and for the first heartbeat
+    assert per_look[1:] == [0] * 4

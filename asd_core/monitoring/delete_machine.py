@@ -160,7 +160,7 @@ def delete_machine(data_set: str, *, out: Path) -> Holdings:
             doomed = _set_aside(found, out)
         for folder in doomed:
             remove_tree(folder)
-        _remove_files((*found.surveys, *_watch_files(found), *found.features))
+        _remove((*found.surveys, *_watch_files(found), *found.features))
         forget_marks(found.digests)
         logs.mask(_words(found))
         data_set_lock_path(known.name).unlink(missing_ok=True)
@@ -287,8 +287,11 @@ def _watch_files(found: _Found) -> list[Path]:
     return [Path(path) for table in found.watches for path in own_files(table)]
 
 
-def _remove_files(paths: Iterable[Path]) -> None:
+def _remove(paths: Iterable[Path]) -> None:
     for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            remove_tree(set_aside(path, path.parent))
+            continue
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
 
@@ -311,7 +314,7 @@ def _holdings(found: _Found) -> Holdings:
         Holding("records of trainings", len(found.runs), _size(job.folder for job in found.runs)),
         Holding("verdicts that were marked wrong", len(found.marks), _size(found.marks)),
         Holding("reports on the recordings", len(found.surveys), _size(found.surveys)),
-        Holding("tables of watched folders", len(found.watches), _size(found.watches)),
+        Holding("watches, with the clips that they kept", len(found.watches), _size(_watch_files(found))),
         Holding("computed features", len(found.features), _size(found.features)),
         Holding("entry in the list of data sets", 1, 0),
     )

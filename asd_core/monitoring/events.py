@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Self
 
-from asd_core.system.files import no_constant, parse_json
+from asd_core.system.files import append_line, no_constant, parse_json
 
 RAISED: Final = "raised"
 CLEARED: Final = "cleared"
@@ -130,20 +130,17 @@ class EventLog:
 
         Raises
         ------
+        DiskFullError
+            The disk is full; nothing of the event is left in the log.
         OSError
-            The disk is full or failing.
+            The disk is failing.
         """
         if event.id in self._known:
             return False
         line = json.dumps(event.to_json(), allow_nan=False).encode("ascii") + b"\n"
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o644)
         try:
-            size = os.fstat(descriptor).st_size
-            written = os.write(descriptor, line)
-            if written != len(line):
-                os.ftruncate(descriptor, size)
-                raise OSError(f"{self.path}: only {written} of {len(line)} bytes could be written; is the disk full?")
-            os.fsync(descriptor)
+            append_line(descriptor, line, name=self.path)
         finally:
             os.close(descriptor)
         self._known.add(event.id)

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from asd_core.errors import FileError
-from asd_core.system.files import json_bytes, no_constant, parse_json, read_if_present, replace_file
+from asd_core.system.files import (
+    DISK_FULL,
+    DiskFullError,
+    json_bytes,
+    no_constant,
+    parse_json,
+    read_if_present,
+    replace_file,
+)
 
 HEARTBEAT_S = 2.0
 """Written at least this often while the watch lives."""
@@ -150,9 +158,14 @@ class WatchStatus:
 
 
 def write_status(path: Path, status: WatchStatus) -> None:
-    """Replace the heartbeat, all or nothing; raises OSError where the disk is full."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, json_bytes(status.to_json()))
+    """Replace the heartbeat, all or nothing; raises `DiskFullError` where the disk is full."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, json_bytes(status.to_json()))
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise DiskFullError(error.errno, f"{path} cannot be written to: {error.strerror}") from error
+        raise
 
 
 def read_status(path: Path) -> WatchStatus | None:

@@ -22,6 +22,7 @@ from asd_core.data.data_set import slug
 from asd_core.errors import UsageError
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.rows import COLUMNS, COLUMNS_BY_HEADER, HEADER, WatchRow
+from asd_core.system.files import append_line
 from asd_core.system.locks import hold, is_held
 from asd_core.system.places import data_dir
 
@@ -66,12 +67,13 @@ class WatchTable:
 
         Raises
         ------
+        DiskFullError
+            The disk is full; nothing of the line is left in the table.
         OSError
-            The disk is full or failing; an incomplete line is cut off when the table is next opened. Or the table was
-            removed or replaced.
+            The disk is failing, or the table was removed or replaced.
         """
         self._check_place()
-        self._write(row.line(self.columns))
+        append_line(self.descriptor, row.line(self.columns), name=self.path)
 
     def _check_place(self) -> None:
         """Refuse to keep writing to a file that has lost its name: its rows would be gone at the end of the watch."""
@@ -81,12 +83,6 @@ class WatchTable:
             is_there = False
         if not is_there:
             raise OSError(f"{self.path} was removed or replaced while the watch wrote to it: start the watch again")
-
-    def _write(self, line: bytes) -> None:
-        written = os.write(self.descriptor, line)
-        os.fsync(self.descriptor)
-        if written != len(line):
-            raise OSError(f"{self.path}: only {written} of {len(line)} bytes could be written; is the disk full?")
 
     def rows(self) -> Iterator[WatchRow]:
         """Read its rows, cut off an incomplete last line, and write the header of a new table.
@@ -109,7 +105,7 @@ class WatchTable:
                     yield row
         os.ftruncate(self.descriptor, end)
         if end == 0:
-            self._write(HEADER)
+            append_line(self.descriptor, HEADER, name=self.path)
 
     def _check_header(self, line: bytes) -> None:
         torn = not line.endswith(b"\n") and HEADER.startswith(line)

@@ -10,9 +10,11 @@ but counted. Links are refused, never followed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -48,11 +50,13 @@ from asd_core.monitoring.status import (
 )
 from asd_core.monitoring.table import WatchTable, default_table, open_table, own_files
 from asd_core.system.disk import free_bytes
+from asd_core.system.files import DiskFullError
 from asd_core.system.processes import process_start
 from asd_core.tasks.score import score_waveform
 from asd_core.types import Waveform
 
 MIN_POLL_S, MAX_POLL_S = 0.05, 3600.0
+DISK_WAIT_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,7 @@ class _Watcher:
         self._control = Control()
         self._newest: NewestClip | None = None
         self._alarm_since = ""
+        self._unwritten: deque[WatchEvent] = deque()
         self._is_missing = False
         self._started, self._written = moment(), 0.0
         self.report = WatchReport(folder, table.path, artifact.folder, artifact.title, artifact.simulated, request.rule)
@@ -218,7 +223,7 @@ class _Watcher:
                     break
                 self._arrivals.wait(self._request.poll_s, self._stop)
             self._tell_of_watch(events.ENDED, f"ended after {self.report.n_judged} clips")
-        self._write_status(ENDED)
+        self._beat(ENDED)
         self.report.alarm, self.report.drift = self._judge.alarm, self._judge.drift
         self.report.settle_s = self._arrivals.settle.seconds
         self.report.skipped = self._arrivals.skipped(but=own_files(self._table.path))
@@ -285,7 +290,8 @@ class _Watcher:
         drift = self._judge.drift
         row = self._judge.judge(scored, _traits(sound), now=now.text, replaces=arrival.replaces, paused=paused)
         row = _placed(row, arrival)
-        self._table.append(row)
+        if not self._append(row):
+            return
         self._arrivals.heard(arrival, row)
         self.report.count(row)
         self._note_newest(row)
@@ -296,6 +302,26 @@ class _Watcher:
             self._keeper.keep(row, sound)
         self._tell(row, drift)
         self._tick()
+
+    def _append(self, row: WatchRow) -> bool:
+        """Write a row, waiting for room where the disk is full; False where the watch was stopped meanwhile."""
+        is_told = False
+        while True:
+            try:
+                self._table.append(row)
+            except DiskFullError as error:
+                if self._request.once:
+                    raise
+                if not is_told:
+                    self._say(f"waiting for room on the disk: {error.strerror or error}")
+                is_told = True
+                self._beat()
+                if self._stop.wait(DISK_WAIT_S):
+                    return False
+            else:
+                if is_told:
+                    self._say("there is room on the disk again")
+                return True
 
     def _note_newest(self, row: WatchRow) -> None:
         self._newest = NewestClip(row.key, row.time, row.recorded, row.anomaly_score, row.threshold, row.verdict)
@@ -315,7 +341,16 @@ class _Watcher:
             is_paused=self._control.is_paused(now.wall),
         )
         self._tell_changes(changes, now)
-        self._write_status(PAUSED if self._control.is_paused(now.wall) else WAITING if self._is_missing else LISTENING)
+        self._write_events()
+        self._beat()
+
+    def _beat(self, state: str | None = None) -> None:
+        """Write the heartbeat; on a full disk the old one stays, and grows old."""
+        if state is None:
+            is_paused = self._control.is_paused(moment().wall)
+            state = PAUSED if is_paused else WAITING if self._is_missing else LISTENING
+        with contextlib.suppress(DiskFullError):
+            self._write_status(state)
 
     def _hear_control(self, now: Moment) -> None:
         before, self._control = self._control.is_paused(now.wall), read_control(self._beside.control)
@@ -387,8 +422,16 @@ class _Watcher:
         self._write_event(WatchEvent(event_id(kind, now.text), kind, now.text, self._machine, escaped(text)))
 
     def _write_event(self, event: WatchEvent) -> None:
-        if self._log.append(event):
-            self._outbox.wake()
+        self._unwritten.append(event)
+        self._write_events()
+
+    def _write_events(self) -> None:
+        """Write what waits for the log, in its order; on a full disk it waits on."""
+        with contextlib.suppress(DiskFullError):
+            while self._unwritten:
+                if self._log.append(self._unwritten[0]):
+                    self._outbox.wake()
+                self._unwritten.popleft()
 
     def _tell(self, row: WatchRow, drift_before: str) -> None:
         if row.status == "refused":

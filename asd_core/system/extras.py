@@ -22,6 +22,12 @@ EXTRAS = {
         "jinja2": "Jinja2",
         "markupsafe": "MarkupSafe",
     },
+    "watch": {
+        "apprise": "Apprise",
+        "paho": "paho-mqtt",
+        "prometheus_client": "prometheus-client",
+        "watchdog": "watchdog",
+    },
     "cluster": {"dask": "Dask", "distributed": "Dask's distributed", "fsspec": "fsspec", "pyarrow": "PyArrow"},
     "vggish": {
         "tensorflow": "TensorFlow",
@@ -36,6 +42,7 @@ PURPOSES = {
     "train": "training of networks",
     "formats": "recordings other than WAV and FLAC",
     "dashboard": "pages, HTML reports and figures",
+    "watch": "telling somebody what a watch hears, metrics, and the system's notices of changes",
     "cluster": "scoring in parts, Parquet and object stores",
     "vggish": "the encoder VGGish",
     "views": "hum and knocks, rhythm and constant-Q pictures",

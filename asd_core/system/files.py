@@ -34,6 +34,12 @@ CANNOT_BE_KEPT = frozenset(
 )
 """Errors caused by the folder and not by the program: read-only, somebody else's, or full."""
 
+DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
+
+class DiskFullError(OSError):
+    """A line did not fit on the disk, and nothing of it is left; once there is room again, it can be written."""
+
 
 def read_regular(path: Path, *, at_most: int) -> bytes:
     """Read a regular file up to a size; links are not followed, and nothing waits for a pipe's writer.
@@ -140,6 +146,36 @@ def _write_synced(descriptor: int, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def append_line(descriptor: int, line: bytes, *, name: Path) -> None:
+    """Append a whole line to a file that is open for appending, and sync it.
+
+    Parameters
+    ----------
+    name
+        What an error calls the file.
+
+    Raises
+    ------
+    DiskFullError
+        The disk is full; nothing of the line is left in the file.
+    OSError
+        The disk is failing.
+    """
+    size = os.fstat(descriptor).st_size
+    try:
+        written = os.write(descriptor, line)
+        os.fsync(descriptor)
+    except OSError as error:
+        os.ftruncate(descriptor, size)
+        if error.errno in DISK_FULL:
+            raise DiskFullError(error.errno, f"{name} cannot be written to: {error.strerror}") from error
+        raise
+    if written != len(line):
+        os.ftruncate(descriptor, size)
+        text = f"{name}: only {written} of {len(line)} bytes could be written; is the disk full?"
+        raise DiskFullError(errno.ENOSPC, text)
 
 
 @contextlib.contextmanager
