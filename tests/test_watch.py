@@ -36,7 +36,7 @@ from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.events import read_events
 from asd_core.monitoring.rows import _FIRST_COLUMNS, _SECOND_COLUMNS, COLUMNS, WatchRow, escaped, unescaped
 from asd_core.monitoring.status import read_status
-from asd_core.monitoring.table import Tail, default_table, is_running, list_tables, open_table, watches_dir
+from asd_core.monitoring.table import Tail, default_table, is_running, list_tables, open_table, read_rows, watches_dir
 from asd_core.monitoring.watch import WatchRequest, _Watcher, watch
 from asd_core.system.files import DiskFullError, csv_text
 from asd_core.system.locks import hold
@@ -88,7 +88,7 @@ def run_once(folder, model, table, **options):
 
 
 def rows_of(table: Path) -> list[WatchRow]:
-    return list(Tail(table, n_rows=100_000).update())
+    return read_rows(table) if table.exists() else []
 
 
 def names(table: Path) -> list[str]:

@@ -168,6 +168,23 @@ def list_tables() -> list[Path]:
     return sorted(found, key=lambda path: (-path.stat().st_mtime_ns, path.name))
 
 
+def read_rows(path: Path) -> list[WatchRow]:
+    """Read all whole rows of a table that a watch may be writing to; damaged ones are passed over.
+
+    Raises
+    ------
+    OSError
+        There is no such table.
+    """
+    rows = []
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n") and line not in COLUMNS_BY_HEADER:
+                with contextlib.suppress(ValueError):
+                    rows.append(WatchRow.parse(line))
+    return rows
+
+
 @dataclass
 class Tail:
     """The newest rows of a table that a watch may be writing to; each `update` reads only what is new.
