@@ -229,7 +229,7 @@ def trained(root: Path) -> Path:
     for number in range(90):
         (data / "normal").mkdir(parents=True, exist_ok=True)
         (data / "normal" / f"{number:03d}.wav").write_bytes(hum(rng, is_broken=False))
-    return train(TrainingRequest("nearest_neighbours", data, out=root / "out")).model
+    return train(TrainingRequest("vggish_knn", data, out=root / "out")).model
 
 
 def key_of(row: WatchRow) -> tuple[str, int, int]:

@@ -33,7 +33,7 @@ from asd_core.monitoring import watch as watch_module
 from asd_core.monitoring.alarms import AlarmRule, Judge
 from asd_core.monitoring.arrivals import ArrivalSettings
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.events import read_events
+from asd_core.monitoring.events import EventLog, read_events
 from asd_core.monitoring.rows import _FIRST_COLUMNS, _SECOND_COLUMNS, COLUMNS, WatchRow, escaped, unescaped
 from asd_core.monitoring.status import read_status
 from asd_core.monitoring.table import Tail, default_table, is_running, list_tables, open_table, read_rows, watches_dir
@@ -802,6 +802,33 @@ def test_an_event_that_a_kill_kept_from_the_log_is_written_at_the_next_start(mod
         raised.time,
         raised.anomaly_score,
     )
+
+
+def test_an_event_that_is_in_the_log_is_not_written_again(model, folder, tmp_path):
+    table = tmp_path / "t.csv"
+    for i in range(5):
+        write(folder / f"{i:02d}.wav", 200 + i, knocks=4, age_s=100 - i)
+    run_once(folder, model, table)
+    run_once(folder, model, table)
+    assert kinds(table) == ["started", "raised", "ended", "started", "ended"]
+
+
+def test_events_that_do_not_fit_on_the_disk_wait_and_keep_their_order(model, folder, tmp_path, monkeypatch):
+    table, real, failures = tmp_path / "t.csv", EventLog.append, []
+
+    def append(log, event):
+        if event.kind == "raised" and len(failures) < 3:
+            failures.append(event)
+            raise DiskFullError("full")
+        return real(log, event)
+
+    monkeypatch.setattr(EventLog, "append", append)
+    monkeypatch.setattr(watch_module, "HEARTBEAT_S", 0.0)
+    for i in range(14):
+        write(folder / f"{i:02d}.wav", 200 + i, knocks=4 * (4 <= i < 8), age_s=100 - i)
+    run_once(folder, model, table)
+    assert kinds(table) == ["started", "raised", "cleared", "ended"]
+    assert len(failures) == 3
 
 
 def test_the_heartbeat_says_what_the_watch_is_doing_and_that_it_has_ended(model, folder, tmp_path):

@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +48,7 @@ from asd_core.monitoring.status import (
     write_status,
 )
 from asd_core.monitoring.table import WatchTable, default_table, open_table, own_files
+from asd_core.system.clock import wall_now
 from asd_core.system.disk import free_bytes
 from asd_core.system.files import DiskFullError
 from asd_core.system.processes import process_start
@@ -176,7 +176,7 @@ def watch(
 
 def moment() -> Moment:
     """The present moment by both clocks."""
-    return Moment(datetime.now(UTC), time.monotonic())
+    return Moment(wall_now(), time.monotonic())
 
 
 class _Watcher:

@@ -11,6 +11,11 @@ def utc_now(timespec: Literal["seconds", "milliseconds"] = "seconds") -> str:
     return datetime.now(UTC).isoformat(timespec=timespec)
 
 
+def wall_now() -> datetime:
+    """The present moment in UTC, with its zone."""
+    return datetime.now(UTC)
+
+
 def age_s(moment: str) -> float:
     """Seconds since a moment in ISO 8601; raises ValueError where it is none, or names no time zone."""
     then = datetime.fromisoformat(moment)
