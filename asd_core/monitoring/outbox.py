@@ -2,8 +2,8 @@
 
 The log of events is the spool. Beside it, `sent.json` holds for each sink how far it has been told, and which events
 are being sent at this moment: that is synced before anything is sent. After a kill in between, these events are sent
-again; they say so, and are counted as doubled. Each sink has a thread of its own, so that one that hangs stops neither the
-watch nor the others.
+again; they say so, and are counted as doubled. Each sink has a thread of its own, so that one that hangs stops neither
+the watch nor the others.
 """
 
 from __future__ import annotations
