@@ -14,7 +14,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asd_core import __version__
-from asd_core.cli import bench_files, checking, converting, dcase_files, exporting, judging, scoring, training, watching
+from asd_core.cli import (
+    bench_files,
+    checking,
+    converting,
+    dcase_files,
+    exporting,
+    judging,
+    scoring,
+    telling,
+    training,
+    watching,
+)
 from asd_core.cli.completion import COMMAND, SHELLS, PrintCompletion
 from asd_core.cli.options import check_place, use_vggish
 from asd_core.cli.outcome import BUSY, INTERRUPTED, USAGE, Interrupted, write_json
@@ -72,6 +83,17 @@ def _parser() -> argparse.ArgumentParser:
     text = "print the completion script of a shell; README says where it goes"
     parser.add_argument("--print-completion", action=PrintCompletion, choices=SHELLS, help=text)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (bench_files, training, judging, scoring, watching, dcase_files, exporting, converting, checking):
+    for module in (
+        bench_files,
+        training,
+        judging,
+        scoring,
+        watching,
+        telling,
+        dcase_files,
+        exporting,
+        converting,
+        checking,
+    ):
         module.add(commands)
     return parser

@@ -28,9 +28,10 @@ from asd_core.errors import AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.formats import TRAINED_ON_SIMULATED
 from asd_core.monitoring import events
-from asd_core.monitoring.alarms import DRIFT_CLIPS, MAX_WINDOW, AlarmRule, Judge
+from asd_core.monitoring.alarms import DRIFT_CLIPS, AlarmRule, AskedRule, Judge, check_can_judge, settle_rule
 from asd_core.monitoring.arrivals import Arrival, Arrivals, ArrivalSettings, FolderMissingError
 from asd_core.monitoring.beside import Beside
+from asd_core.monitoring.budget import Rhythm
 from asd_core.monitoring.control import Control, read_control
 from asd_core.monitoring.events import CLEARED, RAISED, EventLog, WatchEvent, event_id
 from asd_core.monitoring.hearing import Hearing, HearingRules, Moment, StateChange
@@ -48,6 +49,7 @@ from asd_core.monitoring.status import (
     write_status,
 )
 from asd_core.monitoring.table import WatchTable, default_table, open_table, own_files
+from asd_core.monitoring.tallies import MAX_WINDOW, Rule
 from asd_core.system.clock import wall_now
 from asd_core.system.disk import free_bytes
 from asd_core.system.files import DiskFullError
@@ -71,6 +73,12 @@ class WatchRequest:
         CSV file of the rows; None means one in the data folder, the same at each start.
     n_drift
         Number of clips whose median is compared with the training clips.
+    rule
+        What raises an alarm; a budget is settled for the detector and the rhythm of its clips.
+    every_s
+        Seconds from one clip to the next; needed for a budget.
+    record
+        Record scores even if no alarm can ever be raised.
     poll_s
         Seconds between two looks at the folder.
     once
@@ -86,7 +94,9 @@ class WatchRequest:
     folder: Path
     model: Path
     table: Path | None = None
-    rule: AlarmRule = field(default_factory=AlarmRule)
+    rule: AskedRule = field(default_factory=AlarmRule)
+    every_s: float | None = None
+    record: bool = False
     n_drift: int = DRIFT_CLIPS
     poll_s: float = 1.0
     once: bool = False
@@ -112,7 +122,7 @@ class WatchReport:
     model: Path
     title: str
     simulated: bool
-    rule: AlarmRule
+    rule: Rule
     n_before: int = 0
     n_judged: int = 0
     n_early: int = 0
@@ -140,7 +150,7 @@ class WatchReport:
         own = {name: getattr(self, name) for name in (*names, "alarm", "drift", "settle_s", "warnings")}
         own |= {name: os.fspath(getattr(self, name)) for name in ("folder", "table", "model")}
         own["skipped"] = self.skipped.to_json()
-        return {"schema": 1, "command": "watch", **own, "rule": {"k": self.rule.k, "n": self.rule.n}}
+        return {"schema": 1, "command": "watch", **own, "rule": self.rule.to_json()}
 
 
 def watch(
@@ -169,6 +179,7 @@ def watch(
     check_is_folder(request.folder)
     folder = request.folder.resolve()
     artifact = open_artifact(request.model)
+    check_can_judge(artifact, record=request.record, rule=request.rule)
     path = request.table or default_table(folder, artifact)
     with open_table(path) as table:
         return _Watcher(request, folder, artifact, artifact.detector(), table, stop or threading.Event(), say).run()
@@ -196,7 +207,10 @@ class _Watcher:
         self._table, self._stop, self._say = table, stop, say
         self._beside = Beside(table.path)
         self._machine = escaped(request.machine or folder.name)
-        self._judge = Judge(request.rule, artifact.familiarity, request.n_drift)
+        rhythm = None if request.every_s is None else Rhythm(request.every_s, "as asked")
+        rule = settle_rule(request.rule, artifact, rhythm=rhythm)
+        reference = artifact.scores.of("heldout").anomaly_scores
+        self._judge = Judge(rule, artifact.familiarity, request.n_drift, reference)
         self._arrivals = Arrivals(folder, request.arrivals, channel=artifact.channel)
         self._hearing = Hearing(request.hearing, artifact.familiarity)
         self._log, self._outbox = EventLog(self._beside.events), Outbox(self._beside, request.tell)
@@ -207,7 +221,7 @@ class _Watcher:
         self._unwritten: deque[WatchEvent] = deque()
         self._is_missing = False
         self._started, self._written = moment(), 0.0
-        self.report = WatchReport(folder, table.path, artifact.folder, artifact.title, artifact.simulated, request.rule)
+        self.report = WatchReport(folder, table.path, artifact.folder, artifact.title, artifact.simulated, rule)
 
     def run(self) -> WatchReport:
         """Recall, then look, judge and wait, until stopped; or until nothing is left to judge."""
