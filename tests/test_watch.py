@@ -135,7 +135,8 @@ def test_an_alarm_rule_that_makes_no_sense_is_refused(text):
 def watcher(lines: list[str], rows, folder: Path) -> _Watcher:
     """A watch by 4 of 7 that has read a table of these rows; what it says goes to `lines`."""
     known = {"version": "v0001", "title": "A", "simulated": True, "folder": Path("m"), "familiarity": None}
-    artifact = SimpleNamespace(**known, channel=None, threshold=SimpleNamespace(value=0.5))
+    scores = SimpleNamespace(of=lambda _: SimpleNamespace(anomaly_scores=np.array([])))
+    artifact = SimpleNamespace(**known, channel=None, threshold=SimpleNamespace(value=0.5), scores=scores)
     table = SimpleNamespace(rows=lambda: iter(rows), damaged=0, path=folder / "t.csv")
     request = WatchRequest(folder, Path("m"), rule=AlarmRule(4, 7))
     found = _Watcher(request, folder, artifact, None, table, threading.Event(), lines.append)
@@ -398,7 +399,7 @@ def test_settings_out_of_range_are_refused(folder, model, options):
         WatchRequest(folder, model, **options)
 
 
-def test_a_detector_without_a_threshold_warns_and_gives_no_verdicts(model, folder, tmp_path):
+def test_without_a_threshold_a_watch_ends_before_it_begins_or_records_scores_as_asked(model, folder, tmp_path):
     artifact = open_artifact(model)
     threshold = replace(artifact.threshold, value=None, reason="too few clips", per_id=None)
     place = tmp_path / "set" / "pump" / "vggish_ocsvm"
@@ -406,9 +407,13 @@ def test_a_detector_without_a_threshold_warns_and_gives_no_verdicts(model, folde
     manifest = replace(artifact.manifest, threshold=threshold)
     publish(place, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
     write(folder / "a.wav", 1)
-    report = run_once(folder, place, tmp_path / "t.csv")
+    with pytest.raises(UsageError, match="no threshold.*--record"):
+        run_once(folder, place, tmp_path / "t.csv")
+    assert not (tmp_path / "t.csv").exists()
+    report = run_once(folder, place, tmp_path / "t.csv", record=True)
     assert "no threshold" in report.warnings[0]
-    assert rows_of(tmp_path / "t.csv")[0].verdict == ""
+    (row,) = rows_of(tmp_path / "t.csv")
+    assert (row.verdict, row.anomaly_score is None) == ("", False)
 
 
 class Watching:

@@ -165,3 +165,11 @@ def check_place(path: Path | None) -> None:
             if not parent.is_dir():
                 raise UsageError(f"{path} cannot be written: {parent} is not a folder")
             return
+
+
+def add_sinks(parser: argparse.ArgumentParser) -> None:
+    """Add who is told."""
+    text = "tell somebody: a webhook, MQTT, mail or chat service by its Apprise URL; may be repeated"
+    parser.add_argument("--notify", action="append", default=[], metavar="URL", help=text)
+    text = "a file with one such URL per line; processes show their arguments to everybody, so this is for secrets"
+    parser.add_argument("--notify-file", type=Path, metavar="FILE", help=text)

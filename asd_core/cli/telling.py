@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from asd_core.cli.options import MODEL, command
+from asd_core.cli.options import MODEL, add_sinks, command
 from asd_core.cli.outcome import DONE, SOME_REFUSED, USAGE, Outcome, show_warnings
 
 
@@ -18,14 +18,6 @@ def add(commands: Any) -> None:
     _add_pause(command(commands, "pause", _pause, text))
     text = "send one message to everybody who would be told, and say whether it was accepted"
     add_sinks(command(commands, "notify-test", _test, text))
-
-
-def add_sinks(parser: argparse.ArgumentParser) -> None:
-    """Add who is told."""
-    text = "tell somebody: a webhook, MQTT, mail or chat service by its Apprise URL; may be repeated"
-    parser.add_argument("--notify", action="append", default=[], metavar="URL", help=text)
-    text = "a file with one such URL per line; processes show their arguments to everybody, so this is for secrets"
-    parser.add_argument("--notify-file", type=Path, metavar="FILE", help=text)
 
 
 def _add_pause(parser: argparse.ArgumentParser) -> None:

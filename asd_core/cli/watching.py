@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asd_core.cli.options import add_vggish, command
+from asd_core.cli.options import add_sinks, add_vggish, command
 from asd_core.cli.outcome import (
     DONE,
     INTERRUPTED,
@@ -36,8 +37,15 @@ def add(commands: Any) -> None:
 def _add_watch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", type=Path, metavar="DIR", help="the folder into which clips are written")
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL")
-    k_of_n = "anomalous clips among the last n that raise an alarm; fewer than half of k clear it (default 3/5)"
-    parser.add_argument("--alarm", default="3/5", metavar="k/n", help=k_of_n)
+    rule = (
+        "what raises an alarm: k anomalous of the last n clips, a CUSUM of p-values, or whatever keeps false alarms "
+        "within a budget (default 3/5)"
+    )
+    parser.add_argument("--alarm", default="3/5", metavar="3/5|cusum:H[,K]|budget:1/week", help=rule)
+    text = "seconds from one clip to the next, for a budget; default learned from the table"
+    parser.add_argument("--every", type=float, metavar="S", help=text)
+    text = "record scores although the detector has no threshold, and no alarm can be raised"
+    parser.add_argument("--record", action="store_true", help=text)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="the table; default in the data folder, for the page")
     parser.add_argument("--poll", type=float, default=1.0, metavar="S", help="seconds between two looks (default 1)")
     parser.add_argument("--drift", type=int, default=20, metavar="N", help="clips compared with training (default 20)")
@@ -60,8 +68,7 @@ def _add_arrivals(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_telling(parser: argparse.ArgumentParser) -> None:
-    text = "tell somebody: a webhook, MQTT, mail or chat service by its Apprise URL; may be repeated"
-    parser.add_argument("--notify", action="append", default=[], metavar="URL", help=text)
+    add_sinks(parser)
     parser.add_argument("--page", default="", metavar="URL", help="address of the dashboard, for links to clips")
     parser.add_argument("--attach", action="store_true", help="send the clip too")
     text = "send nothing between these local times, and what happened afterwards"
@@ -99,14 +106,16 @@ def _watch(arguments: argparse.Namespace) -> Outcome:
 
 
 def _request(arguments: argparse.Namespace) -> WatchRequest:
-    from asd_core.monitoring.alarms import AlarmRule
+    from asd_core.monitoring.alarms import parse_rule
     from asd_core.monitoring.watch import WatchRequest
 
     return WatchRequest(
         folder=arguments.dir,
         model=arguments.model,
         table=arguments.csv,
-        rule=AlarmRule.parse(arguments.alarm),
+        rule=parse_rule(arguments.alarm),
+        every_s=arguments.every,
+        record=arguments.record,
         n_drift=arguments.drift,
         poll_s=arguments.poll,
         once=arguments.once,
@@ -137,9 +146,11 @@ def _hearing(arguments: argparse.Namespace) -> HearingRules:
 
 def _tell(arguments: argparse.Namespace) -> TellSettings:
     from asd_core.monitoring.outbox import TellSettings
+    from asd_core.monitoring.sinks import notify_urls, warning_about
 
+    show_warnings(list(filter(None, [warning_about(arguments.notify_file)])))
     return TellSettings(
-        urls=tuple(arguments.notify),
+        urls=notify_urls(arguments.notify, arguments.notify_file, os.environ),
         page=arguments.page,
         attaches_clip=arguments.attach,
         quiet_hours=arguments.quiet_hours,

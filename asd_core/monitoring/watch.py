@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from asd_core.monitoring import events
 from asd_core.monitoring.alarms import DRIFT_CLIPS, AlarmRule, AskedRule, Judge, check_can_judge, settle_rule
 from asd_core.monitoring.arrivals import Arrival, Arrivals, ArrivalSettings, FolderMissingError
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.budget import Rhythm
+from asd_core.monitoring.budget import Budget, Rhythm, learn_rhythm
 from asd_core.monitoring.control import Control, read_control
 from asd_core.monitoring.events import CLEARED, RAISED, EventLog, WatchEvent, event_id
 from asd_core.monitoring.hearing import Hearing, HearingRules, Moment, StateChange
@@ -48,7 +49,7 @@ from asd_core.monitoring.status import (
     WatchStatus,
     write_status,
 )
-from asd_core.monitoring.table import WatchTable, default_table, open_table, own_files
+from asd_core.monitoring.table import Tail, WatchTable, default_table, open_table, own_files
 from asd_core.monitoring.tallies import MAX_WINDOW, Rule
 from asd_core.system.clock import wall_now
 from asd_core.system.disk import free_bytes
@@ -76,7 +77,7 @@ class WatchRequest:
     rule
         What raises an alarm; a budget is settled for the detector and the rhythm of its clips.
     every_s
-        Seconds from one clip to the next; needed for a budget.
+        Seconds from one clip to the next, for a budget; None: learned from the table, where it holds enough.
     record
         Record scores even if no alarm can ever be raised.
     poll_s
@@ -207,8 +208,7 @@ class _Watcher:
         self._table, self._stop, self._say = table, stop, say
         self._beside = Beside(table.path)
         self._machine = escaped(request.machine or folder.name)
-        rhythm = None if request.every_s is None else Rhythm(request.every_s, "as asked")
-        rule = settle_rule(request.rule, artifact, rhythm=rhythm)
+        rule = settle_rule(request.rule, artifact, rhythm=_rhythm(request, table))
         reference = artifact.scores.of("heldout").anomaly_scores
         self._judge = Judge(rule, artifact.familiarity, request.n_drift, reference)
         self._arrivals = Arrivals(folder, request.arrivals, channel=artifact.channel)
@@ -454,6 +454,16 @@ class _Watcher:
             self._say(f"{row.time} alarm {row.event}: {self._judge.evidence}, at {row.path}")
         if bool(row.drift) != bool(drift_before):
             self._say(f"{row.time} drift: {row.drift or 'gone'}")
+
+
+def _rhythm(request: WatchRequest, table: WatchTable) -> Rhythm | None:
+    """How often a clip comes: as asked, or as the table's newest rows tell."""
+    if request.every_s is not None:
+        return Rhythm(request.every_s, "as asked")
+    if not isinstance(request.rule, Budget):
+        return None
+    times = [datetime.fromisoformat(row.recorded).timestamp() for row in Tail(table.path).update() if row.recorded]
+    return learn_rhythm(times, "learned from the clips so far")
 
 
 def _placed(row: WatchRow, arrival: Arrival) -> WatchRow:
