@@ -407,7 +407,7 @@ def test_without_a_threshold_a_watch_ends_before_it_begins_or_records_scores_as_
     manifest = replace(artifact.manifest, threshold=threshold)
     publish(place, manifest=manifest, state=artifact.detector().state, scores=artifact.scores.clips)
     write(folder / "a.wav", 1)
-    with pytest.raises(UsageError, match="no threshold.*--record"):
+    with pytest.raises(UsageError, match=r"no threshold.*--record"):
         run_once(folder, place, tmp_path / "t.csv")
     assert not (tmp_path / "t.csv").exists()
     report = run_once(folder, place, tmp_path / "t.csv", record=True)
