@@ -21,6 +21,7 @@ from asd_core.audio.reading import MIN_DURATION_S, Sound, checked_blocks, down_m
 from asd_core.audio.refusals import no_such_channel
 from asd_core.audio.riff import WavHeader, are_chunks, check_layout, chunks, is_wav, wav_header
 from asd_core.audio.segments import Segment, as_segment, segments
+from asd_core.audio.stretches import extent
 from asd_core.features.cache import split_name
 from asd_core.types import SR, Float32Array
 
@@ -141,3 +142,14 @@ def _decoded(content: FileContent, header: WavHeader, start: int, n_samples: int
 
 def _seconds(value: float) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def length_so_far(path: str | os.PathLike[str]) -> float:
+    """How many seconds a recording holds by now; errors as `segments_there`."""
+    with naming_refusals(os.fspath(path)), opened(path) as descriptor:
+        content = FileContent(descriptor, regular_size(descriptor, MAX_RECORDING_BYTES))
+        if is_wav(content):
+            header = _header_so_far(content)
+            return header.n_frames / header.sr
+    length = extent(path)
+    return length.n_frames / length.sr
