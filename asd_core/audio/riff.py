@@ -149,10 +149,10 @@ def _end_of_open_sound(content: Content, start: int) -> int:
     """Find where sound without a length ends: before the chunks that follow it, or with the file."""
     tail_start = max(start, len(content) - _TAIL_BYTES)
     found = [tail_start + mark.start() for mark in _AFTER_SOUND.finditer(content[tail_start : len(content)])]
-    return next((at for at in found[-_TAIL_CANDIDATES:] if _are_chunks(content, at)), len(content))
+    return next((at for at in found[-_TAIL_CANDIDATES:] if are_chunks(content, at)), len(content))
 
 
-def _are_chunks(content: Content, at: int) -> bool:
+def are_chunks(content: Content, at: int) -> bool:
     """Whether chunks, one behind the other, fill the file from here to its very end."""
     for _ in range(_TAIL_CHUNKS):
         if len(content) <= at:
@@ -216,7 +216,7 @@ def _chunk(content: Content, start: int, n_bytes: int, n_in_ds64: int | None, *,
     if not is_sound:
         return Chunk(start, n_bytes)
     if n_bytes == 0:
-        return Chunk(start, 0, is_open=not _are_chunks(content, start))
+        return Chunk(start, 0, is_open=not are_chunks(content, start))
     if is_in_ds64:
         return Chunk(start, n_bytes, is_open=n_bytes == _UNKNOWN_IN_DS64)
     return Chunk(start, n_bytes, is_open=n_bytes in _LEFT_OPEN or n_bytes + start - 8 in _LEFT_OPEN)

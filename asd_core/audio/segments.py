@@ -86,11 +86,12 @@ def segments(
     with stream_sound(path, max_bytes=MAX_RECORDING_BYTES, max_duration_s=MAX_RECORDING_S, channel=channel) as sound:
         file_warnings = sound.warnings
         for start, samples in _cut(at_rate(sound), n_segment=n_segment, n_hop=n_hop):
-            yield _segment(start, samples, n_segment, (*file_warnings, *sound.late_warnings))
+            yield as_segment(start, samples, n_segment, (*file_warnings, *sound.late_warnings))
             file_warnings = ()
 
 
-def _segment(start: int, samples: Float32Array, n_segment: int, warnings: tuple[str, ...]) -> Segment:
+def as_segment(start: int, samples: Float32Array, n_segment: int, warnings: tuple[str, ...]) -> Segment:
+    """Make a segment of samples at the package's rate, the first of which is `start`; names their faults."""
     is_whole = len(samples) == n_segment
     if not is_whole:
         warnings += (f"partial: the recording's end, {len(samples) / SR:.2f} s of {n_segment / SR:g} s",)
