@@ -407,9 +407,3 @@ def test_over_20_kills_no_event_is_missed_and_only_those_in_flight_are_doubled(t
     assert row["events"] > 100
     assert (row["missed"], row["out of order"], row["doubled unmarked"]) == (0, 0, 0)
     assert row["doubled"] <= row["counted"] == row["in flight"]
-
-
-def test_a_kill_is_survived_by_a_real_process(tmp_path: Path) -> None:
-    row = telling.measure("answers", tmp_path, n_kills=1)
-    assert (row["missed"], row["out of order"], row["doubled unmarked"]) == (0, 0, 0)
-    assert row["doubled"] <= row["counted"] == row["in flight"] <= 1
