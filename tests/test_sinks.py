@@ -36,7 +36,16 @@ from asd_core.monitoring.messages import (
     still_on,
     summary_of,
 )
-from asd_core.monitoring.sinks import AppriseSink, notify_urls, open_sinks, titles, warning_about
+from asd_core.monitoring.sinks import (
+    MAX_ERROR,
+    AppriseSink,
+    _masked,
+    _secrets,
+    notify_urls,
+    open_sinks,
+    titles,
+    warning_about,
+)
 from benchmarks import telling
 
 pytest.importorskip("apprise")
@@ -123,6 +132,25 @@ def test_an_address_that_nobody_listens_at_is_an_error_without_secrets(caplog: p
     assert error
     for secret in ("passw0rd", "t0ken", "user"):
         assert secret not in error + sink.title + sink.digest
+
+
+def test_an_error_of_apprise_is_shown_without_any_part_of_the_url() -> None:
+    secrets = _secrets("json://user:passw0rd@host.example/hooks/t0ken%20x?key=abcd")
+    text = "error at https://host.example/hooks/t0ken%20x (t0ken x, passw0rd,\nuser, abcd)"
+    shown = _masked(text, secrets)
+    for secret in ("passw0rd", "t0ken", "abcd", "host.example", "user", "\n"):
+        assert secret not in shown
+    assert shown.startswith("error at ")
+    assert len(_masked("x" * 1000, [])) == MAX_ERROR
+
+
+def test_an_mqtt_message_asks_for_a_receipt_unless_the_url_says_otherwise() -> None:
+    def quality(url: str) -> object:
+        return getattr(AppriseSink(url)._plugin(), "qos", None)
+
+    assert quality("mqtt://broker/topic") == 1
+    assert quality("mqtt://broker/topic?qos=2") == 2
+    assert quality("mqtt://broker/topic?qos=0") == 0
 
 
 @pytest.mark.parametrize(
