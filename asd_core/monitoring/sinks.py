@@ -7,6 +7,7 @@ goes over a connection of its own, so that none is held that has died in the mea
 from __future__ import annotations
 
 import hashlib
+import mimetypes
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
@@ -201,6 +202,6 @@ def _add_events(plugin: NotifyBase, message: Message) -> None:
 def _attached(attachment: Attachment) -> Any:
     from apprise.attachment.memory import AttachMemory
 
-    mimetype = "audio/wav" if attachment.name.lower().endswith(".wav") else None
+    mimetype, _ = mimetypes.guess_type(attachment.name)
     memory: Any = AttachMemory
     return memory(content=attachment.content, name=attachment.name, mimetype=mimetype)
