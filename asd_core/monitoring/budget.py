@@ -15,27 +15,35 @@ could be on counts as a false alarm, so an alarm that is on for long is no way o
 from __future__ import annotations
 
 import math
+import os
 import re
+import stat
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from asd_core.artifacts.manifest import PROMISE_CONDITION
 from asd_core.artifacts.store import Artifact
+from asd_core.audio.kinds import readable_suffixes
 from asd_core.data.recordings import natural_key
 from asd_core.errors import UsageError
 from asd_core.evaluation.daily import DAY_S, false_alarms_text
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.formats import counted
+from asd_core.monitoring.rows import WatchRow
 from asd_core.monitoring.tallies import MAX_WINDOW, Counted, Tally
 from asd_core.types import FloatArray
 
 MIN_STRETCH = 5
 """Clips: a median of fewer is one loud clip's affair."""
 MAX_COUNT = 1000
+MIN_EVERY_S = 0.01
 PERIODS_S = {"day": DAY_S, "week": 7 * DAY_S, "month": 365.25 / 12 * DAY_S, "year": 365.25 * DAY_S}
 
 
@@ -84,26 +92,50 @@ class Rhythm:
     origin: str
 
     def __post_init__(self) -> None:
-        if not 0.01 <= self.seconds <= DAY_S:
-            raise UsageError(f"clips come every 0.01 to {DAY_S} s, got {self.seconds:g}")
+        if not MIN_EVERY_S <= self.seconds <= DAY_S:
+            raise UsageError(f"clips come every {MIN_EVERY_S} to {DAY_S} s, got {self.seconds:g}")
 
 
 MIN_GAPS = 10
 """Gaps between clips that a rhythm is learned from, at least."""
+MAX_FILES = 1000
+"""Files of a folder that a rhythm is learned from, at most."""
 
 
-def learn_rhythm(times_s: Sequence[float], origin: str) -> Rhythm | None:
-    """Learn how often a clip comes: the median gap between the times of clips, in seconds; None from too few.
+def learn_rhythm(rows: Iterable[WatchRow], folder: Path) -> Rhythm | None:
+    """Learn how often a clip comes, from when the clips of a watch's table were recorded, else from a folder's files.
 
     Parameters
     ----------
-    times_s
-        In any order; equal times, as of segments of one file, count as one.
+    rows
+        Of the table.
+    folder
+        The watched one; the files in it count, not those of its sub-folders.
+
+    Returns
+    -------
+    Rhythm or None
+        None where both hold too few clips.
     """
-    gaps = np.diff(np.unique(np.asarray(times_s, dtype=np.float64)))
-    if len(gaps) < MIN_GAPS:
+    moments = [datetime.fromisoformat(row.recorded).replace(tzinfo=UTC) for row in rows if row.recorded]
+    seconds = [moment.timestamp() for moment in moments]
+    return _rhythm(seconds, "learned from the table") or _rhythm(_changed(folder), "learned from the folder")
+
+
+def _rhythm(seconds: Sequence[float], origin: str) -> Rhythm | None:
+    """The median gap between different times, which a pause at night does not change."""
+    times = np.unique(np.asarray(seconds, dtype=np.float64))
+    if len(times) <= MIN_GAPS:
         return None
-    return Rhythm(float(min(max(np.median(gaps), 0.01), DAY_S)), origin)
+    return Rhythm(float(np.clip(np.median(np.diff(times)), MIN_EVERY_S, DAY_S)), origin)
+
+
+def _changed(folder: Path) -> list[float]:
+    suffixes = readable_suffixes()
+    with os.scandir(folder) as entries:
+        files = (entry for entry in entries if Path(entry.name).suffix.lower() in suffixes)
+        found = (entry.stat(follow_symlinks=False) for entry in islice(files, MAX_FILES))
+        return [status.st_mtime for status in found if stat.S_ISREG(status.st_mode)]
 
 
 @dataclass(frozen=True)
@@ -165,7 +197,8 @@ class BudgetRule:
         cleared = f" and cleared by {self.most_when_clear} or fewer of the last {self.k}" if self.k > 1 else ""
         return (
             f"raised by {self.k} stretches of {self.length} clips in a row whose median score is above that of all "
-            f"held-out recordings{cleared}: {self.promise}. A fault in every clip is told within "
+            f"held-out recordings{cleared}: {self.promise}. A fault that raises all "
+            f"scores above that is told within "
             f"{duration_text(self.n_clips * self.rhythm.seconds)}"
         )
 
@@ -215,7 +248,7 @@ class StretchTally:
             self._scores.clear()
         self._scores.append((clip.key, clip.anomaly_score))
         self.n += 1
-        while len(self._scores) > self.rule.k * self.rule.length:
+        while len(self._scores) > (self.rule.k + 1) * self.rule.length:  # one stretch to spare for takings back
             self._scores.popleft()
         return True
 
@@ -356,4 +389,4 @@ def duration_text(seconds: float) -> str:
     for unit, length in (("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.2g} {unit}"
-    return f"{seconds:.2g} s"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"

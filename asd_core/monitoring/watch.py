@@ -457,13 +457,12 @@ class _Watcher:
 
 
 def _rhythm(request: WatchRequest, table: WatchTable) -> Rhythm | None:
-    """How often a clip comes: as asked, or as the table's newest rows tell."""
+    """How often a clip comes: as asked, or as the table's newest rows tell, or the folder's files."""
     if request.every_s is not None:
         return Rhythm(request.every_s, "as asked")
     if not isinstance(request.rule, Budget):
         return None
-    times = [datetime.fromisoformat(row.recorded).timestamp() for row in Tail(table.path).update() if row.recorded]
-    return learn_rhythm(times, "learned from the clips so far")
+    return learn_rhythm(Tail(table.path).update(), request.folder)
 
 
 def _placed(row: WatchRow, arrival: Arrival) -> WatchRow:
