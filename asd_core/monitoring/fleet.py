@@ -205,7 +205,7 @@ class _Child:
     watch: FleetWatch
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
-    pause_s: float = FIRST_PAUSE_S
+    pause_s: float = field(default_factory=lambda: FIRST_PAUSE_S)
     due_at: float = 0.0
     n_starts: int = 0
 
@@ -298,7 +298,7 @@ class _Runner:
         if child.process is not None and child.process.poll() is not None:
             ran_s, code = now - child.started_at, child.process.returncode
             child.pause_s = FIRST_PAUSE_S if ran_s >= CALM_S else child.pause_s
-            self._say(child.watch.name, f"ended with {_how(code)}; started again in {child.pause_s:g} s")
+            self._say(child.watch.name, f"ended with {_how(code)}; starts again in {child.pause_s:g} s")
             child.process, child.due_at = None, now + child.pause_s
             child.pause_s = min(2 * child.pause_s, MAX_PAUSE_S)
         if child.process is None and now >= child.due_at:

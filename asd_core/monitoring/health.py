@@ -114,7 +114,7 @@ def _end(status: WatchStatus | None) -> tuple[str, str]:
     """What is wrong where the watch should run, and how it ended."""
     if status is None:
         return "it is not running, and there is no heartbeat of it", "never started"
-    seen = ago_text(max(0.0, age_s(status.at)))
+    seen = _ago(max(0.0, age_s(status.at)))
     if status.state == ENDED:
         return f"it ended {seen} and is not running", f"ended {seen}"
     return f"it died: the last heartbeat was {seen}; start it again, nothing is lost", f"died {seen}"
@@ -124,9 +124,9 @@ def _problems(status: WatchStatus) -> Iterable[str]:
     """What is wrong with a watch whose process lives."""
     stale_s, round_s = age_s(status.at), age_s(status.looked_at or status.at)
     if abs(stale_s) > DEAD_AFTER_S:
-        yield f"it hangs, or its disk is full: the last heartbeat was {ago_text(abs(stale_s))}; start it again"
+        yield f"it hangs, or its disk is full: the last heartbeat was {_ago(abs(stale_s))}; start it again"
     elif round_s > HANGS_AFTER_S:
-        yield f"it hangs: it last went round {ago_text(round_s)}; start it again"
+        yield f"it hangs: it last went round {_ago(round_s)}; start it again"
     yield from (f"deaf: {state.text}" for state in status.states)
     if status.state == WAITING and not any(state.name == "folder" for state in status.states):
         yield f"waiting: {status.folder} cannot be read"
@@ -143,10 +143,14 @@ def _doing(status: WatchStatus) -> str:
     return f"{until}; {alarm}; {_last(status.newest)}{waiting}"
 
 
+def _ago(seconds: float) -> str:
+    return f"{seconds:.0f} s ago" if seconds < 120 else ago_text(seconds)
+
+
 def _last(newest: NewestClip | None) -> str:
     if newest is None:
         return "no clip yet"
-    heard = f"last clip {ago_text(max(0.0, age_s(newest.time)))}"
+    heard = f"last clip {_ago(max(0.0, age_s(newest.time)))}"
     if newest.anomaly_score is None:
         return f"{heard}, refused"
     verdict = f", {newest.verdict}" if newest.verdict else ""
