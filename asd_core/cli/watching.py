@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from asd_core.cli.outcome import (
     show_warnings,
     simulated_mark,
 )
+from asd_core.errors import UsageError
 
 if TYPE_CHECKING:
     from asd_core.monitoring.arrivals import ArrivalSettings
@@ -35,8 +38,10 @@ def add(commands: Any) -> None:
 
 
 def _add_watch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dir", type=Path, metavar="DIR", help="the folder into which clips are written")
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL")
+    parser.add_argument("dir", nargs="?", type=Path, metavar="DIR", help="the folder into which clips are written")
+    parser.add_argument("--model", type=Path, metavar="MODEL")
+    text = "run all watches of a TOML file instead, each as a process of its own; takes --heartbeat and --json alone"
+    parser.add_argument("--config", type=Path, metavar="FILE", help=text)
     rule = (
         "what raises an alarm: k anomalous of the last n clips, a CUSUM of p-values, or whatever keeps false alarms "
         "within a budget (default 3/5)"
@@ -54,6 +59,7 @@ def _add_watch(parser: argparse.ArgumentParser) -> None:
     _add_arrivals(parser)
     _add_telling(parser)
     _add_hearing(parser)
+    _add_pulse(parser)
     add_vggish(parser)
 
 
@@ -82,10 +88,49 @@ def _add_hearing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=float, default=500, metavar="MB", help=text)
 
 
+def _add_pulse(parser: argparse.ArgumentParser) -> None:
+    text = "serve figures for Prometheus on this port of 127.0.0.1"
+    parser.add_argument("--metrics", type=int, metavar="PORT", help=text)
+    text = "ask for this address every minute while alive, so that somebody outside notices; also from ASD_HEARTBEAT"
+    parser.add_argument("--heartbeat", default="", metavar="URL", help=text)
+
+
 def _watch(arguments: argparse.Namespace) -> Outcome:
+    if arguments.config is not None:
+        return _watch_fleet(arguments)
     from asd_core.monitoring.watch import watch
 
     request = _request(arguments)
+    with _stopped_by_signals() as (stop, received):
+        report = watch(request, stop=stop, say=_say)
+    _show(report)
+    if signal.SIGINT in received:
+        return Outcome(report.to_json(), INTERRUPTED)
+    return Outcome(report.to_json(), SOME_REFUSED if report.refused and arguments.once else DONE)
+
+
+def _watch_fleet(arguments: argparse.Namespace) -> Outcome:
+    from asd_core.monitoring.fleet import parse_fleet, run_fleet
+
+    if arguments.dir is not None or arguments.model is not None:
+        raise UsageError("watch takes DIR and --model, or --config: the file names folders and detectors")
+    fleet = parse_fleet(arguments.config)
+    with _stopped_by_signals() as (stop, received):
+        report = run_fleet(fleet, stop=stop, say=_say, heartbeat_url=_heartbeat(arguments))
+    return Outcome(report.to_json(), INTERRUPTED if signal.SIGINT in received else DONE)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _heartbeat(arguments: argparse.Namespace) -> str:
+    return arguments.heartbeat or os.environ.get("ASD_HEARTBEAT", "")
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[tuple[threading.Event, list[int]]]:
+    """Give an event that Ctrl-C and SIGTERM set, and the signals that came."""
     stop = threading.Event()
     received: list[int] = []
 
@@ -95,20 +140,19 @@ def _watch(arguments: argparse.Namespace) -> Outcome:
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        report = watch(request, stop=stop, say=lambda line: print(line, flush=True))
+        yield stop, received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    _show(report)
-    if signal.SIGINT in received:
-        return Outcome(report.to_json(), INTERRUPTED)
-    return Outcome(report.to_json(), SOME_REFUSED if report.refused and arguments.once else DONE)
 
 
 def _request(arguments: argparse.Namespace) -> WatchRequest:
     from asd_core.monitoring.alarms import parse_rule
+    from asd_core.monitoring.pulse import PulseSettings
     from asd_core.monitoring.watch import WatchRequest
 
+    if arguments.dir is None or arguments.model is None:
+        raise UsageError("watch takes DIR and --model, or --config")
     return WatchRequest(
         folder=arguments.dir,
         model=arguments.model,
@@ -124,6 +168,7 @@ def _request(arguments: argparse.Namespace) -> WatchRequest:
         hearing=_hearing(arguments),
         tell=_tell(arguments),
         kept_bytes=round(arguments.keep * 1e6),
+        pulse=PulseSettings(arguments.metrics, _heartbeat(arguments)),
     )
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import contextlib
+import threading
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final, Self
 
 from asd_core.errors import FileError
-from asd_core.system.files import (
-    DISK_FULL,
-    DiskFullError,
-    json_bytes,
-    no_constant,
-    parse_json,
-    read_if_present,
-    replace_file,
-)
+from asd_core.system.clock import age_s, utc_now
+from asd_core.system.files import json_bytes, no_constant, parse_json, read_if_present
+from asd_core.system.typed_json import from_json
 
 HEARTBEAT_S = 2.0
-"""Written at least this often while the watch lives."""
+"""Written so often while the watch lives."""
 MAX_STATUS_BYTES = 256 * 1024
 
 LISTENING: Final = "listening"
@@ -78,7 +75,7 @@ class WatchStatus:
     Parameters
     ----------
     at
-        When this was written, ISO 8601 in UTC.
+        When this was written, ISO 8601 in UTC: the process lives.
     pid, process_start
         Its process (`asd_core.system.processes.process_start`).
     state
@@ -103,6 +100,11 @@ class WatchStatus:
         States of deafness that last.
     sinks
         Who is told, and how far.
+    looked_at
+        When the watch last went round, ISO 8601 in UTC: it does not hang. While a long recording is judged, this stays
+        behind `at`.
+    quiet_after_s, quiet_from
+        How long no clip may come before the watch is called quiet, and where that figure comes from.
     """
 
     at: str
@@ -131,6 +133,9 @@ class WatchStatus:
     newest: NewestClip | None = None
     states: tuple[StateOn, ...] = ()
     sinks: tuple[SinkStatus, ...] = ()
+    looked_at: str = ""
+    quiet_after_s: float = 0.0
+    quiet_from: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of the file."""
@@ -138,34 +143,32 @@ class WatchStatus:
 
     @classmethod
     def from_json(cls, table: Any) -> Self:
-        """Read what `to_json` gave.
+        """Read what `to_json` gave; fields of later releases are ignored.
 
         Raises
         ------
         ValueError
-            It is no status.
+            It is no status: a field is missing, of another type, or a moment that is none.
         """
         if not isinstance(table, dict) or table.get("schema") != 1:
             raise ValueError("no status of a watch, or one of another release")
-        own = {each.name: table[each.name] for each in fields(cls) if each.name in table}
-        try:
-            own["newest"] = None if own.get("newest") is None else NewestClip(**own["newest"])
-            own["states"] = tuple(StateOn(**each) for each in own.get("states", ()))
-            own["sinks"] = tuple(SinkStatus(**each) for each in own.get("sinks", ()))
-            return cls(**own)
-        except TypeError as error:
-            raise ValueError(f"no status of a watch: {error}") from error
+        found = from_json(cls, {each.name: table[each.name] for each in fields(cls) if each.name in table})
+        moments = (found.at, found.started_at, found.looked_at, *(state.since for state in found.states))
+        for moment in filter(None, (*moments, *([] if found.newest is None else [found.newest.time]))):
+            age_s(moment)
+        return found
 
 
 def write_status(path: Path, status: WatchStatus) -> None:
-    """Replace the heartbeat, all or nothing; raises `DiskFullError` where the disk is full."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, json_bytes(status.to_json()))
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise DiskFullError(error.errno, f"{path} cannot be written to: {error.strerror}") from error
-        raise
+    """Replace the heartbeat, all or nothing for its readers; raises OSError where the disk is full.
+
+    It is not synced: a heartbeat is worth nothing after a power cut, and a memory card would wear out. Whoever writes
+    holds the table's lock, so one name is enough for the file that is not whole yet, and a kill leaves no others.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.new")
+    staged.write_bytes(json_bytes(status.to_json()))
+    staged.replace(path)
 
 
 def read_status(path: Path) -> WatchStatus | None:
@@ -175,3 +178,55 @@ def read_status(path: Path) -> WatchStatus | None:
         return None if content is None else WatchStatus.from_json(parse_json(content, parse_constant=no_constant))
     except (FileError, ValueError):
         return None
+
+
+class Heart:
+    """Writes a watch's status every few seconds, by a thread of its own: a long judging does not stop it.
+
+    A full disk does not end the watch: the file then grows old, which its readers notice.
+
+    Parameters
+    ----------
+    every_s
+        Seconds between two beats.
+    """
+
+    def __init__(self, path: Path, *, every_s: float = HEARTBEAT_S) -> None:
+        self._path, self._every_s = path, every_s
+        self._status: WatchStatus | None = None
+        self._writing, self._stop = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop; the file keeps what was written last."""
+        self._stop.set()
+        self._thread.join()
+
+    def beat(self, status: WatchStatus) -> None:
+        """Take over what the watch is doing, and write it at once where it is another state or the first one."""
+        status = replace(status, looked_at=status.at)
+        before, self._status = self._status, status
+        if before is None or _what_is_shown(before) != _what_is_shown(status):
+            self._write()
+
+    def _beat_on(self) -> None:
+        while not self._stop.wait(self._every_s):
+            self._write()
+
+    def _write(self) -> None:
+        with self._writing:
+            if self._status is None:
+                return
+            with contextlib.suppress(OSError):
+                write_status(self._path, replace(self._status, at=utc_now("milliseconds")))
+
+
+def _what_is_shown(status: WatchStatus) -> tuple[object, ...]:
+    """What nobody should have to wait for."""
+    return status.state, status.alarm, tuple(state.name for state in status.states)

@@ -38,6 +38,7 @@ from asd_core.monitoring.events import CLEARED, RAISED, EventLog, WatchEvent, ev
 from asd_core.monitoring.hearing import Hearing, HearingRules, Moment, StateChange
 from asd_core.monitoring.kept import DEFAULT_KEPT_MB, Keeper
 from asd_core.monitoring.outbox import Outbox, TellSettings
+from asd_core.monitoring.pulse import Pulse, PulseSettings
 from asd_core.monitoring.rows import WatchRow, escaped
 from asd_core.monitoring.status import (
     ENDED,
@@ -47,7 +48,6 @@ from asd_core.monitoring.status import (
     WAITING,
     NewestClip,
     WatchStatus,
-    write_status,
 )
 from asd_core.monitoring.table import Tail, WatchTable, default_table, open_table, own_files
 from asd_core.monitoring.tallies import MAX_WINDOW, Rule
@@ -90,6 +90,8 @@ class WatchRequest:
         How arrivals are recognised, when the watch calls itself deaf, and who is told.
     kept_bytes
         Most bytes of copies of clips beside the table.
+    pulse
+        Who is shown that the watch lives.
     """
 
     folder: Path
@@ -106,6 +108,7 @@ class WatchRequest:
     hearing: HearingRules = field(default_factory=HearingRules)
     tell: TellSettings = field(default_factory=TellSettings)
     kept_bytes: int = DEFAULT_KEPT_MB * 10**6
+    pulse: PulseSettings = field(default_factory=PulseSettings)
 
     def __post_init__(self) -> None:
         if not MIN_POLL_S <= self.poll_s <= MAX_POLL_S:
@@ -215,18 +218,20 @@ class _Watcher:
         self._hearing = Hearing(request.hearing, artifact.familiarity)
         self._log, self._outbox = EventLog(self._beside.events), Outbox(self._beside, request.tell)
         self._keeper = Keeper(self._beside, request.kept_bytes)
+        self._pulse = Pulse(self._beside.status, request.pulse)
         self._control = Control()
         self._newest: NewestClip | None = None
         self._alarm_since = ""
         self._unwritten: deque[WatchEvent] = deque()
-        self._is_missing = False
+        self._missing = ""
         self._started, self._written = moment(), 0.0
         self.report = WatchReport(folder, table.path, artifact.folder, artifact.title, artifact.simulated, rule)
 
     def run(self) -> WatchReport:
         """Recall, then look, judge and wait, until stopped; or until nothing is left to judge."""
-        self._recall()
         with ExitStack() as stack:
+            stack.enter_context(self._pulse)
+            self._recall()
             stack.enter_context(self._outbox)
             stack.enter_context(self._arrivals)
             self._tell_of_watch(events.STARTED, f"listening to {self._folder}: {self.report.title}")
@@ -249,6 +254,7 @@ class _Watcher:
         for row in self._table.rows():
             self._arrivals.know(row)
             self._judge.recall(row)
+            self._hearing.know(row)
             self._note_newest(row)
             self.report.n_before += 1
             if row.event:
@@ -288,14 +294,14 @@ class _Watcher:
     def _miss(self, error: FolderMissingError) -> None:
         if self._request.once:
             raise error.reason
-        if not self._is_missing:
+        if not self._missing:
             self._say(f"waiting for {self._folder}: {error.reason.strerror}")
-        self._is_missing = True
+        self._missing = error.reason.strerror or "no reason known"
 
     def _find(self) -> None:
-        if self._is_missing:
+        if self._missing:
             self._say(f"{self._folder} is back")
-        self._is_missing = False
+        self._missing = ""
 
     def _judge_clip(self, arrival: Arrival) -> None:
         model, sound, now = os.fspath(self._artifact.folder), arrival.sound, moment()
@@ -353,18 +359,18 @@ class _Watcher:
             n_waiting=self._arrivals.n_waiting,
             free_bytes=free_bytes(self._table.path.parent),
             is_paused=self._control.is_paused(now.wall),
+            missing=self._missing,
         )
         self._tell_changes(changes, now)
         self._write_events()
         self._beat()
 
     def _beat(self, state: str | None = None) -> None:
-        """Write the heartbeat; on a full disk the old one stays, and grows old."""
+        """Let the heart beat."""
         if state is None:
             is_paused = self._control.is_paused(moment().wall)
-            state = PAUSED if is_paused else WAITING if self._is_missing else LISTENING
-        with contextlib.suppress(DiskFullError):
-            self._write_status(state)
+            state = PAUSED if is_paused else WAITING if self._missing else LISTENING
+        self._write_status(state)
 
     def _hear_control(self, now: Moment) -> None:
         before, self._control = self._control.is_paused(now.wall), read_control(self._beside.control)
@@ -375,7 +381,7 @@ class _Watcher:
             self._tell_of_watch(kind, f"{kind}{until}")
 
     def _write_status(self, state: str) -> None:
-        now, settle = moment(), self._arrivals.settle
+        now, settle, quiet = moment(), self._arrivals.settle, self._hearing.quiet_after
         self._written = now.monotonic
         status = WatchStatus(
             at=now.text,
@@ -404,8 +410,10 @@ class _Watcher:
             newest=self._newest,
             states=self._hearing.states,
             sinks=tuple(self._outbox.sinks),
+            quiet_after_s=quiet.seconds,
+            quiet_from=quiet.origin,
         )
-        write_status(self._beside.status, status)
+        self._pulse.beat(status)
 
     def _alarm_event(self, row: WatchRow, evidence: str) -> WatchEvent:
         return WatchEvent(
