@@ -158,11 +158,11 @@ def test_recordings_are_answered_with_a_warning_that_names_the_detectors(pump):
 
 def test_a_watched_folder_says_it_even_where_the_table_is_of_an_earlier_release(pump):
     row = WatchRow("2026-01-31T12:00:00+00:00", "/a.wav", str(RAIL), "ok", "", 0.5, 0.6, "normal")
-    assert live._by_simulated(row)
-    assert not live._by_simulated(replace(row, simulated=False))
-    assert not live._by_simulated(replace(row, model=str(pump)))
-    assert live._by_simulated(replace(row, model="gone", simulated=True))
-    assert not live._by_simulated(replace(row, model="gone"))
+    assert live.by_simulated(row)
+    assert not live.by_simulated(replace(row, simulated=False))
+    assert not live.by_simulated(replace(row, model=str(pump)))
+    assert live.by_simulated(replace(row, model="gone", simulated=True))
+    assert not live.by_simulated(replace(row, model="gone"))
 
 
 def test_losses_of_a_training_on_simulated_clips_are_marked(bench, recordings):

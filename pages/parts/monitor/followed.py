@@ -105,7 +105,9 @@ class Followed:
 
     @property
     def seen(self) -> tuple[object, ...]:
-        """What a page draws anew for: the newest row, and how far events and notes go."""
+        """What a page draws anew for: the newest row, how far events and notes go, and whether the watch runs."""
         rows = self.rows
         newest = (len(rows), rows[-1].key) if rows else (0, "")
-        return self.table, newest, self._events.stamp, self._notes.stamp
+        status = self.status
+        state = None if status is None else (status.state, status.started_at)
+        return self.table, newest, self._events.stamp, self._notes.stamp, self.is_alive, state

@@ -12,7 +12,6 @@ from asd_core.monitoring.control import FOREVER
 from asd_core.monitoring.events import CLEARED, WatchEvent
 from asd_core.monitoring.hearing import STATES
 from asd_core.monitoring.rows import WatchRow, unescaped
-from asd_core.monitoring.starting import SILENT_S
 from asd_core.monitoring.status import ENDED, PAUSED, WAITING, StateOn, WatchStatus
 
 Kind = Literal["alarm", "died", "deaf", "waiting", "paused", "quiet", "empty", "ended"]
@@ -29,6 +28,8 @@ WORDS: dict[Kind, tuple[str, str, str]] = {
 """What each kind is called, its colour, and its icon; the most urgent ones first."""
 HEARS_BADLY = frozenset({"drift", "disk", "clock"})
 """States in which a watch still hears its clips: they are told, but it is not deaf."""
+STUCK_S = 120.0
+"""A process that lives but has written no heartbeat for so long is taken for dead: a long recording takes a minute."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class _Seen:
         """Whether it runs no longer without having said so, or is stuck."""
         if self.status is None or self.status.state == ENDED:
             return False
-        return not self.is_alive or (self.now - moment(self.status.at)).total_seconds() > SILENT_S
+        return not self.is_alive or (self.now - moment(self.status.at)).total_seconds() > STUCK_S
 
 
 def standing(
