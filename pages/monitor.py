@@ -12,7 +12,7 @@ from pages.shared.cache import artifacts
 from pages.shared.cards import list_broken
 from pages.shared.choices import switch
 from pages.shared.frame import no_detectors, open_page
-from pages.shared.presenting import presented
+from pages.shared.presenting import left_off_wall, presented
 
 VIEWS = {"live": "Watched folders", "replay": "Demo"}
 
@@ -23,8 +23,9 @@ with open_page("pages/monitor.py") as chosen:
     list_broken(broken)
     # Whoever has no watch yet sees the demo first.
     views = VIEWS if list_tables() else dict(reversed(VIEWS.items()))
-    left, right = st.columns(2)
-    view = switch("What to follow", views, key="monitor", place=left)
+    with left_off_wall("what-to-follow"):
+        left, right = st.columns(2)
+        view = switch("What to follow", views, key="monitor", place=left)
     if view == "live" and presented():
         wall(list_tables())
     elif view == "live":

@@ -133,7 +133,7 @@ def pressed(monkeypatch, page: AppTest, title: str) -> tuple[AppTest, dict]:
 
 def listed(page: AppTest) -> dict:
     lists = [each.proto for each in page.get("bidi_component") if each.proto.component_name == "asd_play_list"]
-    (found,) = [each for each in map(json.loads, (each.json for each in lists)) if each["list"].startswith("Last clips")]
+    (found,) = [each for each in (json.loads(each.json) for each in lists) if each["list"].startswith("Last clips")]
     return found
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import streamlit as st
 
-from asd_core.artifacts.store import open_artifact
-from asd_core.errors import AsdError
-from asd_core.formats import TRAINED_ON_SIMULATED, display_name, score_text
+from asd_core.formats import display_name, score_text
+from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.past_alarms import PastAlarm, past_alarms
 from asd_core.monitoring.recording_time import in_recorded_order, recorded_time
 from asd_core.monitoring.rows import WatchRow, unescaped
+from asd_core.monitoring.status import read_status
 from asd_core.monitoring.table import list_tables
 from pages.parts.monitor.alarm_list import alarm_list
 from pages.parts.monitor.controls import controls, settings
@@ -28,7 +28,7 @@ from pages.parts.monitor.standing import moment, time_text
 from pages.parts.monitor.view import HeardClip, announce, figure, last_clips, listed, play, told
 from pages.shared.choices import choose, switch
 from pages.shared.components.play_list import play_list
-from pages.shared.context import PROJECT, Chosen
+from pages.shared.context import Chosen
 from pages.shared.plain_text import plain, shown_text
 from pages.shared.verdicts import verdict_badge
 from pages.shared.watch_form import watch_form
@@ -60,7 +60,8 @@ def live_tab(chosen: Chosen, place: Any = st) -> None:
         return
     if (following := st.session_state.pop(NEXT, None)) in tables:
         st.session_state["watch"] = following
-    name = choose("Watch", list(tables), key="watch", place=place, format_func=display_name)
+    titles = {name: _title(path) for name, path in tables.items()}
+    name = choose("Watch", titles, key="watch", place=place)
     followed = follow(tables[name])
     now_panel(list(tables.values()), followed)
     controls(followed)
@@ -69,6 +70,13 @@ def live_tab(chosen: Chosen, place: Any = st) -> None:
         _form(chosen)
         st.caption("Or from the shell:")
         _command(chosen)
+
+
+def _title(table: Path) -> str:
+    """What a watch is called in the list: its machine, and its table."""
+    status = read_status(Beside(table).status)
+    machine = "" if status is None else display_name(unescaped(status.machine))
+    return f"{machine} · {display_name(table.stem)}" if machine else display_name(table.stem)
 
 
 def _form(chosen: Chosen) -> None:
@@ -89,12 +97,6 @@ def _command(chosen: Chosen) -> None:
 
 def _closely(followed: Followed) -> None:
     rows = list(followed.rows)
-    if rows and by_simulated(rows[-1]):
-        st.warning(
-            f"The detector in use here was **{TRAINED_ON_SIMULATED}**: its verdicts tell how far a clip is from "
-            "the simulation, not whether your machine is faulty.",
-            icon=":material/science:",
-        )
     part = switch("Show", PARTS, key="watch_part", label_visibility="collapsed")
     alarms = past_alarms(followed.events, rows)
     announce([_heard(row) for row in rows if row.event], followed.table.name)
@@ -203,18 +205,3 @@ def _row(followed: Followed, rows: Sequence[WatchRow], key: str) -> WatchRow | N
 
 def _sound(followed: Followed, heard: HeardClip) -> Any:
     return sound_of(followed.beside, heard.row)
-
-
-def by_simulated(row: WatchRow) -> bool:
-    """Whether a row's detector was trained on simulated sound; tables of earlier releases leave it to the detector."""
-    return _detector_is_simulated(unescaped(row.model)) if row.simulated is None else row.simulated
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _detector_is_simulated(model: str) -> bool:
-    if "\0" in model:
-        return False
-    try:
-        return open_artifact(PROJECT / model).simulated
-    except AsdError:  # gone, or damaged: the table is shown all the same
-        return False

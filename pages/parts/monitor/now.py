@@ -7,12 +7,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from asd_core.formats import TRAINED_ON_SIMULATED, display_name
+from asd_core.artifacts.store import open_artifact
+from asd_core.errors import AsdError
+from asd_core.formats import TRAINED_ON_SIMULATED, display_name, score_text
+from asd_core.monitoring.rows import WatchRow, unescaped
 from asd_core.monitoring.starting import MAX_WATCHES
 from pages.parts.monitor.followed import ALL_ROWS, FEW_ROWS, Followed
-from pages.parts.monitor.standing import WORDS, Standing, standing
+from pages.parts.monitor.standing import WORDS, Standing, standing, time_text
 from pages.parts.monitor.view import HeardClip, counts
+from pages.shared.cards import simulated_badge
 from pages.shared.components.watches import WatchTile, watch_tiles
+from pages.shared.context import PROJECT
 from pages.shared.frame import first_screen, fragment
 from pages.shared.plain_text import plain, shown_text
 
@@ -79,13 +84,13 @@ def _now(others: Sequence[Followed], followed: Followed) -> None:
     with first_screen():
         said, counted = st.columns([3, 2])
     with said.container(border=True, height="stretch"):
-        _say(_standing(followed))
+        _say(_standing(followed), is_simulated=_by_simulated(followed))
     with counted.container(border=True, height="stretch"):
         rows = followed.rows
-        counts([HeardClip(row, "", row.time, "") for row in rows], is_cut=followed.is_cut)
+        counts([HeardClip(row, time_text(row.time), row.time, "") for row in rows], is_cut=followed.is_cut)
 
 
-def _say(now: Standing) -> None:
+def _say(now: Standing, *, is_simulated: bool) -> None:
     _, colour, icon = WORDS[now.kind]
     st.markdown(f"## :{colour}[:material/{icon}: {plain(now.name)}: {plain(now.sentence)}]")
     if now.heard:
@@ -94,6 +99,31 @@ def _say(now: Standing) -> None:
         st.text(shown_text(text))
     if now.is_on:
         st.caption(":material/sensors: a watch is running")
+    if is_simulated:
+        st.markdown(
+            f"{simulated_badge(is_simulated)} its verdicts tell how far a clip is from the simulation, not whether "
+            "your machine is faulty"
+        )
+
+
+def _by_simulated(followed: Followed) -> bool:
+    rows = followed.rows
+    return bool(rows) and by_simulated(rows[-1])
+
+
+def by_simulated(row: WatchRow) -> bool:
+    """Whether a row's detector was trained on simulated sound; tables of earlier releases leave it to the detector."""
+    return _detector_is_simulated(unescaped(row.model)) if row.simulated is None else row.simulated
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _detector_is_simulated(model: str) -> bool:
+    if "\0" in model:
+        return False
+    try:
+        return open_artifact(PROJECT / model).simulated
+    except AsdError:  # gone, or damaged: the table is shown all the same
+        return False
 
 
 def _tiles(shown: Sequence[Followed], *, chosen: str, is_wall: bool) -> None:
@@ -112,14 +142,20 @@ def _look_at(table: str) -> None:
 
 def _tile(followed: Followed) -> WatchTile:
     now, rows = _standing(followed), list(followed.rows)
-    simulated = any(row.simulated for row in rows[-1:])
-    lines = [now.sentence, now.heard, *now.further[:1], TRAINED_ON_SIMULATED if simulated else ""]
+    word, newest = WORDS[now.kind][0], rows[-1] if rows else None
+    score = "" if newest is None else f"score {score_text(newest.anomaly_score)} of {score_text(newest.threshold)}"
+    lines = [
+        now.sentence.removeprefix(word).lstrip(" :"),
+        now.since,
+        ", ".join(filter(None, [now.heard, score])),
+        TRAINED_ON_SIMULATED if _by_simulated(followed) else "",
+    ]
     return WatchTile(
         id=followed.table.name,
         name=now.name,
         kind=now.kind,
-        word=WORDS[now.kind][0],
+        word=word,
         lines=[line for line in lines if line],
         scores=[row.anomaly_score for row in rows],
-        threshold=next((row.threshold for row in reversed(rows)), None),
+        threshold=None if newest is None else newest.threshold,
     )

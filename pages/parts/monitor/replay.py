@@ -133,7 +133,7 @@ def replay_tab(chosen: Chosen, good: dict[str, Artifact]) -> None:
         return
     name = f"{artifact.folder}:{machine_id}"
     is_started = _is_of(name)
-    with nullcontext() if is_started else first_screen(), st.container(horizontal=True):
+    with nullcontext() if is_started else first_screen(), st.container(horizontal=True, vertical_alignment="center"):
         label = "Play demo" if chosen.embedded else "Replay the test clips"
         if st.button(label, key="replay", icon=":material/play_circle:", type="secondary" if is_started else "primary"):
             judge = Judge(RULE, artifact.familiarity)

@@ -48,6 +48,8 @@ class Standing:
         Sentences on what holds besides.
     is_on
         Whether a watch runs.
+    since
+        When it began: `since 12:00 UTC`; empty where nobody knows, or it does not matter.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Standing:
     heard: str
     further: tuple[str, ...]
     is_on: bool
+    since: str = ""
 
     @property
     def headline(self) -> str:
@@ -126,7 +129,8 @@ def standing(
     seen = _Seen(status, rows, events, is_alive, now or datetime.now(UTC))
     kind = _kind(seen)
     machine = display_name(unescaped(status.machine)) if status is not None and status.machine else name
-    return Standing(machine, kind, _sentence(kind, seen), _heard(seen), tuple(_further(kind, seen)), is_alive)
+    further = tuple(_further(kind, seen))
+    return Standing(machine, kind, _sentence(kind, seen), _heard(seen), further, is_alive, _since(kind, seen))
 
 
 def moment(time: str) -> datetime:
@@ -191,6 +195,16 @@ def _quiet_since(seen: _Seen) -> str:
     cleared += [row.time for row in seen.rows if row.event == CLEARED]
     began = seen.rows[0].time if seen.status is None else seen.status.started_at
     return max([began, *cleared], key=moment)
+
+
+def _since(kind: Kind, seen: _Seen) -> str:
+    if kind == "alarm":
+        began = seen.alarm_since
+    elif kind == "deaf":
+        began = seen.deafness[0].since
+    else:
+        began = seen.status.at if kind == "died" and seen.status is not None else ""
+    return f"since {moment(began).astimezone(UTC):%d %b, %H:%M} UTC" if began else ""
 
 
 def _heard(seen: _Seen) -> str:

@@ -237,6 +237,7 @@ function bindPlaysOn(root, memory, data) {
   if (memory.toldOn !== data.plays_on) memory.toldOn = memory.playsOn = data.plays_on; // another list has changed it
   box.checked = memory.playsOn;
   find(root, ".on span").textContent = data.plays_on_label;
+  find(root, ".on").hidden = data.rows.length < 2;
   box.onchange = () => {
     memory.playsOn = box.checked;
     memory.tell("plays_on", box.checked);
