@@ -17,6 +17,7 @@ from asd_core.errors import BusyError, DataSetError, UsageError
 from asd_core.monitoring import starting
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.starting import (
+    RECORD,
     WatchSettings,
     is_alive,
     last_settings,
@@ -74,11 +75,14 @@ def settings(folder, **other) -> WatchSettings:
 
 
 def test_the_command_names_everything_and_no_value_can_be_taken_for_an_option(tmp_path):
-    given = WatchSettings("/in", "/m", machine="--poll=0", alarm="2/3", segment_s=10.0, page="http://hark:8501")
+    given = WatchSettings(
+        "/in", "/m", machine="--poll=0", alarm="2/3", segment_s=10.0, every_s=2.5, page="http://hark:8501"
+    )
     assert given.command(tmp_path / "t.csv")[1:] == [
         *("-m", "asd_core", "watch", "/in", "--model=/m", f"--csv={tmp_path / 't.csv'}", "--alarm=2/3"),
-        *("--machine=--poll=0", "--segment=10", "--page=http://hark:8501"),
+        *("--machine=--poll=0", "--page=http://hark:8501", "--every=2.5", "--segment=10.0"),
     ]
+    assert WatchSettings("/in", "/m", alarm=RECORD).command(tmp_path)[7:] == ["--record"]
     assert len(WatchSettings("/in", "/m").command(tmp_path)) == 8
 
 

@@ -36,6 +36,7 @@ START_WAIT_S, STOP_WAIT_S, LOOK_S = 30.0, 20.0, 0.05
 SILENT_S = 10 * HEARTBEAT_S
 """Without a heartbeat for so long, a watch is called dead or stuck."""
 MAX_NAME = 80
+RECORD = "record"
 MAX_LOG_BYTES = 2**20
 _MAX_REQUEST_BYTES = 64 * 1024
 _LOG_END_BYTES = 4096
@@ -53,7 +54,9 @@ class WatchSettings:
     machine
         What its owner calls the machine; empty: the name of the folder.
     alarm
-        The alarm's rule as `asd watch --alarm` takes it.
+        The alarm's rule as `asd watch --alarm` takes it; `RECORD` records scores and raises none.
+    every_s
+        Seconds from one clip to the next, which a budget of alarms needs; None: learned from the folder.
     segment_s
         Length in seconds of the clips that long recordings are cut into; None leaves files whole.
     page
@@ -64,20 +67,16 @@ class WatchSettings:
     model: str
     machine: str = ""
     alarm: str = "3/5"
+    every_s: float | None = None
     segment_s: float | None = None
     page: str = ""
 
     def command(self, table: Path) -> list[str]:
         """The command that watches into this table."""
         command = [sys.executable, "-m", "asd_core", "watch", self.folder, f"--model={self.model}"]
-        command += [f"--csv={table}", f"--alarm={self.alarm}"]
-        if self.machine:
-            command.append(f"--machine={self.machine}")
-        if self.segment_s is not None:
-            command.append(f"--segment={self.segment_s:g}")
-        if self.page:
-            command.append(f"--page={self.page}")
-        return command
+        command += [f"--csv={table}", "--record" if self.alarm == RECORD else f"--alarm={self.alarm}"]
+        named = {"machine": self.machine, "page": self.page, "every": self.every_s, "segment": self.segment_s}
+        return [*command, *(f"--{name}={value}" for name, value in named.items() if value)]
 
     @classmethod
     def from_json(cls, table: Any) -> Self:
@@ -91,12 +90,12 @@ class WatchSettings:
         if not isinstance(table, dict) or table.get("schema") != 1:
             raise ValueError("no settings of a watch, or those of another release")
         own = {each.name: table[each.name] for each in fields(cls) if each.name in table}
-        segment_s = own.pop("segment_s", None)
+        numbers = {name: own.pop(name, None) for name in ("every_s", "segment_s")}
         if any(not isinstance(value, str) for value in own.values()) or not {"folder", "model"} <= set(own):
             raise ValueError("a watch has a folder and a model")
-        if not isinstance(segment_s, (int, float, type(None))):
-            raise ValueError("the length of clips must be a number")
-        return cls(**own, segment_s=segment_s)
+        if any(not isinstance(value, (int, float, type(None))) for value in numbers.values()):
+            raise ValueError(f"{' and '.join(numbers)} must be numbers")
+        return cls(**own, **numbers)
 
 
 def start_watch(settings: WatchSettings) -> Path:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from asd_core.data.library import ROOTS_VARIABLE, allowed_roots
-from asd_core.monitoring.starting import MAX_NAME, WatchSettings, start_watch
+from asd_core.monitoring.starting import MAX_NAME, RECORD, WatchSettings, start_watch
 from asd_core.reports.plots import DETECTOR_SHORT_NAMES
 from pages.shared.plain_text import shown_text
 
@@ -18,6 +18,11 @@ RULES = {
     "2/3": "2 anomalous of the last 3 clips",
     "5/10": "5 anomalous of the last 10 clips",
     "1/1": "every anomalous clip",
+    "budget:1/day": "what gives at most one false alarm a day",
+    "budget:1/week": "what gives at most one false alarm a week",
+    "budget:1/month": "what gives at most one false alarm a month",
+    "cusum:20": "many clips that are somewhat odd (CUSUM)",
+    RECORD: "nothing: scores are recorded only",
 }
 """Alarm rules as `asd watch --alarm` takes them."""
 
@@ -46,6 +51,12 @@ def watch_form(detectors: Mapping[str, Path], *, key: str, machine: str = "") ->
         )
         called = st.text_input("Name of the machine", machine, key=f"{key}_machine", max_chars=MAX_NAME)
         rule = st.selectbox("An alarm is raised by", list(RULES), key=f"{key}_rule", format_func=RULES.__getitem__)
+        every_s = st.number_input(
+            "Seconds from one clip to the next (0: learned from the folder)",
+            *(0.0, 86_400.0, 0.0, 1.0),
+            key=f"{key}_every",
+            help="A promise of at most so many false alarms needs it.",
+        )
         segment_s = st.number_input(
             "Cut long recordings into clips of so many seconds (0: a file is a clip)",
             *(0.0, 3600.0, 0.0, 1.0),
@@ -55,7 +66,13 @@ def watch_form(detectors: Mapping[str, Path], *, key: str, machine: str = "") ->
     if not is_sent:
         return None
     settings = WatchSettings(
-        folder.strip(), str(detectors[name]), called.strip(), rule, segment_s or None, _dashboard()
+        folder=folder.strip(),
+        model=str(detectors[name]),
+        machine=called.strip(),
+        alarm=rule,
+        every_s=every_s or None,
+        segment_s=segment_s or None,
+        page=_dashboard(),
     )
     with st.spinner("Starting …"):
         return start_watch(settings)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import streamlit as st
 
 from asd_core.formats import MISSING
+from asd_core.monitoring.control import ask_pause, ask_resume, read_control
 from asd_core.monitoring.starting import last_settings, start_again, stop_watch
 from asd_core.monitoring.status import WatchStatus
 from pages.parts.monitor.followed import Followed
 from pages.parts.monitor.standing import time_text
 from pages.shared.plain_text import shown_text
 
+PAUSE_MIN = 30
 NOTICES = {"system": "the operating system reports changes", "polling": "the folder is looked through"}
 
 
@@ -23,10 +27,28 @@ def controls(followed: Followed) -> None:
                 with st.spinner("It ends after the clip that it is at …"):
                     stop_watch(followed.table)
                 st.rerun()
+            _pause(followed)
         elif last_settings(followed.table) is not None and _starts_again(name):
             with st.spinner("Starting …"):
                 start_again(followed.table)
             st.rerun()
+
+
+def _pause(followed: Followed) -> None:
+    """Offer a pause, or its end; the watch looks at what is asked every second or so."""
+    name, beside = followed.table.name, followed.beside
+    if read_control(beside.control).is_paused(datetime.now(UTC)):
+        if st.button("Resume", key=f"resume:{name}", icon=":material/play_arrow:"):
+            ask_resume(beside)
+            st.rerun()
+    elif st.button(
+        f"Pause {PAUSE_MIN} min",
+        key=f"pause:{name}",
+        icon=":material/pause:",
+        help="New clips raise no alarm meanwhile",
+    ):
+        ask_pause(beside, PAUSE_MIN)
+        st.rerun()
 
 
 def _starts_again(name: str) -> bool:
