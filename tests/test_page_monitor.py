@@ -132,8 +132,9 @@ def pressed(monkeypatch, page: AppTest, title: str) -> tuple[AppTest, dict]:
 
 
 def listed(page: AppTest) -> dict:
-    (found,) = [each.proto for each in page.get("bidi_component") if each.proto.component_name == "asd_play_list"]
-    return json.loads(found.json)
+    lists = [each.proto for each in page.get("bidi_component") if each.proto.component_name == "asd_play_list"]
+    (found,) = [each for each in (json.loads(each.json) for each in lists) if each["list"].startswith("Last clips")]
+    return found
 
 
 def test_a_clip_of_the_replay_can_be_heard_where_its_sound_is_at_hand(app, monkeypatch):

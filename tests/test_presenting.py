@@ -43,8 +43,8 @@ def bars(app: AppTest) -> int:
     return sum("page_bar" in str(each.proto) for each in app.get("bidi_component"))
 
 
-def test_the_pages_for_an_audience_are_threshold_and_compare():
-    assert [link.address for link in PAGES if link.is_for_walls] == ["threshold", "compare"]
+def test_the_pages_for_an_audience_are_monitor_threshold_and_compare():
+    assert [link.address for link in PAGES if link.is_for_walls] == ["monitor", "threshold", "compare"]
 
 
 def test_a_presented_page_is_named_so_by_its_link_and_says_so_before_its_scripts(home):

@@ -17,6 +17,7 @@ SERVES_ONE = {
     "pages.shared.components.lanes": "as the other components, it is registered from their folder",
     "pages.shared.components.plane": "as the other components, it is registered from their folder",
     "pages.shared.components.ranking": "as the other components, it is registered from their folder",
+    "pages.shared.components.watches": "as the other components, it is registered from their folder",
 }
 """Shared modules that one page alone uses, each with the reason why it is shared all the same."""
 

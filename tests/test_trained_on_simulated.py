@@ -24,7 +24,7 @@ from asd_core.tasks.train import TrainingRequest, train
 from asd_core.types import AnomalyMap
 from pages.parts.check import verdicts
 from pages.parts.compare import figures as compare_figures
-from pages.parts.monitor import live
+from pages.parts.monitor import now
 from pages.parts.train import live as train_live
 from pages.shared import cards
 from pages.shared.cache import Heard
@@ -158,11 +158,11 @@ def test_recordings_are_answered_with_a_warning_that_names_the_detectors(pump):
 
 def test_a_watched_folder_says_it_even_where_the_table_is_of_an_earlier_release(pump):
     row = WatchRow("2026-01-31T12:00:00+00:00", "/a.wav", str(RAIL), "ok", "", 0.5, 0.6, "normal")
-    assert live._by_simulated(row)
-    assert not live._by_simulated(replace(row, simulated=False))
-    assert not live._by_simulated(replace(row, model=str(pump)))
-    assert live._by_simulated(replace(row, model="gone", simulated=True))
-    assert not live._by_simulated(replace(row, model="gone"))
+    assert now.by_simulated(row)
+    assert not now.by_simulated(replace(row, simulated=False))
+    assert not now.by_simulated(replace(row, model=str(pump)))
+    assert now.by_simulated(replace(row, model="gone", simulated=True))
+    assert not now.by_simulated(replace(row, model="gone"))
 
 
 def test_losses_of_a_training_on_simulated_clips_are_marked(bench, recordings):

@@ -69,6 +69,7 @@ PAGES = (
         ":material/monitor_heart:",
         USE,
         "Listening all day: several anomalous clips together raise an alarm, so that a single odd one does not.",
+        is_for_walls=True,
     ),
     Link(
         "pages/explore.py",

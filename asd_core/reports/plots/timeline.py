@@ -28,6 +28,8 @@ class TimelinePoint:
         Whether an alarm was on after it.
     title
         For the tooltip.
+    key
+        Names the point where it can be picked.
     """
 
     at: int | str
@@ -36,6 +38,7 @@ class TimelinePoint:
     verdict: str
     alarm: bool
     title: str
+    key: str = ""
 
 
 def score_timeline(
@@ -44,6 +47,9 @@ def score_timeline(
     span: tuple[float, float] | None = None,
     score_span: tuple[float, float] | None = None,
     height_px: int = 320,
+    time_title: str = "Time (UTC)",
+    picks: str = "",
+    ringed: str = "",
 ) -> dict[str, Any]:
     """Draw scores over clips or time: marks tell verdicts, a dashed step the threshold, bands the alarm.
 
@@ -56,9 +62,15 @@ def score_timeline(
         In the order in which they came; may be empty.
     span, score_span
         Fixed ends of both axes, so that the figure keeps still while points come in; `span` for numbers only.
+    time_title
+        What the axis says where points are at times.
+    picks
+        Name of the selection by which the point nearest to a press is picked; empty: none is.
+    ringed
+        Key of the point that has a ring.
     """
     is_timed = bool(points) and isinstance(points[0].at, str)
-    x = _time_axis() if is_timed else _clip_axis(span)
+    x = _time_axis(time_title, points) if is_timed else _clip_axis(span)
     axis = {"format": "~r", "tickCount": 5}
     y = {"field": "score", "type": "quantitative", "title": "Anomaly score", "scale": _scale(score_span), "axis": axis}
     scored = {"values": [_row(point) for point in points]}
@@ -73,7 +85,8 @@ def score_timeline(
             "mark": {"type": "line", "color": NEUTRAL_COLOUR, **dashed},
             "encoding": {"x": x, "y": y, "tooltip": {"field": "label", "type": "nominal"}},
         },
-        {"data": scored, "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": _marks(x, y)},
+        *_ring([point for point in points if ringed and point.key == ringed], x, y),
+        _points(scored, _marks(x, y), picks),
     ]
     return {"layer": layers, "height": height_px}
 
@@ -91,10 +104,11 @@ def alarm_spans(points: Sequence[TimelinePoint]) -> list[tuple[int | str, int | 
     return spans
 
 
-def _time_axis() -> dict[str, Any]:
-    axis = {"format": "%H:%M:%S", "tickCount": 6, "labelFlush": True}
+def _time_axis(title: str, points: Sequence[TimelinePoint]) -> dict[str, Any]:
+    days = {str(point.at)[:10] for point in points}
+    axis = {"format": "%H:%M:%S" if len(days) <= 1 else "%d %b %H:%M", "tickCount": 6, "labelFlush": True}
     scale = {"type": "utc", "nice": False}
-    return {"field": "at", "type": "temporal", "title": "Time (UTC)", "scale": scale, "axis": axis}
+    return {"field": "at", "type": "temporal", "title": title, "scale": scale, "axis": axis}
 
 
 def _clip_axis(span: tuple[float, float] | None) -> dict[str, Any]:
@@ -109,7 +123,8 @@ def _scale(span: tuple[float, float] | None) -> dict[str, Any]:
 
 def _row(point: TimelinePoint) -> dict[str, Any]:
     verdict = point.verdict if point.verdict in _VERDICTS else "no verdict"
-    return {"at": point.at, "score": short_number(point.anomaly_score), "verdict": verdict, "clip": point.title}
+    row = {"at": point.at, "score": short_number(point.anomaly_score), "verdict": verdict, "clip": point.title}
+    return {**row, "key": point.key} if point.key else row
 
 
 def _limit(point: TimelinePoint) -> dict[str, Any]:
@@ -138,6 +153,20 @@ def _alarm_layers(points: Sequence[TimelinePoint], x: dict[str, Any]) -> list[di
             "encoding": {"x": x, "y": {"value": 0}, "text": label},
         },
     ]
+
+
+def _ring(points: Sequence[TimelinePoint], x: dict[str, Any], y: dict[str, Any]) -> list[dict[str, Any]]:
+    mark = {"type": "point", "size": 320, "strokeWidth": 3, "color": NEUTRAL_COLOUR, "opacity": 1}
+    rows = {"values": [_row(point) for point in points]}
+    return [{"data": rows, "mark": mark, "encoding": {"x": x, "y": y}}] if points else []
+
+
+def _points(scored: dict[str, Any], encoding: dict[str, Any], picks: str) -> dict[str, Any]:
+    mark = {"type": "point", "filled": True, "size": 70, "opacity": 1}
+    layer: dict[str, Any] = {"data": scored, "mark": mark, "encoding": encoding}
+    if picks:
+        layer["params"] = [{"name": picks, "select": {"type": "point", "fields": ["key"], "nearest": True}}]
+    return layer
 
 
 def _marks(x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from asd_core.monitoring.rows import WatchRow
 from asd_core.system.clock import utc_now
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import Waveform
-from pages.parts.monitor.view import HeardClip, monitor
+from pages.parts.monitor.view import HeardClip, monitor, play
 from pages.shared.cards import promise_text, simulated_badge, threshold_origin
-from pages.shared.choices import choose
+from pages.shared.choices import choose, turn_on
 from pages.shared.context import Chosen
 from pages.shared.data_sets import clips_root
 from pages.shared.frame import first_screen, fragment
@@ -31,7 +31,7 @@ from pages.shared.sources import clip, clip_title, name_order
 from pages.shared.verdicts import verdict_word
 
 BEFORE, BROKEN, AFTER = 20, 15, 20
-SPEEDS = ("1", "2", "5")
+SPEEDS = ("0.2", "0.5", "1", "2", "5")
 FIRST_SPEED = "2"
 TICK_S = 1.0
 RULE = AlarmRule()
@@ -133,7 +133,7 @@ def replay_tab(chosen: Chosen, good: dict[str, Artifact]) -> None:
         return
     name = f"{artifact.folder}:{machine_id}"
     is_started = _is_of(name)
-    with nullcontext() if is_started else first_screen(), st.container(horizontal=True):
+    with nullcontext() if is_started else first_screen(), st.container(horizontal=True, vertical_alignment="center"):
         label = "Play demo" if chosen.embedded else "Replay the test clips"
         if st.button(label, key="replay", icon=":material/play_circle:", type="secondary" if is_started else "primary"):
             judge = Judge(RULE, artifact.familiarity)
@@ -142,6 +142,7 @@ def replay_tab(chosen: Chosen, good: dict[str, Artifact]) -> None:
             st.rerun()
         if is_started:
             _pause_button(st.session_state[KEY])
+        is_heard = turn_on("Sound", key="replay_sound", help="Each clip is heard as it comes, until the next one does.")
     _say_what_it_is(artifact, clips)
     if not is_started:
         return
@@ -149,7 +150,7 @@ def replay_tab(chosen: Chosen, good: dict[str, Artifact]) -> None:
     if replay.speed != speed:
         replay.set_speed(speed)
     goes_on = not (replay.is_over or replay.paused)
-    fragment(lambda: _panel(replay), run_every=TICK_S if goes_on else None)()
+    fragment(lambda: _panel(replay, is_heard=is_heard), run_every=TICK_S if goes_on else None)()
 
 
 def _is_of(name: str) -> bool:
@@ -193,9 +194,11 @@ def _pause_button(replay: Replay) -> None:
         st.rerun()
 
 
-def _panel(replay: Replay) -> None:
-    was_over = replay.is_over
+def _panel(replay: Replay, *, is_heard: bool) -> None:
+    was_over, n_before = replay.is_over, len(replay.rows)
     replay.reveal()
+    if is_heard and len(replay.rows) > n_before:
+        play(replay.rows[-1].key)
     scores = [each.anomaly_score for each in replay.clips]
     threshold = replay.artifact.threshold.value
     limits = scores if threshold is None else [*scores, threshold]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from itertools import pairwise
 
@@ -13,15 +12,18 @@ import streamlit as st
 from asd_core.formats import display_name, rate_text, score_text
 from asd_core.monitoring.alarms import DRIFT_CLIPS
 from asd_core.monitoring.events import RAISED
+from asd_core.monitoring.notes import Note
 from asd_core.monitoring.rows import WatchRow
 from asd_core.reports.plots import TimelinePoint, score_timeline
 from asd_core.types import Waveform
-from pages.shared.components.play_list import ListedSound, Tone, play_list
+from pages.shared.components.play_list import ListedSound, Told, Tone, play_list
 from pages.shared.frame import first_screen
 from pages.shared.plain_text import warning_text
 
 LAST_CLIPS = 60
 RECENT = 10
+FIGURE, PICKED = "timeline", "picked"
+_TOLD = "monitor_plays"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class HeardClip:
     place: str
     at: int | str
     title: str
+
+    @property
+    def key(self) -> str:
+        """What names it in lists, figures and links."""
+        return self.row.key
 
 
 def monitor(
@@ -64,24 +71,30 @@ def monitor(
     is_cut
         Whether earlier clips are left out.
     """
-    _announce(clips, name)
+    announce(clips, name)
     with first_screen():
-        state, counts = st.columns([3, 2])
+        state, counted = st.columns([3, 2])
     with state.container(border=True, height="stretch"):
         _state(clips, is_cut=is_cut)
-    with counts.container(border=True, height="stretch"):
-        _counts(clips, is_cut=is_cut)
-    _figure(clips, span, score_span)
+    with counted.container(border=True, height="stretch"):
+        counts(clips, is_cut=is_cut)
+    figure(clips, span=span, score_span=score_span, on_pick=play)
     if clips:
-        _last_clips(clips, name, sound)
+        last_clips(clips, name, sound)
 
 
-def time_text(time: str) -> str:
-    """Write a row's time: `2026-01-31 12:00:00 UTC`."""
-    return f"{datetime.fromisoformat(time):%Y-%m-%d %H:%M:%S} UTC"
+def play(key: str) -> None:
+    """Have the list that `told` is given to play a clip; it must have been drawn before."""
+    st.session_state[_TOLD] = Told(key, told().count + 1)
 
 
-def _announce(clips: Sequence[HeardClip], name: str) -> None:
+def told() -> Told:
+    """What a list was last told to play in this session."""
+    now = st.session_state.get(_TOLD)
+    return now if isinstance(now, Told) else Told()
+
+
+def announce(clips: Sequence[HeardClip], name: str) -> None:
     """Announce a change of the alarm once, as a toast: screen readers read it out."""
     told = st.session_state.get("monitor_told")
     events = [clip for clip in clips if clip.row.event]
@@ -126,7 +139,8 @@ def _drift(row: WatchRow, *, n_known: int) -> None:
         st.text(text)
 
 
-def _counts(clips: Sequence[HeardClip], *, is_cut: bool) -> None:
+def counts(clips: Sequence[HeardClip], *, is_cut: bool) -> None:
+    """Say how many clips were heard, and what they were called."""
     judged = [clip.row for clip in clips if clip.row.verdict]
     n_refused = sum(clip.row.status == "refused" for clip in clips)
     recent = judged[-RECENT:]
@@ -139,42 +153,98 @@ def _counts(clips: Sequence[HeardClip], *, is_cut: bool) -> None:
         st.caption(f"Last: {clips[-1].place}")
 
 
-def _figure(
-    clips: Sequence[HeardClip], span: tuple[float, float] | None, score_span: tuple[float, float] | None
+def figure(
+    clips: Sequence[HeardClip],
+    *,
+    on_pick: Callable[[str], None],
+    span: tuple[float, float] | None = None,
+    score_span: tuple[float, float] | None = None,
+    time_title: str = "Time (UTC)",
+    ringed: str = "",
 ) -> None:
+    """Draw the scores in the order of the clips, with threshold and alarms.
+
+    Parameters
+    ----------
+    on_pick
+        Called with the key of the clip whose point was pressed.
+    ringed
+        Key of the clip whose point has a ring.
+    """
     points = [
-        TimelinePoint(clip.at, clip.row.anomaly_score, clip.row.threshold, clip.row.verdict, clip.row.alarm, clip.title)
+        TimelinePoint(
+            clip.at, clip.row.anomaly_score, clip.row.threshold, clip.row.verdict, clip.row.alarm, clip.title, clip.key
+        )
         for clip in clips
         if clip.row.anomaly_score is not None
     ]
     n_alarms = sum(after and not before for before, after in pairwise([False, *(point.alarm for point in points)]))
     alt = f"Anomaly scores of {len(points)} clips in order, with threshold; with {n_alarms} alarms"
     st.subheader("Anomaly score, higher = more anomalous")
+    keys = {point.key for point in points}
+
+    def picked() -> None:
+        found = [str(each.get("key")) for each in st.session_state[FIGURE].selection.get(PICKED, [])]
+        if found and found[-1] in keys:
+            on_pick(found[-1])
+
     st.vega_lite_chart(
-        score_timeline(points, span=span, score_span=score_span), key="timeline", width="stretch", alt=alt
+        score_timeline(points, span=span, score_span=score_span, time_title=time_title, picks=PICKED, ringed=ringed),
+        key=FIGURE,
+        width="stretch",
+        alt=alt,
+        on_select=picked,
+    )
+    st.caption(":material/touch_app: Press a point to hear its clip; by the keyboard, the list below.")
+
+
+def last_clips(
+    clips: Sequence[HeardClip],
+    name: str,
+    sound: Callable[[HeardClip], Waveform | None],
+    *,
+    notes: Mapping[str, Note] | None = None,
+    on_pick: Callable[[str], None] | None = None,
+) -> None:
+    """List the last clips, the newest first, to listen to; those of an alarm say so.
+
+    A list that picks nothing plays what `play` names.
+    """
+    st.subheader("Last clips")
+    play_list(
+        listed(clips[: -LAST_CLIPS - 1 : -1], sound, notes or {}),
+        key=f"monitor_sounds:{name}",
+        label="Last clips, the newest first",
+        height_px=230,
+        on_pick=on_pick,
+        told=told() if on_pick is None else Told(),
     )
 
 
-def _last_clips(clips: Sequence[HeardClip], name: str, sound: Callable[[HeardClip], Waveform | None]) -> None:
-    """List the last clips, the newest first, to listen to; those of an alarm say so."""
-    st.subheader("Last clips")
-    last = {f"{clip.place} {clip.row.path}": clip for clip in clips[: -LAST_CLIPS - 1 : -1]}
-    sounds = [
+def listed(
+    clips: Sequence[HeardClip], sound: Callable[[HeardClip], Waveform | None], notes: Mapping[str, Note]
+) -> list[ListedSound]:
+    """The clips as rows of a list of sounds, with what was said of them."""
+    return [
         ListedSound(
-            id=key,
+            id=clip.key,
             title=f"{clip.place} · {display_name(clip.title)}",
             sound=partial(sound, clip),
             note=_outcome(clip.row),
-            truth=_called(clip.row),
+            truth=_called(clip.row, notes.get(clip.key)),
             tone=_tone(clip.row),
         )
-        for key, clip in last.items()
+        for clip in {clip.key: clip for clip in clips}.values()
     ]
-    play_list(sounds, key=f"monitor_sounds:{name}", label="Last clips, the newest first", height_px=230)
 
 
-def _called(row: WatchRow) -> str:
-    """Say what a clip was called, and what became of the alarm with it."""
+def _called(row: WatchRow, note: Note | None) -> str:
+    """Say what a clip was called, what became of the alarm with it, and what a person said of it."""
+    said = _became(row)
+    return f"{said}; marked as {note.said}" if note is not None else said
+
+
+def _became(row: WatchRow) -> str:
     said = f"called {row.verdict}" if row.verdict else "refused" if row.status == "refused" else "no verdict"
     return f"{said}, alarm {row.event}" if row.event else f"{said}, in the alarm" if row.alarm else said
 

@@ -23,6 +23,7 @@ from pages.shared.plain_text import plain, shown_text, warning_text
 from pages.shared.quota import count_checked, upload_types
 from pages.shared.sources import of_one_channel
 from pages.shared.verdicts import verdict_badge
+from pages.shared.watch_form import watch_form
 
 WAYS = {"file": "File", "microphone": "Microphone"}
 RECORDER = "listen_recorder"
@@ -110,10 +111,16 @@ def _watch(subject: Subject) -> None:
     """Say how to go on listening: the command that watches a folder."""
     with st.expander("Keep listening: watch a folder", icon=":material/sensors:"):
         st.markdown(
-            "Let your recorder put its clips into a folder of this computer. This command judges each one as it "
-            "arrives and raises an alarm when several together are anomalous; Monitor then shows it."
+            "Let your recorder put its clips into a folder of this computer. A watch judges each one as it arrives and "
+            "raises an alarm when several together are anomalous; it goes on when this page is closed, and Monitor "
+            "shows it."
         )
-        name = next(iter(subject.active))
-        model = shown_text(str(subject.active[name].folder.parent))
+        folders = {name: artifact.folder.parent for name, artifact in subject.active.items()}
+        started = watch_form(folders, key="machine_watch", machine=subject.name)
+        if started is not None:
+            st.session_state.update(monitor="live", watch=started.name)
+            st.switch_page("pages/monitor.py")
+        st.caption("Or from the shell:")
+        model = shown_text(str(next(iter(folders.values()))))
         st.code(f"python -m asd_core watch FOLDER --model {shlex.quote(model)}", language="shell", wrap_lines=True)
         go("pages/monitor.py", "To Monitor", icon=":material/monitor_heart:", monitor="live")

@@ -109,8 +109,8 @@ function quiet(root) {
   audio.load();
 }
 
-// `from`: seconds of the sound at which it starts.
-function hear(root, memory, id, from = 0) {
+// `from`: seconds of the sound at which it starts. `isTold`: the page asks for it, not somebody at the list.
+function hear(root, memory, id, from = 0, isTold = false) {
   if (id === undefined) return;
   quiet(root);
   Object.assign(memory, {
@@ -124,18 +124,18 @@ function hear(root, memory, id, from = 0) {
   const next = memory.playsOn ? neighbour(idsOf(memory), id, 1) : undefined;
   memory.wanted = wantedWith(memory.wanted, id, next);
   memory.tell("wanted", memory.wanted);
-  if (memory.data.picks) memory.tell("picked", id);
-  moveFocus(root, memory, id);
+  if (memory.data.picks && !isTold) memory.tell("picked", id);
+  moveFocus(root, memory, id, isTold);
   answered(root, memory);
   draw(root, memory);
 }
 
-// One row is reached by Tab; the focus goes along where it is on a row.
-function moveFocus(root, memory, id) {
+// One row is reached by Tab; the focus goes along where it is on a row. The page itself is not scrolled unasked.
+function moveFocus(root, memory, id, isTold) {
   for (const [each, button] of memory.buttons) button.tabIndex = each === id ? 0 : -1;
   const button = memory.buttons.get(id);
   if (find(root, ".rows").contains(root.activeElement ?? document.activeElement)) button.focus({ preventScroll: true });
-  button.scrollIntoView({ block: "nearest" });
+  if (!isTold) button.scrollIntoView({ block: "nearest" });
 }
 
 function toggle(root, memory) {
@@ -237,6 +237,7 @@ function bindPlaysOn(root, memory, data) {
   if (memory.toldOn !== data.plays_on) memory.toldOn = memory.playsOn = data.plays_on; // another list has changed it
   box.checked = memory.playsOn;
   find(root, ".on span").textContent = data.plays_on_label;
+  find(root, ".on").hidden = data.rows.length < 2;
   box.onchange = () => {
     memory.playsOn = box.checked;
     memory.tell("plays_on", box.checked);
@@ -265,6 +266,13 @@ function bindKeysOfList(root, memory) {
   });
   find(root, ".play").onclick = () => toggle(root, memory);
   find(root, ".place").oninput = (event) => seek(root, Number(event.target.value) * audio.duration);
+}
+
+// Play what the page asks for, as the count says that it asks anew.
+function obey(root, memory, { id, count }) {
+  const isNew = memory.toldCount !== undefined && memory.toldCount !== count;
+  memory.toldCount = count;
+  if (isNew && memory.buttons.has(id)) hear(root, memory, id, 0, true);
 }
 
 // Reveal the row that is heard, or all rows where none is.
@@ -310,6 +318,7 @@ export default function ({ data, parentElement: root, setStateValue }) {
   memory.endPresented = onPresented(({ act }) => {
     if (data.hides) presented(root, memory, act);
   });
+  obey(root, memory, data.told);
   answered(root, memory);
   draw(root, memory);
   return () => release(root, memory);

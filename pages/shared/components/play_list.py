@@ -51,6 +51,21 @@ class ListedSound:
     tone: Tone = "neutral"
 
 
+@dataclass(frozen=True)
+class Told:
+    """A row that the page itself plays, such as a point of a figure that was pressed.
+
+    Parameters
+    ----------
+    count
+        The row is played as this number changes; 0: none yet. Nothing is played as the list is first drawn.
+    """
+
+    id: str = ""
+    count: int = 0
+
+
+NOT_TOLD = Told()
 _mount = register("asd_play_list", "play_list", styles=("stage.css", "keys.css"))
 
 
@@ -67,6 +82,7 @@ def play_list(
     hides_truth: bool = False,
     height_px: int = 300,
     on_pick: Callable[[str], None] | None = None,
+    told: Told = NOT_TOLD,
 ) -> str | None:
     """Draw the list; return the row that was pressed last, which only a list with `on_pick` knows.
 
@@ -84,6 +100,8 @@ def play_list(
         The most that the rows take; more of them scroll.
     on_pick
         Called with the id of a row that was pressed, and the page runs again; without it, only the list does.
+    told
+        A row that the page has the list play.
 
     Raises
     ------
@@ -101,37 +119,43 @@ def play_list(
         "height": height_px,
         "picks": on_pick is not None,
         "rows": [_row(sound) for sound in sounds],
+        "told": {"id": told.id, "count": told.count},
     }
     if on_pick is None:
-        _by_itself(sounds, key, look)
+        _by_itself(sounds, key, look, told)
         return None
 
     def picked() -> None:
         on_pick(str(st.session_state[key].picked))
 
-    told = _draw(sounds, key, look, picked)
-    return told if told in {sound.id for sound in sounds} else None
+    pressed = _draw(sounds, key, look, told, picked)
+    return pressed if pressed in {sound.id for sound in sounds} else None
 
 
 @st.fragment
-def _by_itself(sounds: Sequence[ListedSound], key: str, look: Mapping[str, Any]) -> None:
-    _draw(sounds, key, look, _nothing)
+def _by_itself(sounds: Sequence[ListedSound], key: str, look: Mapping[str, Any], told: Told) -> None:
+    _draw(sounds, key, look, told, _nothing)
 
 
-def _draw(sounds: Sequence[ListedSound], key: str, look: Mapping[str, Any], picked: Callable[[], None]) -> str | None:
+def _draw(
+    sounds: Sequence[ListedSound], key: str, look: Mapping[str, Any], told: Told, picked: Callable[[], None]
+) -> str | None:
     def plays_on() -> None:
         st.session_state[PLAY_ON] = bool(st.session_state[key].plays_on)
 
     state = st.session_state.get(key)
-    addresses, problems = answers(sounds, _wanted(None if state is None else state.get("wanted")))
-    told = _mount(
+    wanted = _wanted(None if state is None else state.get("wanted"))
+    if told.count and told.id not in wanted:  # the browser is about to ask for it
+        wanted.append(told.id)
+    addresses, problems = answers(sounds, wanted)
+    heard = _mount(
         key=key,
         data={**look, "plays_on": _plays_on(), "addresses": addresses, "problems": problems},
         on_wanted_change=_nothing,
         on_picked_change=picked,
         on_plays_on_change=plays_on,
     )
-    return None if told.picked is None else str(told.picked)
+    return None if heard.picked is None else str(heard.picked)
 
 
 def answers(sounds: Sequence[ListedSound], wanted: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
