@@ -234,7 +234,7 @@ def _is_taken_back(note: Note | None, said: str) -> bool:
 def _take(beside: Beside, row: WatchRow, said: str, channel: int | None, roots: Sequence[Path] | None) -> str:
     """Copy one clip; returns why that was not possible, empty where it was."""
     try:
-        heard = _sound_of(beside, row, channel, roots)
+        heard = row_sound(beside, row, channel=channel, roots=roots)
         samples = heard.samples
     except AudioError as error:
         return error.advice
@@ -263,7 +263,7 @@ def _take(beside: Beside, row: WatchRow, said: str, channel: int | None, roots: 
     return ""
 
 
-def _sound_of(beside: Beside, row: WatchRow, channel: int | None, roots: Sequence[Path] | None) -> Waveform:
+def row_sound(beside: Beside, row: WatchRow, *, channel: int | None, roots: Sequence[Path] | None) -> Waveform:
     """Read a row's clip: the original where it is unchanged and may be read, else the copy that the watch kept.
 
     Raises

@@ -12,6 +12,7 @@ with the old clips.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ import numpy as np
 from asd_core.artifacts.store import DIGEST_PREFIX, Artifact
 from asd_core.data.recordings import FOLDS, MAX_RUN
 from asd_core.detectors.contract import Detector
-from asd_core.errors import UsageError
+from asd_core.errors import AudioError, UsageError
 from asd_core.evaluation.operating import verdict
 from asd_core.evaluation.scores import ScoredClip, Scores
 from asd_core.evaluation.thresholds import (
@@ -39,10 +40,10 @@ from asd_core.formats import counted, rate_text
 from asd_core.monitoring.alarms import AlarmRule
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.quarantine import MarkedClip, sittings, sound_path
-from asd_core.monitoring.recent import Episode, Week, episodes
+from asd_core.monitoring.recent import Episode, Week, episodes, rows_to_rescore
 from asd_core.monitoring.rows import WatchRow
 from asd_core.tasks.added import round_of
-from asd_core.types import FloatArray, IntArray
+from asd_core.types import FloatArray, IntArray, Waveform
 
 RECALIBRATE: Final = "recalibrate"
 RETRAIN: Final = "retrain"
@@ -288,7 +289,7 @@ def recalibration(
     UsageError
         No clips, or a detector without a threshold.
     """
-    return _Comparison(artifact, view, view, clips, faults, week, tuple(added), rule).change(RECALIBRATE)
+    return _Comparison(artifact, view, view, clips, faults, week, tuple(added), rule, RECALIBRATE).change()
 
 
 def retraining(
@@ -310,7 +311,7 @@ def retraining(
     """
     sounds = {clip.sound for clip in clips}
     added = tuple(each for each in after.heldout.clips if sound_of(each, sounds))
-    return _Comparison(artifact, view, after, clips, faults, week, added, rule).change(RETRAIN)
+    return _Comparison(artifact, view, after, clips, faults, week, added, rule, RETRAIN).change()
 
 
 def sound_of(scored: ScoredClip, sounds: set[str]) -> str:
@@ -340,8 +341,9 @@ class _Comparison:
     week: Week
     added: tuple[ScoredClip, ...]
     rule: AlarmRule
+    how: str
 
-    def change(self, how: str) -> Change:
+    def change(self) -> Change:
         present = self.artifact.threshold
         if not self.clips:
             raise UsageError("choose at least one clip that was marked normal")
@@ -351,11 +353,14 @@ class _Comparison:
         threshold = self._threshold(frozenset())
         if threshold.value is None:
             raise UsageError(f"these clips give no threshold: {threshold.reason}")
-        before = self._figures(self.now, present.value, self._marked_before(present.value))
-        after = self._figures(self.then, threshold.value, self._marked_after(ordered))
-        flips = self._flips(present.value, threshold.value)
+        verdicts = self._verdicts(self.now, present.value, [row.verdict for row in self.week.rows])
+        later = self._verdicts(self.then, threshold.value, verdicts)
+        before = self._figures(self.now, present.value, self._marked_before(present.value), verdicts)
+        after = self._figures(self.then, threshold.value, self._marked_after(ordered), later)
+        changed = zip(self.week.rows, verdicts, later, strict=True)
+        flips = tuple(Flip(row, new) for row, old, new in changed if old != new)
         return Change(
-            how,
+            self.how,
             tuple(ordered),
             threshold,
             self.added,
@@ -394,12 +399,10 @@ class _Comparison:
                 n, of = n + int(is_anomalous(heard, limit).sum()), of + len(heard)
         return Share(n, of)
 
-    def _figures(self, view: View, threshold: float, marked_normal: Share) -> Figures:
+    def _figures(self, view: View, threshold: float, marked_normal: Share, verdicts: Sequence[str]) -> Figures:
         both = {clip.digest for clip in self.now.test.clips} & {clip.digest for clip in self.then.test.clips}
         test = Scores(tuple(clip for clip in view.test.clips if clip.digest in both))
         is_fault = test.is_anomalous
-        verdicts = self._verdicts(view, threshold)
-        judged = [word for word in verdicts if word]
         return Figures(
             threshold=threshold,
             heldout=_share(view.groups()[0], threshold),
@@ -407,29 +410,30 @@ class _Comparison:
             test_faults=_share(test.anomaly_scores[is_fault], threshold),
             marked_normal=marked_normal,
             marked_faults=_share([view.marked[clip.sound] for clip in self.faults], threshold),
-            week=Share(judged.count("anomalous"), len(judged)),
+            week=Share(list(verdicts).count("anomalous"), len(verdicts)),
             alarms=tuple(episodes(self.week.rows, verdicts, self.rule)),
         )
 
-    def _verdicts(self, view: View, threshold: float) -> list[str]:
-        """Verdict of each row of the week; one without a score by this model keeps what was said of it."""
+    def _verdicts(self, view: View, threshold: float, otherwise: Sequence[str]) -> list[str]:
+        """Verdict of each row of the week; one without a score by this model has the other one."""
         return [
-            row.verdict if score is None else verdict(score, threshold)
-            for row, score in zip(self.week.rows, view.week, strict=True)
+            other if score is None else verdict(score, threshold)
+            for score, other in zip(view.week, otherwise, strict=True)
         ]
-
-    def _flips(self, before: float, after: float) -> tuple[Flip, ...]:
-        pairs = zip(self._verdicts(self.now, before), self._verdicts(self.then, after), strict=True)
-        return tuple(Flip(row, new) for row, (old, new) in zip(self.week.rows, pairs, strict=True) if old != new)
 
     def _warnings(self, before: Figures, after: Figures, threshold: Threshold) -> tuple[str, ...]:
         found = []
         lost = before.n_faults_found - after.n_faults_found
         if lost > 0:
             names = ", ".join(clip.name for clip in self._highest())
+            other = (
+                ""
+                if self.how == RETRAIN
+                else ", or this detector cannot tell the new sound from faults and must be trained again"
+            )
             found.append(
                 f"faults_lost: {counted(lost, 'fault')} that {'is' if lost == 1 else 'are'} found now would be missed: "
-                f"a fault may be among the clips marked normal. Listen first to {names}"
+                f"a fault may be among the clips marked normal{other}. Listen first to {names}"
             )
         if not before.test_faults.of + before.marked_faults.of:
             found.append(
@@ -459,3 +463,27 @@ class _Comparison:
 def _share(anomaly_scores: Sequence[float] | FloatArray, threshold: float) -> Share:
     scores = np.asarray(anomaly_scores, dtype=np.float64)
     return Share(int(is_anomalous(scores, threshold).sum()), len(scores))
+
+
+def rescore_week(
+    detector: Detector,
+    week: Week,
+    sound: Callable[[WatchRow], Waveform],
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[float | None]:
+    """Score the newest clips of the week by a retrained detector; None for those without sound, and for older ones.
+
+    Parameters
+    ----------
+    sound
+        Reads a row's clip; an AudioError says that it is not there.
+    """
+    scores: list[float | None] = [None] * len(week.rows)
+    numbers = rows_to_rescore(week)
+    for done, number in enumerate(numbers, start=1):
+        with contextlib.suppress(AudioError):
+            scores[number] = float(detector.anomaly_score(sound(week.rows[number])))
+        if on_progress is not None:
+            on_progress(done, len(numbers))
+    return scores

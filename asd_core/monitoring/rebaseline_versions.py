@@ -158,7 +158,7 @@ def activate_recalibration(artifact: Artifact, change: Change, beside: Beside) -
     folder = writable_folder(artifact.folder.parent)
     with locked(folder):
         base = _own_version(folder, artifact)
-        manifest = _recalibrated(base.manifest, change, [*scores, *change.added], beside)
+        manifest = _recalibrated(base.manifest, change, [*scores, *change.added])
         made = republish(folder, base, manifest=manifest, scores=[*scores, *change.added])
     return _record(beside, change, folder, made.version, base.version)
 
@@ -323,7 +323,7 @@ def _own_version(folder: Path, artifact: Artifact) -> Artifact:
     return current
 
 
-def _recalibrated(manifest: Manifest, change: Change, scores: Sequence[ScoredClip], beside: Beside) -> Manifest:
+def _recalibrated(manifest: Manifest, change: Change, scores: Sequence[ScoredClip]) -> Manifest:
     heldout = np.array([each.anomaly_score for each in scores if each.split == "heldout"], dtype=np.float64)
     before, data = manifest.calibration, manifest.data
     prefixes = tuple(each.digest[:DIGEST_PREFIX] for each in change.added)

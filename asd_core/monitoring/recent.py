@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,14 +12,18 @@ from pathlib import Path
 
 from asd_core.artifacts.arrays import STATE
 from asd_core.artifacts.store import Artifact, open_artifact
-from asd_core.errors import AsdError
+from asd_core.errors import AsdError, UsageError
 from asd_core.monitoring.alarms import AlarmRule, Judge
+from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.events import RAISED
 from asd_core.monitoring.rows import COLUMNS_BY_HEADER, WatchRow, unescaped
+from asd_core.monitoring.status import read_status
 from asd_core.monitoring.table import MAX_LINE_BYTES
 from asd_core.tasks.score import ScoreRow
 
 WEEK = timedelta(days=7)
+MAX_RESCORED = 200
+"""Clips of the week that a retrained detector scores anew."""
 MAX_BYTES = 32 * 2**20
 """Of a table's end that is read: some 90,000 clips, a week of one every 7 s."""
 
@@ -121,3 +126,22 @@ def _judged(rows: Sequence[WatchRow], verdicts: Sequence[str], rule: AlarmRule) 
             unescaped(row.path), "", "", row.status, "", row.anomaly_score, row.threshold, verdict, row.simulated
         )
         yield judge.judge(scored, None, now=row.time, replaces=row.replaces, paused=row.paused)
+
+
+def rule_of(beside: Beside) -> AlarmRule:
+    """The rule of the watch's alarm, as its heartbeat says; the default one where that says no k of n."""
+    status = read_status(beside.status)
+    found = re.search(r"(\d+) anomalous of the last (\d+) clips", "" if status is None else status.rule)
+    try:
+        return AlarmRule() if found is None else AlarmRule(int(found[1]), int(found[2]))
+    except UsageError:
+        return AlarmRule()
+
+
+def rows_to_rescore(week: Week, *, at_most: int = MAX_RESCORED) -> list[int]:
+    """Numbers of the rows that a retrained detector scores anew: the newest, anomalous ones up to half of them."""
+    newest = range(len(week.rows) - 1, -1, -1)
+    anomalous = [number for number in newest if week.rows[number].verdict == "anomalous"]
+    normal = [number for number in newest if week.rows[number].verdict != "anomalous"]
+    n_anomalous = min(len(anomalous), max(at_most // 2, at_most - len(normal)))
+    return sorted([*anomalous[:n_anomalous], *normal[: at_most - n_anomalous]])
