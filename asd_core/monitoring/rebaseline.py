@@ -37,11 +37,11 @@ from asd_core.evaluation.thresholds import (
 from asd_core.evaluation.uncertainty import Interval, wilson
 from asd_core.features.cache import read_clip
 from asd_core.formats import counted, rate_text
-from asd_core.monitoring.alarms import AlarmRule
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.quarantine import MarkedClip, sittings, sound_path
 from asd_core.monitoring.recent import Episode, Week, episodes, rows_to_rescore
 from asd_core.monitoring.rows import WatchRow
+from asd_core.monitoring.tallies import Rule
 from asd_core.tasks.added import round_of
 from asd_core.types import FloatArray, IntArray, Waveform
 
@@ -269,7 +269,7 @@ def recalibration(
     week: Week,
     *,
     added: Sequence[ScoredClip],
-    rule: AlarmRule,
+    rule: Rule,
 ) -> Change:
     """Say what moving the threshold would change.
 
@@ -300,7 +300,7 @@ def retraining(
     faults: Sequence[MarkedClip],
     week: Week,
     *,
-    rule: AlarmRule,
+    rule: Rule,
 ) -> Change:
     """Say what a detector that was trained again would change.
 
@@ -340,7 +340,7 @@ class _Comparison:
     faults: Sequence[MarkedClip]
     week: Week
     added: tuple[ScoredClip, ...]
-    rule: AlarmRule
+    rule: Rule
     how: str
 
     def change(self) -> Change:
@@ -411,8 +411,21 @@ class _Comparison:
             marked_normal=marked_normal,
             marked_faults=_share([view.marked[clip.sound] for clip in self.faults], threshold),
             week=Share(list(verdicts).count("anomalous"), len(verdicts)),
-            alarms=tuple(episodes(self.week.rows, verdicts, self.rule)),
+            alarms=tuple(
+                episodes(self.week.rows, verdicts, self._scores(view), rule=self.rule, reference=self._reference(view))
+            ),
         )
+
+    def _scores(self, view: View) -> Sequence[float | None]:
+        """Scores of the week's rows: by this model, else as told."""
+        return [row.anomaly_score if own is None else own for row, own in zip(self.week.rows, view.week, strict=True)]
+
+    def _reference(self, view: View) -> FloatArray:
+        """The held-out scores that p-values are taken from, before or after."""
+        kept = {each.digest: each.anomaly_score for each in view.heldout.clips}
+        if view is self.then and self.how == RECALIBRATE:
+            kept |= {each.digest: each.anomaly_score for each in self.added}
+        return np.array(list(kept.values()), dtype=np.float64)
 
     def _verdicts(self, view: View, threshold: float, otherwise: Sequence[str]) -> list[str]:
         """Verdict of each row of the week; one without a score by this model has the other one."""

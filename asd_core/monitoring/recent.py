@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,11 +15,14 @@ from asd_core.artifacts.store import Artifact, open_artifact
 from asd_core.errors import AsdError, UsageError
 from asd_core.monitoring.alarms import AlarmRule, Judge
 from asd_core.monitoring.beside import Beside
+from asd_core.monitoring.cusum import CusumRule
 from asd_core.monitoring.events import RAISED
 from asd_core.monitoring.rows import COLUMNS_BY_HEADER, WatchRow, unescaped
 from asd_core.monitoring.status import read_status
 from asd_core.monitoring.table import MAX_LINE_BYTES
+from asd_core.monitoring.tallies import Rule
 from asd_core.tasks.score import ScoreRow
+from asd_core.types import FloatArray
 
 WEEK = timedelta(days=7)
 MAX_RESCORED = 200
@@ -108,34 +111,44 @@ def _has_arrays_of(artifact: Artifact, model: Path) -> bool:
         return False
 
 
-def episodes(rows: Sequence[WatchRow], verdicts: Sequence[str], rule: AlarmRule) -> list[Episode]:
-    """Judge rows anew with these verdicts; returns the alarms that they raise, in their order."""
-    found: list[Episode] = []
-    for row, judged in zip(rows, _judged(rows, verdicts, rule), strict=True):
+def episodes(
+    rows: Sequence[WatchRow],
+    verdicts: Sequence[str],
+    anomaly_scores: Sequence[float | None],
+    *,
+    rule: Rule,
+    reference: FloatArray,
+) -> list[Episode]:
+    """Judge rows anew with these verdicts and scores; returns the alarms that they raise, in their order.
+
+    Parameters
+    ----------
+    rule, reference
+        Of the alarm, and the scores that its p-values come from, as for a `Judge`.
+    """
+    judge, found = Judge(rule, reference=reference), list[Episode]()
+    for row, verdict, score in zip(rows, verdicts, anomaly_scores, strict=True):
+        scored = ScoreRow(unescaped(row.path), "", "", row.status, "", score, None, verdict, row.simulated)
+        judged = judge.judge(scored, None, now=row.time, replaces=row.replaces, paused=row.paused)
         if judged.event == RAISED:
             found.append(Episode(row, 0))
-        if judged.alarm and found:
+        if judged.alarm:
             found[-1] = Episode(found[-1].raised_at, found[-1].n_clips + 1)
     return found
 
 
-def _judged(rows: Sequence[WatchRow], verdicts: Sequence[str], rule: AlarmRule) -> Iterator[WatchRow]:
-    judge = Judge(rule)
-    for row, verdict in zip(rows, verdicts, strict=True):
-        scored = ScoreRow(
-            unescaped(row.path), "", "", row.status, "", row.anomaly_score, row.threshold, verdict, row.simulated
-        )
-        yield judge.judge(scored, None, now=row.time, replaces=row.replaces, paused=row.paused)
-
-
-def rule_of(beside: Beside) -> AlarmRule:
-    """The rule of the watch's alarm, as its heartbeat says; the default one where that says no k of n."""
+def rule_of(beside: Beside) -> Rule:
+    """The rule of the watch's alarm, as its heartbeat says in words; the default one where those are of another."""
     status = read_status(beside.status)
-    found = re.search(r"(\d+) anomalous of the last (\d+) clips", "" if status is None else status.rule)
+    text = "" if status is None else status.rule
     try:
-        return AlarmRule() if found is None else AlarmRule(int(found[1]), int(found[2]))
-    except UsageError:
+        if (found := re.search(r"(\d+) anomalous of the last (\d+) clips", text)) is not None:
+            return AlarmRule(int(found[1]), int(found[2]))
+        if (found := re.search(r"-ln p - (\S+) over the clips, never below 0, reaches (\S+),", text)) is not None:
+            return CusumRule(float(found[2]), float(found[1]))
+    except (UsageError, ValueError):
         return AlarmRule()
+    return AlarmRule()
 
 
 def rows_to_rescore(week: Week, *, at_most: int = MAX_RESCORED) -> list[int]:
