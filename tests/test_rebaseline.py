@@ -427,7 +427,7 @@ def test_trained_on_faults_it_misses_them_and_says_so(copy):
 
 
 def test_clips_learned_before_are_trained_on_again(copy):
-    data, model, beside = copy
+    _, model, beside = copy
     rows, _ = read_rows(beside.table)
     artifact, change = recalibrated(model, beside, named(rows, "new", 0, 12))
     activate_recalibration(artifact, change, beside)
