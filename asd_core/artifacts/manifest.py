@@ -92,6 +92,8 @@ class ManifestData(_Record):
     n_lossy, lossy
         How many training clips were coded lossily, and how most of them were: `MP3: nothing above 15.8 kHz`; None where
         none was.
+    added_digests
+        Of the fitted and held-out ones, those that a watch heard and somebody called normal; None where there are none.
     """
 
     data_set: str
@@ -109,6 +111,7 @@ class ManifestData(_Record):
     hop_s: float | None = None
     n_lossy: int | None = None
     lossy: str | None = None
+    added_digests: tuple[str, ...] | None = None
 
     @property
     def rules(self) -> FolderRules:

@@ -303,7 +303,9 @@ def publish(detector_folder: Path, *, manifest: Manifest, state: State, scores: 
     return _publish(detector_folder, manifest, {STATE: save(state), SCORES: format_scores(scores)})
 
 
-def republish(detector_folder: Path, artifact: Artifact, *, manifest: Manifest) -> Artifact:
+def republish(
+    detector_folder: Path, artifact: Artifact, *, manifest: Manifest, scores: Sequence[ScoredClip] | None = None
+) -> Artifact:
     """Write a version with the same arrays and scores, byte by byte, and make it current; the caller holds the lock.
 
     Nothing is built for it: the detector's encoder need not be at hand.
@@ -312,6 +314,8 @@ def republish(detector_folder: Path, artifact: Artifact, *, manifest: Manifest) 
     ----------
     manifest
         The artifact's, with what is new; its `parent` becomes the artifact's version.
+    scores
+        Instead of the artifact's.
 
     Raises
     ------
@@ -325,6 +329,8 @@ def republish(detector_folder: Path, artifact: Artifact, *, manifest: Manifest) 
     """
     _check_still_current(detector_folder, artifact)
     payloads = {name: artifact.payload(name) for name in PAYLOAD_FILES}
+    if scores is not None:
+        payloads[SCORES] = format_scores(scores)
     return _publish(detector_folder, replace(manifest, parent=artifact.version), payloads)
 
 

@@ -57,7 +57,7 @@ def _have(n: int) -> str:
 
 
 def changes_since(artifact: Artifact, labels: Mapping[str, str]) -> Changes:
-    """Compare a detector with the clips as they are now.
+    """Compare a detector with the clips as they are now; those that a re-baseline added were never in the data set.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def changes_since(artifact: Artifact, labels: Mapping[str, str]) -> Changes:
         Label of each clip by its digest, or by the digest's first `DIGEST_PREFIX` hex digits.
     """
     now = {digest[:DIGEST_PREFIX]: label for digest, label in labels.items()}
-    learned = artifact.training_digests
+    learned = artifact.training_digests - frozenset(artifact.manifest.data.added_digests or ())
     tested = {clip.digest[:DIGEST_PREFIX]: clip.label for clip in artifact.scores.of("test").clips}
     there = learned & now.keys()
     return Changes(

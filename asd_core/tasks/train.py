@@ -49,6 +49,7 @@ from asd_core.system.clock import utc_now
 from asd_core.system.devices import CPU, DEVICES
 from asd_core.system.packages import installed_versions
 from asd_core.system.typed_json import to_json
+from asd_core.tasks.added import added_clips, is_added
 from asd_core.tasks.calibrate import Plan, fit_and_calibrate, forget, plan_calibration, scored
 
 GENERAL_WARNINGS = (
@@ -81,6 +82,8 @@ class TrainingRequest:
     folds
         Folds of recordings that are left out in turn to calibrate the threshold, see
         `asd_core.tasks.calibrate.plan_calibration`.
+    added
+        Folder of further normal clips, see `asd_core.tasks.added`; None: there are none.
     """
 
     detector: str
@@ -97,6 +100,7 @@ class TrainingRequest:
     out: Path = Path("artifacts")
     rules: FolderRules = NO_RULES
     folds: int | None = None
+    added: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -220,6 +224,8 @@ def _train(
     channel, shortest = _channel(request, data_set.index), detector.min_samples
     index = data_set.index
     training_clips = [clip for clip in index.select(label="normal") if clip.split != "test"]
+    if request.added is not None:
+        training_clips += added_clips(request.added, beside=training_clips)
     normal, left_out = without_lossy(readable(training_clips, channel=channel, min_samples=shortest), request.rules)
     _check_training_clips(normal, data_set)
     plan = plan_calibration(normal, detector=detector, channel=channel, n_folds=request.folds)
@@ -295,7 +301,7 @@ def _manifest_data(data_set: DataSet, normal: ReadableClips, plan: Plan, rules: 
         data_set=data_set.name,
         machine=data_set.index.machine,
         layout=data_set.index.layout,
-        ids=tuple(sorted({clip.machine_id for clip in normal.clips})),
+        ids=tuple(sorted({clip.machine_id for clip in normal.clips if not is_added(clip)})),
         simulated=data_set.simulated is not None,
         fingerprint=fingerprint(normal.digests),
         fitted_digests=tuple(prefixes[row] for row in plan.fitted),
@@ -307,6 +313,8 @@ def _manifest_data(data_set: DataSet, normal: ReadableClips, plan: Plan, rules: 
         hop_s=rules.hop_s,
         n_lossy=sum(map(bool, normal.codings)) or None,
         lossy=most_common_coding(normal.codings),
+        added_digests=tuple(prefix for prefix, clip in zip(prefixes, normal.clips, strict=True) if is_added(clip))
+        or None,
     )
 
 

@@ -1,0 +1,177 @@
+"""Re-baseline of a watch: clips are chosen, what they would change is shown, then it is made active or undone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from asd_core.artifacts.store import Artifact
+from asd_core.data.library import allowed_roots
+from asd_core.formats import counted
+from asd_core.monitoring.beside import Beside
+from asd_core.monitoring.notes import read_notes
+from asd_core.monitoring.quarantine import Followed, MarkedClip, faults, follow_notes, marked_clips, waiting
+from asd_core.monitoring.rebaseline import RECALIBRATE, RETRAIN, View, recalibration
+from asd_core.monitoring.rebaseline_versions import Rebaseline, kept_scores, last_active, undo, version_in_use
+from asd_core.monitoring.recent import Week, read_rows, rule_of, same_model, week_of
+from asd_core.monitoring.rows import WatchRow, unescaped
+from asd_core.monitoring.table import is_running
+from pages.parts.monitor.rebaseline_change import activation, show_change
+from pages.parts.monitor.rebaseline_clips import Heard, choose_clips, hear
+from pages.parts.monitor.rebaseline_training import retraining_step
+from pages.shared.cards import simulated_badge
+from pages.shared.choices import switch
+from pages.shared.context import PROJECT, Chosen
+from pages.shared.plain_text import plain, shown_text
+
+WAYS = {RECALIBRATE: "Move the threshold", RETRAIN: "Train again"}
+_WAY_HELP = (
+    "Moving the threshold takes seconds: the detector stays as it is, and scores must be higher before it calls a clip "
+    "anomalous. Training again lets it learn the new sound, so that it still finds faults in it; it takes longer."
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a re-baseline is about.
+
+    Parameters
+    ----------
+    artifact
+        The version that it starts from.
+    clips
+        All marked clips.
+    """
+
+    table: Path
+    beside: Beside
+    artifact: Artifact
+    week: Week
+    clips: tuple[MarkedClip, ...]
+
+
+def rebaseline_panel(table: Path, chosen: Chosen) -> None:
+    """Draw the three steps for the watch of a table.
+
+    Parameters
+    ----------
+    chosen
+        The context of the page; the detector is that of the watch, not of the context.
+    """
+    del chosen
+    rows, is_cut = _rows(table, table.stat().st_mtime_ns if table.is_file() else 0)
+    if not rows:
+        st.info("This watch has judged no clip yet.", icon=":material/hourglass_empty:")
+        return
+    beside = Beside(table)
+    artifact = version_in_use(beside, PROJECT / unescaped(rows[-1].model))
+    _introduce(artifact)
+    _last(table, beside)
+    followed = follow_notes(beside, rows, read_notes(beside), channel=artifact.channel, roots=allowed_roots())
+    clips = tuple(marked_clips(beside))
+    _say_missing(followed)
+    subject = Subject(table, beside, artifact, week_of(rows, is_cut=is_cut), clips)
+    if not waiting(clips):
+        st.info(
+            "No clips wait. Mark clips of the changed machine as normal, under the alarms or in the list of clips; "
+            "they are then copied here, and nothing is learned from them before you say so.",
+            icon=":material/inbox:",
+        )
+        return
+    _steps(subject)
+
+
+@st.cache_data(max_entries=8, show_spinner="Reading the watch's table ...")
+def _rows(table: Path, changed_ns: int) -> tuple[list[WatchRow], bool]:
+    del changed_ns
+    return read_rows(table)
+
+
+def _introduce(artifact: Artifact) -> None:
+    st.markdown(
+        f"**Re-baseline**: when the machine has changed for good (a new tool, another season, a moved microphone), "
+        f"clips that you marked normal become part of what counts as normal. {plain(artifact.title)}, version "
+        f"{artifact.version}{simulated_badge(artifact.simulated)}"
+    )
+
+
+def _last(table: Path, beside: Beside) -> None:
+    """Say which re-baseline holds, and offer to undo it."""
+    last = last_active(beside)
+    if last is None:
+        return
+    with st.container(border=True):
+        what = "the threshold was moved" if last.how == RECALIBRATE else "the detector was trained again"
+        since = last.made_at[:16].replace("T", " ")
+        st.markdown(
+            f":material/check_circle: **Re-baseline {last.name} is active** since {since} UTC: "
+            f"{what} with {counted(len(last.sounds), 'clip')}. Version {last.version} followed {last.version_before}."
+        )
+        _say_restart(table, last)
+        if st.button("Undo this re-baseline", key="rebaseline_undo", icon=":material/undo:"):
+            undo(beside)
+            st.rerun()
+
+
+def _say_restart(table: Path, last: Rebaseline) -> None:
+    rows, _ = _rows(table, table.stat().st_mtime_ns)
+    judged_by = Path(unescaped(rows[-1].model))
+    if judged_by.name == last.version or not rows:
+        return
+    if is_running(table):
+        st.warning(
+            f"The watch that is running goes on with {judged_by.name} until it is stopped and started again.",
+            icon=":material/restart_alt:",
+        )
+    if judged_by.parent.resolve() != last.folder.resolve():
+        st.caption("The detectors that come with the project stay; the new version lies beside them. Watch with it:")
+        st.code(f"--model {shown_text(str(last.folder))}", language="shell")
+
+
+def _say_missing(followed: Followed) -> None:
+    for path, reason in followed.missing[:5]:
+        st.warning(f"{plain(Path(unescaped(path)).name)} is left out: {plain(reason)}", icon=":material/volume_off:")
+    if (more := len(followed.missing) - 5) > 0:
+        st.caption(f"{counted(more, 'more clip')} could not be copied.")
+    if followed.n_too_many:
+        st.caption(f"{counted(followed.n_too_many, 'further clip')} do not fit: a re-baseline takes at most 300.")
+
+
+def _steps(subject: Subject) -> None:
+    st.markdown("##### 1 · Which clips are normal?")
+    heard = hear(subject.beside, subject.artifact, subject.clips)
+    taken = choose_clips(subject.beside, heard, waiting(subject.clips))
+    st.markdown("##### 2 · What would change?")
+    if not taken:
+        st.caption("Tick at least one clip above.")
+        return
+    how = switch("How", WAYS, key="rebaseline_how", help=_WAY_HELP)
+    if how == RETRAIN:
+        retraining_step(subject.beside, subject.artifact, subject.week, heard, taken, _view(subject, heard))
+        return
+    _recalibration(subject, heard, taken)
+
+
+def _view(subject: Subject, heard: Heard) -> View:
+    week = same_model(subject.week.rows, subject.artifact, base=PROJECT)
+    return View.of(subject.artifact, heard.scores, week)
+
+
+def _recalibration(subject: Subject, heard: Heard, taken: list[MarkedClip]) -> None:
+    ids = subject.artifact.manifest.data.ids
+    added = kept_scores(
+        subject.beside, taken, [heard.scores[clip.sound] for clip in taken], machine_id=ids[0] if ids else "00"
+    )
+    change = recalibration(
+        subject.artifact,
+        _view(subject, heard),
+        taken,
+        faults(subject.clips),
+        subject.week,
+        added=added,
+        rule=rule_of(subject.beside),
+    )
+    show_change(subject.beside, subject.artifact, change, subject.week)
+    activation(subject.beside, subject.artifact, change, n_doubtful=heard.n_doubtful(taken))
