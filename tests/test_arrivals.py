@@ -16,6 +16,7 @@ from sounds import hum
 from asd_core.audio.reading import encode_wav
 from asd_core.errors import AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits
+from asd_core.monitoring import arrivals as arrivals_module
 from asd_core.monitoring.arrivals import Arrivals, ArrivalSettings, FolderMissingError
 from asd_core.monitoring.rows import WatchRow, escaped
 from asd_core.types import SR, Waveform
@@ -545,6 +546,25 @@ def test_the_wait_ends_when_the_next_file_has_settled_or_the_watch_stops(folder)
     assert time.monotonic() - started < 5
 
 
+def test_a_look_costs_what_has_changed_and_not_what_was_judged(folder, monkeypatch):
+    for number in range(20):
+        wav(folder / f"{number}.wav", age_s=60)
+    watched = Watched(folder, settle_s=2.0)
+    assert len(watched.look()) == 20
+    touched = []
+    for name in ("read_as", "seen_as", "is_open_for_writing"):
+        real = getattr(arrivals_module, name)
+        monkeypatch.setattr(
+            arrivals_module,
+            name,
+            lambda path, *args, real=real, **more: touched.append(path) or real(path, *args, **more),
+        )
+    assert watched.after(5) == touched == []
+    wav(folder / "new.wav")
+    assert watched.after(3) == ["new.wav"]
+    assert set(touched) == {str(folder / "new.wav")}
+
+
 # Recorders
 
 
@@ -572,3 +592,37 @@ def test_every_recorders_clips_are_judged_once_and_whole(folder, kind, trusts_sy
     assert {isinstance(arrival.sound, Waveform) and arrival.sound.duration_s for arrival in watched.heard} == {3.0}
     assert all(arrival.sound.warnings == () for arrival in watched.heard)
     np.testing.assert_array_less(0.01, [np.abs(arrival.sound.samples[-100:]).max() for arrival in watched.heard])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trusts_system", [True, False])
+def test_recorders_at_work_side_by_side_lose_and_double_nothing(folder, trusts_system):
+    """In real time, by the lookout's thread."""
+    sounds = wav(folder.parent / "1.wav", 1, seconds=3.0), wav(folder.parent / "2.wav", 2, seconds=3.0)
+    kinds = [kind for kind in RECORDERS if kind != "appended" or not trusts_system]
+
+    def record(kind: str) -> None:
+        for pause_s in play(kind, folder, sounds):
+            time.sleep(pause_s)
+
+    watched = Watched(folder, trusts_system=trusts_system)
+    arrivals = watched.arrivals = Arrivals(folder, ArrivalSettings(trusts_system=trusts_system), channel=None)
+    recorders = [threading.Thread(target=record, args=(kind,)) for kind in kinds]
+    with arrivals:
+        assert watched.look() == []
+        for each in recorders:
+            each.start()
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and (arrivals.n_waiting or any(each.is_alive() for each in recorders)):
+            watched.look()
+            arrivals.wait(1.0, threading.Event())
+    names = [Path(arrival.name).stem for arrival in watched.heard]
+    assert sorted(names) == sorted(
+        name for kind in kinds for name in ([f"rec{i}" for i in range(3)] * 3 if kind == "reuse" else clips(kind))
+    )
+    assert arrivals.n_early == 0
+    assert {arrival.sound.duration_s for arrival in watched.heard} == {3.0}
+
+
+def clips(kind: str) -> list[str]:
+    return [f"{kind}_{number}" for number in range(3)]

@@ -410,10 +410,12 @@ class Arrivals:
         if not self._lookout.sees_writers:
             return False
         is_open = is_open_for_writing(each.path)
-        if is_open is None and self._lookout.is_written(each.path):
-            return quiet_s < self._patience_s(each)
-        each.closed = None if is_open is None else not is_open
-        return bool(is_open)
+        if is_open is None:
+            each.closed = None
+            return self._lookout.is_written(each.path) and quiet_s < self._patience_s(each)
+        has_changed = seen_as(each.path) != each.signature  # and been closed, which is not reported yet
+        each.closed = not is_open and not has_changed
+        return not each.closed
 
     def _may_hold(self, each: _Waiting) -> bool:
         return each.signature[0] <= MAX_HELD_FILE_BYTES and sum(self._holding.values()) <= MAX_HELD_BYTES
@@ -504,7 +506,8 @@ class Arrivals:
                 yield Arrival(each.path, each.path, signature, error, None)
         if is_whole and each.path in self._waiting:
             self._finish(each.path, signature)
-            self._rhythm.note(each.pause_s)
+            if each.is_watched:
+                self._rhythm.note(each.pause_s)
             self._drop(each)
 
     def _may_be_whole(self, each: _Waiting, quiet_s: float) -> bool:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LINKED = "linked folders"
 RELIST_S = 60.0
 """Seconds after which a folder is listed anew although the system reports changes: it may have lost some."""
+_FIRST_LOOK_S = 1.0
 SYSTEM, POLLING = "system", "polling"
 
 
@@ -111,11 +112,13 @@ class Lookout:
     @property
     def has_urgent(self) -> bool:
         """Whether a file got its name by a rename, and may be whole at once."""
-        return self._notices is not None and self._notices.has_renamed
+        notices = self._notices
+        return notices is not None and notices.has_renamed
 
     def is_written(self, path: str) -> bool:
         """Whether notices say that somebody wrote to a file and has not closed it since."""
-        return self._notices is not None and path in self._notices.unclosed
+        notices = self._notices
+        return notices is not None and path in notices.unclosed
 
     def take(self) -> list[Sighting]:
         """What came or changed since the last call.
@@ -127,15 +130,16 @@ class Lookout:
         """
         if self._thread is None:
             self.look()
-        self._has_looked.wait()
+        while not self._has_looked.wait(_FIRST_LOOK_S):
+            if not self._thread or not self._thread.is_alive():
+                self.look()  # its error is ours
         self._check_root()
         if self._error is not None:
             raise self._error
         with self._lock:
             fresh, self._fresh = self._fresh, []
-        if self._notices is not None:
-            fresh += self._noticed(self._notices)
-        return fresh
+        notices = self._notices
+        return fresh if notices is None else fresh + self._noticed(notices)
 
     def forget(self, path: str, signature: Signature) -> None:
         """Report a file again when it is next seen as it was: it had disappeared."""
@@ -161,6 +165,7 @@ class Lookout:
                 self._error = None
             except OSError as error:
                 self._error = error
+                self._stop_notices()
         self._has_looked.set()
 
     def _run(self) -> None:
