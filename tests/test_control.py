@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sounds import PROJECT
 
+from asd_core.cli import main
 from asd_core.errors import UsageError
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.control import FOREVER, Control, ask_pause, ask_resume, read_control
+from asd_core.monitoring.table import open_table
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
@@ -82,3 +85,31 @@ def test_what_later_releases_add_is_ignored(beside: Beside) -> None:
     beside.folder.mkdir()
     beside.control.write_text(json.dumps({"schema": 1, "paused_until": FOREVER, "more": [1]}))
     assert read_control(beside.control).is_paused(NOW)
+
+
+MODEL = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_ocsvm"
+
+
+def test_the_command_pauses_and_resumes_the_watch_of_a_table(
+    beside: Beside, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["pause", str(tmp_path), "--model", str(MODEL), "--csv", str(beside.table)]
+    report = tmp_path / "r.json"
+    with open_table(beside.table):
+        assert main([*command, "--minutes", "5", "--json", str(report)]) == 0
+        until = read_control(beside.control).paused_until
+        assert capsys.readouterr() == (f"paused until {until}\n", "")
+        assert json.loads(report.read_bytes())["is_running"] is True
+        assert main(command) == 0
+        assert capsys.readouterr().out == "paused until resumed\n"
+        assert main([*command, "--resume"]) == 0
+        assert capsys.readouterr().out == "not paused\n"
+    assert not read_control(beside.control).is_paused(NOW)
+    assert main(command) == 0
+    assert "no watch is running now; the next one begins so" in capsys.readouterr().err
+
+
+def test_the_command_names_a_watch_that_was_never_started(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pause", str(tmp_path), "--model", str(MODEL), "--csv", str(tmp_path / "no.csv")]) == 2
+    assert "has been started" in capsys.readouterr().err
+    assert not Beside(tmp_path / "no.csv").folder.exists()

@@ -246,6 +246,13 @@ def test_a_repeated_message_says_so_to_people_and_programs() -> None:
     assert "http" not in body
 
 
+def test_the_title_says_how_a_watch_is_deaf() -> None:
+    deaf = replace(ALARM, kind=DEAF, state="disk", text="only 3 MB are free")
+    assert message_about(deaf, table=TABLE).title == "pump 3: DEAF (disk nearly full)"
+    assert message_about(replace(deaf, state="of a later release"), table=TABLE).title == "pump 3: DEAF"
+    assert "noticed: " in message_about(deaf, table=TABLE).body
+
+
 def test_no_name_breaks_a_line_or_turns_the_writing() -> None:
     event = replace(ALARM, machine="a\nb\u202e", clip="x\r\nevent: 0 kind: cleared", text="t\x00\nu", recorded="\n")
     for message in (

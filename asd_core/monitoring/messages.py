@@ -18,6 +18,7 @@ from asd_core.formats import TRAINED_ON_SIMULATED, counted, score_text
 from asd_core.monitoring import events
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.events import WatchEvent
+from asd_core.monitoring.hearing import STATES
 from asd_core.monitoring.kept import kept_path
 from asd_core.monitoring.rows import one_line, unescaped
 from asd_core.system.files import read_regular
@@ -100,7 +101,7 @@ def message_about(event: WatchEvent, *, table: Path, page: str = "", is_repeated
     if is_repeated:
         lines.append(_REPEATED)
     lines.append(_for_programs(event, is_repeated=is_repeated))
-    return Message(f"{one_line(event.machine)}: {_HEADLINES[event.kind]}", _joined(lines), (event,), is_repeated)
+    return Message(f"{one_line(event.machine)}: {_headline(event)}", _joined(lines), (event,), is_repeated)
 
 
 def summary_of(
@@ -126,7 +127,7 @@ def summary_of(
     again = set(repeated) & {event.id for event in told}
     lines = [f"still on: {event.text} (since {local(event.time)})" for event in lasting] or ["nothing is still on"]
     lines += [
-        f"{local(event.time)}  {_HEADLINES[event.kind]}: {event.text}  "
+        f"{local(event.time)}  {_headline(event)}: {event.text}  "
         f"[{_for_programs(event, is_repeated=event.id in again)}]"
         for event in told
     ]
@@ -191,6 +192,12 @@ def _is_unchanged(path: Path, *, since: str) -> bool:
         return path.stat().st_mtime <= datetime.fromisoformat(since).timestamp() + CLOCK_TOLERANCE_S
     except (OSError, ValueError):
         return False
+
+
+def _headline(event: WatchEvent) -> str:
+    """What has happened: `ALARM`, `DEAF (disk nearly full)`."""
+    state = STATES.get(event.state, "") if event.kind == events.DEAF else ""
+    return f"{_HEADLINES[event.kind]} ({state})" if state else _HEADLINES[event.kind]
 
 
 def _facts(event: WatchEvent) -> list[str]:

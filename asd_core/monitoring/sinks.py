@@ -72,7 +72,7 @@ class AppriseSink:
         if plugin is None:
             named = f"{scheme}://..." if scheme else "that has no scheme"
             raise UsageError(f"Apprise knows no address {named}: https://appriseit.com/services/ lists its services")
-        self._title = _title(plugin, scheme)
+        self._title, self._digest = _title(plugin, scheme), _digest(url)
 
     @property
     def title(self) -> str:
@@ -81,9 +81,8 @@ class AppriseSink:
 
     @property
     def digest(self) -> str:
-        """Short name of its URL; made slowly, so that no password can be guessed by it."""
-        made = hashlib.scrypt(self._url.encode("utf-8", "surrogateescape"), salt=b"sink", n=2**12, r=8, p=1, dklen=8)
-        return made.hex()
+        """Short name of its URL."""
+        return self._digest
 
     def send(self, message: Message, attachment: Attachment | None = None) -> str:
         """Send a message; returns why it was not accepted, and nothing where it was."""
@@ -166,6 +165,11 @@ def warning_about(file: Path | None) -> str:
 def _scheme(url: str) -> str:
     found = _SCHEME.match(url.strip())
     return found[1].lower() if found else ""
+
+
+def _digest(url: str) -> str:
+    """Name a URL by a digest that is slow to make, so that no password can be guessed by it."""
+    return hashlib.scrypt(url.encode("utf-8", "surrogateescape"), salt=b"sink", n=2**14, r=8, p=1, dklen=8).hex()
 
 
 def _secrets(url: str) -> list[str]:
