@@ -122,6 +122,19 @@ def test_clips_of_alarms_grow_as_old_as_they_like(beside):
     assert kept_path(beside, row(0).key) is not None
 
 
+def test_an_alarm_that_lasts_drives_out_no_earlier_one(beside, monkeypatch):
+    monkeypatch.setattr(kept, "MOST_OF_ALARM", 3)
+    keeping = keeper(beside)
+    for begin in (0, 10):
+        keeping.keep(row(begin, alarm=True, event="raised"), SOUND)
+        for number in range(begin + 1, begin + 6):
+            keeping.keep(row(number, alarm=True), SOUND)
+        keeping.keep(row(begin + 6, event="cleared"), SOUND)
+    of_alarm = {clip.key for clip in kept_clips(beside) if clip.of_alarm}
+    before_the_second = {row(number).key for number in (4, 5)}
+    assert of_alarm == {row(number).key for number in (0, 1, 2, 6, 10, 11, 12, 16)} | before_the_second | {row(3).key}
+
+
 def size_of_a_copy(beside: Beside) -> int:
     keeper(beside).keep(row(999), SOUND)
     (clip,) = kept_clips(beside)

@@ -1,9 +1,10 @@
 """Copies of clips beside the table: all of an alarm, and the others thinned by age and size.
 
 A copy is called by the key of its row and lies in `alarms` or `others`, so that it is found without an index; its time
-of change is the time of judging. Clips of an alarm, and the few before it, stay until they alone are more than may be
-kept. Of the others all of the last hour are there, about one in ten of the last week (those whose key says so: a hash,
-the same after a restart), and none that are older.
+of change is the time of judging. The first clips of an alarm, and the few before it, stay until they alone are more
+than may be kept; an alarm that lasts for weeks drives out no earlier one's. Of the others all of the last hour are
+there, about one in ten of the last week (those whose key says so: a hash, the same after a restart), and none that are
+older.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ SOME_FOR_S = 7 * 86_400.0
 ONE_IN = 10
 N_BEFORE = 3
 """Clips before an alarm that belong to it."""
+MOST_OF_ALARM = 100
+"""Later clips of an alarm that lasts are kept like the others."""
 LEAST_FREE_BYTES = 200 * 2**20
 """Nothing is kept where less is free on the disk: the table needs it."""
 TRY_AGAIN_S = 60.0
@@ -87,6 +90,8 @@ class Keeper:
         self._week: deque[KeptClip] = deque()
         self._alarms: deque[KeptClip] = deque()
         self._n_bytes = 0
+        self._n_of_alarm = 0
+        """Clips since the alarm was raised, or since the start."""
         self._is_listed = False
         self._failing_since: float | None = None
 
@@ -134,7 +139,7 @@ class Keeper:
         return free >= self._least_free_bytes
 
     def _write(self, row: WatchRow, sound: Waveform) -> None:
-        content, of_alarm = encode_flac(sound.samples, sr=sound.sr), row.alarm or bool(row.event)
+        content, of_alarm = encode_flac(sound.samples, sr=sound.sr), self._is_of_alarm(row)
         path = _place(self._beside, row.key, of_alarm=of_alarm)
         judged, staged = _seconds(row.time), path.with_suffix(_STAGED)
         try:
@@ -151,6 +156,10 @@ class Keeper:
         self._n_bytes += len(content)
         if row.event == RAISED:
             self._keep_before_alarm()
+
+    def _is_of_alarm(self, row: WatchRow) -> bool:
+        self._n_of_alarm = 1 if row.event == RAISED else self._n_of_alarm + 1
+        return bool(row.event) or (row.alarm and self._n_of_alarm <= MOST_OF_ALARM)
 
     def _keep_before_alarm(self) -> None:
         """Let the clips just before the one that raised an alarm belong to it."""
