@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
-from sounds import hum
+from sounds import PROJECT, hum
 
+from asd_core.audio.reading import encode_wav
 from asd_core.errors import AudioError, UsageError
 from asd_core.features.familiarity import traits
-from asd_core.monitoring.events import BACK, DEAF, WatchEvent
+from asd_core.monitoring import health
+from asd_core.monitoring import hearing as hearing_module
+from asd_core.monitoring.arrivals import ArrivalSettings
+from asd_core.monitoring.beside import Beside
+from asd_core.monitoring.events import BACK, DEAF, WatchEvent, read_events
 from asd_core.monitoring.hearing import STATES, Hearing, HearingRules, Moment, QuietAfter, StateChange
 from asd_core.monitoring.rows import WatchRow
+from asd_core.monitoring.status import read_status
+from asd_core.monitoring.watch import WatchRequest, watch
 from asd_core.types import SR, Waveform
 
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -349,3 +360,73 @@ def test_rules_that_make_no_sense_are_refused(options):
 
 def test_every_state_has_a_name_of_its_own():
     assert len(set(STATES.values())) == len(STATES)
+
+
+# In a watch
+
+
+MODEL = PROJECT / "artifacts" / "simulated-small" / "slider" / "vggish_knn"
+
+
+@contextmanager
+def watching(folder: Path, table: Path, **options):
+    """A watch that runs; gives what waits until something holds."""
+    stop = threading.Event()
+    arrivals = ArrivalSettings(settle_s=0.0, trusts_system=False)
+    request = WatchRequest(folder, MODEL, table, poll_s=0.05, arrivals=arrivals, machine="rail 1", **options)
+    thread = threading.Thread(target=watch, args=(request,), kwargs={"stop": stop})
+    thread.start()
+
+    def until(holds, *, within_s: float = 20.0) -> bool:
+        end = time.monotonic() + within_s
+        while time.monotonic() < end and thread.is_alive():
+            if holds():
+                return True
+            time.sleep(0.01)
+        return False
+
+    try:
+        yield until
+    finally:
+        stop.set()
+        thread.join(20)
+    assert not thread.is_alive()
+
+
+def told(table: Path) -> list[tuple[str, str]]:
+    return [(event.kind, event.state) for event in read_events(Beside(table).events)]
+
+
+def test_a_watch_tells_that_it_is_deaf_shows_it_remembers_it_and_clears_it(tmp_path, monkeypatch):
+    folder, table = tmp_path / "in", tmp_path / "t.csv"
+    folder.mkdir()
+    status = Beside(table).status
+    rules = HearingRules(quiet_after_s=0.3)
+    with watching(folder, table, hearing=rules) as until:
+        assert until(lambda: (DEAF, "quiet") in told(table))
+        assert until(lambda: [state.name for state in read_status(status).states] == ["quiet"])
+        assert health.check_watch(table).line.startswith("rail 1: NOT WELL: deaf: no clip for ")
+    assert (health.check_watch(table).is_well, read_status(status).state) == (True, "ended")
+    assert told(table) == [("started", ""), (DEAF, "quiet"), ("ended", "")]
+    with watching(folder, table, hearing=HearingRules(quiet_after_s=3600)) as until:
+        assert until(lambda: [state.name for state in read_status(status).states] == ["quiet"])  # it lasted
+        (folder / "a.wav").write_bytes(encode_wav(hum(1, seconds=1.0).samples))
+        assert until(lambda: (BACK, "quiet") in told(table))
+        assert until(lambda: read_status(status).states == ())
+        assert read_status(status).quiet_after_s == 3600
+    assert told(table)[3:] == [("started", ""), (BACK, "quiet"), ("ended", "")]
+
+
+def test_a_watch_whose_folder_is_gone_says_so_and_that_it_is_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(hearing_module, "FOLDER_GRACE_S", 0.2)
+    folder, table = tmp_path / "in", tmp_path / "t.csv"
+    folder.mkdir()
+    with watching(folder, table) as until:
+        assert until(lambda: told(table) == [("started", "")])
+        folder.rmdir()
+        assert until(lambda: (DEAF, "folder") in told(table))
+        words = "deaf: the folder cannot be read: No such file or directory"
+        assert until(lambda: words in health.check_watch(table).line)
+        assert read_status(Beside(table).status).state == "waiting"
+        folder.mkdir()
+        assert until(lambda: (BACK, "folder") in told(table))

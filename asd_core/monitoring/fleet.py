@@ -17,6 +17,7 @@ secrets do not belong in it: they come from `notify-file`, or from the environme
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -31,9 +32,11 @@ from typing import IO, Any, Final
 
 from asd_core.artifacts.store import open_artifact
 from asd_core.errors import AsdError, UsageError
+from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.health import WatchHealth, check_watch, hangs
 from asd_core.monitoring.ping import Ping
 from asd_core.monitoring.rows import one_line
+from asd_core.monitoring.status import WatchStatus, read_status
 from asd_core.monitoring.table import default_table
 from asd_core.system.files import read_small_text
 from asd_core.system.supervision import ALIVE, READY, STOPPING, VARIABLE, notify_supervisor
@@ -46,6 +49,8 @@ FIRST_PAUSE_S, MAX_PAUSE_S, CALM_S = 1.0, 60.0, 300.0
 """Before a watch that ended is started again; twice as long each time, and short again after it has run for a while."""
 SETTLED_S = 10.0
 """A watch that cannot start ends sooner."""
+KILLED_AFTER_S = 1800.0
+"""A watch that has not gone round for so long hangs: a recording of many hours, judged as one clip, takes less."""
 ROUND_S, CHECK_S = 0.2, 10.0
 _NOT_FOR_WATCHES = (VARIABLE, "ASD_HEARTBEAT")
 """Variables of the environment that are meant for this process alone."""
@@ -208,6 +213,14 @@ class _Child:
     pause_s: float = field(default_factory=lambda: FIRST_PAUSE_S)
     due_at: float = 0.0
     n_starts: int = 0
+    table: Path | None = None
+
+    def status(self) -> WatchStatus | None:
+        """Its heartbeat; None where there is none yet, or its detector cannot be opened."""
+        if self.table is None:
+            with contextlib.suppress(AsdError):
+                self.table = self.watch.table()
+        return None if self.table is None else read_status(Beside(self.table).status)
 
 
 @dataclass(frozen=True)
@@ -335,7 +348,7 @@ class _Runner:
         self._checked_at = time.monotonic()
         for child in self._children:
             process = child.process
-            if process is not None and hangs(_check(child.watch).status, process.pid):
+            if process is not None and hangs(child.status(), process.pid, after_s=KILLED_AFTER_S):
                 self._say(child.watch.name, "hangs and is killed; nothing is lost")
                 process.kill()
 

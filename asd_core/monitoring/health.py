@@ -96,11 +96,11 @@ def health_json(found: Iterable[WatchHealth]) -> dict[str, Any]:
     return {"schema": 1, "command": "health", "warnings": [], "well": is_well, "watches": own}
 
 
-def hangs(status: WatchStatus | None, pid: int) -> bool:
-    """Whether this process lives but no longer goes round; a heartbeat of another one says nothing of it."""
+def hangs(status: WatchStatus | None, pid: int, *, after_s: float) -> bool:
+    """Whether this process has not gone round for so long; a heartbeat of another one says nothing of it."""
     if status is None or status.pid != pid or status.state == ENDED:
         return False
-    return age_s(status.looked_at or status.at) > HANGS_AFTER_S
+    return age_s(status.looked_at or status.at) > after_s
 
 
 def _lives(table: Path, status: WatchStatus | None) -> bool:
