@@ -518,7 +518,7 @@ def test_a_monitor_counts_clips_refusals_recent_anomalies_and_alarms():
     rows += [row(6, "normal", event="cleared"), *[row(number, "normal") for number in range(7, 13)]]
     rows += [row(13, "anomalous"), row(14, "anomalous", alarm=True, event="raised")]
     shown = shown_rows(rows)
-    text = text_of(drawn(lambda: monitor_view.counts(shown, is_cut=False)))
+    text = text_of(drawn(lambda: monitor_view.counts(rows, last="", is_cut=False)))
     assert (before(text, "clips heard"), before(text, "refused")) == ("14", "2")
     assert figures(line_with(text, "of the last")) == ["30.0", "3", "10", "10"]  # of the last ten that were judged
     assert before(text, "alarms raised") == "2"

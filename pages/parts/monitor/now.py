@@ -14,7 +14,7 @@ from asd_core.monitoring.rows import WatchRow, unescaped
 from asd_core.monitoring.starting import MAX_WATCHES
 from pages.parts.monitor.followed import ALL_ROWS, FEW_ROWS, Followed
 from pages.parts.monitor.standing import WORDS, Standing, standing, time_text
-from pages.parts.monitor.view import HeardClip, counts
+from pages.parts.monitor.view import counts
 from pages.shared.cards import simulated_badge
 from pages.shared.components.watches import WatchTile, watch_tiles
 from pages.shared.context import PROJECT
@@ -87,7 +87,7 @@ def _now(others: Sequence[Followed], followed: Followed) -> None:
         _say(_standing(followed), is_simulated=_by_simulated(followed))
     with counted.container(border=True, height="stretch"):
         rows = followed.rows
-        counts([HeardClip(row, time_text(row.time), row.time, "") for row in rows], is_cut=followed.is_cut)
+        counts(rows, last=time_text(rows[-1].time) if rows else "", is_cut=followed.is_cut)
 
 
 def _say(now: Standing, *, is_simulated: bool) -> None:

@@ -77,7 +77,7 @@ def monitor(
     with state.container(border=True, height="stretch"):
         _state(clips, is_cut=is_cut)
     with counted.container(border=True, height="stretch"):
-        counts(clips, is_cut=is_cut)
+        counts([clip.row for clip in clips], last=clips[-1].place if clips else "", is_cut=is_cut)
     figure(clips, span=span, score_span=score_span, on_pick=play)
     if clips:
         last_clips(clips, name, sound)
@@ -139,18 +139,24 @@ def _drift(row: WatchRow, *, n_known: int) -> None:
         st.text(text)
 
 
-def counts(clips: Sequence[HeardClip], *, is_cut: bool) -> None:
-    """Say how many clips were heard, and what they were called."""
-    judged = [clip.row for clip in clips if clip.row.verdict]
-    n_refused = sum(clip.row.status == "refused" for clip in clips)
+def counts(rows: Sequence[WatchRow], *, last: str, is_cut: bool) -> None:
+    """Say how many clips were heard, and what they were called.
+
+    Parameters
+    ----------
+    last
+        Where the last one lies: `clip 12`, or a time.
+    """
+    judged = [row for row in rows if row.verdict]
+    n_refused = sum(row.status == "refused" for row in rows)
     recent = judged[-RECENT:]
     anomalous = rate_text(sum(row.verdict == "anomalous" for row in recent), len(recent))
-    alarms = sum(clip.row.event == RAISED for clip in clips)
-    st.markdown(f"**{len(clips)}** {'newest clips' if is_cut else 'clips heard'}, {n_refused} refused")
+    alarms = sum(row.event == RAISED for row in rows)
+    st.markdown(f"**{len(rows)}** {'newest clips' if is_cut else 'clips heard'}, {n_refused} refused")
     st.markdown(f"**{anomalous}** of the last {len(recent)} anomalous")
     st.markdown(f"**{alarms}** {'alarm' if alarms == 1 else 'alarms'} raised")
-    if clips:
-        st.caption(f"Last: {clips[-1].place}")
+    if last:
+        st.caption(f"Last: {last}")
 
 
 def figure(
