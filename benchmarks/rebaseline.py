@@ -3,8 +3,8 @@
 Long **simulated** recordings of a machine, and the real lathe where it is at hand. Recordings are dealt: a detector is
 trained on some; then the machine changes (its spectrum is tilted: by +6 dB at 8 kHz, 0 at 100 Hz), clips of three
 changed normal recordings are marked normal, three changed faults are marked faults, and one or three further faults
-slip in among the normals. Judged on changed recordings that took no part. A warning came where faults found fall among the
-labelled or marked ones, which is all that the page knows.
+slip in among the normals. Judged on changed recordings that took no part. A warning came where faults found fall among
+the labelled or marked ones, which is all that the page knows.
 """
 
 from __future__ import annotations
