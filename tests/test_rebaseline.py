@@ -183,7 +183,8 @@ def test_what_speaks_against_a_clip_is_listed_with_it(copy):
         heldout_scores=artifact.scores.of("heldout").anomaly_scores,
         shapes=[shape(sound_path(beside, clip)) for clip in taken],
         normal_shapes=[shape(row.path) for row in named(rows, "normal", 0, 10)],
-        fault_shapes={"knocks.wav": shape(fault[1].path)},
+        fault_shapes={},
+        marked_fault_shapes={"knocks.wav": shape(fault[1].path)},
     )
     codes = {clip.name: [doubt.code for doubt in own] for clip, own in zip(taken, found, strict=True)}
     own = codes[Path(fault[0].path).name]
@@ -209,6 +210,7 @@ def test_a_clip_like_any_normal_one_raises_no_doubt(copy):
         shapes=[shape_db(read_clip(sound_path(beside, clip)))],
         normal_shapes=[],
         fault_shapes={"fault": np.zeros(32)},
+        marked_fault_shapes={},
     )
     assert doubts == [()]
 

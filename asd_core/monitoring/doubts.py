@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from asd_core.features.spectrum_shape import LEAST_GAP_DB, band_levels_db
+from asd_core.features.spectrum_shape import LEAST_GAP_DB, N_BANDS, band_levels_db
 from asd_core.monitoring.quarantine import MarkedClip
 from asd_core.types import FloatArray, Waveform
 
@@ -45,6 +45,7 @@ def doubts_of(
     shapes: Sequence[FloatArray],
     normal_shapes: Sequence[FloatArray],
     fault_shapes: Mapping[str, FloatArray],
+    marked_fault_shapes: Mapping[str, FloatArray],
 ) -> list[tuple[Doubt, ...]]:
     """List what speaks against each clip.
 
@@ -55,15 +56,18 @@ def doubts_of(
     heldout_scores
         Shape (n,): of the normal clips that the detector's threshold rests on.
     normal_shapes
-        Of clips that are known to be normal; may be none.
+        Of clips that are known to be normal, from before the change; may be none.
     fault_shapes
-        Of clips that are known to be faults, by how they are called; may be none.
+        Of faults from before the change, by how they are called.
+    marked_fault_shapes
+        Of faults that the watch has heard: taken to be from after it, as the clips are.
     """
     highest = float(heldout_scores.max()) if len(heldout_scores) else math.inf
-    is_unlike = _unlike_others(shapes)
+    is_unlike, shift = _unlike_others(shapes), _shift(shapes, normal_shapes)
+    faults = {**fault_shapes, **{name: shape - shift for name, shape in marked_fault_shapes.items()}}
     found = []
     for clip, score, shape, unlike in zip(clips, anomaly_scores, shapes, is_unlike, strict=True):
-        own = [_like_fault(shape, normal_shapes, fault_shapes)]
+        own = [_like_fault(shape - shift, normal_shapes, faults)]
         if unlike:
             own.append(Doubt(UNLIKE_OTHERS, "its spectrum is unlike that of the other clips marked normal"))
         if score > highest:
@@ -73,6 +77,17 @@ def doubts_of(
             own.append(Doubt(IN_ALARM, "it was heard during an alarm"))
         found.append(tuple(doubt for doubt in own if doubt is not None))
     return found
+
+
+def _shift(shapes: Sequence[FloatArray], normal_shapes: Sequence[FloatArray]) -> FloatArray:
+    """How far the clips have moved from the known normal ones as a whole, shape (32,): that is the machine's change.
+
+    Without it, every clip of a changed machine might be nearer to some fault than to the old normal sound. Of few clips
+    nobody knows what they have in common: it is 0.
+    """
+    if len(shapes) < _LEAST_COMPARED or not normal_shapes:
+        return np.zeros(N_BANDS)
+    return np.asarray(np.median(np.stack(shapes), axis=0) - np.median(np.stack(normal_shapes), axis=0))
 
 
 def _like_fault(

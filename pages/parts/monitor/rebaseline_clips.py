@@ -62,7 +62,6 @@ def _heard(beside: Beside, artifact: Artifact, clips: tuple[MarkedClip, ...]) ->
     scores = score_marked(artifact.detector(), beside, clips)
     new = waiting(clips)
     normal_shapes, fault_shapes = _known_shapes(artifact)
-    fault_shapes |= {clip.name: shape_db(read_clip(sound_path(beside, clip))) for clip in faults(clips)}
     doubts = doubts_of(
         new,
         [scores[clip.sound] for clip in new],
@@ -70,6 +69,7 @@ def _heard(beside: Beside, artifact: Artifact, clips: tuple[MarkedClip, ...]) ->
         shapes=[shape_db(read_clip(sound_path(beside, clip))) for clip in new],
         normal_shapes=list(normal_shapes.values()),
         fault_shapes=fault_shapes,
+        marked_fault_shapes={clip.name: shape_db(read_clip(sound_path(beside, clip))) for clip in faults(clips)},
     )
     return Heard(scores, {clip.sound: own for clip, own in zip(new, doubts, strict=True)})
 
