@@ -585,7 +585,9 @@ def half_written(descriptor, content, whole=os.write):
     return whole(descriptor, content[: len(content) // 2])
 
 
-def no_room(descriptor, content):
+def no_room(descriptor, content, whole=os.write):
+    if len(content) == 1:  # what threads wake one another with is no file
+        return whole(descriptor, content)
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
