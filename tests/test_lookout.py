@@ -115,6 +115,7 @@ def test_litter_hidden_files_links_to_folders_and_our_own_files_are_no_news(root
             touch(root / name)
         (root / "linked.wav").symlink_to(tmp_path / "elsewhere")
         (root / "linked").symlink_to(tmp_path / "elsewhere")
+        (root / "circle").symlink_to("circle")
         (root / "file.wav").symlink_to(tmp_path / "elsewhere" / "secret.wav")
         os.mkfifo(root / "pipe.wav")
         touch(root / "last.wav")
@@ -122,7 +123,7 @@ def test_litter_hidden_files_links_to_folders_and_our_own_files_are_no_news(root
     assert sorted(seen.sightings) == ["file.wav", "last.wav", "pipe.wav"]
     assert sorted(kind for kind, _ in seen.lookout.others()) == [
         *(".txt", "hidden", "hidden", "linked folders", "linked folders"),
-        *("of the operating system", "of the operating system"),
+        *("of the operating system", "of the operating system", "without suffix"),
     ]
 
 
@@ -179,8 +180,8 @@ def test_a_rename_is_urgent_until_it_is_taken(root):
 def test_with_notices_the_folder_is_listed_once_and_again_after_a_while(root, monkeypatch):
     """What the system's notices have lost is found then."""
     listed = []
-    real = lookout_module._Listing.__iter__
-    monkeypatch.setattr(lookout_module._Listing, "__iter__", lambda self: listed.append(1) or real(self))
+    real = lookout_module._Listing.look
+    monkeypatch.setattr(lookout_module._Listing, "look", lambda self: listed.append(1) or real(self))
     with Seen(root, trusts_system=True) as seen:
         seen.take()
         monkeypatch.setattr(seen.lookout._notices, "note", lambda _: None)
@@ -230,9 +231,9 @@ def test_a_look_reports_only_what_has_changed_and_what_was_forgotten(root):
 
 def test_looking_through_is_left_to_the_thread(root, monkeypatch):
     threads = set()
-    real = lookout_module._Listing.__iter__
+    real = lookout_module._Listing.look
     monkeypatch.setattr(
-        lookout_module._Listing, "__iter__", lambda self: threads.add(threading.current_thread().name) or real(self)
+        lookout_module._Listing, "look", lambda self: threads.add(threading.current_thread().name) or real(self)
     )
     with Seen(root, trusts_system=False) as seen:
         touch(root / "a.wav")
