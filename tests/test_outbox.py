@@ -267,7 +267,7 @@ def test_more_events_than_the_rate_allows_share_a_message_that_lists_them(watch:
     assert sink.ids == watch.ids
     for about in watch.ids[:6]:
         assert f"event: {about} kind: raised" in sink.messages[0].body
-    assert sink.messages[0].title == "pump 3: 6 events told together"
+    assert sink.messages[0].title == "pump 3: ALARM still on; 6 events told together"
 
 
 def test_the_rate_holds_for_any_minute_and_over_restarts(watch: Watch) -> None:
@@ -336,7 +336,7 @@ def test_nothing_is_sent_in_quiet_hours_and_one_message_at_their_end_says_what_i
     assert watch.steps(teller) == NEVER
     (message,) = sink.messages
     assert sink.ids == watch.ids
-    assert message.title == "pump 3: 4 events during the quiet hours"
+    assert message.title == "pump 3: ALARM, DEAF (disk nearly full) still on; 4 events during the quiet hours"
     on = [line for line in message.body.splitlines() if line.startswith("still on: ")]
     assert on == [
         "still on: number 0 (since 2026-01-31 23:00:00+00:00)",
@@ -356,6 +356,7 @@ def test_a_quiet_night_after_which_nothing_is_on_says_so_even_after_a_restart(wa
     watch.steps(watch.start(sink, NIGHT))
     assert [len(message.events) for message in sink.messages] == [2, 1]
     assert sink.messages[0].body.startswith("nothing is still on\n")
+    assert sink.messages[0].title == "pump 3: 2 events during the quiet hours"
 
 
 @pytest.mark.usefixtures("_in_utc")

@@ -137,8 +137,9 @@ def summary_of(
         lines.append(f"see: {link(page, table)}")
     if again:
         lines.append(_REPEATED)
-    machine = one_line(told[-1].machine)
-    return Message(f"{machine}: {counted(len(told), 'event')} {why}", _joined(lines), tuple(told), bool(again))
+    on = ", ".join(dict.fromkeys(map(_headline, lasting)))
+    title = f"{told[-1].machine}: {f'{on} still on; ' if on else ''}{counted(len(told), 'event')} {why}"
+    return Message(one_line(title), _joined(lines), tuple(told), bool(again))
 
 
 def still_on(told: Iterable[WatchEvent]) -> list[WatchEvent]:
