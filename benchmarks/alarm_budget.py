@@ -116,8 +116,8 @@ def stretches(rule: BudgetRule, scores: FloatArray, levels: FloatArray) -> BoolA
     n = n_clips // rule.length
     medians = np.median(scores[:, : n * rule.length].reshape(n_months, n, rule.length), axis=2)
     counts = np.cumsum(medians > levels[:, None], axis=1, dtype=np.int32)
-    counts[:, rule.k :] -= counts[:, : -rule.k].copy()
-    return hysteresis(counts == rule.k, counts <= rule.most_when_clear)
+    counts[:, rule.n :] -= counts[:, : -rule.n].copy()
+    return hysteresis(counts >= rule.k, counts <= rule.most_when_clear)
 
 
 def n_raised(alarm: BoolArray) -> FloatArray:

@@ -18,7 +18,7 @@ from asd_core.monitoring.tallies import conformal_p_value
 from asd_core.tasks.score import ScoreRow
 
 REFERENCE = np.arange(1.0, 20.0)
-BUDGET = BudgetRule(Budget(1, "week"), Rhythm(10.0, "as asked"), 3, 2, 15.0, 12)
+BUDGET = BudgetRule(Budget(1, "week"), Rhythm(10.0, "as asked"), 3, 3, 2, 15.0, 12)
 RULES = [AlarmRule(3, 5), CusumRule(6.0, 1.2), BUDGET]
 
 
@@ -79,8 +79,8 @@ def test_an_alarm_that_makes_no_sense_is_refused_with_what_it_must_be(text):
 def test_each_rule_gives_its_kind_and_numbers_as_json():
     assert AlarmRule(3, 5).to_json() == {"kind": "k_of_n", "k": 3, "n": 5}
     assert CusumRule(10.0).to_json() == {"kind": "cusum", "h": 10.0, "k": 1.5}
-    assert {name: BUDGET.to_json()[name] for name in ("kind", "budget", "k", "length", "level", "every_s")} == {
-        **{"kind": "budget", "budget": "1/week", "k": 3, "length": 2, "level": 15.0, "every_s": 10.0},
+    assert {name: BUDGET.to_json()[name] for name in ("kind", "budget", "k", "n", "length", "level", "every_s")} == {
+        **{"kind": "budget", "budget": "1/week", "k": 3, "n": 3, "length": 2, "level": 15.0, "every_s": 10.0},
     }
 
 

@@ -26,6 +26,7 @@ from asd_core.monitoring.budget import (
     Rhythm,
     StretchTally,
     budget_rule,
+    chance,
     choose_rule,
     duration_text,
     false_alarms,
@@ -61,15 +62,35 @@ def test_m_new_medians_are_above_all_held_out_ones_as_often_as_is_promised(n_rec
 def test_the_quickest_rule_that_keeps_the_budget_is_chosen(text, n_recordings):
     budget = Budget.parse(text)
     rule = choose_rule(budget, reference(n_recordings), EVERY_10)
-    m = (rule.k + 1) // 2
-    kept = {
-        each: false_alarms(n_recordings, each, length=12, rhythm=EVERY_10, period_s=budget.period_s)
-        for each in (m - 1, m)
-    }
-    assert rule.k == 2 * m - 1
-    assert kept[m] <= budget.n < kept[m - 1]
+    m, most = (rule.k + 1) // 2, (rule.n + 1) // 2
+    n_ends = budget.period_s / 120.0
+    assert (rule.k, rule.n) == (2 * m - 1, 2 * most - 1)
+    assert n_ends * chance(n_recordings, m, most) <= budget.n < n_ends * chance(n_recordings, m - 1, most)
     assert rule.level == n_recordings - 1.0
-    assert rule.k * rule.length <= MAX_WINDOW
+    assert rule.n * rule.length <= MAX_WINDOW
+
+
+def test_a_rule_that_bears_a_miss_is_chosen_where_that_is_quicker():
+    rule = choose_rule(Budget(1, "week"), reference(15), EVERY_10)
+    assert (rule.k, rule.n) == (11, 13)  # nine in a row would do, too, but a fault that misses one in ten waits longer
+    assert 5040 * chance(15, 5, 5) <= 1
+
+
+def test_where_one_may_be_missed_odd_and_even_stretches_are_counted():
+    assert chance(5, 2, 4) == pytest.approx(21 / 126 + 6 / 56)
+    assert chance(5, 4, 4) == pytest.approx(1 / 126)
+
+
+@pytest.mark.parametrize(("n_recordings", "m", "most"), [(3, 2, 3), (5, 2, 4), (4, 1, 1), (2, 3, 3)])
+def test_the_chance_is_at_least_what_stretches_that_reach_into_their_neighbours_show(n_recordings, m, most):
+    rng, n = np.random.default_rng(1), 40_000
+    blocks = rng.normal(size=(n, 2 * most))
+    highest = rng.normal(size=(n, n_recordings)).max(axis=1, keepdims=True)
+    whole = (blocks[:, : 2 * most - 1] > highest).sum(axis=1) >= 2 * m - 1
+    assert whole.mean() <= chance(n_recordings, m, most)
+    every_second = (blocks[:, :most] > highest).sum(axis=1) >= m
+    exact = math.comb(n_recordings + most - m, n_recordings) / math.comb(n_recordings + most, n_recordings)
+    assert every_second.mean() == pytest.approx(exact, abs=4 * math.sqrt(exact / n))
 
 
 def seen_in_a_week(*, rho: float, every_s: float, n_weeks: int, seed: int) -> np.ndarray:
@@ -144,7 +165,17 @@ def tally_of(rule: BudgetRule, scores, *, model: str = "m") -> StretchTally:
     return tally
 
 
-RULE = BudgetRule(Budget(1, "week"), EVERY_10, 3, 4, 10.0, 9)
+RULE = BudgetRule(Budget(1, "week"), EVERY_10, 3, 3, 4, 10.0, 9)
+
+
+def test_so_many_of_the_last_stretches_raise_the_alarm_whichever_they_are():
+    rule = replace(RULE, k=3, n=5)
+    for strange in ([0, 1, 2], [0, 2, 4], [0, 3, 4]):
+        tally = tally_of(rule, np.repeat([11.0 if each in strange else 0.0 for each in range(5)], 4))
+        assert tally.evidence.startswith("3 of the last 5 stretches")
+        assert tally.stands(stood=False)
+    early = tally_of(rule, np.repeat([11.0, 0.0, 11.0, 0.0, 0.0, 11.0], 4))
+    assert not early.stands(stood=False)
 
 
 def test_only_whole_stretches_whose_median_is_above_the_level_are_strange():
@@ -192,7 +223,8 @@ def test_a_clip_taken_back_moves_the_ends_of_stretches():
 def test_the_text_gives_the_figures_of_the_rule_the_promise_and_its_condition():
     rule = choose_rule(Budget(1, "week"), reference(15), EVERY_10)
     text = rule.text
-    assert (before(text, "stretches"), before(text, "clips in a row")) == (str(rule.k), "12")
+    assert (before(text, "of the last"), after(text, "of the last")) == (str(rule.k), str(rule.n))
+    assert before(text, "clips, each") == "12"
     assert after(text, "cleared by") == str(rule.most_when_clear)
     assert "at most 1 false alarm a week on average" in text
     assert PROMISE_CONDITION in text
@@ -289,7 +321,7 @@ def test_clips_of_one_recording_promise_nothing():
 
 def test_the_embedded_detector_gives_a_rule_of_its_own_held_out_clips():
     rule = budget_rule(Budget(1, "day"), open_artifact(KNN), rhythm=EVERY_10)
-    assert (rule.length, rule.n_recordings, rule.k) == (12, 5, 13)
+    assert (rule.length, rule.n_recordings, rule.k, rule.n) == (12, 5, 21, 23)
     with pytest.raises(UsageError, match="--every"):
         budget_rule(Budget(1, "day"), open_artifact(KNN), rhythm=None)
 

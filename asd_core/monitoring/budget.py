@@ -2,14 +2,15 @@
 
 Neighbouring clips are not independent, so clips are not counted one by one: the stream is cut into stretches as long as
 the recordings that were held out, and a stretch counts as strange where its median score lies above that of *every*
-held-out recording. For `m` independent stretches of normal sound, all like the `r` held-out recordings, that happens
-`m` times in a row with probability `1 / C(r + m, m)`: of `r + m` exchangeable medians, the new ones must be the `m`
-highest (the argument of a conformal p-value, Vovk, Gammerman and Shafer 2005, for several new ones at once). That the
+held-out recording. Of `M` independent stretches of normal sound, all like the `r` held-out recordings, at least `m` are
+strange with probability `C(r + M - m, r) / C(r + M, r)`: of `r + M` exchangeable medians, the `m` highest must all be
+new ones (the argument of a conformal p-value, Vovk, Gammerman and Shafer 2005, for several new ones at once). That the
 same few recordings judge all stretches is counted in.
 
 What lasts as long as a stretch may reach over its border into the next one. Only every second stretch is therefore
-taken as independent: an alarm takes `k = 2 m - 1` strange stretches in a row. Every stretch at whose end the alarm
-could be on counts as a false alarm, so an alarm that is on for long is no way out.
+taken as independent of the others: `k = 2 m - 1` strange ones of the last `n = 2 M - 1` are at least `m` of the `M` odd
+ones, or of the `M - 1` even ones. Every stretch at whose end the alarm could be on counts as a false alarm, so an alarm
+that is on for long is no way out.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ from asd_core.types import FloatArray
 
 MIN_STRETCH = 5
 """Clips: a median of fewer is one loud clip's affair."""
+STRANGE = 0.9
+"""Share of the stretches of a fault that are strange, for which the quickest rule is chosen."""
 MAX_COUNT = 1000
 MIN_EVERY_S = 0.01
 PERIODS_S = {"day": DAY_S, "week": 7 * DAY_S, "month": 365.25 / 12 * DAY_S, "year": 365.25 * DAY_S}
@@ -162,7 +165,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class BudgetRule:
-    """`k` strange stretches in a row raise an alarm; fewer than half of `k` (rounded up) clear it.
+    """`k` strange ones of the last `n` stretches raise an alarm; fewer than half of `k` (rounded up) clear it.
 
     Parameters
     ----------
@@ -177,13 +180,14 @@ class BudgetRule:
     budget: Budget
     rhythm: Rhythm
     k: int
+    n: int
     length: int
     level: float
     n_recordings: int
 
     @property
     def most_when_clear(self) -> int:
-        """Largest number of strange stretches among the last `k` that clears an alarm."""
+        """Largest number of strange stretches among the last `n` that clears an alarm."""
         return math.ceil(self.k / 2) - 1
 
     @property
@@ -194,11 +198,10 @@ class BudgetRule:
     @property
     def text(self) -> str:
         """What raises and clears the alarm, what that promises, and on which condition."""
-        cleared = f" and cleared by {self.most_when_clear} or fewer of the last {self.k}" if self.k > 1 else ""
         return (
-            f"raised by {self.k} stretches of {self.length} clips in a row whose median score is above that of all "
-            f"held-out recordings{cleared}: {self.promise}. A fault that raises all "
-            f"scores above that is told within "
+            f"raised by {self.k} of the last {self.n} stretches of {self.length} clips, each with a median score above "
+            f"that of all held-out recordings, and cleared by {self.most_when_clear} or fewer: {self.promise}. A fault "
+            "that raises all scores above that is told within "
             f"{duration_text(self.n_clips * self.rhythm.seconds)}"
         )
 
@@ -220,6 +223,7 @@ class BudgetRule:
             "every_s": self.rhythm.seconds,
             "every_from": self.rhythm.origin,
             "k": self.k,
+            "n": self.n,
             "length": self.length,
             "level": self.level,
             "n_recordings": self.n_recordings,
@@ -248,7 +252,7 @@ class StretchTally:
             self._scores.clear()
         self._scores.append((clip.key, clip.anomaly_score))
         self.n += 1
-        while len(self._scores) > (self.rule.k + 1) * self.rule.length:  # one stretch to spare for takings back
+        while len(self._scores) > (self.rule.n + 1) * self.rule.length:  # one stretch to spare for takings back
             self._scores.popleft()
         return True
 
@@ -259,19 +263,19 @@ class StretchTally:
         self.n -= before - len(self._scores)
 
     def stands(self, *, stood: bool) -> bool:
-        """Whether all of the last stretches are strange; it changes only where a stretch ends."""
+        """Whether so many stretches are strange; it changes only where a stretch ends."""
         if self.n % self.rule.length:
             return stood
-        return self._n_strange > self.rule.most_when_clear if stood else self._n_strange == self.rule.k
+        return self._n_strange > self.rule.most_when_clear if stood else self._n_strange >= self.rule.k
 
     @property
     def evidence(self) -> str:
         """How many of the last stretches are strange."""
-        return f"{self._n_strange} of the last {self.rule.k} stretches above all held-out recordings"
+        return f"{self._n_strange} of the last {self.rule.n} stretches above all held-out recordings"
 
     @property
     def _n_strange(self) -> int:
-        n_whole = min(self.n // self.rule.length, self.rule.k)
+        n_whole = min(self.n // self.rule.length, self.rule.n)
         past = self.n % self.rule.length
         scores = [score for _, score in self._scores][: len(self._scores) - past][-n_whole * self.rule.length :]
         if not n_whole or len(scores) < n_whole * self.rule.length:
@@ -345,32 +349,57 @@ def budget_rule(budget: Budget, artifact: Artifact, *, rhythm: Rhythm | None) ->
 
 
 def choose_rule(budget: Budget, reference: Reference, rhythm: Rhythm) -> BudgetRule:
-    """Choose the fewest stretches in a row that keep a budget; raises UsageError where none do."""
+    """Choose the rule that keeps a budget and soonest tells a fault of which one stretch in ten is not strange.
+
+    Raises
+    ------
+    UsageError
+        No rule keeps it; the text says what can be promised.
+    """
     n_recordings, length = reference.n_least, reference.length
-    most = _most_in_a_row(length, budget, rhythm)
-    for m in range(1, most + 1):
-        if false_alarms(n_recordings, m, length=length, rhythm=rhythm, period_s=budget.period_s) <= budget.n:
-            level = float(reference.medians.max())
-            return BudgetRule(budget, rhythm, 2 * m - 1, length, level, n_recordings)
-    raise UsageError(_too_few(budget, reference, rhythm))
+    n_ends = budget.period_s / (length * rhythm.seconds)
+    rules = []
+    for most in range(1, _most_apart(length, budget, rhythm) + 1):
+        kept = (m for m in range(1, most + 1) if n_ends * chance(n_recordings, m, most) <= budget.n)
+        if (m := next(kept, None)) is not None:
+            rules.append((_wait(2 * m - 1, 2 * most - 1), 2 * m - 1, 2 * most - 1))
+    if not rules:
+        raise UsageError(_too_few(budget, reference, rhythm))
+    _, k, n = min(rules)
+    return BudgetRule(budget, rhythm, k, n, length, float(reference.medians.max()), n_recordings)
+
+
+def chance(n_recordings: int, m: int, most: int) -> float:
+    """Return the most that `2 m - 1` of `2 most - 1` stretches of normal sound are strange by, as a probability.
+
+    `P(most) + P(most - 1)`, where `P(M) = C(r + M - m, r) / C(r + M, r)` is that of at least `m` of `M` independent
+    stretches.
+    """
+    both = (most, most - 1) if m < most else (most,)
+    return sum(
+        math.comb(n_recordings + each - m, n_recordings) / math.comb(n_recordings + each, n_recordings) for each in both
+    )
 
 
 def false_alarms(n_recordings: int, m: int, *, length: int, rhythm: Rhythm, period_s: float) -> float:
-    """Return how many false alarms a period may have, on average, by `m` independent strange stretches in a row.
-
-    Ends of stretches in the period times `1 / C(n_recordings + m, m)`.
-    """
-    return period_s / (length * rhythm.seconds) / math.comb(n_recordings + m, m)
+    """Return how many false alarms a period may have, on average, by `2 m - 1` strange stretches in a row."""
+    return period_s / (length * rhythm.seconds) * chance(n_recordings, m, m)
 
 
-def _most_in_a_row(length: int, budget: Budget, rhythm: Rhythm) -> int:
-    """Most independent stretches that a rule may wait for: within `MAX_WINDOW` clips, and within the period."""
+def _wait(k: int, n: int) -> float:
+    """About how many stretches a fault is heard before it is told: windows of `n`, and how often one holds `k`."""
+    told = sum(math.comb(n, strange) * STRANGE**strange * (1 - STRANGE) ** (n - strange) for strange in range(k, n + 1))
+    return n / told
+
+
+def _most_apart(length: int, budget: Budget, rhythm: Rhythm) -> int:
+    """Most independent stretches that a rule may look back on: within `MAX_WINDOW` clips, and within the period."""
     n_stretches = min(MAX_WINDOW, budget.period_s / rhythm.seconds) / length
     return max(1, math.floor((n_stretches + 1) / 2))
 
 
 def _too_few(budget: Budget, reference: Reference, rhythm: Rhythm) -> str:
-    most, length = _most_in_a_row(reference.length, budget, rhythm), reference.length
+    most, length = _most_apart(reference.length, budget, rhythm), reference.length
     least = false_alarms(reference.n_least, most, length=length, rhythm=rhythm, period_s=DAY_S)
     needed = reference.n_least
     while false_alarms(needed, most, length=length, rhythm=rhythm, period_s=budget.period_s) > budget.n:
