@@ -72,7 +72,9 @@ class Listening:
             self.seconds = min(end, self.seconds + step_s)
             self._take(self.hearing.tick(self.now, **given))
 
-    def hear(self, sound: Waveform | AudioError | None = None, *, reason: str = "", drift: str = "") -> WatchRow:
+    def hear(
+        self, sound: Waveform | AudioError | None = None, *, reason: str = "", drift: str = "", recorded: str = ""
+    ) -> WatchRow:
         self.n_clips += 1
         heard = hum(self.n_clips, seconds=1.0) if sound is None else sound
         refused = isinstance(heard, AudioError)
@@ -80,7 +82,7 @@ class Listening:
         row = WatchRow(
             self.now.text, f"/in/{self.n_clips}.wav", "m", status, f"{heard.code}: {heard}" if refused else reason,
             None if refused else 1.0, 2.0, "" if refused else "normal", traits=None if refused else traits(heard),
-            drift=drift,
+            drift=drift, recorded=recorded,
         )  # fmt: skip
         self._take(self.hearing.heard(row, heard, self.now))
         return row
@@ -291,15 +293,17 @@ def test_a_disk_that_is_nearly_full_is_said_until_there_is_some_room_again():
     assert watch.history == [("disk", True), ("disk", False)]
 
 
-@pytest.mark.parametrize(("step_s", "words"), [(3600, "forward by 60 min"), (-40, "back by 40 s")])
+@pytest.mark.parametrize(
+    ("step_s", "words"), [(3600, "this computer's clock went ahead by 1 h"), (-40, "went back by 40 s")]
+)
 def test_a_clock_that_is_set_while_watching_is_said_and_cleared_after_a_calm_time(step_s, words):
     watch = Listening(HearingRules(quiet_after_s=3600))
     watch.wait(10)
     watch.clock_off_s = step_s
-    watch.wait(590)
+    watch.wait(650)
     assert watch.history == [("clock", True)]
     assert words in watch.last_text()
-    watch.wait(20)
+    watch.wait(30)
     assert watch.history == [("clock", True), ("clock", False)]
 
 
@@ -309,6 +313,18 @@ def test_a_clock_that_is_corrected_little_by_little_is_no_jump():
         watch.wait(10)
         watch.clock_off_s += 0.5
     assert watch.history == []
+
+
+def test_a_recorder_whose_clock_was_never_set_is_said_until_it_is():
+    watch = Listening(HearingRules(quiet_after_s=10**6))
+    row = watch.hear(recorded="1970-01-01T00:00:10")
+    assert watch.history == [("clock", True)]
+    assert "a clip is dated 1970-01-01: the recorder's clock was never set" in watch.last_text()
+    assert watch.changes[0][1].key == row.key
+    for _ in range(70):
+        watch.wait(10)
+        watch.hear(recorded=watch.now.wall.astimezone().replace(tzinfo=None).isoformat())
+    assert watch.history == [("clock", True), ("clock", False)]
 
 
 def test_a_jump_of_the_clock_makes_no_quiet():

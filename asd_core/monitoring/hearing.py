@@ -20,6 +20,7 @@ from asd_core.errors import AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits, Familiarity
 from asd_core.formats import counted, size_text
 from asd_core.monitoring.events import BACK, DEAF, WatchEvent
+from asd_core.monitoring.recording_time import ClockWatch
 from asd_core.monitoring.rows import WatchRow
 from asd_core.monitoring.status import StateOn
 from asd_core.types import Waveform
@@ -47,8 +48,8 @@ LEAST_GAP_S = 1.0
 """Clips that follow each other sooner came together: what lies between them is no gap."""
 FOLDER_GRACE_S = 5.0
 """A folder that is made again, or a share that is mounted again, is missing for a moment."""
-CLOCK_STEP_S, CLOCK_CALM_S = 5.0, 600.0
-"""A step of the wall clock that is named, and how long the clock must then go on without another one."""
+CLOCK_CALM_S = 600.0
+"""How long nothing must be wrong with a clock before that is over."""
 FREE_AGAIN = 1.25
 """The disk has room again at so many times the least free bytes."""
 SAME_DB, SAME_AT_S = 0.1, 10.0
@@ -150,7 +151,10 @@ class Hearing:
     _started: datetime | None = field(default=None, init=False)
     _missing_from: float | None = field(default=None, init=False)
     _clock_wrong_at: float = field(default=-math.inf, init=False)
-    _before: Moment | None = field(default=None, init=False)
+    _clocks: ClockWatch = field(default_factory=ClockWatch, init=False)
+    _own_clock: str = field(default="", init=False)
+    _their_clock: str = field(default="", init=False)
+    """What is wrong with this computer's clock, and with those of the recorders; usually nothing."""
     _digest: str = field(default="", init=False)
     _traits: ClipTraits | None = field(default=None, init=False)
 
@@ -194,6 +198,8 @@ class Hearing:
         changes = list(self._end_quiet(now, row.key))
         if self._last_heard is not None:
             self._note_gap(now.monotonic - self._last_heard)
+        self._their_clock = self._clocks.heard(row)
+        changes += self._look_at_clocks(now, row.key)
         for name, shows in self._signs(row, sound).items():
             changes += self._note(name, row, now, shows=shows)
         self._last_heard, self._quiet_from, self._last_row = now.monotonic, now.monotonic, now.wall
@@ -214,7 +220,12 @@ class Hearing:
             Why the folder cannot be read; empty where it can.
         """
         self._started = self._started or now.wall
-        changes = [*self._look_at_clock(now), *self._look_at_folder(now, missing), *self._look_at_disk(now, free_bytes)]
+        self._own_clock = self._clocks.tick(now)
+        changes = [
+            *self._look_at_clocks(now),
+            *self._look_at_folder(now, missing),
+            *self._look_at_disk(now, free_bytes),
+        ]
         if is_paused or missing or self._quiet_from is None:
             self._quiet_from = now.monotonic
             self._last_heard = None
@@ -278,22 +289,17 @@ class Hearing:
         elif name in self._on and run.n_others >= self.rules.n_clips:
             yield self._end(name, f"{_AGAIN[name]}, since {counted(run.n_others, 'clip')}", row.key)
 
-    def _look_at_clock(self, now: Moment) -> Iterator[StateChange]:
-        step_s = 0.0 if self._before is None else _step(self._before, now)
-        before, self._before = self._before, now
-        if before is not None and abs(step_s) > CLOCK_STEP_S:
-            way = "forward" if step_s > 0 else "back"
-            yield from self._find_clock_wrong(f"the clock was set {way} by {_span(abs(step_s))}", now)
+    def _look_at_clocks(self, now: Moment, key: str = "") -> Iterator[StateChange]:
+        """Begin or end `clock` by what is wrong with this computer's clock and with the recorders'."""
+        if problem := "; ".join(filter(None, (self._own_clock, self._their_clock))):
+            self._clock_wrong_at = now.monotonic
+            text = f"{problem}; times of rows and alarms may be wrong: are the clocks kept by NTP?"
+            if "clock" in self._on:
+                self._on["clock"] = replace(self._on["clock"], text=text)
+            else:
+                yield self._begin("clock", text, since=now.wall.timestamp(), key=key)
         elif "clock" in self._on and now.monotonic - self._clock_wrong_at >= CLOCK_CALM_S:
-            yield self._end("clock", f"the clock has gone on without a jump for {_span(CLOCK_CALM_S)}")
-
-    def _find_clock_wrong(self, what: str, now: Moment, key: str = "") -> Iterator[StateChange]:
-        self._clock_wrong_at = now.monotonic
-        text = f"{what}; times of rows and alarms may be wrong: is the clock kept by NTP?"
-        if "clock" not in self._on:
-            yield self._begin("clock", text, since=now.wall.timestamp(), key=key)
-        else:
-            self._on["clock"] = replace(self._on["clock"], text=text)
+            yield self._end("clock", f"no clock has jumped for {_span(CLOCK_CALM_S)}")
 
     def _look_at_folder(self, now: Moment, missing: str) -> Iterator[StateChange]:
         if not missing:
@@ -355,11 +361,6 @@ def _differ_by(one: ClipTraits, other: ClipTraits) -> float:
     """Largest difference in level between two clips, over all and in any band, in dB."""
     levels, others = (np.array([each.level_dbfs, each.peak_dbfs, *each.bands_db]) for each in (one, other))
     return float(np.abs(levels - others).max())
-
-
-def _step(before: Moment, now: Moment) -> float:
-    """Seconds by which the wall clock was set between two moments, forward if positive."""
-    return (now.wall - before.wall).total_seconds() - (now.monotonic - before.monotonic)
 
 
 def _clock(moment: datetime, now: Moment) -> str:
