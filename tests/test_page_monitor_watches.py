@@ -14,6 +14,7 @@ import pytest
 from sounds import PROJECT, hum
 from streamlit.testing.v1 import AppTest
 
+from asd_core.artifacts.store import open_artifact
 from asd_core.audio.reading import encode_wav, read_waveform
 from asd_core.errors import BusyError, InputError
 from asd_core.monitoring.beside import Beside
@@ -415,12 +416,33 @@ def test_a_running_watch_is_stopped_paused_and_resumed(home, monkeypatch):
 def test_a_watch_that_was_started_here_can_be_started_again_once_it_has_ended(home, monkeypatch):
     path, _ = table_of()
     again = []
-    monkeypatch.setattr("pages.parts.monitor.controls.start_again", again.append)
+    monkeypatch.setattr(
+        "pages.parts.monitor.controls.start_again", lambda table, *, model: again.append((table, model))
+    )
     assert not [each for each in opened(watch=path.name).button if each.key == f"again:{path.name}"]
     (Beside(path).folder / "request.json").write_text('{"schema": 1, "folder": "/in", "model": "/m"}')
     page = opened(watch=path.name)
     page.button(key=f"again:{path.name}").click().run()
-    assert again == [path]
+    assert again == [(path, None)]
+
+
+def test_a_watch_that_judges_by_an_earlier_version_can_go_on_with_the_current_one(home, monkeypatch):
+    path, _ = table_of()
+    again = []
+    monkeypatch.setattr(
+        "pages.parts.monitor.controls.start_again", lambda table, *, model: again.append((table, model))
+    )
+    beating(path)
+    (Beside(path).folder / "request.json").write_text('{"schema": 1, "folder": "/in", "model": "/m"}')
+    current = open_artifact(SVM)
+    for model, buttons in ((current.folder, 0), (SVM / "v0000", 1)):
+        with running(path, model=escaped(str(model))):
+            page = opened(watch=path.name)
+            assert len([each for each in page.button if each.key == f"again:{path.name}"]) == buttons
+    assert f"{current.version} is current" in text_of(page)
+    with running(path, model=escaped(str(SVM / "v0000"))):
+        page.button(key=f"again:{path.name}").click().run()
+    assert again == [(path, SVM)]
 
 
 def test_the_settings_say_whom_it_tells_and_how_long_a_file_must_be_still(home):

@@ -110,6 +110,11 @@ def test_a_watch_can_be_started_again_as_it_was(folder):
     start_again(table)
     assert is_alive(table)
     assert last_settings(table).alarm == "2/3"
+    before = read_status(Beside(table).status).pid
+    other = SVM.with_name("vggish_knn")
+    start_again(table, model=other)  # it goes on in the same table
+    assert read_status(Beside(table).status).pid != before
+    assert last_settings(table).model == str(other)
     with pytest.raises(UsageError, match="was not started from the dashboard"):
         start_again(watches_dir() / "another.csv")
 

@@ -98,8 +98,13 @@ class WatchSettings:
         return cls(**own, **numbers)
 
 
-def start_watch(settings: WatchSettings) -> Path:
+def start_watch(settings: WatchSettings, *, table: Path | None = None) -> Path:
     """Start a watch, wait until it listens, and return its table.
+
+    Parameters
+    ----------
+    table
+        The one to go on with; None: that of the folder and the detector, the same at each start.
 
     Raises
     ------
@@ -119,7 +124,7 @@ def start_watch(settings: WatchSettings) -> Path:
     settings = replace(
         settings, folder=os.fspath(folder), model=os.fspath(model), machine=one_line(settings.machine).strip()
     )
-    table = default_table(folder, open_artifact(model))
+    table = table or default_table(folder, open_artifact(model))
     watches_dir().mkdir(parents=True, exist_ok=True)
     busy = "another watch is being started: try again in a moment"
     with hold(watches_dir() / ".starting.lock", busy=busy, wait_s=START_WAIT_S):
@@ -132,12 +137,24 @@ def start_watch(settings: WatchSettings) -> Path:
     return table
 
 
-def start_again(table: Path) -> None:
-    """Start the watch of a table with the settings that it was last started with here. Raises as `start_watch`."""
+def start_again(table: Path, *, model: Path | None = None) -> None:
+    """Start the watch of a table with the settings that it was last started with here; one that runs is ended first.
+
+    Parameters
+    ----------
+    model
+        Another detector's folder, such as that of a re-baseline; None: the same, in its current version.
+
+    Raises
+    ------
+    UsageError, BusyError, ArtifactError, OSError
+        As `start_watch` and `stop_watch`; or it was not started from the dashboard.
+    """
     settings = last_settings(table)
     if settings is None:
         raise UsageError("this watch was not started from the dashboard: start it again where it was started")
-    start_watch(settings)
+    stop_watch(table)
+    start_watch(settings if model is None else replace(settings, model=os.fspath(model)), table=table)
 
 
 def stop_watch(table: Path) -> None:

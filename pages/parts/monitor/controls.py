@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import streamlit as st
 
+from asd_core.artifacts.store import Artifact
+from asd_core.errors import AsdError
 from asd_core.formats import MISSING
 from asd_core.monitoring.control import ask_pause, ask_resume, read_control
+from asd_core.monitoring.rebaseline_versions import version_in_use
+from asd_core.monitoring.rows import unescaped
 from asd_core.monitoring.starting import last_settings, start_again, stop_watch
 from asd_core.monitoring.status import WatchStatus
 from pages.parts.monitor.followed import Followed
 from pages.parts.monitor.standing import time_text
-from pages.shared.plain_text import shown_text
+from pages.shared.plain_text import plain, shown_text
 
 PAUSE_MIN = 30
 NOTICES = {"system": "the operating system reports changes", "polling": "the folder is looked through"}
@@ -21,16 +26,18 @@ NOTICES = {"system": "the operating system reports changes", "polling": "the fol
 def controls(followed: Followed) -> None:
     """Draw the buttons that fit what the watch is doing."""
     name = followed.table.name
-    with st.container(horizontal=True):
+    newer = _newer(followed)
+    model = None if newer is None else newer.folder.parent
+    with st.container(horizontal=True, vertical_alignment="center"):
         if followed.is_alive:
             if st.button("Stop", key=f"stop:{name}", icon=":material/stop_circle:"):
                 with st.spinner("It ends after the clip that it is at …"):
                     stop_watch(followed.table)
                 st.rerun()
             _pause(followed)
-        elif last_settings(followed.table) is not None and _starts_again(name):
+        if last_settings(followed.table) is not None and _starts_again(followed, newer):
             with st.spinner("Starting …"):
-                start_again(followed.table)
+                start_again(followed.table, model=model)
             st.rerun()
 
 
@@ -51,8 +58,28 @@ def _pause(followed: Followed) -> None:
         st.rerun()
 
 
-def _starts_again(name: str) -> bool:
-    return st.button("Start again", key=f"again:{name}", icon=":material/play_circle:")
+def _starts_again(followed: Followed, newer: Artifact | None) -> bool:
+    """Offer to start a watch that has ended, or one that runs with a version that is no longer current."""
+    name = followed.table.name
+    if not followed.is_alive:
+        return st.button("Start again", key=f"again:{name}", icon=":material/play_circle:")
+    if newer is None:
+        return False
+    st.markdown(f"It judges by an earlier version; {plain(newer.version)} is current.", width="content")
+    return st.button(f"Go on with {newer.version}", key=f"again:{name}", icon=":material/restart_alt:")
+
+
+def _newer(followed: Followed) -> Artifact | None:
+    """The version by which the watch would judge if it were started again, where that is another one."""
+    status = followed.status
+    model = "" if status is None else unescaped(status.model)
+    if not model or "\0" in model:
+        return None
+    try:
+        found = version_in_use(followed.beside, Path(model))
+    except AsdError:  # gone, or damaged: the watch goes on with what it has read
+        return None
+    return None if found.folder == Path(model) else found
 
 
 def settings(followed: Followed) -> None:
