@@ -98,8 +98,13 @@ class WatchSettings:
         return cls(**own, **numbers)
 
 
-def start_watch(settings: WatchSettings) -> Path:
+def start_watch(settings: WatchSettings, *, table: Path | None = None) -> Path:
     """Start a watch, wait until it listens, and return its table.
+
+    Parameters
+    ----------
+    table
+        None: that of the folder and the detector.
 
     Raises
     ------
@@ -119,7 +124,8 @@ def start_watch(settings: WatchSettings) -> Path:
     settings = replace(
         settings, folder=os.fspath(folder), model=os.fspath(model), machine=one_line(settings.machine).strip()
     )
-    table = default_table(folder, open_artifact(model))
+    artifact = open_artifact(model)
+    table = default_table(folder, artifact) if table is None else table
     watches_dir().mkdir(parents=True, exist_ok=True)
     busy = "another watch is being started: try again in a moment"
     with hold(watches_dir() / ".starting.lock", busy=busy, wait_s=START_WAIT_S):
@@ -132,12 +138,18 @@ def start_watch(settings: WatchSettings) -> Path:
     return table
 
 
-def start_again(table: Path) -> None:
-    """Start the watch of a table with the settings that it was last started with here. Raises as `start_watch`."""
+def start_again(table: Path, *, model: Path | None = None) -> None:
+    """Start the watch of a table with the settings that it was last started with here. Raises as `start_watch`.
+
+    Parameters
+    ----------
+    model
+        Another detector's folder; None: the same one.
+    """
     settings = last_settings(table)
     if settings is None:
         raise UsageError("this watch was not started from the dashboard: start it again where it was started")
-    start_watch(settings)
+    start_watch(settings if model is None else replace(settings, model=os.fspath(model)), table=table)
 
 
 def stop_watch(table: Path) -> None:

@@ -23,6 +23,7 @@ from pages.parts.monitor.controls import controls, settings
 from pages.parts.monitor.followed import Followed
 from pages.parts.monitor.marks import clip_marks
 from pages.parts.monitor.now import NEXT, follow, now_panel
+from pages.parts.monitor.rebaseline import rebaseline_panel
 from pages.parts.monitor.sounds import sound_of
 from pages.parts.monitor.standing import moment, time_text
 from pages.parts.monitor.view import HeardClip, announce, figure, last_clips, listed, play, told
@@ -34,7 +35,7 @@ from pages.shared.verdicts import verdict_badge
 from pages.shared.watch_form import watch_form
 
 MAX_TABLES = 50
-PARTS = {"scores": "Scores", "alarms": "Alarms", "settings": "Settings"}
+PARTS = {"scores": "Scores", "alarms": "Alarms", "rebaseline": "Re-baseline", "settings": "Settings"}
 ORDERS = {"judged": "When judged", "recorded": "When recorded"}
 SPANS = {"hour": "Last hour", "day": "Last day", "all": "All"}
 HOURS = {"hour": 1, "day": 24}
@@ -102,6 +103,8 @@ def _closely(followed: Followed) -> None:
     announce([_heard(row) for row in rows if row.event], followed.table.name)
     if part == "alarms":
         alarm_list(alarms, followed.beside, followed.notes, heard=_heard, sound=partial(_sound, followed))
+    elif part == "rebaseline":
+        rebaseline_panel(followed.table)
     elif part == "settings":
         settings(followed)
     elif rows:
