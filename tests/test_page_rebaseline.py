@@ -16,18 +16,28 @@ from asd_core.data.folder_rules import FolderRules
 from asd_core.data.library import add_folder
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.queue import clear_dead_jobs
+from asd_core.monitoring import starting
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.notes import FAULT, NORMAL, note
 from asd_core.monitoring.quarantine import marked_clips, waiting
 from asd_core.monitoring.rebaseline_versions import last_active, retraining_job
+from asd_core.monitoring.starting import WatchSettings
 from asd_core.monitoring.table import watches_dir
 from asd_core.tasks.train import train
+from pages.parts.monitor import rebaseline as panel_module
 
 KINDS = ["normal"] * 8 + ["new"] * 14 + ["new"] * 14 + ["fault"] * 6
 SCRIPT = """
 from pathlib import Path
 from pages.parts.monitor.rebaseline import rebaseline_panel
-rebaseline_panel(Path({table!r}), None)
+rebaseline_panel(Path({table!r}))
+"""
+
+MARKS = """
+from pathlib import Path
+from asd_core.monitoring.beside import Beside
+from pages.parts.monitor.marks import clip_marks
+clip_marks(Beside(Path({table!r})), {key!r}, None)
 """
 
 
@@ -124,6 +134,38 @@ def test_a_first_time_user_walks_through_it_and_back(watch):
     assert open_artifact(model).version == before.version
     assert last_active(beside) is None
     assert "28 clips wait here" in text_of(page)
+
+
+def test_the_watch_is_started_again_with_what_is_current(watch, monkeypatch):
+    beside, model, _ = watch
+    mark(watch, NORMAL, "new", 0, 14)
+    page = panel(beside)
+    page.button(key="rebaseline_all").click().run()
+    next(box for box in page.checkbox if box.key.startswith("rebaseline_sure_of")).check().run()
+    page.button(key="rebaseline_activate").click().run()
+    before, now = (text.partition("-")[0] for text in ("v0001-", "v0002-"))
+    said_of_it = next(each.value for each in page.warning if "last judged by" in each.value)
+    assert before in said_of_it.partition("started again")[0]
+    assert now in said_of_it.partition("started again")[2]
+    assert f"--model {model} --csv {beside.table}" in page.code[0].value
+    done = []
+    monkeypatch.setattr(starting, "last_settings", lambda _: WatchSettings("in", "old"))
+    monkeypatch.setattr(starting, "stop_watch", lambda table: done.append(("stop", table)))
+    monkeypatch.setattr(starting, "start_watch", lambda settings, table: done.append((settings.model, table)))
+    monkeypatch.setattr(panel_module, "last_settings", starting.last_settings)
+    monkeypatch.setattr(panel_module, "stop_watch", starting.stop_watch)
+    page.run()
+    page.button(key="rebaseline_restart").click().run()
+    assert not page.exception
+    assert done == [("stop", beside.table), (str(model), beside.table)]
+
+
+def test_a_mark_copies_the_clip_at_once(watch):
+    beside, _, rows = watch
+    marks = AppTest.from_string(MARKS.format(table=str(beside.table), key=rows[9].key), default_timeout=120).run()
+    marks.button(key=f"normal:clip:watch.csv:{rows[9].key}").click().run()
+    assert not marks.exception
+    assert [clip.keys for clip in marked_clips(beside)] == [(rows[9].key,)]
 
 
 def test_faults_called_normal_are_warned_of_and_asked_for_twice(watch):

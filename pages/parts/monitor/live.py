@@ -66,7 +66,7 @@ def live_tab(chosen: Chosen, place: Any = st) -> None:
     followed = follow(tables[name])
     now_panel(list(tables.values()), followed)
     controls(followed)
-    _closely(followed, chosen)
+    _closely(followed)
     with st.expander("Watch another folder", icon=":material/create_new_folder:"):
         _form(chosen)
         st.caption("Or from the shell:")
@@ -96,7 +96,7 @@ def _command(chosen: Chosen) -> None:
     )
 
 
-def _closely(followed: Followed, chosen: Chosen) -> None:
+def _closely(followed: Followed) -> None:
     rows = list(followed.rows)
     part = switch("Show", PARTS, key="watch_part", label_visibility="collapsed")
     alarms = past_alarms(followed.events, rows)
@@ -104,7 +104,7 @@ def _closely(followed: Followed, chosen: Chosen) -> None:
     if part == "alarms":
         alarm_list(alarms, followed.beside, followed.notes, heard=_heard, sound=partial(_sound, followed))
     elif part == "rebaseline":
-        rebaseline_panel(followed.table, chosen)
+        rebaseline_panel(followed.table)
     elif part == "settings":
         settings(followed)
     elif rows:

@@ -9,6 +9,7 @@ import streamlit as st
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.notes import ACKNOWLEDGED, FAULT, MAX_TEXT, NORMAL, UNDONE, Note, note
 from asd_core.monitoring.past_alarms import PastAlarm
+from pages.parts.monitor.rebaseline_taking import take_as_far_as_possible
 from pages.parts.monitor.standing import time_text
 from pages.shared.plain_text import plain
 
@@ -80,4 +81,6 @@ def _said(said: Note) -> None:
 
 def _write(beside: Beside, keys: Sequence[str], word: str, text: str) -> None:
     note(beside, *(Note.now(key, word, text.strip()) for key in keys))
+    if word != ACKNOWLEDGED:
+        take_as_far_as_possible(beside.table)
     st.rerun()

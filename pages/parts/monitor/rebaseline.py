@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
 from asd_core.artifacts.store import Artifact
-from asd_core.data.library import allowed_roots
 from asd_core.formats import counted
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.notes import read_notes
-from asd_core.monitoring.quarantine import Followed, MarkedClip, faults, follow_notes, marked_clips, waiting
+from asd_core.monitoring.quarantine import MAX_CLIPS, Followed, MarkedClip, faults, marked_clips, waiting
 from asd_core.monitoring.rebaseline import RECALIBRATE, RETRAIN, View, recalibration
-from asd_core.monitoring.rebaseline_versions import Rebaseline, kept_scores, last_active, undo, version_in_use
-from asd_core.monitoring.recent import Week, read_rows, rule_of, same_model, week_of
-from asd_core.monitoring.rows import WatchRow, unescaped
-from asd_core.monitoring.table import is_running
+from asd_core.monitoring.rebaseline_versions import kept_scores, last_active, rebaselines, undo
+from asd_core.monitoring.recent import Week, rule_of, same_model, week_of
+from asd_core.monitoring.rows import unescaped
+from asd_core.monitoring.starting import is_alive, last_settings, start_again, stop_watch
 from pages.parts.monitor.rebaseline_change import activation, show_change
 from pages.parts.monitor.rebaseline_clips import Heard, choose_clips, hear
+from pages.parts.monitor.rebaseline_taking import Taken, take_marked
 from pages.parts.monitor.rebaseline_training import retraining_step
 from pages.shared.cards import simulated_badge
 from pages.shared.choices import switch
-from pages.shared.context import PROJECT, Chosen
+from pages.shared.context import PROJECT
 from pages.shared.plain_text import plain, shown_text
 
 WAYS = {RECALIBRATE: "Move the threshold", RETRAIN: "Train again"}
@@ -52,27 +52,18 @@ class Subject:
     clips: tuple[MarkedClip, ...]
 
 
-def rebaseline_panel(table: Path, chosen: Chosen) -> None:
-    """Draw the three steps for the watch of a table.
-
-    Parameters
-    ----------
-    chosen
-        The context of the page; the detector is that of the watch, not of the context.
-    """
-    del chosen
-    rows, is_cut = _rows(table, table.stat().st_mtime_ns if table.is_file() else 0)
-    if not rows:
+def rebaseline_panel(table: Path) -> None:
+    """Draw the three steps for the watch of a table, whatever the context of the page is."""
+    taken = take_marked(table)
+    if taken is None:
         st.info("This watch has judged no clip yet.", icon=":material/hourglass_empty:")
         return
     beside = Beside(table)
-    artifact = version_in_use(beside, PROJECT / unescaped(rows[-1].model))
-    _introduce(artifact)
-    _last(table, beside)
-    followed = follow_notes(beside, rows, read_notes(beside), channel=artifact.channel, roots=allowed_roots())
     clips = tuple(marked_clips(beside))
-    _say_missing(followed)
-    subject = Subject(table, beside, artifact, week_of(rows, is_cut=is_cut), clips)
+    _introduce(taken.artifact)
+    _last(table, taken)
+    _say_missing(taken.followed)
+    subject = Subject(table, beside, taken.artifact, week_of(taken.rows, is_cut=taken.is_cut), clips)
     if not waiting(clips):
         st.info(
             "No clips wait. Mark clips of the changed machine as normal, under the alarms or in the list of clips; "
@@ -83,12 +74,6 @@ def rebaseline_panel(table: Path, chosen: Chosen) -> None:
     _steps(subject)
 
 
-@st.cache_data(max_entries=8, show_spinner="Reading the watch's table ...")
-def _rows(table: Path, changed_ns: int) -> tuple[list[WatchRow], bool]:
-    del changed_ns
-    return read_rows(table)
-
-
 def _introduce(artifact: Artifact) -> None:
     st.markdown(
         f"**Re-baseline**: when the machine has changed for good (a new tool, another season, a moved microphone), "
@@ -97,37 +82,42 @@ def _introduce(artifact: Artifact) -> None:
     )
 
 
-def _last(table: Path, beside: Beside) -> None:
-    """Say which re-baseline holds, and offer to undo it."""
+def _last(table: Path, taken: Taken) -> None:
+    """Say which re-baseline holds, and offer to undo it; and which version the watch judges by."""
+    beside = Beside(table)
     last = last_active(beside)
-    if last is None:
-        return
-    with st.container(border=True):
-        what = "the threshold was moved" if last.how == RECALIBRATE else "the detector was trained again"
-        since = last.made_at[:16].replace("T", " ")
-        st.markdown(
-            f":material/check_circle: **Re-baseline {last.name} is active** since {since} UTC: "
-            f"{what} with {counted(len(last.sounds), 'clip')}. Version {last.version} followed {last.version_before}."
-        )
-        _say_restart(table, last)
-        if st.button("Undo this re-baseline", key="rebaseline_undo", icon=":material/undo:"):
-            undo(beside)
-            st.rerun()
+    if last is not None:
+        with st.container(border=True):
+            what = "the threshold was moved" if last.how == RECALIBRATE else "the detector was trained again"
+            since = last.made_at[:16].replace("T", " ")
+            st.markdown(
+                f":material/check_circle: **Re-baseline {last.name} is active** since {since} UTC: "
+                f"{what} with {counted(len(last.sounds), 'clip')}. Version {last.version} followed "
+                f"{last.version_before}."
+            )
+            if st.button("Undo this re-baseline", key="rebaseline_undo", icon=":material/undo:"):
+                undo(beside)
+                st.rerun()
+    if rebaselines(beside) and taken.judged_by.resolve() != taken.artifact.folder.resolve():
+        _restart(table, taken)
 
 
-def _say_restart(table: Path, last: Rebaseline) -> None:
-    rows, _ = _rows(table, table.stat().st_mtime_ns)
-    judged_by = Path(unescaped(rows[-1].model))
-    if judged_by.name == last.version or not rows:
+def _restart(table: Path, taken: Taken) -> None:
+    """Say that the watch judges by another version than the current one, and offer to start it again."""
+    model, verb = taken.artifact.folder.parent, "goes on judging" if is_alive(table) else "last judged"
+    st.warning(
+        f"The watch {verb} by {plain(taken.judged_by.name)}; started again, it judges by {taken.artifact.version}.",
+        icon=":material/restart_alt:",
+    )
+    if last_settings(table) is None:
+        st.caption("It was not started from here: stop it, and start it where it was started, with")
+        st.code(f"--model {shlex.quote(shown_text(str(model)))} --csv {shlex.quote(shown_text(str(table)))}", "shell")
         return
-    if is_running(table):
-        st.warning(
-            f"The watch that is running goes on with {judged_by.name} until it is stopped and started again.",
-            icon=":material/restart_alt:",
-        )
-    if judged_by.parent.resolve() != last.folder.resolve():
-        st.caption("The detectors that come with the project stay; the new version lies beside them. Watch with it:")
-        st.code(f"--model {shown_text(str(last.folder))}", language="shell")
+    if st.button("Start the watch again with it", key="rebaseline_restart", icon=":material/restart_alt:"):
+        with st.spinner("It ends after the clip that it is at, then starts ..."):
+            stop_watch(table)
+            start_again(table, model=model)
+        st.rerun()
 
 
 def _say_missing(followed: Followed) -> None:
@@ -136,7 +126,9 @@ def _say_missing(followed: Followed) -> None:
     if (more := len(followed.missing) - 5) > 0:
         st.caption(f"{counted(more, 'more clip')} could not be copied.")
     if followed.n_too_many:
-        st.caption(f"{counted(followed.n_too_many, 'further clip')} do not fit: a re-baseline takes at most 300.")
+        st.caption(
+            f"{counted(followed.n_too_many, 'further clip')} do not fit: a re-baseline takes at most {MAX_CLIPS}."
+        )
 
 
 def _steps(subject: Subject) -> None:

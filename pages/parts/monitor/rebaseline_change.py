@@ -34,6 +34,7 @@ def show_change(beside: Beside, artifact: Artifact, change: Change, week: Week) 
         f"Shares with their 95 % intervals. This week: {counted(len(week.rows), 'clip')} from {shown} on"
         f"{', the newest of more' if week.is_cut else ''}; an alarm is {rule_of(beside).text}. Clips marked normal, "
         "after: each judged by a threshold that does without its own sitting, as a clip of another day would be."
+        + (" The detector's own normal clips and test clips are simulated." if artifact.simulated else "")
     )
     _flips(beside, artifact, change)
 
