@@ -266,7 +266,7 @@ def finish(day: Day, watching: subprocess.Popen[bytes], table: Path) -> None:
     """Let the watch judge and tell what is left, then end it."""
     deadline, n_before = time.monotonic() + WAIT_S, -1
     while time.monotonic() < deadline:
-        n_rows, status = len(read_rows(table)), read_status(Beside(table).status)
+        n_rows, status = len(read_rows(table)[0]), read_status(Beside(table).status)
         if status is not None and n_rows == n_before and not status.n_waiting:
             day.notes.append(f"sinks at the end: {status.sinks}; settled after {status.settle_s:g} s")
             break
@@ -280,7 +280,7 @@ def finish(day: Day, watching: subprocess.Popen[bytes], table: Path) -> None:
 
 def report(day: Day, table: Path, sink: Sink) -> str:
     """Count what was lost or doubled."""
-    rows, events = read_rows(table), read_events(Beside(table).events)
+    rows, events = read_rows(table)[0], read_events(Beside(table).events)
     judged, written = Counter(map(key_of, rows)), Counter(day.written)
     told, alarms = told_ids(sink), [row for row in rows if row.event]
     firsts, logged = list(dict.fromkeys(told)), [event.id for event in events]
@@ -300,7 +300,8 @@ def report(day: Day, table: Path, sink: Sink) -> str:
         f"| alarms raised ({len(BROKEN_H)} breakdowns), cleared | {broken}, {len(alarms) - broken} |",
         f"| alarms' events missing from the log | {sum(row.key not in of_rows for row in alarms)} |",
         f"| events in the log, never told | {len(set(logged) - set(told))} of {len(logged)} |",
-        f"| told in another order, told again | {firsts != [each for each in logged if each in told]}, {len(told) - len(firsts)} |",
+        f"| told in another order | {firsts != [each for each in logged if each in told]} |",
+        f"| told again | {len(told) - len(firsts)} |",
         f"| events by kind | {dict(kinds)} |",
         f"| states | {dict(states)} |",
     ]

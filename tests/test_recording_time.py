@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from asd_core.monitoring.recording_time import ClockJump, ClockWatch, in_recorded_order, is_late
+from asd_core.monitoring.recording_time import ClockJump, ClockWatch, count_late, in_recorded_order
 from asd_core.monitoring.rows import WatchRow
 
 NOON = datetime(2026, 1, 31, 12, 0, 0)
@@ -47,7 +47,7 @@ def live(recorded, *, every_s: float = 10.0):
 def test_late_clips_are_sorted_in_where_they_were_recorded():
     rows = [row(0, 10), row(10, 20), row(30, 40), row(20, 50)]
     assert in_recorded_order(rows) == [rows[0], rows[1], rows[3], rows[2]]
-    assert [is_late(each, rows) for each in rows] == [False, False, False, True]
+    assert [count_late(rows[:n]) for n in range(1, 5)] == [0, 0, 0, 1]
 
 
 def test_clips_of_the_same_time_stay_in_the_order_of_their_judging_and_others_lie_where_they_were_judged():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import json
 import os
 import random
 import shutil
@@ -88,7 +89,7 @@ def run_once(folder, model, table, **options):
 
 
 def rows_of(table: Path) -> list[WatchRow]:
-    return read_rows(table) if table.exists() else []
+    return read_rows(table)[0] if table.exists() else []
 
 
 def names(table: Path) -> list[str]:
@@ -847,6 +848,24 @@ def test_the_command_ends_with_3_when_a_clip_was_refused(model, folder, tmp_path
     assert "refused" in capsys.readouterr().out
     assert main([*command, "--alarm", "7/5"]) == 2
     assert "got 7/5" in capsys.readouterr().err
+
+
+def test_rows_are_written_in_the_order_of_their_recordings_and_late_ones_counted(model, folder, tmp_path, capsys):
+    table = tmp_path / "t.csv"
+    for seed, second in enumerate((10, 20, 40, 30)):
+        write(folder / f"mic 2026-11-03 14.05.{second}.wav", seed, age_s=9)
+        run_once(folder, model, table)
+    with table.open("ab") as stream:
+        stream.write(b"damaged\n")
+    out, report = tmp_path / "ordered.csv", tmp_path / "r.json"
+    assert main(["rows", str(table), "--csv", str(out), "--json", str(report)]) == 0
+    assert [row.recorded[-2:] for row in rows_of(out)] == ["10", "20", "30", "40"]
+    assert json.loads(report.read_text())["n_late"] == 1
+    assert "1 damaged line" in capsys.readouterr().err
+    assert main(["rows", str(table), "--judged"]) == 0
+    judged = [line for line in capsys.readouterr().out.splitlines() if ".wav" in line]
+    assert [line.partition(".wav")[0][-2:] for line in judged] == ["10", "20", "40", "30"]
+    assert main(["rows", str(report)]) == 2
 
 
 def test_the_tail_reads_only_what_is_new_and_starts_again_with_a_new_file(five_rows, monkeypatch):

@@ -1,4 +1,4 @@
-"""Commands that listen all day: watch."""
+"""Commands that listen all day, and read what was heard: watch, rows."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from asd_core.cli.outcome import (
     show_skipped,
     show_warnings,
     simulated_mark,
+    write_text,
 )
 from asd_core.errors import UsageError
+from asd_core.formats import counted
 
 if TYPE_CHECKING:
     from asd_core.monitoring.arrivals import ArrivalSettings
@@ -35,6 +37,8 @@ def add(commands: Any) -> None:
     """Add the commands of this module."""
     text = "score recordings as they arrive in a folder; raise and clear alarms, and tell somebody"
     _add_watch(command(commands, "watch", _watch, text))
+    text = "write a watch's table in the order in which its clips were recorded; late ones are sorted in"
+    _add_rows(command(commands, "rows", _rows, text))
 
 
 def _add_watch(parser: argparse.ArgumentParser) -> None:
@@ -207,3 +211,24 @@ def _show(report: WatchReport) -> None:
     counts = f"{report.n_judged} clips scored, {len(report.refused)} refused, {report.n_raised} alarms raised"
     print(f"{counts}, {report.n_cleared} cleared{simulated_mark(detector=report.simulated)}", file=sys.stderr)
     show_skipped(report.skipped)
+
+
+def _add_rows(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", type=Path, metavar="TABLE", help="the CSV file of a watch")
+    text = "write the rows here instead of standard output"
+    parser.add_argument("--csv", type=Path, metavar="FILE", help=text)
+    parser.add_argument("--judged", action="store_true", help="in the order in which the clips were judged")
+
+
+def _rows(arguments: argparse.Namespace) -> Outcome:
+    from asd_core.monitoring.recording_time import count_late, in_recorded_order
+    from asd_core.monitoring.rows import HEADER
+    from asd_core.monitoring.table import read_rows
+
+    rows, n_damaged = read_rows(arguments.table)
+    ordered = rows if arguments.judged else in_recorded_order(rows)
+    write_text(arguments.csv, (HEADER + b"".join(row.line() for row in ordered)).decode())
+    warnings = [f"{counted(n_damaged, 'damaged line')} passed over"] if n_damaged else []
+    show_warnings(warnings)
+    counts = {"n_rows": len(rows), "n_late": count_late(rows), "n_damaged": n_damaged}
+    return Outcome({"schema": 1, "command": "rows", "warnings": warnings, **counts})

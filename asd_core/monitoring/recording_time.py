@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
@@ -47,21 +47,14 @@ def in_recorded_order(rows: Iterable[WatchRow]) -> list[WatchRow]:
     return sorted(rows, key=recorded_time)
 
 
-def is_late(row: WatchRow, rows: Sequence[WatchRow]) -> bool:
-    """Whether a clip was judged after one that was recorded later.
-
-    Parameters
-    ----------
-    rows
-        Rows of the same table in the order in which they were judged; those from `row` on are not looked at.
-    """
-    recorded = recorded_time(row)
-    for earlier in rows:
-        if earlier == row:
-            return False
-        if recorded_time(earlier) > recorded:
-            return True
-    return False
+def count_late(rows: Iterable[WatchRow]) -> int:
+    """Count the clips that were judged after one that was recorded later; rows in the order of their judging."""
+    n_late, newest = 0, datetime.min
+    for row in rows:
+        recorded = recorded_time(row)
+        n_late += recorded < newest
+        newest = max(newest, recorded)
+    return n_late
 
 
 @dataclass(frozen=True)

@@ -168,21 +168,29 @@ def list_tables() -> list[Path]:
     return sorted(found, key=lambda path: (-path.stat().st_mtime_ns, path.name))
 
 
-def read_rows(path: Path) -> list[WatchRow]:
-    """Read all whole rows of a table that a watch may be writing to; damaged ones are passed over.
+def read_rows(path: Path) -> tuple[list[WatchRow], int]:
+    """Read all whole rows of a table that a watch may be writing to; and how many damaged lines were passed over.
 
     Raises
     ------
     OSError
         There is no such table.
+    UsageError
+        The file is no table of a watch.
     """
-    rows = []
+    rows, n_damaged = list[WatchRow](), 0
     with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n") and line not in COLUMNS_BY_HEADER:
-                with contextlib.suppress(ValueError):
-                    rows.append(WatchRow.parse(line))
-    return rows
+        header = file.readline(MAX_LINE_BYTES)
+        if header and header not in COLUMNS_BY_HEADER:
+            raise UsageError(f"{path} is no table of a watch")
+        for line in iter(lambda: file.readline(MAX_LINE_BYTES), b""):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                rows.append(WatchRow.parse(line))
+            except ValueError:
+                n_damaged += 1
+    return rows, n_damaged
 
 
 @dataclass
