@@ -395,10 +395,14 @@ class Watching:
 
     def __init__(self, request: WatchRequest) -> None:
         self.stop, self.lines = threading.Event(), []
-        self.request = request
-        self._thread = threading.Thread(
-            target=watch, args=(request,), kwargs={"stop": self.stop, "say": self.lines.append}
-        )
+        self.request, self.error, self.is_to_fail = request, None, False
+        self._thread = threading.Thread(target=self._watch)
+
+    def _watch(self):
+        try:
+            watch(self.request, stop=self.stop, say=self.lines.append)
+        except OSError as error:
+            self.error = error
 
     def __enter__(self):
         self._thread.start()
@@ -408,6 +412,8 @@ class Watching:
         self.stop.set()
         self._thread.join(timeout=20)
         assert not self._thread.is_alive()
+        if self.error is not None and not self.is_to_fail:
+            raise self.error
 
     def until(self, condition, seconds: float = 20.0):
         deadline = time.monotonic() + seconds
@@ -783,6 +789,26 @@ def test_an_event_that_a_kill_kept_from_the_log_is_written_at_the_next_start(mod
         raised.time,
         raised.anomaly_score,
     )
+
+
+def test_a_watch_that_ends_by_an_error_tells_it_and_one_that_died_is_named_at_the_next_start(model, folder, tmp_path):
+    table = tmp_path / "t.csv"
+    with Watching(WatchRequest(folder, model, table, poll_s=0.05, arrivals=AT_ONCE)) as watching:
+        watching.is_to_fail = True
+        watching.until(lambda: kinds(table) == ["started"])
+        table.unlink()
+        write(folder / "a.wav", 1, age_s=9)
+        watching.until(lambda: kinds(table) == ["started", "ended"])
+    assert "removed or replaced" in str(watching.error)
+    texts = [event.text for event in read_events(Beside(table).events)]
+    assert "error" not in texts[0]
+    assert "ended by an error" in texts[1]
+    log = Beside(table).events
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:1]))  # as a kill leaves it
+    run_once(folder, model, table)
+    assert "killed or died" in read_events(log)[1].text
+    run_once(folder, model, table)
+    assert "died" not in read_events(log)[3].text
 
 
 def test_an_event_that_is_in_the_log_is_not_written_again(model, folder, tmp_path):

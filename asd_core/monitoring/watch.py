@@ -24,9 +24,9 @@ from typing import Any
 from asd_core.artifacts.store import Artifact, open_artifact
 from asd_core.data.folders import Skipped, check_is_folder
 from asd_core.detectors.contract import Detector
-from asd_core.errors import AudioError, UsageError
+from asd_core.errors import AsdError, AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits, traits
-from asd_core.formats import TRAINED_ON_SIMULATED
+from asd_core.formats import TRAINED_ON_SIMULATED, counted
 from asd_core.monitoring import events
 from asd_core.monitoring.alarms import DRIFT_CLIPS, AlarmRule, AskedRule, Judge, check_can_judge, settle_rule
 from asd_core.monitoring.arrivals import Arrival, Arrivals, ArrivalSettings, FolderMissingError
@@ -222,7 +222,7 @@ class _Watcher:
         self._newest: NewestClip | None = None
         self._alarm_since = ""
         self._unwritten: deque[WatchEvent] = deque()
-        self._missing = ""
+        self._missing, self._died = "", False
         self._started, self._written = moment(), 0.0
         self.report = WatchReport(folder, table.path, artifact.folder, artifact.title, artifact.simulated, rule)
 
@@ -233,23 +233,36 @@ class _Watcher:
             self._recall()
             stack.enter_context(self._outbox)
             stack.enter_context(self._arrivals)
-            self._tell_of_watch(events.STARTED, f"listening to {self._folder}: {self.report.title}")
-            while not self._stop.is_set():
-                self._look()
-                self._tick()
-                if self._request.once and not self._arrivals.n_waiting:
-                    break
-                self._arrivals.wait(self._request.poll_s, self._stop)
-            self._tell_of_watch(events.ENDED, f"ended after {self.report.n_judged} clips")
+            died = "; the watch before it was killed or died" if self._died else ""
+            self._tell_of_watch(events.STARTED, f"listening to {self._folder}: {self.report.title}{died}")
+            try:
+                self._listen()
+            except (AsdError, OSError) as error:
+                self._tell_of_watch(events.ENDED, f"ended by an error: {error}")
+                self._beat(ENDED)
+                raise
+            self._tell_of_watch(events.ENDED, f"ended after {counted(self.report.n_judged, 'clip')}")
         self._beat(ENDED)
         self.report.alarm, self.report.drift = self._judge.alarm, self._judge.drift
         self.report.settle_s = self._arrivals.settle.seconds
         self.report.skipped = self._arrivals.skipped(but=own_files(self._table.path))
         return self.report
 
+    def _listen(self) -> None:
+        while not self._stop.is_set():
+            self._look()
+            self._tick()
+            if self._request.once and not self._arrivals.n_waiting:
+                return
+            self._arrivals.wait(self._request.poll_s, self._stop)
+
     def _recall(self) -> None:
         """Read what the table and the log hold, write events that a kill kept from the log, and say how it begins."""
-        self._hearing.recall(self._log.open())
+        told = self._log.open()
+        self._hearing.recall(told)
+        self._died = [event.kind for event in told if event.kind in (events.STARTED, events.ENDED)][-1:] == [
+            events.STARTED
+        ]
         for row in self._table.rows():
             self._arrivals.know(row)
             self._judge.recall(row)
