@@ -9,8 +9,8 @@ same few recordings judge all stretches is counted in.
 
 What lasts as long as a stretch may reach over its border into the next one. Only every second stretch is therefore
 taken as independent of the others: `k = 2 m - 1` strange ones of the last `n = 2 M - 1` are at least `m` of the `M` odd
-ones, or of the `M - 1` even ones. Every stretch at whose end the alarm could be on counts as a false alarm, so an alarm
-that is on for long is no way out.
+ones, or of the `M - 1` even ones. Every stretch at whose end the alarm could be raised counts as a false alarm, whether
+or not it is on already.
 """
 
 from __future__ import annotations
