@@ -9,8 +9,8 @@ same few recordings judge all stretches is counted in.
 
 What lasts as long as a stretch may reach over its border into the next one. Only every second stretch is therefore
 taken as independent of the others: `k = 2 m - 1` strange ones of the last `n = 2 M - 1` are at least `m` of the `M` odd
-ones, or of the `M - 1` even ones. Every stretch at whose end the alarm could be on counts as a false alarm, so an alarm
-that is on for long is no way out.
+ones, or of the `M - 1` even ones. Every stretch at whose end the alarm could be raised counts as a false alarm, whether
+or not it is on already.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ class BudgetRule:
         longest = f"{duration_text(self.length * self.rhythm.seconds)} ({self.length} clips)"
         return (
             f"{self.budget.text} on average, for {PROMISE_CONDITION}, if what makes normal clips score high lasts no "
-            f"longer than {longest} and a clip comes every {self.rhythm.seconds:g} s "
+            f"longer than {longest} and a clip comes every {self.rhythm.seconds:.3g} s "
             f"({self.rhythm.origin}); rests on {counted(self.n_recordings, 'recording')}"
         )
 
@@ -406,7 +406,7 @@ def _too_few(budget: Budget, reference: Reference, rhythm: Rhythm) -> str:
         needed += 1
     return (
         f"with {counted(reference.n_clips, 'held-out clip')} of {counted(reference.n_least, 'recording')} of each "
-        f"machine id and a clip every {rhythm.seconds:g} s, the least that can be promised is "
+        f"machine id and a clip every {rhythm.seconds:.3g} s, the least that can be promised is "
         f"{false_alarms_text(least)}; {budget.text} "
         f"takes {counted(needed, 'held-out recording')} of {length} clips ({needed * length} clips): "
         "record more of the machine while it runs well, at other times, and train anew"
