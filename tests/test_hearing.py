@@ -228,6 +228,15 @@ def test_so_many_clips_in_a_row_begin_a_state_and_as_many_others_end_it(name, gi
     assert ended.key
 
 
+def test_a_state_is_said_to_last_since_the_first_clip_was_recorded_where_that_can_be_believed():
+    for recorded_s, since_s in ((-60, -60), (-90_000, 0), (60, 0)):
+        watch = Listening(HearingRules(n_clips=1))
+        at = (START + timedelta(seconds=recorded_s)).astimezone().replace(tzinfo=None)
+        watch.hear(reason="silent: nothing", recorded=at.isoformat())
+        text = next(state.text for state in watch.hearing.states if state.name == "flat")
+        assert f"1 clip in a row, since {local(since_s)}, hold" in text
+
+
 def test_several_states_last_side_by_side_and_each_ends_by_itself():
     watch = Listening(HearingRules(n_clips=2))
     for _ in range(2):

@@ -109,6 +109,11 @@ def test_late_clips_are_no_jump():
     assert set(texts(single)) == set(texts(batch)) == {""}
 
 
+def test_a_clip_that_was_waited_for_is_no_jump_of_the_next_one():
+    rows = [*live([0, 10, 20, 30, 40]), row(50, 95), row(95, 105), row(105, 115)]
+    assert set(texts(rows)) == {""}
+
+
 def test_a_recorder_that_was_never_set_or_lives_in_the_future_is_named():
     (text,) = texts([replace(row(0, 5), recorded="1980-01-01T00:03:00")])
     assert "dated 1980-01-01" in text

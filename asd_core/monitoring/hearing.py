@@ -143,6 +143,8 @@ class Hearing:
     _on: dict[str, StateOn] = field(default_factory=dict, init=False)
     _gaps: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_GAPS), init=False)
     _runs: dict[str, _Run] = field(default_factory=dict, init=False)
+    _before: datetime | None = field(default=None, init=False)
+    """When the clip before was recorded."""
     _last_row: datetime | None = field(default=None, init=False)
     """When the clip before was judged, by the wall clock."""
     _last_heard: float | None = field(default=None, init=False)
@@ -202,7 +204,8 @@ class Hearing:
         changes += self._look_at_clocks(now, row.key)
         for name, shows in self._signs(row, sound).items():
             changes += self._note(name, row, now, shows=shows)
-        self._last_heard, self._quiet_from, self._last_row = now.monotonic, now.monotonic, now.wall
+        self._last_heard, self._quiet_from = now.monotonic, now.monotonic
+        self._last_row, self._before = now.wall, _recorded(row, now)
         return changes
 
     def tick(
@@ -279,8 +282,8 @@ class Hearing:
 
     def _note(self, name: str, row: WatchRow, now: Moment, *, shows: bool) -> Iterator[StateChange]:
         run = self._runs.setdefault(name, _Run())
-        before = self._last_row or now.wall
-        run.note(shows=shows, at=before if name == "constant" else now.wall)
+        recorded = _recorded(row, now)
+        run.note(shows=shows, at=self._before or recorded if name == "constant" else recorded)
         needed = max(1, self.rules.n_clips - 1) if name == "constant" else self.rules.n_clips
         if name not in self._on and run.n_showing >= needed:
             began = run.first or now.wall
@@ -361,6 +364,14 @@ def _differ_by(one: ClipTraits, other: ClipTraits) -> float:
     """Largest difference in level between two clips, over all and in any band, in dB."""
     levels, others = (np.array([each.level_dbfs, each.peak_dbfs, *each.bands_db]) for each in (one, other))
     return float(np.abs(levels - others).max())
+
+
+def _recorded(row: WatchRow, now: Moment) -> datetime:
+    """When a clip was recorded, as far as that can be believed; else now."""
+    if not row.recorded:
+        return now.wall
+    recorded = datetime.fromisoformat(row.recorded).astimezone(UTC)
+    return recorded if 0 <= (now.wall - recorded).total_seconds() <= _DAY_S else now.wall
 
 
 def _clock(moment: datetime, now: Moment) -> str:

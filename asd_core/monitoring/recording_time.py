@@ -88,6 +88,8 @@ class ClockWatch:
     _told_at: float = field(default=0.0, init=False)
     _last: WatchRow | None = field(default=None, init=False)
     _steps: deque[float] = field(default_factory=lambda: deque(maxlen=RHYTHM_CLIPS), init=False)
+    _lags: deque[float] = field(default_factory=lambda: deque(maxlen=RHYTHM_CLIPS), init=False)
+    """How long after its recording began each clip was judged, in seconds."""
     _behind: WatchRow | None = field(default=None, init=False)
     _jump: str = field(default="", init=False)
     _n_told: int = field(default=0, init=False)
@@ -123,6 +125,7 @@ class ClockWatch:
         if jump is not None:
             self._jump, self._n_told = jump.text, 0
             self._steps.clear()
+            self._lags = deque([_lag(row)], maxlen=RHYTHM_CLIPS)
         self._n_told += 1
         if self._n_told > HOLD_CLIPS:
             self._jump = ""
@@ -137,9 +140,10 @@ class ClockWatch:
         rhythm_s = median(self._steps)
         if step_s < 0:
             return self._jump_back(last, row, rhythm_s)
+        sooner_s = min(self._lags) - _lag(row)  # than any clip before: it is not the clip before that came late
         self._go_on(row, step_s)
         passed_s = _seconds_between(_judged_time(last), _judged_time(row))
-        is_ahead = passed_s >= rhythm_s / 2 and step_s - passed_s > max(JUMP_S, 3 * rhythm_s)
+        is_ahead = passed_s >= rhythm_s / 2 and step_s - passed_s > max(JUMP_S, 3 * rhythm_s) and sooner_s > JUMP_S
         return ClockJump(step_s - passed_s, "the recorded times") if is_ahead else None
 
     def _jump_back(self, last: WatchRow, row: WatchRow, rhythm_s: float) -> ClockJump | None:
@@ -156,8 +160,13 @@ class ClockWatch:
 
     def _go_on(self, row: WatchRow, step_s: float) -> None:
         self._last, self._behind = row, None
+        self._lags.append(_lag(row))
         if step_s > 0:
             self._steps.append(step_s)
+
+
+def _lag(row: WatchRow) -> float:
+    return _seconds_between(recorded_time(row), _judged_time(row))
 
 
 def _seconds_between(start: datetime, end: datetime) -> float:
