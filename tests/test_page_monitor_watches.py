@@ -149,7 +149,7 @@ def test_several_watches_are_shown_as_tiles_and_the_pressed_one_is_looked_at(hom
         tile = tiles["tiles"][1]
         assert (tile["name"], tile["word"]) == (HOSTILE, "ALARM")
         assert tile["lines"][0] == "for 10 minutes"
-        assert tile["lines"][2] == "last heard 10 minutes ago, score 3, threshold 2"
+        assert tile["lines"][2] == "last heard 10 minutes ago, score 3"
         assert tile["lines"][3] == "trained on simulated sound"
         assert tile["scores"] == [1, 1, 1, 1, 3, 3, 3]
         page.session_state["watch_next"] = "b-alarmed.csv"

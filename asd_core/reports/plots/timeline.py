@@ -11,6 +11,8 @@ from asd_core.reports.plots.look import ANOMALOUS_COLOUR, NEUTRAL_COLOUR, NORMAL
 
 _VERDICTS = {"normal": ("circle", NORMAL_COLOUR), "anomalous": ("triangle-up", ANOMALOUS_COLOUR)}
 
+FEW_POINTS, MARK_SIZE, SMALL_MARK_SIZE = 200, 70, 25
+
 
 @dataclass(frozen=True)
 class TimelinePoint:
@@ -86,7 +88,7 @@ def score_timeline(
             "encoding": {"x": x, "y": y, "tooltip": {"field": "label", "type": "nominal"}},
         },
         *_ring([point for point in points if ringed and point.key == ringed], x, y),
-        _points(scored, _marks(x, y), picks),
+        _points(scored, _marks(x, y), picks, size=MARK_SIZE if len(points) <= FEW_POINTS else SMALL_MARK_SIZE),
     ]
     return {"layer": layers, "height": height_px}
 
@@ -161,8 +163,8 @@ def _ring(points: Sequence[TimelinePoint], x: dict[str, Any], y: dict[str, Any])
     return [{"data": rows, "mark": mark, "encoding": {"x": x, "y": y}}] if points else []
 
 
-def _points(scored: dict[str, Any], encoding: dict[str, Any], picks: str) -> dict[str, Any]:
-    mark = {"type": "point", "filled": True, "size": 70, "opacity": 1}
+def _points(scored: dict[str, Any], encoding: dict[str, Any], picks: str, *, size: int) -> dict[str, Any]:
+    mark = {"type": "point", "filled": True, "size": size, "opacity": 1}
     layer: dict[str, Any] = {"data": scored, "mark": mark, "encoding": encoding}
     if picks:
         layer["params"] = [{"name": picks, "select": {"type": "point", "fields": ["key"], "nearest": True}}]

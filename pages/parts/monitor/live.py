@@ -23,13 +23,13 @@ from pages.parts.monitor.controls import controls, settings
 from pages.parts.monitor.followed import Followed
 from pages.parts.monitor.marks import clip_marks
 from pages.parts.monitor.now import NEXT, follow, now_panel
-from pages.parts.monitor.rebaseline import rebaseline_panel
 from pages.parts.monitor.sounds import sound_of
 from pages.parts.monitor.standing import moment, time_text
 from pages.parts.monitor.view import HeardClip, announce, figure, last_clips, listed, play, told
 from pages.shared.choices import choose, switch
 from pages.shared.components.play_list import play_list
 from pages.shared.context import Chosen
+from pages.shared.frame import fragment
 from pages.shared.plain_text import plain, shown_text
 from pages.shared.verdicts import verdict_badge
 from pages.shared.watch_form import watch_form
@@ -109,6 +109,12 @@ def _closely(followed: Followed) -> None:
         settings(followed)
     elif rows:
         _scores(followed, rows, alarms)
+
+
+def _rebaseline(followed: Followed, chosen: Chosen) -> None:
+    from pages.parts.monitor.rebaseline import rebaseline_panel
+
+    fragment(lambda: rebaseline_panel(followed.table, chosen))()
 
 
 def _scores(followed: Followed, rows: list[WatchRow], alarms: Sequence[PastAlarm]) -> None:

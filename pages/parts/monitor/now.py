@@ -143,11 +143,9 @@ def _look_at(table: str) -> None:
 def _tile(followed: Followed) -> WatchTile:
     now, rows = _standing(followed), list(followed.rows)
     word, newest = WORDS[now.kind][0], rows[-1] if rows else None
-    score = (
-        "" if newest is None else f"score {score_text(newest.anomaly_score)}, threshold {score_text(newest.threshold)}"
-    )
+    score = "" if newest is None else f"score {score_text(newest.anomaly_score)}"
     lines = [
-        now.sentence.removeprefix(word).lstrip(" :"),
+        now.sentence.removeprefix(word).lstrip(" :").partition(";")[0],
         now.since,
         ", ".join(filter(None, [now.heard, score])),
         TRAINED_ON_SIMULATED if _by_simulated(followed) else "",
