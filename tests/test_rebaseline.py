@@ -198,6 +198,46 @@ def test_what_speaks_against_a_clip_is_listed_with_it(copy):
     assert doubting.IN_ALARM not in codes[first]
 
 
+def test_a_changed_machines_clips_are_no_faults_for_having_changed():
+    rng = np.random.default_rng(0)
+    fault, change = np.zeros(32), np.zeros(32)
+    fault[20:] = 6.0
+    change[16:] = 8.0  # nearer to the fault than to the old normal sound
+
+    def like(shape, n):
+        return [shape + rng.normal(0, 0.5, 32) for _ in range(n)]
+
+    clips = [
+        MarkedClip(f"{i:064x}", NORMAL, (), (), f"{i}.wav", "2026-01-31T12:00:00", "", "m", 1.0, False)
+        for i in range(9)
+    ]
+    found = doubts_of(
+        clips,
+        [0.0] * 9,
+        heldout_scores=np.array([1.0]),
+        shapes=[*like(change, 8), *like(change + fault, 1)],
+        normal_shapes=like(np.zeros(32), 10),
+        fault_shapes={"old.wav": fault},
+        marked_fault_shapes={"new.wav": change + fault},
+    )
+    assert [[doubt.code for doubt in own] for own in found[:8]] == [[]] * 8
+    assert [doubt.code for doubt in found[8]] == [doubting.LIKE_FAULT, doubting.UNLIKE_OTHERS]
+
+
+def test_false_alarms_after_are_counted_without_the_clips_own_sitting(copy):
+    _, model, beside = copy
+    rows, _ = read_rows(beside.table)
+    artifact, view, clips, week = looked_at(model, beside, named(rows, "new", 0, 24))
+    taken = waiting(clips)
+    first = [10.0 + 0.1 * number for number in range(12)]
+    scores = [*first, *(score + 100 for score in first)]  # the second sitting scores higher than the first
+    view = replace(view, marked={clip.sound: score for clip, score in zip(taken, scores, strict=True)})
+    added = kept_scores(beside, taken, scores, machine_id="00")
+    change = recalibration(artifact, view, taken, [], week, added=added, rule=RULE)
+    assert change.after.marked_normal == Share(12, 24)
+    assert change.threshold.value > 110
+
+
 def test_a_clip_like_any_normal_one_raises_no_doubt(copy):
     _, model, beside = copy
     rows, _ = read_rows(beside.table)
