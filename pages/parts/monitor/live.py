@@ -104,17 +104,17 @@ def _closely(followed: Followed) -> None:
     if part == "alarms":
         alarm_list(alarms, followed.beside, followed.notes, heard=_heard, sound=partial(_sound, followed))
     elif part == "rebaseline":
-        rebaseline_panel(followed.table)
+        _rebaseline(followed)
     elif part == "settings":
         settings(followed)
     elif rows:
         _scores(followed, rows, alarms)
 
 
-def _rebaseline(followed: Followed, chosen: Chosen) -> None:
+def _rebaseline(followed: Followed) -> None:
     from pages.parts.monitor.rebaseline import rebaseline_panel
 
-    fragment(lambda: rebaseline_panel(followed.table, chosen))()
+    fragment(lambda: rebaseline_panel(followed.table))()
 
 
 def _scores(followed: Followed, rows: list[WatchRow], alarms: Sequence[PastAlarm]) -> None:
