@@ -148,6 +148,8 @@ class _Waiting:
         Files that had been seen to change when this one last did.
     closed
         Whether nobody had it open for writing when that was last asked; None where the system does not tell.
+    is_quiet
+        Whether it has paused, with nobody known to have it open, since its last change.
     pause_s
         The longest pause after which it went on growing although it had looked whole.
     last_pause_s
@@ -172,6 +174,7 @@ class _Waiting:
     is_watched: bool
     n_noted: int
     closed: bool | None = None
+    is_quiet: bool = False
     pause_s: float = 0.0
     last_pause_s: float = 0.0
     reading: Reading | None = None
@@ -363,13 +366,13 @@ class Arrivals:
         if each.earlier is None and reading is not None and reading.is_complete:
             each.earlier, each.last_pause_s = reading, pause_s
             each.is_elsewhere = self._n_noted - each.n_noted > 1
-        elif reading is None and each.closed is not False:
+        elif reading is None and each.is_quiet:
             each.pause_s = max(each.pause_s, pause_s)
         self._hold(each, None)
         if each.earlier is not None and sighting.signature[0] < each.earlier.signature[0]:
             each.has_shrunk = True
         each.signature, each.since, each.n_noted = sighting.signature, sighting.at, self._n_noted
-        each.is_renamed, each.closed = sighting.is_renamed, None
+        each.is_renamed, each.closed, each.is_quiet = sighting.is_renamed, None, False
 
     def _hear(self, each: _Waiting, now: float) -> Iterator[Arrival]:
         """Yield what a waiting file held before it was overwritten, and what it holds, where that may be judged."""
@@ -378,6 +381,7 @@ class Arrivals:
         quiet_s, settle_s = now - each.since, self._settle_s(each)
         if quiet_s < min(READ_AFTER_S, settle_s) or self._is_open(each, quiet_s):
             return
+        each.is_quiet = True
         reading = each.reading
         if reading is None:
             if quiet_s < settle_s and not self._may_hold(each):
@@ -515,6 +519,7 @@ class Arrivals:
         settle_s = self._settle_s(each)
         if quiet_s < settle_s or self._is_open(each, quiet_s):
             return False
+        each.is_quiet = True
         is_sure = states_its_end(each.path) or (each.closed and may_end_anywhere(each.path))
         return (is_sure and not ends_in_zeros(each.path)) or quiet_s >= self._patience_s(each)
 
