@@ -247,6 +247,18 @@ def test_several_states_last_side_by_side_and_each_ends_by_itself():
     assert watch.on == ["drift"]
 
 
+def test_silence_is_not_called_drift_as_well_while_it_lasts_and_until_drift_speaks_of_other_clips():
+    watch = Listening(HearingRules(n_clips=2))
+    silent = {"sound": Waveform(np.zeros(SR, np.float32)), "reason": "silent: nothing"}
+    for n_clips, sound in ((2, silent), (9, silent), (2, {}), (18, {})):
+        for _ in range(n_clips):
+            watch.hear(drift="level is 90 dB below training" if watch.n_clips > 1 else "", **sound)
+    assert watch.history == [("flat", True), ("flat", False)]
+    for _ in range(4):
+        watch.hear(drift="level is 10 dB below training")
+    assert watch.on == ["drift"]
+
+
 def test_a_refused_clip_says_nothing_of_the_sound():
     watch = Listening(HearingRules(n_clips=2))
     silent = {"reason": "silent: nothing"}

@@ -19,6 +19,7 @@ import numpy as np
 from asd_core.errors import AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits, Familiarity
 from asd_core.formats import counted, size_text
+from asd_core.monitoring.alarms import DRIFT_CLIPS
 from asd_core.monitoring.events import BACK, DEAF, WatchEvent
 from asd_core.monitoring.recording_time import ClockWatch
 from asd_core.monitoring.rows import WatchRow
@@ -157,6 +158,7 @@ class Hearing:
     _own_clock: str = field(default="", init=False)
     _their_clock: str = field(default="", init=False)
     """What is wrong with this computer's clock, and with those of the recorders; usually nothing."""
+    _n_until_drift: int = field(default=0, init=False)
     _digest: str = field(default="", init=False)
     _traits: ClipTraits | None = field(default=None, init=False)
 
@@ -268,8 +270,13 @@ class Hearing:
             return {"refusals": True}
         codes = {warning.partition(":")[0] for warning in row.reason.split("; ")}
         signs = {"refusals": False, "flat": "silent" in codes, "clipped": "clipping" in codes, "drift": bool(row.drift)}
-        same = self._is_same(sound, row.traits)
-        return signs if signs["flat"] else {**signs, "constant": same}
+        signs["constant"] = self._is_same(sound, row.traits)
+        if signs["flat"]:
+            del signs["constant"]
+        self._n_until_drift = DRIFT_CLIPS if "flat" in self._on else max(0, self._n_until_drift - 1)
+        if self._n_until_drift:  # silence among the clips of which drift speaks has been told already
+            del signs["drift"]
+        return signs
 
     def _is_same(self, sound: Waveform, measured: ClipTraits | None) -> bool:
         """Whether a clip is the sound of the clip before, sample by sample or in level and spectrum."""
