@@ -176,7 +176,7 @@ def test_no_more_than_eight_tiles_and_the_urgent_ones_are_among_them(home):
     for number in range(9):
         table_of(f"old{number}", verdicts=("normal",))
     path, _ = table_of("z-alarm", verdicts=VERDICTS[:7])
-    with running(path):
+    with running(path, alarm=True):
         (tiles,) = sent(opened(watch="old3.csv"), "asd_watches")
     names = [tile["id"] for tile in tiles["tiles"]]
     assert len(names) == 8

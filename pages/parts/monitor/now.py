@@ -13,7 +13,7 @@ from asd_core.formats import TRAINED_ON_SIMULATED, display_name, score_text
 from asd_core.monitoring.rows import WatchRow, unescaped
 from asd_core.monitoring.starting import MAX_WATCHES
 from pages.parts.monitor.followed import ALL_ROWS, FEW_ROWS, Followed
-from pages.parts.monitor.standing import WORDS, Standing, standing, time_text
+from pages.parts.monitor.standing import WORDS, Kind, Standing, standing, time_text
 from pages.parts.monitor.view import counts
 from pages.shared.cards import simulated_badge
 from pages.shared.components.watches import WatchTile, watch_tiles
@@ -61,8 +61,13 @@ def _others(tables: Sequence[Path], followed: Followed | None) -> list[Followed]
         kept.setdefault(table, Followed(table, FEW_ROWS))
     urgency = {kind: place for place, kind in enumerate(WORDS)}
     first = None if followed is None else followed.table
-    found = sorted(kept.values(), key=lambda each: (each.table != first, urgency[_standing(each).kind]))
+    found = sorted(kept.values(), key=lambda each: (each.table != first, urgency[_kind(each)]))
     return sorted(found[:MAX_WATCHES], key=lambda each: each.table.name)
+
+
+def _kind(followed: Followed) -> Kind:
+    """How a watch is by its heartbeat alone: the tables of dozens of watches are not read for it."""
+    return standing("", status=followed.status, rows=(), events=(), is_alive=followed.is_alive).kind
 
 
 def _standing(followed: Followed) -> Standing:
