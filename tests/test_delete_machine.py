@@ -14,14 +14,15 @@ from sounds import hum
 
 from asd_core.artifacts.store import locked, open_artifact
 from asd_core.artifacts.versions import READ_ONLY_MARK, save_threshold
-from asd_core.audio.reading import encode_wav, read_waveform
+from asd_core.audio.reading import encode_flac, encode_wav, read_waveform
 from asd_core.data import library, survey
 from asd_core.data.marked import mark, marked_dir
 from asd_core.data.quotas import Quota, Upload
 from asd_core.data.table import read_library
 from asd_core.data.uploads import store_uploads
 from asd_core.errors import BusyError, UsageError
-from asd_core.features.cache import cache_folder
+from asd_core.features.cache import cache_folder, read_clip
+from asd_core.features.familiarity import traits
 from asd_core.jobs import table as jobs
 from asd_core.jobs.chores import Sweep, sweep_path
 from asd_core.jobs.listing import list_chores, list_jobs
@@ -29,6 +30,7 @@ from asd_core.jobs.table import Status
 from asd_core.monitoring.arrivals import ArrivalSettings
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.delete_machine import delete_machine, what_is_kept
+from asd_core.monitoring.quarantine import quarantine_folder
 from asd_core.monitoring.table import list_tables, open_table
 from asd_core.monitoring.watch import WatchRequest, watch
 from asd_core.system import logs
@@ -95,6 +97,10 @@ def everything_about(name: str, out: Path, *, seed: int) -> None:
     (table,) = [path for path in list_tables() if name.encode() in path.read_bytes()]
     (Beside(table).clips).mkdir(exist_ok=True)
     (Beside(table).clips / "copy.wav").write_bytes(first.read_bytes())
+    marked = quarantine_folder(Beside(table)) / "copy.flac"
+    marked.parent.mkdir(exist_ok=True)
+    marked.write_bytes(encode_flac(read_waveform(first).samples))
+    traits(read_clip(marked))
     Beside(table).notes.write_text(f"{name} is fine\n")
     event("training asked for", data=str(known.folder), data_set=name)
     event("refused", reason=f"{ODD[1]} of {name} is not read")

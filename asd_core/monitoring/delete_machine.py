@@ -32,6 +32,7 @@ from asd_core.jobs import table as jobs
 from asd_core.jobs.listing import active_jobs, list_chores, list_jobs, note_ended
 from asd_core.jobs.queue import clear_dead_jobs
 from asd_core.jobs.table import Job
+from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.rows import unescaped
 from asd_core.monitoring.table import is_running, list_tables, own_files
 from asd_core.system import logs
@@ -182,7 +183,9 @@ def _found(known: KnownSet, out: Path) -> _Found:
     detectors = tuple(_detectors(known, out))
     recordings, places = _recordings(known)
     stored = {path.stem[:DIGEST_PREFIX] for path in recordings if known.uploaded and len(path.stem) == _STEM_LENGTH}
-    entries, digests = clip_entries(places, {*stored, *_trained_on(detectors)})
+    watches = tuple(path for path in list_tables() if _watches(path, known, detectors))
+    copies = (path for table in watches for path in Beside(table).folder.rglob("*") if path.is_file())
+    entries, digests = clip_entries((*places, *copies), {*stored, *_trained_on(detectors)})
     marks = tuple(marks_of(digests))
     of_marks, _ = clip_entries(marks)
     graphs = graph_entries() if detectors else []
@@ -194,7 +197,7 @@ def _found(known: KnownSet, out: Path) -> _Found:
         runs=tuple(job for job in (*list_jobs(), *list_chores()) if _is_about(job, known, detectors)),
         marks=() if known.folder == marked_dir().resolve() else marks,
         surveys=tuple(dict.fromkeys([*kept_surveys((known.name, *known.aliases)), *_sweeps(known)])),
-        watches=tuple(path for path in list_tables() if _watches(path, known, detectors)),
+        watches=watches,
         features=tuple(dict.fromkeys([*entries, *of_marks, *graphs])),
         digests=digests,
     )

@@ -440,7 +440,7 @@ class _Comparison:
         if lost > 0:
             names = ", ".join(clip.name for clip in self._highest())
             other = (
-                ""
+                ", or the new sound is too near to that of faults"
                 if self.how == RETRAIN
                 else ", or this detector cannot tell the new sound from faults and must be trained again"
             )
