@@ -436,8 +436,8 @@ class _Notices:
 
     def _is_recording(self, path: str) -> bool:
         """Whether a path is called like a recording and lies in no folder that is passed over."""
-        *folders, name = Path(os.path.relpath(path, self._root)).parts
-        return _kind(name, self._suffixes) is None and all(litter_kind(part) is None for part in folders)
+        *folders, name = ("", *Path(os.path.relpath(path, self._root)).parts)
+        return bool(name) and _kind(name, self._suffixes) is None and all(litter_kind(part) is None for part in folders)
 
 
 def _kinds_of_events() -> list[type[FileSystemEvent]]:
