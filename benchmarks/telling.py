@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
-import subprocess
-import sys
+import multiprocessing
 import tempfile
 import threading
 import time
@@ -22,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +28,14 @@ import numpy as np
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.events import CLEARED, RAISED, EventLog, WatchEvent, event_id, read_events
 from asd_core.monitoring.outbox import Outbox, TellSettings
-from benchmarks.embedded import PROJECT
 
 N_KILLS, SEED = 20, 19
 EVENT_S, ANSWER_S = 0.02, 0.03
 AT_LEAST_S, AT_MOST_S = 0.02, 0.6
-END_S = 60.0
+START_S, END_S = 60.0, 300.0
+READY = "ready"
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["asd_core.monitoring.outbox", "apprise"])
 KINDS = {
     "answers": "answers",
     "500": "answers 1 of 4 with an error",
@@ -95,20 +96,20 @@ def serving(receiver: Receiver) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield f"json://127.0.0.1:{server.server_port}/?rto=0.3"
+        yield f"json://127.0.0.1:{server.server_port}/?rto=0.5"
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def write_and_tell(folder: Path, url: str, n_events: int) -> None:
+def write_and_tell(folder: Path, url: str, n_events: int, ready: Connection) -> None:
     """Write so many more events to the log and send them, as a watch does; then wait until all are sent."""
     beside = Beside(folder / "pump.csv")
     log, settings = EventLog(beside.events), TellSettings(urls=(url,), per_minute=10**6)
     known = len(log.open())
     with Outbox(beside, settings) as outbox:
-        print("ready", flush=True)
+        ready.send(READY)
         for number in range(known, known + n_events):
             kind = CLEARED if number % 2 else RAISED
             now = datetime.now(UTC).isoformat()
@@ -118,14 +119,19 @@ def write_and_tell(folder: Path, url: str, n_events: int) -> None:
         deadline = time.monotonic() + END_S
         while outbox.sinks[0].n_waiting and time.monotonic() < deadline:
             time.sleep(EVENT_S)
+        if outbox.sinks[0].n_waiting:
+            raise SystemExit(f"events still wait after {END_S:g} s")
 
 
-def start(folder: Path, url: str, n_events: int) -> subprocess.Popen[str]:
-    """Start a child and wait until it tells."""
-    command = [sys.executable, "-m", "benchmarks.telling", "--child", os.fspath(folder), url, str(n_events)]
-    child = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
-    if child.stdout is None or child.stdout.readline() != "ready\n":
+def start(folder: Path, url: str, n_events: int) -> BaseProcess:
+    """Start a process that writes and tells, and wait until it does."""
+    ours, theirs = PROCESSES.Pipe(duplex=False)
+    child = PROCESSES.Process(target=write_and_tell, args=(folder, url, n_events, theirs))
+    child.start()
+    theirs.close()
+    if not ours.poll(START_S) or ours.recv() != READY:
         raise SystemExit("the child did not start")
+    ours.close()
     return child
 
 
@@ -142,12 +148,12 @@ def measure(kind: str, folder: Path, *, n_kills: int = N_KILLS, seed: int = SEED
         for _ in range(n_kills):
             child = start(folder, url, 10**6)
             time.sleep(rng.uniform(AT_LEAST_S, AT_MOST_S))
-            child.send_signal(signal.SIGKILL)
-            child.communicate()
+            child.kill()
+            child.join()
             n_in_flight += in_flight(folder)
         child = start(folder, url, 5)
-        child.communicate(timeout=END_S + 20)
-        if child.returncode != 0:
+        child.join(END_S + START_S)
+        if child.exitcode != 0:
             raise SystemExit("the last child failed")
     (sink,) = json.loads(Beside(folder / "pump.csv").sent.read_bytes())["sinks"].values()
     return {"kills": n_kills, **row_of(receiver, folder), "in flight": n_in_flight, "counted": sink["n_doubled"]}
@@ -177,21 +183,17 @@ def row_of(receiver: Receiver, folder: Path) -> dict[str, int]:
 def main() -> None:
     """Print a row per kind of sink; end with 1 where an event was missed, or came out of order."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--child", nargs=3, metavar=("FOLDER", "URL", "N"), help=argparse.SUPPRESS)
     parser.add_argument("--kills", type=int, default=N_KILLS)
     arguments = parser.parse_args()
-    if arguments.child:
-        write_and_tell(Path(arguments.child[0]), arguments.child[1], int(arguments.child[2]))
-        return
-    rows = {}
+    rows = []
     for kind, title in KINDS.items():
         with tempfile.TemporaryDirectory() as folder:
-            rows[title] = measure(kind, Path(folder), n_kills=arguments.kills)
-    names = list(next(iter(rows.values())))
-    print("| the sink | " + " | ".join(names) + " |\n|---|" + "---:|" * len(names))
-    for title, row in rows.items():
-        print(f"| {title} | " + " | ".join(f"{row[name]:,}" for name in names) + " |")
-    if any(row["missed"] or row["out of order"] or row["doubled unmarked"] for row in rows.values()):
+            row = measure(kind, Path(folder), n_kills=arguments.kills)
+        if not rows:
+            print("| the sink | " + " | ".join(row) + " |\n|---|" + "---:|" * len(row))
+        print(f"| {title} | " + " | ".join(f"{value:,}" for value in row.values()) + " |", flush=True)
+        rows.append(row)
+    if any(row["missed"] or row["out of order"] or row["doubled unmarked"] for row in rows):
         raise SystemExit(1)
 
 
