@@ -25,6 +25,7 @@ from asd_core.cli.outcome import (
 )
 from asd_core.errors import UsageError
 from asd_core.formats import counted
+from asd_core.system import logs
 
 if TYPE_CHECKING:
     from asd_core.monitoring.arrivals import ArrivalSettings
@@ -105,6 +106,7 @@ def _watch(arguments: argparse.Namespace) -> Outcome:
     from asd_core.monitoring.watch import watch
 
     request = _request(arguments)
+    logs.configure("watch")
     with _stopped_by_signals() as (stop, received):
         report = watch(request, stop=stop, say=_say)
     _show(report)

@@ -234,7 +234,8 @@ class _Watcher:
             stack.enter_context(self._outbox)
             stack.enter_context(self._arrivals)
             died = "; the watch before it was killed or died" if self._died else ""
-            self._tell_of_watch(events.STARTED, f"listening to {self._folder}: {self.report.title}{died}")
+            mark = f", {TRAINED_ON_SIMULATED}" if self.report.simulated else ""
+            self._tell_of_watch(events.STARTED, f"listening to {self._folder}: {self.report.title}{mark}{died}")
             try:
                 self._listen()
             except (AsdError, OSError) as error:
@@ -287,7 +288,8 @@ class _Watcher:
         if self._table.damaged:
             self.report.warnings.append(f"{self._table.damaged} damaged lines in {self._table.path} were skipped")
         if self._artifact.threshold.value is None:
-            self.report.warnings.append("the detector has no threshold: no verdicts and no alarms")
+            alarms = " and no alarms" if isinstance(self.report.rule, AlarmRule) else ""
+            self.report.warnings.append(f"the detector has no threshold: no verdicts{alarms}")
         if self._artifact.familiarity is None:
             self.report.warnings.append("the detector does not know its training clips' traits: no drift")
 
@@ -327,11 +329,11 @@ class _Watcher:
         self._arrivals.heard(arrival, row)
         self.report.count(row)
         self._note_newest(row)
+        if isinstance(sound, Waveform):  # before anybody is told, so that a message can carry the clip
+            self._keeper.keep(row, sound)
         if row.event:
             self._write_event(self._alarm_event(row, self._judge.evidence))
         self._tell_changes(self._hearing.heard(row, sound, now), now)
-        if isinstance(sound, Waveform):
-            self._keeper.keep(row, sound)
         self._tell(row, drift)
         self._tick()
 

@@ -42,7 +42,7 @@ _CONFIGURING = threading.Lock()
 
 
 def log_path(program: str) -> Path:
-    """Where a program (`dashboard`, `jobs`, `chores`) writes."""
+    """Where a program (`dashboard`, `jobs`, `chores`, `watch`) writes."""
     return (data_dir() / "logs" / f"{program}.jsonl").absolute()
 
 
