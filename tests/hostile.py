@@ -88,7 +88,7 @@ def _watched(place: Path, model: Path, names: list[str]) -> None:
     for number, name in enumerate(names):
         _write(folder / f"{name}.wav", 400 + number, knocks=5)
     (folder / f"{names[0]}.wav").write_bytes(b"no sound" * 20)
-    watch(WatchRequest(folder, model, once=True, poll_s=0.05))
+    watch(WatchRequest(folder, model, once=True, poll_s=0.05, record=True))
 
 
 def _failed_job(place: Path, names: list[str]) -> None:

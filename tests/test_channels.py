@@ -167,7 +167,7 @@ def test_a_watched_clip_is_played_by_the_channel_that_its_verdict_was_made_from(
     incoming = home / "incoming"
     incoming.mkdir()
     (incoming / "a.wav").write_bytes(NEAR_AND_FAR[0])
-    watch(WatchRequest(incoming, model, once=True, poll_s=0.05))
+    watch(WatchRequest(incoming, model, once=True, poll_s=0.05, kept_bytes=0))
     lists: list[list[ListedSound]] = []
     monkeypatch.setattr("pages.parts.monitor.view.play_list", lambda sounds, **_: lists.append(sounds))
     page = monitor_page(home, monkeypatch)

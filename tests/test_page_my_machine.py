@@ -19,6 +19,7 @@ from asd_core.data.quotas import Quota, Upload
 from asd_core.data.uploads import store_uploads
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.listing import active_jobs, list_jobs
+from asd_core.monitoring.table import watches_dir
 from asd_core.tasks.train import TrainingRequest, train
 from pages.parts.my_machine.enough import enough_line, goals
 from pages.parts.my_machine.listen import verdict_sentence
@@ -322,6 +323,28 @@ def test_the_command_that_watches_a_folder_names_an_active_detector(with_detecto
     codes = [each.value for each in pump(step="listen").code]
     model = with_detectors / "artifacts" / "pump" / "pump" / QUICK[0]
     assert f"python -m asd_core watch FOLDER --model {model}" in codes
+
+
+def test_a_watch_of_the_machine_is_started_from_the_last_step_and_looked_at(with_detectors, monkeypatch):
+    asked = []
+
+    def started(settings):
+        asked.append(settings)
+        table = watches_dir() / "incoming.csv"
+        table.parent.mkdir(parents=True)
+        table.touch()
+        return table
+
+    monkeypatch.setattr("pages.shared.watch_form.start_watch", started)
+    app = pump(step="listen")
+    app.text_input(key="machine_watch_folder").set_value("/srv/incoming")
+    button(app, "Start watching").click().run()
+    assert not app.exception
+    (settings,) = asked
+    assert (settings.folder, settings.machine, settings.alarm) == ("/srv/incoming", "pump", "3/5")
+    assert settings.model == str(with_detectors / "artifacts" / "pump" / "pump" / QUICK[0])
+    assert [each.value for each in app.title] == ["Monitor"]
+    assert (app.session_state["monitor"], app.session_state["watch"]) == ("live", "incoming.csv")
 
 
 def test_a_folder_of_the_server_is_taken_as_all_normal_and_only_read(home, monkeypatch):

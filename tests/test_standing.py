@@ -92,6 +92,7 @@ def test_a_process_that_ended_without_a_word_has_died_and_its_alarm_is_not_forgo
     assert now.sentence == "DIED: no heartbeat for 3 hours; its process has ended without a word"
     assert now.further == ("the ALARM was on when it was heard of last",)
     assert (now.kind, now.is_on, now.since) == ("died", False, "since 31 Jan, 09:00 UTC")
+    assert how(status(at=ago(seconds=5)), [row(1)], is_alive=False).kind == "died"  # at once
 
 
 def test_a_process_that_lives_but_says_nothing_for_minutes_is_taken_for_dead():
