@@ -153,7 +153,6 @@ def test_the_watch_is_started_again_with_what_is_current(watch, monkeypatch):
     monkeypatch.setattr(starting, "stop_watch", lambda table: done.append(("stop", table)))
     monkeypatch.setattr(starting, "start_watch", lambda settings, table: done.append((settings.model, table)))
     monkeypatch.setattr(panel_module, "last_settings", starting.last_settings)
-    monkeypatch.setattr(panel_module, "stop_watch", starting.stop_watch)
     page.run()
     page.button(key="rebaseline_restart").click().run()
     assert not page.exception

@@ -16,7 +16,7 @@ from asd_core.monitoring.rebaseline import RECALIBRATE, RETRAIN, View, recalibra
 from asd_core.monitoring.rebaseline_versions import kept_scores, last_active, rebaselines, undo
 from asd_core.monitoring.recent import Week, rule_of, same_model, week_of
 from asd_core.monitoring.rows import unescaped
-from asd_core.monitoring.starting import is_alive, last_settings, start_again, stop_watch
+from asd_core.monitoring.starting import is_alive, last_settings, start_again
 from pages.parts.monitor.rebaseline_change import activation, show_change
 from pages.parts.monitor.rebaseline_clips import Heard, choose_clips, hear
 from pages.parts.monitor.rebaseline_taking import Taken, take_marked
@@ -115,7 +115,6 @@ def _restart(table: Path, taken: Taken) -> None:
         return
     if st.button("Start the watch again with it", key="rebaseline_restart", icon=":material/restart_alt:"):
         with st.spinner("It ends after the clip that it is at, then starts ..."):
-            stop_watch(table)
             start_again(table, model=model)
         st.rerun()
 
