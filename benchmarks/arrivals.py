@@ -22,8 +22,8 @@ from pathlib import Path
 
 from asd_core.audio.stretches import extent
 from asd_core.monitoring.alarms import AlarmRule
-from asd_core.monitoring.arrivals import ArrivalSettings
-from asd_core.monitoring.lookout import Lookout
+from asd_core.monitoring.arriving.arrivals import ArrivalSettings
+from asd_core.monitoring.arriving.lookout import Lookout
 from asd_core.monitoring.rows import WatchRow
 from asd_core.monitoring.table import Tail
 from asd_core.monitoring.watch import WatchReport, WatchRequest, watch

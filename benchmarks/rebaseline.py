@@ -31,12 +31,19 @@ from asd_core.detectors.contract import Detector
 from asd_core.features.cache import read_clip
 from asd_core.monitoring.alarms import AlarmRule, Judge
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.doubts import LIKE_FAULT, UNLIKE_OTHERS, doubts_of, shape_db
 from asd_core.monitoring.notes import FAULT, NORMAL, Note
-from asd_core.monitoring.quarantine import faults, follow_notes, marked_clips, row_sound, sound_path, waiting
-from asd_core.monitoring.rebaseline import Change, View, recalibration, rescore_week, retraining, score_marked
-from asd_core.monitoring.rebaseline_versions import kept_scores, retrained, retraining_request, stage_retraining
-from asd_core.monitoring.recent import same_model, week_of
+from asd_core.monitoring.rebaselining.change import Change, View, recalibration, rescore_week, retraining, score_marked
+from asd_core.monitoring.rebaselining.doubts import LIKE_FAULT, UNLIKE_OTHERS, doubts_of, shape_db
+from asd_core.monitoring.rebaselining.quarantine import (
+    faults,
+    follow_notes,
+    marked_clips,
+    row_sound,
+    sound_path,
+    waiting,
+)
+from asd_core.monitoring.rebaselining.recent import same_model, week_of
+from asd_core.monitoring.rebaselining.versions import kept_scores, retrained, retraining_request, stage_retraining
 from asd_core.monitoring.rows import WatchRow
 from asd_core.tasks.score import score_waveform
 from asd_core.tasks.train import TrainingRequest, train

@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.events import CLEARED, RAISED, EventLog, WatchEvent, event_id, read_events
-from asd_core.monitoring.outbox import Outbox, TellSettings
+from asd_core.monitoring.telling.events import CLEARED, RAISED, EventLog, WatchEvent, event_id, read_events
+from asd_core.monitoring.telling.outbox import Outbox, TellSettings
 
 N_KILLS, SEED = 20, 19
 EVENT_S, ANSWER_S = 0.02, 0.03
@@ -35,7 +35,7 @@ AT_LEAST_S, AT_MOST_S = 0.02, 0.6
 START_S, END_S = 60.0, 300.0
 READY = "ready"
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["asd_core.monitoring.outbox", "apprise"])
+PROCESSES.set_forkserver_preload(["asd_core.monitoring.telling.outbox", "apprise"])
 KINDS = {
     "answers": "answers",
     "500": "answers 1 of 4 with an error",

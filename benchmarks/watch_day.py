@@ -34,10 +34,10 @@ import numpy as np
 
 from asd_core.audio.reading import encode_wav
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.events import BACK, CLEARED, DEAF, RAISED, read_events
 from asd_core.monitoring.rows import WatchRow, unescaped
 from asd_core.monitoring.status import read_status
 from asd_core.monitoring.table import read_rows
+from asd_core.monitoring.telling.events import BACK, CLEARED, DEAF, RAISED, read_events
 from asd_core.tasks.train import TrainingRequest, train
 from benchmarks.embedded import PROJECT
 

@@ -16,8 +16,8 @@ from sounds import hum
 from asd_core.audio.reading import encode_wav
 from asd_core.errors import AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits
-from asd_core.monitoring import arrivals as arrivals_module
-from asd_core.monitoring.arrivals import Arrivals, ArrivalSettings, FolderMissingError
+from asd_core.monitoring.arriving import arrivals as arrivals_module
+from asd_core.monitoring.arriving.arrivals import Arrivals, ArrivalSettings, FolderMissingError
 from asd_core.monitoring.rows import WatchRow, escaped
 from asd_core.types import SR, Waveform
 
@@ -391,7 +391,7 @@ def test_a_recorder_that_writes_its_header_again_made_one_clip(folder):
 
 
 def test_what_is_held_is_bounded(folder, monkeypatch):
-    monkeypatch.setattr("asd_core.monitoring.arrivals.MAX_HELD_BYTES", 3 * 4 * 2 * SR)
+    monkeypatch.setattr("asd_core.monitoring.arriving.arrivals.MAX_HELD_BYTES", 3 * 4 * 2 * SR)
     watched = Watched(folder, settle_s=10.0, **SHARE)
     watched.look()
     for seed in range(20):

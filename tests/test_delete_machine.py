@@ -27,10 +27,10 @@ from asd_core.jobs import table as jobs
 from asd_core.jobs.chores import Sweep, sweep_path
 from asd_core.jobs.listing import list_chores, list_jobs
 from asd_core.jobs.table import Status
-from asd_core.monitoring.arrivals import ArrivalSettings
+from asd_core.monitoring.arriving.arrivals import ArrivalSettings
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.delete_machine import delete_machine, what_is_kept
-from asd_core.monitoring.quarantine import quarantine_folder
+from asd_core.monitoring.rebaselining.quarantine import quarantine_folder
 from asd_core.monitoring.table import list_tables, open_table
 from asd_core.monitoring.watch import WatchRequest, watch
 from asd_core.system import logs

@@ -14,7 +14,7 @@ from sounds import hum
 from asd_core.audio.reading import encode_flac, encode_wav
 from asd_core.audio.segments import segments
 from asd_core.errors import AudioError
-from asd_core.monitoring.growing import Cut, segments_there, silent_tail
+from asd_core.monitoring.arriving.growing import Cut, segments_there, silent_tail
 from asd_core.types import SR
 
 CUT = Cut(2.0, 2.0)

@@ -17,7 +17,6 @@ from asd_core.cli import main
 from asd_core.errors import UsageError
 from asd_core.monitoring import health
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.ping import Ping
 from asd_core.monitoring.pulse import Pulse, PulseSettings
 from asd_core.monitoring.status import (
     ENDED,
@@ -32,6 +31,7 @@ from asd_core.monitoring.status import (
     write_status,
 )
 from asd_core.monitoring.table import open_table
+from asd_core.monitoring.telling.ping import Ping
 from asd_core.system.supervision import notify_supervisor
 
 NOW = datetime.now(UTC)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from asd_core.monitoring import lookout as lookout_module
-from asd_core.monitoring.lookout import POLLING, SYSTEM, Lookout, seen_as
+from asd_core.monitoring.arriving import lookout as lookout_module
+from asd_core.monitoring.arriving.lookout import POLLING, SYSTEM, Lookout, seen_as
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="notices are used on Linux alone")
 KINDS = [pytest.param(True, marks=linux_only, id="notices"), pytest.param(False, id="polling")]

@@ -23,7 +23,7 @@ from asd_core.cli import _parser
 from asd_core.errors import AudioError
 from asd_core.monitoring.fleet import KEYS, parse_fleet
 from asd_core.monitoring.hearing import STATES
-from asd_core.monitoring.sinks import VARIABLE
+from asd_core.monitoring.telling.sinks import VARIABLE
 
 GUIDE = (PROJECT / "docs" / "monitoring.md").read_text(encoding="utf-8")
 EXAMPLES = PROJECT / "examples" / "monitoring"

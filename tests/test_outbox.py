@@ -15,12 +15,21 @@ from pathlib import Path
 import pytest
 
 from asd_core.errors import UsageError
-from asd_core.monitoring import outbox as outbox_module
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.events import BACK, CLEARED, DEAF, RAISED, STARTED, EventLog, WatchEvent, event_id
 from asd_core.monitoring.hearing import Moment
-from asd_core.monitoring.messages import Attachment, Message
-from asd_core.monitoring.outbox import LAST_RETRY_S, MAX_AT_ONCE, NEVER, Ledger, Outbox, Spool, Teller, TellSettings
+from asd_core.monitoring.telling import outbox as outbox_module
+from asd_core.monitoring.telling.events import BACK, CLEARED, DEAF, RAISED, STARTED, EventLog, WatchEvent, event_id
+from asd_core.monitoring.telling.messages import Attachment, Message
+from asd_core.monitoring.telling.outbox import (
+    LAST_RETRY_S,
+    MAX_AT_ONCE,
+    NEVER,
+    Ledger,
+    Outbox,
+    Spool,
+    Teller,
+    TellSettings,
+)
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 TOLD = TellSettings(per_minute=1000)

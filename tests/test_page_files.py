@@ -141,6 +141,9 @@ ASSEMBLED = {
     "export_onnx.py: x is generated sound; x holds its score and x its map, as asd_core computed them. "
     "`python -m asd_core export --verify DIR` compares the folder with the detector it was made from.",  # in a file
     "run.py: --slot must be an open descriptor of x",  # between this program's own processes
+    *(f"{name}: --{option}=x" for name, option in (("fleet.py", "model"), ("fleet.py", "machine"), ("fleet.py", "x"))),
+    "fleet.py: --x",
+    *(f"starting.py: --{option}" for option in ("model=x", "alarm=x", "csv=x", "record", "x=x")),  # of commands
 }
 
 

@@ -19,12 +19,12 @@ from asd_core.audio.reading import encode_wav, read_waveform
 from asd_core.errors import BusyError, InputError
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.control import FOREVER, read_control
-from asd_core.monitoring.events import CLEARED, RAISED, EventLog, WatchEvent, event_id
 from asd_core.monitoring.kept import Keeper
 from asd_core.monitoring.notes import FAULT, NORMAL, read_notes
 from asd_core.monitoring.rows import WatchRow, escaped
 from asd_core.monitoring.status import WatchStatus, write_status
 from asd_core.monitoring.table import open_table, watches_dir
+from asd_core.monitoring.telling.events import CLEARED, RAISED, EventLog, WatchEvent, event_id
 from asd_core.system.clock import utc_now
 from pages.parts.monitor.sounds import OVERWRITTEN, sound_of
 

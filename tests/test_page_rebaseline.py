@@ -19,8 +19,8 @@ from asd_core.jobs.queue import clear_dead_jobs
 from asd_core.monitoring import starting
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.notes import FAULT, NORMAL, note
-from asd_core.monitoring.quarantine import marked_clips, waiting
-from asd_core.monitoring.rebaseline_versions import last_active, retraining_job
+from asd_core.monitoring.rebaselining.quarantine import marked_clips, waiting
+from asd_core.monitoring.rebaselining.versions import last_active, retraining_job
 from asd_core.monitoring.starting import WatchSettings
 from asd_core.monitoring.table import watches_dir
 from asd_core.tasks.train import train

@@ -11,10 +11,10 @@ from watched import said
 from asd_core.audio.reading import encode_flac
 from asd_core.errors import AudioError
 from asd_core.features.cache import read_clip
-from asd_core.monitoring import quarantine
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.notes import ACKNOWLEDGED, FAULT, NORMAL, UNDONE, Note
-from asd_core.monitoring.quarantine import (
+from asd_core.monitoring.rebaselining import quarantine
+from asd_core.monitoring.rebaselining.quarantine import (
     faults,
     follow_notes,
     marked_clips,

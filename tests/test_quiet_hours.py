@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from asd_core.errors import UsageError
-from asd_core.monitoring.quiet_hours import QuietHours
+from asd_core.monitoring.telling.quiet_hours import QuietHours
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -16,24 +16,13 @@ from asd_core.artifacts.versions import READ_ONLY_MARK, save_threshold
 from asd_core.errors import AudioError, StaleVersionError, UsageError
 from asd_core.evaluation.thresholds import Threshold, default_threshold, from_normal_scores
 from asd_core.features.cache import read_clip
-from asd_core.monitoring import doubts as doubting
-from asd_core.monitoring import rebaseline as figuring
 from asd_core.monitoring.alarms import AlarmRule
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.cusum import CusumRule
-from asd_core.monitoring.doubts import doubts_of, shape_db
 from asd_core.monitoring.notes import FAULT, NORMAL
-from asd_core.monitoring.quarantine import (
-    MarkedClip,
-    faults,
-    follow_notes,
-    learned,
-    marked_clips,
-    row_sound,
-    sound_path,
-    waiting,
-)
-from asd_core.monitoring.rebaseline import (
+from asd_core.monitoring.rebaselining import change as figuring
+from asd_core.monitoring.rebaselining import doubts as doubting
+from asd_core.monitoring.rebaselining.change import (
     RETRAIN,
     Share,
     View,
@@ -44,7 +33,28 @@ from asd_core.monitoring.rebaseline import (
     score_marked,
     units_of,
 )
-from asd_core.monitoring.rebaseline_versions import (
+from asd_core.monitoring.rebaselining.doubts import doubts_of, shape_db
+from asd_core.monitoring.rebaselining.quarantine import (
+    MarkedClip,
+    faults,
+    follow_notes,
+    learned,
+    marked_clips,
+    row_sound,
+    sound_path,
+    waiting,
+)
+from asd_core.monitoring.rebaselining.recent import (
+    MAX_RESCORED,
+    Week,
+    episodes,
+    read_rows,
+    rows_to_rescore,
+    rule_of,
+    same_model,
+    week_of,
+)
+from asd_core.monitoring.rebaselining.versions import (
     activate_recalibration,
     activate_retraining,
     kept_scores,
@@ -56,16 +66,6 @@ from asd_core.monitoring.rebaseline_versions import (
     staged_sounds,
     undo,
     version_in_use,
-)
-from asd_core.monitoring.recent import (
-    MAX_RESCORED,
-    Week,
-    episodes,
-    read_rows,
-    rows_to_rescore,
-    rule_of,
-    same_model,
-    week_of,
 )
 from asd_core.monitoring.status import WatchStatus, write_status
 from asd_core.tasks.added import added_clips, round_of
@@ -510,7 +510,7 @@ def test_the_week_is_the_seven_days_before_the_newest_clip(watch):
 
 
 def test_a_long_table_is_read_from_its_end(watch, monkeypatch):
-    from asd_core.monitoring import recent
+    from asd_core.monitoring.rebaselining import recent
 
     _, _, table, rows = watch
     monkeypatch.setattr(recent, "MAX_BYTES", 5000)

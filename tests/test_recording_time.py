@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from asd_core.monitoring.recording_time import ClockJump, ClockWatch, count_late, in_recorded_order
+from asd_core.monitoring.arriving.recording_time import ClockJump, ClockWatch, count_late, in_recorded_order
 from asd_core.monitoring.rows import WatchRow
 
 NOON = datetime(2026, 1, 31, 12, 0, 0)

@@ -26,8 +26,8 @@ import pytest
 from asd_core.cli import main
 from asd_core.errors import FileError, MissingExtraError, UsageError
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.events import BACK, CLEARED, DEAF, RAISED, WatchEvent
-from asd_core.monitoring.messages import (
+from asd_core.monitoring.telling.events import BACK, CLEARED, DEAF, RAISED, WatchEvent
+from asd_core.monitoring.telling.messages import (
     AT_ONCE,
     MAX_CLIP_BYTES,
     Attachment,
@@ -36,7 +36,7 @@ from asd_core.monitoring.messages import (
     still_on,
     summary_of,
 )
-from asd_core.monitoring.sinks import (
+from asd_core.monitoring.telling.sinks import (
     MAX_ERROR,
     AppriseSink,
     _masked,

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from asd_core.monitoring.events import CLEARED, RAISED, WatchEvent, event_id
 from asd_core.monitoring.past_alarms import CLIPS_BEFORE, past_alarms
 from asd_core.monitoring.rows import WatchRow
 from asd_core.monitoring.status import SinkStatus, StateOn, WatchStatus
+from asd_core.monitoring.telling.events import CLEARED, RAISED, WatchEvent, event_id
 from pages.parts.monitor.standing import STUCK_S, lasting_text, standing
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)

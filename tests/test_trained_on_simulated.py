@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from dataclasses import replace
@@ -194,6 +195,6 @@ def test_a_watch_says_it_in_its_first_and_last_line_and_in_its_table(recordings,
         printed = capsys.readouterr()
         assert report["simulated"] is marked
         assert (MARK in printed.out.splitlines()[0], MARK in printed.err.splitlines()[-1]) == (marked, marked)
-        rows = table.read_text().splitlines()[1:]
-        assert {line.rsplit(",", 1)[1] for line in rows} == {str(marked).lower()}
+        rows = list(csv.DictReader(table.read_text().splitlines()))
+        assert {row["simulated"] for row in rows} == {str(marked).lower()}
         assert len(rows) == 6

@@ -32,12 +32,12 @@ from asd_core.monitoring import alarms as judging
 from asd_core.monitoring import table as watch_table
 from asd_core.monitoring import watch as watch_module
 from asd_core.monitoring.alarms import AlarmRule, Judge
-from asd_core.monitoring.arrivals import ArrivalSettings
+from asd_core.monitoring.arriving.arrivals import ArrivalSettings
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.events import EventLog, read_events
 from asd_core.monitoring.rows import _FIRST_COLUMNS, _SECOND_COLUMNS, COLUMNS, WatchRow, escaped, unescaped
 from asd_core.monitoring.status import read_status
 from asd_core.monitoring.table import Tail, default_table, is_running, list_tables, open_table, read_rows, watches_dir
+from asd_core.monitoring.telling.events import EventLog, read_events
 from asd_core.monitoring.watch import WatchRequest, _Watcher, watch
 from asd_core.system.files import DiskFullError, csv_text
 from asd_core.system.locks import hold

@@ -52,8 +52,8 @@ def _pause(arguments: argparse.Namespace) -> Outcome:
 
 def _test(arguments: argparse.Namespace) -> Outcome:
     from asd_core.errors import UsageError
-    from asd_core.monitoring.messages import Message
-    from asd_core.monitoring.sinks import VARIABLE, notify_urls, open_sinks, titles, warning_about
+    from asd_core.monitoring.telling.messages import Message
+    from asd_core.monitoring.telling.sinks import VARIABLE, notify_urls, open_sinks, titles, warning_about
 
     warnings = list(filter(None, [warning_about(arguments.notify_file)]))
     show_warnings(warnings)

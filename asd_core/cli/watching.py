@@ -28,9 +28,9 @@ from asd_core.formats import counted
 from asd_core.system import logs
 
 if TYPE_CHECKING:
-    from asd_core.monitoring.arrivals import ArrivalSettings
+    from asd_core.monitoring.arriving.arrivals import ArrivalSettings
     from asd_core.monitoring.hearing import HearingRules
-    from asd_core.monitoring.outbox import TellSettings
+    from asd_core.monitoring.telling.outbox import TellSettings
     from asd_core.monitoring.watch import WatchReport, WatchRequest
 
 
@@ -179,7 +179,7 @@ def _request(arguments: argparse.Namespace) -> WatchRequest:
 
 
 def _arrivals(arguments: argparse.Namespace) -> ArrivalSettings:
-    from asd_core.monitoring.arrivals import ArrivalSettings
+    from asd_core.monitoring.arriving.arrivals import ArrivalSettings
 
     return ArrivalSettings(
         settle_s=arguments.settle,
@@ -196,8 +196,8 @@ def _hearing(arguments: argparse.Namespace) -> HearingRules:
 
 
 def _tell(arguments: argparse.Namespace) -> TellSettings:
-    from asd_core.monitoring.outbox import TellSettings
-    from asd_core.monitoring.sinks import notify_urls, warning_about
+    from asd_core.monitoring.telling.outbox import TellSettings
+    from asd_core.monitoring.telling.sinks import notify_urls, warning_about
 
     show_warnings(list(filter(None, [warning_about(arguments.notify_file)])))
     return TellSettings(
@@ -223,7 +223,7 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
 
 
 def _rows(arguments: argparse.Namespace) -> Outcome:
-    from asd_core.monitoring.recording_time import count_late, in_recorded_order
+    from asd_core.monitoring.arriving.recording_time import count_late, in_recorded_order
     from asd_core.monitoring.rows import HEADER
     from asd_core.monitoring.table import read_rows
 

@@ -15,9 +15,9 @@ from asd_core.errors import UsageError
 from asd_core.features.familiarity import ClipTraits, Familiarity
 from asd_core.monitoring.budget import Budget, Rhythm, budget_rule
 from asd_core.monitoring.cusum import DEFAULT_K, CusumRule
-from asd_core.monitoring.events import CLEARED, RAISED
 from asd_core.monitoring.rows import WatchRow, escaped, one_line
 from asd_core.monitoring.tallies import MAX_WINDOW, Counted, Rule, Tally, conformal_p_value
+from asd_core.monitoring.telling.events import CLEARED, RAISED
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import FloatArray
 
@@ -159,11 +159,10 @@ def check_can_judge(artifact: Artifact, *, record: bool, rule: AskedRule | None 
         rule.check_reference(n_scores)
     elif not isinstance(rule, Budget) and artifact.threshold.value is None:
         reason = f" ({artifact.threshold.reason})" if artifact.threshold.reason else ""
-        other = "use --alarm cusum:20, which needs held-out scores and no threshold; " if n_scores else ""
+        other = ", take a CUSUM, which needs held-out scores and no threshold (--alarm cusum:20)," if n_scores else ""
         raise UsageError(
             f"the detector has no threshold{reason}: it gives no verdicts, and no alarm could ever be raised. Give it "
-            f"one (on the Threshold page, or by training on more normal clips); {other}or use --record to record "
-            "scores only"
+            f"one, on the Threshold page or by training on more normal clips{other} or record scores only (--record)"
         )
 
 

@@ -25,12 +25,12 @@ class Beside:
 
     @property
     def events(self) -> Path:
-        """What somebody is told: one line of JSON per event, only ever appended to (`monitoring.events`)."""
+        """What somebody is told: one line of JSON per event, only ever appended to (`monitoring.telling.events`)."""
         return self.folder / "events.jsonl"
 
     @property
     def sent(self) -> Path:
-        """How far each sink has been told (`monitoring.outbox`)."""
+        """How far each sink has been told (`monitoring.telling.outbox`)."""
         return self.folder / "sent.json"
 
     @property

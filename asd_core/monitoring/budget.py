@@ -344,7 +344,7 @@ def budget_rule(budget: Budget, artifact: Artifact, *, rhythm: Rhythm | None) ->
     """
     reference = reference_of(artifact)
     if rhythm is None:
-        raise UsageError("an alarm budget needs to know how often a clip comes: say so with --every S, in seconds")
+        raise UsageError("an alarm budget needs to know how often a clip comes, in seconds: say so (--every S)")
     return choose_rule(budget, reference, rhythm)
 
 

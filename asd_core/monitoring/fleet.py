@@ -34,10 +34,10 @@ from asd_core.artifacts.store import open_artifact
 from asd_core.errors import AsdError, UsageError
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.health import WatchHealth, check_watch, hangs
-from asd_core.monitoring.ping import Ping
 from asd_core.monitoring.rows import one_line
 from asd_core.monitoring.status import WatchStatus, read_status
 from asd_core.monitoring.table import default_table
+from asd_core.monitoring.telling.ping import Ping
 from asd_core.system.files import read_small_text
 from asd_core.system.supervision import ALIVE, READY, STOPPING, VARIABLE, notify_supervisor
 

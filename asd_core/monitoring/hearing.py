@@ -20,10 +20,10 @@ from asd_core.errors import AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits, Familiarity
 from asd_core.formats import counted, size_text
 from asd_core.monitoring.alarms import DRIFT_CLIPS
-from asd_core.monitoring.events import BACK, DEAF, WatchEvent
-from asd_core.monitoring.recording_time import ClockWatch
+from asd_core.monitoring.arriving.recording_time import ClockWatch
 from asd_core.monitoring.rows import WatchRow
 from asd_core.monitoring.status import StateOn
+from asd_core.monitoring.telling.events import BACK, DEAF, WatchEvent
 from asd_core.types import Waveform
 
 STATES = {

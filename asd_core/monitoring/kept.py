@@ -21,8 +21,8 @@ from pathlib import Path
 
 from asd_core.audio.reading import encode_flac
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.events import RAISED
 from asd_core.monitoring.rows import WatchRow
+from asd_core.monitoring.telling.events import RAISED
 from asd_core.system import logs
 from asd_core.system.disk import free_bytes
 from asd_core.types import Waveform

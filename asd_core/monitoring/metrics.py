@@ -36,7 +36,7 @@ class Metrics:
     """
 
     def __init__(self, port: int) -> None:
-        require("watch", "prometheus_client", task="--metrics")
+        require("watch", "prometheus_client", task="serving figures for Prometheus (--metrics)")
         from prometheus_client import CollectorRegistry, start_http_server
 
         if not 0 <= port <= 65_535:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from asd_core.monitoring.events import CLEARED, RAISED, WatchEvent, event_id
 from asd_core.monitoring.rows import WatchRow
+from asd_core.monitoring.telling.events import CLEARED, RAISED, WatchEvent, event_id
 
 CLIPS_BEFORE = 3
 """Clips before the one that raised an alarm that are listed with it, as they are kept with it."""

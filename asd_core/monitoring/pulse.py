@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from asd_core.monitoring.metrics import Metrics
-from asd_core.monitoring.ping import Ping
 from asd_core.monitoring.status import ENDED, Heart, WatchStatus
+from asd_core.monitoring.telling.ping import Ping
 from asd_core.system.supervision import ALIVE, READY, STOPPING, notify_supervisor
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeAlias
 
 from asd_core.features.familiarity import ClipTraits
 from asd_core.formats import cell_text
-from asd_core.monitoring.events import CLEARED, RAISED
+from asd_core.monitoring.telling.events import CLEARED, RAISED
 from asd_core.system.files import csv_text
 from asd_core.tasks.score import ScoreRow
 

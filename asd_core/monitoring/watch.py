@@ -1,8 +1,8 @@
 """Listening all day: clips are scored as they arrive in a folder, and alarms raised and cleared.
 
-What has arrived is the affair of `monitoring.arrivals`: a clip is judged once it is whole, and once per path, size and
-time of change. Each clip is a row of the table, which alone is the watch's memory; what somebody must be told is
-written to the log of events before anything is sent. A kill at any moment loses neither: the next start goes on from
+What has arrived is the affair of `monitoring.arriving.arrivals`: a clip is judged once it is whole, and once per path,
+size and time of change. Each clip is a row of the table, which alone is the watch's memory; what somebody must be told
+is written to the log of events before anything is sent. A kill at any moment loses neither: the next start goes on from
 both.
 Sub-folders are included; hidden files and folders, those of operating systems and files that are no recordings are not,
 but counted. Links are refused, never followed.
@@ -27,16 +27,13 @@ from asd_core.detectors.contract import Detector
 from asd_core.errors import AsdError, AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.formats import TRAINED_ON_SIMULATED, counted
-from asd_core.monitoring import events
 from asd_core.monitoring.alarms import DRIFT_CLIPS, AlarmRule, AskedRule, Judge, check_can_judge, settle_rule
-from asd_core.monitoring.arrivals import Arrival, Arrivals, ArrivalSettings, FolderMissingError
+from asd_core.monitoring.arriving.arrivals import Arrival, Arrivals, ArrivalSettings, FolderMissingError
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.budget import Budget, Rhythm, learn_rhythm
 from asd_core.monitoring.control import Control, read_control
-from asd_core.monitoring.events import CLEARED, RAISED, EventLog, WatchEvent, event_id
 from asd_core.monitoring.hearing import Hearing, HearingRules, Moment, StateChange
 from asd_core.monitoring.kept import DEFAULT_KEPT_MB, Keeper
-from asd_core.monitoring.outbox import Outbox, TellSettings
 from asd_core.monitoring.pulse import Pulse, PulseSettings
 from asd_core.monitoring.rows import WatchRow, escaped
 from asd_core.monitoring.status import (
@@ -50,6 +47,9 @@ from asd_core.monitoring.status import (
 )
 from asd_core.monitoring.table import Tail, WatchTable, default_table, open_table, own_files
 from asd_core.monitoring.tallies import MAX_WINDOW, Rule
+from asd_core.monitoring.telling import events
+from asd_core.monitoring.telling.events import CLEARED, RAISED, EventLog, WatchEvent, event_id
+from asd_core.monitoring.telling.outbox import Outbox, TellSettings
 from asd_core.system.clock import wall_now
 from asd_core.system.disk import free_bytes
 from asd_core.system.files import DiskFullError

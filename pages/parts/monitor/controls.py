@@ -11,7 +11,7 @@ from asd_core.artifacts.store import Artifact
 from asd_core.errors import AsdError
 from asd_core.formats import MISSING
 from asd_core.monitoring.control import ask_pause, ask_resume, read_control
-from asd_core.monitoring.rebaseline_versions import version_in_use
+from asd_core.monitoring.rebaselining.versions import version_in_use
 from asd_core.monitoring.rows import unescaped
 from asd_core.monitoring.starting import last_settings, start_again, stop_watch
 from asd_core.monitoring.status import WatchStatus

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.events import WatchEvent, read_events
 from asd_core.monitoring.notes import Note, read_notes
 from asd_core.monitoring.rows import WatchRow
 from asd_core.monitoring.starting import is_alive
 from asd_core.monitoring.status import WatchStatus, read_status
 from asd_core.monitoring.table import Tail
+from asd_core.monitoring.telling.events import WatchEvent, read_events
 
 ALL_ROWS = 1500
 """Rows of the watch that is looked at; others are shown with their last ones."""

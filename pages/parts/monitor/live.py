@@ -12,9 +12,9 @@ from typing import Any
 import streamlit as st
 
 from asd_core.formats import display_name, score_text
+from asd_core.monitoring.arriving.recording_time import in_recorded_order, recorded_time
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.past_alarms import PastAlarm, past_alarms
-from asd_core.monitoring.recording_time import in_recorded_order, recorded_time
 from asd_core.monitoring.rows import WatchRow, unescaped
 from asd_core.monitoring.status import read_status
 from asd_core.monitoring.table import list_tables

@@ -11,10 +11,10 @@ import streamlit as st
 from asd_core.artifacts.store import Artifact
 from asd_core.formats import counted
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.quarantine import MAX_CLIPS, Followed, MarkedClip, faults, marked_clips, waiting
-from asd_core.monitoring.rebaseline import RECALIBRATE, RETRAIN, View, recalibration
-from asd_core.monitoring.rebaseline_versions import kept_scores, last_active, rebaselines, undo
-from asd_core.monitoring.recent import Week, rule_of, same_model, week_of
+from asd_core.monitoring.rebaselining.change import RECALIBRATE, RETRAIN, View, recalibration
+from asd_core.monitoring.rebaselining.quarantine import MAX_CLIPS, Followed, MarkedClip, faults, marked_clips, waiting
+from asd_core.monitoring.rebaselining.recent import Week, rule_of, same_model, week_of
+from asd_core.monitoring.rebaselining.versions import kept_scores, last_active, rebaselines, undo
 from asd_core.monitoring.rows import unescaped
 from asd_core.monitoring.starting import is_alive, last_settings, start_again
 from pages.parts.monitor.rebaseline_change import activation, show_change

@@ -11,10 +11,10 @@ from asd_core.artifacts.store import Artifact
 from asd_core.data.library import allowed_roots
 from asd_core.formats import MISSING, counted, score_text
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.quarantine import row_sound
-from asd_core.monitoring.rebaseline import RECALIBRATE, Change, Figures, Flip, Share
-from asd_core.monitoring.rebaseline_versions import activate_recalibration, activate_retraining
-from asd_core.monitoring.recent import Week, rule_of
+from asd_core.monitoring.rebaselining.change import RECALIBRATE, Change, Figures, Flip, Share
+from asd_core.monitoring.rebaselining.quarantine import row_sound
+from asd_core.monitoring.rebaselining.recent import Week, rule_of
+from asd_core.monitoring.rebaselining.versions import activate_recalibration, activate_retraining
 from asd_core.monitoring.rows import unescaped
 from asd_core.types import Waveform
 from pages.shared.components.play_list import ListedSound, play_list

@@ -15,9 +15,9 @@ from asd_core.evaluation.scores import ScoredClip
 from asd_core.features.cache import read_clip, read_named
 from asd_core.formats import counted, score_text
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.doubts import Doubt, doubts_of, shape_db
-from asd_core.monitoring.quarantine import MarkedClip, faults, sound_path, waiting
-from asd_core.monitoring.rebaseline import score_marked
+from asd_core.monitoring.rebaselining.change import score_marked
+from asd_core.monitoring.rebaselining.doubts import Doubt, doubts_of, shape_db
+from asd_core.monitoring.rebaselining.quarantine import MarkedClip, faults, sound_path, waiting
 from asd_core.types import FloatArray, Waveform
 from pages.shared.components.play_list import ListedSound, play_list
 from pages.shared.keys import once

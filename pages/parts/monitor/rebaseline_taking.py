@@ -13,9 +13,9 @@ from asd_core.data.library import allowed_roots
 from asd_core.errors import ArtifactError
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.notes import read_notes
-from asd_core.monitoring.quarantine import Followed, follow_notes
-from asd_core.monitoring.rebaseline_versions import version_in_use
-from asd_core.monitoring.recent import read_rows
+from asd_core.monitoring.rebaselining.quarantine import Followed, follow_notes
+from asd_core.monitoring.rebaselining.recent import read_rows
+from asd_core.monitoring.rebaselining.versions import version_in_use
 from asd_core.monitoring.rows import WatchRow, unescaped
 from asd_core.monitoring.starting import is_alive
 from asd_core.monitoring.status import read_status
@@ -51,7 +51,7 @@ def take_marked(table: Path) -> Taken | None:
     ArtifactError
         Its detector is gone.
     BusyError, UsageError
-        As `asd_core.monitoring.quarantine.follow_notes`.
+        As `asd_core.monitoring.rebaselining.quarantine.follow_notes`.
     """
     beside = Beside(table)
     rows, is_cut = _rows(table, table.stat().st_mtime_ns if table.is_file() else 0)

@@ -12,16 +12,16 @@ from asd_core.formats import counted, seconds_text
 from asd_core.jobs import queue as jobs
 from asd_core.jobs.table import Job, expected_s, progress
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.quarantine import MarkedClip, faults, marked_clips, row_sound
-from asd_core.monitoring.rebaseline import Change, View, rescore_week, retraining, score_marked
-from asd_core.monitoring.rebaseline_versions import (
+from asd_core.monitoring.rebaselining.change import Change, View, rescore_week, retraining, score_marked
+from asd_core.monitoring.rebaselining.quarantine import MarkedClip, faults, marked_clips, row_sound
+from asd_core.monitoring.rebaselining.recent import MAX_RESCORED, Week, rule_of
+from asd_core.monitoring.rebaselining.versions import (
     retrained,
     retraining_job,
     retraining_request,
     stage_retraining,
     staged_sounds,
 )
-from asd_core.monitoring.recent import MAX_RESCORED, Week, rule_of
 from pages.parts.monitor.rebaseline_change import activation, show_change
 from pages.parts.monitor.rebaseline_clips import Heard
 from pages.shared.background import cleared_jobs

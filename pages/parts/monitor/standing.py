@@ -9,10 +9,10 @@ from typing import Literal
 
 from asd_core.formats import ago_text, display_name, score_text
 from asd_core.monitoring.control import FOREVER
-from asd_core.monitoring.events import CLEARED, WatchEvent
 from asd_core.monitoring.hearing import STATES
 from asd_core.monitoring.rows import WatchRow, unescaped
 from asd_core.monitoring.status import ENDED, PAUSED, WAITING, StateOn, WatchStatus
+from asd_core.monitoring.telling.events import CLEARED, WatchEvent
 
 Kind = Literal["alarm", "died", "deaf", "waiting", "paused", "quiet", "empty", "ended"]
 WORDS: dict[Kind, tuple[str, str, str]] = {

@@ -11,9 +11,9 @@ import streamlit as st
 
 from asd_core.formats import display_name, rate_text, score_text
 from asd_core.monitoring.alarms import DRIFT_CLIPS
-from asd_core.monitoring.events import RAISED
 from asd_core.monitoring.notes import Note
 from asd_core.monitoring.rows import WatchRow
+from asd_core.monitoring.telling.events import RAISED
 from asd_core.reports.plots import TimelinePoint, score_timeline
 from asd_core.types import Waveform
 from pages.shared.components.play_list import ListedSound, Told, Tone, play_list

@@ -11,8 +11,8 @@ from asd_core.audio.opening import opened
 from asd_core.audio.reading import read_waveform
 from asd_core.audio.recorded import Recorded, recorded_at
 from asd_core.errors import AudioError
-from asd_core.monitoring.growing import HOLE_BYTES, HOLE_S, silent_tail
-from asd_core.monitoring.lookout import seen_as
+from asd_core.monitoring.arriving.growing import HOLE_BYTES, HOLE_S, silent_tail
+from asd_core.monitoring.arriving.lookout import seen_as
 from asd_core.monitoring.rows import Signature
 from asd_core.types import SR, Float32Array, Waveform
 

@@ -24,12 +24,19 @@ from asd_core.audio.segments import check_segments
 from asd_core.data.folders import Skipped
 from asd_core.errors import AudioError, UsageError
 from asd_core.features.cache import split_name
-from asd_core.monitoring.growing import Cut
-from asd_core.monitoring.lookout import Lookout, Sighting, seen_as
-from asd_core.monitoring.readings import Print, Reading, ends_in_zeros, may_end_anywhere, read_as, states_its_end
-from asd_core.monitoring.rhythm import LEAST_SETTLE_S, MAX_SETTLE_S, Rhythm, Settle
+from asd_core.monitoring.arriving.growing import Cut
+from asd_core.monitoring.arriving.lookout import Lookout, Sighting, seen_as
+from asd_core.monitoring.arriving.readings import (
+    Print,
+    Reading,
+    ends_in_zeros,
+    may_end_anywhere,
+    read_as,
+    states_its_end,
+)
+from asd_core.monitoring.arriving.segmented import Segmented
+from asd_core.monitoring.arriving.settling import LEAST_SETTLE_S, MAX_SETTLE_S, Settle, Settling
 from asd_core.monitoring.rows import Signature, WatchRow, unescaped
-from asd_core.monitoring.segmented import Segmented
 from asd_core.system.open_files import is_open_for_writing
 from asd_core.types import Waveform
 
@@ -221,7 +228,7 @@ class Arrivals:
     ) -> None:
         self._root, self._settings, self._channel, self._clock = os.fspath(folder), settings, channel, clock
         self._lookout = Lookout(self._root, trusts_system=settings.trusts_system, clock=clock)
-        self._rhythm = Rhythm(settings.settle_s, settings.patience_s)
+        self._settling = Settling(settings.settle_s, settings.patience_s)
         self._done: set[int] = set()
         self._unsigned: set[str] = set()
         self._waiting: dict[str, _Waiting] = {}
@@ -245,7 +252,7 @@ class Arrivals:
     @property
     def settle(self) -> Settle:
         """How long files must be unchanged now."""
-        return self._rhythm.settle(knows_writers=self._lookout.sees_writers)
+        return self._settling.settle(knows_writers=self._lookout.sees_writers)
 
     @property
     def notices(self) -> str:
@@ -311,7 +318,7 @@ class Arrivals:
         self.n_early += bool(arrival.replaces)
         each = self._waiting.get(arrival.path)
         if each is not None and each.is_watched and each.signature == arrival.signature and not each.replaces:
-            self._rhythm.note(each.pause_s)
+            self._settling.note(each.pause_s)
 
     def _learn_early(self, each: _Waiting, sound: Waveform | AudioError) -> None:
         """Find out whether a clip was judged before its file was whole, and wait longer from now on."""
@@ -320,7 +327,7 @@ class Arrivals:
             return
         each.replaces = judged.key
         if not judged.mark.is_cut:
-            self._rhythm.note(each.first - judged.since)
+            self._settling.note(each.first - judged.since)
 
     def wait(self, seconds: float, stop: threading.Event) -> None:
         """Wait until something may have arrived, at most so long, or until stopped."""
@@ -407,7 +414,7 @@ class Arrivals:
         return self._patience_s(each)
 
     def _patience_s(self, each: _Waiting) -> float:
-        return max(self._settle_s(each), self._rhythm.patience_s(self.settle.seconds))
+        return max(self._settle_s(each), self._settling.patience_s(self.settle.seconds))
 
     def _is_open(self, each: _Waiting, quiet_s: float) -> bool:
         """Whether somebody has the file open for writing; what notices say is believed for a while only."""
@@ -511,7 +518,7 @@ class Arrivals:
         if is_whole and each.path in self._waiting:
             self._finish(each.path, signature)
             if each.is_watched:
-                self._rhythm.note(each.pause_s)
+                self._settling.note(each.pause_s)
             self._drop(each)
 
     def _may_be_whole(self, each: _Waiting, quiet_s: float) -> bool:
@@ -526,7 +533,7 @@ class Arrivals:
     def _next_in(self) -> float:
         """Seconds until the next file may be judged."""
         now, settle_s = self._clock(), self.settle.seconds
-        steps = sorted((min(READ_AFTER_S, settle_s), settle_s, self._rhythm.patience_s(settle_s)))
+        steps = sorted((min(READ_AFTER_S, settle_s), settle_s, self._settling.patience_s(settle_s)))
         return min(
             (step - (now - each.since) for each in self._waiting.values() for step in steps if step > now - each.since),
             default=MAX_SETTLE_S,

@@ -1,7 +1,7 @@
 """What somebody is told of a watch: alarms, deafness, its start and end; a file that is only ever appended to.
 
-The log is written before anything is sent, and what was sent is noted elsewhere (`monitoring.outbox`), so that a kill
-at any moment loses no event. An event's id is made from what it is about: writing it again after a kill changes
+The log is written before anything is sent, and what was sent is noted elsewhere (`monitoring.telling.outbox`), so that
+a kill at any moment loses no event. An event's id is made from what it is about: writing it again after a kill changes
 nothing.
 """
 

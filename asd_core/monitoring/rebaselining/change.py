@@ -38,8 +38,8 @@ from asd_core.evaluation.uncertainty import Interval, wilson
 from asd_core.features.cache import read_clip
 from asd_core.formats import counted, rate_text
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.quarantine import MarkedClip, sittings, sound_path
-from asd_core.monitoring.recent import Episode, Week, episodes, rows_to_rescore
+from asd_core.monitoring.rebaselining.quarantine import MarkedClip, sittings, sound_path
+from asd_core.monitoring.rebaselining.recent import Episode, Week, episodes, rows_to_rescore
 from asd_core.monitoring.rows import WatchRow
 from asd_core.monitoring.tallies import Rule
 from asd_core.tasks.added import round_of

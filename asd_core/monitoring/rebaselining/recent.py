@@ -16,11 +16,11 @@ from asd_core.errors import AsdError, UsageError
 from asd_core.monitoring.alarms import AlarmRule, Judge
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.cusum import CusumRule
-from asd_core.monitoring.events import RAISED
 from asd_core.monitoring.rows import COLUMNS_BY_HEADER, WatchRow, unescaped
 from asd_core.monitoring.status import read_status
 from asd_core.monitoring.table import MAX_LINE_BYTES
 from asd_core.monitoring.tallies import Rule
+from asd_core.monitoring.telling.events import RAISED
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import FloatArray
 

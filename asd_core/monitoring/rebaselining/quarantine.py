@@ -1,8 +1,9 @@
 """Clips of a watch that somebody called normal or a fault, copied so that no ring buffer overwrites them.
 
 Those called normal wait here: nothing trains or calibrates on them before somebody makes a re-baseline active
-(`monitoring.rebaseline`). Faults are kept as what a re-baseline must still find. A clip is known by its sound, so that
-the same one marked twice counts once; what is undone is removed again, unless a detector has learned it by then.
+(`monitoring.rebaselining.change`). Faults are kept as what a re-baseline must still find. A clip is known by its sound,
+so that the same one marked twice counts once; what is undone is removed again, unless a detector has learned it by
+then.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ from asd_core.formats import counted
 from asd_core.jobs.listing import list_jobs
 from asd_core.jobs.table import Job
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.quarantine import (
+from asd_core.monitoring.rebaselining.change import RECALIBRATE, Change
+from asd_core.monitoring.rebaselining.quarantine import (
     MarkedClip,
     learned,
     marked_clips,
@@ -39,7 +40,6 @@ from asd_core.monitoring.quarantine import (
     sittings,
     sound_path,
 )
-from asd_core.monitoring.rebaseline import RECALIBRATE, Change
 from asd_core.system.clock import utc_now
 from asd_core.system.disk import remove_tree, set_aside
 from asd_core.system.files import json_bytes, no_constant, parse_json, read_if_present, replace_file

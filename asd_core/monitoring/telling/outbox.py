@@ -25,9 +25,10 @@ from typing import Any, Final, Self
 from asd_core.errors import FileError, UsageError
 from asd_core.formats import seconds_text
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.events import WatchEvent
 from asd_core.monitoring.hearing import Moment
-from asd_core.monitoring.messages import (
+from asd_core.monitoring.status import SinkStatus
+from asd_core.monitoring.telling.events import WatchEvent
+from asd_core.monitoring.telling.messages import (
     AFTER_QUIET_HOURS,
     AT_ONCE,
     Attachment,
@@ -38,9 +39,8 @@ from asd_core.monitoring.messages import (
     still_on,
     summary_of,
 )
-from asd_core.monitoring.quiet_hours import QuietHours
-from asd_core.monitoring.sinks import AppriseSink, Sink, open_sinks, titles
-from asd_core.monitoring.status import SinkStatus
+from asd_core.monitoring.telling.quiet_hours import QuietHours
+from asd_core.monitoring.telling.sinks import AppriseSink, Sink, open_sinks, titles
 from asd_core.system import logs
 from asd_core.system.files import json_bytes, no_constant, parse_json, read_if_present, replace_file
 

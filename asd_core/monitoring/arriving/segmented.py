@@ -13,8 +13,8 @@ from asd_core.audio.recorded import Recorded, recorded_at
 from asd_core.audio.segments import Segment
 from asd_core.errors import AudioError
 from asd_core.features.cache import split_name
-from asd_core.monitoring.growing import Cut, length_so_far, segments_there
-from asd_core.monitoring.recording_time import later
+from asd_core.monitoring.arriving.growing import Cut, length_so_far, segments_there
+from asd_core.monitoring.arriving.recording_time import later
 from asd_core.monitoring.rows import Signature, WatchRow
 
 _HEAD = slice(128, 4224)
@@ -94,7 +94,7 @@ class Segmented:
         Raises
         ------
         AudioError
-            As `asd_core.monitoring.growing.segments_there`.
+            As `asd_core.monitoring.arriving.growing.segments_there`.
         """
         progress, replaces = self._progress(path, signature), ""
         if progress.has_rest and signature != progress.signature:

@@ -30,7 +30,7 @@ class Settle:
 
 
 @dataclass
-class Rhythm:
+class Settling:
     """How files grow in a folder, and how long they must be left alone.
 
     Parameters

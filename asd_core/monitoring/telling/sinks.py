@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from asd_core.errors import FileError, UsageError
-from asd_core.monitoring.messages import Attachment, Message
 from asd_core.monitoring.rows import one_line
+from asd_core.monitoring.telling.messages import Attachment, Message
 from asd_core.system.extras import require
 from asd_core.system.files import read_small_text
 

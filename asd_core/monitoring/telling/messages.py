@@ -15,12 +15,12 @@ from urllib.parse import urlencode, urlsplit
 
 from asd_core.errors import FileError, UsageError
 from asd_core.formats import TRAINED_ON_SIMULATED, counted, score_text
-from asd_core.monitoring import events
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.events import WatchEvent
 from asd_core.monitoring.hearing import STATES
 from asd_core.monitoring.kept import kept_path
 from asd_core.monitoring.rows import one_line, unescaped
+from asd_core.monitoring.telling import events
+from asd_core.monitoring.telling.events import WatchEvent
 from asd_core.system.files import read_regular
 
 MAX_CLIP_BYTES = 5 * 10**6

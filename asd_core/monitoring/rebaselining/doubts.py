@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from asd_core.features.spectrum_shape import LEAST_GAP_DB, N_BANDS, band_levels_db
-from asd_core.monitoring.quarantine import MarkedClip
+from asd_core.monitoring.rebaselining.quarantine import MarkedClip
 from asd_core.types import FloatArray, Waveform
 
 HIGHEST: Final = "highest"
