@@ -64,7 +64,7 @@ def test_a_deaf_watch_says_which_state_since_when():
     quiet = StateOn("quiet", ago(minutes=12), "no clip for 12 minutes, usually one every 10 s")
     now = how(status(states=(quiet,)), [row(1, minutes=12)])
     assert now.headline == "pump 3: DEAF for 12 minutes: no clip, last heard 12 minutes ago"
-    assert now.further == ("no clip for 12 minutes, usually one every 10 s, since 2026-01-31 11:48:00 UTC",)
+    assert now.further == ("since 2026-01-31 11:48:00 UTC: no clip for 12 minutes, usually one every 10 s",)
     assert (now.kind, now.since) == ("deaf", "since 31 Jan, 11:48 UTC")
 
 

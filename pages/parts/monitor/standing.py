@@ -221,7 +221,7 @@ def _further(kind: Kind, seen: _Seen) -> list[str]:
     status = seen.status
     if status is None or not seen.is_alive:
         return said
-    said += [f"{state.text}, since {time_text(state.since)}" for state in status.states]
+    said += [f"since {time_text(state.since)}: {state.text}" for state in status.states]
     if status.state == PAUSED and kind != "paused":
         said.append(f"paused {_until(status.paused_until)}: new clips raise no alarm")
     said += [f"messages to {sink.title} do not arrive: {sink.error}" for sink in status.sinks if sink.failing_since]
