@@ -72,7 +72,7 @@ def test_drift_and_a_full_disk_are_told_but_it_still_hears():
     states = tuple(StateOn(name, ago(minutes=1), f"{name}!") for name in ("drift", "disk", "clock"))
     now = how(status(states=states), [row(1, seconds=6)])
     assert now.kind == "quiet"
-    assert [text.partition("!")[0] for text in now.further] == ["drift", "disk", "clock"]
+    assert [text.rpartition(": ")[2] for text in now.further] == ["drift!", "disk!", "clock!"]
 
 
 def test_an_alarm_comes_before_deafness_and_deafness_before_a_pause():
