@@ -16,7 +16,7 @@ from asd_core.artifacts.versions import READ_ONLY_MARK, save_threshold
 from asd_core.errors import AudioError, StaleVersionError, UsageError
 from asd_core.evaluation.thresholds import Threshold, default_threshold, from_normal_scores
 from asd_core.features.cache import read_clip
-from asd_core.monitoring.alarms import AlarmRule
+from asd_core.monitoring.alarms import AlarmRule, write_rule
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.cusum import CusumRule
 from asd_core.monitoring.notes import FAULT, NORMAL
@@ -48,7 +48,7 @@ from asd_core.monitoring.rebaselining.recent import (
     MAX_RESCORED,
     Week,
     episodes,
-    read_rows,
+    read_newest,
     rows_to_rescore,
     rule_of,
     same_model,
@@ -67,7 +67,6 @@ from asd_core.monitoring.rebaselining.versions import (
     undo,
     version_in_use,
 )
-from asd_core.monitoring.status import WatchStatus, write_status
 from asd_core.tasks.added import added_clips, round_of
 from asd_core.tasks.outdated import changes_since
 from asd_core.tasks.train import train
@@ -103,7 +102,7 @@ def named(rows, kind, first, last):
 def looked_at(model, beside, normal, fault=()):
     """Follow the notes, and return what is needed to work a re-baseline out."""
     artifact = open_artifact(model)
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     notes = said(normal, NORMAL, *ALL) | said(fault, FAULT, *ALL)
     assert not follow_notes(beside, rows, notes, channel=None).missing
     clips = marked_clips(beside)
@@ -122,7 +121,7 @@ def recalibrated(model, beside, normal, fault=()):
 
 def test_a_changed_machine_marked_normal_ends_its_false_alarms_and_keeps_its_faults(copy):
     _, model, beside = copy
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     artifact, change = recalibrated(model, beside, named(rows, "new", 0, 24), named(rows, "fault", 0, 6))
     assert change.before.threshold == artifact.threshold.value
     assert change.before.marked_normal == Share(24, 24)
@@ -145,7 +144,7 @@ def test_a_changed_machine_marked_normal_ends_its_false_alarms_and_keeps_its_fau
 def test_nothing_trains_or_calibrates_before_somebody_says_so(copy):
     _, model, beside = copy
     before = open_artifact(model)
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     recalibrated(model, beside, named(rows, "new", 0, 24))
     assert open_artifact(model) == before
     assert rebaselines(beside) == []
@@ -153,7 +152,7 @@ def test_nothing_trains_or_calibrates_before_somebody_says_so(copy):
 
 def test_faults_among_the_normals_show_in_the_figures_and_are_named(copy):
     _, model, beside = copy
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     slipped = named(rows, "fault", 0, 3)
     _, change = recalibrated(model, beside, [*named(rows, "new", 0, 12), *slipped], named(rows, "fault", 3, 6))
     assert change.loses_faults
@@ -169,7 +168,7 @@ def test_faults_among_the_normals_show_in_the_figures_and_are_named(copy):
 
 def test_what_speaks_against_a_clip_is_listed_with_it(copy):
     _, model, beside = copy
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     normal, fault = named(rows, "new", 0, 12), named(rows, "fault", 0, 2)
     artifact, view, clips, _ = looked_at(model, beside, [*normal, fault[0]], [fault[1]])
     taken = waiting(clips)
@@ -226,7 +225,7 @@ def test_a_changed_machines_clips_are_no_faults_for_having_changed():
 
 def test_false_alarms_after_are_counted_without_the_clips_own_sitting(copy):
     _, model, beside = copy
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     artifact, view, clips, week = looked_at(model, beside, named(rows, "new", 0, 24))
     taken = waiting(clips)
     first = [10.0 + 0.1 * number for number in range(12)]
@@ -240,7 +239,7 @@ def test_false_alarms_after_are_counted_without_the_clips_own_sitting(copy):
 
 def test_a_clip_like_any_normal_one_raises_no_doubt(copy):
     _, model, beside = copy
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     artifact, view, clips, _ = looked_at(model, beside, named(rows, "normal", 0, 1))
     (clip,) = clips
     doubts = doubts_of(
@@ -298,7 +297,7 @@ def test_a_new_clip_is_judged_without_its_own_sitting():
 
 def test_clips_of_one_go_promise_nothing_and_few_decide_nothing(copy):
     _, model, beside = copy
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     _, change = recalibrated(model, beside, named(rows, "new", 0, 12), named(rows, "fault", 0, 6))
     assert [text.partition(":")[0] for text in change.warnings] == ["one_sitting"]
     assert change.threshold.promised_fpr is None
@@ -314,7 +313,7 @@ def test_without_any_fault_it_says_that_nothing_is_known_of_them(copy):
     bare = [clip for clip in artifact.scores.clips if clip.label != "anomalous"]
     with locked(model):
         republish(model, artifact, manifest=artifact.manifest, scores=bare)
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     _, change = recalibrated(model, beside, named(rows, "new", 0, 4))
     assert {text.partition(":")[0] for text in change.warnings} == {"no_faults", "one_sitting", "few"}
     assert "from 12 on they decide for themselves" in "".join(change.warnings)
@@ -323,7 +322,7 @@ def test_without_any_fault_it_says_that_nothing_is_known_of_them(copy):
 
 def test_an_active_one_is_a_version_and_undoing_it_brings_the_quarantine_back(copy):
     _, model, beside = copy
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     artifact, change = recalibrated(model, beside, named(rows, "new", 0, 24), named(rows, "fault", 0, 6))
     made = activate_recalibration(artifact, change, beside)
     now = open_artifact(model)
@@ -352,7 +351,7 @@ def test_an_active_one_is_a_version_and_undoing_it_brings_the_quarantine_back(co
 
 def test_a_second_one_stands_on_the_first(copy):
     _, model, beside = copy
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     new = named(rows, "new", 0, 30)
     artifact, change = recalibrated(model, beside, new[:24])
     activate_recalibration(artifact, change, beside)
@@ -370,7 +369,7 @@ def test_a_second_one_stands_on_the_first(copy):
 
 def test_a_version_that_came_in_between_is_not_overrun(copy):
     _, model, beside = copy
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     artifact, change = recalibrated(model, beside, named(rows, "new", 0, 24))
     save_threshold(artifact, replace(artifact.threshold, value=1.0), folder=model)
     with pytest.raises(StaleVersionError, match="which this re-baseline was worked out from"):
@@ -386,7 +385,7 @@ def test_a_version_that_came_in_between_is_not_overrun(copy):
 def test_what_came_with_the_project_stays_and_gets_a_neighbour(copy):
     _, model, beside = copy
     (model.parents[1] / READ_ONLY_MARK).touch()
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     artifact, change = recalibrated(model, beside, named(rows, "new", 0, 24))
     made = activate_recalibration(artifact, change, beside)
     assert made.folder.parents[1].name == f"{model.parents[1].name}-own"
@@ -403,7 +402,7 @@ def test_no_clips_or_no_threshold_are_refused(copy):
     artifact, view, clips, week = looked_at(model, beside, [])
     with pytest.raises(UsageError, match="at least one clip"):
         recalibration(artifact, view, clips, [], week, added=[], rule=RULE)
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     artifact, view, clips, week = looked_at(model, beside, named(rows, "new", 0, 2))
     bare = replace(
         artifact, manifest=replace(artifact.manifest, threshold=Threshold(None, "conformal", False, None, 0))
@@ -427,7 +426,7 @@ def retrain(data, model, beside, normal, fault=()):
 
 def test_trained_again_it_knows_the_new_sound_and_still_finds_faults(copy):
     data, model, beside = copy
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     new = named(rows, "new", 0, 24)
     artifact, candidate, change = retrain(data, model, beside, new, named(rows, "fault", 0, 6))
     assert open_artifact(model).version == artifact.version
@@ -459,7 +458,7 @@ def test_trained_again_it_knows_the_new_sound_and_still_finds_faults(copy):
 @pytest.mark.slow
 def test_trained_on_faults_it_misses_them_and_says_so(copy):
     data, model, beside = copy
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     slipped = named(rows, "fault", 0, 3)
     _, _, change = retrain(data, model, beside, [*named(rows, "new", 0, 12), *slipped], named(rows, "fault", 3, 6))
     assert change.loses_faults
@@ -470,7 +469,7 @@ def test_trained_on_faults_it_misses_them_and_says_so(copy):
 
 def test_clips_learned_before_are_trained_on_again(copy):
     _, model, beside = copy
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     artifact, change = recalibrated(model, beside, named(rows, "new", 0, 12))
     activate_recalibration(artifact, change, beside)
     looked_at(model, beside, named(rows, "new", 0, 20))
@@ -504,9 +503,9 @@ def test_the_week_is_the_seven_days_before_the_newest_clip(watch):
     again = replace(rows[3], replaces=early.key)
     assert week_of([old, refused, early, again]) == Week((again,))
     assert week_of([]) == Week(())
-    read, is_cut = read_rows(table)
+    read, is_cut = read_newest(table)
     assert (len(read), is_cut) == (len(rows), False)
-    assert read_rows(table.with_name("none.csv")) == ([], False)
+    assert read_newest(table.with_name("none.csv")) == ([], False)
 
 
 def test_a_long_table_is_read_from_its_end(watch, monkeypatch):
@@ -514,7 +513,7 @@ def test_a_long_table_is_read_from_its_end(watch, monkeypatch):
 
     _, _, table, rows = watch
     monkeypatch.setattr(recent, "MAX_BYTES", 5000)
-    read, is_cut = read_rows(table)
+    read, is_cut = read_newest(table)
     assert is_cut
     assert 0 < len(read) < len(rows)
     assert read[-1].key == rows[-1].key
@@ -523,7 +522,7 @@ def test_a_long_table_is_read_from_its_end(watch, monkeypatch):
 
 def test_rows_of_another_detector_keep_what_was_said_of_them(copy):
     _, model, beside = copy
-    rows, _ = read_rows(beside.table)
+    rows, _ = read_newest(beside.table)
     artifact = open_artifact(model)
     other = [replace(row, model="gone") for row in rows[:2]]
     assert same_model([*other, rows[2]], artifact, base=model)[:2] == [None, None]
@@ -535,8 +534,11 @@ def test_alarms_are_replayed_by_the_watchs_own_rule(tmp_path, watch):
     beside = Beside(tmp_path / "watch.csv")
     assert rule_of(beside) == AlarmRule()
     for rule in (AlarmRule(2, 7), CusumRule(12.0, 1.75)):
-        write_status(beside.status, status_with(rule.text))
+        write_rule(beside.rule, rule)
         assert rule_of(beside) == rule
+    for damaged in (b"", b"[]", b'{"kind": "k_of_n", "k": 9, "n": 1}', b'{"kind": "cusum", "h": "x", "k": 1}', b"\xff"):
+        beside.rule.write_bytes(damaged)
+        assert rule_of(beside) == AlarmRule()
     verdicts = ["normal", "anomalous", "anomalous", "anomalous", "anomalous", "normal", "normal", "normal", "normal"]
     own = rows[: len(verdicts)]
     scores = [row.anomaly_score for row in own]
@@ -544,10 +546,6 @@ def test_alarms_are_replayed_by_the_watchs_own_rule(tmp_path, watch):
     assert (found.raised_at, found.n_clips) == (own[3], 5)
     assert episodes(own, ["normal"] * 9, [0.0] * 9, rule=CusumRule(2.0, 1.5), reference=np.arange(1.0, 100.0)) == []
     assert episodes(own, ["normal"] * 9, [200.0] * 9, rule=CusumRule(2.0, 1.5), reference=np.arange(1.0, 100.0))
-
-
-def status_with(rule):
-    return WatchStatus("2026-01-31T12:00:00+00:00", 1, "", "listening", "", "", "", "", "", rule, 2.0, "", "polling")
 
 
 def test_a_retrained_detector_scores_the_newest_clips_anew(watch, monkeypatch):

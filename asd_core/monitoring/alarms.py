@@ -6,22 +6,25 @@ import math
 import re
 from collections import deque
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 
 from asd_core.artifacts.store import Artifact
-from asd_core.errors import UsageError
+from asd_core.errors import FileError, UsageError
 from asd_core.features.familiarity import ClipTraits, Familiarity
 from asd_core.monitoring.budget import Budget, Rhythm, budget_rule
 from asd_core.monitoring.cusum import DEFAULT_K, CusumRule
 from asd_core.monitoring.rows import WatchRow, escaped, one_line
 from asd_core.monitoring.tallies import MAX_WINDOW, Counted, Rule, Tally, conformal_p_value
 from asd_core.monitoring.telling.events import CLEARED, RAISED
+from asd_core.system.files import json_bytes, no_constant, parse_json, read_if_present, replace_file
 from asd_core.tasks.score import ScoreRow
 from asd_core.types import FloatArray
 
 DRIFT_CLIPS = 20
+MAX_RULE_BYTES = 64 * 1024
 _NUMBER = r"(\d{1,4}(?:\.\d{1,6})?)"
 
 
@@ -180,6 +183,24 @@ def settle_rule(rule: AskedRule, artifact: Artifact, *, rhythm: Rhythm | None = 
         The budget cannot be kept; the text says what can.
     """
     return budget_rule(rule, artifact, rhythm=rhythm) if isinstance(rule, Budget) else rule
+
+
+def write_rule(path: Path, rule: Rule) -> None:
+    """Keep the rule by which a watch judges, for those who replay its alarms; raises OSError where that fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, json_bytes({"schema": 1, **rule.to_json()}))
+
+
+def read_rule(path: Path) -> AlarmRule | CusumRule | None:
+    """Read what `write_rule` kept; None for a budget's, which holds for one detector alone, and where there is none."""
+    try:
+        content = read_if_present(path, at_most=MAX_RULE_BYTES)
+        table = {} if content is None else parse_json(content, parse_constant=no_constant)
+        if table.get("kind") == "k_of_n":
+            return AlarmRule(int(table["k"]), int(table["n"]))
+        return CusumRule(float(table["h"]), float(table["k"])) if table.get("kind") == "cusum" else None
+    except (FileError, UsageError, AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 @dataclass

@@ -39,6 +39,11 @@ class Beside:
         return self.folder / "status.json"
 
     @property
+    def rule(self) -> Path:
+        """The rule by which the watch judged last, as its `to_json` gives it (`monitoring.alarms.read_rule`)."""
+        return self.folder / "rule.json"
+
+    @property
     def control(self) -> Path:
         """What pages and commands ask of a running watch, such as a pause (`monitoring.control`)."""
         return self.folder / "control.json"

@@ -27,7 +27,15 @@ from asd_core.detectors.contract import Detector
 from asd_core.errors import AsdError, AudioError, UsageError
 from asd_core.features.familiarity import ClipTraits, traits
 from asd_core.formats import TRAINED_ON_SIMULATED, counted
-from asd_core.monitoring.alarms import DRIFT_CLIPS, AlarmRule, AskedRule, Judge, check_can_judge, settle_rule
+from asd_core.monitoring.alarms import (
+    DRIFT_CLIPS,
+    AlarmRule,
+    AskedRule,
+    Judge,
+    check_can_judge,
+    settle_rule,
+    write_rule,
+)
 from asd_core.monitoring.arriving.arrivals import Arrival, Arrivals, ArrivalSettings, FolderMissingError
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.budget import Budget, Rhythm, learn_rhythm
@@ -272,6 +280,8 @@ class _Watcher:
             self.report.n_before += 1
             if row.event:
                 self._write_event(self._alarm_event(row, self._judge.evidence))
+        with contextlib.suppress(OSError):  # a full disk: alarms are then replayed by the default rule
+            write_rule(self._beside.rule, self.report.rule)
         self._warn_at_start()
         mark = f", {TRAINED_ON_SIMULATED}" if self.report.simulated else ""
         self._say(

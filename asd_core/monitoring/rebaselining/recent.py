@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,12 +11,10 @@ from pathlib import Path
 
 from asd_core.artifacts.arrays import STATE
 from asd_core.artifacts.store import Artifact, open_artifact
-from asd_core.errors import AsdError, UsageError
-from asd_core.monitoring.alarms import AlarmRule, Judge
+from asd_core.errors import AsdError
+from asd_core.monitoring.alarms import AlarmRule, Judge, read_rule
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.cusum import CusumRule
 from asd_core.monitoring.rows import COLUMNS_BY_HEADER, WatchRow, unescaped
-from asd_core.monitoring.status import read_status
 from asd_core.monitoring.table import MAX_LINE_BYTES
 from asd_core.monitoring.tallies import Rule
 from asd_core.monitoring.telling.events import RAISED
@@ -55,7 +52,7 @@ class Episode:
     n_clips: int
 
 
-def read_rows(table: Path) -> tuple[list[WatchRow], bool]:
+def read_newest(table: Path) -> tuple[list[WatchRow], bool]:
     """Read the rows at the end of a table that a watch may be writing to; and whether earlier ones were left out."""
     rows: list[WatchRow] = []
     try:
@@ -138,17 +135,8 @@ def episodes(
 
 
 def rule_of(beside: Beside) -> Rule:
-    """The rule of the watch's alarm, as its heartbeat says in words; the default one where those are of another."""
-    status = read_status(beside.status)
-    text = "" if status is None else status.rule
-    try:
-        if (found := re.search(r"(\d+) anomalous of the last (\d+) clips", text)) is not None:
-            return AlarmRule(int(found[1]), int(found[2]))
-        if (found := re.search(r"-ln p - (\S+) over the clips, never below 0, reaches (\S+),", text)) is not None:
-            return CusumRule(float(found[2]), float(found[1]))
-    except (UsageError, ValueError):
-        return AlarmRule()
-    return AlarmRule()
+    """The rule of the watch's alarm; the default one for a budget's, which would need another detector's level."""
+    return read_rule(beside.rule) or AlarmRule()
 
 
 def rows_to_rescore(week: Week, *, at_most: int = MAX_RESCORED) -> list[int]:

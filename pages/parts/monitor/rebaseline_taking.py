@@ -14,7 +14,7 @@ from asd_core.errors import ArtifactError
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.notes import read_notes
 from asd_core.monitoring.rebaselining.quarantine import Followed, follow_notes
-from asd_core.monitoring.rebaselining.recent import read_rows
+from asd_core.monitoring.rebaselining.recent import read_newest
 from asd_core.monitoring.rebaselining.versions import version_in_use
 from asd_core.monitoring.rows import WatchRow, unescaped
 from asd_core.monitoring.starting import is_alive
@@ -74,4 +74,4 @@ def take_as_far_as_possible(table: Path) -> None:
 @st.cache_data(max_entries=8, show_spinner="Reading the watch's table ...")
 def _rows(table: Path, changed_ns: int) -> tuple[list[WatchRow], bool]:
     del changed_ns
-    return read_rows(table)
+    return read_newest(table)
