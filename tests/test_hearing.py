@@ -20,11 +20,12 @@ from asd_core.monitoring import health
 from asd_core.monitoring import hearing as hearing_module
 from asd_core.monitoring.arriving.arrivals import ArrivalSettings
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.hearing import STATES, Hearing, HearingRules, Moment, QuietAfter, StateChange
+from asd_core.monitoring.hearing import STATES, Hearing, HearingRules, QuietAfter, StateChange
 from asd_core.monitoring.rows import WatchRow
 from asd_core.monitoring.status import read_status
 from asd_core.monitoring.telling.events import BACK, DEAF, WatchEvent, read_events
 from asd_core.monitoring.watch import WatchRequest, watch
+from asd_core.system.clock import Moment
 from asd_core.types import SR, Waveform
 
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)

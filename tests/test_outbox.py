@@ -16,7 +16,6 @@ import pytest
 
 from asd_core.errors import UsageError
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.hearing import Moment
 from asd_core.monitoring.telling import outbox as outbox_module
 from asd_core.monitoring.telling.events import BACK, CLEARED, DEAF, RAISED, STARTED, EventLog, WatchEvent, event_id
 from asd_core.monitoring.telling.messages import Attachment, Message
@@ -30,6 +29,7 @@ from asd_core.monitoring.telling.outbox import (
     Teller,
     TellSettings,
 )
+from asd_core.system.clock import Moment
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 TOLD = TellSettings(per_minute=1000)

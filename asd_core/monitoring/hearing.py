@@ -24,6 +24,7 @@ from asd_core.monitoring.arriving.recording_time import ClockWatch
 from asd_core.monitoring.rows import WatchRow
 from asd_core.monitoring.status import StateOn
 from asd_core.monitoring.telling.events import BACK, DEAF, WatchEvent
+from asd_core.system.clock import Moment
 from asd_core.types import Waveform
 
 STATES = {
@@ -86,19 +87,6 @@ class HearingRules:
             raise UsageError(f"deaf takes more than 0 and at most {most}, got {self.quiet_after_s / 60:g}")
         if not 1 <= self.n_clips <= MAX_CLIPS:
             raise UsageError(f"deaf takes 1 to {MAX_CLIPS} clips in a row, got {self.n_clips}")
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A moment by both clocks: the wall's, in UTC, which may be set, and one that only goes on, in seconds."""
-
-    wall: datetime
-    monotonic: float
-
-    @property
-    def text(self) -> str:
-        """ISO 8601 in UTC, with milliseconds."""
-        return self.wall.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True)

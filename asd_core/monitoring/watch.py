@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -40,7 +39,7 @@ from asd_core.monitoring.arriving.arrivals import Arrival, Arrivals, ArrivalSett
 from asd_core.monitoring.beside import Beside
 from asd_core.monitoring.budget import Budget, Rhythm, learn_rhythm
 from asd_core.monitoring.control import Control, read_control
-from asd_core.monitoring.hearing import Hearing, HearingRules, Moment, StateChange
+from asd_core.monitoring.hearing import Hearing, HearingRules, StateChange
 from asd_core.monitoring.kept import DEFAULT_KEPT_MB, Keeper
 from asd_core.monitoring.pulse import Pulse, PulseSettings
 from asd_core.monitoring.rows import WatchRow, escaped
@@ -58,7 +57,7 @@ from asd_core.monitoring.tallies import MAX_WINDOW, Rule
 from asd_core.monitoring.telling import events
 from asd_core.monitoring.telling.events import CLEARED, RAISED, EventLog, WatchEvent, event_id
 from asd_core.monitoring.telling.outbox import Outbox, TellSettings
-from asd_core.system.clock import wall_now
+from asd_core.system.clock import Moment, moment
 from asd_core.system.disk import free_bytes
 from asd_core.system.files import DiskFullError
 from asd_core.system.processes import process_start
@@ -194,11 +193,6 @@ def watch(
     path = request.table or default_table(folder, artifact)
     with open_table(path) as table:
         return _Watcher(request, folder, artifact, artifact.detector(), table, stop or threading.Event(), say).run()
-
-
-def moment() -> Moment:
-    """The present moment by both clocks."""
-    return Moment(wall_now(), time.monotonic())
 
 
 class _Watcher:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -27,3 +29,21 @@ def age_s(moment: str) -> float:
 def local_now() -> datetime:
     """The present moment in this machine's time, in whole seconds, without a zone."""
     return datetime.now(UTC).astimezone().replace(tzinfo=None, microsecond=0)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment by both clocks: the wall's, in UTC, which may be set, and one that only goes on, in seconds."""
+
+    wall: datetime
+    monotonic: float
+
+    @property
+    def text(self) -> str:
+        """ISO 8601 in UTC, with milliseconds."""
+        return self.wall.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def moment() -> Moment:
+    """The present moment by both clocks."""
+    return Moment(wall_now(), time.monotonic())

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
-from typing import Protocol
 
 from asd_core.monitoring.rows import WatchRow
+from asd_core.system.clock import Moment
 
 JUMP_S = 5.0
 """A clock that differs by more than this from what has passed since the last look has been set."""
@@ -21,18 +21,6 @@ FIRST_BELIEVED_YEAR = 2010
 MAX_AHEAD_S = 60.0
 RHYTHM_CLIPS, MIN_RHYTHM_CLIPS = 20, 3
 _UNITS = ((86_400, "day"), (3600, "h"), (60, "min"), (1, "s"))
-
-
-class Moment(Protocol):
-    """A moment by both clocks, see `asd_core.monitoring.hearing.Moment`."""
-
-    @property
-    def wall(self) -> datetime:
-        """By the clock on the wall, with its zone."""
-
-    @property
-    def monotonic(self) -> float:
-        """By a clock that only goes on, in seconds."""
 
 
 def recorded_time(row: WatchRow) -> datetime:

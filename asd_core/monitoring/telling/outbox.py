@@ -17,7 +17,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -25,7 +25,6 @@ from typing import Any, Final, Self
 from asd_core.errors import FileError, UsageError
 from asd_core.formats import seconds_text
 from asd_core.monitoring.beside import Beside
-from asd_core.monitoring.hearing import Moment
 from asd_core.monitoring.status import SinkStatus
 from asd_core.monitoring.telling.events import WatchEvent
 from asd_core.monitoring.telling.messages import (
@@ -42,6 +41,7 @@ from asd_core.monitoring.telling.messages import (
 from asd_core.monitoring.telling.quiet_hours import QuietHours
 from asd_core.monitoring.telling.sinks import AppriseSink, Sink, open_sinks, titles
 from asd_core.system import logs
+from asd_core.system.clock import Moment, moment
 from asd_core.system.files import json_bytes, no_constant, parse_json, read_if_present, replace_file
 
 PER_MINUTE = 10
@@ -436,7 +436,7 @@ class Outbox:
         if self._tellers:
             with contextlib.suppress(OSError):  # its threads say so
                 self._spool.look()
-        return tuple(teller.status(_now()) for teller in self._tellers)
+        return tuple(teller.status(moment()) for teller in self._tellers)
 
     def _run(self, teller: Teller) -> None:
         has_ended = False
@@ -461,7 +461,7 @@ class Outbox:
     def _step(self, teller: Teller, *, is_last: bool) -> float:
         try:
             self._spool.look()
-            return teller.step(_now(), is_last=is_last)
+            return teller.step(moment(), is_last=is_last)
         except OSError as error:
             logs.event("events_unreadable", sink=teller.title, error=str(error.strerror))
             return LOOK_S
@@ -469,7 +469,3 @@ class Outbox:
 
 def _joined(ids: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*ids, *more]))
-
-
-def _now() -> Moment:
-    return Moment(datetime.now(UTC), time.monotonic())
