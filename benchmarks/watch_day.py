@@ -42,7 +42,7 @@ from asd_core.tasks.train import TrainingRequest, train
 from benchmarks.embedded import PROJECT
 
 DAY = datetime(2026, 3, 2, 0, 0, 0)
-EVERY_S, RING_EVERY_S, N_RING = 10.0, 60.0, 30
+EVERY_S, RING_EVERY_S, N_RING = 10.0, 60.0, 60
 SPEED, N_KILLS, WAIT_S = 120.0, 20, 180.0
 BROKEN_H = ((3.0, 3.5), (9.0, 9.4), (15.0, 15.6), (21.0, 21.3))
 SILENT_H, SET_BACK_H, DISK_FULL_H, SINK_DOWN_H = (11.0, 12.0), (6.0, 7.0), (13.0, 13.5), (17.0, 18.5)
