@@ -589,11 +589,12 @@ def test_a_damaged_line_in_the_middle_is_passed_over_and_its_clip_judged_again(m
 
 
 def half_written(descriptor, content, whole=os.write):
-    return whole(descriptor, content[: len(content) // 2])
+    n_bytes = 1 if len(content) == 1 else len(content) // 2  # what threads wake one another with is no file
+    return whole(descriptor, content[:n_bytes])
 
 
 def no_room(descriptor, content, whole=os.write):
-    if len(content) == 1:  # what threads wake one another with is no file
+    if len(content) == 1:
         return whole(descriptor, content)
     raise OSError(errno.ENOSPC, "No space left on device")
 
