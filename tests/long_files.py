@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 LONG_FILES = (
     "test_jobs.py",
+    "test_watch.py",
+    "test_rebaseline.py",
     "test_page_compare.py",
     "test_batch.py",
     "test_pipeline.py",

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,7 @@ def _watch(arguments: argparse.Namespace) -> Outcome:
 
     request = _request(arguments)
     logs.configure("watch")
+    warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)  # Watchdog's, where it finds a folder twice
     with _stopped_by_signals() as (stop, received):
         report = watch(request, stop=stop, say=_say)
     _show(report)
