@@ -48,6 +48,8 @@ BROKEN_H = ((3.0, 3.5), (9.0, 9.4), (15.0, 15.6), (21.0, 21.3))
 SILENT_H, SET_BACK_H, DISK_FULL_H, SINK_DOWN_H = (11.0, 12.0), (6.0, 7.0), (13.0, 13.5), (17.0, 18.5)
 DISK_BYTES = 320 * 2**20
 DEAF_AFTER_MIN = 10 / 60
+BATCH = 500
+"""Clips that wait at a time while memory is measured."""
 
 
 def hum(rng: np.random.Generator, *, is_broken: bool) -> bytes:
@@ -321,13 +323,14 @@ def memory(n_clips: tuple[int, ...]) -> str:
         watching = subprocess.Popen(list(map(os.fspath, command)), cwd=PROJECT, stdout=subprocess.DEVNULL)
         try:
             for n in n_clips:
-                for number in range(done, n):
-                    staged = folder / f".{number:06d}.wav"
-                    staged.write_bytes(sounds[number % len(sounds)])
-                    staged.rename(folder / f"{number:06d}.wav")
-                done = n
-                while (status := read_status(Beside(table).status)) is None or status.n_judged < n:
-                    time.sleep(0.5)
+                for end in [*range(done + BATCH, n, BATCH), n]:
+                    for number in range(done, end):
+                        staged = folder / f".{number:06d}.wav"
+                        staged.write_bytes(sounds[number % len(sounds)])
+                        staged.rename(folder / f"{number:06d}.wav")
+                    done = end
+                    while (status := read_status(Beside(table).status)) is None or status.n_judged < end:
+                        time.sleep(0.1)
                 lines.append(f"| {n} | {_resident_mb(watching.pid):.0f} | {time.monotonic() - started:.0f} |")
         finally:
             watching.terminate()
@@ -346,7 +349,7 @@ def main() -> None:
     parser.add_argument("--speed", type=float, default=SPEED)
     parser.add_argument("--memory", action="store_true")
     arguments = parser.parse_args()
-    sys.stdout.write((memory((1000, 10_000, 100_000)) if arguments.memory else play(arguments.speed)) + "\n")
+    sys.stdout.write((memory((1000, 10_000, 30_000, 100_000)) if arguments.memory else play(arguments.speed)) + "\n")
 
 
 if __name__ == "__main__":
