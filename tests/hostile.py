@@ -15,6 +15,7 @@ from asd_core.artifacts.store import publish
 from asd_core.data.library import add_folder
 from asd_core.evaluation.thresholds import Threshold
 from asd_core.jobs import table as job_table
+from asd_core.monitoring.arriving.arrivals import ArrivalSettings
 from asd_core.monitoring.watch import WatchRequest, watch
 from asd_core.tasks.train import TrainingRequest, train
 from asd_core.types import SR
@@ -88,7 +89,7 @@ def _watched(place: Path, model: Path, names: list[str]) -> None:
     for number, name in enumerate(names):
         _write(folder / f"{name}.wav", 400 + number, knocks=5)
     (folder / f"{names[0]}.wav").write_bytes(b"no sound" * 20)
-    watch(WatchRequest(folder, model, once=True, poll_s=0.05, record=True))
+    watch(WatchRequest(folder, model, once=True, poll_s=0.05, record=True, arrivals=ArrivalSettings(settle_s=0.0)))
 
 
 def _failed_job(place: Path, names: list[str]) -> None:

@@ -24,6 +24,7 @@ from asd_core.data.survey import survey, survey_key
 from asd_core.errors import AudioError
 from asd_core.evaluation.scores import ScoredClip
 from asd_core.features.encoders import load_encoder
+from asd_core.monitoring.arriving.arrivals import ArrivalSettings
 from asd_core.monitoring.watch import WatchRequest, watch
 from asd_core.types import SR
 from pages.parts.compare import maps as compare_maps
@@ -167,7 +168,7 @@ def test_a_watched_clip_is_played_by_the_channel_that_its_verdict_was_made_from(
     incoming = home / "incoming"
     incoming.mkdir()
     (incoming / "a.wav").write_bytes(NEAR_AND_FAR[0])
-    watch(WatchRequest(incoming, model, once=True, poll_s=0.05, kept_bytes=0))
+    watch(WatchRequest(incoming, model, once=True, poll_s=0.05, kept_bytes=0, arrivals=ArrivalSettings(settle_s=0.0)))
     lists: list[list[ListedSound]] = []
     monkeypatch.setattr("pages.parts.monitor.view.play_list", lambda sounds, **_: lists.append(sounds))
     page = monitor_page(home, monkeypatch)

@@ -19,6 +19,7 @@ from asd_core.jobs import queue as jobs
 from asd_core.jobs import run as job_run
 from asd_core.jobs import table as job_table
 from asd_core.jobs.listing import list_jobs
+from asd_core.monitoring.arriving.arrivals import ArrivalSettings
 from asd_core.monitoring.table import Tail
 from asd_core.monitoring.watch import WatchRequest, watch
 from asd_core.system import clock as system_clock
@@ -167,7 +168,9 @@ def test_a_watch_judges_each_clip_once_whatever_the_clock_says(trained, tmp_path
     times = {"old": 1.0, "now": time.time(), "future": time.time() + YEAR_S}
     for seed, (name, at_s) in enumerate(times.items()):
         dated(folder / _written(folder / f"{name}.wav", seed), at_s)
-        report = watch(WatchRequest(folder, model, table, once=True, poll_s=0.05))
+        report = watch(
+            WatchRequest(folder, model, table, once=True, poll_s=0.05, arrivals=ArrivalSettings(settle_s=0.0))
+        )
         assert (report.n_before, report.n_judged) == (seed, 1)
         clock(-YEAR_S)
     rows = Tail(table).update()

@@ -239,7 +239,9 @@ def test_it_is_refused_while_it_is_being_watched(home, out):
     store_uploads("quietpump", [Upload(f"{i}.wav", wav(i)) for i in range(10)], used=Quota())
     known = read_library().find("quietpump")
     _, model = trained("quietpump", out)
-    table = watch(WatchRequest(known.folder, model, once=True, poll_s=0.05)).table
+    table = watch(
+        WatchRequest(known.folder, model, once=True, poll_s=0.05, arrivals=ArrivalSettings(settle_s=0.0))
+    ).table
     with open_table(table), pytest.raises(BusyError, match="is being watched"):
         delete_machine("quietpump", out=out)
     delete_machine("quietpump", out=out)

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from asd_core.artifacts.store import open_artifact
 from asd_core.audio.reading import encode_wav
+from asd_core.monitoring.arriving.arrivals import ArrivalSettings
 from asd_core.monitoring.table import watches_dir
 from asd_core.monitoring.watch import WatchRequest, watch
 from asd_core.reports.plots import TimelinePoint, score_timeline
@@ -181,7 +182,7 @@ def watched(data_dir, tmp_path):
     (folder / "a.wav").write_bytes(encode_wav(hum(1, seconds=2.0).samples))
     (folder / HOSTILE.replace("/", "")).write_bytes(encode_wav(hum(2, seconds=2.0).samples))
     (folder / "=bad.wav").write_bytes(b"no sound" * 20)
-    watch(WatchRequest(folder, SVM, once=True, poll_s=0.05))
+    watch(WatchRequest(folder, SVM, once=True, poll_s=0.05, arrivals=ArrivalSettings(settle_s=0.0)))
     return folder
 
 
@@ -193,7 +194,7 @@ def test_a_watched_folder_is_followed_while_rows_come_in(app, watched):
     assert "UTC" in text_of(page)
     for seed in range(3):
         (watched / f"new{seed}.wav").write_bytes(encode_wav(hum(seed, seconds=2.0, knocks=9).samples))
-    watch(WatchRequest(watched, SVM, once=True, poll_s=0.05))
+    watch(WatchRequest(watched, SVM, once=True, poll_s=0.05, arrivals=ArrivalSettings(settle_s=0.0)))
     page.run()
     assert "**6** clips heard" in text_of(page)
     assert "ALARM" in text_of(page)
@@ -214,7 +215,7 @@ def test_clips_are_heard_only_below_the_allowed_folders(app, watched, tmp_path, 
     assert len(message["addresses"]) == 1
     away = tmp_path / "elsewhere"
     shutil.copytree(watched, away)
-    watch(WatchRequest(away, SVM, once=True, poll_s=0.05, kept_bytes=0))
+    watch(WatchRequest(away, SVM, once=True, poll_s=0.05, kept_bytes=0, arrivals=ArrivalSettings(settle_s=0.0)))
     page.run()
     table = next(path.name for path in watches_dir().glob("elsewhere-*.csv"))
     page.selectbox(key="watch").set_value(table).run()

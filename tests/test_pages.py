@@ -130,6 +130,7 @@ def test_broken_detectors_are_named_with_the_reason_and_the_others_work(app, bro
         "pages/compare.py": "that every detector scored",
         "pages/check.py": "1 of 1 detector: ",
         "pages/threshold.py": "LSTM",
+        "pages/monitor.py": "LSTM",
     }
     usable = shown.get(path, "LSTM next-frame predictor")
     assert usable in text + "\n".join(offered)

@@ -22,6 +22,7 @@ from asd_core.jobs import run as job_run
 from asd_core.jobs import table as job_table
 from asd_core.jobs.chores import Sweep
 from asd_core.jobs.listing import list_jobs
+from asd_core.monitoring.arriving.arrivals import ArrivalSettings
 from asd_core.monitoring.table import is_running, list_tables
 from asd_core.monitoring.watch import WatchRequest, watch
 from asd_core.system.files import is_writable
@@ -78,7 +79,7 @@ def home(tmp_path_factory):
         request = TrainingRequest("vggish_ocsvm", rail, name="rail", out=place / "artifacts")
         model = train(request).model
         mark(hum(1), "normal")
-        watch(WatchRequest(rail / "normal", model, once=True, poll_s=0.05))
+        watch(WatchRequest(rail / "normal", model, once=True, poll_s=0.05, arrivals=ArrivalSettings(settle_s=0.0)))
         with pytest.MonkeyPatch.context() as idle:
             idle.setattr(jobs, "clear_dead_jobs", list)
             job = jobs.submit(request)

@@ -260,7 +260,7 @@ def test_an_alarm_is_raised_and_cleared_and_told(model, folder, tmp_path):
     for i in range(14):
         write(folder / f"{i:02d}.wav", 200 + i, knocks=4 * (4 <= i < 8), age_s=100 - i)
     lines: list[str] = []
-    request = WatchRequest(folder, model, tmp_path / "t.csv", once=True, rule=AlarmRule(3, 5))
+    request = WatchRequest(folder, model, tmp_path / "t.csv", once=True, rule=AlarmRule(3, 5), arrivals=AT_ONCE)
     report = watch(request, say=lines.append)
     verdicts = [row.verdict for row in rows_of(tmp_path / "t.csv")]
     assert verdicts[4:8] == ["anomalous"] * 4
@@ -476,7 +476,7 @@ def test_a_folder_that_is_deleted_and_made_again_is_watched_on(model, folder, tm
 def test_a_watched_folder_that_becomes_a_link_or_a_file_is_waited_for_and_not_followed(model, folder, tmp_path):
     table, elsewhere = tmp_path / "t.csv", tmp_path / "elsewhere"
     write(elsewhere / "secret.wav", 1)
-    with Watching(WatchRequest(folder, model, table, poll_s=0.05)) as watching:
+    with Watching(WatchRequest(folder, model, table, poll_s=0.05, arrivals=AT_ONCE)) as watching:
         watching.until(lambda: watching.lines)
         folder.rmdir()
         folder.symlink_to(elsewhere)
@@ -516,7 +516,7 @@ def test_a_new_version_is_picked_up_at_the_next_start_only(model, folder, tmp_pa
     shutil.copytree(model, place)
     first = open_artifact(place)
     table = tmp_path / "t.csv"
-    with Watching(WatchRequest(folder, place, table, poll_s=0.05)) as watching:
+    with Watching(WatchRequest(folder, place, table, poll_s=0.05, arrivals=AT_ONCE)) as watching:
         write(folder / "a.wav", 1)
         watching.until(lambda: len(rows_of(table)) == 1)
         second = publish(place, manifest=first.manifest, state=first.detector().state, scores=first.scores.clips)
@@ -529,7 +529,7 @@ def test_a_new_version_is_picked_up_at_the_next_start_only(model, folder, tmp_pa
 
 def test_one_table_takes_one_watch(model, folder, tmp_path):
     table = tmp_path / "t.csv"
-    with Watching(WatchRequest(folder, model, table, poll_s=0.05)) as watching:
+    with Watching(WatchRequest(folder, model, table, poll_s=0.05, arrivals=AT_ONCE)) as watching:
         watching.until(lambda: table.is_file() and is_running(table))
         with pytest.raises(BusyError, match="another watch"):
             run_once(folder, model, table)
