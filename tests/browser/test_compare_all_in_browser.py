@@ -52,7 +52,7 @@ def spaced(text: str) -> str:
     return re.sub(r"(?<=[\d%])\s*(?=[\[(])", " ", text)
 
 
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("width", [1280, pytest.param(400, marks=pytest.mark.slow)])
 def test_every_number_of_the_picture_is_the_packages(url, open_page, width):
     page = open_page(f"{url}?view=figures", width=width)
     rows = page.locator(".ranking .row")

@@ -92,6 +92,7 @@ def sideways(page) -> int:
     )
 
 
+@pytest.mark.slow  # on a busy machine the browser asks for the sound before once more, which is gone by then
 def test_any_point_is_heard_by_a_press_and_the_link_names_its_clip(url, table, open_page):
     page = open_page(f"{url}/monitor?monitor=live&watch={table.name}", height=1300)
     figure = page.get_by_test_id("stVegaLiteChart").locator("canvas, svg.marks").first

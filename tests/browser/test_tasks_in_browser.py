@@ -74,6 +74,7 @@ def test_own_recordings_are_explored_like_any_others(url, open_page):
     page.locator(".panel").nth(1).wait_for(timeout=WAIT_MS)
 
 
+@pytest.mark.slow
 def test_detectors_of_simulated_sound_warn_of_it_before_they_judge_a_recording(url, open_page):
     page = open_page(f"{url}/check?set=simulated-small/slider&source=Upload", height=900)
     choose_files(page, ("my lathe.wav", sound(51)))
@@ -85,6 +86,7 @@ def test_detectors_of_simulated_sound_warn_of_it_before_they_judge_a_recording(u
     assert warning["y"] + warning["height"] <= 900
 
 
+@pytest.mark.slow
 def test_after_a_training_the_application_listens_with_what_was_trained(url, open_page):
     page = open_page(f"{url}/train?{PUMP}&train_detector=vggish_knn")
     settle(page)

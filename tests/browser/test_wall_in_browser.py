@@ -205,7 +205,7 @@ EVERYTHING = {
 }
 
 
-@pytest.mark.parametrize("path", sorted(EVERYTHING))
+@pytest.mark.parametrize("path", ["compare", pytest.param("threshold", marks=pytest.mark.slow)])
 def test_a_copied_link_shows_exactly_what_was_shown(url, open_page, path):
     first = open_page(f"{url}/{path}?set=simulated-small/slider&{EVERYTHING[path]}", **READS_CLIPBOARD)
     read(first)
