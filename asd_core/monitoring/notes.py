@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from asd_core.errors import UsageError
 from asd_core.monitoring.beside import Beside
 from asd_core.system.clock import utc_now
-from asd_core.system.files import no_constant, parse_json, read_if_present
+from asd_core.system.files import append_line, no_constant, parse_json, read_if_present
 
 ACKNOWLEDGED: Final = "acknowledged"
 NORMAL: Final = "normal"
@@ -74,7 +74,7 @@ class Note:
 
 
 def note(beside: Beside, *said: Note) -> None:
-    """Write down what somebody says; several notes are written together or not at all, unless the disk is full.
+    """Write down what somebody says; several notes are written together or not at all.
 
     Raises
     ------
@@ -91,10 +91,7 @@ def note(beside: Beside, *said: Note) -> None:
     descriptor = os.open(beside.notes, flags, 0o644)
     try:
         whole = (b"\n" if _ends_torn(descriptor) else b"") + lines
-        written = os.write(descriptor, whole)
-        if written != len(whole):
-            raise OSError(f"{beside.notes}: only {written} of {len(whole)} bytes could be written; is the disk full?")
-        os.fsync(descriptor)
+        append_line(descriptor, whole, name=beside.notes)
     finally:
         os.close(descriptor)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from asd_core.monitoring.rows import WatchRow
+from asd_core.monitoring.rows import WatchRow, alarm_event
 from asd_core.monitoring.telling.events import CLEARED, RAISED, WatchEvent, event_id
 
 CLIPS_BEFORE = 3
@@ -64,24 +64,8 @@ def _told(events: Iterable[WatchEvent], rows: Sequence[WatchRow]) -> list[WatchE
     """Alarms raised and cleared by the log, then those that only rows tell of, by their times."""
     told = [event for event in events if event.kind in (RAISED, CLEARED)]
     known = {event.id for event in told}
-    others = [_event_of(row) for row in rows if row.event and event_id(row.event, row.key) not in known]
+    others = [alarm_event(row) for row in rows if row.event and event_id(row.event, row.key) not in known]
     return sorted([*told, *others], key=lambda event: event.time) if others else told
-
-
-def _event_of(row: WatchRow) -> WatchEvent:
-    return WatchEvent(
-        id=event_id(row.event, row.key),
-        kind=row.event,
-        time=row.time,
-        machine="",
-        text=f"alarm {row.event}",
-        key=row.key,
-        clip=row.path,
-        recorded=row.recorded,
-        anomaly_score=row.anomaly_score,
-        threshold=row.threshold,
-        simulated=row.simulated,
-    )
 
 
 def _clips(alarm: PastAlarm, rows: Sequence[WatchRow], places: dict[str, int]) -> tuple[WatchRow, ...]:

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeAlias
 
 from asd_core.features.familiarity import ClipTraits
 from asd_core.formats import cell_text
-from asd_core.monitoring.telling.events import CLEARED, RAISED
+from asd_core.monitoring.telling.events import CLEARED, RAISED, WatchEvent, event_id
 from asd_core.system.files import csv_text
 from asd_core.tasks.score import ScoreRow
 
@@ -174,6 +174,31 @@ class WatchRow:
             p_value=_number(named["p_value"]),
             paused=named["paused"] == "1",
         )
+
+
+def alarm_event(row: WatchRow, *, machine: str = "", evidence: str = "") -> WatchEvent:
+    """What somebody is told of a row that raised or cleared the alarm; the same row always gives the same id.
+
+    Parameters
+    ----------
+    machine
+        What its owner calls the machine, escaped.
+    evidence
+        What the alarm rests on, in words.
+    """
+    return WatchEvent(
+        id=event_id(row.event, row.key),
+        kind=row.event,
+        time=row.time,
+        machine=machine,
+        text=f"alarm {row.event}: {evidence}" if evidence else f"alarm {row.event}",
+        key=row.key,
+        clip=row.path,
+        recorded=row.recorded,
+        anomaly_score=row.anomaly_score,
+        threshold=row.threshold,
+        simulated=row.simulated,
+    )
 
 
 def _cells(line: str) -> list[str]:

@@ -42,7 +42,7 @@ from asd_core.monitoring.control import Control, read_control
 from asd_core.monitoring.hearing import Hearing, HearingRules, StateChange
 from asd_core.monitoring.kept import DEFAULT_KEPT_MB, Keeper
 from asd_core.monitoring.pulse import Pulse, PulseSettings
-from asd_core.monitoring.rows import WatchRow, escaped
+from asd_core.monitoring.rows import WatchRow, alarm_event, escaped
 from asd_core.monitoring.status import (
     ENDED,
     HEARTBEAT_S,
@@ -273,7 +273,7 @@ class _Watcher:
             self._note_newest(row)
             self.report.n_before += 1
             if row.event:
-                self._write_event(self._alarm_event(row, self._judge.evidence))
+                self._write_event(alarm_event(row, machine=self._machine, evidence=self._judge.evidence))
         with contextlib.suppress(OSError):  # a full disk: alarms are then replayed by the default rule
             write_rule(self._beside.rule, self.report.rule)
         self._warn_at_start()
@@ -336,7 +336,7 @@ class _Watcher:
         if isinstance(sound, Waveform):  # before anybody is told, so that a message can carry the clip
             self._keeper.keep(row, sound)
         if row.event:
-            self._write_event(self._alarm_event(row, self._judge.evidence))
+            self._write_event(alarm_event(row, machine=self._machine, evidence=self._judge.evidence))
         self._tell_changes(self._hearing.heard(row, sound, now), now)
         self._tell(row, drift)
         self._tick()
@@ -432,21 +432,6 @@ class _Watcher:
             quiet_from=quiet.origin,
         )
         self._pulse.beat(status)
-
-    def _alarm_event(self, row: WatchRow, evidence: str) -> WatchEvent:
-        return WatchEvent(
-            id=event_id(row.event, row.key),
-            kind=row.event,
-            time=row.time,
-            machine=self._machine,
-            text=f"alarm {row.event}: {evidence}",
-            key=row.key,
-            clip=row.path,
-            recorded=row.recorded,
-            anomaly_score=row.anomaly_score,
-            threshold=row.threshold,
-            simulated=row.simulated,
-        )
 
     def _tell_changes(self, changes: list[StateChange], now: Moment) -> None:
         for change in changes:
